@@ -1,0 +1,58 @@
+"""Bytes of tokens in, text that may be shown out.
+
+A token may end in the middle of a character, and a stop string may begin in one token
+and end in a later one: both are held back until it is clear what they are.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+
+class Detokenizer:
+    """Text of one answer. `text` is all that was shown; `stopped` says that a stop
+    string was met, which itself is never shown."""
+
+    def __init__(self, stop: Sequence[str] = ()) -> None:
+        self.text = ""
+        self.stopped = False
+        self._stop = tuple(stop)
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
+        self._held = ""
+
+    def feed(self, piece: bytes) -> str:
+        """The new text that may be shown after `piece`; often empty."""
+        return self._show(self._decode(piece), last=False)
+
+    def flush(self) -> str:
+        """The rest, when no more tokens come."""
+        return self._show(self._decode(b"", final=True), last=True)
+
+    def _show(self, new: str, *, last: bool) -> str:
+        if self.stopped:
+            return ""
+        pending = self._held + new
+        if (cut := self._first_stop(pending)) is not None:
+            self.stopped = True
+            shown, self._held = pending[:cut], ""
+        else:
+            keep = 0 if last else self._possible_stop(pending)
+            shown, self._held = (
+                pending[: len(pending) - keep],
+                pending[len(pending) - keep :],
+            )
+        self.text += shown
+        return shown
+
+    def _first_stop(self, text: str) -> int | None:
+        found = [at for stop in self._stop if (at := text.find(stop)) >= 0]
+        return min(found, default=None)
+
+    def _possible_stop(self, text: str) -> int:
+        """How many characters at the end of `text` could begin a stop string."""
+        longest = min(len(text), max(map(len, self._stop), default=1) - 1)
+        for n in range(longest, 0, -1):
+            if any(stop.startswith(text[-n:]) for stop in self._stop):
+                return n
+        return 0

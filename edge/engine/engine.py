@@ -1,0 +1,242 @@
+"""The engine thread: the only place where the language model computes.
+
+Other threads talk to it through one inbox; it answers through each ticket's events.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from edge.engine.batch import Batch, PictureBatch
+from edge.engine.embedder import Embedder, Embeddings
+from edge.engine.prepare import prepare
+from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.scheduler import Scheduler
+from edge.engine.sequence import Phase, Sequence
+from edge.engine.slots import Slots
+from edge.errors import Cancelled, EdgeError, EngineError, Unavailable
+from edge.events import Embedded, Event, Failed, Finished, Started, Terminal, Token
+from edge.images import Picture
+from edge.request import Answer, Request, Timings, Usage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Clock:
+    """Seconds of a monotonic clock at which a sequence passed its milestones."""
+
+    submitted: float
+    embedded: float = 0.0
+    admitted: float = 0.0
+    first_token: float = 0.0
+
+    def timings(self, now: float, n_generated: int) -> Timings:
+        rest = now - self.first_token
+        return Timings(
+            embed_ms=1000 * (self.embedded - self.submitted),
+            queue_ms=1000 * (self.admitted - self.embedded),
+            prefill_ms=1000 * (self.first_token - self.admitted),
+            ttft_ms=1000 * (self.first_token - self.submitted),
+            tpot_ms=1000 * rest / (n_generated - 1) if n_generated > 1 else 0.0,
+            e2e_ms=1000 * (now - self.submitted),
+        )
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A submitted question: its events, the last one terminal, and a way out."""
+
+    sequence: Sequence
+    clock: _Clock
+    _post: Callable[[Callable[[], None]], None]
+    _end: Callable[[Ticket, Terminal], None]
+    events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+
+    def next(self, timeout_s: float | None = None) -> Event | None:
+        """The next event, or None when `timeout_s` passes without one."""
+        try:
+            return self.events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def cancel(self, reason: EdgeError) -> None:
+        """Ends the question with `Failed(reason)`, unless it has ended already."""
+        self._post(lambda: self._end(self, Failed.because(reason)))
+
+
+class Engine:
+    """Answers up to `runtime.n_slots` questions at once."""
+
+    def __init__(self, runtime: Runtime, tower: VisionTower, chunk: int = 256) -> None:
+        self._runtime = runtime
+        self._tower = tower
+        self._embedder = Embedder(tower)
+        self._scheduler = Scheduler(Slots(runtime.n_slots, runtime.n_cells), chunk)
+        self._tickets: dict[Sequence, Ticket] = {}
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._door = threading.Lock()
+        self._closing = False
+        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def submit(self, request: Request, pictures: Mapping[str, Picture]) -> Ticket:
+        """Accepts a question; `pictures` holds the pixels by sha256.
+
+        Raises ContextLengthExceeded when it can never fit, Unavailable once closed.
+        """
+        clock = _Clock(time.monotonic())
+        sequence = prepare(request, self._runtime, self._tower, self._runtime.n_cells)
+        ticket = Ticket(sequence, clock, self._inbox.put, self._end)
+        missing = [pictures[sha256] for sha256 in sequence.missing_pictures]
+        with self._door:
+            if self._closing or not self.is_alive:
+                raise Unavailable("The engine is shutting down.", retry_after_s=5)
+            self._inbox.put(lambda: self._accept(ticket, missing))
+        return ticket
+
+    def close(self) -> None:
+        """Fails what is unfinished, ends both threads and frees the model."""
+        with self._door:  # nobody enters behind the message that ends everybody
+            self._closing = True
+            self._inbox.put(self._end_all)
+        self._thread.join()
+        self._embedder.close()
+        self._runtime.close()
+
+    # Everything below runs on the engine thread, but for `_deliver`.
+
+    def _loop(self) -> None:
+        try:
+            while not self._closing or self._tickets:
+                self._take_messages(wait=not self._scheduler.has_work)
+                self._step()
+        except BaseException:
+            log.critical("the engine thread died", exc_info=True)
+            self._closing = True
+            self._end_all()
+
+    def _take_messages(self, *, wait: bool) -> None:
+        if wait:  # idle costs nothing: sleep until somebody writes
+            self._inbox.get()()
+        while not self._inbox.empty():
+            self._inbox.get()()
+
+    def _step(self) -> None:
+        for sequence in self._scheduler.admit():
+            self._open(self._tickets[sequence])
+        batch = self._scheduler.schedule()
+        if batch is None:
+            return
+        try:
+            tokens = self._runtime.run(batch)
+        except Exception as error:  # ends the sequences in this batch, nobody else
+            for slot in batch.slots:
+                self._fail(self._tickets[self._scheduler.running[slot]], error)
+        else:
+            self._postprocess(batch, tokens)
+
+    def _open(self, ticket: Ticket) -> None:
+        ticket.clock.admitted = time.monotonic()
+        try:
+            self._runtime.open(ticket.sequence.slot, ticket.sequence.sampling)
+        except Exception as error:
+            self._fail(ticket, error)
+
+    def _postprocess(self, batch: Batch, tokens: list[int]) -> None:
+        self._scheduler.advance(batch)
+        if isinstance(batch, PictureBatch):
+            return
+        sampled = (row.slot for row in batch.rows if row.sampled)
+        for slot, token in zip(sampled, tokens, strict=True):
+            self._append(self._tickets[self._scheduler.running[slot]], token)
+
+    def _append(self, ticket: Ticket, token: int) -> None:
+        sequence = ticket.sequence
+        if sequence.n_generated == 0:
+            ticket.clock.first_token = time.monotonic()
+        sequence.n_generated += 1
+        sequence.last_token = token
+        detokenizer = sequence.detokenizer
+        is_end = self._runtime.is_end(token)
+        is_long = sequence.n_generated == sequence.sampling.max_tokens
+        text = "" if is_end else detokenizer.feed(self._runtime.piece(token))
+        if is_end or is_long:
+            text += detokenizer.flush()
+        if text:
+            ticket.events.put(Token(text))
+        if is_end or is_long or detokenizer.stopped:
+            stopped = is_end or detokenizer.stopped
+            sequence.finish_reason = "stop" if stopped else "length"
+            self._end(ticket, Finished(self._answer(ticket)))
+
+    def _answer(self, ticket: Ticket) -> Answer:
+        sequence = ticket.sequence
+        return Answer(
+            text=sequence.detokenizer.text,
+            finish_reason=sequence.finish_reason,
+            usage=Usage(sequence.n_prompt, sequence.n_generated),
+            timings=ticket.clock.timings(time.monotonic(), sequence.n_generated),
+        )
+
+    def _accept(self, ticket: Ticket, missing: list[Picture]) -> None:
+        sequence = ticket.sequence
+        self._tickets[sequence] = ticket
+        ticket.events.put(Started(sequence.n_prompt))
+        for picture in missing:
+            self._embedder.embed(
+                picture,
+                is_wanted=lambda: sequence.phase is Phase.EMBED,
+                done=partial(self._deliver, ticket, picture),
+            )
+        self._start_if_ready(ticket)
+
+    def _deliver(
+        self, ticket: Ticket, picture: Picture, outcome: Embeddings | Exception
+    ) -> None:
+        """Called on the tower's thread: hands its work over to ours."""
+        self._inbox.put(lambda: self._embedded(ticket, picture, outcome))
+
+    def _embedded(
+        self, ticket: Ticket, picture: Picture, outcome: Embeddings | Exception
+    ) -> None:
+        if isinstance(outcome, Exception):
+            self._fail(ticket, outcome)
+        elif ticket.sequence.phase is Phase.EMBED:
+            ticket.sequence.embeddings[picture.ref.sha256] = outcome
+            ticket.events.put(Embedded(len(outcome)))
+            self._start_if_ready(ticket)
+
+    def _start_if_ready(self, ticket: Ticket) -> None:
+        if not ticket.sequence.missing_pictures:
+            ticket.clock.embedded = time.monotonic()
+            self._scheduler.add(ticket.sequence)
+
+    def _fail(self, ticket: Ticket, error: Exception) -> None:
+        log.error("computing an answer failed", exc_info=error)
+        if not isinstance(error, EdgeError):  # its text is for the log, not the client
+            error = EngineError("Computing this answer failed. Try again.")
+        self._end(ticket, Failed.because(error))
+
+    def _end(self, ticket: Ticket, outcome: Terminal) -> None:
+        """The one place where a question ends; a second end does nothing."""
+        if self._tickets.pop(ticket.sequence, None) is None:
+            return
+        if ticket.sequence.phase in (Phase.PREFILL, Phase.DECODE):
+            self._runtime.release(ticket.sequence.slot)
+        self._scheduler.remove(ticket.sequence)
+        ticket.events.put(outcome)
+
+    def _end_all(self) -> None:
+        for ticket in list(self._tickets.values()):
+            self._end(ticket, Failed.because(Cancelled("The engine was shut down.")))

@@ -1,0 +1,72 @@
+"""The seams of the engine: who computes. Real and stub pass the same contract tests."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.engine.batch import Batch
+from edge.images import Picture
+from edge.request import SamplingParams
+
+
+class Tokenizer(Protocol):
+    """Text to tokens and back. May be called from any thread."""
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Token ids. Only with `special` do names like <|im_end|> become control
+        tokens; text from a user is always tokenised without."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; a control token stands for none."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its answer with this token."""
+        ...
+
+
+class Runtime(Tokenizer, Protocol):
+    """A language model with `n_slots` independent sequences over `n_cells` cells.
+
+    Everything but the tokenizer belongs to one thread: the engine's.
+    """
+
+    n_slots: int
+    n_cells: int
+
+    def open(self, slot: int, sampling: SamplingParams) -> None:
+        """Prepares an empty slot for a sequence that samples in this way."""
+        ...
+
+    def run(self, batch: Batch) -> list[int]:
+        """Computes `batch`; one sampled token for each row that asks, in row order.
+
+        Raises EngineError; then the slots in the batch hold nothing useful.
+        """
+        ...
+
+    def release(self, slot: int) -> None:
+        """Empties a slot."""
+        ...
+
+    def close(self) -> None:
+        """Frees the model. Nothing may be called afterwards."""
+        ...
+
+
+class VisionTower(Protocol):
+    """A vision encoder. `embed` belongs to one thread: the embedder's."""
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """Rows and columns of tokens for a picture of this size in pixels."""
+        ...
+
+    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+        """float32 [rows * columns, width], ready for the language model."""
+        ...
+
+    def close(self) -> None: ...

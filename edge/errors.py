@@ -1,0 +1,188 @@
+"""Every way a question can be refused or fail, as one tree.
+
+    EdgeError
+    ├── InvalidRequest ......... 400  the request itself is wrong
+    │   ├── InvalidJson
+    │   ├── InvalidPicture
+    │   ├── UrlNotAllowed
+    │   ├── UnsupportedParameter
+    │   └── ContextLengthExceeded
+    ├── NotFound ............... 404
+    │   └── ModelNotFound
+    ├── RequestTooLarge ........ 413
+    ├── QueueFull .............. 429  come back in `retry_after_s`
+    ├── Unavailable ............ 503  come back in `retry_after_s`
+    │   ├── NoWorker
+    │   └── WorkerLost
+    ├── Cancelled .............. 499  nobody waits for the answer any more
+    ├── DeadlineExceeded ....... 504
+    ├── EngineError ............ 500  this request failed inside the engine
+    └── SetupError ............. (never sent) this machine or its settings are wrong
+
+Each class has one `code` and one HTTP `status`; each instance is one sentence that
+says what to do next. `from_code` turns what came over a wire back into an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class EdgeError(Exception):
+    """Root of all errors this package raises on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    def body(self) -> dict[str, Any]:
+        """The error in the shape that OpenAI clients read."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class InvalidRequest(EdgeError):
+    """Raised when a request cannot be understood or breaks a limit."""
+
+    code = "invalid_request"
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidJson(InvalidRequest):
+    """Raised when the body is not JSON."""
+
+    code = "invalid_json"
+
+
+class InvalidPicture(InvalidRequest):
+    """Raised when bytes are not a picture that we accept."""
+
+    code = "invalid_image"
+
+
+class UrlNotAllowed(InvalidRequest):
+    """Raised when a picture is given as a URL that would have to be opened."""
+
+    code = "url_not_allowed"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """Raised when a request asks for something this server does not do."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Raised when prompt and answer can never fit the context."""
+
+    code = "context_length_exceeded"
+
+
+class NotFound(EdgeError):
+    """Raised when a path or an id does not exist."""
+
+    code = "not_found"
+    status = 404
+    type = "invalid_request_error"
+
+
+class ModelNotFound(NotFound):
+    """Raised when a request names a model that is not served."""
+
+    code = "model_not_found"
+
+
+class RequestTooLarge(EdgeError):
+    """Raised when a body is larger than the server reads."""
+
+    code = "request_too_large"
+    status = 413
+    type = "invalid_request_error"
+
+
+class QueueFull(EdgeError):
+    """Raised when all slots are busy and the backlog is full."""
+
+    code = "queue_full"
+    status = 429
+    type = "rate_limit_error"
+
+
+class Unavailable(EdgeError):
+    """Raised when a part that every request needs cannot be reached."""
+
+    code = "service_unavailable"
+    status = 503
+
+
+class NoWorker(Unavailable):
+    """Raised when no worker is alive to compute answers."""
+
+    code = "no_worker"
+
+
+class WorkerLost(Unavailable):
+    """Raised when the worker died while it computed this answer."""
+
+    code = "worker_lost"
+
+
+class Cancelled(EdgeError):
+    """Raised when the client left or asked to stop."""
+
+    code = "cancelled"
+    status = 499
+    type = "invalid_request_error"
+
+
+class DeadlineExceeded(EdgeError):
+    """Raised when an answer was not ready in time."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
+class EngineError(EdgeError):
+    """Raised when computing this one answer failed."""
+
+    code = "engine_error"
+
+
+class SetupError(EdgeError):
+    """Raised when this machine or its settings cannot run the service."""
+
+    code = "setup_error"
+
+
+def _family(root: type[EdgeError]) -> dict[str, type[EdgeError]]:
+    tree = {root.code: root}
+    for child in root.__subclasses__():
+        tree |= _family(child)
+    return tree
+
+
+_BY_CODE = _family(EdgeError)
+
+
+def from_code(code: str, message: str) -> EdgeError:
+    """The error that `code` names; an unknown code is a plain `EdgeError`."""
+    return _BY_CODE.get(code, EdgeError)(message)

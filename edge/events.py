@@ -1,0 +1,88 @@
+"""What happens to a job, as it happens: the only thing that flows back to a client.
+
+    Queued* -> Started -> Embedded* -> Token* -> Finished | Failed
+
+Exactly one of the last two ends every job. A cancelled or expired job ends in `Failed`
+with the code `cancelled` or `deadline_exceeded`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from edge.errors import EdgeError, from_code
+from edge.request import Answer
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Waiting; `position` 1 is the next to start."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """The engine has accepted the prompt, which is `prompt_tokens` long."""
+
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vision tower has read one picture."""
+
+    image_tokens: int
+
+
+@dataclass(frozen=True)
+class Token:
+    """More text. Always whole characters; may stand for several tokens."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The answer is complete."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Failed:
+    """There will be no answer; `code` names a class in `edge.errors`."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def because(cls, error: EdgeError) -> Failed:
+        return cls(error.code, error.message)
+
+    @property
+    def error(self) -> EdgeError:
+        return from_code(self.code, self.message)
+
+
+Event = Queued | Started | Embedded | Token | Finished | Failed
+Terminal = Finished | Failed
+
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind
+    for kind in (Queued, Started, Embedded, Token, Finished, Failed)
+}
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON; `from_json` gives the same event back."""
+    return json.dumps({"kind": type(event).__name__.lower(), **asdict(event)})
+
+
+def from_json(line: str | bytes) -> Event:
+    fields = json.loads(line)
+    kind = _KINDS[fields.pop("kind")]
+    if kind is Finished:
+        return Finished(Answer.from_json(fields["answer"]))
+    return kind(**fields)

@@ -1,0 +1,139 @@
+"""Pictures: bytes from a stranger in, vetted RGB out.
+
+Decoding happens in a short-lived child process with hard limits on memory and time,
+because a decoder bug or a decompression bomb must not reach a server process. The
+child is this module run as a script: encoded bytes on stdin, one line of JSON and then
+raw RGB on stdout.
+
+From here on a picture is RGB in reading order plus the sha256 of its width, height,
+mode and pixels. The size is hashed too: 30x100 and 100x30 may share all their bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edge.errors import InvalidPicture
+from edge.request import PictureRef
+
+PIXELS_PER_TOKEN = 32 * 32  # 16-pixel patches, merged 2x2
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+MAX_SOURCE_PIXELS = 50_000_000  # a 50-megapixel camera; 200 MB as RGBA
+MAX_ASPECT_RATIO = 200  # the bound the model's own preprocessing sets
+CHILD_MEMORY_BYTES = 1 << 30
+CHILD_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A vetted picture: `rgb` holds height x width x 3 bytes, row by row."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+    @cached_property
+    def ref(self) -> PictureRef:
+        header = f"{self.width}x{self.height} RGB\n".encode()
+        sha256 = hashlib.sha256(header + self.rgb).hexdigest()
+        return PictureRef(sha256, self.width, self.height)
+
+
+def vet(encoded: bytes, max_tokens: int) -> Picture:
+    """The picture that `encoded` (JPEG, PNG, WebP or GIF) holds, at most
+    `max_tokens` x 1024 pixels large. Blocks for as long as the child runs.
+
+    Raises InvalidPicture for anything else, within CHILD_SECONDS + 1.
+    """
+    command = [sys.executable, "-I", "-m", "edge.images", str(max_tokens)]
+    try:
+        child = subprocess.run(
+            command, input=encoded, capture_output=True, timeout=CHILD_SECONDS + 1
+        )
+    except subprocess.TimeoutExpired:
+        raise InvalidPicture("This picture takes too long to decode.") from None
+    header, _, rgb = child.stdout.partition(b"\n")
+    if child.returncode != 0 or not header:
+        raise InvalidPicture(
+            "This picture could not be decoded within the limits on memory and time. "
+            "Send a smaller or undamaged one."
+        )
+    verdict = json.loads(header)
+    if "error" in verdict:
+        raise InvalidPicture(verdict["error"])
+    return Picture(verdict["width"], verdict["height"], rgb)
+
+
+def normalise(encoded: bytes, max_tokens: int) -> Picture:
+    """What `vet` does, in this very process: without any protection."""
+    try:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            _check_size(image.width, image.height)
+            # JPEG can decode at 1/2, 1/4 or 1/8: ask for what will be kept.
+            image.draft("RGB", _fit(image.width, image.height, max_tokens))
+            upright = ImageOps.exif_transpose(image)
+            size = _fit(upright.width, upright.height, max_tokens)
+            flat = _on_white(upright).resize(size, Image.Resampling.BICUBIC)
+    except UnidentifiedImageError:
+        raise InvalidPicture(
+            f"This is not a picture in one of the formats {', '.join(FORMATS)}."
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as damage:
+        raise InvalidPicture(f"This picture is damaged: {damage}.") from None
+    return Picture(*size, flat.tobytes())
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_SOURCE_PIXELS:
+        raise InvalidPicture(
+            f"This picture has {width} x {height} pixels; "
+            f"send at most {MAX_SOURCE_PIXELS:,} in all."
+        )
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise InvalidPicture(
+            f"This picture is {width} x {height}: its longer side may be at most "
+            f"{MAX_ASPECT_RATIO} times the shorter."
+        )
+
+
+def _fit(width: int, height: int, max_tokens: int) -> tuple[int, int]:
+    """The size to keep: the same shape, at most `max_tokens` x 1024 pixels."""
+    scale = min(1.0, math.sqrt(max_tokens * PIXELS_PER_TOKEN / (width * height)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    page = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(page, layer).convert("RGB")
+
+
+def _serve_one() -> None:
+    """The child: read a picture, write the verdict, end."""
+    resource.setrlimit(resource.RLIMIT_AS, (CHILD_MEMORY_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (CHILD_SECONDS,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Image.MAX_IMAGE_PIXELS = None  # _check_size is stricter and refuses, not warns
+    try:
+        picture = normalise(sys.stdin.buffer.read(), int(sys.argv[1]))
+        verdict: dict[str, object] = {"width": picture.width, "height": picture.height}
+        rgb = picture.rgb
+    except InvalidPicture as refusal:
+        verdict, rgb = {"error": refusal.message}, b""
+    sys.stdout.buffer.write(json.dumps(verdict).encode() + b"\n" + rgb)
+
+
+if __name__ == "__main__":
+    _serve_one()

@@ -1,0 +1,95 @@
+"""llama.cpp's own vision encoder (mtmd) as a VisionTower: slow, but always there."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llama_cpp import mtmd_cpp as mtmd
+
+from edge.errors import EngineError, SetupError
+from edge.images import Picture
+from edge.runtime.model import Model
+
+
+class MtmdTower:
+    """The vision encoder in the mmproj file that belongs to `model`.
+
+    Borrows `model`: close the tower first. Raises SetupError when the two files do not
+    fit together.
+    """
+
+    def __init__(
+        self, path: Path, model: Model, *, threads: int, max_tokens: int
+    ) -> None:
+        if not path.is_file():
+            raise SetupError(f"There is no vision file (mmproj) at {path}.")
+        params = mtmd.mtmd_context_params_default()
+        params.use_gpu = False
+        params.n_threads = threads
+        params.print_timings = False
+        params.warmup = False
+        params.image_max_tokens = max_tokens
+        context = mtmd.mtmd_init_from_file(str(path).encode(), model.handle, params)
+        if not context:
+            raise SetupError(
+                f"llama.cpp cannot load {path} as the vision part of this model. "
+                "Use the mmproj file that was published with it."
+            )
+        if not mtmd.mtmd_decode_use_mrope(context):
+            mtmd.mtmd_free(context)
+            raise SetupError(f"{path} is not a Qwen-VL vision file.")
+        self._context = context
+        self._width = model.n_embd
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        with self._image_chunk(width, height, None) as chunk:
+            image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
+            last = mtmd.mtmd_image_tokens_get_n_tokens(image) - 1
+            corner = mtmd.mtmd_image_tokens_get_decoder_pos(image, 0, last)
+            return corner.y + 1, corner.x + 1
+
+    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+        with self._image_chunk(picture.width, picture.height, picture.rgb) as chunk:
+            if mtmd.mtmd_encode_chunk(self._context, chunk) != 0:
+                raise EngineError("The vision encoder failed on this picture.")
+            n = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
+            output = mtmd.mtmd_get_output_embd(self._context)
+            # The encoder overwrites its output next time: take a copy.
+            return np.ctypeslib.as_array(output, (n, self._width)).copy()
+
+    def close(self) -> None:
+        mtmd.mtmd_free(self._context)
+
+    @contextmanager
+    def _image_chunk(self, width: int, height: int, rgb: bytes | None) -> Iterator[Any]:
+        """The image chunk of a prompt that is only this picture; without `rgb` it can
+        be measured but not encoded."""
+        pixels = (ctypes.c_uint8 * len(rgb)).from_buffer_copy(rgb) if rgb else None
+        bitmap = mtmd.mtmd_bitmap_init(width, height, pixels)
+        chunks = mtmd.mtmd_input_chunks_init()
+        try:
+            part = mtmd.mtmd_input_part(text=None, bitmap=bitmap)
+            parts = (ctypes.POINTER(mtmd.mtmd_input_part) * 1)(ctypes.pointer(part))
+            status = mtmd.mtmd_tokenize_from_parts(
+                self._context, chunks, parts, 1, False
+            )
+            if status != 0:
+                raise EngineError("The vision encoder cannot use a picture like this.")
+            yield next(_images(chunks))
+        finally:
+            mtmd.mtmd_input_chunks_free(chunks)
+            mtmd.mtmd_bitmap_free(bitmap)
+
+
+def _images(chunks: Any) -> Iterator[Any]:
+    for i in range(mtmd.mtmd_input_chunks_size(chunks)):
+        chunk = mtmd.mtmd_input_chunks_get(chunks, i)
+        kind = mtmd.mtmd_input_chunk_get_type(chunk)
+        if kind == mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE:
+            yield chunk

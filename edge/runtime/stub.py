@@ -1,0 +1,86 @@
+"""A runtime without a model: deterministic, instant, public, for tests and demos.
+
+It answers every prompt with the same sentence, byte by byte: a token below 256 is a
+byte, the control tokens of the template follow.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from edge.engine.batch import Batch, PictureBatch
+from edge.errors import EngineError
+from edge.request import SamplingParams
+
+CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+END = 256 + CONTROL.index("<|im_end|>")
+_SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
+
+
+class StubRuntime:
+    """Says `answer`; each step takes `step_s`; a prompt with `poison` in it fails."""
+
+    def __init__(
+        self,
+        answer: str = "A stub sees nothing and says 好.",
+        *,
+        n_slots: int = 4,
+        n_cells: int = 4096,
+        step_s: float = 0.0,
+        poison: str = "",
+    ) -> None:
+        self.n_slots = n_slots
+        self.n_cells = n_cells
+        self.step_s = step_s
+        self.prompts: dict[int, list[int]] = {}
+        self.n_used_cells: dict[int, int] = {}
+        self._script: list[int] = [*answer.encode(), END]
+        self._said: dict[int, int] = {}
+        self._poison = list(poison.encode())
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        if not special:
+            return list(text.encode())
+        tokens: list[int] = []
+        for part in _SPLIT.split(text):
+            known = part in CONTROL
+            tokens += [256 + CONTROL.index(part)] if known else list(part.encode())
+        return tokens
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+    def open(self, slot: int, sampling: SamplingParams) -> None:
+        self.prompts[slot], self.n_used_cells[slot], self._said[slot] = [], 0, 0
+
+    def run(self, batch: Batch) -> list[int]:
+        time.sleep(self.step_s)
+        if isinstance(batch, PictureBatch):
+            self.n_used_cells[batch.slot] += len(batch.embeddings)
+            return []
+        sampled = []
+        for row in batch.rows:
+            self.n_used_cells[row.slot] += 1
+            self.prompts[row.slot].append(row.token)
+            if row.sampled:
+                sampled.append(self._say(row.slot))
+        return sampled
+
+    def release(self, slot: int) -> None:
+        del self.prompts[slot], self.n_used_cells[slot], self._said[slot]
+
+    def close(self) -> None:
+        pass
+
+    def _say(self, slot: int) -> int:
+        if self._poison and bytes(self._poison) in bytes(
+            token for token in self.prompts[slot] if token < 256
+        ):
+            raise EngineError("The stub was poisoned.")
+        said = self._said[slot]
+        self._said[slot] += 1
+        return self._script[min(said, len(self._script) - 1)]

@@ -1,0 +1,133 @@
+"""All settings, in one table: name, type, default, meaning.
+
+Every field of `Settings` is read from the environment variable `EDGE_<FIELD>` or from
+a `.env` file in the working directory; the environment wins. This is the only module
+that looks at the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from edge.errors import SetupError
+
+PREFIX = "EDGE_"
+DATA_DIR = Path("~/.local/share/edge-vl").expanduser()
+
+
+def _setting(
+    default: Any, meaning: str, at_least: int | None = None, **limits: Any
+) -> Any:
+    return field(
+        default=default, metadata={"meaning": meaning, "at_least": at_least, **limits}
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator decides. Frozen: a running process never changes its mind."""
+
+    model: str = _setting(
+        "auto", "Model name or path of a GGUF file; auto = the real model, else tiny."
+    )
+    mmproj: str = _setting("", "Path of the vision GGUF that belongs to EDGE_MODEL.")
+    slots: int = _setting(4, "Questions computed at once.", at_least=1, at_most=4)
+    context_tokens: int = _setting(
+        8192, "Tokens that all running questions share.", at_least=256
+    )
+    chunk_tokens: int = _setting(
+        256, "Prompt tokens computed between two answer steps.", at_least=16
+    )
+    threads: int = _setting(0, "Compute threads; 0 = the cores we may use.", at_least=0)
+    image_tokens: int = _setting(
+        1024, "Largest picture, in tokens of 32x32 pixels.", at_least=16
+    )
+    answer_tokens: int = _setting(
+        512, "Longest answer when the client names no max_tokens.", at_least=1
+    )
+    backlog: int = _setting(
+        16, "Questions that may wait before new ones are refused.", at_least=0
+    )
+    deadline_s: int = _setting(300, "Seconds until a question expires.", at_least=1)
+    answer_cache: bool = _setting(True, "Remember answers to identical questions.")
+    answer_ttl_s: int = _setting(3600, "Seconds an answer is remembered.", at_least=1)
+    broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")
+    cache_url: str = _setting("", "Redis for caches; edge up starts its own.")
+    data_dir: Path = _setting(DATA_DIR, "Where models and queue files are kept.")
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """Settings from a mapping of environment variables.
+
+        Raises SetupError that names key, value and expected type; an unknown `EDGE_`
+        name is an error too, because it is most often a typing mistake.
+        """
+        known = {PREFIX + f.name.upper(): f for f in fields(cls)}
+        ours = {key: text for key, text in environ.items() if key.startswith(PREFIX)}
+        if unknown := sorted(ours.keys() - known.keys()):
+            raise SetupError(
+                f"{unknown[0]} is not a setting. Known: {', '.join(known)}."
+            )
+        given = {
+            known[key].name: _parse(key, text, known[key]) for key, text in ours.items()
+        }
+        return cls(**given)
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Settings of this process: `.env` first, the environment over it."""
+        return cls.read(_dotenv(Path(".env")) | os.environ)
+
+    def environ(self) -> dict[str, str]:
+        """This process's environment with these settings, for a child process."""
+        ours = {
+            PREFIX + f.name.upper(): _text(getattr(self, f.name)) for f in fields(self)
+        }
+        return dict(os.environ) | ours
+
+
+def _parse(key: str, text: str, spec: Field[Any]) -> Any:
+    kind = type(spec.default)
+    try:
+        value = _PARSERS[kind](text.strip())
+    except (ValueError, KeyError):
+        raise SetupError(f"{key}={text!r} is not {_KIND_NAMES[kind]}.") from None
+    low, high = spec.metadata["at_least"], spec.metadata.get("at_most")
+    if (low is not None and value < low) or (high is not None and value > high):
+        allowed = f"{low} or more" if high is None else f"from {low} to {high}"
+        raise SetupError(f"{key}={text!r} must be {allowed}.")
+    return value
+
+
+_SWITCH = dict.fromkeys(("on", "true", "yes", "1"), True) | dict.fromkeys(
+    ("off", "false", "no", "0"), False
+)
+_PARSERS: dict[type, Any] = {
+    str: str,
+    int: int,
+    bool: lambda text: _SWITCH[text.lower()],
+    type(Path()): lambda text: Path(text).expanduser(),
+}
+_KIND_NAMES = {
+    int: "a whole number",
+    bool: "on or off",
+    str: "text",
+    type(Path()): "a path",
+}
+
+
+def _text(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    """Lines `KEY=value` of a .env file; blank lines and `#` comments are skipped."""
+    if not path.is_file():
+        return {}
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {key.strip(): text.strip().strip("\"'") for key, _, text in pairs}

@@ -1,0 +1,1 @@
+"""Seeing: where a picture's tokens sit, and the towers that read them."""

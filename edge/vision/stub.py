@@ -1,0 +1,32 @@
+"""A vision tower without a model: fast, deterministic, and never right."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.images import Picture
+
+
+class StubTower:
+    """Gives each picture a constant vector of its own, after `seconds` of sleep."""
+
+    def __init__(self, width: int = 8, seconds: float = 0.0) -> None:
+        self.width = width
+        self.seconds = seconds
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        return -(-height // 32), -(-width // 32)
+
+    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+        time.sleep(self.seconds)
+        rows, columns = self.grid(picture.width, picture.height)
+        digest = hashlib.sha256(picture.rgb).digest()
+        level = int.from_bytes(digest[:2], "big") / 65535
+        return np.full((rows * columns, self.width), level, dtype=np.float32)
+
+    def close(self) -> None:
+        pass
