@@ -1,0 +1,31 @@
+# Needs only python3 and make; everything else is brought by bootstrap.py.
+PYTHON ?= python3
+PORT ?= 8080
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test check clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+run: ## chat at http://localhost:8080 (PORT=..., ARGS="--slots 2"); Ctrl-C stops all
+	@$(PYTHON) bootstrap.py run
+	@exec $(BIN)/edge up --port $(PORT) $(ARGS)
+
+setup: ## all that run, test and check need, without starting anything
+	@$(PYTHON) bootstrap.py test
+
+test: setup ## all tests (ARGS="tests/engine -x")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## format, lint, types, generated files fresh
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python nginx/build.py --check
+
+clean: ## remove .venv and caches; the compiled llama.cpp stays in ~/.cache/edge-vl
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,129 @@
+"""The command `edge`: the front door for people at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge import images, stack
+from edge.errors import Cancelled, EdgeError, SetupError
+from edge.events import Embedded, Failed, Finished, Started, Token
+from edge.models.registry import find_model
+from edge.request import Message, Request, SamplingParams
+from edge.settings import Settings
+from worker.lifecycle import build_engine
+
+app = typer.Typer(
+    help="Ask questions about pictures, on your own CPU.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Model = Annotated[
+    str | None, typer.Option(help="auto, tiny, qwen3-vl-2b, or a path to a GGUF file.")
+]
+Mmproj = Annotated[
+    Path | None, typer.Option(help="The vision GGUF that belongs to --model.")
+]
+
+
+@app.command()
+def up(
+    model: Model = None,
+    mmproj: Mmproj = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    no_nginx: Annotated[
+        bool, typer.Option("--no-nginx", help="Serve without the front door.")
+    ] = False,
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=4, help="Questions computed at once.")
+    ] = None,
+) -> None:
+    """Start everything: chat and API on one port. Ctrl-C stops it."""
+    with _clear_errors():
+        settings = _settings(model, mmproj, slots=slots)
+        stack.up(settings, port, with_nginx=not no_nginx)
+
+
+@app.command()
+def ask(
+    picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP or GIF file.")],
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    model: Model = None,
+    mmproj: Mmproj = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+) -> None:
+    """Answer one question here and now, without any server."""
+    with _clear_errors():
+        settings = _settings(model, mmproj, slots=1)
+        if not picture.is_file():
+            raise SetupError(f"There is no picture at {picture}.")
+        vetted = images.vet(picture.read_bytes(), settings.image_tokens)
+        request = Request(
+            (Message("user", (vetted.ref, question)),),
+            SamplingParams(max_tokens=max_tokens or settings.answer_tokens),
+        )
+        engine = build_engine(settings, find_model(settings))
+        try:
+            ticket = engine.submit(request, {vetted.ref.sha256: vetted})
+            _print_answer(ticket.next)
+        except KeyboardInterrupt:
+            ticket.cancel(Cancelled("Interrupted."))
+            sys.exit(130)
+        finally:
+            engine.close()
+
+
+def _print_answer(next_event: Any) -> None:
+    """The answer on stdout as it comes, what is going on on stderr."""
+    while True:
+        match next_event():
+            case Started(n_tokens):
+                print(f"[{n_tokens} prompt tokens]", file=sys.stderr)
+            case Embedded(n_tokens):
+                print(f"[picture read, {n_tokens} tokens]", file=sys.stderr)
+            case Token(text):
+                print(text, end="", flush=True)
+            case Finished(answer):
+                times = answer.timings
+                print(
+                    f"\n[{answer.usage.completion_tokens} tokens, first after "
+                    f"{times.ttft_ms / 1000:.1f} s, then {times.tpot_ms:.0f} ms each]",
+                    file=sys.stderr,
+                )
+                return
+            case Failed() as failed:
+                raise failed.error
+
+
+def _settings(model: str | None, mmproj: Path | None, slots: int | None) -> Settings:
+    """The settings, with what the command line says over them.
+
+    Paths become absolute: children work in other folders.
+    """
+    given: dict[str, Any] = {}
+    if model is not None:
+        is_path = model.endswith(".gguf") or "/" in model
+        given["model"] = str(Path(model).absolute()) if is_path else model
+    if mmproj is not None:
+        given["mmproj"] = str(mmproj.absolute())
+    if slots is not None:
+        given["slots"] = slots
+    return replace(Settings.load(), **given)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """Turns our own errors into one sentence and exit status 1."""
+    try:
+        yield
+    except EdgeError as error:
+        print(f"edge: {error.message}", file=sys.stderr)
+        sys.exit(1)

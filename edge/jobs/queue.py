@@ -1,0 +1,40 @@
+"""How Celery moves job ids: settings that both ends share, as plain data.
+
+Measured choices: early acknowledgement with prefetch off (a late one loses the worker
+when Redis restarts), no result backend (publishing would block when Redis is gone).
+The record, not Celery, knows whether a job has been done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+QUEUE = "edge"
+TASK = "edge.answer"
+
+
+def celery_settings(broker_url: str) -> dict[str, Any]:
+    """The configuration of the Celery app at either end of the queue."""
+    return {
+        # kombu spells a Unix socket differently from redis-py
+        "broker_url": broker_url.replace("unix://", "redis+socket://", 1),
+        "task_default_queue": QUEUE,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "result_backend": None,
+        "task_acks_late": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_hijack_root_logger": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "visibility_timeout": 3600,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "max_retries": 1,
+        },
+    }

@@ -1,0 +1,37 @@
+"""A channel inside one process: the same promises without Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+from edge.events import Event, Failed, Finished
+from edge.jobs.redis_clients import BLOCK_MS
+
+_POLL_S = 0.005
+
+
+class StubChannel:
+    """Publisher and Follower in one: keeps every event in a list."""
+
+    def __init__(self) -> None:
+        self._events: defaultdict[tuple[str, int], list[Event]] = defaultdict(list)
+
+    def publish(self, job_id: str, attempt: int, event: Event) -> None:
+        self._events[job_id, attempt].append(event)
+
+    async def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
+        events, n_read = self._events[job_id, attempt], 0
+        while True:
+            quiet_until = time.monotonic() + BLOCK_MS / 1000
+            while len(events) == n_read and time.monotonic() < quiet_until:
+                await asyncio.sleep(_POLL_S)
+            if len(events) == n_read:
+                yield None
+                continue
+            event, n_read = events[n_read], n_read + 1
+            yield event
+            if isinstance(event, Finished | Failed):
+                return

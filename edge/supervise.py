@@ -1,0 +1,124 @@
+"""One child process: started with a log of its own, watched, restarted, stopped."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.errors import SetupError
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_libc = ctypes.CDLL(None)
+
+MAX_PAUSE_S = 30.0
+CALM_S = 60.0  # after so long a life a death starts with a short pause again
+
+
+@dataclass
+class Part:
+    """What to run. `is_ready` is polled after a start and must return quickly."""
+
+    name: str
+    command: list[str]
+    is_ready: Callable[[], bool]
+    env: Mapping[str, str]
+    folder: Path
+    config: str = ""  # given on stdin
+    start_s: float = 60.0
+    stop_s: float = 10.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    about: str = ""
+
+
+@dataclass
+class Child:
+    """A running `part`."""
+
+    part: Part
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause_s: float = field(default=0.0)
+
+    def start(self) -> None:
+        self.started = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.part.command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=self.part.env,
+                cwd=self.part.folder,
+                start_new_session=True,  # Ctrl-C is for us; we stop children in order
+                preexec_fn=_die_with_parent,
+            )
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(self.part.config.encode())
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it died at once; whoever waits for it will say so
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def wait_ready(self, is_stopping: Callable[[], bool]) -> None:
+        """Returns when the part is ready, or when the stack is stopping.
+
+        Raises SetupError with the end of its log if it dies or takes too long.
+        """
+        give_up = self.started + self.part.start_s
+        while not is_stopping():
+            if not self.is_alive:
+                raise SetupError(
+                    f"{self.part.name} did not start:\n{self.last_words()}"
+                )
+            if self.part.is_ready():
+                return
+            if time.monotonic() > give_up:
+                raise SetupError(
+                    f"{self.part.name} was not ready after {self.part.start_s:.0f} s:\n"
+                    + self.last_words()
+                )
+            time.sleep(0.1)
+
+    def revive(self) -> str | None:
+        """Restarts a dead child after a pause; says so when it did."""
+        if self.is_alive or self.process is None:
+            return None
+        now = time.monotonic()
+        if self.pause_s == 0.0 or now - self.started > CALM_S:
+            self.pause_s = 1.0
+        if now - self.started < self.pause_s:
+            return None
+        self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)
+        status = self.process.returncode
+        self.start()
+        return f"died (status {status}) and was restarted"
+
+    def stop(self) -> None:
+        """Asks it to stop, and kills it if it has not after `stop_s`."""
+        if self.process is None or not self.is_alive:
+            return
+        self.process.send_signal(self.part.stop_signal)
+        try:
+            self.process.wait(self.part.stop_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def last_words(self, n_lines: int = 12) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-n_lines:])
+
+
+def _die_with_parent() -> None:
+    """In the child: get SIGTERM when our parent dies, even if it is killed."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,127 @@
+"""The generator writes a fresh, complete file and refuses what would break it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_file_is_fresh(build):
+    assert build("--check").returncode == 0
+    assert (ROOT / "nginx" / "nginx.conf").read_text() == build().stdout
+
+
+def test_a_stale_file_is_named_and_rewritten(build, tmp_path):
+    script = shutil.copy(ROOT / "nginx" / "build.py", tmp_path)
+
+    missing = build("--check", script=script)
+    assert missing.returncode == 1
+    assert missing.stderr == (
+        "nginx.conf is stale: run `python nginx/build.py --write`.\n"
+    )
+
+    assert build("--write", script=script).returncode == 0
+    assert build("--check", script=script).returncode == 0
+
+    with (tmp_path / "nginx.conf").open("a") as conf:
+        conf.write("# by hand\n")
+    assert build("--check", script=script).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--listen", "0"),
+        ("--listen", "65536"),
+        ("--listen", "http"),
+        ("--listen", "8080; evil"),
+        ("--listen", "9" * 5000),
+        ("--upstream", "8000"),
+        ("--upstream", ":8000"),
+        ("--upstream", "ui:0"),
+        ("--upstream", "ui; } evil {:8000"),
+        ("--upstream", "ui\n:8000"),
+        ("--run-dir", "run"),
+        ("--run-dir", "/tmp/a b"),
+        ("--run-dir", "/tmp/a;b"),
+        ("--run-dir", "/tmp/{a}"),
+        ("--run-dir", "/tmp/'a'"),
+        ("--run-dir", "/tmp/$a"),
+        ("--run-dir", "/tmp/a\n"),
+        ("--trust", "10.0.0.0/33"),
+        ("--trust", "everybody"),
+        ("--user", "root; evil"),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_sentence(build, option, value):
+    refused = build(option, value)
+
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    sentence = refused.stderr.splitlines()[-1]
+    assert sentence.startswith(f"build.py: error: argument {option}: ")
+    assert sentence.endswith(".")
+
+
+def test_checking_and_writing_at_once_is_refused(build):
+    assert build("--check", "--write").returncode == 2
+
+
+@pytest.mark.nginx
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--listen", "127.0.0.1:18080"),
+        ("--trust", "10.0.0.0/8", "--trust", "fd00::/8", "--trust", "10.0.0.0/8"),
+    ],
+    ids=["plain", "one address", "behind proxies"],
+)
+def test_nginx_accepts_the_file(build, nginx, tmp_path, options):
+    conf = tmp_path / "nginx.conf"
+    here = ("--upstream", "127.0.0.1:8000", "--run-dir", str(tmp_path))
+    conf.write_text(build(*here, *options).stdout)
+
+    command = [nginx, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(conf)]
+    tested = subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    assert tested.returncode == 0, tested.stderr
+    assert "[warn]" not in tested.stderr
+
+
+@pytest.mark.parametrize(
+    ("directive", "values"),
+    [
+        ("error_page", "400 403 404 413 414 429 494 500 502 503 504"),
+        ("return", "200 400 403 403 404 404 413 414 429 500 502 503 504"),
+        ("Retry-After", '"2" "5" "5" "5"'),
+        ("proxy_set_header X-Forwarded-For", "$remote_addr"),
+        ("proxy_set_header X-Forwarded-Host", "$http_host"),
+        ("proxy_set_header X-Forwarded-Proto", "$client_scheme"),
+        ("proxy_set_header Host", "$http_host"),
+        ("proxy_set_header X-Request-ID", "$request_id"),
+        ("set_real_ip_from", "10.0.0.0/8 fd00::/8"),
+        ("add_header X-Content-Type-Options", 11 * '"nosniff" '),
+    ],
+)
+def test_what_repeats_is_all_there(build, directive, values):
+    conf = build("--trust", "10.0.0.0/8", "--trust", "fd00::/8").stdout
+    found = re.findall(rf"\b{directive} ([^ ;]+)", conf)
+    assert sorted(found) == sorted(values.split())
+
+
+def test_the_folder_does_not_hide_the_library():
+    assert not (ROOT / "nginx" / "__init__.py").exists()
+    subprocess.run(
+        [sys.executable, "-c", "import nginx.config.api"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=30,
+    )

@@ -1,0 +1,174 @@
+"""The compose file keeps its promises: one way in, hardened, watched, and limited."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from edge.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+NGINX_CONF = (ROOT / "nginx" / "nginx.conf").read_text()
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+DURATION = {"type": "string", "pattern": r"^[0-9]+(s|m)$"}
+MEMORY = {"type": "string", "pattern": r"^(\$\{[A-Z_]+:-)?[0-9]+(m|g)\}?$"}
+HEALTHCHECK = {
+    "type": "object",
+    "required": ["test", "interval", "timeout", "retries"],
+    "properties": {
+        # Without a shell: its quoting is one more thing to go wrong.
+        "test": {"type": "array", "prefixItems": [{"const": "CMD"}], "minItems": 2},
+        "interval": DURATION,
+        "timeout": DURATION,
+        "retries": {"type": "integer", "minimum": 1},
+        "start_period": DURATION,
+    },
+    "additionalProperties": False,
+}
+DEPENDENCY = {
+    "type": "object",
+    "required": ["condition"],
+    "properties": {
+        "condition": {"enum": ["service_started", "service_healthy"]},
+        "restart": {"type": "boolean"},
+    },
+    "additionalProperties": False,
+}
+TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+SERVICE = {
+    "type": "object",
+    "required": [
+        "cap_drop",
+        "healthcheck",
+        "image",
+        "init",
+        "logging",
+        "mem_limit",
+        "networks",
+        "pids_limit",
+        "read_only",
+        "restart",
+        "security_opt",
+        "stop_grace_period",
+        "tmpfs",
+    ],
+    "properties": {
+        "build": {
+            "type": "object",
+            "required": ["context", "target"],
+            "additionalProperties": {"type": "string"},
+        },
+        "cap_drop": {"const": ["ALL"]},
+        "command": {"type": ["array", "string"]},
+        "depends_on": {"type": "object", "additionalProperties": DEPENDENCY},
+        "environment": {"type": "object", "additionalProperties": {"type": "string"}},
+        "healthcheck": HEALTHCHECK,
+        "image": {"type": "string"},
+        "init": {"const": True},
+        "logging": {"type": "object"},
+        "mem_limit": MEMORY,
+        "networks": TEXTS,
+        "pids_limit": {"type": "integer", "minimum": 1},
+        "ports": TEXTS,
+        "read_only": {"const": True},
+        "restart": {"const": "unless-stopped"},
+        "security_opt": {"const": ["no-new-privileges:true"]},
+        "stop_grace_period": DURATION,
+        "tmpfs": {**TEXTS, "items": {"pattern": "^/[a-z]+:size=[0-9]+m$"}},
+        "ulimits": {"type": "object"},
+        "user": {"type": "string", "pattern": "^[1-9][0-9]*:[1-9][0-9]*$"},
+        "volumes": TEXTS,
+    },
+    # A misspelt key would be a limit that is silently not there.
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened_watched_and_limited(name):
+    jsonschema.validate(SERVICES[name], SERVICE)
+
+
+def test_what_a_service_names_exists():
+    for service in SERVICES.values():
+        assert set(service["networks"]) <= COMPOSE["networks"].keys()
+        assert set(service.get("depends_on", {})) <= SERVICES.keys()
+    assert SERVICES.keys() == {"broker", "cache", "worker", "ui", "nginx"}
+
+
+def test_only_nginx_can_be_reached_and_can_reach_out():
+    assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["nginx"]
+    for name, service in SERVICES.items():
+        ways_out = {
+            network
+            for network in service["networks"]
+            if not COMPOSE["networks"][network].get("internal")
+        }
+        assert ways_out == ({"public"} if name == "nginx" else set())
+    assert not set(SERVICES["nginx"]["networks"]) & set(SERVICES["broker"]["networks"])
+
+
+def test_nobody_runs_as_root():
+    for name, service in SERVICES.items():
+        if "build" not in service:
+            assert "user" in service, name
+            continue
+        stage = final_stage(service["build"]["target"])
+        assert re.findall(r"^USER (.+)$", stage, re.MULTILINE) == ["10001"]
+
+
+def test_the_queue_never_forgets_and_the_cache_may():
+    def options(name: str) -> dict[str, str]:
+        server, *words = shlex.split(SERVICES[name]["command"])
+        assert server == "valkey-server"
+        return dict(zip(words[::2], words[1::2], strict=True))
+
+    broker, cache = options("broker"), options("cache")
+    assert broker["--appendonly"] == "yes"
+    assert broker["--maxmemory-policy"] == "noeviction"
+    assert "broker:/data" in SERVICES["broker"]["volumes"]
+    assert cache["--appendonly"] == "no"
+    assert cache["--maxmemory-policy"] == "allkeys-lru"
+    assert "volumes" not in SERVICES["cache"]
+    assert broker["--save"] == cache["--save"] == ""
+
+
+def test_nginx_and_the_ui_agree_on_ports():
+    assert SERVICES["nginx"]["ports"] == ["${PORT:-8080}:8080"]
+    assert "listen 8080;" in NGINX_CONF
+    assert "server ui:8000;" in NGINX_CONF
+    assert '"--port", "8000"' in final_stage("ui")
+    assert "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro" in SERVICES["nginx"]["volumes"]
+
+
+def test_large_bodies_fit_where_nginx_keeps_them():
+    (tmpfs,) = SERVICES["nginx"]["tmpfs"]
+    (limit,) = re.findall(r"client_max_body_size ([0-9]+)m;", NGINX_CONF)
+    assert int(re.findall("[0-9]+", tmpfs)[0]) >= 4 * int(limit)
+    assert set(re.findall(r"_temp_path (/\w+)/", NGINX_CONF)) == {"/tmp"}
+
+
+def test_both_halves_get_settings_that_exist():
+    for name in ("ui", "worker"):
+        environ = SERVICES[name]["environment"]
+        defaults = {
+            key: re.sub(r"\$\{\w+:-(.*)\}", r"\1", text)
+            for key, text in environ.items()
+        }
+        settings = Settings.read(defaults)
+        assert settings.broker_url == "redis://broker:6379/0"
+        assert settings.cache_url == "redis://cache:6379/0"
+        assert (settings.model, settings.slots) == ("auto", 4)
+
+
+def final_stage(target: str) -> str:
+    """The instructions of the Dockerfile's stage of that name."""
+    stages = re.split(r"^FROM .+ AS (.+)$", DOCKERFILE, flags=re.MULTILINE)
+    return dict(zip(stages[1::2], stages[2::2], strict=True))[target]

@@ -1,0 +1,53 @@
+"""The web application: the API's routes, and the chat page at `/`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import gradio as gr
+from fastapi import FastAPI
+
+from edge import __version__
+from edge.settings import Settings
+from ui.api import routes
+from ui.chat import I18N, build_chat
+from ui.client import Client
+from ui.refusals import add_refusals
+from ui.vetting import Vetting
+
+MAX_UPLOAD = "24mb"  # as base64 in an API body it is the 32 MB that nginx lets through
+
+
+def build() -> FastAPI:
+    """The application as `uvicorn --factory ui.app:build` runs it."""
+    logging.basicConfig(level=logging.INFO)
+    settings = Settings.load()
+    client = Client(settings)
+    vetting = Vetting(settings.image_tokens)
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await client.close()
+
+    # no /docs: the API is OpenAI's, and its pages would load scripts from elsewhere
+    app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
+    add_refusals(app)
+    app.include_router(routes(client, vetting))
+    return gr.mount_gradio_app(
+        app,
+        build_chat(client, vetting),
+        path="/",
+        footer_links=["settings"],
+        run_history=False,
+        show_error=False,
+        max_file_size=MAX_UPLOAD,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        i18n=I18N,
+        theme=gr.themes.Default(primary_hue="teal", neutral_hue="slate"),
+    )

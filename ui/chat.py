@@ -1,0 +1,110 @@
+"""The chat page: Gradio's layout around one asynchronous generator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from edge.errors import EdgeError
+from edge.events import Failed, Finished, Token
+from edge.images import Picture
+from edge.request import Request, SamplingParams
+from ui.client import Client
+from ui.handlers import TEXTS, Turn, conversation, language_of, status, turns
+from ui.vetting import Vetting
+
+I18N = gr.I18n(
+    **{
+        locale: {name: texts[name] for name in ("title", "placeholder", "hint")}
+        for language, texts in TEXTS.items()
+        for locale in ({"zh": ["zh-CN", "zh-TW", "zh"]}.get(language, [language]))
+    }
+)
+MAX_TEXT = 4000  # characters of a paste; more becomes a file, which we refuse
+
+
+def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
+    """The page. Its Stop button, or closing the tab, cancels the job."""
+
+    async def answer(
+        message: Mapping[str, Any], history: list[dict[str, Any]], http: gr.Request
+    ) -> AsyncIterator[str]:
+        language = language_of(http.headers.get("accept-language", ""))
+        now = Turn("user", message["text"].strip(), tuple(message["files"]))
+        if not now.text and not now.files:
+            yield TEXTS[language]["empty"]
+            return
+        try:
+            async for text in _answer([*turns(history), now], language):
+                yield text
+        except EdgeError as refusal:
+            yield status(Failed.because(refusal), language) or ""
+
+    async def _answer(conversed: list[Turn], language: str) -> AsyncIterator[str]:
+        pictures = await _vet_files(conversed, vetting)
+        refs = {path: picture.ref for path, picture in pictures.items()}
+        messages = conversation(conversed, refs, language)
+        sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
+        asked = await client.ask(Request(messages, sampling), list(pictures.values()))
+        text = ""
+        async with aclosing(asked.events):
+            async for event in asked.events:
+                match event:
+                    case Token(more):
+                        text += more
+                        yield text
+                    case Finished(complete):
+                        yield complete.text
+                    case _:
+                        # Also in quiet seconds: Gradio notices a closed tab only when
+                        # something is yielded.
+                        notice = status(event, language)
+                        yield "\n\n".join(filter(None, (text, notice)))
+
+    with gr.Blocks(
+        title="Edge-VL",
+        analytics_enabled=False,
+        fill_height=True,
+        delete_cache=(600, 3600),  # uploads older than an hour go, each ten minutes
+    ) as page:
+        gr.ChatInterface(
+            answer,
+            multimodal=True,
+            title=I18N("title"),
+            chatbot=gr.Chatbot(
+                placeholder=I18N("hint"),
+                show_label=False,
+                buttons=["copy"],
+                allow_tags=False,
+                scale=1,
+                height="100%",
+            ),
+            textbox=gr.MultimodalTextbox(
+                file_types=["image"],
+                file_count="multiple",
+                sources=["upload"],
+                placeholder=I18N("placeholder"),
+                show_label=False,
+                stop_btn=True,
+                max_plain_text_length=MAX_TEXT,
+                autofocus=True,
+            ),
+            concurrency_limit=None,  # admission decides, not Gradio's queue
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    page.queue(max_size=64, default_concurrency_limit=None, api_open=False)
+    return page
+
+
+async def _vet_files(conversed: list[Turn], vetting: Vetting) -> dict[str, Picture]:
+    paths = dict.fromkeys(path for turn in conversed for path in turn.files)
+    encoded = [await asyncio.to_thread(Path(path).read_bytes) for path in paths]
+    return {
+        path: await vetting.vet(data) for path, data in zip(paths, encoded, strict=True)
+    }

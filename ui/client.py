@@ -1,0 +1,153 @@
+"""The one way from a question to its answer, for the API and the page alike.
+
+answer cache -> admission -> pictures and record -> Celery message -> events
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from edge.caches.answers import AnswerCache, answer_key
+from edge.errors import ModelNotFound, NoWorker, Unavailable
+from edge.events import Event, Failed, Finished
+from edge.images import Picture
+from edge.jobs import fleet
+from edge.jobs.channel import RedisFollower
+from edge.jobs.client_side import ClientJobs
+from edge.jobs.fleet import WorkerInfo
+from edge.jobs.pictures import put_pictures
+from edge.jobs.queue import QUEUE, TASK, celery_settings
+from edge.jobs.record import KEEP_S
+from edge.jobs.redis_clients import async_client
+from edge.request import Request
+from edge.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Events = AsyncGenerator[Event | None, None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An accepted question: its model and its events, None in quiet seconds.
+
+    Close `events` early and the job is cancelled.
+    """
+
+    model: str
+    is_cached: bool
+    events: Events
+
+
+class Client:
+    """Talks to broker, cache and queue on behalf of people."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._broker = async_client(settings.broker_url)
+        self._cache_redis = async_client(settings.cache_url)
+        self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
+        self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))
+        self._cancelling: set[asyncio.Task[None]] = set()
+        self._celery = Celery("edge")
+        self._celery.conf.update(celery_settings(settings.broker_url))
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Live workers. Raises Unavailable when the broker cannot be asked."""
+        try:
+            return await fleet.workers(self._broker)
+        except (RedisError, OSError) as error:
+            raise _broker_away(error) from error
+
+    async def ask(self, request: Request, pictures: Sequence[Picture]) -> Asked:
+        """Accepts a question, or raises the EdgeError that says why not."""
+        workers = await self.workers()
+        served = _serving(request.model, workers)
+        key = self._cache_key(request, served)
+        if key and (answer := await self._cache.get(key)):
+            return Asked(served.model, True, _only(Finished(answer)))
+        try:
+            job_id = await self._enqueue(request, pictures, workers)
+        except (RedisError, OSError, OperationalError) as error:
+            raise _broker_away(error) from error
+        return Asked(served.model, False, self._follow(job_id, key))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._cancelling, return_exceptions=True)
+        await self._broker.aclose()
+        await self._cache_redis.aclose()
+
+    def _cache_key(self, request: Request, served: WorkerInfo) -> str | None:
+        if not self.settings.answer_cache or not request.sampling.is_greedy:
+            return None
+        return answer_key(request, served.fingerprint)
+
+    async def _enqueue(
+        self, request: Request, pictures: Sequence[Picture], workers: list[WorkerInfo]
+    ) -> str:
+        deadline_s = self.settings.deadline_s
+        limit = sum(worker.n_slots for worker in workers) + self.settings.backlog
+        job_id = await self._jobs.admit(request, limit=limit, deadline_s=deadline_s)
+        try:
+            await put_pictures(self._broker, pictures, deadline_s + KEEP_S)
+            # kombu blocks: a thread of its own, or one slow publish stops everybody
+            await asyncio.to_thread(
+                self._celery.send_task,
+                TASK,
+                args=[job_id],
+                queue=QUEUE,
+                expires=deadline_s,
+                retry=False,
+            )
+        except BaseException:
+            self._cancel_soon(job_id)
+            raise
+        return job_id
+
+    async def _follow(self, job_id: str, key: str | None) -> Events:
+        has_ended = False
+        try:
+            async for event in self._jobs.follow(job_id):
+                has_ended = isinstance(event, Finished | Failed)
+                if key and isinstance(event, Finished):
+                    await self._cache.put(key, event.answer)
+                yield event
+        except (RedisError, OSError) as error:
+            yield Failed.because(_broker_away(error))
+        finally:
+            if not has_ended:  # the reader left: nobody waits for this answer
+                self._cancel_soon(job_id)
+
+    def _cancel_soon(self, job_id: str) -> None:
+        """Cancels a job from code that may itself be cancelled at its next await."""
+        task = asyncio.create_task(self._jobs.cancel(job_id))
+        self._cancelling.add(task)  # the loop itself would not keep it alive
+        task.add_done_callback(self._cancelling.discard)
+
+
+def _serving(model: str, workers: list[WorkerInfo]) -> WorkerInfo:
+    if not workers:
+        raise NoWorker("No worker is running yet. Try again soon.", retry_after_s=5)
+    for worker in workers:
+        if model in ("", worker.model):
+            return worker
+    known = ", ".join(sorted({worker.model for worker in workers}))
+    raise ModelNotFound(
+        f"The model {model[:80]!r} is not served here. Served: {known}.", param="model"
+    )
+
+
+async def _only(event: Event) -> Events:
+    yield event
+
+
+def _broker_away(error: Exception) -> Unavailable:
+    log.error("the broker is not reachable: %s", error)
+    return Unavailable("The queue cannot be reached. Try again soon.", retry_after_s=5)

@@ -1,0 +1,124 @@
+"""What a chat turn means: Gradio's history to our messages, our events to its text.
+
+Pure: no Gradio, no network, so that each rule can be tested by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
+from edge.request import Message, PictureRef
+
+LANGUAGES = ("en", "zh")
+
+# What the page says, by language. Gradio translates its own chrome.
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "title": "Ask about a picture",
+        "placeholder": "Add a picture and ask about it",
+        "hint": "Drop a picture below and ask what you want to know.",
+        "default_question": "Describe this picture.",
+        "queued": "Waiting, number {position} in the queue.",
+        "reading": "Looking …",
+        "thinking": "Thinking …",
+        "cancelled": "Stopped.",
+        "empty": "Write a question or add a picture.",
+    },
+    "zh": {
+        "title": "看图问答",
+        "placeholder": "添加图片并提问",
+        "hint": "把图片拖到下面，然后提问。",
+        "default_question": "请描述这张图片的内容。",
+        "queued": "排队中，您排在第 {position} 位。",
+        "reading": "正在查看 ……",
+        "thinking": "正在思考 ……",
+        "cancelled": "已停止。",
+        "empty": "请输入问题或添加图片。",
+    },
+}
+
+
+def language_of(accept_language: str) -> str:
+    """The first language of an Accept-Language header that the page speaks."""
+    for tag in accept_language.lower().split(","):
+        if (language := tag.strip()[:2]) in LANGUAGES:
+            return language
+    return "en"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a chat: its role, its text, and paths of its pictures."""
+
+    role: str
+    text: str
+    files: tuple[str, ...] = ()
+
+
+def turns(history: Iterable[Mapping[str, Any]]) -> list[Turn]:
+    """The turns in Gradio's history: dictionaries with a role and a content, which is
+    a text or a list of parts {"type": "text" | "file"}."""
+    found = []
+    for entry in history:
+        content = entry["content"]
+        parts = [content] if isinstance(content, str | Mapping) else list(content)
+        texts = [_text(part) for part in parts]
+        files = [path for part in parts if (path := _file(part))]
+        found.append(Turn(entry["role"], "".join(texts), tuple(files)))
+    return found
+
+
+def _text(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    return str(part.get("text", "")) if part.get("type") == "text" else ""
+
+
+def _file(part: Any) -> str | None:
+    if isinstance(part, str) or part.get("type") != "file":
+        return None
+    return str(part["file"]["path"])
+
+
+def conversation(
+    turns: Sequence[Turn], pictures: Mapping[str, PictureRef], language: str
+) -> tuple[Message, ...]:
+    """Messages for the model; `pictures` gives the vetted picture of each path.
+
+    A picture without words is asked the default question. Neighbouring turns of one
+    role become one message: Gradio keeps files and text apart.
+    """
+    messages: list[Message] = []
+    for turn in turns:
+        if turn.role not in ("user", "assistant"):
+            continue
+        content: list[str | PictureRef] = [pictures[path] for path in turn.files]
+        content += [turn.text] if turn.text else []
+        if messages and messages[-1].role == turn.role:
+            content = [*messages.pop().content, *content]
+        messages.append(Message(turn.role, tuple(content)))  # type: ignore[arg-type]
+    if messages and all(isinstance(part, PictureRef) for part in messages[-1].content):
+        content = [*messages.pop().content, TEXTS[language]["default_question"]]
+        messages.append(Message("user", tuple(content)))
+    return tuple(messages)
+
+
+def status(event: Event | None, language: str) -> str | None:
+    """What to tell the person while there is no new text; None = nothing new."""
+    texts = TEXTS[language]
+    match event:
+        case Queued(position):
+            return texts["queued"].format(position=position)
+        case Started():
+            return texts["reading"]
+        case Embedded():
+            return texts["thinking"]
+        case Failed("cancelled"):
+            return texts["cancelled"]
+        case Failed(_, message):
+            return message
+        case Finished() | Token() | None:
+            return None

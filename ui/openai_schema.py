@@ -1,0 +1,164 @@
+"""The body of POST /v1/chat/completions: what is accepted, and what it means to us.
+
+Source: the OpenAI API reference, "Create chat completion". Fields that would change
+the answer and that we do not do are refused; other unknown fields are ignored.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.errors import InvalidPicture, UnsupportedParameter, UrlNotAllowed
+from edge.request import SamplingParams
+
+UNSUPPORTED = (
+    "audio",
+    "functions",
+    "function_call",
+    "logit_bias",
+    "logprobs",
+    "modalities",
+    "response_format",
+    "tool_choice",
+    "tools",
+    "web_search_options",
+)
+MAX_PICTURES = 8
+
+Text = Annotated[str, Field(max_length=200_000)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class ImageUrl(_Body):
+    url: str
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+class TextPart(_Body):
+    type: Literal["text"]
+    text: Text
+
+
+class ImagePart(_Body):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class SystemMessage(_Body):
+    role: Literal["system", "developer"]
+    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+
+
+class UserMessage(_Body):
+    role: Literal["user"]
+    content: Text | Annotated[list[Part], Field(min_length=1)]
+
+
+class AssistantMessage(_Body):
+    role: Literal["assistant"]
+    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+
+
+ChatMessage = Annotated[
+    SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")
+]
+
+
+class StreamOptions(_Body):
+    include_usage: bool = False
+
+
+class ChatBody(_Body):
+    model_config = ConfigDict(extra="allow")
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
+    model: Annotated[str, Field(max_length=1000)] = ""
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=4)]
+        | None
+    ) = None
+    n: Literal[1] | None = None
+
+    def refuse_unsupported(self) -> None:
+        """Raises UnsupportedParameter for the first field that we would ignore
+        although the client relies on it."""
+        extra = self.model_extra or {}
+        for name in UNSUPPORTED:
+            if extra.get(name):
+                raise UnsupportedParameter(
+                    f"{name} is not supported by this server. Leave it out.", param=name
+                )
+
+    def sampling(self, default_max_tokens: int) -> SamplingParams:
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        given: dict[str, Any] = {
+            name: value
+            for name in (
+                "temperature",
+                "top_p",
+                "top_k",
+                "min_p",
+                "presence_penalty",
+                "frequency_penalty",
+                "seed",
+            )
+            if (value := getattr(self, name)) is not None
+        }
+        max_tokens = self.max_completion_tokens or self.max_tokens or default_max_tokens
+        return SamplingParams(max_tokens=max_tokens, stop=stop, **given)
+
+
+def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:
+    """The parts of a message; a plain string is one text part."""
+    if isinstance(message.content, str):
+        yield TextPart(type="text", text=message.content)
+    else:
+        yield from message.content
+
+
+def decode_data_url(url: str, param: str) -> bytes:
+    """The bytes in a `data:` URL (RFC 2397), base64 only.
+
+    Raises UrlNotAllowed for any other scheme: no URL from a client is ever opened.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme.lower() != "data":
+        raise UrlNotAllowed(
+            "Pictures are accepted only as data: URLs; this server opens no other "
+            "address. Send the picture itself, base64-encoded.",
+            param=param,
+        )
+    header, comma, payload = rest.partition(",")
+    kind = header.lower()
+    if not comma or not kind.startswith("image/") or not kind.endswith(";base64"):
+        raise InvalidPicture(
+            "A picture's URL must begin with data:image/...;base64, .", param=param
+        )
+    try:
+        return base64.b64decode(payload, validate=True)
+    except binascii.Error:
+        raise InvalidPicture("The picture is not valid base64.", param=param) from None

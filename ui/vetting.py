@@ -1,0 +1,23 @@
+"""Pictures on their way in: a bounded number of decoder processes at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from edge import images
+from edge.images import Picture
+
+AT_ONCE = 2  # each takes a core for about a tenth of a second
+
+
+class Vetting:
+    """Vets pictures without holding up the event loop."""
+
+    def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = max_tokens
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def vet(self, encoded: bytes) -> Picture:
+        """See `edge.images.vet`."""
+        async with self._turn:
+            return await asyncio.to_thread(images.vet, encoded, self._max_tokens)

@@ -1,0 +1,14 @@
+"""The one Celery task. No logic: a task is only how a job reaches a thread."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from edge.jobs.queue import TASK
+from worker import lifecycle
+
+
+def register(app: Celery) -> None:
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    def answer(job_id: str) -> None:
+        lifecycle.relay().answer(job_id)
