@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from edge import images, stack
-from edge.errors import Cancelled, EdgeError, SetupError
+from edge.engine.engine import Ticket
+from edge.errors import EdgeError, SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
 from edge.models.registry import find_model
 from edge.request import Message, Request, SamplingParams
@@ -70,21 +71,14 @@ def ask(
             (Message("user", (vetted.ref, question)),),
             SamplingParams(max_tokens=max_tokens or settings.answer_tokens),
         )
-        engine = build_engine(settings, find_model(settings))
-        try:
-            ticket = engine.submit(request, {vetted.ref.sha256: vetted})
-            _print_answer(ticket.next)
-        except KeyboardInterrupt:
-            ticket.cancel(Cancelled("Interrupted."))
-            sys.exit(130)
-        finally:
-            engine.close()
+        with closing(build_engine(settings, find_model(settings))) as engine:
+            _print_answer(engine.submit(request, {vetted.ref.sha256: vetted}))
 
 
-def _print_answer(next_event: Any) -> None:
+def _print_answer(ticket: Ticket) -> None:
     """The answer on stdout as it comes, what is going on on stderr."""
     while True:
-        match next_event():
+        match ticket.next():
             case Started(n_tokens):
                 print(f"[{n_tokens} prompt tokens]", file=sys.stderr)
             case Embedded(n_tokens):
@@ -124,6 +118,8 @@ def _clear_errors() -> Iterator[None]:
     """Turns our own errors into one sentence and exit status 1."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(130)
     except EdgeError as error:
         print(f"edge: {error.message}", file=sys.stderr)
         sys.exit(1)

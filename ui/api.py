@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from edge import request as words
-from edge.errors import Cancelled, InvalidRequest
+from edge.errors import Cancelled, EdgeError, InvalidRequest, NotFound
 from edge.images import Picture
 from ui import openai_schema as schema
 from ui.client import Asked, Client
@@ -66,6 +66,10 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         }
         return JSONResponse(state, status_code=200 if workers else 503)
 
+    @router.api_route("/v1/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
+    async def nothing(path: str, http: Request) -> None:
+        raise NotFound(f"There is no {http.method} /v1/{path[:200]} here.")
+
     return router
 
 
@@ -92,8 +96,12 @@ async def _vet_messages(
                 raise InvalidRequest(
                     f"Send at most {schema.MAX_PICTURES} pictures.", param=param
                 )
-            encoded = schema.decode_data_url(part.image_url.url, param)
-            pictures.append(await vetting.vet(encoded))
+            try:
+                encoded = schema.decode_data_url(part.image_url.url)
+                pictures.append(await vetting.vet(encoded))
+            except EdgeError as refusal:
+                refusal.param = param  # which of the pictures it was
+                raise
             content.append(pictures[-1].ref)
         role = "system" if message.role == "developer" else message.role
         messages.append(words.Message(role, tuple(content)))

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from edge import __version__
 from edge.settings import Settings
 from ui.api import routes
-from ui.chat import I18N, build_chat
+from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
 from ui.refusals import add_refusals
 from ui.vetting import Vetting
@@ -36,7 +36,7 @@ def build() -> FastAPI:
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
     add_refusals(app)
     app.include_router(routes(client, vetting))
-    return gr.mount_gradio_app(
+    served: FastAPI = gr.mount_gradio_app(
         app,
         build_chat(client, vetting),
         path="/",
@@ -49,5 +49,12 @@ def build() -> FastAPI:
         pwa=False,
         enable_monitoring=False,
         i18n=I18N,
-        theme=gr.themes.Default(primary_hue="teal", neutral_hue="slate"),
+        css=CSS,
+        theme=gr.themes.Default(
+            primary_hue="teal",
+            neutral_hue="slate",
+            font=["system-ui", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        ),
     )
+    return served

@@ -15,7 +15,15 @@ from edge.events import Failed, Finished, Token
 from edge.images import Picture
 from edge.request import Request, SamplingParams
 from ui.client import Client
-from ui.handlers import TEXTS, Turn, conversation, language_of, status, turns
+from ui.handlers import (
+    TEXTS,
+    Turn,
+    conversation,
+    language_of,
+    notice,
+    status,
+    turns,
+)
 from ui.vetting import Vetting
 
 I18N = gr.I18n(
@@ -26,6 +34,17 @@ I18N = gr.I18n(
     }
 )
 MAX_TEXT = 4000  # characters of a paste; more becomes a file, which we refuse
+
+# One column that fits the window: the conversation scrolls, the question stays in
+# sight. Share buttons would send pictures to a model hub.
+CSS = """
+.gradio-container { max-width: 880px !important; margin: auto; width: 100%; }
+.gradio-container main { padding-bottom: 0; width: 100%; }
+#title, #notice { text-align: center; }
+#chat { height: calc(100dvh - 260px); min-height: 240px; }
+#chat .placeholder-content { justify-content: center; }
+#chat [title="Share"], #chat [aria-label="Share"] { display: none; }
+"""
 
 
 def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
@@ -63,32 +82,44 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
                     case _:
                         # Also in quiet seconds: Gradio notices a closed tab only when
                         # something is yielded.
-                        notice = status(event, language)
-                        yield "\n\n".join(filter(None, (text, notice)))
+                        news = status(event, language)
+                        yield "\n\n".join(filter(None, (text, news)))
 
-    with gr.Blocks(
+    async def about(http: gr.Request) -> Any:
+        """The line under the title when the answers deserve no trust."""
+        language = language_of(http.headers.get("accept-language", ""))
+        try:
+            models = {worker.model for worker in await client.workers()}
+        except EdgeError:
+            models = set()
+        text = notice(models, language)
+        return gr.Markdown(text, visible=bool(text))
+
+    page = gr.Blocks(
         title="Edge-VL",
         analytics_enabled=False,
         fill_height=True,
         delete_cache=(600, 3600),  # uploads older than an hour go, each ten minutes
-    ) as page:
+    )
+    with page:
+        gr.Markdown(_translated("title"), elem_id="title")
+        banner = gr.Markdown(elem_id="notice", visible=False)
         gr.ChatInterface(
             answer,
             multimodal=True,
-            title=I18N("title"),
             chatbot=gr.Chatbot(
-                placeholder=I18N("hint"),
+                elem_id="chat",
+                placeholder=_translated("hint"),
                 show_label=False,
                 buttons=["copy"],
                 allow_tags=False,
-                scale=1,
-                height="100%",
+                height=None,  # the style sheet says it
             ),
             textbox=gr.MultimodalTextbox(
                 file_types=["image"],
                 file_count="multiple",
                 sources=["upload"],
-                placeholder=I18N("placeholder"),
+                placeholder=_translated("placeholder"),
                 show_label=False,
                 stop_btn=True,
                 max_plain_text_length=MAX_TEXT,
@@ -98,8 +129,15 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
             show_progress="hidden",
             api_visibility="private",
         )
+        page.load(about, outputs=banner, queue=False, api_visibility="private")
     page.queue(max_size=64, default_concurrency_limit=None, api_open=False)
     return page
+
+
+def _translated(name: str) -> Any:
+    """A text of ours in the browser's language. The browser puts it in, wherever Gradio
+    sends a text, though Gradio's types say so only for some."""
+    return I18N(name)
 
 
 async def _vet_files(conversed: list[Turn], vetting: Vetting) -> dict[str, Picture]:

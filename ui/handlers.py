@@ -5,7 +5,7 @@ Pure: no Gradio, no network, so that each rule can be tested by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,11 @@ LANGUAGES = ("en", "zh")
 # What the page says, by language. Gradio translates its own chrome.
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "title": "Ask about a picture",
+        "title": "# Ask about a picture",
         "placeholder": "Add a picture and ask about it",
         "hint": "Drop a picture below and ask what you want to know.",
+        "tiny": "Demo model: it knows no pictures, its answers are random words.",
+        "no_worker": "The model is still loading.",
         "default_question": "Describe this picture.",
         "queued": "Waiting, number {position} in the queue.",
         "reading": "Looking …",
@@ -28,9 +30,11 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "empty": "Write a question or add a picture.",
     },
     "zh": {
-        "title": "看图问答",
+        "title": "# 看图问答",
         "placeholder": "添加图片并提问",
         "hint": "把图片拖到下面，然后提问。",
+        "tiny": "演示模型：它不认识图片，回答是随机的词语。",
+        "no_worker": "模型还在加载。",
         "default_question": "请描述这张图片的内容。",
         "queued": "排队中，您排在第 {position} 位。",
         "reading": "正在查看 ……",
@@ -104,6 +108,13 @@ def conversation(
         content = [*messages.pop().content, TEXTS[language]["default_question"]]
         messages.append(Message("user", tuple(content)))
     return tuple(messages)
+
+
+def notice(models: Collection[str], language: str) -> str:
+    """What to warn of above the conversation; empty when all is well."""
+    if not models:
+        return TEXTS[language]["no_worker"]
+    return TEXTS[language]["tiny"] if "tiny" in models else ""
 
 
 def status(event: Event | None, language: str) -> str | None:

@@ -140,7 +140,7 @@ def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:
         yield from message.content
 
 
-def decode_data_url(url: str, param: str) -> bytes:
+def decode_data_url(url: str) -> bytes:
     """The bytes in a `data:` URL (RFC 2397), base64 only.
 
     Raises UrlNotAllowed for any other scheme: no URL from a client is ever opened.
@@ -149,16 +149,13 @@ def decode_data_url(url: str, param: str) -> bytes:
     if scheme.lower() != "data":
         raise UrlNotAllowed(
             "Pictures are accepted only as data: URLs; this server opens no other "
-            "address. Send the picture itself, base64-encoded.",
-            param=param,
+            "address. Send the picture itself, base64-encoded."
         )
     header, comma, payload = rest.partition(",")
     kind = header.lower()
     if not comma or not kind.startswith("image/") or not kind.endswith(";base64"):
-        raise InvalidPicture(
-            "A picture's URL must begin with data:image/...;base64, .", param=param
-        )
+        raise InvalidPicture("A picture's URL must begin with data:image/...;base64,")
     try:
         return base64.b64decode(payload, validate=True)
     except binascii.Error:
-        raise InvalidPicture("The picture is not valid base64.", param=param) from None
+        raise InvalidPicture("This picture is not valid base64.") from None

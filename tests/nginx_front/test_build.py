@@ -5,19 +5,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+Build = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_committed_file_is_fresh(build):
+def test_the_committed_file_is_fresh(build: Build) -> None:
     assert build("--check").returncode == 0
     assert (ROOT / "nginx" / "nginx.conf").read_text() == build().stdout
 
 
-def test_a_stale_file_is_named_and_rewritten(build, tmp_path):
+def test_a_stale_file_is_named_and_rewritten(build: Build, tmp_path: Path) -> None:
     script = shutil.copy(ROOT / "nginx" / "build.py", tmp_path)
 
     missing = build("--check", script=script)
@@ -59,7 +61,9 @@ def test_a_stale_file_is_named_and_rewritten(build, tmp_path):
         ("--user", "root; evil"),
     ],
 )
-def test_a_bad_value_is_refused_in_one_sentence(build, option, value):
+def test_a_bad_value_is_refused_in_one_sentence(
+    build: Build, option: str, value: str
+) -> None:
     refused = build(option, value)
 
     assert refused.returncode == 2
@@ -69,7 +73,7 @@ def test_a_bad_value_is_refused_in_one_sentence(build, option, value):
     assert sentence.endswith(".")
 
 
-def test_checking_and_writing_at_once_is_refused(build):
+def test_checking_and_writing_at_once_is_refused(build: Build) -> None:
     assert build("--check", "--write").returncode == 2
 
 
@@ -83,7 +87,9 @@ def test_checking_and_writing_at_once_is_refused(build):
     ],
     ids=["plain", "one address", "behind proxies"],
 )
-def test_nginx_accepts_the_file(build, nginx, tmp_path, options):
+def test_nginx_accepts_the_file(
+    build: Build, nginx: str, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     conf = tmp_path / "nginx.conf"
     here = ("--upstream", "127.0.0.1:8000", "--run-dir", str(tmp_path))
     conf.write_text(build(*here, *options).stdout)
@@ -110,13 +116,13 @@ def test_nginx_accepts_the_file(build, nginx, tmp_path, options):
         ("add_header X-Content-Type-Options", 11 * '"nosniff" '),
     ],
 )
-def test_what_repeats_is_all_there(build, directive, values):
+def test_what_repeats_is_all_there(build: Build, directive: str, values: str) -> None:
     conf = build("--trust", "10.0.0.0/8", "--trust", "fd00::/8").stdout
     found = re.findall(rf"\b{directive} ([^ ;]+)", conf)
     assert sorted(found) == sorted(values.split())
 
 
-def test_the_folder_does_not_hide_the_library():
+def test_the_folder_does_not_hide_the_library() -> None:
     assert not (ROOT / "nginx" / "__init__.py").exists()
     subprocess.run(
         [sys.executable, "-c", "import nginx.config.api"],

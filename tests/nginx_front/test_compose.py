@@ -92,18 +92,18 @@ SERVICE = {
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_is_hardened_watched_and_limited(name):
+def test_every_service_is_hardened_watched_and_limited(name: str) -> None:
     jsonschema.validate(SERVICES[name], SERVICE)
 
 
-def test_what_a_service_names_exists():
+def test_what_a_service_names_exists() -> None:
     for service in SERVICES.values():
         assert set(service["networks"]) <= COMPOSE["networks"].keys()
         assert set(service.get("depends_on", {})) <= SERVICES.keys()
     assert SERVICES.keys() == {"broker", "cache", "worker", "ui", "nginx"}
 
 
-def test_only_nginx_can_be_reached_and_can_reach_out():
+def test_only_nginx_can_be_reached_and_can_reach_out() -> None:
     assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["nginx"]
     for name, service in SERVICES.items():
         ways_out = {
@@ -115,7 +115,7 @@ def test_only_nginx_can_be_reached_and_can_reach_out():
     assert not set(SERVICES["nginx"]["networks"]) & set(SERVICES["broker"]["networks"])
 
 
-def test_nobody_runs_as_root():
+def test_nobody_runs_as_root() -> None:
     for name, service in SERVICES.items():
         if "build" not in service:
             assert "user" in service, name
@@ -124,7 +124,7 @@ def test_nobody_runs_as_root():
         assert re.findall(r"^USER (.+)$", stage, re.MULTILINE) == ["10001"]
 
 
-def test_the_queue_never_forgets_and_the_cache_may():
+def test_the_queue_never_forgets_and_the_cache_may() -> None:
     def options(name: str) -> dict[str, str]:
         server, *words = shlex.split(SERVICES[name]["command"])
         assert server == "valkey-server"
@@ -140,7 +140,7 @@ def test_the_queue_never_forgets_and_the_cache_may():
     assert broker["--save"] == cache["--save"] == ""
 
 
-def test_nginx_and_the_ui_agree_on_ports():
+def test_nginx_and_the_ui_agree_on_ports() -> None:
     assert SERVICES["nginx"]["ports"] == ["${PORT:-8080}:8080"]
     assert "listen 8080;" in NGINX_CONF
     assert "server ui:8000;" in NGINX_CONF
@@ -148,14 +148,14 @@ def test_nginx_and_the_ui_agree_on_ports():
     assert "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro" in SERVICES["nginx"]["volumes"]
 
 
-def test_large_bodies_fit_where_nginx_keeps_them():
+def test_large_bodies_fit_where_nginx_keeps_them() -> None:
     (tmpfs,) = SERVICES["nginx"]["tmpfs"]
     (limit,) = re.findall(r"client_max_body_size ([0-9]+)m;", NGINX_CONF)
     assert int(re.findall("[0-9]+", tmpfs)[0]) >= 4 * int(limit)
     assert set(re.findall(r"_temp_path (/\w+)/", NGINX_CONF)) == {"/tmp"}
 
 
-def test_both_halves_get_settings_that_exist():
+def test_both_halves_get_settings_that_exist() -> None:
     for name in ("ui", "worker"):
         environ = SERVICES[name]["environment"]
         defaults = {

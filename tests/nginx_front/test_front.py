@@ -119,11 +119,14 @@ def upstream() -> Iterator[Upstream]:
         server.shutdown()
 
 
+Build = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Front]
 
 
 @pytest.fixture(scope="module")
-def start(build, nginx, tmp_path_factory) -> Iterator[Start]:
+def start(
+    build: Build, nginx: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
     """Starts nginx with the given options of build.py on a free port."""
     running: list[subprocess.Popen[bytes]] = []
 
@@ -131,9 +134,9 @@ def start(build, nginx, tmp_path_factory) -> Iterator[Start]:
         front = Front(free_port())
         folder = tmp_path_factory.mktemp("nginx")
         conf = folder / "nginx.conf"
-        where = ("--listen", f"127.0.0.1:{front.port}", "--run-dir", str(folder))
+        where = ["--listen", f"127.0.0.1:{front.port}", "--run-dir", str(folder)]
         if os.geteuid() == 0:  # else the workers are nobody, shut out of the folder
-            where += ("--user", "root")
+            where += ["--user", "root"]
         conf.write_text(build(*where, *options).stdout)
         command = [nginx, "-e", "stderr", "-p", str(folder), "-c", str(conf)]
         process = subprocess.Popen(command)
@@ -181,7 +184,7 @@ def assert_refused(
     assert error["message"] and error["type"].endswith("_error")
 
 
-def test_loading_the_page_is_never_limited(front):
+def test_loading_the_page_is_never_limited(front: Front) -> None:
     with ThreadPoolExecutor(16) as pool:
         paths = [f"/assets/{n}.js" for n in range(67)] * 3
         answers = list(pool.map(lambda path: front.ask("GET", path), paths))
@@ -197,7 +200,9 @@ def test_loading_the_page_is_never_limited(front):
         "/gradio_api/upload",
     ],
 )
-def test_a_flood_of_questions_is_slowed_down(start, upstream, path):
+def test_a_flood_of_questions_is_slowed_down(
+    start: Start, upstream: Upstream, path: str
+) -> None:
     front = start("--upstream", upstream.address)
     # Claiming to be somebody else each time does not help.
     claims = [{"X-Forwarded-For": f"203.0.113.{n}"} for n in range(200)]
@@ -209,7 +214,7 @@ def test_a_flood_of_questions_is_slowed_down(start, upstream, path):
     assert front.ask("GET", path).status == 200
 
 
-def test_a_body_over_the_limit_is_refused_unread(front):
+def test_a_body_over_the_limit_is_refused_unread(front: Front) -> None:
     request = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
         f"Content-Length: {33 * MIB}\r\n\r\n"
@@ -217,7 +222,7 @@ def test_a_body_over_the_limit_is_refused_unread(front):
     assert_refused(front.tell(request.encode()), 413, "request_too_large")
 
 
-def test_a_body_of_pictures_passes(front):
+def test_a_body_of_pictures_passes(front: Front) -> None:
     body = os.urandom(8 * MIB)
     assert front.ask("POST", "/v1/chat/completions", body).body == body
 
@@ -237,22 +242,24 @@ def test_a_body_of_pictures_passes(front):
     ],
     ids=["no request line", "no header", "huge header", "huge address", "smuggling"],
 )
-def test_bad_http_is_refused_in_json(front, request_line, status, code):
+def test_bad_http_is_refused_in_json(
+    front: Front, request_line: bytes, status: int, code: str
+) -> None:
     assert_refused(front.tell(request_line + b"Host: x\r\n\r\n"), status, code)
 
 
-def test_a_dead_upstream_is_a_json_502(start):
+def test_a_dead_upstream_is_a_json_502(start: Start) -> None:
     front = start("--upstream", f"127.0.0.1:{free_port()}")
     answer = front.ask("POST", "/v1/chat/completions", b"{}")
     assert_refused(answer, 502, "service_unavailable", retry_after="5")
 
 
-def test_the_upstreams_own_errors_pass_untouched(front):
+def test_the_upstreams_own_errors_pass_untouched(front: Front) -> None:
     answer = front.ask("GET", "/missing")
     assert (answer.status, answer.body) == (404, b"the upstream's own words")
 
 
-def test_a_stream_arrives_piece_by_piece(front, upstream):
+def test_a_stream_arrives_piece_by_piece(front: Front, upstream: Upstream) -> None:
     with closing(front.connect()) as connection:
         connection.request("GET", "/stream")
         with closing(connection.getresponse()) as response:
@@ -263,7 +270,9 @@ def test_a_stream_arrives_piece_by_piece(front, upstream):
                 upstream.go_on.release()
 
 
-def test_the_upstream_learns_that_a_reader_left(front, upstream):
+def test_the_upstream_learns_that_a_reader_left(
+    front: Front, upstream: Upstream
+) -> None:
     upstream.go_on.release(3)
     with closing(front.connect()) as connection:
         connection.request("GET", "/stream")
@@ -273,7 +282,7 @@ def test_the_upstream_learns_that_a_reader_left(front, upstream):
     assert upstream.reader_left.wait(2)
 
 
-def test_what_a_client_claims_about_itself_is_replaced(front):
+def test_what_a_client_claims_about_itself_is_replaced(front: Front) -> None:
     claims = {
         "X-Forwarded-For": "203.0.113.9",
         "X-Forwarded-Host": "evil.example",
@@ -287,7 +296,7 @@ def test_what_a_client_claims_about_itself_is_replaced(front):
     assert len(seen["X-Request-ID"]) == 32
 
 
-def test_a_trusted_proxy_is_believed(start, upstream):
+def test_a_trusted_proxy_is_believed(start: Start, upstream: Upstream) -> None:
     front = start("--upstream", upstream.address, "--trust", "127.0.0.0/8")
     claims = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     seen = json.loads(front.ask("GET", "/", **claims).body)
@@ -295,7 +304,9 @@ def test_a_trusted_proxy_is_believed(start, upstream):
     assert seen["X-Forwarded-Proto"] == "https"
 
 
-def test_a_stranger_is_not_believed_even_where_proxies_are(start, upstream):
+def test_a_stranger_is_not_believed_even_where_proxies_are(
+    start: Start, upstream: Upstream
+) -> None:
     front = start("--upstream", upstream.address, "--trust", "192.0.2.0/24")
     claims = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     seen = json.loads(front.ask("GET", "/", **claims).body)
@@ -320,16 +331,18 @@ def test_a_stranger_is_not_believed_even_where_proxies_are(start, upstream):
         ("/nginx-refusals/429", 404, "not_found"),
     ],
 )
-def test_closed_addresses_stay_closed(front, path, status, code):
+def test_closed_addresses_stay_closed(
+    front: Front, path: str, status: int, code: str
+) -> None:
     assert_refused(front.ask("GET", path), status, code)
 
 
-def test_neighbours_of_closed_addresses_are_open(front):
+def test_neighbours_of_closed_addresses_are_open(front: Front) -> None:
     for path in ("/documents", "/gradio_api/callback", "/v1/metrics"):
         assert front.ask("GET", path).status == 200
 
 
-def test_the_page_carries_security_headers(front):
+def test_the_page_carries_security_headers(front: Front) -> None:
     headers = front.ask("GET", "/").headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
