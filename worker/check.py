@@ -9,7 +9,7 @@ import socket
 import sys
 
 from edge.jobs import fleet
-from edge.jobs.redis_clients import sync_client
+from edge.redis_clients import sync_client
 from edge.settings import Settings
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from edge.engine.engine import Engine
 from edge.errors import EdgeError
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
-from edge.jobs.redis_clients import sync_client
 from edge.jobs.worker_side import WorkerJobs
 from edge.models.registry import ModelFiles, find_model
+from edge.redis_clients import sync_client
 from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
@@ -70,7 +70,7 @@ def _start(settings: Settings) -> None:
         sys.exit(error.message)
     broker = sync_client(settings.broker_url)
     channel = RedisPublisher(broker)
-    _relay = Relay(engine, WorkerJobs(broker, channel), channel, broker)
+    _relay = Relay(engine, WorkerJobs(broker, channel), channel)
     info = fleet.WorkerInfo(
         name=f"{socket.gethostname()}-{os.getpid()}",
         model=files.name,

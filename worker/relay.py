@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
-import redis
-
 from edge.engine.engine import Engine, Ticket
 from edge.errors import Cancelled, DeadlineExceeded, EdgeError, EngineError
 from edge.events import Failed, Finished, Terminal
 from edge.jobs.channel import Publisher
-from edge.jobs.pictures import get_pictures
 from edge.jobs.worker_side import Claim, WorkerJobs
 
 log = logging.getLogger(__name__)
@@ -22,13 +19,10 @@ RENEW_S = 0.5  # also how soon a cancelled job is noticed; well inside the lease
 class Relay:
     """Runs jobs on `engine`; one `answer` for each free thread."""
 
-    def __init__(
-        self, engine: Engine, jobs: WorkerJobs, channel: Publisher, broker: redis.Redis
-    ) -> None:
+    def __init__(self, engine: Engine, jobs: WorkerJobs, channel: Publisher) -> None:
         self._engine = engine
         self._jobs = jobs
         self._channel = channel
-        self._broker = broker
 
     def answer(self, job_id: str) -> None:
         """Takes the job to its terminal event, unless it is no longer ours."""
@@ -47,7 +41,7 @@ class Relay:
     def _run(self, claim: Claim) -> Terminal:
         if claim.seconds_left <= 0:
             raise DeadlineExceeded("This question waited longer than its deadline.")
-        pictures = get_pictures(self._broker, claim.request.pictures)
+        pictures = self._jobs.pictures(claim)
         ticket = self._engine.submit(claim.request, pictures)
         try:
             return self._follow(claim, ticket)

@@ -11,8 +11,8 @@ import json
 import logging
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
+from edge.redis_clients import UNREACHABLE
 from edge.request import Answer, Request
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class AnswerCache:
         try:
             stored = await self._cache.get(key)
             return Answer.from_json(json.loads(stored)) if stored else None
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             log.warning("answer cache not reachable: %s", error)
         except (ValueError, KeyError, TypeError):
             log.warning("a damaged entry in the answer cache is ignored")
@@ -51,5 +51,5 @@ class AnswerCache:
     async def put(self, key: str, answer: Answer) -> None:
         try:
             await self._cache.set(key, json.dumps(answer.to_json()), ex=self._ttl_s)
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             log.warning("answer cache not reachable: %s", error)

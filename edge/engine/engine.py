@@ -109,7 +109,8 @@ class Engine:
         """Fails what is unfinished, ends both threads and frees the model."""
         with self._door:  # nobody enters behind the message that ends everybody
             self._closing = True
-            self._inbox.put(self._end_all)
+            reason = Cancelled("The engine was shut down.")
+            self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
         self._embedder.close()
         self._runtime.close()
@@ -124,7 +125,7 @@ class Engine:
         except BaseException:
             log.critical("the engine thread died", exc_info=True)
             self._closing = True
-            self._end_all()
+            self._end_all(EngineError("The engine failed. Try again."))
 
     def _take_messages(self, *, wait: bool) -> None:
         if wait:  # idle costs nothing: sleep until somebody writes
@@ -237,6 +238,6 @@ class Engine:
         self._scheduler.remove(ticket.sequence)
         ticket.events.put(outcome)
 
-    def _end_all(self) -> None:
+    def _end_all(self, reason: EdgeError) -> None:
         for ticket in list(self._tickets.values()):
-            self._end(ticket, Failed.because(Cancelled("The engine was shut down.")))
+            self._end(ticket, Failed.because(reason))

@@ -14,7 +14,7 @@ import redis.asyncio
 
 from edge.events import Event, Failed, Finished, from_json, to_json
 from edge.jobs.record import KEEP_S, events_key
-from edge.jobs.redis_clients import BLOCK_MS
+from edge.redis_clients import BLOCK_MS
 
 
 class Publisher(Protocol):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import redis.asyncio
 
 from edge.errors import Cancelled, DeadlineExceeded, EdgeError, QueueFull, WorkerLost
 from edge.events import Event, Failed, Queued, Terminal, from_json, to_json
+from edge.images import Picture
 from edge.jobs import record
 from edge.jobs.channel import Follower
+from edge.jobs.pictures import put_pictures
 from edge.jobs.record import JobRecord
 from edge.request import Request
 
@@ -45,6 +47,10 @@ class ClientJobs:
                 retry_after_s=retry_after_s,
             )
         return job_id
+
+    async def keep(self, pictures: Iterable[Picture], deadline_s: int) -> None:
+        """Keeps pictures for as long as a job may need them."""
+        await put_pictures(self._broker, pictures, deadline_s + record.KEEP_S)
 
     async def follow(self, job_id: str) -> AsyncIterator[Event | None]:
         """The job's events up to its terminal one, and None in quiet seconds.

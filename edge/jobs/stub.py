@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 from edge.events import Event, Failed, Finished
-from edge.jobs.redis_clients import BLOCK_MS
+from edge.redis_clients import BLOCK_MS
 
 _POLL_S = 0.005
 

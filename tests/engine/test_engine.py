@@ -1,0 +1,211 @@
+"""The engine thread over stubs: every question ends once, and nobody harms another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from edge.engine.engine import Engine, Ticket
+from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
+from edge.events import Embedded, Event, Failed, Finished, Started, Token
+from edge.images import Picture
+from edge.request import Message, Request, SamplingParams
+from edge.runtime.stub import StubRuntime
+from edge.vision.stub import StubTower
+
+ANSWER = "A stub sees nothing and says 好."
+PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
+
+
+@contextmanager
+def engine(tower: StubTower | None = None, **options: object) -> Iterator[Engine]:
+    with closing(Engine(StubRuntime(**options), tower or StubTower())) as one:
+        yield one
+
+
+def ask(engine: Engine, text: str = "hello", *pictures: Picture, **sampling) -> Ticket:
+    content = (*(p.ref for p in pictures), text)
+    request = Request((Message("user", content),), SamplingParams(**sampling))
+    return engine.submit(request, {p.ref.sha256: p for p in pictures})
+
+
+def events(ticket: Ticket) -> list[Event]:
+    """All events up to the terminal one, and proof that nothing follows it."""
+    seen = []
+    while not seen or not isinstance(seen[-1], Finished | Failed):
+        event = ticket.next(timeout_s=5)
+        assert event is not None, f"no terminal event after {seen}"
+        seen.append(event)
+    assert ticket.next(timeout_s=0.02) is None
+    return seen
+
+
+def text_of(seen: list[Event]) -> str:
+    return "".join(event.text for event in seen if isinstance(event, Token))
+
+
+def test_an_answer_arrives_in_order_and_whole() -> None:
+    with engine() as one:
+        seen = events(ask(one, "hello", PICTURE))
+    assert isinstance(seen[0], Started)
+    assert Embedded(4) in seen
+    assert text_of(seen) == ANSWER
+    answer = seen[-1].answer
+    assert (answer.text, answer.finish_reason) == (ANSWER, "stop")
+    assert answer.usage.prompt_tokens == seen[0].prompt_tokens
+
+
+def test_a_character_of_several_tokens_arrives_as_one() -> None:
+    with engine() as one:
+        seen = events(ask(one))
+    assert Token("好") in seen
+
+
+def test_max_tokens_ends_an_answer() -> None:
+    with engine() as one:
+        answer = events(ask(one, max_tokens=6))[-1].answer
+    assert (answer.text, answer.finish_reason) == ("A stub", "length")
+    assert answer.usage.completion_tokens == 6
+
+
+def test_a_stop_string_ends_an_answer_and_is_not_shown() -> None:
+    with engine() as one:
+        seen = events(ask(one, stop=(" nothing",)))
+    assert text_of(seen) == seen[-1].answer.text == "A stub sees"
+    assert seen[-1].answer.finish_reason == "stop"
+
+
+def test_more_questions_than_slots_all_finish() -> None:
+    with engine(n_slots=2) as one:
+        tickets = [ask(one, f"question {i}", PICTURE) for i in range(12)]
+        answers = [events(ticket)[-1].answer.text for ticket in tickets]
+    assert answers == [ANSWER] * 12
+
+
+def test_at_most_the_slots_compute_at_once() -> None:
+    runtime = StubRuntime(n_slots=3, step_s=0.002)
+    with closing(Engine(runtime, StubTower())) as one:
+        tickets = [ask(one) for _ in range(9)]
+        most = 0
+        while any(ticket.sequence.phase.name != "DONE" for ticket in tickets):
+            most = max(most, len(runtime.n_used_cells))
+            time.sleep(0.001)
+    assert most == 3
+
+
+def test_the_same_picture_in_one_question_is_embedded_once() -> None:
+    with engine() as one:
+        seen = events(ask(one, "same?", PICTURE, PICTURE))
+    assert seen.count(Embedded(4)) == 1
+    assert isinstance(seen[-1], Finished)
+
+
+def test_a_running_answer_does_not_wait_for_anothers_picture() -> None:
+    with engine(StubTower(seconds=1.0), step_s=0.001) as one:
+        slow = ask(one, "slow", PICTURE)
+        started = time.monotonic()
+        assert isinstance(events(ask(one, "quick"))[-1], Finished)
+        assert time.monotonic() - started < 0.8
+        assert isinstance(events(slow)[-1], Finished)
+
+
+def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
+    with engine(n_cells=100) as one, pytest.raises(ContextLengthExceeded) as refusal:
+        ask(one, "x" * 90, max_tokens=50)
+    assert "at most 100" in refusal.value.message
+    assert "max_tokens is 50" in refusal.value.message
+
+
+@pytest.mark.parametrize("when", ["embedding", "waiting", "decoding"])
+def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
+    runtime = StubRuntime(
+        answer="word " * 10_000, n_slots=1, n_cells=60_000, step_s=0.001
+    )
+    with closing(Engine(runtime, StubTower(seconds=0.3))) as one:
+        if when == "waiting":
+            first = ask(one, max_tokens=50_000)
+            assert isinstance(first.next(2), Started)
+        pictures = [PICTURE] if when == "embedding" else []
+        ticket = ask(one, "hello", *pictures, max_tokens=50_000)
+        assert isinstance(ticket.next(2), Started)
+        if when == "decoding":
+            assert isinstance(ticket.next(2), Token)
+        ticket.cancel(Cancelled("enough"))
+        ticket.cancel(Cancelled("twice"))
+        assert events(ticket)[-1] == Failed("cancelled", "enough")
+        if when == "waiting":
+            first.cancel(Cancelled("enough"))
+            events(first)
+        assert isinstance(events(ask(one, max_tokens=5))[-1], Finished)
+        assert runtime.n_used_cells == {}
+
+
+def test_a_failing_step_ends_only_the_questions_in_it() -> None:
+    with engine(poison="POISON", step_s=0.001, n_slots=2) as one:
+        bad = ask(one, "POISON")
+        assert events(bad)[-1] == Failed("engine_error", "The stub was poisoned.")
+        assert isinstance(events(ask(one, "good"))[-1], Finished)
+
+
+def test_a_picture_that_breaks_the_tower_ends_only_its_question() -> None:
+    class BrokenTower(StubTower):
+        def embed(self, picture: Picture):
+            if picture.width == 33:
+                raise ValueError("secret detail")
+            return super().embed(picture)
+
+    with engine(BrokenTower()) as one:
+        odd = Picture(33, 33, bytes(33 * 33 * 3))
+        failed = events(ask(one, "odd", odd))[-1]
+        assert failed.code == "engine_error"
+        assert "secret" not in failed.message
+        assert isinstance(events(ask(one, "even", PICTURE))[-1], Finished)
+
+
+def test_closing_ends_what_is_unfinished_and_refuses_what_is_new() -> None:
+    one = Engine(StubRuntime(answer="x" * 3000, step_s=0.01), StubTower())
+    tickets = [ask(one, max_tokens=3000) for _ in range(6)]
+    one.close()
+    assert {events(ticket)[-1].code for ticket in tickets} == {"cancelled"}
+    assert not one.is_alive
+    with pytest.raises(Unavailable):
+        ask(one)
+
+
+def test_an_idle_engine_uses_no_processor() -> None:
+    with engine() as one:
+        events(ask(one))
+        before = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - before < 0.1
+
+
+def test_many_threads_may_ask_at_once() -> None:
+    with engine() as one:
+        answers: list[str] = []
+
+        def client() -> None:
+            for _ in range(5):
+                answers.append(events(ask(one, "hi", PICTURE))[-1].answer.text)
+
+        threads = [threading.Thread(target=client) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == [ANSWER] * 40
+
+
+def test_a_bug_in_the_engine_thread_leaves_nobody_waiting() -> None:
+    class Treacherous(StubRuntime):
+        def is_end(self, token: int) -> bool:
+            raise EngineError("not in a step: this is a bug")
+
+    one = Engine(Treacherous(), StubTower())
+    assert events(ask(one))[-1].code == "engine_error"
+    one._thread.join(2)
+    assert not one.is_alive
