@@ -40,6 +40,10 @@ def parts(
     `folder` is ours and goes away with us; each part works in a folder of its own in
     it, so that none ever serves or overwrites a file of somebody's.
     """
+    for url in filter(None, (settings.broker_url, settings.cache_url)):
+        if not _pings(url)():
+            where = url.rpartition("@")[2]  # without the password
+            raise SetupError(f"The Redis at {where} cannot be reached. Is it running?")
     if not settings.broker_url:
         part, url = _redis("broker", BROKER, settings, folder)
         settings = replace(settings, broker_url=url)
@@ -91,7 +95,7 @@ def _worker(settings: Settings, folder: Path) -> Part:
     return Part(
         name="worker",
         command=[sys.executable, "-m", "worker"],
-        is_ready=lambda: fleet.is_here(broker, socket.gethostname()),
+        is_ready=_quietly(lambda: fleet.is_here(broker, socket.gethostname())),
         env=settings.environ(),
         folder=_subfolder(folder, "worker"),
         start_s=600,  # a model on a slow disk
@@ -146,14 +150,19 @@ def _subfolder(folder: Path, name: str) -> Path:
 
 def _pings(url: str) -> Callable[[], bool]:
     client = sync_client(url)
+    return _quietly(lambda: bool(client.ping()))
 
-    def ping() -> bool:
+
+def _quietly(question: Callable[[], bool]) -> Callable[[], bool]:
+    """The same question; a Redis that does not answer means no."""
+
+    def ask() -> bool:
         try:
-            return bool(client.ping())
+            return question()
         except UNREACHABLE:
             return False
 
-    return ping
+    return ask
 
 
 def _answers(url: str) -> Callable[[], bool]:

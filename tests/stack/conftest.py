@@ -1,0 +1,129 @@
+"""The whole system as a user starts it, with `edge up`, on ports of its own."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image, ImageDraw
+
+from edge.parts import free_port
+from tests.conftest import wait_for
+
+READY_S = 60
+SIZE = (1200, 900)
+
+
+class Stack:
+    """A running `edge up`."""
+
+    def __init__(
+        self, command: str, folder: Path, *options: str, **settings: str
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data_dir = folder / "data"
+        self.output = folder / "output.txt"
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
+        # one compute thread: the tiny model is fastest so, and tests share two cores
+        environ |= {"EDGE_DATA_DIR": str(self.data_dir), "EDGE_THREADS": "1"}
+        environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [command, "up", "--port", str(self.port), *options],
+                env=environ,
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def wait_ready(self) -> None:
+        wait_for(lambda: "Open http" in self.said() or self.has_ended, READY_S)
+        assert not self.has_ended, self.said()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, *words: str) -> psutil.Process:
+        """The child whose command line holds all `words`."""
+        [found] = [
+            child
+            for child in psutil.Process(self.process.pid).children()
+            if all(word in child.cmdline() for word in words)
+        ]
+        return found
+
+    def stop(self, kind: signal.Signals = signal.SIGTERM) -> int:
+        if not self.has_ended:
+            self.process.send_signal(kind)
+        return self.process.wait(60)
+
+
+@contextmanager
+def running(
+    command: str, folder: Path, *options: str, **settings: str
+) -> Iterator[Stack]:
+    stack = Stack(command, folder, *options, **settings)
+    try:
+        stack.wait_ready()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One for all tests that only ask."""
+    with running(edge, tmp_path_factory.mktemp("stack")) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def slow_stack(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One slot, and answers so long that a test can interrupt them."""
+    settings = {"slots": "1", "context_tokens": "24000", "answer_tokens": "20000"}
+    with running(edge, tmp_path_factory.mktemp("slow"), **settings) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., bytes]:
+    """A drawing as JPEG bytes: a disc of a colour, at a place that depends on `i`."""
+
+    def one(
+        colour: str = "red", i: int = 0, size: tuple[int, int] = (1200, 900)
+    ) -> bytes:
+        image = Image.new("RGB", size, "white")
+        x, y = 40 + 53 * i % (size[0] // 2), 30 + 31 * i % (size[1] // 2)
+        ImageDraw.Draw(image).ellipse((x, y, x + 300, y + 300), fill=colour)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
+
+    return one
+
+
+@pytest.fixture(scope="session")
+def data_url(draw: Callable[..., bytes]) -> Callable[..., str]:
+    def one(*args: object, **options: object) -> str:
+        return (
+            "data:image/jpeg;base64,"
+            + base64.b64encode(draw(*args, **options)).decode()
+        )
+
+    return one

@@ -1,0 +1,259 @@
+"""The API as clients use it: the openai package, through nginx, queue and engine."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import openai
+import pytest
+from openai import AsyncOpenAI
+from PIL import Image
+
+from tests.stack.conftest import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
+
+DataUrl = Callable[..., str]
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[AsyncOpenAI]:
+    async with open_client(stack) as one:
+        yield one
+
+
+def open_client(stack: Stack) -> AsyncOpenAI:
+    return AsyncOpenAI(
+        base_url=f"{stack.url}/v1", api_key="unused", max_retries=0, timeout=60
+    )
+
+
+def picture_question(url: str, text: str = "What is this?") -> list[dict[str, Any]]:
+    content = [
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "text", "text": text},
+    ]
+    return [{"role": "user", "content": content}]
+
+
+async def collect(stream: Any) -> tuple[str, list[Any]]:
+    chunks = [chunk async for chunk in stream]
+    texts = [c.choices[0].delta.content or "" for c in chunks if c.choices]
+    return "".join(texts), chunks
+
+
+async def test_a_streamed_answer_grows_token_by_token(client, data_url) -> None:
+    stream = await client.chat.completions.create(
+        model="tiny",
+        messages=picture_question(data_url("red")),
+        max_tokens=40,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    text, chunks = await collect(stream)
+    pieces = [c for c in chunks if c.choices and c.choices[0].delta.content]
+    assert len(pieces) > 10
+    assert text.strip()
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "length"
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert chunks[-1].usage.completion_tokens == 40
+    assert chunks[-1].usage.prompt_tokens > 900  # the picture is most of it
+
+
+async def test_whole_and_streamed_answers_are_equal(client, data_url) -> None:
+    question = picture_question(data_url("green"), "Stream or not?")
+    whole = await client.chat.completions.create(
+        model="tiny", messages=question, max_tokens=30, temperature=0
+    )
+    stream = await client.chat.completions.create(
+        model="tiny", messages=question, max_tokens=30, temperature=0, stream=True
+    )
+    assert (await collect(stream))[0] == whole.choices[0].message.content
+
+
+async def test_four_at_once_all_finish(client, data_url) -> None:
+    async def ask(i: int) -> Any:
+        return await client.chat.completions.create(
+            model="tiny",
+            messages=picture_question(data_url("blue", i), f"Question {i}?"),
+            max_tokens=30,
+        )
+
+    replies = await asyncio.gather(*(ask(i) for i in range(4)))
+    assert all(reply.usage.completion_tokens == 30 for reply in replies)
+    # different pictures and questions: nobody got another's answer
+    assert len({reply.choices[0].message.content for reply in replies}) == 4
+
+
+async def test_different_pictures_have_different_answers(client, data_url) -> None:
+    texts = []
+    for colour in ("red", "black"):
+        reply = await client.chat.completions.create(
+            model="tiny", messages=picture_question(data_url(colour, 9)), max_tokens=30
+        )
+        texts.append(reply.choices[0].message.content)
+    assert texts[0] != texts[1]
+
+
+async def test_a_repeated_question_comes_from_the_cache(client, data_url) -> None:
+    question = picture_question(data_url("orange"), "Again?")
+    raw = client.chat.completions.with_raw_response
+    first = await raw.create(model="tiny", messages=question, max_tokens=20)
+    second = await raw.create(model="tiny", messages=question, max_tokens=20)
+    assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit")
+    one, two = first.parse(), second.parse()
+    assert one.choices[0].message.content == two.choices[0].message.content
+    assert one.id != two.id
+
+
+async def test_a_drawn_answer_is_never_cached(client, data_url) -> None:
+    question = picture_question(data_url("purple"), "Chance?")
+    raw = client.chat.completions.with_raw_response
+    for _ in range(2):
+        reply = await raw.create(
+            model="tiny", messages=question, max_tokens=10, temperature=1
+        )
+        assert reply.headers["x-cache"] == "miss"
+
+
+async def test_a_conversation_with_two_pictures_is_answered(client, data_url) -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        *picture_question(data_url("red", size=(320, 320))),
+        {"role": "assistant", "content": "A disc."},
+        *picture_question(data_url("blue", size=(320, 320)), "And this?"),
+    ]
+    reply = await client.chat.completions.create(
+        model="tiny", messages=messages, max_tokens=5
+    )
+    assert reply.choices[0].message.content
+
+
+async def test_text_without_a_picture_is_answered(client) -> None:
+    reply = await client.chat.completions.create(
+        model="tiny", messages=[{"role": "user", "content": "你好"}], max_tokens=5
+    )
+    assert reply.choices[0].message.content
+
+
+async def test_a_large_picture_passes_the_front_door(client) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2500, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    assert len(url) > 15_000_000
+    reply = await client.chat.completions.create(
+        model="tiny", messages=picture_question(url), max_tokens=5
+    )
+    assert 900 < reply.usage.prompt_tokens < 1100  # scaled down to the budget
+
+
+async def test_the_served_model_is_listed(client) -> None:
+    models = await client.models.list()
+    assert [model.id for model in models.data] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "code"),
+    [
+        ({"model": "gpt-5"}, openai.NotFoundError, "model_not_found"),
+        ({"messages": []}, openai.BadRequestError, "invalid_request"),
+        ({"temperature": 9}, openai.BadRequestError, "invalid_request"),
+        ({"tools": [{}]}, openai.BadRequestError, "unsupported_parameter"),
+        ({"max_tokens": 9000}, openai.BadRequestError, "context_length_exceeded"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_bad_request_is_refused_before_the_first_byte(
+    client, change, kind, code, stream
+) -> None:
+    good = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+    with pytest.raises(kind) as refusal:
+        await client.chat.completions.create(**{**good, "stream": stream, **change})
+    assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://example.com/a.png", "url_not_allowed"),
+        ("file:///etc/passwd", "url_not_allowed"),
+        ("data:image/png;base64,AAAA", "invalid_image"),
+        ("data:image/png;base64,@@", "invalid_image"),
+        ("data:text/html;base64,aGVsbG8=", "invalid_image"),
+    ],
+)
+async def test_a_bad_picture_is_refused_by_its_place(client, url, code) -> None:
+    with pytest.raises(openai.BadRequestError) as refusal:
+        await client.chat.completions.create(
+            model="tiny", messages=picture_question(url)
+        )
+    assert refusal.value.code == code
+    assert refusal.value.param == "messages[0].content[0].image_url"
+
+
+async def test_health_and_readiness_are_told(stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=stack.url) as http:
+        assert (await http.get("/health")).json() == {"status": "ok"}
+        ready = await http.get("/ready")
+        assert ready.status_code == 200
+        assert ready.json() == {"status": "ready", "models": ["tiny"], "slots": 4}
+
+
+async def test_an_unknown_path_is_json(stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=stack.url) as http:
+        for path in ("/v1/nothing", "/v1/chat/completions"):
+            reply = await http.get(path)
+            assert reply.status_code == 404
+            assert reply.json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_leaves_frees_its_slot(slow_stack, stream: bool) -> None:
+    async with open_client(slow_stack) as client:
+        question = [{"role": "user", "content": f"A long story, {stream}"}]
+        asking = asyncio.ensure_future(
+            client.chat.completions.create(
+                model="tiny", messages=question, stream=stream
+            )
+        )
+        if stream:
+            await anext(aiter(await asking))
+            await asking.result().close()
+        else:
+            await asyncio.sleep(1.5)
+            asking.cancel()
+        started = time.monotonic()
+        short = await client.chat.completions.create(
+            model="tiny",
+            messages=[{"role": "user", "content": "hi"}],
+            max_tokens=3,
+            seed=int(stream),
+        )
+        assert short.choices[0].message.content
+        assert time.monotonic() - started < 3  # the story would take far longer
+
+
+async def test_an_abandoned_stream_leaves_the_next_one_whole(slow_stack) -> None:
+    """Streams that are cut must not leak text into others."""
+    async with open_client(slow_stack) as client:
+        for i in range(3):
+            stream = await client.chat.completions.create(
+                model="tiny",
+                messages=[{"role": "user", "content": f"Cut {i}"}],
+                stream=True,
+            )
+            await anext(aiter(stream))
+            await stream.close()
+        reply = await client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "whole"}], max_tokens=12
+        )
+        assert reply.usage.completion_tokens == 12

@@ -1,0 +1,174 @@
+"""`edge up` and `edge ask` at a terminal: starting, stopping, dying, complaining."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import wait_for
+from tests.stack.conftest import Stack, running
+
+pytestmark = [pytest.mark.stack, pytest.mark.model]
+
+
+def post(stack: Stack, **body: Any) -> urllib.request.Request:
+    question = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+    return urllib.request.Request(
+        f"{stack.url}/v1/chat/completions",
+        data=json.dumps(question | body).encode(),
+        headers={"content-type": "application/json"},
+    )
+
+
+def answers(stack: Stack) -> bool:
+    try:
+        with urllib.request.urlopen(post(stack), timeout=30) as reply:
+            return "choices" in json.load(reply)
+    except OSError:
+        return False
+
+
+def edge_(edge: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
+    return subprocess.run(
+        [edge, *words], env=clean | environ, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_no_process_behind(edge: str, tmp_path: Path, kind) -> None:
+    with running(edge, tmp_path) as stack:
+        assert answers(stack)
+        children = stack.children()
+        assert len(children) >= 5
+        assert stack.stop(kind) == 0
+    assert not [child for child in children if child.is_running()]
+    said = stack.said()
+    for part in ("broker", "cache", "worker", "ui", "nginx"):
+        assert f"{part:7} ready" in said
+        assert f"{part:7} stopped" in said
+    assert "tiny" in said  # the banner
+
+
+def test_children_die_with_their_parent(edge: str, tmp_path: Path) -> None:
+    with running(edge, tmp_path) as stack:
+        children = stack.children()
+        stack.process.kill()
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert not alive
+
+
+def test_without_nginx_the_same_port_answers(edge: str, tmp_path: Path) -> None:
+    with running(edge, tmp_path, "--no-nginx") as stack:
+        assert answers(stack)
+        assert "nginx   ready" not in stack.said()
+
+
+def test_a_dead_part_is_restarted_and_its_streams_end(
+    edge: str, tmp_path: Path
+) -> None:
+    long = {"context_tokens": "24000", "answer_tokens": "20000"}
+    with running(edge, tmp_path, **long) as stack:
+        body = {"stream": True, "max_tokens": 20_000}
+        with urllib.request.urlopen(post(stack, **body), timeout=30) as reply:
+            while b'"content": " ' not in reply.readline():
+                pass
+            stack.child("-m", "worker").kill()
+            rest = reply.read().decode()
+        assert '"code": "worker_lost"' in rest
+        assert rest.endswith("data: [DONE]\n\n")
+        wait_for(lambda: "worker  died" in stack.said(), 10)
+        wait_for(lambda: answers(stack), 20)
+
+
+def test_a_killed_web_process_comes_back(edge: str, tmp_path: Path) -> None:
+    with running(edge, tmp_path) as stack:
+        stack.child("uvicorn").kill()
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(post(stack), timeout=10)
+        assert refusal.value.status == 502
+        assert json.load(refusal.value)["error"]["code"] == "service_unavailable"
+        wait_for(lambda: answers(stack), 20)
+
+
+def test_a_busy_port_is_one_clear_sentence(edge: str, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = edge_(edge, "up", "--port", str(port), EDGE_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert f"Port {port} cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "sentence"),
+    [
+        (["--model", "qwen3-vl-2b"], {}, "is not there"),
+        (["--model", "./no.gguf", "--mmproj", "./no-mmproj.gguf"], {}, "is not there"),
+        (["--model", "./no.gguf"], {}, "--mmproj"),
+        ([], {"EDGE_SLOTS": "9"}, "EDGE_SLOTS='9' must be from 1 to 4"),
+        ([], {"EDGE_SLOT": "2"}, "EDGE_SLOT is not a setting"),
+        ([], {"EDGE_BROKER_URL": "redis://127.0.0.1:1/0"}, "cannot be reached"),
+    ],
+)
+def test_what_is_wrong_is_one_clear_sentence(
+    edge: str, tmp_path: Path, words, environ, sentence
+) -> None:
+    done = edge_(edge, "up", *words, EDGE_DATA_DIR=str(tmp_path), **environ)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_model_ends_the_start_with_its_reason(
+    edge: str, tmp_path: Path, tiny
+) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(tiny[0].read_bytes()[:10_000])
+    words = ("--model", str(bad), "--mmproj", str(tiny[1]), "--no-nginx")
+    done = edge_(edge, "up", *words, EDGE_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "llama.cpp cannot load" in done.stderr
+    assert "bad.gguf" in done.stderr
+
+
+def test_any_pair_of_files_can_be_served(edge: str, tmp_path: Path, tiny) -> None:
+    words = ("--model", str(tiny[0]), "--mmproj", str(tiny[1]))
+    with running(edge, tmp_path, *words) as stack:
+        assert answers(stack)
+        assert "random answers" not in stack.said()
+
+
+def test_one_question_at_the_terminal(edge: str, tmp_path: Path, draw) -> None:
+    picture = tmp_path / "disc.jpg"
+    picture.write_bytes(draw("red"))
+    words = ("ask", str(picture), "What is this?", "--max-tokens", "12")
+    done = edge_(edge, *words, EDGE_DATA_DIR=str(tmp_path), EDGE_THREADS="1")
+    assert done.returncode == 0
+    assert done.stdout.strip()
+    assert "12 tokens" in done.stderr
+    again = edge_(edge, *words, EDGE_DATA_DIR=str(tmp_path), EDGE_THREADS="1")
+    assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a picture"])
+def test_a_bad_picture_at_the_terminal_is_one_sentence(edge, tmp_path, content) -> None:
+    picture = tmp_path / "bad.jpg"
+    if content is not None:
+        picture.write_bytes(content)
+    done = edge_(edge, "ask", str(picture), "?", EDGE_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("edge: ")
+    assert "Traceback" not in done.stderr
