@@ -15,6 +15,7 @@ from edge.errors import SetupError
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _libc = ctypes.CDLL(None)
 
+FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
 CALM_S = 60.0  # after so long a life a death starts with a short pause again
 
@@ -95,7 +96,7 @@ class Child:
             return None
         now = time.monotonic()
         if self.pause_s == 0.0 or now - self.started > CALM_S:
-            self.pause_s = 1.0
+            self.pause_s = FIRST_PAUSE_S
         if now - self.started < self.pause_s:
             return None
         self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)

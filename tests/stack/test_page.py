@@ -1,0 +1,176 @@
+"""The chat page in a real browser: upload, ask, watch it grow, stop it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.conftest import wait_for
+from tests.stack.conftest import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
+
+# A test browser talks to this machine only.
+QUIET = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+]
+STOP = "button.stop-button"
+SUBMIT = "button.submit-button"
+BOT = "#chat .bot"
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield one
+        one.close()
+
+
+@pytest.fixture
+def picture(draw, tmp_path: Path) -> Path:
+    path = tmp_path / "disc.jpg"
+    path.write_bytes(draw("red"))
+    return path
+
+
+def open_page(browser: Browser, stack: Stack, **options: object) -> Page:
+    page = browser.new_context(**options).new_page()
+    page.goto(stack.url)
+    expect(page.get_by_role("textbox")).to_be_visible(timeout=20_000)
+    return page
+
+
+def ask(page: Page, text: str, picture: Path | None = None) -> None:
+    if picture:
+        page.set_input_files("input[type=file]", str(picture))
+        expect(page.locator(".thumbnail-item, .thumbnail-image").first).to_be_visible()
+    page.get_by_role("textbox").fill(text)
+    page.locator(SUBMIT).click()
+
+
+def answer(page: Page) -> str:
+    found = page.locator(BOT).last
+    return found.inner_text() if found.count() else ""
+
+
+def test_a_question_about_a_picture_is_answered(browser, stack, picture) -> None:
+    page = open_page(browser, stack)
+    hosts: set[str] = set()
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+    ask(page, "What is this?", picture)
+    wait_for(lambda: len(answer(page).split()) > 20, 30)
+    expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
+    expect(page.locator("#chat .user img").first).to_be_visible()  # the preview
+    assert hosts <= {stack.url.removeprefix("http://")}
+    ask(page, "And now?")  # a follow-up about the same picture
+    wait_for(lambda: page.locator(BOT).count() == 2, 30)
+    expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
+    assert "ERROR" not in answer(page).upper()
+
+
+def test_text_grows_and_stop_really_stops_the_engine(
+    browser, slow_stack, picture
+) -> None:
+    page = open_page(browser, slow_stack)
+    ask(page, "Tell me all about it", picture)
+    wait_for(lambda: len(answer(page).split()) > 10, 30)
+    early = len(answer(page))
+    wait_for(lambda: len(answer(page)) > early + 100, 30)
+    page.locator(STOP).click()
+    expect(page.locator(SUBMIT)).to_be_visible(timeout=5000)
+    # the one slot is free again: a short question is answered at once
+    started = time.monotonic()
+    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3}
+    request = urllib.request.Request(
+        f"{slow_stack.url}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        assert json.load(reply)["usage"]["completion_tokens"] == 3
+    assert time.monotonic() - started < 3
+    stopped = answer(page)
+    time.sleep(1)
+    assert answer(page) == stopped
+
+
+def test_a_waiting_question_is_told_its_place(browser, slow_stack, picture) -> None:
+    first, second = (open_page(browser, slow_stack) for _ in range(2))
+    ask(first, "First", picture)
+    wait_for(lambda: len(answer(first).split()) > 10, 30)
+    ask(second, "Second")
+    wait_for(lambda: "number 1 in the queue" in answer(second), 10)
+    first.locator(STOP).click()
+    wait_for(lambda: len(answer(second).split()) > 20, 20)
+    second.close()  # closing the tab cancels too
+    third = open_page(browser, slow_stack)
+    ask(third, "Third")
+    wait_for(lambda: len(answer(third).split()) > 20, 20)
+    third.locator(STOP).click()
+    expect(third.locator(SUBMIT)).to_be_visible(timeout=5000)
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "warning", "place"),
+    [
+        ("en-US", "Ask about a picture", "random words", "Add a picture"),
+        ("zh-CN", "看图问答", "随机的词语", "添加图片"),
+    ],
+)
+def test_the_page_speaks_the_browsers_language(
+    browser, stack, locale, title, warning, place
+) -> None:
+    page = open_page(browser, stack, locale=locale)
+    expect(page.locator("#title")).to_have_text(title)
+    expect(page.locator("#notice")).to_contain_text(warning)
+    assert place in (page.get_by_role("textbox").get_attribute("placeholder") or "")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_the_question_box_stays_in_sight(browser, stack, picture, size) -> None:
+    width, height = size
+    page = open_page(browser, stack, viewport={"width": width, "height": height})
+    ask(page, f"A long answer at {width}", picture)
+    expect(page.locator(STOP)).to_be_visible()
+    expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
+    box = page.get_by_role("textbox").bounding_box()
+    assert box and box["y"] + box["height"] <= height
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_an_empty_question_makes_no_job(browser, stack) -> None:
+    page = open_page(browser, stack)
+    ask(page, "   ")
+    page.wait_for_timeout(500)
+    assert answer(page) in ("", "Write a question or add a picture.")
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(
+    browser, stack, tmp_path
+) -> None:
+    fake = tmp_path / "fake.jpg"
+    fake.write_bytes(b"<html>not a picture</html>")
+    page = open_page(browser, stack)
+    page.set_input_files("input[type=file]", str(fake))
+    page.get_by_role("textbox").fill("What is this?")
+    page.locator(SUBMIT).click()
+    wait_for(lambda: "not a picture in one of the formats" in answer(page), 10)
+
+
+def test_markup_in_a_question_is_shown_and_not_run(browser, stack) -> None:
+    page = open_page(browser, stack)
+    ask(page, "<img src=x onerror=\"document.title='pwned'\"> hello")
+    wait_for(lambda: len(answer(page).split()) > 5, 30)
+    assert page.title() != "pwned"

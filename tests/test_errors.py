@@ -1,0 +1,121 @@
+"""The error tree: one code, one status, one sentence each, and OpenAI's shape."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from edge import errors
+from edge.errors import EdgeError, QueueFull, from_code
+
+
+def family(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from family(child)
+
+
+TREE = list(family(EdgeError))
+every_error = pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)
+
+
+def drawn() -> dict[str, tuple[str, int | None]]:
+    """The tree in the module's docstring: name -> (parent, status if one is given)."""
+    found: dict[str, tuple[str, int | None]] = {}
+    above: list[tuple[int, str]] = []
+    for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]
+        match = re.match(r"([ │├└─]*)([A-Z]\w+)(?: \.+ (\d{3})?.*)?$", line)
+        if not match or not (match[1] or match[2] == "EdgeError"):
+            continue
+        depth = len(match[1])
+        above = [(d, name) for d, name in above if d < depth]
+        parent = above[-1][1] if above else "Exception"
+        found[match[2]] = (parent, int(match[3]) if match[3] else None)
+        above.append((depth, match[2]))
+    return found
+
+
+def test_the_drawing_shows_every_class_under_its_parent_and_no_other() -> None:
+    parents = {name: parent for name, (parent, _) in drawn().items()}
+    assert parents == {kind.__name__: kind.__base__.__name__ for kind in TREE}  # type: ignore[union-attr]
+
+
+def test_the_drawing_shows_the_status() -> None:
+    shown = {name: status for name, (_, status) in drawn().items() if status}
+    assert len(shown) >= 8
+    for name, status in shown.items():
+        assert getattr(errors, name).status == status
+
+
+def test_every_exception_of_the_module_is_in_the_tree() -> None:
+    classes = {c for _, c in inspect.getmembers(errors, inspect.isclass)}
+    assert {c for c in classes if issubclass(c, Exception)} == set(TREE)
+
+
+def test_no_two_errors_share_a_code() -> None:
+    codes = [kind.code for kind in TREE]
+    assert len(codes) >= 17
+    assert sorted(codes) == sorted(set(codes))
+
+
+@every_error
+def test_an_error_has_its_own_code_and_a_docstring(kind: type[EdgeError]) -> None:
+    assert "code" in vars(kind)
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
+    assert kind.__doc__
+    assert re.match(r"(Raised when|Root of) .+\.$", kind.__doc__)
+
+
+@every_error
+def test_the_status_and_the_type_belong_together(kind: type[EdgeError]) -> None:
+    allowed = {
+        400: "invalid_request_error",
+        404: "invalid_request_error",
+        413: "invalid_request_error",
+        429: "rate_limit_error",
+        499: "invalid_request_error",
+        500: "server_error",
+        503: "server_error",
+        504: "server_error",
+    }
+    assert allowed[kind.status] == kind.type
+
+
+@every_error
+def test_a_code_from_a_wire_is_the_same_error_again(kind: type[EdgeError]) -> None:
+    again = from_code(kind.code, "Send less.")
+    assert type(again) is kind
+    assert again.message == str(again) == "Send less."
+
+
+@pytest.mark.parametrize("code", ["", "nonsense", "QueueFull", "QUEUE_FULL"])
+def test_an_unknown_code_is_a_plain_error(code: str) -> None:
+    unknown = from_code(code, "Hm.")
+    assert type(unknown) is EdgeError
+    assert (unknown.message, unknown.status) == ("Hm.", 500)
+
+
+@every_error
+def test_the_body_has_exactly_the_shape_that_openai_clients_read(
+    kind: type[EdgeError],
+) -> None:
+    body = kind("No.", param="messages[0]", retry_after_s=3).body()
+    expected = {
+        "message": "No.",
+        "type": kind.type,
+        "param": "messages[0]",
+        "code": kind.code,
+    }
+    assert json.loads(json.dumps(body)) == {"error": expected}
+    assert list(body["error"]) == ["message", "type", "param", "code"]
+
+
+def test_param_and_retry_after_are_empty_unless_given() -> None:
+    full = QueueFull("Busy.")
+    assert full.body()["error"]["param"] is None
+    assert full.retry_after_s is None
+    assert QueueFull("Busy.", retry_after_s=7).retry_after_s == 7

@@ -1,0 +1,130 @@
+"""Events: one line of JSON each, the same event back, errors with their class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import DeadlineExceeded, EdgeError, InvalidPicture, QueueFull
+from edge.events import (
+    Embedded,
+    Event,
+    Failed,
+    Finished,
+    Queued,
+    Started,
+    Token,
+    from_json,
+    to_json,
+)
+from edge.request import Answer, Timings, Usage
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+answers = st.builds(
+    Answer,
+    usage=st.builds(Usage, prompt_tokens=..., completion_tokens=...),
+    timings=st.builds(Timings, **{field.name: finite for field in fields(Timings)}),
+)
+events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(Queued),
+    st.builds(Started),
+    st.builds(Embedded),
+    st.builds(Token),
+    st.builds(Finished, answers),
+    st.builds(Failed),
+)
+
+
+def family(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from family(child)
+
+
+@given(events)
+def test_an_event_is_one_line_and_the_same_event_again(event: Event) -> None:
+    line = to_json(event)
+    assert "\n" not in line
+    assert from_json(line) == event
+    assert from_json(line.encode()) == event
+
+
+@given(events)
+def test_an_event_says_what_kind_it_is(event: Event) -> None:
+    assert json.loads(to_json(event))["kind"] == type(event).__name__.lower()
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Queued(3), {"kind": "queued", "position": 3}),
+        (Started(475), {"kind": "started", "prompt_tokens": 475}),
+        (Embedded(64), {"kind": "embedded", "image_tokens": 64}),
+        (Token("猫\n"), {"kind": "token", "text": "猫\n"}),
+        (
+            Failed("cancelled", "Stopped."),
+            {"kind": "failed", "code": "cancelled", "message": "Stopped."},
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_line_is_what_workers_and_clients_agreed_on(
+    event: Event, line: dict[str, Any]
+) -> None:
+    assert json.loads(to_json(event)) == line
+    assert from_json(json.dumps(line)) == event
+
+
+@pytest.mark.parametrize("line", ['{"kind": "pickled"}', "{}", '{"position": 1}'])
+def test_a_line_of_no_known_kind_is_no_event(line: str) -> None:
+    with pytest.raises(KeyError):
+        from_json(line)
+
+
+@pytest.mark.parametrize(
+    "kind", list(family(EdgeError)), ids=lambda kind: kind.__name__
+)
+def test_a_failure_carries_its_error_over_the_wire(kind: type[EdgeError]) -> None:
+    failed = from_json(to_json(Failed.because(kind("Try something else."))))
+    assert isinstance(failed, Failed)
+    assert type(failed.error) is kind
+    assert failed.error.message == "Try something else."
+    assert failed.error.status == kind.status
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("invalid_image", InvalidPicture),
+        ("queue_full", QueueFull),
+        ("deadline_exceeded", DeadlineExceeded),
+        ("from_the_future", EdgeError),
+    ],
+)
+def test_the_code_of_a_failure_names_its_class(
+    code: str, kind: type[EdgeError]
+) -> None:
+    assert type(Failed(code, "No.").error) is kind
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Queued(1),
+        Started(1),
+        Embedded(1),
+        Token("a"),
+        Finished(Answer("a", "stop")),
+        Failed("cancelled", ""),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_what_happened_cannot_be_changed(event: Event) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(event, fields(event)[0].name, None)

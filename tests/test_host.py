@@ -1,0 +1,166 @@
+"""Cores and memory as a cgroup grants them, read from small trees of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from edge import host
+from edge.host import usable_cores, usable_memory_bytes
+
+GIB = 1 << 30
+Tree = Callable[..., None]
+
+
+@pytest.fixture
+def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tree:
+    """Lays out a cgroup hierarchy, and says which of its folders is ours."""
+    root, membership = tmp_path / "cgroup", tmp_path / "membership"
+    root.mkdir()
+    monkeypatch.setattr(host, "CGROUP", root)
+    monkeypatch.setattr(host._own_cgroups, "__defaults__", (membership,))
+
+    def lay_out(files: dict[str, str], member: str | None = "0::/") -> None:
+        for name, text in files.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text + "\n")
+        if member is not None:
+            membership.write_text(member + "\n")
+
+    return lay_out
+
+
+@pytest.fixture
+def many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 cores, so that quotas can be seen at work on any machine."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """This very thread, bound to one of its cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("many_cores")
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("400000 100000", 4),
+        ("350000 100000", 3),  # rounded down
+        ("399999 100000", 3),
+        ("50000 100000", 1),  # but never to nothing
+        ("1000 100000", 1),
+        ("100000 50000", 2),  # another period
+        ("max 100000", 64),
+        ("9900000 100000", 64),  # more than there are
+    ],
+)
+def test_a_quota_caps_the_cores(tree: Tree, quota: str, cores: int) -> None:
+    tree({"cpu.max": quota})
+    assert usable_cores() == cores
+
+
+@pytest.mark.usefixtures("many_cores")
+@pytest.mark.parametrize(
+    ("outer", "inner", "cores"),
+    [
+        ("200000 100000", "max 100000", 2),
+        ("max 100000", "200000 100000", 2),
+        ("800000 100000", "300000 100000", 3),
+        ("300000 100000", "800000 100000", 3),
+    ],
+)
+def test_the_quota_of_a_parent_counts_too(
+    tree: Tree, outer: str, inner: str, cores: int
+) -> None:
+    files = {"slice/cpu.max": outer, "slice/app.service/cpu.max": inner}
+    tree(files, "0::/slice/app.service")
+    assert usable_cores() == cores
+
+
+@pytest.mark.usefixtures("many_cores")
+def test_the_quota_of_a_neighbour_does_not_count(tree: Tree) -> None:
+    tree(
+        {"ours/cpu.max": "300000 100000", "theirs/cpu.max": "100000 100000"}, "0::/ours"
+    )
+    assert usable_cores() == 3
+
+
+@pytest.mark.usefixtures("many_cores")
+def test_inside_a_container_the_root_is_our_own(tree: Tree) -> None:
+    tree({"cpu.max": "200000 100000"}, "0::/system.slice/docker-0123.scope")
+    assert usable_cores() == 2
+
+
+@pytest.mark.usefixtures("many_cores")
+@pytest.mark.parametrize(
+    ("quota_us", "period_us", "cores"),
+    [("150000", "100000", 1), ("400000", "100000", 4), ("-1", "100000", 64)],
+)
+def test_a_quota_of_the_old_hierarchy_counts(
+    tree: Tree, quota_us: str, period_us: str, cores: int
+) -> None:
+    files = {"cpu/cpu.cfs_quota_us": quota_us, "cpu/cpu.cfs_period_us": period_us}
+    tree(files, "12:cpu,cpuacct:/docker/0123\n11:memory:/docker/0123\n0::/")
+    assert usable_cores() == cores
+
+
+@pytest.mark.usefixtures("one_core")
+@pytest.mark.parametrize("quota", ["400000 100000", "max 100000"])
+def test_affinity_caps_the_cores(tree: Tree, quota: str) -> None:
+    tree({"cpu.max": quota})
+    assert usable_cores() == 1
+
+
+@pytest.mark.parametrize("member", ["0::/", None])
+def test_without_any_limit_the_machine_is_ours(tree: Tree, member: str | None) -> None:
+    tree({}, member)
+    assert usable_cores() == len(os.sched_getaffinity(0))
+    assert usable_memory_bytes() == psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("files", "member", "limit"),
+    [
+        ({"memory.max": str(GIB)}, "0::/", GIB),
+        ({"a/memory.max": str(GIB), "memory.max": "max"}, "0::/a", GIB),
+        ({"a/b/memory.max": str(2 * GIB), "a/memory.max": str(GIB)}, "0::/a/b", GIB),
+        ({"memory/memory.limit_in_bytes": str(GIB)}, "9:memory:/docker/0", GIB),
+    ],
+    ids=["own", "inner", "parent", "old hierarchy"],
+)
+def test_a_limit_caps_the_memory(
+    tree: Tree, files: dict[str, str], member: str, limit: int
+) -> None:
+    tree(files, member)
+    assert usable_memory_bytes() == limit
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"memory.max": "max"},
+        {"memory.max": str(1 << 62)},
+        {"memory/memory.limit_in_bytes": "9223372036854771712"},  # v1's "no limit"
+    ],
+    ids=["max", "more than there is", "old hierarchy"],
+)
+def test_no_limit_means_the_memory_of_the_machine(
+    tree: Tree, files: dict[str, str]
+) -> None:
+    tree(files)
+    assert usable_memory_bytes() == psutil.virtual_memory().total
+
+
+def test_this_machine_grants_something() -> None:
+    assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
+    assert 0 < usable_memory_bytes() <= psutil.virtual_memory().total

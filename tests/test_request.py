@@ -1,0 +1,140 @@
+"""Requests and answers: frozen words that survive JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.request import (
+    Answer,
+    Message,
+    PictureRef,
+    Request,
+    SamplingParams,
+    Timings,
+    Usage,
+)
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+sampling_params = st.builds(
+    SamplingParams,
+    max_tokens=...,
+    temperature=finite,
+    top_p=finite,
+    top_k=...,
+    min_p=finite,
+    presence_penalty=finite,
+    frequency_penalty=finite,
+    seed=...,
+    stop=...,
+)
+requests = st.builds(Request, sampling=sampling_params, model=...)
+timings = st.builds(Timings, **{field.name: finite for field in fields(Timings)})
+answers = st.builds(
+    Answer,
+    usage=st.builds(Usage, prompt_tokens=..., completion_tokens=...),
+    timings=timings,
+)
+
+RED, BLUE = PictureRef("aa", 30, 100), PictureRef("bb", 100, 30)
+
+
+def over_a_wire(data: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(data, allow_nan=False))  # type: ignore[no-any-return]
+
+
+@given(requests)
+def test_a_request_survives_json(request: Request) -> None:
+    assert Request.from_json(over_a_wire(request.to_json())) == request
+
+
+@given(st.from_type(Message))
+def test_a_message_survives_json(message: Message) -> None:
+    assert Message.from_json(over_a_wire(message.to_json())) == message
+
+
+@given(answers)
+def test_an_answer_survives_json(answer: Answer) -> None:
+    assert Answer.from_json(over_a_wire(answer.to_json())) == answer
+
+
+@given(requests)
+def test_equal_requests_are_one_key(request: Request) -> None:
+    again = Request.from_json(over_a_wire(request.to_json()))
+    assert hash(again) == hash(request)
+    assert json.dumps(again.to_json()) == json.dumps(request.to_json())
+
+
+@given(requests)
+def test_a_request_without_a_field_is_not_taken_for_one(request: Request) -> None:
+    for name in ("messages", "sampling", "model"):
+        data = request.to_json()
+        del data[name]
+        with pytest.raises(KeyError):
+            Request.from_json(data)
+
+
+def test_pictures_keep_their_order_and_their_repetitions() -> None:
+    request = Request(
+        (
+            Message("user", (BLUE, "left or", RED, "right?")),
+            Message("assistant", ("Left.",)),
+            Message("user", ("And again:", BLUE, BLUE)),
+        )
+    )
+    again = Request.from_json(over_a_wire(request.to_json()))
+    assert again.pictures == (BLUE, RED, BLUE, BLUE)
+    assert [message.pictures for message in again.messages] == [
+        (BLUE, RED),
+        (),
+        (BLUE, BLUE),
+    ]
+
+
+def test_text_that_looks_like_a_picture_stays_text() -> None:
+    text = json.dumps({"sha256": "aa", "width": 30, "height": 100})
+    message = Message("user", (text,))
+    assert Message.from_json(over_a_wire(message.to_json())) == message
+    assert message.pictures == ()
+
+
+@given(requests)
+def test_pictures_of_a_request_are_those_of_its_messages(request: Request) -> None:
+    parts = [part for message in request.messages for part in message.content]
+    assert list(request.pictures) == [p for p in parts if not isinstance(p, str)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        RED,
+        Message("user", ("hi",)),
+        SamplingParams(),
+        Request((Message("user", ("hi",)),)),
+        Usage(),
+        Timings(),
+        Answer("hi", "stop"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_words_are_frozen_and_hashable(value: Any) -> None:
+    name = fields(value)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, None)
+    assert len({value, value}) == 1
+
+
+def test_the_defaults_are_greedy() -> None:
+    assert SamplingParams().is_greedy
+    assert Request(()).sampling == SamplingParams()
+    assert not SamplingParams(temperature=0.1).is_greedy
+
+
+@given(st.integers(0), st.integers(0))
+def test_the_total_is_prompt_and_completion(prompt: int, completion: int) -> None:
+    assert Usage(prompt, completion).total_tokens == prompt + completion

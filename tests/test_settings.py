@@ -1,0 +1,226 @@
+"""Settings: what an operator may write, and what they are told when it is wrong."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import SetupError
+from edge.settings import Settings
+
+NAMES = [field.name for field in fields(Settings)]
+
+
+@pytest.fixture(autouse=True)
+def clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working directory without .env, an environment without EDGE_ names."""
+    for key in [key for key in os.environ if key.startswith("EDGE_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal(environ: dict[str, str]) -> str:
+    with pytest.raises(SetupError) as caught:
+        Settings.read(environ)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+def test_every_setting_has_a_meaning(field: Any) -> None:
+    meaning = field.metadata["meaning"]
+    assert len(meaning.split()) >= 3
+    assert meaning.endswith(".")
+
+
+@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+def test_every_default_is_within_its_own_bounds(field: Any) -> None:
+    text = Settings().environ()[f"EDGE_{field.name.upper()}"]
+    read = Settings.read({f"EDGE_{field.name.upper()}": text})
+    assert getattr(read, field.name) == field.default
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    assert Settings.read({}) == Settings()
+
+
+def test_settings_never_change_their_mind() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().slots = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "name", "value"),
+    [
+        ("EDGE_MODEL", "tiny", "model", "tiny"),
+        ("EDGE_MODEL", "", "model", ""),
+        ("EDGE_SLOTS", "2", "slots", 2),
+        ("EDGE_SLOTS", " 3\t", "slots", 3),
+        ("EDGE_THREADS", "0", "threads", 0),
+        ("EDGE_BACKLOG", "0", "backlog", 0),
+        ("EDGE_BROKER_URL", "redis://:pw@h:1/0", "broker_url", "redis://:pw@h:1/0"),
+        ("EDGE_DATA_DIR", "/srv/edge", "data_dir", Path("/srv/edge")),
+        ("EDGE_DATA_DIR", "~/edge", "data_dir", Path.home() / "edge"),
+    ],
+)
+def test_a_setting_is_read_as_its_type(
+    key: str, text: str, name: str, value: object
+) -> None:
+    settings = Settings.read({key: text})
+    assert getattr(settings, name) == value
+    assert settings == replace(Settings(), **{name: value})
+
+
+@pytest.mark.parametrize("word", ["on", "true", "yes", "1", "ON", "True", " Yes "])
+def test_words_that_switch_on(word: str) -> None:
+    assert Settings.read({"EDGE_ANSWER_CACHE": word}).answer_cache is True
+
+
+@pytest.mark.parametrize("word", ["off", "false", "no", "0", "OFF", "False", " No "])
+def test_words_that_switch_off(word: str) -> None:
+    assert Settings.read({"EDGE_ANSWER_CACHE": word}).answer_cache is False
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "kind"),
+    [
+        ("EDGE_SLOTS", "four", "a whole number"),
+        ("EDGE_SLOTS", "", "a whole number"),
+        ("EDGE_SLOTS", "2.0", "a whole number"),
+        ("EDGE_SLOTS", "0x2", "a whole number"),
+        ("EDGE_SLOTS", "2 # two", "a whole number"),
+        ("EDGE_SLOTS", "9" * 5000, "a whole number"),
+        ("EDGE_ANSWER_CACHE", "maybe", "on or off"),
+        ("EDGE_ANSWER_CACHE", "2", "on or off"),
+        ("EDGE_ANSWER_CACHE", "", "on or off"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_key_value_and_type(
+    key: str, text: str, kind: str
+) -> None:
+    assert refusal({key: text}) == f"{key}={text!r} is not {kind}."
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "allowed"),
+    [
+        ("EDGE_SLOTS", "0", "from 1 to 4"),
+        ("EDGE_SLOTS", "-1", "from 1 to 4"),
+        ("EDGE_SLOTS", "5", "from 1 to 4"),
+        ("EDGE_SLOTS", "100", "from 1 to 4"),
+        ("EDGE_CONTEXT_TOKENS", "255", "256 or more"),
+        ("EDGE_CHUNK_TOKENS", "15", "16 or more"),
+        ("EDGE_THREADS", "-1", "0 or more"),
+        ("EDGE_IMAGE_TOKENS", "15", "16 or more"),
+        ("EDGE_ANSWER_TOKENS", "0", "1 or more"),
+        ("EDGE_BACKLOG", "-1", "0 or more"),
+        ("EDGE_DEADLINE_S", "0", "1 or more"),
+        ("EDGE_ANSWER_TTL_S", "-1", "1 or more"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_with_the_bounds(
+    key: str, text: str, allowed: str
+) -> None:
+    assert refusal({key: text}) == f"{key}={text!r} must be {allowed}."
+
+
+@pytest.mark.parametrize("n_slots", range(1, 5))
+def test_one_to_four_slots_are_allowed(n_slots: int) -> None:
+    assert Settings.read({"EDGE_SLOTS": str(n_slots)}).slots == n_slots
+
+
+@pytest.mark.parametrize("key", ["EDGE_SLOT", "EDGE_", "EDGE_slots", "EDGE_SLOTS "])
+def test_an_unknown_setting_is_refused(key: str) -> None:
+    message = refusal({key: "4"})
+    assert message.startswith(f"{key} is not a setting.")
+    for name in NAMES:
+        assert f"EDGE_{name.upper()}" in message
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    others = {"PATH": "/bin", "edge_slots": "x", "MY_EDGE_SLOTS": "x", "EDGER": "x"}
+    assert Settings.read(others) == Settings()
+
+
+def test_a_dotenv_in_the_working_directory_is_read(clean_place: Path) -> None:
+    (clean_place / ".env").write_text(
+        "# our little server\n"
+        "\n"
+        "EDGE_SLOTS=2\n"
+        "  EDGE_MODEL = '/srv/a b=c.gguf'  \n"
+        'EDGE_DATA_DIR="/srv/edge"\n'
+        "#EDGE_BACKLOG=99\n"
+        "SOMETHING_ELSE=7\n",
+        encoding="utf-8",
+    )
+    assert Settings.load() == replace(
+        Settings(), slots=2, model="/srv/a b=c.gguf", data_dir=Path("/srv/edge")
+    )
+
+
+def test_without_a_dotenv_the_environment_alone_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EDGE_SLOTS", "3")
+    assert Settings.load() == replace(Settings(), slots=3)
+
+
+def test_the_environment_wins_over_the_dotenv(
+    monkeypatch: pytest.MonkeyPatch, clean_place: Path
+) -> None:
+    (clean_place / ".env").write_text("EDGE_SLOTS=2\nEDGE_BACKLOG=7\n")
+    monkeypatch.setenv("EDGE_SLOTS", "1")
+    settings = Settings.load()
+    assert (settings.slots, settings.backlog) == (1, 7)
+
+
+@pytest.mark.parametrize("line", ["EDGE_SLTS=2", "EDGE_SLOTS=two", "EDGE_SLOTS"])
+def test_a_mistake_in_the_dotenv_is_refused_too(clean_place: Path, line: str) -> None:
+    (clean_place / ".env").write_text(line)
+    with pytest.raises(SetupError, match=line.split("=")[0]):
+        Settings.load()
+
+
+def test_a_folder_named_dotenv_is_no_dotenv(clean_place: Path) -> None:
+    (clean_place / ".env").mkdir()
+    assert Settings.load() == Settings()
+
+
+# What a setting can be after `read`: text comes without space around it.
+words = st.text(st.characters(exclude_categories=("C", "Z")), max_size=20)
+counts = st.integers(min_value=256, max_value=10**9)
+
+
+@given(
+    settings=st.builds(
+        Settings,
+        slots=st.integers(1, 4),
+        answer_cache=st.booleans(),
+        data_dir=words.map(lambda name: Path("/srv") / name),
+        **{
+            name: words if isinstance(getattr(Settings(), name), str) else counts
+            for name in NAMES
+            if name not in ("slots", "answer_cache", "data_dir")
+        },
+    )
+)
+def test_a_child_process_reads_the_same_settings(settings: Settings) -> None:
+    assert Settings.read(settings.environ()) == settings
+
+
+def test_a_child_process_keeps_the_rest_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOMETHING_ELSE", "kept")
+    monkeypatch.setenv("EDGE_SLOTS", "1")
+    environ = replace(Settings(), slots=3, answer_cache=False).environ()
+    assert environ["SOMETHING_ELSE"] == "kept"
+    assert environ["EDGE_SLOTS"] == "3"
+    assert environ["EDGE_ANSWER_CACHE"] == "off"
+    assert environ["PATH"] == os.environ["PATH"]
