@@ -1,10 +1,8 @@
-"""The two kinds of Redis client, with the time-outs that keep a caller from hanging.
-
-`socket_timeout` is larger than any blocking read we do, or the read would fail.
-"""
+"""The two kinds of Redis client, with the time-outs that keep a caller from hanging."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import redis
@@ -13,23 +11,36 @@ import redis.asyncio
 from edge.errors import SetupError
 
 BLOCK_MS = 1000
-# What a call raises when the server is away, full, or refuses us.
+TIMEOUT_S = 5  # longer than any blocking read, or the read itself would fail
+# What a call raises when the server is away, full, slow, or refuses us.
 UNREACHABLE = (redis.RedisError, OSError)
-_OPTIONS: dict[str, Any] = {
-    "socket_connect_timeout": 2,
-    "socket_timeout": 5,
-    "health_check_interval": 25,
-}
+
+_OPTIONS: dict[str, Any] = {"socket_connect_timeout": 2, "health_check_interval": 25}
+
+
+class AsyncRedis(redis.asyncio.Redis):
+    """An asynchronous client whose commands give up after TIMEOUT_S.
+
+    The library's own `socket_timeout` is built on asyncio.wait_for, and in Python 3.11
+    that loses a cancellation which comes just when its work is done: a client would
+    leave, and its answer would be computed to the end.
+    """
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
 
 def sync_client(url: str) -> redis.Redis:
     """For worker threads."""
-    return redis.Redis.from_url(_given(url), **_OPTIONS)
+    return redis.Redis.from_url(_given(url), socket_timeout=TIMEOUT_S, **_OPTIONS)
 
 
 def async_client(url: str) -> redis.asyncio.Redis:
     """For the web process; one connection for each client that follows a job."""
-    return redis.asyncio.Redis.from_url(_given(url), max_connections=512, **_OPTIONS)
+    return AsyncRedis.from_url(
+        _given(url), socket_timeout=None, max_connections=512, **_OPTIONS
+    )
 
 
 def _given(url: str) -> str:

@@ -128,6 +128,10 @@ def _dotenv(path: Path) -> dict[str, str]:
     """Lines `KEY=value` of a .env file; blank lines and `#` comments are skipped."""
     if not path.is_file():
         return {}
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
+    except UnicodeDecodeError:
+        raise SetupError(f"{path.absolute()} is not UTF-8 text.") from None
+    lines = (line.strip() for line in text.splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    return {key.strip(): text.strip().strip("\"'") for key, _, text in pairs}
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}

@@ -27,7 +27,7 @@ def drawn() -> dict[str, tuple[str, int | None]]:
     """The tree in the module's docstring: name -> (parent, status if one is given)."""
     found: dict[str, tuple[str, int | None]] = {}
     above: list[tuple[int, str]] = []
-    for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]
+    for line in inspect.getdoc(errors).splitlines():
         match = re.match(r"([ │├└─]*)([A-Z]\w+)(?: \.+ (\d{3})?.*)?$", line)
         if not match or not (match[1] or match[2] == "EdgeError"):
             continue
@@ -41,7 +41,7 @@ def drawn() -> dict[str, tuple[str, int | None]]:
 
 def test_the_drawing_shows_every_class_under_its_parent_and_no_other() -> None:
     parents = {name: parent for name, (parent, _) in drawn().items()}
-    assert parents == {kind.__name__: kind.__base__.__name__ for kind in TREE}  # type: ignore[union-attr]
+    assert parents == {kind.__name__: kind.__base__.__name__ for kind in TREE}
 
 
 def test_the_drawing_shows_the_status() -> None:

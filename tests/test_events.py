@@ -8,7 +8,7 @@ from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import DeadlineExceeded, EdgeError, InvalidPicture, QueueFull
@@ -25,6 +25,7 @@ from edge.events import (
 )
 from edge.request import Answer, Timings, Usage
 
+quick = settings(max_examples=60, deadline=None)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 answers = st.builds(
     Answer,
@@ -47,6 +48,7 @@ def family(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
         yield from family(child)
 
 
+@quick
 @given(events)
 def test_an_event_is_one_line_and_the_same_event_again(event: Event) -> None:
     line = to_json(event)
@@ -55,6 +57,7 @@ def test_an_event_is_one_line_and_the_same_event_again(event: Event) -> None:
     assert from_json(line.encode()) == event
 
 
+@quick
 @given(events)
 def test_an_event_says_what_kind_it_is(event: Event) -> None:
     assert json.loads(to_json(event))["kind"] == type(event).__name__.lower()

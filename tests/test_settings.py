@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edge.errors import SetupError
@@ -52,7 +53,7 @@ def test_nothing_given_means_the_defaults() -> None:
 
 def test_settings_never_change_their_mind() -> None:
     with pytest.raises(FrozenInstanceError):
-        Settings().slots = 2  # type: ignore[misc]
+        Settings().slots = 2
 
 
 @pytest.mark.parametrize(
@@ -197,6 +198,7 @@ words = st.text(st.characters(exclude_categories=("C", "Z")), max_size=20)
 counts = st.integers(min_value=256, max_value=10**9)
 
 
+@hypothesis_settings(max_examples=40, deadline=None)
 @given(
     settings=st.builds(
         Settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -33,6 +34,7 @@ I18N = gr.I18n(
         for locale in ({"zh": ["zh-CN", "zh-TW", "zh"]}.get(language, [language]))
     }
 )
+FRAME_S = 0.05  # a browser renders the whole answer anew for each update
 MAX_TEXT = 4000  # characters of a paste; more becomes a file, which we refuse
 
 # One column that fits the window: the conversation scrolls, the question stays in
@@ -70,13 +72,15 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
         messages = conversation(conversed, refs, language)
         sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
         asked = await client.ask(Request(messages, sampling), list(pictures.values()))
-        text = ""
+        text, shown_at = "", 0.0
         async with aclosing(asked.events):
             async for event in asked.events:
                 match event:
                     case Token(more):
                         text += more
-                        yield text
+                        if time.monotonic() - shown_at >= FRAME_S:
+                            shown_at = time.monotonic()
+                            yield text
                     case Finished(complete):
                         yield complete.text
                     case _:

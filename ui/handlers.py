@@ -104,10 +104,13 @@ def conversation(
         if messages and messages[-1].role == turn.role:
             content = [*messages.pop().content, *content]
         messages.append(Message(turn.role, tuple(content)))  # type: ignore[arg-type]
-    if messages and all(isinstance(part, PictureRef) for part in messages[-1].content):
-        content = [*messages.pop().content, TEXTS[language]["default_question"]]
-        messages.append(Message("user", tuple(content)))
-    return tuple(messages)
+    question = TEXTS[language]["default_question"]
+    return tuple(
+        Message("user", (*message.content, question))
+        if message.content and message.pictures == message.content
+        else message
+        for message in messages
+    )
 
 
 def notice(models: Collection[str], language: str) -> str:

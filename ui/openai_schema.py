@@ -7,11 +7,10 @@ the answer and that we do not do are refused; other unknown fields are ignored.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from edge.errors import InvalidPicture, UnsupportedParameter, UrlNotAllowed
 from edge.request import SamplingParams
@@ -32,6 +31,11 @@ MAX_PICTURES = 8
 
 Text = Annotated[str, Field(max_length=200_000)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+def _form(value: Any) -> str:
+    """Which member of `text | list` is meant, so that only that one complains."""
+    return "list" if isinstance(value, list) else "text"
 
 
 class _Body(BaseModel):
@@ -56,19 +60,37 @@ class ImagePart(_Body):
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
+Texts = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[list[TextPart], Field(min_length=1), Tag("list")],
+    Discriminator(_form),
+]
+Parts = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[list[Part], Field(min_length=1), Tag("list")],
+    Discriminator(_form),
+]
+Word = Annotated[str, Field(min_length=1)]
+Stop = Annotated[
+    Annotated[Word, Tag("text")]
+    | Annotated[list[Word], Field(max_length=4), Tag("list")],
+    Discriminator(_form),
+]
+
+
 class SystemMessage(_Body):
     role: Literal["system", "developer"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+    content: Texts
 
 
 class UserMessage(_Body):
     role: Literal["user"]
-    content: Text | Annotated[list[Part], Field(min_length=1)]
+    content: Parts
 
 
 class AssistantMessage(_Body):
     role: Literal["assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+    content: Texts
 
 
 ChatMessage = Annotated[
@@ -91,17 +113,13 @@ class ChatBody(_Body):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: (
-        Annotated[str, Field(min_length=1)]
-        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=4)]
-        | None
-    ) = None
-    n: Literal[1] | None = None
+    stop: Stop | None = None
+    n: Annotated[int, Field(ge=1, le=1)] | None = None
 
     def refuse_unsupported(self) -> None:
         """Raises UnsupportedParameter for the first field that we would ignore
@@ -157,5 +175,5 @@ def decode_data_url(url: str) -> bytes:
         raise InvalidPicture("A picture's URL must begin with data:image/...;base64,")
     try:
         return base64.b64decode(payload, validate=True)
-    except binascii.Error:
+    except ValueError:  # also for letters beyond ASCII
         raise InvalidPicture("This picture is not valid base64.") from None

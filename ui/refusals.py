@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 from edge.errors import EdgeError, InvalidJson, InvalidRequest, NotFound
 
+MAX_COMPLAINT = 300  # characters
+
 
 def add_refusals(app: FastAPI) -> None:
     """Answers every exception on any route of `app` in that shape."""
@@ -33,10 +35,15 @@ async def _refuse_body(http: Request, error: Exception) -> Response:
     """pydantic's first complaint, as one sentence with the path of the field."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    if first["type"] == "json_invalid":
+    location = first["loc"][1:]
+    is_empty = not location and first["type"] == "missing"
+    if is_empty or first["type"] == "json_invalid":
         return await _refuse(http, InvalidJson("The body is not valid JSON."))
-    param = field_path(first["loc"][1:], error.body)
-    message = f"{param or 'The body'}: {first['msg']}."
+    param = field_path(location, error.body, _absent(first))
+    complaint = first["msg"]
+    if len(complaint) > MAX_COMPLAINT:  # it repeats what the client sent
+        complaint = complaint[:MAX_COMPLAINT] + " …"
+    message = f"{param or 'The body'}: {complaint}."
     return await _refuse(http, InvalidRequest(message, param=param))
 
 
@@ -53,17 +60,36 @@ async def _refuse_unknown(http: Request, _error: Exception) -> Response:
     return await _refuse(http, EdgeError("Something went wrong here. Try again."))
 
 
-def field_path(location: tuple[int | str, ...], body: Any) -> str | None:
+def _absent(error: Any) -> str | None:
+    """The field that the error is about, where it is not the location's last step:
+    pydantic blames the whole message or part for a role or type it does not know."""
+    match error["type"]:
+        case "missing":
+            return str(error["loc"][-1])
+        case "union_tag_invalid" | "union_tag_not_found":
+            return str(error["ctx"]["discriminator"]).strip("'")
+    return None
+
+
+def field_path(
+    location: tuple[int | str, ...], body: Any, absent: str | None = None
+) -> str | None:
     """`messages[0].content` for where in `body` an error is; None for the whole body.
 
     pydantic's location also names the members of unions it tried. Walking along the
-    body leaves them out: they are no keys in it.
+    body leaves them out: they are no keys in it, but for the kind of a message or
+    part, which follows its index. `absent` is a field that is not in the body, or
+    should not be as it is.
     """
-    path, here = "", body
-    for i, step in enumerate(location):
-        is_last = i == len(location) - 1
+    path, here, is_item = "", body, False
+    for step in location:
+        is_kind = is_item and step in (here.get("role"), here.get("type"))
+        is_item = False
         if isinstance(step, int) and isinstance(here, list) and step < len(here):
             path, here = f"{path}[{step}]", here[step]
-        elif isinstance(here, dict) and (step in here or is_last):
-            path, here = f"{path}.{step}" if path else str(step), here.get(step)
+            is_item = isinstance(here, dict)
+        elif isinstance(here, dict) and step in here and not is_kind:
+            path, here = f"{path}.{step}" if path else str(step), here[step]
+    if absent is not None:
+        path = f"{path}.{absent}" if path else absent
     return path or None

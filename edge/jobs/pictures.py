@@ -23,10 +23,8 @@ async def put_pictures(
     broker: redis.asyncio.Redis, pictures: Iterable[Picture], keep_s: int
 ) -> None:
     """Stores each picture for another `keep_s` seconds."""
-    async with broker.pipeline(transaction=False) as pipe:
-        for picture in pictures:
-            pipe.set(_key(picture.ref.sha256), picture.rgb, ex=keep_s)
-        await pipe.execute()
+    for picture in pictures:
+        await broker.set(_key(picture.ref.sha256), picture.rgb, ex=keep_s)
 
 
 def get_pictures(broker: redis.Redis, refs: Iterable[PictureRef]) -> dict[str, Picture]:

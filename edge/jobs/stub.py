@@ -32,6 +32,7 @@ class StubChannel:
                 yield None
                 continue
             event, n_read = events[n_read], n_read + 1
+            await asyncio.sleep(0)  # others get a turn, and a cancellation its chance
             yield event
             if isinstance(event, Finished | Failed):
                 return

@@ -90,3 +90,22 @@ async def test_attempts_and_jobs_do_not_mix(ends: Ends) -> None:
     publisher.publish("other", 2, Token("foreign"))
     publisher.publish("job", 2, FINISHED)
     assert await read(follower, attempt=2) == [FINISHED]
+
+
+async def test_a_cancelled_follower_stops_at_once_however_busy(ends: Ends) -> None:
+    """asyncio.wait_for of Python 3.11 swallows a cancellation that comes just when its
+    future is done; a client library that uses it would make Stop do nothing."""
+    publisher, follower = ends
+
+    async def read_for_ever(job_id: str) -> None:
+        async for _ in follower.follow(job_id, 1):
+            publisher.publish(job_id, 1, Token("more"))
+
+    for i in range(300):
+        publisher.publish(f"job{i}", 1, Token("first"))
+        task = asyncio.ensure_future(read_for_ever(f"job{i}"))
+        await asyncio.sleep(0.0003 * (i % 20))
+        task.cancel()
+        _, pending = await asyncio.wait({task}, timeout=1)
+        publisher.publish(f"job{i}", 1, FINISHED)  # or a failing test would not end
+        assert not pending, f"cancellation {i} was swallowed"

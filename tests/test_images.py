@@ -1,0 +1,656 @@
+"""Pictures from strangers: the good ones become RGB, the bad ones a sentence."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import random
+import re
+import resource
+import struct
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from edge import images
+from edge.errors import InvalidPicture
+from edge.images import Picture, normalise, vet
+
+TOKENS = 64
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+ORIENTATION = 0x0112
+MIB = 1 << 20
+
+
+def encode(image: Image.Image, name: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, name, **options)
+    return file.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    check = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + check
+
+
+@cache
+def black_png(
+    width: int, height: int, bits: int = 1, colour: int = 0, extra: bytes = b""
+) -> bytes:
+    """A PNG of zeros: many pixels in few bytes. `colour` as in the PNG header."""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    row = bytes(1 + (width * channels * bits + 7) // 8)
+    packer = zlib.compressobj(1)
+    packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + extra
+        + chunk(b"IDAT", packed)
+        + chunk(b"IEND", b"")
+    )
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A small PNG whose header claims another size."""
+    small = black_png(8, 8)
+    header = struct.pack(">II", width, height) + small[24:29]
+    return small[:8] + chunk(b"IHDR", header) + small[33:]
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    small = encode(Image.new("L", (16, 16)), "JPEG")
+    at = small.index(b"\xff\xc0") + 5
+    return small[:at] + struct.pack(">HH", height, width) + small[at + 4 :]
+
+
+def gif_header(width: int, height: int) -> bytes:
+    small = encode(Image.new("L", (4, 4)), "GIF")
+    return small[:6] + struct.pack("<HH", width, height) + small[10:]
+
+
+def webp_header(width: int, height: int) -> bytes:
+    small = encode(Image.new("RGB", (16, 16)), "WEBP", lossless=True)
+    at = small.index(b"VP8L") + 9
+    rest = int.from_bytes(small[at : at + 4], "little") >> 28 << 28
+    size = rest | (width - 1) | (height - 1) << 14
+    return small[:at] + size.to_bytes(4, "little") + small[at + 4 :]
+
+
+def gif_of(n_frames: int) -> bytes:
+    gif = encode(Image.new("L", (4, 4)), "GIF")
+    start = 13 + 3 * 2 ** ((gif[10] & 7) + 1)
+    return gif[:start] + gif[start:-1] * n_frames + b";"
+
+
+def exif(orientation: int) -> Image.Exif:
+    tags = Image.Exif()
+    tags[ORIENTATION] = orientation
+    return tags
+
+
+def pixel(picture: Picture, x: int, y: int) -> tuple[int, ...]:
+    at = 3 * (y * picture.width + x)
+    return tuple(picture.rgb[at : at + 3])
+
+
+def halves() -> Image.Image:
+    """40 x 20: red on the left, white on the right."""
+    image = Image.new("RGB", (40, 20), WHITE)
+    image.paste(RED, (0, 0, 20, 20))
+    return image
+
+
+PHOTO = encode(Image.linear_gradient("L"), "JPEG")
+DRAWING = encode(Image.linear_gradient("L"), "PNG")
+
+
+# --- what is accepted ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("take", [vet, normalise])
+@pytest.mark.parametrize("name", images.FORMATS)
+def test_the_four_formats_become_rgb(
+    name: str, take: Callable[[bytes, int], Picture]
+) -> None:
+    picture = take(encode(halves(), name), TOKENS)
+    assert (picture.width, picture.height) == (40, 20)
+    assert len(picture.rgb) == 40 * 20 * 3
+    for x, colour in ((5, RED), (35, WHITE)):
+        assert pixel(picture, x, 10) == pytest.approx(colour, abs=12)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 200), (200, 1)])
+def test_tiny_pictures_are_accepted(size: tuple[int, int]) -> None:
+    picture = normalise(encode(Image.new("RGB", size, RED), "PNG"), TOKENS)
+    assert (picture.width, picture.height) == size
+    assert picture.rgb == bytes(RED) * (size[0] * size[1])
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "seen"),
+    [
+        ("1", 1, WHITE),
+        ("L", 77, (77, 77, 77)),
+        ("P", 0, (0, 0, 0)),
+        ("RGB", RED, RED),
+        ("LA", (77, 255), (77, 77, 77)),
+        ("LA", (77, 0), WHITE),
+        ("RGBA", (255, 0, 0, 255), RED),
+        ("RGBA", (255, 0, 0, 0), WHITE),
+        ("RGBA", (0, 0, 0, 51), (204, 204, 204)),
+    ],
+)
+def test_every_kind_of_pixel_is_put_on_white(
+    mode: str, colour: Any, seen: tuple[int, ...]
+) -> None:
+    picture = normalise(encode(Image.new(mode, (3, 2), colour), "PNG"), TOKENS)
+    assert picture.rgb == bytes(seen) * 6
+
+
+@pytest.mark.parametrize("name", ["PNG", "GIF", "WEBP"])
+def test_what_is_transparent_is_white_in_every_format(name: str) -> None:
+    clear = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
+    clear.paste((255, 0, 0, 255), (0, 0, 20, 20))
+    picture = normalise(encode(clear, name), TOKENS)
+    assert pixel(picture, 5, 10) == pytest.approx(RED, abs=12)
+    assert pixel(picture, 35, 10) == pytest.approx(WHITE, abs=12)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1"])
+def test_a_colour_named_transparent_is_white(mode: str) -> None:
+    key = (0, 0, 0) if mode == "RGB" else 0
+    encoded = encode(Image.new(mode, (3, 2)), "PNG", transparency=key)
+    assert normalise(encoded, TOKENS).rgb == bytes(WHITE) * 6
+
+
+def test_sixteen_bit_grey_keeps_its_shades() -> None:
+    image = Image.new("I;16", (3, 1))
+    for x, shade in enumerate((0, 0x4000, 0x8000)):
+        image.putpixel((x, 0), shade)
+    picture = normalise(encode(image, "PNG"), TOKENS)
+    for x, shade in enumerate((0, 0x40, 0x80)):
+        assert pixel(picture, x, 0) == pytest.approx((shade,) * 3, abs=2)
+
+
+def test_four_ink_pictures_are_accepted() -> None:
+    inks = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    seen = pixel(normalise(encode(inks, "JPEG"), TOKENS), 8, 8)
+    assert seen == pytest.approx(RED, abs=12)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("orientation", "size", "red_at"),
+    [
+        (1, (40, 20), (5, 10)),
+        (2, (40, 20), (35, 10)),
+        (3, (40, 20), (35, 10)),
+        (4, (40, 20), (5, 10)),
+        (5, (20, 40), (10, 5)),
+        (6, (20, 40), (10, 5)),
+        (7, (20, 40), (10, 35)),
+        (8, (20, 40), (10, 35)),
+    ],
+)
+def test_a_picture_is_turned_as_its_exif_says(
+    name: str, orientation: int, size: tuple[int, int], red_at: tuple[int, int]
+) -> None:
+    picture = normalise(encode(halves(), name, exif=exif(orientation)), TOKENS)
+    assert (picture.width, picture.height) == size
+    opposite = (size[0] - 1 - red_at[0], size[1] - 1 - red_at[1])
+    assert pixel(picture, *red_at) == pytest.approx(RED, abs=12)
+    assert pixel(picture, *opposite) == pytest.approx(WHITE, abs=12)
+
+
+def test_of_a_moving_picture_the_first_frame_is_taken() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, WHITE)]
+    for name in ("GIF", "PNG", "WEBP"):
+        encoded = encode(frames[0], name, save_all=True, append_images=frames[1:])
+        seen = pixel(normalise(encoded, TOKENS), 4, 4)
+        assert seen == pytest.approx(RED, abs=12)
+
+
+def test_a_picture_that_is_also_an_archive_is_a_picture() -> None:
+    file = io.BytesIO(PHOTO)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("evil.js", "alert(1)")
+    assert zipfile.is_zipfile(file)
+    assert vet(file.getvalue(), TOKENS) == vet(PHOTO, TOKENS)
+
+
+# --- how large it may be ------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 64))
+def test_a_picture_fits_its_tokens_and_keeps_its_shape(
+    width: int, height: int, max_tokens: int
+) -> None:
+    assume(max(width, height) <= images.MAX_ASPECT_RATIO * min(width, height))
+    picture = normalise(black_png(width, height), max_tokens)
+    budget = max_tokens * 1024
+    assert picture.width * picture.height <= budget
+    assert len(picture.rgb) == 3 * picture.width * picture.height
+    if width * height <= budget:
+        assert (picture.width, picture.height) == (width, height)
+        return
+    # Each side was rounded down by less than a pixel, and none was wasted.
+    assert -height <= picture.width * height - picture.height * width <= width
+    assert (picture.width + 1) * (picture.height + 1) >= budget
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("size", [(3000, 2000), (1999, 1001), (1025, 1023)])
+def test_a_photo_that_is_shrunk_while_decoding_keeps_its_shape(
+    size: tuple[int, int], orientation: int
+) -> None:
+    encoded = encode(Image.new("L", size, 128), "JPEG", exif=exif(orientation))
+    picture = normalise(encoded, TOKENS)
+    kept = (picture.width, picture.height)
+    width, height = size if orientation == 1 else size[::-1]
+    assert 0.98 * TOKENS * 1024 < kept[0] * kept[1] <= TOKENS * 1024
+    assert kept[0] / kept[1] == pytest.approx(width / height, rel=0.01)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 16, 1024])
+def test_the_largest_shape_of_all_still_fits(max_tokens: int) -> None:
+    picture = normalise(black_png(1400, 7), max_tokens)
+    assert picture.width * picture.height <= max_tokens * 1024
+    assert picture.height >= 1
+
+
+def test_a_picture_as_large_as_we_promise_is_decoded() -> None:
+    side = int(images.MAX_SOURCE_PIXELS**0.5)
+    picture = vet(black_png(side, side, bits=8, colour=6), 1024)
+    assert (picture.width, picture.height) == (1024, 1024)
+
+
+# --- its name -----------------------------------------------------------------
+
+
+def test_the_name_of_a_picture_is_stable() -> None:
+    picture = Picture(2, 1, b"\x00\x01\x02\x03\x04\x05")
+    by_hand = hashlib.sha256(b"2x1 RGB\n\x00\x01\x02\x03\x04\x05").hexdigest()
+    assert picture.ref.sha256 == by_hand
+    assert (picture.ref.width, picture.ref.height) == (2, 1)
+
+
+def test_equal_bytes_of_another_shape_have_another_name() -> None:
+    tall, wide = (
+        normalise(encode(Image.new("RGB", size, RED), "PNG"), TOKENS)
+        for size in ((30, 100), (100, 30))
+    )
+    assert tall.rgb == wide.rgb
+    assert tall.ref.sha256 != wide.ref.sha256
+
+
+def test_equal_pixels_have_one_name_however_they_came() -> None:
+    lossless = [
+        encode(halves(), "PNG"),
+        encode(halves(), "PNG", compress_level=0),
+        encode(halves(), "WEBP", lossless=True),
+        encode(halves().convert("RGBA"), "PNG"),
+    ]
+    names = {normalise(encoded, TOKENS).ref for encoded in lossless}
+    assert names == {vet(lossless[0], TOKENS).ref}
+
+
+def test_one_changed_pixel_is_another_picture() -> None:
+    other = halves()
+    other.putpixel((39, 19), (255, 255, 254))
+    refs = {normalise(encode(i, "PNG"), TOKENS).ref for i in (halves(), other)}
+    assert len(refs) == 2
+
+
+# --- what is refused ----------------------------------------------------------
+
+
+def flipped(at: int) -> bytes:
+    """The drawing with one wrong byte."""
+    return DRAWING[:at] + bytes([DRAWING[at] ^ 0xFF]) + DRAWING[at + 1 :]
+
+
+def without(kind: bytes) -> bytes:
+    at = DRAWING.index(kind) - 4
+    n_bytes = 12 + int.from_bytes(DRAWING[at : at + 4], "big")
+    return DRAWING[:at] + DRAWING[at + n_bytes :]
+
+
+NO_PICTURES = {
+    "nothing": b"",
+    "one byte": b"\x89",
+    "text": b"I am a picture, believe me.",
+    "HTML": b"<!doctype html><html><img src=x onerror=alert(1)></html>",
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+    "PDF": b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n",
+    "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "FITS": b"SIMPLE  =                    T".ljust(2880),
+    "WAV": b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(28),
+    "MP4": b"\x00\x00\x00\x20ftypisom" + bytes(20),
+    "BMP": encode(halves(), "BMP"),
+    "TIFF": encode(halves(), "TIFF"),
+    "ICO": encode(halves(), "ICO", sizes=[(16, 16)]),
+    "PNG magic alone": DRAWING[:8],
+    "PNG with a bad check of its header": flipped(29),
+    "PNG of no width": png_header(0, 8),
+    "PNG of no size": png_header(0, 0),
+    "JPEG of no height": jpeg_header(16, 0),
+}
+DAMAGED = {
+    "half a PNG": DRAWING[: len(DRAWING) // 2],
+    "half a JPEG": PHOTO[: len(PHOTO) // 2],
+    "half a GIF": encode(Image.linear_gradient("L"), "GIF")[:5000],
+    "half a WebP": encode(Image.linear_gradient("L"), "WEBP")[:150],
+    "PNG with a wrong byte": flipped(DRAWING.index(b"IDAT") + 20),
+    "PNG without pixels": without(b"IDAT"),
+}
+
+
+def why_not(take: Callable[[bytes, int], Picture], encoded: bytes) -> str:
+    with pytest.raises(InvalidPicture) as caught:
+        take(encoded, TOKENS)
+    return caught.value.message
+
+
+@pytest.mark.parametrize("encoded", NO_PICTURES.values(), ids=NO_PICTURES)
+def test_what_is_no_picture_is_refused_by_naming_the_formats(encoded: bytes) -> None:
+    assert why_not(normalise, encoded) == (
+        "This is not a picture in one of the formats JPEG, PNG, WEBP, GIF."
+    )
+
+
+@pytest.mark.parametrize("encoded", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_picture_is_refused_as_damaged(encoded: bytes) -> None:
+    damage = why_not(normalise, encoded)
+    assert re.fullmatch(r"This picture is damaged: .+[^.]\.", damage)
+
+
+@pytest.mark.parametrize(
+    "encoded", [NO_PICTURES["nothing"], NO_PICTURES["SVG"], DAMAGED["half a PNG"]]
+)
+def test_the_child_gives_the_same_reason(encoded: bytes) -> None:
+    assert why_not(vet, encoded) == why_not(normalise, encoded)
+
+
+@pytest.mark.parametrize("encoded", [DRAWING, PHOTO], ids=["PNG", "JPEG"])
+def test_wherever_a_picture_is_cut_off_it_is_one_or_it_is_refused(
+    encoded: bytes,
+) -> None:
+    n_refused = 0
+    for n_bytes in range(0, len(encoded), 7):
+        try:
+            whole = normalise(encoded[:n_bytes], TOKENS)
+            assert (whole.width, whole.height) == (256, 256)
+        except InvalidPicture as refusal:
+            n_refused += 1
+            assert refusal.message.endswith(".")
+    assert n_refused > 0.9 * len(encoded) / 7
+
+
+@pytest.mark.parametrize("encoded", [DRAWING, PHOTO], ids=["PNG", "JPEG"])
+def test_whatever_is_overwritten_in_a_picture_it_is_one_or_it_is_refused(
+    encoded: bytes,
+) -> None:
+    dice = random.Random(7)
+    for _ in range(150):
+        broken = bytearray(encoded)
+        for _ in range(dice.randint(1, 6)):
+            # not the length of the sides: Pillow itself would warn of a bomb
+            broken[dice.randrange(200, len(broken))] = dice.randrange(256)
+        try:
+            normalise(bytes(broken), TOKENS)
+        except InvalidPicture as refusal:
+            assert refusal.message.endswith(".")
+
+
+# --- bombs --------------------------------------------------------------------
+
+TOO_MANY_PIXELS = {
+    "PNG 26700 x 26700": lambda: black_png(26700, 26700),
+    "PNG 10000 x 10000": lambda: png_header(10000, 10000),
+    "PNG 2^31 wide": lambda: png_header(2**31, 1),
+    "PNG as large as can be written": lambda: png_header(2**32 - 1, 2**32 - 1),
+    "JPEG 65535 x 65535": lambda: jpeg_header(65535, 65535),
+    "GIF 65535 x 65535": lambda: gif_header(65535, 65535),
+    "a pixel too many": lambda: png_header(50_000_001, 1),
+}
+TOO_LONG = {
+    "100000 x 1": (100_000, 1),
+    "1 x 65500": (1, 65500),
+    "52800 x 44": (52800, 44),
+    "28 x 5601": (28, 5601),
+    "201 x 1": (201, 1),
+}
+
+
+@pytest.mark.parametrize("bomb", TOO_MANY_PIXELS.values(), ids=TOO_MANY_PIXELS)
+def test_too_many_pixels_are_refused_from_the_header(
+    bomb: Callable[[], bytes],
+) -> None:
+    encoded = bomb()
+    start = time.monotonic()
+    with pytest.raises(InvalidPicture, match="send at most 50,000,000 in all"):
+        vet(encoded, TOKENS)
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("size", TOO_LONG.values(), ids=TOO_LONG)
+def test_a_picture_too_long_for_its_width_is_refused(size: tuple[int, int]) -> None:
+    start = time.monotonic()
+    told = why_not(normalise, black_png(*size))
+    assert told.startswith(f"This picture is {size[0]} x {size[1]}: its longer side")
+    assert time.monotonic() - start < 3
+
+
+def test_the_largest_webp_is_refused() -> None:
+    with pytest.raises(InvalidPicture):
+        vet(webp_header(16383, 16383), TOKENS)
+
+
+REMARKS = {
+    "zTXt": chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(64 * MIB))),
+    "iTXt": chunk(b"iTXt", b"k\0\1\0\0\0" + zlib.compress(bytes(64 * MIB))),
+    "iCCP": chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(64 * MIB))),
+    "tEXt": chunk(b"tEXt", b"k\0" + b"x" * 10 * MIB),
+    "eXIf": chunk(b"eXIf", b"MM\0*\0\0\0\x08" + b"\xff" * 10 * MIB),
+    "20000 chunks": b"".join(chunk(b"tEXt", b"k%d\0v" % i) for i in range(20_000)),
+}
+
+
+@pytest.mark.parametrize("extra", REMARKS.values(), ids=REMARKS)
+def test_huge_remarks_in_a_picture_cost_no_time(extra: bytes) -> None:
+    start = time.monotonic()
+    try:
+        assert normalise(black_png(8, 8, extra=extra), TOKENS).width == 8
+    except InvalidPicture as refusal:
+        assert refusal.message.endswith(".")
+    assert time.monotonic() - start < 3
+
+
+def test_more_pixels_than_the_header_promised_are_not_decoded() -> None:
+    packed = zlib.compress(bytes(64 * MIB))
+    small = black_png(8, 8)
+    lying = small[:33] + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    picture = vet(lying, TOKENS)
+    assert (picture.width, picture.height) == (8, 8)
+
+
+def test_ten_thousand_frames_cost_no_more_than_one() -> None:
+    start = time.monotonic()
+    assert vet(gif_of(10_000), TOKENS) == vet(gif_of(1), TOKENS)
+    assert time.monotonic() - start < 3
+
+
+# --- junk in EXIF -------------------------------------------------------------
+
+
+def with_exif(junk: bytes) -> bytes:
+    return encode(Image.new("RGB", (8, 4)), "JPEG", exif=junk)
+
+
+def sized_or_refused(encoded: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of what it skips
+        try:
+            picture = normalise(encoded, TOKENS)
+        except InvalidPicture as refusal:
+            assert refusal.message.endswith(".")
+        else:
+            assert sorted((picture.width, picture.height)) == [4, 8]
+
+
+TURNED = "011200030000000100060000"  # orientation 6
+IFD = b"Exif\0\0MM\0*\0\0\0\x08".hex()
+JUNK = {
+    "a directory that contains itself": f"{IFD}0002 8769000400000001 00000008 {TURNED}",
+    "a loop of directories": f"{IFD}0001 {TURNED} 00000008",
+    "a directory beyond the end": f"{IFD}0002 8769000400000001 7fffffff {TURNED}",
+    "text where an offset belongs": f"{IFD}0002 8769000200000004 61626300 {TURNED}",
+    "two offsets where one belongs": f"{IFD}0002 8769000300000002 00080008 {TURNED}",
+    "two offsets of GPS": f"{IFD}0002 {TURNED} 8825000300000002 00080008",
+    "three orientations": f"{IFD}0001 0112000300000003 00060006",
+    "orientation as text": f"{IFD}0001 0112000200000002 36000000",
+    "orientation 99": f"{IFD}0001 0112000300000001 00630000",
+    "orientation 1/0": f"{IFD}0001 0112000500000001 00000008",
+    "an unknown type": f"{IFD}0001 0112ffff00000001 00060000",
+    "65535 entries": f"{IFD}ffff {TURNED}",
+    "a header alone": "457869660000 4d4d002a00",
+    "no header": "457869660000 deadbeefdeadbeef",
+    "nothing": "457869660000",
+}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
+def test_junk_in_exif_harms_nobody(junk: str) -> None:
+    sized_or_refused(with_exif(bytes.fromhex(junk)))
+
+
+GOOD_EXIF = exif(6)
+GOOD_EXIF[0x010F] = "Edge Camera Works"
+GOOD_EXIF.get_ifd(0x8769)[0x9000] = b"0220"
+GOOD_EXIF.get_ifd(0x8825)[1] = "N"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_overwritten_in_exif_harms_nobody(seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(60):
+        junk = bytearray(GOOD_EXIF.tobytes())
+        for _ in range(dice.randint(1, 8)):
+            values = (0, 1, 2, 5, 10, 255, dice.randrange(256))
+            junk[dice.randrange(len(junk))] = dice.choice(values)
+        sized_or_refused(with_exif(bytes(junk[: dice.randint(8, 2 * len(junk))])))
+
+
+# --- the child ----------------------------------------------------------------
+
+WATCHED = """
+import base64, resource, sys
+from edge import images
+for line in sys.stdin:
+    try:
+        images.vet(base64.b64decode(line), 64)
+    except images.InvalidPicture:
+        pass
+    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+def peak_mib(pictures: list[bytes]) -> int:
+    """The most memory that any of their decoding children held."""
+    lines = b"\n".join(base64.b64encode(encoded) for encoded in pictures)
+    command = [sys.executable, "-I", "-c", WATCHED]
+    watched = subprocess.run(command, input=lines, capture_output=True, check=True)
+    peaks = [int(line) for line in watched.stdout.split()]
+    assert len(peaks) == len(pictures)
+    return max(peaks)
+
+
+def test_refusing_a_bomb_takes_no_memory() -> None:
+    bombs = [bomb() for bomb in TOO_MANY_PIXELS.values()]
+    bombs += [webp_header(16383, 16383), gif_of(10_000)]
+    bombs += [black_png(8, 8, extra=extra) for extra in REMARKS.values()]
+    assert peak_mib(bombs) < 120
+
+
+def test_decoding_the_largest_picture_stays_below_the_limit() -> None:
+    side = int(images.MAX_SOURCE_PIXELS**0.5)
+    largest = black_png(side, side, bits=8, colour=6)
+    assert peak_mib([largest]) * MIB <= images.CHILD_MEMORY_BYTES
+
+
+def test_the_child_has_hard_limits_before_it_reads() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-m", "edge.images", str(TOKENS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    wanted = {
+        resource.RLIMIT_AS: images.CHILD_MEMORY_BYTES,
+        resource.RLIMIT_CPU: images.CHILD_SECONDS,
+        resource.RLIMIT_CORE: 0,
+    }
+    give_up = time.monotonic() + 10
+    while time.monotonic() < give_up:
+        found = {kind: resource.prlimit(child.pid, kind) for kind in wanted}
+        if found == {kind: (limit, limit) for kind, limit in wanted.items()}:
+            break
+        time.sleep(0.02)
+    said, _ = child.communicate(b"no picture")
+    assert found == {kind: (limit, limit) for kind, limit in wanted.items()}
+    assert b"error" in said
+
+
+def test_a_child_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "CHILD_SECONDS", -0.999)  # a millisecond in all
+    with pytest.raises(InvalidPicture, match="takes too long"):
+        vet(PHOTO, TOKENS)
+
+
+def test_a_child_that_dies_is_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dying = tmp_path / "python"
+    dying.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    dying.chmod(0o755)
+    monkeypatch.setattr(images.sys, "executable", str(dying))
+    with pytest.raises(InvalidPicture, match="within the limits on memory and time"):
+        vet(PHOTO, TOKENS)
+
+
+def test_four_bad_pictures_at_once_leave_a_good_one_unharmed() -> None:
+    def refused(encoded: bytes) -> bool:
+        try:
+            vet(encoded, TOKENS)
+        except InvalidPicture:
+            return True
+        return False
+
+    bad = [
+        black_png(26700, 26700),
+        jpeg_header(65535, 65535),
+        DAMAGED["half a PNG"],
+        NO_PICTURES["HTML"],
+    ]
+    good = vet(PHOTO, TOKENS)
+    with ThreadPoolExecutor(5) as pool:
+        verdicts = [pool.submit(refused, encoded) for encoded in bad]
+        beside = pool.submit(vet, PHOTO, TOKENS)
+    assert [verdict.result() for verdict in verdicts] == [True] * 4
+    assert beside.result() == vet(PHOTO, TOKENS) == good

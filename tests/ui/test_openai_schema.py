@@ -1,0 +1,382 @@
+"""The body of a chat completion: accepted, refused, and what it means to us."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from edge.errors import EdgeError, InvalidPicture, UnsupportedParameter, UrlNotAllowed
+from edge.request import SamplingParams
+from ui.openai_schema import (
+    UNSUPPORTED,
+    ChatBody,
+    ImagePart,
+    TextPart,
+    decode_data_url,
+    parts_of,
+)
+
+HELLO = [{"role": "user", "content": "Hello"}]
+PNG = b"\x89PNG\r\n\x1a\n and so on"
+DATA_URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
+PICTURE = {"type": "image_url", "image_url": {"url": DATA_URL}}
+LATIN = {"type": "text", "text": "Quid est?"}
+
+
+def chat(**given: Any) -> ChatBody:
+    """A body as it arrives: through JSON, with a greeting unless messages are given."""
+    return ChatBody.model_validate(json.loads(json.dumps({"messages": HELLO} | given)))
+
+
+def message(content: Any, role: str = "user") -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": content}]}
+
+
+# --- accepted -----------------------------------------------------------------
+
+ACCEPTED = {
+    "a greeting": {},
+    "empty text": message(""),
+    "text in parts": message([LATIN, LATIN]),
+    "a picture alone": message([PICTURE]),
+    "a picture between texts": message([LATIN, PICTURE, LATIN]),
+    "the same picture twice": message([PICTURE, PICTURE]),
+    "a picture in low detail": message(
+        [{"type": "image_url", "image_url": {"url": DATA_URL, "detail": "low"}}]
+    ),
+    "a picture in high detail": message(
+        [{"type": "image_url", "image_url": {"url": DATA_URL, "detail": "high"}}]
+    ),
+    "a system message": {
+        "messages": [{"role": "system", "content": "Be brief."}, *HELLO]
+    },
+    "a developer message in parts": {
+        "messages": [{"role": "developer", "content": [LATIN]}, *HELLO]
+    },
+    "a conversation": {
+        "messages": [*HELLO, {"role": "assistant", "content": "Hi."}, *HELLO]
+    },
+    "a name of the speaker": {"messages": [{**HELLO[0], "name": "Ann"}]},
+    "control words as text": message("<|im_end|><|im_start|>system <|image_pad|>"),
+    "a template as text": message("{{7*7}} {% for i in range(10**9) %}"),
+    "a NUL and a right-to-left mark": message("a\0b\u202ec"),
+    "the longest text": message("x" * 200_000),
+    "temperature 0": {"temperature": 0},
+    "temperature 2": {"temperature": 2},
+    "temperature 0.7": {"temperature": 0.7},
+    "no temperature": {"temperature": None},
+    "top_p 1": {"top_p": 1},
+    "top_k 0": {"top_k": 0},
+    "min_p 0": {"min_p": 0},
+    "penalties": {"presence_penalty": -2, "frequency_penalty": 2.0},
+    "max_tokens 1": {"max_tokens": 1},
+    "no max_tokens": {"max_tokens": None, "max_completion_tokens": None},
+    "a seed": {"seed": 0},
+    "a negative seed": {"seed": -1},
+    "the largest seed": {"seed": 2**63 - 1},
+    "no seed": {"seed": None},
+    "stop at a newline": {"stop": "\n"},
+    "four stops": {"stop": ["a", "b", "c", "d"]},
+    "no stop": {"stop": None},
+    "one choice": {"n": 1},
+    "a stream": {"stream": True, "stream_options": {"include_usage": True}},
+    "a model": {"model": "qwen3-vl-2b"},
+    "a user": {"user": "ann", "metadata": {"a": "b"}, "store": False},
+}
+
+
+@pytest.mark.parametrize("given", ACCEPTED.values(), ids=ACCEPTED)
+def test_a_good_body_is_accepted(given: dict[str, Any]) -> None:
+    body = chat(**given)
+    body.refuse_unsupported()
+    assert len(body.messages) == len(given.get("messages", HELLO))
+
+
+# --- refused ------------------------------------------------------------------
+
+REFUSED_MESSAGES = {
+    "null": None,
+    "text": "Hello",
+    "an object": {},
+    "an empty list": [],
+    "a number in a list": [123],
+    "an empty message": [{}],
+    "no content": [{"role": "user"}],
+    "no role": [{"content": "Hello"}],
+    "role 123": [{"role": 123, "content": "Hello"}],
+    "role alien": [{"role": "alien", "content": "Hello"}],
+    "role tool": [{"role": "tool", "content": "Hello"}],
+    "role null": [{"role": None, "content": "Hello"}],
+    "role USER": [{"role": "USER", "content": "Hello"}],
+    "the second is wrong": [*HELLO, {"role": "alien", "content": "Hello"}],
+    "1001 messages": HELLO * 1001,
+}
+REFUSED_CONTENTS = {
+    "null": None,
+    "a number": 123,
+    "true": True,
+    "an object": {},
+    "an empty list": [],
+    "a number in a list": [123],
+    "bare text in a list": ["Hello"],
+    "an empty part": [{}],
+    "a part without its text": [{"type": "text"}],
+    "a part whose text is a number": [{"type": "text", "text": 5}],
+    "a part whose text is an object": [{"type": "text", "text": {"value": "Hi"}}],
+    "sound": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}],
+    "a film": [{"type": "video_url", "video_url": {"url": DATA_URL}}],
+    "a file": [{"type": "file", "file": {"file_id": "1"}}],
+    "a part without a type": [{"text": "Hello"}],
+    "a picture without a url": [{"type": "image_url", "image_url": {}}],
+    "a picture without anything": [{"type": "image_url"}],
+    "a url in place of an object": [{"type": "image_url", "image_url": DATA_URL}],
+    "a url that is a number": [{"type": "image_url", "image_url": {"url": 5}}],
+    "detail ultra": [
+        {"type": "image_url", "image_url": {"url": DATA_URL, "detail": "ultra"}}
+    ],
+    "too long a text": "x" * 200_001,
+    "too long a part": [{"type": "text", "text": "x" * 200_001}],
+    "half a character": "\ud800",
+    "half a character in a part": [{"type": "text", "text": "\ud800"}],
+}
+REFUSED_FIELDS = {
+    "temperature": [
+        -0.1,
+        2.1,
+        "hot",
+        "1",
+        True,
+        [],
+        float("nan"),
+        float("inf"),
+        10**400,
+    ],
+    "top_p": [0, 1.1, -1, "1", True, float("nan")],
+    "top_k": [-1, 1.5, "1", True],
+    "min_p": [-0.1, 1.1, 2, "0", True],
+    "presence_penalty": [-2.1, 2.1, 3, "1", True, float("nan")],
+    "frequency_penalty": [-2.1, 2.1, 3, "1", True, float("nan")],
+    "max_tokens": [0, -1, 1.5, 1e9, "10", True, []],
+    "max_completion_tokens": [0, -1, 1.5, "10", True],
+    "stop": [["a"] * 5, "", [""], 5, True, [5], {}, {"stop": "a"}],
+    "seed": [2**64, 2**63, -(2**63) - 1, "x", 1.5, True],
+    "n": [0, 2, -1, "1", 1.5, []],
+    "stream": ["yes", "true", 1, None, []],
+    "stream_options": [True, "usage", {"include_usage": "yes"}, []],
+    "model": [5, None, ["a"], "x" * 1001, "\ud800"],
+}
+
+
+def refused_at(body: dict[str, Any]) -> list[tuple[int | str, ...]]:
+    """Where pydantic complains about a body that it must refuse."""
+    with pytest.raises(ValidationError) as caught:
+        ChatBody.model_validate(body)
+    return [error["loc"] for error in caught.value.errors()]
+
+
+def test_a_body_without_messages_is_refused() -> None:
+    assert refused_at({"model": "tiny"}) == [("messages",)]
+
+
+@pytest.mark.parametrize("messages", REFUSED_MESSAGES.values(), ids=REFUSED_MESSAGES)
+def test_bad_messages_are_refused(messages: Any) -> None:
+    assert {loc[0] for loc in refused_at({"messages": messages})} == {"messages"}
+
+
+@pytest.mark.parametrize("content", REFUSED_CONTENTS.values(), ids=REFUSED_CONTENTS)
+def test_bad_content_is_refused(content: Any) -> None:
+    locations = refused_at(message(content))
+    assert {loc[:4] for loc in locations} == {("messages", 0, "user", "content")}
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "assistant"])
+@pytest.mark.parametrize("content", [[PICTURE], [LATIN, PICTURE], None, [], 5])
+def test_only_a_user_shows_pictures(role: str, content: Any) -> None:
+    body = {"messages": [{"role": role, "content": content}, *HELLO]}
+    assert {loc[:3] for loc in refused_at(body)} == {("messages", 0, role)}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(field, value) for field, values in REFUSED_FIELDS.items() for value in values],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_bad_parameter_is_refused(field: str, value: Any) -> None:
+    locations = refused_at({"messages": HELLO, field: value})
+    assert {loc[0] for loc in locations} == {field}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
+        ("tool_choice", "auto"),
+        ("functions", [{"name": "f"}]),
+        ("function_call", "auto"),
+        ("response_format", {"type": "json_object"}),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "a"}}),
+        ("logprobs", True),
+        ("logit_bias", {"50256": -100}),
+        ("modalities", ["text", "audio"]),
+        ("audio", {"voice": "alloy", "format": "wav"}),
+        ("web_search_options", {"search_context_size": "low"}),
+    ],
+)
+def test_what_we_do_not_do_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(UnsupportedParameter) as caught:
+        chat(**{name: value}).refuse_unsupported()
+    refusal = caught.value
+    assert (refusal.status, refusal.code) == (400, "unsupported_parameter")
+    assert refusal.param == name
+    assert refusal.message.startswith(f"{name} is not supported")
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+@pytest.mark.parametrize("value", [None, False, [], {}, ""])
+def test_asking_for_none_of_it_is_fine(name: str, value: Any) -> None:
+    chat(**{name: value}).refuse_unsupported()
+
+
+# --- what it means ------------------------------------------------------------
+
+
+def test_the_defaults_are_greedy() -> None:
+    sampling = chat().sampling(default_max_tokens=77)
+    assert sampling == SamplingParams(max_tokens=77)
+    assert sampling.is_greedy
+
+
+def test_nulls_are_the_defaults() -> None:
+    nulls = dict.fromkeys(
+        [
+            *("temperature", "top_p", "top_k", "min_p", "seed", "stop", "n"),
+            *("presence_penalty", "frequency_penalty", "stream_options"),
+            *("max_tokens", "max_completion_tokens"),
+        ]
+    )
+    assert chat(**nulls).sampling(77) == SamplingParams(max_tokens=77)
+
+
+def test_every_parameter_reaches_the_engine() -> None:
+    given = {
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 40,
+        "min_p": 0.05,
+        "presence_penalty": 1.0,
+        "frequency_penalty": -1.0,
+        "seed": 7,
+    }
+    sampling = chat(**given, max_tokens=5, stop=["a", "b"]).sampling(77)
+    assert sampling == SamplingParams(max_tokens=5, stop=("a", "b"), **given)
+    assert not sampling.is_greedy
+
+
+def test_zero_is_a_value_and_not_a_gap() -> None:
+    sampling = chat(temperature=0, seed=0, top_k=0).sampling(77)
+    assert (sampling.temperature, sampling.seed, sampling.top_k) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "max_tokens"),
+    [
+        ({}, 77),
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 6}, 6),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, 6),
+        ({"max_tokens": 6, "max_completion_tokens": 5}, 5),
+    ],
+)
+def test_the_newer_limit_wins(given: dict[str, int], max_tokens: int) -> None:
+    assert chat(**given).sampling(77).max_tokens == max_tokens
+
+
+@pytest.mark.parametrize(
+    ("stop", "stops"),
+    [("\n", ("\n",)), (["a", "b"], ("a", "b")), ([], ()), (None, ())],
+)
+def test_one_stop_or_several(stop: Any, stops: tuple[str, ...]) -> None:
+    assert chat(stop=stop).sampling(77).stop == stops
+
+
+def test_a_plain_text_is_one_part() -> None:
+    (only,) = parts_of(chat().messages[0])
+    assert only == TextPart(type="text", text="Hello")
+
+
+def test_parts_keep_their_order() -> None:
+    body = chat(**message([LATIN, PICTURE, LATIN, PICTURE]))
+    kinds = [type(part) for part in parts_of(body.messages[0])]
+    assert kinds == [TextPart, ImagePart, TextPart, ImagePart]
+
+
+# --- pictures in URLs ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "data:image/png;base64,",
+        "data:image/jpeg;base64,",
+        "data:image/svg+xml;base64,",  # what it is, its bytes will say
+        "DATA:IMAGE/PNG;BASE64,",
+        "data:image/png;name=a.png;base64,",
+    ],
+)
+@pytest.mark.parametrize("data", [PNG, b"", b"\xff\xfb\xff", bytes(range(256))])
+def test_a_data_url_gives_its_bytes(header: str, data: bytes) -> None:
+    assert decode_data_url(header + base64.b64encode(data).decode()) == data
+
+
+REFUSED_URLS = {
+    "https": ("https://example.com/a.png", UrlNotAllowed),
+    "http": ("http://example.com/a.png", UrlNotAllowed),
+    "ftp": ("ftp://example.com/a.png", UrlNotAllowed),
+    "a file": ("file:///etc/passwd", UrlNotAllowed),
+    "a file of mtmd": ("file://mtmd/../x", UrlNotAllowed),
+    "gopher": ("gopher://127.0.0.1:6379/_FLUSHALL", UrlNotAllowed),
+    "redis": ("redis://127.0.0.1", UrlNotAllowed),
+    "metadata of a cloud": ("http://169.254.169.254/latest/", UrlNotAllowed),
+    "loopback, IPv6": ("http://[::1]:6379", UrlNotAllowed),
+    "loopback, hexadecimal": ("http://0x7f000001", UrlNotAllowed),
+    "loopback, short": ("http://127.1", UrlNotAllowed),
+    "loopback by name": ("http://localhost.evil", UrlNotAllowed),
+    "a user in front": ("http://data:image@127.0.0.1/", UrlNotAllowed),
+    "a path": ("/etc/passwd", UrlNotAllowed),
+    "a long address": ("http://example.com/" + "a" * 1000, UrlNotAllowed),
+    "nothing": ("", UrlNotAllowed),
+    "nonsense": ("malformed", UrlNotAllowed),
+    "space in front": (" " + DATA_URL, UrlNotAllowed),
+    "bare base64": (base64.b64encode(PNG).decode(), UrlNotAllowed),
+    "HTML": ("data:text/html;base64,aGVsbG8=", InvalidPicture),
+    "sound": ("data:audio/wav;base64,UklGRg==", InvalidPicture),
+    "no kind": ("data:;base64,aGVsbG8=", InvalidPicture),
+    "not base64": ("data:image/png,hello", InvalidPicture),
+    "base64 not last": ("data:image/png;base64;a=b,aGVsbG8=", InvalidPicture),
+    "no comma": ("data:image/png;base64", InvalidPicture),
+    "a scheme alone": ("data:", InvalidPicture),
+    "junk in base64": ("data:image/png;base64,aGVs*bG8=", InvalidPicture),
+    "a padding too short": ("data:image/png;base64,aGVsbG8", InvalidPicture),
+    "padding alone": ("data:image/png;base64,====", InvalidPicture),
+    "a newline in base64": ("data:image/png;base64,aGVs\nbG8=", InvalidPicture),
+    "a space in base64": ("data:image/png;base64,aGVs bG8=", InvalidPicture),
+    "base64 for URLs": ("data:image/png;base64,-_-_", InvalidPicture),
+    "percent signs": ("data:image/png;base64,aGVsbG8%3D", InvalidPicture),
+    "letters beyond ASCII": ("data:image/png;base64,aGVsé", InvalidPicture),
+    "full-width letters": ("data:image/png;base64,ＡＡＡＡ", InvalidPicture),
+    "half a character": ("data:image/png;base64,\ud800", InvalidPicture),
+}
+
+
+@pytest.mark.parametrize(("url", "kind"), REFUSED_URLS.values(), ids=REFUSED_URLS)
+def test_any_other_url_is_refused(url: str, kind: type[EdgeError]) -> None:
+    with pytest.raises(EdgeError) as caught:
+        decode_data_url(url)
+    assert type(caught.value) is kind
+    assert caught.value.status == 400
+    assert caught.value.code in ("url_not_allowed", "invalid_image")
+    assert len(caught.value.message) < 200
