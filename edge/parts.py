@@ -33,23 +33,23 @@ PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 
 
 def parts(
-    settings: Settings, port: int, folder: Path, *, with_nginx: bool
+    settings: Settings, port: int, folder: Path, state: Path, *, with_nginx: bool
 ) -> Iterator[Part]:
     """The parts in the order of their start.
 
     `folder` is ours and goes away with us; each part works in a folder of its own in
-    it, so that none ever serves or overwrites a file of somebody's.
+    it, so that none ever serves or overwrites a file of somebody's. `state` stays.
     """
     for url in filter(None, (settings.broker_url, settings.cache_url)):
         if not _pings(url)():
             where = url.rpartition("@")[2]  # without the password
             raise SetupError(f"The Redis at {where} cannot be reached. Is it running?")
     if not settings.broker_url:
-        part, url = _redis("broker", BROKER, settings, folder)
+        part, url = _redis("broker", BROKER, settings, folder, state)
         settings = replace(settings, broker_url=url)
         yield part
     if not settings.cache_url:
-        part, url = _redis("cache", CACHE, settings, folder)
+        part, url = _redis("cache", CACHE, settings, folder, state)
         settings = replace(settings, cache_url=url)
         yield part
     yield _worker(settings, folder)
@@ -69,13 +69,12 @@ def free_port() -> int:
 
 
 def _redis(
-    name: str, config: str, settings: Settings, folder: Path
+    name: str, config: str, settings: Settings, folder: Path, state: Path
 ) -> tuple[Part, str]:
     server = shutil.which("redis-server") or shutil.which("valkey-server")
     server = server or str(valkey_wheel.get_binary_path())
     port, password = free_port(), secrets.token_hex(16)
-    data = settings.data_dir / "state" / name
-    data.mkdir(parents=True, exist_ok=True)
+    data = _subfolder(state, name)
     url = f"redis://:{password}@{LOOPBACK}:{port}/0"
     config += f'bind {LOOPBACK}\nport {port}\nrequirepass {password}\ndir "{data}"\n'
     part = Part(

@@ -40,11 +40,12 @@ def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
     check_port(port)
     files = find_model(settings)
     check_memory(settings, files)
-    logs = settings.data_dir / "logs"
+    state = settings.data_dir / "state" / str(port)  # one for each running stack
+    logs = state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
         os.chmod(folder, 0o711)  # nginx's workers may be another user
-        plan = parts(settings, port, Path(folder), with_nginx=with_nginx)
+        plan = parts(settings, port, Path(folder), state, with_nginx=with_nginx)
         stack = Stack(logs, asked)
         try:
             stack.start(plan)

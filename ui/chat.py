@@ -27,13 +27,9 @@ from ui.handlers import (
 )
 from ui.vetting import Vetting
 
-I18N = gr.I18n(
-    **{
-        locale: {name: texts[name] for name in ("title", "placeholder", "hint")}
-        for language, texts in TEXTS.items()
-        for locale in ({"zh": ["zh-CN", "zh-TW", "zh"]}.get(language, [language]))
-    }
-)
+# What a browser may call each language that we speak.
+LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}
+I18N = gr.I18n(**{locale: TEXTS[language] for locale, language in LOCALES.items()})
 FRAME_S = 0.05  # a browser renders the whole answer anew for each update
 MAX_TEXT = 4000  # characters of a paste; more becomes a file, which we refuse
 

@@ -15,7 +15,7 @@ from edge.request import Message, PictureRef
 LANGUAGES = ("en", "zh")
 
 # What the page says, by language. Gradio translates its own chrome.
-TEXTS: Mapping[str, Mapping[str, str]] = {
+TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "title": "# Ask about a picture",
         "placeholder": "Add a picture and ask about it",

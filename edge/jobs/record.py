@@ -61,12 +61,12 @@ class JobRecord:
 
 # KEYS job, live, waiting; ARGV limit, id, request, deadline_s, keep_s
 # -> 1, or 0 when full.
-# Jobs far past their deadline are dropped first: their process died before ending them.
+# Jobs past their deadline are dropped first: every process that could end them died.
 ADMIT = """
 local time = redis.call('TIME')
 local now = tonumber(time[1])
 for i = 2, 3 do
-  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - ARGV[4] - ARGV[5])
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - ARGV[4] - 10)
 end
 if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'waiting', 'attempt', 0, 'request', ARGV[3],

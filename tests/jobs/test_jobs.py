@@ -173,6 +173,14 @@ async def test_an_ended_job_makes_room(desk: Desk, ending: str) -> None:
     assert await desk.admit(limit=1)
 
 
+async def test_jobs_of_processes_that_died_do_not_fill_the_queue(desk: Desk) -> None:
+    await desk.admit(limit=1, deadline_s=60)
+    for live in (record.LIVE, record.WAITING):
+        [(job_id, admitted)] = desk.sync.zrange(live, 0, -1, withscores=True)
+        desk.sync.zadd(live, {job_id: admitted - 71})
+    assert await desk.admit(limit=1, deadline_s=60)
+
+
 async def test_nothing_is_kept_for_ever(desk: Desk) -> None:
     job_id = await desk.admit()
     await desk.client.keep([PICTURE], deadline_s=60)

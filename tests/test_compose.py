@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import yaml
 
 from edge.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 NGINX_CONF = (ROOT / "nginx" / "nginx.conf").read_text()
@@ -89,6 +91,17 @@ SERVICE = {
     # A misspelt key would be a limit that is silently not there.
     "additionalProperties": False,
 }
+
+
+def test_the_file_fits_the_compose_specification() -> None:
+    checker = [sys.executable, "-m", "check_jsonschema"]
+    schema = ["--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run(
+        [*checker, *schema, str(ROOT / "docker-compose.yml")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", SERVICES)
