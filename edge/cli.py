@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from edge import images, stack
-from edge.engine.engine import Ticket
+from edge.engine.ticket import Ticket
 from edge.errors import EdgeError, SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
 from edge.models.registry import find_model

@@ -12,8 +12,6 @@ import sys
 import threading
 from typing import Any
 
-from celery import signals
-
 from edge import host
 from edge.engine.engine import Engine
 from edge.errors import EdgeError
@@ -21,7 +19,7 @@ from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
 from edge.models.registry import ModelFiles, find_model
-from edge.redis_clients import sync_client
+from edge.redis_clients import UNREACHABLE, sync_client
 from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
@@ -29,8 +27,6 @@ from edge.settings import Settings
 from worker.relay import Relay
 
 log = logging.getLogger(__name__)
-
-_relay: Relay | None = None
 
 
 def build_engine(settings: Settings, files: ModelFiles) -> Engine:
@@ -50,58 +46,49 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     return Engine(runtime, tower, settings.chunk_tokens)
 
 
-def relay() -> Relay:
-    """The relay of this process; there is one once the worker has started."""
-    assert _relay is not None
-    return _relay
+class Life:
+    """What happens when: each method is one of Celery's worker signals."""
 
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._broker = sync_client(settings.broker_url)
+        self._stopping = threading.Event()
 
-def connect(settings: Settings) -> None:
-    """Hangs the engine's life on that of the Celery worker."""
-    signals.worker_init.connect(lambda **_: _start(settings), weak=False)
-
-
-def _start(settings: Settings) -> None:
-    global _relay
-    try:
-        files = find_model(settings)
-        engine = build_engine(settings, files)
-    except EdgeError as error:
-        sys.exit(error.message)
-    broker = sync_client(settings.broker_url)
-    channel = RedisPublisher(broker)
-    _relay = Relay(engine, WorkerJobs(broker, channel), channel)
-    info = fleet.WorkerInfo(
-        name=f"{socket.gethostname()}-{os.getpid()}",
-        model=files.name,
-        fingerprint=files.fingerprint,
-        n_slots=settings.slots,
-        n_cells=settings.context_tokens,
-    )
-    stopping = threading.Event()
-    beating = threading.Thread(
-        target=_beat, args=(broker, info, engine, stopping), daemon=True
-    )
-
-    def ready(**_: Any) -> None:
-        if beating.ident is None:  # Celery is "ready" again after each reconnection
-            beating.start()
-
-    def stop(**_: Any) -> None:
-        stopping.set()
-        engine.close()
-
-    signals.worker_ready.connect(ready, weak=False)
-    signals.worker_shutdown.connect(stop, weak=False)
-
-
-def _beat(broker: Any, info: fleet.WorkerInfo, engine: Engine, stop: Any) -> None:
-    while not stop.wait(fleet.BEAT_S):
-        if not engine.is_alive:  # a worker that cannot answer must not take jobs
-            log.critical("the engine is dead: this worker ends")
-            os._exit(70)
+    def start(self, **_: Any) -> None:
+        """Before Celery's threads: build the engine, or end with the reason."""
         try:
-            fleet.beat(broker, info)
-        except Exception as error:  # Redis is away: beat again when it is back
-            log.warning("no heartbeat: %s", error)
-    fleet.leave(broker, info)
+            files = find_model(self._settings)
+            self._engine = build_engine(self._settings, files)
+        except EdgeError as error:
+            sys.exit(error.message)
+        channel = RedisPublisher(self._broker)
+        self.relay = Relay(self._engine, WorkerJobs(self._broker, channel), channel)
+        info = fleet.WorkerInfo(
+            name=f"{socket.gethostname()}-{os.getpid()}",
+            model=files.name,
+            fingerprint=files.fingerprint,
+            n_slots=self._settings.slots,
+            n_cells=self._settings.context_tokens,
+        )
+        self._heart = threading.Thread(target=self._beat, args=(info,), daemon=True)
+
+    def ready(self, **_: Any) -> None:
+        """When jobs are taken; Celery says so again after each reconnection."""
+        if self._heart.ident is None:
+            self._heart.start()
+
+    def stop(self, **_: Any) -> None:
+        """When the last job is done."""
+        self._stopping.set()
+        self._engine.close()
+
+    def _beat(self, info: fleet.WorkerInfo) -> None:
+        while not self._stopping.wait(fleet.BEAT_S):
+            if not self._engine.is_alive:  # it cannot answer: it must not take jobs
+                log.critical("the engine is dead: this worker ends")
+                os._exit(70)
+            try:
+                fleet.beat(self._broker, info)
+            except UNREACHABLE as error:  # it beats again when Redis is back
+                log.warning("no heartbeat: %s", error)
+        fleet.leave(self._broker, info)

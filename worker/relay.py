@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-from edge.engine.engine import Engine, Ticket
+from edge.engine.engine import Engine
+from edge.engine.ticket import Ticket
 from edge.errors import Cancelled, DeadlineExceeded, EdgeError, EngineError
 from edge.events import Failed, Finished, Terminal
 from edge.jobs.channel import Publisher

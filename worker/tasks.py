@@ -5,10 +5,10 @@ from __future__ import annotations
 from celery import Celery
 
 from edge.jobs.queue import TASK
-from worker import lifecycle
+from worker.lifecycle import Life
 
 
-def register(app: Celery) -> None:
+def register(app: Celery, life: Life) -> None:
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
     def answer(job_id: str) -> None:
-        lifecycle.relay().answer(job_id)
+        life.relay.answer(job_id)

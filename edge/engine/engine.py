@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 
 from edge.engine.batch import Batch, PictureBatch
@@ -20,55 +19,13 @@ from edge.engine.protocols import Runtime, VisionTower
 from edge.engine.scheduler import Scheduler
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
+from edge.engine.ticket import Clock, Ticket
 from edge.errors import Cancelled, EdgeError, EngineError, Unavailable
-from edge.events import Embedded, Event, Failed, Finished, Started, Terminal, Token
+from edge.events import Embedded, Failed, Finished, Started, Terminal, Token
 from edge.images import Picture
-from edge.request import Answer, Request, Timings, Usage
+from edge.request import Answer, Request, Usage
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Clock:
-    """Seconds of a monotonic clock at which a sequence passed its milestones."""
-
-    submitted: float
-    embedded: float = 0.0
-    admitted: float = 0.0
-    first_token: float = 0.0
-
-    def timings(self, now: float, n_generated: int) -> Timings:
-        rest = now - self.first_token
-        return Timings(
-            embed_ms=1000 * (self.embedded - self.submitted),
-            queue_ms=1000 * (self.admitted - self.embedded),
-            prefill_ms=1000 * (self.first_token - self.admitted),
-            ttft_ms=1000 * (self.first_token - self.submitted),
-            tpot_ms=1000 * rest / (n_generated - 1) if n_generated > 1 else 0.0,
-            e2e_ms=1000 * (now - self.submitted),
-        )
-
-
-@dataclass(eq=False)
-class Ticket:
-    """A submitted question: its events, the last one terminal, and a way out."""
-
-    sequence: Sequence
-    clock: _Clock
-    _post: Callable[[Callable[[], None]], None]
-    _end: Callable[[Ticket, Terminal], None]
-    events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
-
-    def next(self, timeout_s: float | None = None) -> Event | None:
-        """The next event, or None when `timeout_s` passes without one."""
-        try:
-            return self.events.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-
-    def cancel(self, reason: EdgeError) -> None:
-        """Ends the question with `Failed(reason)`, unless it has ended already."""
-        self._post(lambda: self._end(self, Failed.because(reason)))
 
 
 class Engine:
@@ -95,7 +52,7 @@ class Engine:
 
         Raises ContextLengthExceeded when it can never fit, Unavailable once closed.
         """
-        clock = _Clock(time.monotonic())
+        clock = Clock(time.monotonic())
         sequence = prepare(request, self._runtime, self._tower, self._runtime.n_cells)
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)
         missing = [pictures[sha256] for sha256 in sequence.missing_pictures]

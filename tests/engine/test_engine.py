@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from edge.engine.engine import Engine, Ticket
+from edge.engine.engine import Engine
+from edge.engine.ticket import Ticket
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
