@@ -40,6 +40,9 @@ APT_INSTALL = "apt-get install -y --no-install-recommends"
 BINDING = "llama-cpp-python"
 # Else any upload that is no picture is handed to ffmpeg, where that is on the PATH.
 CMAKE_ARGS = "-DMTMD_VIDEO=OFF"
+# GCC 12 leaves out most of the tile configuration that AMX then loads, and llama.cpp
+# dies at the first prompt to a quantised model. Without AMX it uses AVX-512 there.
+NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 WITHOUT_BROWSER = "Browser tests cannot run here yet; all else can."
 
 
@@ -52,6 +55,7 @@ class NativeBuild(NamedTuple):
 
     version: str
     cmake_args: str
+    flags: str
     folder: Path
 
     def wheel(self) -> Path | None:
@@ -146,11 +150,12 @@ def cpu_identity(cpuinfo: str) -> str:
 def native_build(constraints: str, cpuinfo: str, env: Mapping[str, str]) -> NativeBuild:
     version = pinned_version(constraints, BINDING)
     cmake_args = f"{CMAKE_ARGS} {env.get('CMAKE_ARGS', '')}".strip()
+    flags = NO_AMX if " amx_tile" in cpuinfo else ""
     system = (platform.machine(), *platform.libc_ver())
-    facts = "\n".join((version, cmake_args, cpu_identity(cpuinfo), *system))
+    facts = "\n".join((version, cmake_args, flags, cpu_identity(cpuinfo), *system))
     key = hashlib.sha256(facts.encode()).hexdigest()[:12]
     cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return NativeBuild(version, cmake_args, cache / "edge-vl/wheels" / key)
+    return NativeBuild(version, cmake_args, flags, cache / "edge-vl/wheels" / key)
 
 
 def native_wheel(build: NativeBuild) -> Path:
@@ -172,6 +177,8 @@ def compile_wheel(build: NativeBuild) -> Path:
     partial.mkdir()
     # /tmp may be small or in memory, and nobody tidies it after a killed build.
     env = {**os.environ, "CMAKE_ARGS": build.cmake_args, "TMPDIR": str(partial)}
+    for name in ("CFLAGS", "CXXFLAGS"):
+        env[name] = f"{build.flags} {env.get(name, '')}".strip()
     env.pop("SOURCE_DATE_EPOCH", None)  # with it, ggml silently leaves native code out
     words = ["wheel", "-v", "--no-deps", "--no-cache-dir", "--no-binary", BINDING]
     words += ["-w", str(partial), f"{BINDING}=={build.version}"]

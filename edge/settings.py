@@ -40,7 +40,7 @@ class Settings:
         8192, "Tokens that all running questions share.", at_least=256
     )
     chunk_tokens: int = _setting(
-        256, "Prompt tokens computed between two answer steps.", at_least=16
+        64, "Prompt tokens computed between two answer steps.", at_least=16
     )
     threads: int = _setting(0, "Compute threads; 0 = the cores we may use.", at_least=0)
     image_tokens: int = _setting(

@@ -79,7 +79,8 @@ class Child:
         while not is_stopping():
             if not self.is_alive:
                 raise SetupError(
-                    f"{self.part.name} did not start:\n{self.last_words()}"
+                    f"{self.part.name} {self._death()} while it started:\n"
+                    + self.last_words()
                 )
             if self.part.is_ready():
                 return
@@ -100,9 +101,9 @@ class Child:
         if now - self.started < self.pause_s:
             return None
         self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)
-        status = self.process.returncode
+        death = self._death()
         self.start()
-        return f"died (status {status}) and was restarted"
+        return f"{death} and was restarted"
 
     def stop(self) -> None:
         """Asks it to stop, and kills it if it has not after `stop_s`."""
@@ -114,6 +115,14 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def _death(self) -> str:
+        """How the dead process ended: a native crash leaves nothing in its log."""
+        assert self.process
+        status = self.process.returncode
+        if status < 0:
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"ended with status {status}"
 
     def last_words(self, n_lines: int = 12) -> str:
         lines = self.log.read_text(errors="replace").splitlines()

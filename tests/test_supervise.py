@@ -46,7 +46,14 @@ def test_a_part_is_waited_for_until_it_is_ready(tmp_path: Path) -> None:
 def test_a_part_that_ends_at_once_tells_its_last_words(tmp_path: Path) -> None:
     one = child(tmp_path, "import sys; print('no memory'); sys.exit(3)")
     one.start()
-    with pytest.raises(SetupError, match="no memory"):
+    with pytest.raises(SetupError, match=r"status 3 .*\n.*no memory"):
+        one.wait_ready(is_stopping=lambda: False)
+
+
+def test_a_part_that_crashes_is_said_to_have_crashed(tmp_path: Path) -> None:
+    one = child(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    one.start()
+    with pytest.raises(SetupError, match="killed by SIGSEGV"):
         one.wait_ready(is_stopping=lambda: False)
 
 

@@ -15,11 +15,14 @@ from typing import Any
 from edge import host
 from edge.engine.engine import Engine
 from edge.errors import EdgeError
+from edge.events import Failed, Finished
+from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
 from edge.models.registry import ModelFiles, find_model
 from edge.redis_clients import UNREACHABLE, sync_client
+from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
@@ -46,6 +49,21 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     return Engine(runtime, tower, settings.chunk_tokens)
 
 
+def warm(engine: Engine) -> None:
+    """Answers one small question, so that no client waits for first-time work and a
+    model that cannot compute on this machine is found out now.
+
+    Raises EngineError when it fails; a crash in native code ends the process.
+    """
+    grey = Picture(64, 64, bytes([128]) * (64 * 64 * 3))
+    question = Message("user", (grey.ref, "What is this?"))
+    request = Request((question,), SamplingParams(max_tokens=2))
+    ticket = engine.submit(request, {grey.ref.sha256: grey})
+    while not isinstance(event := ticket.next(), Finished):
+        if isinstance(event, Failed):
+            raise event.error
+
+
 class Life:
     """What happens when: each method is one of Celery's worker signals."""
 
@@ -55,10 +73,11 @@ class Life:
         self._stopping = threading.Event()
 
     def start(self, **_: Any) -> None:
-        """Before Celery's threads: build the engine, or end with the reason."""
+        """Before Celery's threads: build and warm the engine, or say why not."""
         try:
             files = find_model(self._settings)
             self._engine = build_engine(self._settings, files)
+            warm(self._engine)
         except EdgeError as error:
             sys.exit(error.message)
         channel = RedisPublisher(self._broker)

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Engine:
     """Answers up to `runtime.n_slots` questions at once."""
 
-    def __init__(self, runtime: Runtime, tower: VisionTower, chunk: int = 256) -> None:
+    def __init__(self, runtime: Runtime, tower: VisionTower, chunk: int = 64) -> None:
         self._runtime = runtime
         self._tower = tower
         self._embedder = Embedder(tower)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from llama_cpp import llama_cpp as lib
 
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, running
@@ -87,7 +89,7 @@ def test_a_dead_part_is_restarted_and_its_streams_end(
             rest = reply.read().decode()
         assert '"code": "worker_lost"' in rest
         assert rest.endswith("data: [DONE]\n\n")
-        wait_for(lambda: "worker  died" in stack.said(), 10)
+        wait_for(lambda: "worker  was killed by SIGKILL" in stack.said(), 10)
         wait_for(lambda: answers(stack), 20)
 
 
@@ -142,6 +144,21 @@ def test_a_damaged_model_ends_the_start_with_its_reason(
     assert done.returncode == 1
     assert "llama.cpp cannot load" in done.stderr
     assert "bad.gguf" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["Q8_0", "Q4_0"])
+def test_a_quantised_model_answers(edge, tmp_path, tiny, draw, name) -> None:
+    """Quantised weights take other kernels than F16, and some of them have crashed."""
+    params = lib.llama_model_quantize_default_params()
+    params.ftype = getattr(lib, f"LLAMA_FTYPE_MOSTLY_{name}")
+    quantised, picture = tmp_path / "small.gguf", tmp_path / "disc.jpg"
+    paths = (str(path).encode() for path in (tiny[0], quantised))
+    assert lib.llama_model_quantize(*paths, ctypes.byref(params)) == 0
+    picture.write_bytes(draw("red"))
+    files = ("--model", str(quantised), "--mmproj", str(tiny[1]))
+    done = edge_(edge, "ask", str(picture), "What?", "--max-tokens", "4", *files)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 def test_any_pair_of_files_can_be_served(edge: str, tmp_path: Path, tiny) -> None:
