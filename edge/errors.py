@@ -9,7 +9,6 @@
     │   └── ContextLengthExceeded
     ├── NotFound ............... 404
     │   └── ModelNotFound
-    ├── RequestTooLarge ........ 413
     ├── QueueFull .............. 429  come back in `retry_after_s`
     ├── Unavailable ............ 503  come back in `retry_after_s`
     │   ├── NoWorker
@@ -109,14 +108,6 @@ class ModelNotFound(NotFound):
     """Raised when a request names a model that is not served."""
 
     code = "model_not_found"
-
-
-class RequestTooLarge(EdgeError):
-    """Raised when a body is larger than the server reads."""
-
-    code = "request_too_large"
-    status = 413
-    type = "invalid_request_error"
 
 
 class QueueFull(EdgeError):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import SetupError
@@ -44,7 +44,7 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    pause_s: float = field(default=0.0)
+    pause_s: float = 0.0
 
     def start(self) -> None:
         self.started = time.monotonic()

@@ -17,7 +17,6 @@ from typing import Literal
 from edge.events import Failed, Terminal
 
 State = Literal["waiting", "running", "finished", "failed", "cancelled", "expired"]
-TERMINAL: frozenset[str] = frozenset(("finished", "failed", "cancelled", "expired"))
 
 # Sorted sets of job ids by time of admission: all without an outcome; those waiting.
 LIVE = "edge:live"
