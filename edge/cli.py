@@ -100,17 +100,20 @@ def _print_answer(ticket: Ticket) -> None:
 def _settings(model: str | None, mmproj: Path | None, slots: int | None) -> Settings:
     """The settings, with what the command line says over them.
 
-    Paths become absolute: children work in other folders.
+    Paths of files become absolute: child processes work in other folders.
     """
-    given: dict[str, Any] = {}
-    if model is not None:
-        is_path = model.endswith(".gguf") or "/" in model
-        given["model"] = str(Path(model).absolute()) if is_path else model
-    if mmproj is not None:
-        given["mmproj"] = str(mmproj.absolute())
-    if slots is not None:
-        given["slots"] = slots
-    return replace(Settings.load(), **given)
+    given = {"model": model, "mmproj": mmproj, "slots": slots}
+    named: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    settings = replace(Settings.load(), **named)
+    return replace(
+        settings, model=_located(settings.model), mmproj=_located(settings.mmproj)
+    )
+
+
+def _located(name: str | Path) -> str:
+    """A path as an absolute one; the name of a model, or nothing, as it is."""
+    is_path = str(name).endswith(".gguf") or "/" in str(name)
+    return str(Path(name).expanduser().absolute()) if is_path else str(name)
 
 
 @contextmanager

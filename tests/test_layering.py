@@ -108,7 +108,10 @@ def test_policy_is_pure(name: str) -> None:
 def test_every_import_is_at_the_top(module: str) -> None:
     tree = ast.parse(MODULES[module].read_text())
     inner = (
-        n for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)
+        n
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
+        for n in ast.walk(f)
     )
     assert not [n for n in inner if isinstance(n, ast.Import | ast.ImportFrom)]
 

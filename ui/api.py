@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from edge import request as words
-from edge.errors import Cancelled, EdgeError, InvalidRequest, NotFound
+from edge.errors import Cancelled, EdgeError, NotFound
 from edge.images import Picture
 from ui import openai_schema as schema
 from ui.client import Asked, Client
 from ui.sse import Reply, finished, started
-from ui.vetting import Vetting
+from ui.vetting import Vetting, check_count
 
 T = TypeVar("T")
 
@@ -92,11 +92,8 @@ async def _vet_messages(
                 content.append(part.text)
                 continue
             param = f"messages[{i}].content[{j}].image_url"
-            if len(pictures) == schema.MAX_PICTURES:
-                raise InvalidRequest(
-                    f"Send at most {schema.MAX_PICTURES} pictures.", param=param
-                )
             try:
+                check_count(len(pictures) + 1)
                 encoded = schema.decode_data_url(part.image_url.url)
                 pictures.append(await vetting.vet(encoded))
             except EdgeError as refusal:

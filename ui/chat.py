@@ -25,7 +25,7 @@ from ui.handlers import (
     status,
     turns,
 )
-from ui.vetting import Vetting
+from ui.vetting import Vetting, check_count
 
 # What a browser may call each language that we speak.
 LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}
@@ -142,6 +142,7 @@ def _translated(name: str) -> Any:
 
 async def _vet_files(conversed: list[Turn], vetting: Vetting) -> dict[str, Picture]:
     paths = dict.fromkeys(path for turn in conversed for path in turn.files)
+    check_count(len(paths))
     encoded = [await asyncio.to_thread(Path(path).read_bytes) for path in paths]
     return {
         path: await vetting.vet(data) for path, data in zip(paths, encoded, strict=True)

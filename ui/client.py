@@ -113,6 +113,7 @@ class Client:
         try:
             async for event in self._jobs.follow(job_id):
                 has_ended = isinstance(event, Finished | Failed)
+                # Before the yield: after the last event nobody asks for more.
                 if key and isinstance(event, Finished):
                     await self._cache.put(key, event.answer)
                 yield event
@@ -131,7 +132,7 @@ class Client:
 
 def _serving(model: str, workers: list[WorkerInfo]) -> WorkerInfo:
     if not workers:
-        raise NoWorker("No worker is running yet. Try again soon.", retry_after_s=5)
+        raise NoWorker("No worker is running yet. Try again soon.")
     for worker in workers:
         if model in ("", worker.model):
             return worker
@@ -147,4 +148,4 @@ async def _only(event: Event) -> Events:
 
 def _broker_away(error: Exception) -> Unavailable:
     log.error("the broker is not reachable: %s", error)
-    return Unavailable("The queue cannot be reached. Try again soon.", retry_after_s=5)
+    return Unavailable("The queue cannot be reached. Try again soon.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -27,7 +28,8 @@ UNSUPPORTED = (
     "tools",
     "web_search_options",
 )
-MAX_PICTURES = 8
+# Sampling fields that mean the same here and there.
+SHARED = {f.name for f in fields(SamplingParams)} - {"max_tokens", "stop"}
 
 Text = Annotated[str, Field(max_length=200_000)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -133,19 +135,7 @@ class ChatBody(_Body):
 
     def sampling(self, default_max_tokens: int) -> SamplingParams:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        given: dict[str, Any] = {
-            name: value
-            for name in (
-                "temperature",
-                "top_p",
-                "top_k",
-                "min_p",
-                "presence_penalty",
-                "frequency_penalty",
-                "seed",
-            )
-            if (value := getattr(self, name)) is not None
-        }
+        given = self.model_dump(include=SHARED, exclude_none=True)
         max_tokens = self.max_completion_tokens or self.max_tokens or default_max_tokens
         return SamplingParams(max_tokens=max_tokens, stop=stop, **given)
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from edge import images
+from edge.errors import InvalidRequest
 from edge.images import Picture
 
+MAX_PICTURES = 8  # in one request, earlier turns included
 AT_ONCE = 2  # each takes a core for about a tenth of a second
+
+
+def check_count(n_pictures: int) -> None:
+    """Raises InvalidRequest for more pictures than one request may have."""
+    if n_pictures > MAX_PICTURES:
+        raise InvalidRequest(f"Send at most {MAX_PICTURES} pictures.")
 
 
 class Vetting:

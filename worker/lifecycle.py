@@ -1,4 +1,4 @@
-"""The life of a worker process: build the engine, beat, stop.
+"""The life of a worker process: build the engine, warm it, beat, stop.
 
 The engine is built once, before Celery's threads start, and lives in this process.
 """
@@ -87,7 +87,6 @@ class Life:
             model=files.name,
             fingerprint=files.fingerprint,
             n_slots=self._settings.slots,
-            n_cells=self._settings.context_tokens,
         )
         self._heart = threading.Thread(target=self._beat, args=(info,), daemon=True)
 

@@ -58,7 +58,7 @@ class Engine:
         missing = [pictures[sha256] for sha256 in sequence.missing_pictures]
         with self._door:
             if self._closing or not self.is_alive:
-                raise Unavailable("The engine is shutting down.", retry_after_s=5)
+                raise Unavailable("The engine is shutting down.")
             self._inbox.put(lambda: self._accept(ticket, missing))
         return ticket
 

@@ -14,7 +14,8 @@ import redis.asyncio
 
 from edge.events import Event, Failed, Finished, from_json, to_json
 from edge.jobs.record import KEEP_S, events_key
-from edge.redis_clients import BLOCK_MS
+
+QUIET_MS = 1000  # after so long without an event a follower is told so
 
 
 class Publisher(Protocol):
@@ -29,7 +30,7 @@ class Follower(Protocol):
     def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
         """Events from the first, up to and with the terminal one.
 
-        Gives None after each second without an event, so that the reader can look
+        Gives None after each QUIET_MS without an event, so that the reader can look
         whether its job or its client is still there.
         """
         ...
@@ -58,7 +59,7 @@ class RedisFollower:
     async def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
         key, cursor = events_key(job_id, attempt), b"0"
         while True:
-            streams: Any = await self._broker.xread({key: cursor}, block=BLOCK_MS)
+            streams: Any = await self._broker.xread({key: cursor}, block=QUIET_MS)
             if not streams:
                 yield None
                 continue

@@ -80,10 +80,9 @@ class ClientJobs:
         found: Any = await self._look(keys=[record.job_key(job_id)])
         if found is None:
             return None
-        state, attempt, outcome, lease_is_over, is_late = found
+        state, outcome, lease_is_over, is_late = found
         return JobRecord(
             state=state.decode(),
-            attempt=attempt,
             lease_is_over=bool(lease_is_over),
             is_late=bool(is_late),
             outcome=outcome.decode() if outcome else None,

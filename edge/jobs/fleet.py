@@ -24,7 +24,6 @@ class WorkerInfo:
     model: str
     fingerprint: str
     n_slots: int
-    n_cells: int
 
 
 def beat(broker: redis.Redis, info: WorkerInfo) -> None:

@@ -52,7 +52,6 @@ class JobRecord:
     """What a record says at one moment. `outcome` is the terminal event as JSON."""
 
     state: State
-    attempt: int
     outcome: str | None
     lease_is_over: bool
     is_late: bool
@@ -97,25 +96,23 @@ return 1
 """
 
 # KEYS job, live, waiting; ARGV id, attempt ('' = whichever), state, outcome, keep_s
-# -> the attempt it ended, or -1 when somebody else has ended it.
+# -> 1, or 0 when somebody else has ended it.
 END = """
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
-if job[1] ~= 'waiting' and job[1] ~= 'running' then return -1 end
-if ARGV[2] ~= '' and ARGV[2] ~= job[2] then return -1 end
+if job[1] ~= 'waiting' and job[1] ~= 'running' then return 0 end
+if ARGV[2] ~= '' and ARGV[2] ~= job[2] then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[3], 'outcome', ARGV[4])
 redis.call('HDEL', KEYS[1], 'request')
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 for i = 2, 3 do redis.call('ZREM', KEYS[i], ARGV[1]) end
-return tonumber(job[2])
+return 1
 """
 
-# KEYS job -> {state, attempt, outcome or false, lease is over, is late}, or nil.
+# KEYS job -> {state, outcome or false, lease is over, is late}, or nil.
 LOOK = """
-local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'outcome', 'lease',
-                       'expires')
+local job = redis.call('HMGET', KEYS[1], 'state', 'outcome', 'lease', 'expires')
 if not job[1] then return nil end
 local now = tonumber(redis.call('TIME')[1])
-local over = job[1] == 'running' and tonumber(job[4]) < now
-return {job[1], tonumber(job[2]), job[3], over and 1 or 0,
-        tonumber(job[5]) < now and 1 or 0}
+local over = job[1] == 'running' and tonumber(job[3]) < now
+return {job[1], job[2], over and 1 or 0, tonumber(job[4]) < now and 1 or 0}
 """

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 from edge.events import Event, Failed, Finished
-from edge.redis_clients import BLOCK_MS
+from edge.jobs.channel import QUIET_MS
 
 _POLL_S = 0.005
 
@@ -25,7 +25,7 @@ class StubChannel:
     async def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
         events, n_read = self._events[job_id, attempt], 0
         while True:
-            quiet_until = time.monotonic() + BLOCK_MS / 1000
+            quiet_until = time.monotonic() + QUIET_MS / 1000
             while len(events) == n_read and time.monotonic() < quiet_until:
                 await asyncio.sleep(_POLL_S)
             if len(events) == n_read:

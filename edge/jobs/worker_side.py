@@ -67,7 +67,7 @@ class WorkerJobs:
                 record.KEEP_S,
             ],
         )
-        if ended == -1:
+        if not ended:
             return False
         self._channel.publish(claim.job_id, claim.attempt, outcome)
         return True

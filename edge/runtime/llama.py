@@ -100,7 +100,7 @@ def _picture_batch(batch: PictureBatch) -> lib.llama_batch:
     )
 
 
-def _native(*, slots: list[int], **arrays: npt.NDArray[Any] | None) -> lib.llama_batch:
+def _native(*, slots: list[int], **arrays: npt.NDArray[Any]) -> lib.llama_batch:
     """A llama_batch over `arrays`, which it keeps alive: `token` i32 [n] or `embd` f32
     [n, width], `pos` i32 [n] for tokens or [4, n] for embeddings, `logits` i8 [n]."""
     n = len(slots)
@@ -115,7 +115,6 @@ def _native(*, slots: list[int], **arrays: npt.NDArray[Any] | None) -> lib.llama
     batch.seq_id = rows
     types = dict(lib.llama_batch._fields_)
     for name, array in arrays.items():
-        if array is not None:
-            setattr(batch, name, array.ctypes.data_as(types[name]))
+        setattr(batch, name, array.ctypes.data_as(types[name]))
     batch.keep_alive = (seq_ids, rows, arrays)
     return batch

@@ -319,9 +319,15 @@ def test_a_full_queue_says_when_to_come_back(http: TestClient) -> None:
     assert response.headers["retry-after"] == "7"
 
 
-def test_an_error_without_a_time_names_none(http: TestClient) -> None:
+def test_an_absent_service_says_when_to_come_back_too(http: TestClient) -> None:
     response = http.get("/alone")
     assert refusal(response, 503)["code"] == "no_worker"
+    assert response.headers["retry-after"] == "5"
+
+
+def test_an_error_without_a_time_names_none(http: TestClient) -> None:
+    response = http.get("/nothing")
+    assert refusal(response, 404)["code"] == "not_found"
     assert "retry-after" not in response.headers
 
 
