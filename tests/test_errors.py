@@ -119,3 +119,8 @@ def test_param_and_retry_after_are_empty_unless_given() -> None:
     assert full.body()["error"]["param"] is None
     assert full.retry_after_s is None
     assert QueueFull("Busy.", retry_after_s=7).retry_after_s == 7
+
+
+def test_an_absent_service_says_when_to_come_back_after_a_wire_too() -> None:
+    assert from_code("worker_lost", "Ask again.").retry_after_s == 5
+    assert from_code("engine_error", "No.").retry_after_s is None

@@ -107,12 +107,9 @@ def test_policy_is_pure(name: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_import_is_at_the_top(module: str) -> None:
     tree = ast.parse(MODULES[module].read_text())
-    inner = (
-        n
-        for f in ast.walk(tree)
-        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
-        for n in ast.walk(f)
-    )
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    functions = (node for node in ast.walk(tree) if isinstance(node, kinds))
+    inner = (node for function in functions for node in ast.walk(function))
     assert not [n for n in inner if isinstance(n, ast.Import | ast.ImportFrom)]
 
 

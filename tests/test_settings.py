@@ -226,3 +226,7 @@ def test_a_child_process_keeps_the_rest_of_the_environment(
     assert environ["EDGE_SLOTS"] == "3"
     assert environ["EDGE_ANSWER_CACHE"] == "off"
     assert environ["PATH"] == os.environ["PATH"]
+
+
+def test_a_relative_path_is_meant_from_where_we_are() -> None:
+    assert Settings.read({"EDGE_DATA_DIR": "here"}).data_dir == Path.cwd() / "here"

@@ -169,6 +169,20 @@ def test_a_file_that_is_no_picture_is_refused_in_words(
     wait_for(lambda: "not a picture in one of the formats" in answer(page), 10)
 
 
+def test_more_pictures_than_the_api_takes_are_refused_too(
+    browser, stack, draw, tmp_path
+) -> None:
+    files = [tmp_path / f"{i}.jpg" for i in range(9)]
+    for i, file in enumerate(files):
+        file.write_bytes(draw("red", i, size=(64, 64)))
+    page = open_page(browser, stack)
+    page.set_input_files("input[type=file]", [str(file) for file in files])
+    expect(page.locator(".thumbnail-item")).to_have_count(9)
+    page.get_by_role("textbox").fill("What are these?")
+    page.locator(SUBMIT).click()
+    wait_for(lambda: "at most 8 pictures" in answer(page), 10)
+
+
 def test_markup_in_a_question_is_shown_and_not_run(browser, stack) -> None:
     page = open_page(browser, stack)
     ask(page, "<img src=x onerror=\"document.title='pwned'\"> hello")

@@ -161,9 +161,13 @@ def test_a_quantised_model_answers(edge, tmp_path, tiny, draw, name) -> None:
     assert done.stdout.strip()
 
 
-def test_any_pair_of_files_can_be_served(edge: str, tmp_path: Path, tiny) -> None:
-    words = ("--model", str(tiny[0]), "--mmproj", str(tiny[1]))
-    with running(edge, tmp_path, *words) as stack:
+@pytest.mark.parametrize("how", ["options", "settings"])
+def test_any_pair_of_files_can_be_served(edge, tmp_path, tiny, how: str) -> None:
+    for path, name in zip(tiny, ("a.gguf", "b.gguf"), strict=True):
+        (tmp_path / name).symlink_to(path)  # named from the folder `edge` is run in
+    words = ("--model", "a.gguf", "--mmproj", "b.gguf") if how == "options" else ()
+    named = {} if words else {"model": "./a.gguf", "mmproj": "b.gguf"}
+    with running(edge, tmp_path, *words, **named) as stack:
         assert answers(stack)
         assert "random answers" not in stack.said()
 
