@@ -15,17 +15,24 @@ from llama_cpp import mtmd_cpp as mtmd
 from edge.errors import EngineError, SetupError
 from edge.images import Picture
 from edge.runtime.model import Model
+from edge.vision import preprocess
 
 
 class MtmdTower:
     """The vision encoder in the mmproj file that belongs to `model`.
 
-    Borrows `model`: close the tower first. Raises SetupError when the two files do not
-    fit together.
+    Borrows `model`: close the tower first. Pictures get between `min_tokens` and
+    `max_tokens` tokens. Raises SetupError when the two files do not fit together.
     """
 
     def __init__(
-        self, path: Path, model: Model, *, threads: int, max_tokens: int
+        self,
+        path: Path,
+        model: Model,
+        *,
+        threads: int,
+        min_tokens: int,
+        max_tokens: int,
     ) -> None:
         if not path.is_file():
             raise SetupError(f"There is no vision file (mmproj) at {path}.")
@@ -46,16 +53,14 @@ class MtmdTower:
             raise SetupError(f"{path} is not a Qwen-VL vision file.")
         self._context = context
         self._width = model.n_embd
+        self._cells = min(min_tokens, max_tokens), max_tokens
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
-        with self._image_chunk(width, height, None) as chunk:
-            image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
-            last = mtmd.mtmd_image_tokens_get_n_tokens(image) - 1
-            corner = mtmd.mtmd_image_tokens_get_decoder_pos(image, 0, last)
-            return corner.y + 1, corner.x + 1
+        return preprocess.grid(width, height, *self._cells)
 
     def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
-        with self._image_chunk(picture.width, picture.height, picture.rgb) as chunk:
+        fitted = preprocess.fit(picture, *self.grid(picture.width, picture.height))
+        with self._image_chunk(fitted) as chunk:
             if mtmd.mtmd_encode_chunk(self._context, chunk) != 0:
                 raise EngineError("The vision encoder failed on this picture.")
             n = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
@@ -67,11 +72,10 @@ class MtmdTower:
         mtmd.mtmd_free(self._context)
 
     @contextmanager
-    def _image_chunk(self, width: int, height: int, rgb: bytes | None) -> Iterator[Any]:
-        """The image chunk of a prompt that is only this picture; without `rgb` it can
-        be measured but not encoded."""
-        pixels = (ctypes.c_uint8 * len(rgb)).from_buffer_copy(rgb) if rgb else None
-        bitmap = mtmd.mtmd_bitmap_init(width, height, pixels)
+    def _image_chunk(self, picture: Picture) -> Iterator[Any]:
+        """The image chunk of a prompt that is only this picture."""
+        pixels = (ctypes.c_uint8 * len(picture.rgb)).from_buffer_copy(picture.rgb)
+        bitmap = mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
         chunks = mtmd.mtmd_input_chunks_init()
         try:
             part = mtmd.mtmd_input_part(text=None, bitmap=bitmap)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from llama_cpp import mtmd_cpp as mtmd
 
+from edge.images import Picture
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
+from edge.vision import preprocess
 from edge.vision.positions import picture_advance, picture_positions
 
 
@@ -19,7 +21,9 @@ from edge.vision.positions import picture_advance, picture_positions
 def tower(tiny) -> Iterator[MtmdTower]:
     with (
         closing(Model(tiny[0])) as model,
-        closing(MtmdTower(tiny[1], model, threads=1, max_tokens=1024)) as one,
+        closing(
+            MtmdTower(tiny[1], model, threads=1, min_tokens=16, max_tokens=1024)
+        ) as one,
     ):
         yield one
 
@@ -30,7 +34,9 @@ def tower(tiny) -> Iterator[MtmdTower]:
     "size", [(800, 600), (600, 800), (32, 32), (2000, 40), (1, 1), (333, 777)]
 )
 def test_positions_equal_the_bindings(tower: MtmdTower, size, start: int) -> None:
-    with tower._image_chunk(*size, None) as chunk:
+    width, height = size
+    black = Picture(width, height, bytes(width * height * 3))
+    with tower._image_chunk(preprocess.fit(black, *tower.grid(*size))) as chunk:
         image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
         n = mtmd.mtmd_image_tokens_get_n_tokens(image)
         theirs = [
