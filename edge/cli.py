@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from edge import images, stack
+from edge.cli_errors import clear_errors
+from edge.cli_models import models_app
 from edge.engine.ticket import Ticket
-from edge.errors import EdgeError, SetupError
+from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
 from edge.models.registry import find_model
+from edge.models.store import obtain
 from edge.request import Message, Request, SamplingParams
 from edge.settings import Settings
 from worker.lifecycle import build_engine
@@ -26,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(models_app, name="models")
 
 Model = Annotated[
     str | None, typer.Option(help="auto, tiny, qwen3-vl-2b, or a path to a GGUF file.")
@@ -48,7 +51,7 @@ def up(
     ] = None,
 ) -> None:
     """Start everything: chat and API on one port. Ctrl-C stops it."""
-    with _clear_errors():
+    with clear_errors():
         settings = _settings(model, mmproj, slots=slots)
         stack.up(settings, port, with_nginx=not no_nginx)
 
@@ -62,7 +65,7 @@ def ask(
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
 ) -> None:
     """Answer one question here and now, without any server."""
-    with _clear_errors():
+    with clear_errors():
         settings = _settings(model, mmproj, slots=1)
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
@@ -71,7 +74,7 @@ def ask(
             (Message("user", (vetted.ref, question)),),
             SamplingParams(max_tokens=max_tokens or settings.answer_tokens),
         )
-        with closing(build_engine(settings, find_model(settings))) as engine:
+        with closing(build_engine(settings, find_model(settings, obtain))) as engine:
             _print_answer(engine.submit(request, {vetted.ref.sha256: vetted}))
 
 
@@ -114,15 +117,3 @@ def _located(name: str | Path) -> str:
     """A path as an absolute one; the name of a model, or nothing, as it is."""
     is_path = str(name).endswith(".gguf") or "/" in str(name)
     return str(Path(name).expanduser().absolute()) if is_path else str(name)
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Turns our own errors into one sentence and exit status 1."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except EdgeError as error:
-        print(f"edge: {error.message}", file=sys.stderr)
-        sys.exit(1)

@@ -59,6 +59,12 @@ class Settings:
     answer_ttl_s: int = _setting(3600, "Seconds an answer is remembered.", at_least=1)
     broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")
     cache_url: str = _setting("", "Redis for caches; edge up starts its own.")
+    hub_url: str = _setting(
+        "https://huggingface.co", "Where models are downloaded from."
+    )
+    mirror_url: str = _setting(
+        "https://hf-mirror.com", "A second place, asked next; empty = none."
+    )
     data_dir: Path = _setting(DATA_DIR, "Where models and queue files are kept.")
 
     @classmethod
@@ -81,8 +87,14 @@ class Settings:
 
     @classmethod
     def load(cls) -> Settings:
-        """Settings of this process: `.env` first, the environment over it."""
-        return cls.read(_dotenv(Path(".env")) | os.environ)
+        """Settings of this process: `.env` first, the environment over it.
+
+        HF_ENDPOINT, which names the hub to other programs, does so here too.
+        """
+        environ = _dotenv(Path(".env")) | os.environ
+        if hub := environ.get("HF_ENDPOINT"):
+            environ = {f"{PREFIX}HUB_URL": hub} | environ
+        return cls.read(environ)
 
     def environ(self) -> dict[str, str]:
         """This process's environment with these settings, for a child process."""

@@ -20,8 +20,8 @@ NAMES = [field.name for field in fields(Settings)]
 
 @pytest.fixture(autouse=True)
 def clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A working directory without .env, an environment without EDGE_ names."""
-    for key in [key for key in os.environ if key.startswith("EDGE_")]:
+    """A working directory without .env, an environment without EDGE_ and HF_ names."""
+    for key in [key for key in os.environ if key.startswith(("EDGE_", "HF_"))]:
         monkeypatch.delenv(key)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -66,6 +66,8 @@ def test_settings_never_change_their_mind() -> None:
         ("EDGE_THREADS", "0", "threads", 0),
         ("EDGE_BACKLOG", "0", "backlog", 0),
         ("EDGE_BROKER_URL", "redis://:pw@h:1/0", "broker_url", "redis://:pw@h:1/0"),
+        ("EDGE_HUB_URL", "http://hub.lan", "hub_url", "http://hub.lan"),
+        ("EDGE_MIRROR_URL", "", "mirror_url", ""),
         ("EDGE_DATA_DIR", "/srv/edge", "data_dir", Path("/srv/edge")),
         ("EDGE_DATA_DIR", "~/edge", "data_dir", Path.home() / "edge"),
     ],
@@ -179,6 +181,32 @@ def test_the_environment_wins_over_the_dotenv(
     monkeypatch.setenv("EDGE_SLOTS", "1")
     settings = Settings.load()
     assert (settings.slots, settings.backlog) == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("environ", "hub_url"),
+    [
+        ({}, Settings().hub_url),
+        ({"HF_ENDPOINT": "https://hf-mirror.com"}, "https://hf-mirror.com"),
+        ({"HF_ENDPOINT": ""}, Settings().hub_url),
+        ({"HF_ENDPOINT": "http://a", "EDGE_HUB_URL": "http://b"}, "http://b"),
+        ({"HF_ENDPOINT": "http://a", "EDGE_HUB_URL": ""}, ""),
+    ],
+)
+def test_the_hub_may_be_named_as_other_programs_name_it(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], hub_url: str
+) -> None:
+    for key, text in environ.items():
+        monkeypatch.setenv(key, text)
+    assert Settings.load() == replace(Settings(), hub_url=hub_url)
+
+
+def test_our_own_name_for_the_hub_wins_from_a_dotenv_too(
+    monkeypatch: pytest.MonkeyPatch, clean_place: Path
+) -> None:
+    (clean_place / ".env").write_text("EDGE_HUB_URL=http://b\n")
+    monkeypatch.setenv("HF_ENDPOINT", "http://a")
+    assert Settings.load().hub_url == "http://b"
 
 
 @pytest.mark.parametrize("line", ["EDGE_SLTS=2", "EDGE_SLOTS=two", "EDGE_SLOTS"])

@@ -1,51 +1,88 @@
-"""Which model files to serve: a name or a path in, two files and a fingerprint out."""
+"""Which models there are, and which files to serve: a name or a path in, a pair out.
+
+It knows `registry.toml` and what lies in the folder of models. It downloads nothing:
+whoever calls `find_model` says how the real model may be obtained.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any, Final
 
 from edge.errors import SetupError
-from edge.models.random_weights import write_pair
 from edge.settings import Settings
 
 log = logging.getLogger(__name__)
 
+TABLE: Final = Path(__file__).with_name("registry.toml")
+TINY_FOLDER: Final = Path(__file__).with_name("tiny")
 
-@dataclass(frozen=True)
-class Published:
-    """The two file names of a model as its publisher calls them."""
+DEFAULT: Final = "qwen3-vl-2b"
+TINY: Final = "tiny"  # bundled with this package
+SYNTHETIC: Final = "synthetic-2b"  # made on this machine, for measuring
+SYNTHETIC_FILES: Final = (f"{SYNTHETIC}-*.gguf", f"mmproj-{SYNTHETIC}-*.gguf")
 
-    model: str
-    mmproj: str
-
-
-PUBLISHED = {
-    "qwen3-vl-2b": Published(
-        "Qwen3VL-2B-Instruct-Q4_K_M.gguf", "mmproj-Qwen3VL-2B-Instruct-Q8_0.gguf"
-    ),
-    "qwen3-vl-2b-q8": Published(
-        "Qwen3VL-2B-Instruct-Q8_0.gguf", "mmproj-Qwen3VL-2B-Instruct-Q8_0.gguf"
-    ),
-}
-DEFAULT = "qwen3-vl-2b"
-TINY = "tiny"
-
-TINY_BANNER = """
+TINY_BANNER: Final = """
 ************************************************************************
-*  Serving the model `tiny`: random weights, random answers.           *
-*  It shows that everything works. For real answers put the two files  *
-*  of Qwen3-VL-2B into {folder}
-*  or name your own with EDGE_MODEL and EDGE_MMPROJ.                   *
+*  Serving `tiny`, a small test model: it knows only simple shapes,    *
+*  colours, numbers and short words.                                   *
+*  The real model is not in {folder}
+*  and was not downloaded: {reason}
+*  To get it: `edge models pull qwen3-vl-2b`. To serve files of your   *
+*  own: EDGE_MODEL and EDGE_MMPROJ.                                    *
 ************************************************************************"""
 
 
 @dataclass(frozen=True)
+class RemoteFile:
+    """One file of a repository; `size` (bytes) and `sha256` are None when unknown.
+
+    Raises SetupError for a name that would lie elsewhere than in the models' folder.
+    """
+
+    repository: str
+    revision: str
+    name: str
+    size: int | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if Path("x", self.name).name != self.name or self.name.startswith("."):
+            raise SetupError(f"{self.name!r} is not a plain file name.")
+
+    def is_in(self, folder: Path) -> bool:
+        """Present with the size it should have. Contents are `store.state`'s affair."""
+        path = folder / self.name
+        return path.is_file() and self.size in (None, path.stat().st_size)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published model: a language model and the vision encoder that belongs to it."""
+
+    name: str
+    licence: str
+    model: RemoteFile
+    mmproj: RemoteFile
+    unverified: bool = False
+
+    @property
+    def files(self) -> tuple[RemoteFile, RemoteFile]:
+        return self.model, self.mmproj
+
+    def is_complete(self, folder: Path) -> bool:
+        return all(file.is_in(folder) for file in self.files)
+
+
+@dataclass(frozen=True)
 class ModelFiles:
-    """A language model and the vision encoder that belongs to it."""
+    """A language model and the vision encoder that belongs to it, on this machine."""
 
     name: str
     model: Path
@@ -61,51 +98,104 @@ class ModelFiles:
         return both.hexdigest()
 
 
-def find_model(settings: Settings) -> ModelFiles:
+# Makes an entry complete in the models' folder, or raises SetupError that says why not.
+Obtain = Callable[[Entry, Settings], None]
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """What `registry.toml` lists, by name."""
+    tables = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return {name: _entry(name, **table) for name, table in tables.items()}
+
+
+def _entry(
+    name: str, repository: str, revision: str, model: Any, mmproj: Any, **rest: Any
+) -> Entry:
+    pair = (RemoteFile(repository, revision, **file) for file in (model, mmproj))
+    return Entry(name, model=next(pair), mmproj=next(pair), **rest)
+
+
+def models_folder(settings: Settings) -> Path:
+    return settings.data_dir / "models"
+
+
+def nowhere(entry: Entry, settings: Settings) -> None:
+    """Obtains nothing: for who must not wait, or must not use the network."""
+    raise SetupError("nothing is downloaded here.")
+
+
+def find_model(settings: Settings, obtain: Obtain = nowhere) -> ModelFiles:
     """The files that EDGE_MODEL and EDGE_MMPROJ mean.
 
-    Raises SetupError that says which file is missing and where it was looked for.
+    `auto` is the real model: if it is not there, `obtain` may get it, and if that
+    fails it is `tiny`, with a warning. Raises SetupError that says what is missing,
+    where it was looked for, and how to get it.
     """
-    name = settings.model
-    folder = settings.data_dir / "models"
-    if name == "auto":
-        files = _published(DEFAULT, folder)
-        if files.model.is_file() and files.mmproj.is_file():
-            return files
-        log.warning(TINY_BANNER.format(folder=folder))
-        return _tiny(folder)
-    if name == TINY:
-        return _tiny(folder)
-    if name in PUBLISHED:
-        return _present(_published(name, folder))
-    return _present(_given(Path(name).expanduser(), settings.mmproj))
+    folder = models_folder(settings)
+    if settings.model == "auto":
+        return _auto(settings, obtain)
+    if settings.model == TINY:
+        return tiny_files()
+    if settings.model == SYNTHETIC:
+        return synthetic_files(folder)
+    if entry := entries().get(settings.model):
+        return _complete(entry, folder)
+    return _given(Path(settings.model).expanduser(), settings.mmproj)
 
 
-def _published(name: str, folder: Path) -> ModelFiles:
-    files = PUBLISHED[name]
-    return ModelFiles(name, folder / files.model, folder / files.mmproj)
+def _auto(settings: Settings, obtain: Obtain) -> ModelFiles:
+    entry, folder = entries()[DEFAULT], models_folder(settings)
+    if not entry.is_complete(folder):
+        try:
+            obtain(entry, settings)
+        except SetupError as error:
+            log.warning(TINY_BANNER.format(folder=folder, reason=error.message))
+            return tiny_files()
+    return _complete(entry, folder)
 
 
-def _tiny(folder: Path) -> ModelFiles:
-    """Written anew each time: it takes a tenth of a second and is never stale."""
-    model, mmproj = write_pair(folder / TINY)
-    return ModelFiles(TINY, model, mmproj)
+def tiny_files() -> ModelFiles:
+    """The bundled model. Raises SetupError when this installation lacks it."""
+    return _present(
+        ModelFiles(TINY, TINY_FOLDER / "tiny.gguf", TINY_FOLDER / "mmproj-tiny.gguf")
+    )
+
+
+def synthetic_files(folder: Path) -> ModelFiles:
+    """The newest of each. Raises SetupError that says how to make them."""
+    try:
+        model, mmproj = (
+            max(folder.glob(kind), key=lambda path: path.stat().st_mtime)
+            for kind in SYNTHETIC_FILES
+        )
+    except ValueError:
+        raise SetupError(
+            f"{SYNTHETIC} is not in {folder}. Make it: `edge models make {SYNTHETIC}`."
+        ) from None
+    return ModelFiles(SYNTHETIC, model, mmproj)
+
+
+def _complete(entry: Entry, folder: Path) -> ModelFiles:
+    if not entry.is_complete(folder):
+        raise SetupError(
+            f"The model {entry.name} is not (or not whole) in {folder}. "
+            f"Get it with `edge models pull {entry.name}`."
+        )
+    return ModelFiles(entry.name, folder / entry.model.name, folder / entry.mmproj.name)
 
 
 def _given(model: Path, mmproj: str) -> ModelFiles:
     if not mmproj:
-        known = ", ".join(["auto", TINY, *PUBLISHED])
         raise SetupError(
-            f"{model} needs its vision file too: give --mmproj (EDGE_MMPROJ). "
-            f"Or use a model by name: {known}."
+            f"{model} needs its vision file too: give --mmproj (EDGE_MMPROJ). Or use a "
+            f"model by name: {', '.join(['auto', TINY, SYNTHETIC, *entries()])}."
         )
-    return ModelFiles(model.stem, model, Path(mmproj).expanduser())
+    return _present(ModelFiles(model.stem, model, Path(mmproj).expanduser()))
 
 
 def _present(files: ModelFiles) -> ModelFiles:
     for path in (files.model, files.mmproj):
         if not path.is_file():
-            raise SetupError(
-                f"The model {files.name} needs {path}, which is not there."
-            )
+            raise SetupError(f"{files.name} needs {path}, which is not there.")
     return files

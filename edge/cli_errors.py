@@ -1,0 +1,21 @@
+"""How commands end: one sentence and an exit status instead of a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edge.errors import EdgeError
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turns our own errors into one sentence and exit status 1."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except EdgeError as error:
+        print(f"edge: {error.message}", file=sys.stderr)
+        sys.exit(1)

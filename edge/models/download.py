@@ -1,0 +1,157 @@
+"""One file from a model hub into a folder: resumed, checked, whole or absent.
+
+What has come lies in NAME.part beside the target, so that a kill costs nothing, and
+becomes NAME in one step when its size and its sha256 are right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from rich.filesize import decimal
+
+from edge.errors import SetupError
+from edge.models.hub import Broken, Damaged, Refused, fetch, host_of
+from edge.models.registry import RemoteFile
+from edge.progress import Progress, unseen
+
+STALL_S: Final = 30.0  # a connection that brings nothing for so long is given up
+
+# Seconds before the next round over all places, by the number of rounds in a row that
+# brought nothing new. After so many the download has failed.
+WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+LONGEST_WAIT_S: Final = 60.0  # whatever a server's Retry-After asks for
+
+
+def part_of(path: Path) -> Path:
+    """Where the beginning of a file lies until it is whole."""
+    return path.with_name(f"{path.name}.part")
+
+
+def download(
+    file: RemoteFile,
+    folder: Path,
+    endpoints: Sequence[str],
+    progress: Progress = unseen,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    stall_s: float = STALL_S,
+) -> Path:
+    """Brings `file` into `folder` and returns its path.
+
+    The endpoints are asked in turn, each for what is still missing; one that refuses
+    is not asked again. Raises SetupError that names the hosts and their reasons, or
+    the disk's.
+    """
+    target = folder / file.name
+    try:
+        with closing(_Part(part_of(target))) as part:
+            _fill(part, file, endpoints, progress, sleep, stall_s)
+            part.finish(target)
+    except OSError as error:
+        raise SetupError(
+            f"{file.name} cannot be written into {folder}: {error.strerror or error}."
+        ) from None
+    return target
+
+
+class _Part:
+    """The beginning of a file, on disk and in a hash. Its OSErrors are the disk's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("ab")
+        with path.open("rb") as there:
+            self._hash = hashlib.file_digest(there, "sha256")
+            self.size = there.tell()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def start_over(self) -> None:
+        self._file.truncate(0)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def finish(self, target: Path) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.replace(self._path, target)
+
+    def close(self) -> None:
+        self._file.close()
+        if self.size == 0:
+            self._path.unlink(missing_ok=True)
+
+
+def _fill(
+    part: _Part,
+    file: RemoteFile,
+    endpoints: Sequence[str],
+    progress: Progress,
+    sleep: Callable[[float], None],
+    stall_s: float,
+) -> None:
+    """Until `part` is the file. Raises SetupError when that cannot be had."""
+    left, reasons = list(endpoints), dict[str, str]()
+    furthest, fruitless, was_damaged = part.size, 0, False
+    while left and fruitless < len(WAITS_S):
+        pause = WAITS_S[fruitless]
+        for endpoint in tuple(left):
+            try:
+                return _get(part, file, endpoint, progress, stall_s)
+            except Refused as refusal:
+                reasons[endpoint] = str(refusal)
+                left.remove(endpoint)
+            except Broken as failure:
+                reasons[endpoint] = str(failure)
+                pause = max(pause, failure.retry_after_s)
+            except Damaged as damage:
+                reasons[endpoint] = str(damage)
+                part.start_over()
+                if was_damaged:
+                    raise _failure(part, file, reasons) from None
+                furthest, was_damaged = 0, True
+        fruitless = 0 if part.size > furthest else fruitless + 1
+        furthest = max(furthest, part.size)
+        if left and fruitless < len(WAITS_S):
+            sleep(min(pause, LONGEST_WAIT_S))
+    raise _failure(part, file, reasons)
+
+
+def _get(
+    part: _Part, file: RemoteFile, endpoint: str, progress: Progress, stall_s: float
+) -> None:
+    """What is missing, from one place. Raises Refused, Broken and Damaged."""
+    if file.size and part.size > file.size:
+        part.start_over()
+    if part.size != file.size:
+        with closing(fetch(endpoint, file, part.size, stall_s)) as pieces:
+            for offset, data, total in pieces:
+                if offset == 0:
+                    part.start_over()
+                part.write(data)
+                progress(part.size, total)
+    if file.sha256 not in (None, part.sha256):
+        raise Damaged(f"what {host_of(endpoint)} sent has another sha256 than the file")
+
+
+def _failure(part: _Part, file: RemoteFile, reasons: dict[str, str]) -> SetupError:
+    kept = f"{decimal(part.size)} of it are here and will not be asked for again. "
+    return SetupError(
+        f"{file.name} could not be downloaded: {'; '.join(reasons.values())}. "
+        f"{kept if part.size else ''}Try again later, or name another place with "
+        "EDGE_HUB_URL."
+    )

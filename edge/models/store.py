@@ -1,0 +1,178 @@
+"""The folder of models: what is there, what is right, what comes and goes.
+
+One process at a time changes it; another waits and then finds the work done.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from rich.filesize import decimal
+
+from edge.errors import SetupError
+from edge.models.download import download, part_of
+from edge.models.hub import any_answers, host_of
+from edge.models.registry import Entry, RemoteFile, models_folder
+from edge.progress import Progress, shown, unseen
+from edge.settings import Settings
+
+State = Literal["ok", "missing", "wrong", "unverified"]
+Notice = Callable[[str], None]
+
+ANSWER_S: Final = 3.0  # how long a start waits to hear whether there is a hub
+
+log = logging.getLogger(__name__)
+
+
+def places(settings: Settings) -> tuple[str, ...]:
+    """Where models may come from, in the order they are asked, or SetupError."""
+    urls = dict.fromkeys(filter(None, (settings.hub_url, settings.mirror_url)))
+    if not urls:
+        raise SetupError("There is no place to download from: EDGE_HUB_URL is empty.")
+    return tuple(urls)
+
+
+def obtain(entry: Entry, settings: Settings) -> None:
+    """Pulls `entry`, shown on stderr, if a place offers it within ANSWER_S.
+
+    Raises SetupError with the reason. It is what `find_model` wants.
+    """
+    endpoints = places(settings)
+    if not any_answers(entry.model, endpoints, ANSWER_S):
+        asked = " and ".join(map(host_of, endpoints))
+        raise SetupError(f"{asked} did not offer it within {ANSWER_S:g} s.")
+    with shown(entry.name) as progress:
+        pull(entry, models_folder(settings), endpoints, progress=progress)
+
+
+def pull(
+    entry: Entry,
+    folder: Path,
+    endpoints: Sequence[str],
+    *,
+    allow_unverified: bool = False,
+    progress: Progress = unseen,
+    notice: Notice = log.warning,
+) -> None:
+    """Makes `entry` complete and right in `folder`; files that are so stay untouched.
+
+    `progress` counts the bytes of both files together. Raises SetupError when the
+    entry is unverified and that is not allowed, when the disk is too small, when the
+    folder cannot be used, and when no place gives the files.
+    """
+    if entry.unverified and not allow_unverified:
+        raise SetupError(
+            f"Nobody has checked the files of {entry.name} yet: no size and no hash is "
+            "known that could tell them from damaged or false ones. To download what "
+            "the hub offers under their names, give --allow-unverified."
+        )
+    with _locked(folder, notice):
+        missing = [f for f in entry.files if state(f, folder) in ("missing", "wrong")]
+        _check_room(missing, folder)
+        done = {file: bytes_there(file, folder) for file in entry.files}
+        done |= {file: _part_size(file, folder) for file in missing}
+        sizes = {file: file.size or done[file] for file in entry.files}
+        for file in missing:
+
+            def tell(file_done: int, size: int, file: RemoteFile = file) -> None:
+                done[file], sizes[file] = file_done, size
+                progress(sum(done.values()), sum(sizes.values()))
+
+            download(file, folder, endpoints, tell)
+
+
+def bytes_there(file: RemoteFile, folder: Path) -> int:
+    """How much of a file is in `folder`, as itself or as the beginning of it."""
+    if file.is_in(folder):
+        return (folder / file.name).stat().st_size
+    return _part_size(file, folder)
+
+
+def state(file: RemoteFile, folder: Path) -> State:
+    """Reads the whole file, about a second for each GiB."""
+    path = folder / file.name
+    if not path.is_file():
+        return "missing"
+    if not file.is_in(folder):
+        return "wrong"
+    if file.sha256 is None:
+        return "unverified"
+    with path.open("rb") as contents:
+        found = hashlib.file_digest(contents, "sha256").hexdigest()
+    return "ok" if found == file.sha256 else "wrong"
+
+
+def verify(entry: Entry, folder: Path) -> dict[str, State]:
+    """The state of both files, by name. Reads all of them."""
+    return {file.name: state(file, folder) for file in entry.files}
+
+
+def remove(
+    entry: Entry,
+    folder: Path,
+    others: Iterable[Entry] = (),
+    notice: Notice = log.warning,
+) -> int:
+    """Deletes the files of `entry`, and what has come of them; returns the bytes freed.
+
+    A file stays that one of `others` shares, if that one's language model is there.
+    Raises SetupError when the folder cannot be changed.
+    """
+    users = (e for e in others if e != entry and bytes_there(e.model, folder))
+    shared = {file.name for user in users for file in user.files}
+    names = {file.name for file in entry.files} - shared
+    wholes = [folder / name for name in names]
+    return delete([*wholes, *map(part_of, wholes)], folder, notice)
+
+
+def delete(paths: Iterable[Path], folder: Path, notice: Notice = log.warning) -> int:
+    """Deletes those of `paths`, in `folder`, that are files; returns the bytes freed.
+
+    Raises SetupError when the folder cannot be changed.
+    """
+    freed = 0
+    with _locked(folder, notice):
+        for path in filter(Path.is_file, paths):
+            freed += path.stat().st_size
+            path.unlink()
+    return freed
+
+
+def _part_size(file: RemoteFile, folder: Path) -> int:
+    part = part_of(folder / file.name)
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _check_room(missing: Iterable[RemoteFile], folder: Path) -> None:
+    needed = sum((f.size or 0) - _part_size(f, folder) for f in missing)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SetupError(
+            f"The download needs {decimal(needed)} more and {folder} has "
+            f"{decimal(free)} free. Make room there, or choose another folder with "
+            "EDGE_DATA_DIR."
+        )
+
+
+@contextmanager
+def _locked(folder: Path, notice: Notice) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                notice(f"Another process is changing {folder}; waiting for it.")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise SetupError(
+            f"{folder} cannot be used: {error.strerror or error}."
+        ) from None
