@@ -21,28 +21,45 @@ def usable_cores() -> int:
     one too few.
     """
     allowed = len(os.sched_getaffinity(0))
-    quotas = [quota for folder in _own_cgroups() if (quota := _quota(folder))]
+    quotas = [quota for folder in _own_cgroups("cpu") if (quota := _quota(folder))]
     return max(1, int(min([allowed, *quotas])))
 
 
 def usable_memory_bytes() -> int:
     """Memory this process may use: the machine's, capped by the cgroup's limit."""
-    limits = [limit for folder in _own_cgroups() if (limit := _memory_limit(folder))]
+    folders = _own_cgroups("memory")
+    limits = [limit for folder in folders if (limit := _memory_limit(folder))]
     return min([psutil.virtual_memory().total, *limits])
 
 
-def _own_cgroups(membership: Path = Path("/proc/self/cgroup")) -> list[Path]:
-    """Our cgroup v2 folder and its parents, innermost first; inside a container the
-    path does not exist and only the root, which is then our own, is left."""
+def available_memory_bytes() -> int:
+    """Memory this process may still take: what the machine has left, capped by what
+    each limit of our cgroups leaves. File cache is left, for the kernel gives it up."""
+    folders = _own_cgroups("memory")
+    left = [
+        limit - _memory_held(folder)
+        for folder in folders
+        if (limit := _memory_limit(folder))
+    ]
+    return max(0, min([psutil.virtual_memory().available, *left]))
+
+
+def _own_cgroups(
+    controller: str, membership: Path = Path("/proc/self/cgroup")
+) -> list[Path]:
+    """The folders that limit us, each before its parents: of cgroup v2, and of v1's
+    `controller`. Inside a container our path does not exist and only the root, which
+    is then our own, is left."""
     if not membership.is_file():
         return []
-    path = "/"
+    own: list[Path] = []
     for line in membership.read_text().splitlines():
-        hierarchy, _, name = line.split(":", 2)
-        if hierarchy == "0":
-            path = name
-    folder = CGROUP / path.lstrip("/")
-    return [f for f in (folder, *folder.parents) if f.is_relative_to(CGROUP)]
+        hierarchy, controllers, path = line.split(":", 2)
+        root = CGROUP if hierarchy == "0" else CGROUP / controller
+        if hierarchy == "0" or controller in controllers.split(","):
+            folder = root / path.lstrip("/")
+            own += [f for f in (folder, *folder.parents) if f.is_relative_to(root)]
+    return own
 
 
 def _quota(folder: Path) -> float | None:
@@ -50,16 +67,26 @@ def _quota(folder: Path) -> float | None:
     if (v2 := folder / "cpu.max").is_file():
         quota, period = v2.read_text().split()
         return None if quota == "max" else int(quota) / int(period)
-    v1 = folder / "cpu" / "cpu.cfs_quota_us"
+    v1 = folder / "cpu.cfs_quota_us"
     if v1.is_file() and (quota_us := int(v1.read_text())) > 0:
         return quota_us / int(v1.with_name("cpu.cfs_period_us").read_text())
     return None
 
 
 def _memory_limit(folder: Path) -> int | None:
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+    for name in ("memory.max", "memory.limit_in_bytes"):
         if (file := folder / name).is_file() and (
             text := file.read_text().strip()
         ) != "max":
             return int(text)
     return None
+
+
+def _memory_held(folder: Path) -> int:
+    """Bytes in use that the kernel cannot take back: all but the cache of files."""
+    v2, v1 = folder / "memory.current", folder / "memory.usage_in_bytes"
+    used = int((v2 if v2.is_file() else v1).read_text())
+    rows = (row.split() for row in (folder / "memory.stat").read_text().splitlines())
+    stat = {name: int(value) for name, value in rows}
+    of_subtree = "" if v2.is_file() else "total_"  # v1's other rows leave children out
+    return used - sum(stat[f"{of_subtree}{age}_file"] for age in ("active", "inactive"))

@@ -15,19 +15,20 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from edge import host
 from edge.errors import SetupError
-from edge.models.registry import ModelFiles, find_model
+from edge.models.check import check
+from edge.models.registry import find_model
+from edge.models.store import obtain
 from edge.parts import parts
 from edge.settings import Settings
 from edge.supervise import Child, Part
 
 RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
-KV_BYTES_PER_TOKEN = 112 << 10  # of Qwen3-VL-2B: 28 layers x 2 x 1024 x f16
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -38,8 +39,10 @@ def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
     Raises SetupError, with nothing left running, when a part cannot start.
     """
     check_port(port)
-    files = find_model(settings)
-    check_memory(settings, files)
+    files = find_model(settings, obtain)
+    if settings.model == "auto":  # decided here, and once
+        settings = replace(settings, model=files.name)
+    check(files, settings, reserve_bytes=RESERVE_BYTES)
     state = settings.data_dir / "state" / str(port)  # one for each running stack
     logs = state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -111,21 +114,6 @@ def check_port(port: int) -> None:
                 f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
                 f"choose another: edge up --port {port + 1}."
             ) from None
-
-
-def check_memory(settings: Settings, files: ModelFiles) -> None:
-    """Raises SetupError, with the sum, when this machine is too small for the model."""
-    weights = files.model.stat().st_size + files.mmproj.stat().st_size
-    # a small model has a small cache; the real one's is the largest we know
-    cells = min(settings.context_tokens * KV_BYTES_PER_TOKEN, weights)
-    needed, there = weights + cells + RESERVE_BYTES, host.usable_memory_bytes()
-    if needed > there:
-        raise SetupError(
-            f"{files.name} needs about {needed / 2**30:.1f} GiB of memory (weights "
-            f"{weights / 2**30:.1f}, context {cells / 2**30:.1f}, everything else "
-            f"{RESERVE_BYTES / 2**30:.1f}) and this machine grants "
-            f"{there / 2**30:.1f}. Use a smaller model or EDGE_CONTEXT_TOKENS."
-        )
 
 
 @contextmanager

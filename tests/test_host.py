@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from edge import host
-from edge.host import usable_cores, usable_memory_bytes
+from edge.host import available_memory_bytes, usable_cores, usable_memory_bytes
 
 GIB = 1 << 30
 Tree = Callable[..., None]
@@ -161,6 +162,83 @@ def test_no_limit_means_the_memory_of_the_machine(
     assert usable_memory_bytes() == psutil.virtual_memory().total
 
 
+@pytest.mark.usefixtures("many_cores")
+def test_the_own_folder_of_the_old_hierarchy_counts(tree: Tree) -> None:
+    files = {
+        "cpu/job/7/cpu.cfs_quota_us": "200000",
+        "cpu/job/7/cpu.cfs_period_us": "100000",
+        "memory/job/7/memory.limit_in_bytes": str(GIB),
+        "memory/job/8/memory.limit_in_bytes": str(GIB // 2),
+    }
+    tree(files, "4:memory:/job/7\n1:cpu,cpuacct:/job/7\n0::/")
+    assert usable_cores() == 2
+    assert usable_memory_bytes() == GIB
+
+
+@pytest.fixture
+def sixteen_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 GiB free on the machine, whatever it is."""
+    memory = SimpleNamespace(available=16 * GIB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+
+
+def group(folder: str, limit: str, used: int, cache: int = 0) -> dict[str, str]:
+    """The files of a cgroup v2 that holds `used` bytes, of which `cache` file cache."""
+    ages = f"active_file {cache // 4}\ninactive_file {cache - cache // 4}"
+    stat = f"anon {used - cache}\nfile {cache}\n{ages}"
+    names = {"memory.max": limit, "memory.current": str(used), "memory.stat": stat}
+    return {folder + name: text for name, text in names.items()}
+
+
+@pytest.mark.usefixtures("sixteen_free")
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({}, 16 * GIB),
+        (group("", "max", GIB), 16 * GIB),
+        (group("", str(4 * GIB), GIB), 3 * GIB),
+        (group("", str(4 * GIB), 3 * GIB, cache=2 * GIB), 3 * GIB),
+        (group("", str(64 * GIB), GIB), 16 * GIB),
+        (group("", str(GIB), GIB + 4096), 0),
+        (
+            group("", str(8 * GIB), 7 * GIB) | group("a/", str(4 * GIB), GIB),
+            GIB,
+        ),
+        (group("", "max", 7 * GIB) | group("a/", str(4 * GIB), GIB), 3 * GIB),
+        (group("b/", str(GIB), GIB), 16 * GIB),
+    ],
+    ids=[
+        "no cgroup",
+        "no limit",
+        "limit",
+        "cache is free",
+        "more than the machine has",
+        "over the limit",
+        "parent is nearly full",
+        "inner limit",
+        "neighbour",
+    ],
+)
+def test_what_the_groups_use_is_not_available(
+    tree: Tree, files: dict[str, str], left: int
+) -> None:
+    tree(files, "0::/a")
+    assert available_memory_bytes() == left
+
+
+@pytest.mark.usefixtures("sixteen_free")
+def test_the_old_hierarchy_counts_the_cache_of_children_too(tree: Tree) -> None:
+    files = {
+        "memory.limit_in_bytes": str(4 * GIB),
+        "memory.usage_in_bytes": str(3 * GIB),
+        "memory.stat": f"inactive_file 0\nactive_file 0\n"
+        f"total_inactive_file {GIB}\ntotal_active_file {GIB}",
+    }
+    tree({f"memory/{name}": text for name, text in files.items()}, "4:memory:/x")
+    assert available_memory_bytes() == 3 * GIB
+
+
 def test_this_machine_grants_something() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
     assert 0 < usable_memory_bytes() <= psutil.virtual_memory().total
+    assert 0 < available_memory_bytes() < usable_memory_bytes()

@@ -20,7 +20,9 @@ from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
+from edge.models.check import check
 from edge.models.registry import ModelFiles, find_model
+from edge.models.store import obtain
 from edge.redis_clients import UNREACHABLE, sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
@@ -34,10 +36,15 @@ log = logging.getLogger(__name__)
 
 def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     """The real engine over `files`. Raises SetupError when it cannot be."""
+    min_tokens, max_tokens = check(files, settings)
     threads = settings.threads or host.usable_cores()
     model = Model(files.model)
     tower = MtmdTower(
-        files.mmproj, model, threads=threads, max_tokens=settings.image_tokens
+        files.mmproj,
+        model,
+        threads=threads,
+        min_tokens=min_tokens,
+        max_tokens=max_tokens,
     )
     runtime = LlamaRuntime(
         model,
@@ -75,7 +82,7 @@ class Life:
     def start(self, **_: Any) -> None:
         """Before Celery's threads: build and warm the engine, or say why not."""
         try:
-            files = find_model(self._settings)
+            files = find_model(self._settings, obtain)
             self._engine = build_engine(self._settings, files)
             warm(self._engine)
         except EdgeError as error:

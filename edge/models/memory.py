@@ -1,0 +1,127 @@
+"""How much memory a pair of model files will take, before anything is loaded.
+
+The sizes follow llama.cpp's graphs (`src/models/qwen3vl.cpp`,
+`tools/mtmd/models/qwen3vl.cpp`, both with flash attention) and were measured with
+files of Qwen3-VL-2B's shapes: see `memory_need`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from edge.errors import SetupError
+from edge.models.header import Header
+from edge.models.pair import cell_side, deepstack_layers, picture_cells
+from edge.settings import Settings
+
+F16, F32 = 2, 4  # bytes
+GIB: Final = 1 << 30
+VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
+PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a worker needs beside Python itself, by what they are for."""
+
+    weights_bytes: int  # of both files
+    kv_bytes: int  # grows with EDGE_CONTEXT_TOKENS
+    compute_bytes: int  # what the language model computes in, and its vocabulary
+    tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
+
+    @property
+    def total_bytes(self) -> int:
+        return (
+            self.weights_bytes + self.kv_bytes + self.compute_bytes + self.tower_bytes
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"weights {_gib(self.weights_bytes)} + cache {_gib(self.kv_bytes)} + "
+            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.tower_bytes)} = "
+            f"{_gib(self.total_bytes)} GiB"
+        )
+
+
+def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed:
+    """What the pair needs at most while every slot answers about a largest picture.
+
+    Weights count once. llama.cpp copies many of them into an order of its own (650 MiB
+    of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look resident, but the
+    kernel drops them when memory is short.
+    """
+    return MemoryNeed(
+        weights_bytes=model.tensor_bytes + mmproj.tensor_bytes,
+        kv_bytes=settings.context_tokens * _cell_bytes(model),
+        compute_bytes=_compute_bytes(model, settings),
+        tower_bytes=_tower_bytes(model, mmproj, settings),
+    )
+
+
+def check_memory(need: MemoryNeed, available_bytes: int) -> None:
+    """Raises SetupError, with the sum and what would help, when it is too much."""
+    if need.total_bytes <= available_bytes:
+        return
+    raise SetupError(
+        f"The model needs more memory ({need}) than the {_gib(available_bytes)} GiB "
+        f"that are free: half of EDGE_CONTEXT_TOKENS saves {_gib(need.kv_bytes // 2)} "
+        f"GiB, half of EDGE_IMAGE_TOKENS {_gib(need.tower_bytes // 2)} GiB, and a "
+        "smaller model the most."
+    )
+
+
+def _cell_bytes(model: Header) -> int:
+    """Keys and values of one token in all layers, in f16: 112 KiB for Qwen3-VL-2B."""
+    arch = model.architecture
+    n_heads = model.number(f"{arch}.attention.head_count")
+    n_kv_heads = model.number(f"{arch}.attention.head_count_kv", n_heads)
+    head = model.number(f"{arch}.embedding_length") // n_heads
+    key = model.number(f"{arch}.attention.key_length", head)
+    value = model.number(f"{arch}.attention.value_length", head)
+    return model.number(f"{arch}.block_count") * n_kv_heads * (key + value) * F16
+
+
+def _width(model: Header) -> int:
+    """Numbers in one embedding: the main one and those for the deepstack layers."""
+    levels = 1 + deepstack_layers(model)
+    return levels * model.number(f"{model.architecture}.embedding_length")
+
+
+def _compute_bytes(model: Header, settings: Settings) -> int:
+    """For one batch: its embeddings, activations, mask and logits, which are handed
+    out as a copy. And the vocabulary."""
+    hidden = model.number(f"{model.architecture}.embedding_length")
+    ffn = model.number(f"{model.architecture}.feed_forward_length", 4 * hidden)
+    n_tokens = model.lengths.get("tokenizer.ggml.tokens", 0)
+    n_merges = model.lengths.get("tokenizer.ggml.merges", 0)
+    row = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
+    logits = 2 * settings.slots * n_tokens * F32
+    vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
+    return (settings.chunk_tokens + settings.slots) * row + logits + vocabulary
+
+
+def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
+    """For one picture at a time: pixels, activations of the tower, and what its matrix
+    products copy; and the embeddings of one picture for each slot, and of the next.
+
+    What lives longest in the tower is the outputs of the deepstack blocks, which wait
+    for the end of the graph, and the widest of feed-forward, attention and last part.
+    With flash attention nothing grows with the square of the picture.
+    """
+    hidden = mmproj.number("clip.vision.embedding_length")
+    ffn = mmproj.number("clip.vision.feed_forward_length")
+    patch = mmproj.number("clip.vision.patch_size")
+    patches_in_cell = (cell_side(mmproj) // patch) ** 2
+    output = 2 * _width(model) // patches_in_cell  # the levels, and all of them joined
+    numbers = 3 * patch**2 + deepstack_layers(model) * hidden
+    numbers += max(2 * hidden + ffn, 5 * hidden, output)
+    tower = patches_in_cell * (numbers * F32 + ffn * F16)
+    pixels = cell_side(mmproj) ** 2 * PIXEL_BYTES
+    embeddings = (settings.slots + 1) * _width(model) * F32
+    _, most = picture_cells(mmproj) or (0, settings.image_tokens)
+    return min(most, settings.image_tokens) * (tower + pixels + embeddings)
+
+
+def _gib(n_bytes: int) -> str:
+    return f"{n_bytes / GIB:.1f}"

@@ -1,0 +1,118 @@
+"""Whether two GGUF files are a language model and the vision file that belongs to it.
+
+It knows what the engine can serve: llama.cpp's `qwen3vl` and `qwen3vlmoe`, whose
+pictures are cut into cells of 32 pixels. Qwen2-VL and Qwen2.5-VL, with cells of 28,
+are not among them, nor is Qwen3.5, which keeps a state beside its cache. What makes a
+pair is what llama.cpp checks (`tools/mtmd/mtmd.cpp`) after minutes of loading.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.errors import SetupError
+from edge.models.header import Header
+
+PROJECTORS: Final = {"qwen3vl": "qwen3vl_merger", "qwen3vlmoe": "qwen3vl_merger"}
+CELL: Final = 32  # pixels on each side: what edge/vision/preprocess.py cuts
+MARKS: Final = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+
+_BELONGS: Final = "use the mmproj file that was published with this model"
+
+
+def check_pair(model: Header, mmproj: Header) -> None:
+    """Raises SetupError that says why the engine cannot serve these two together."""
+    _check_roles(model, mmproj)
+    _check_model(model)
+    _check_tower(model, mmproj)
+    width = model.number(f"{model.architecture}.embedding_length")
+    projected = mmproj.number("clip.vision.projection_dim")
+    if projected != width:
+        raise SetupError(
+            f"{mmproj.path} makes embeddings of {projected} numbers and {model.path} "
+            f"takes {width}: {_BELONGS}."
+        )
+    taken = deepstack_layers(model)
+    made = sum(_is_deepstack(name) for name in mmproj.tensors)
+    if made != taken:
+        raise SetupError(
+            f"{mmproj.path} has {made} deepstack layers and {model.path} takes "
+            f"{taken}: {_BELONGS}."
+        )
+
+
+def deepstack_layers(model: Header) -> int:
+    """How many of the first text layers take an embedding of their own."""
+    key = f"{model.architecture}.n_deepstack_layers"
+    return model.number(key) if model.get(key) else 0
+
+
+def picture_cells(mmproj: Header) -> tuple[int, int] | None:
+    """Fewest and most cells (tokens) of a picture that the vision file was made for;
+    None when it does not say so."""
+    keys = ("clip.vision.image_min_pixels", "clip.vision.image_max_pixels")
+    if not all(mmproj.get(key) for key in keys):
+        return None
+    fewest, most = (mmproj.number(key) // cell_side(mmproj) ** 2 for key in keys)
+    return fewest, most
+
+
+def cell_side(mmproj: Header) -> int:
+    """Pixels on each side of a cell, which is one token."""
+    patch = mmproj.number("clip.vision.patch_size")
+    return patch * mmproj.number("clip.vision.spatial_merge_size", 2)
+
+
+def _check_roles(model: Header, mmproj: Header) -> None:
+    roles = model.architecture == "clip", mmproj.architecture == "clip"
+    if roles == (True, False):
+        raise SetupError(
+            f"The two files are the wrong way round: {model.path} is the vision file "
+            f"(EDGE_MMPROJ) and {mmproj.path} the language model (EDGE_MODEL)."
+        )
+    if roles == (True, True):
+        raise SetupError(
+            f"{model.path} is a vision file (mmproj): EDGE_MODEL needs the language "
+            "model that was published with it."
+        )
+    if roles == (False, False):
+        raise SetupError(
+            f"{mmproj.path} is a language model: EDGE_MMPROJ needs the vision file "
+            "(mmproj) that was published with the model."
+        )
+
+
+def _check_model(model: Header) -> None:
+    if model.architecture not in PROJECTORS:
+        raise SetupError(
+            f"{model.path} is a {model.architecture} model, and this engine serves "
+            f"{' and '.join(PROJECTORS)}: use a Qwen3-VL file."
+        )
+    if missing := [mark for mark in MARKS if mark not in model.marks]:
+        raise SetupError(
+            f"{model.path} has no token {missing[0]}, which questions are written "
+            "with: use a Qwen3-VL Instruct file."
+        )
+
+
+def _check_tower(model: Header, mmproj: Header) -> None:
+    if not mmproj.get("clip.has_vision_encoder"):
+        raise SetupError(f"{mmproj.path} holds no vision encoder: {_BELONGS}.")
+    # files with vision and audio have one projector for each
+    projector = mmproj.get("clip.projector_type") or mmproj.get(
+        "clip.vision.projector_type"
+    )
+    if projector != (fitting := PROJECTORS[model.architecture]):
+        raise SetupError(
+            f"{mmproj.path} is a {projector} and {model.path} takes a {fitting}: "
+            f"{_BELONGS}."
+        )
+    if (side := cell_side(mmproj)) != CELL:
+        raise SetupError(
+            f"{mmproj.path} reads cells of {side} pixels and this engine cuts pictures "
+            f"into cells of {CELL}: use a Qwen3-VL file."
+        )
+
+
+def _is_deepstack(tensor: str) -> bool:
+    return tensor.startswith("v.deepstack.") and tensor.endswith(".fc1.weight")

@@ -1,0 +1,189 @@
+"""Two files that do not belong together are told so before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.errors import SetupError
+from edge.models.header import Header, read_header
+from edge.models.pair import check_pair, picture_cells
+from edge.models.registry import ModelFiles
+from edge.settings import Settings
+from tests.models.small import SMALL, write_text, write_vision
+from worker import lifecycle
+
+BELONGS = "use the mmproj file that was published with this model."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pair")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Header:
+    return read_header(write_text(folder))
+
+
+@pytest.fixture(scope="module")
+def mmproj(folder: Path) -> Header:
+    return read_header(write_vision(folder))
+
+
+def refusal(model: Header, mmproj: Header) -> str:
+    with pytest.raises(SetupError) as caught:
+        check_pair(model, mmproj)
+    return caught.value.message
+
+
+def says(header: Header, **values: Any) -> Header:
+    """`header` with other values; __ stands for a dot in a key."""
+    given = {name.replace("__", "."): value for name, value in values.items()}
+    return replace(header, values={**header.values, **given})
+
+
+def test_two_that_belong_together_pass(model: Header, mmproj: Header) -> None:
+    check_pair(model, mmproj)
+
+
+def test_a_mixture_of_experts_passes(model: Header, mmproj: Header) -> None:
+    values = {
+        name.replace("qwen3vl.", "qwen3vlmoe."): value
+        for name, value in model.values.items()
+    }
+    moe = replace(model, values=values)
+    check_pair(says(moe, general__architecture="qwen3vlmoe"), mmproj)
+
+
+def test_the_wrong_way_round(model: Header, mmproj: Header) -> None:
+    assert refusal(mmproj, model) == (
+        f"The two files are the wrong way round: {mmproj.path} is the vision file "
+        f"(EDGE_MMPROJ) and {model.path} the language model (EDGE_MODEL)."
+    )
+
+
+def test_two_vision_files(mmproj: Header) -> None:
+    assert refusal(mmproj, mmproj) == (
+        f"{mmproj.path} is a vision file (mmproj): EDGE_MODEL needs the language model "
+        "that was published with it."
+    )
+
+
+def test_two_language_models(model: Header) -> None:
+    assert refusal(model, model) == (
+        f"{model.path} is a language model: EDGE_MMPROJ needs the vision file (mmproj) "
+        "that was published with the model."
+    )
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2vl", "qwen35"])
+def test_another_architecture(model: Header, mmproj: Header, architecture: str) -> None:
+    other = says(model, general__architecture=architecture)
+    assert refusal(other, mmproj) == (
+        f"{model.path} is a {architecture} model, and this engine serves qwen3vl and "
+        "qwen3vlmoe: use a Qwen3-VL file."
+    )
+
+
+def test_a_vocabulary_without_the_marks_of_a_chat(
+    model: Header, mmproj: Header
+) -> None:
+    base = replace(model, marks=model.marks - {"<|vision_start|>"})
+    assert refusal(base, mmproj) == (
+        f"{model.path} has no token <|vision_start|>, which questions are written "
+        "with: use a Qwen3-VL Instruct file."
+    )
+
+
+def test_a_chat_template_is_not_needed(model: Header, mmproj: Header) -> None:
+    check_pair(says(model, tokenizer__chat_template=None), mmproj)
+
+
+@pytest.mark.parametrize("value", [False, None])
+def test_a_tower_without_eyes(
+    model: Header, mmproj: Header, value: bool | None
+) -> None:
+    audio = says(mmproj, clip__has_vision_encoder=value)
+    assert refusal(model, audio) == (
+        f"{mmproj.path} holds no vision encoder: {BELONGS}"
+    )
+
+
+@pytest.mark.parametrize("projector", ["resampler", "qwen2.5vl_merger", None])
+def test_another_projector(
+    model: Header, mmproj: Header, projector: str | None
+) -> None:
+    other = says(mmproj, clip__projector_type=projector)
+    assert refusal(model, other) == (
+        f"{mmproj.path} is a {projector} and {model.path} takes a qwen3vl_merger: "
+        f"{BELONGS}"
+    )
+
+
+def test_the_projector_of_a_file_with_audio(model: Header, mmproj: Header) -> None:
+    both = {
+        "clip__projector_type": "",
+        "clip__vision__projector_type": "qwen3vl_merger",
+    }
+    check_pair(model, says(mmproj, **both))
+
+
+def test_another_width(model: Header, mmproj: Header, tmp_path: Path) -> None:
+    wide = read_header(write_vision(tmp_path, replace(SMALL, hidden=128)))
+    assert refusal(model, wide) == (
+        f"{wide.path} makes embeddings of 128 numbers and {model.path} takes 64: "
+        f"{BELONGS}"
+    )
+
+
+def test_another_number_of_deepstack_layers(model: Header, tmp_path: Path) -> None:
+    other = replace(SMALL, deepstack_blocks=(0, 1, 2))
+    deep = read_header(write_vision(tmp_path, other))
+    assert refusal(model, deep) == (
+        f"{deep.path} has 3 deepstack layers and {model.path} takes 2: {BELONGS}"
+    )
+
+
+def test_no_deepstack_layers_on_both_sides(tmp_path: Path) -> None:
+    flat = replace(SMALL, deepstack_blocks=())
+    files = write_text(tmp_path, flat), write_vision(tmp_path, flat)
+    check_pair(*map(read_header, files))
+
+
+def test_cells_of_another_size(model: Header, mmproj: Header) -> None:
+    assert refusal(model, says(mmproj, clip__vision__patch_size=14)) == (
+        f"{mmproj.path} reads cells of 28 pixels and this engine cuts pictures into "
+        "cells of 32: use a Qwen3-VL file."
+    )
+
+
+def test_the_cells_of_a_picture(mmproj: Header, tmp_path: Path) -> None:
+    trained = replace(SMALL, min_cells=16, max_cells=64)
+    assert picture_cells(read_header(write_vision(tmp_path, trained))) == (16, 64)
+    assert picture_cells(mmproj) is None
+
+
+@pytest.mark.parametrize(
+    ("swapped", "sentence"),
+    [(True, "the wrong way round"), (False, "more memory .* than the 0.0 GiB")],
+)
+def test_nothing_is_loaded_of_a_pair_that_cannot_be_served(
+    monkeypatch: pytest.MonkeyPatch,
+    model: Header,
+    mmproj: Header,
+    swapped: bool,
+    sentence: str,
+) -> None:
+    def load(*_: object) -> None:
+        pytest.fail("llama.cpp was asked to load a file")
+
+    monkeypatch.setattr(lifecycle, "Model", load)
+    monkeypatch.setattr(lifecycle.host, "available_memory_bytes", lambda: 4096)
+    paths = [model.path, mmproj.path]
+    files = ModelFiles("pair", *(reversed(paths) if swapped else paths))
+    with pytest.raises(SetupError, match=sentence):
+        lifecycle.build_engine(Settings(), files)
