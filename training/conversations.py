@@ -1,0 +1,143 @@
+"""Conversations to learn from: what is drawn, what is asked, in which order.
+
+Batch `k` is a function of the seed and `k` alone, so a training run can stop and go on
+as if it had not stopped. Pictures take longer to draw than to learn from: each is used
+in three batches, far apart and with other questions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+from edge.images import Picture
+from edge.models.layout import TINY
+from edge.vision import preprocess
+from training import draw, scenes
+from training.fonts import Font
+from training.questions import Language, Question, ask, small_talk
+from training.rows import (
+    Batch,
+    Row,
+    Seen,
+    collate,
+    learn,
+    see,
+    template,
+    truth_of,
+    turn,
+)
+from training.scenes import Scene
+from training.tokens import Tokens
+
+N_TOKENS: Final = 170  # of a conversation: questions are added until it is this long
+USES: Final = 3
+APART: Final = 100  # batches between two uses of a picture
+EASY_CELLS: Final = 36
+EASY: Final = 1200  # until this batch few, large and clean things are drawn
+HARD: Final = 4200  # from this batch on anything
+
+SYSTEM: Final = ("You are a helpful assistant.", "你是一个有用的助手。")
+
+
+def draw_seen(rng: Random, fonts: tuple[Font, ...], hard: float) -> Seen:
+    """A picture of a size, shape and content of its own; `hard` goes from 0 to 1.
+
+    Reading comes last: who cannot tell a star from a ring learns no letters.
+    """
+    reading = max(0.0, 2 * hard - 1)
+    shares = {
+        "shapes": 0.82 - 0.4 * reading,
+        "number": 0.1 + 0.04 * reading,
+        "writing": 0.36 * reading,
+        "other": 0.08,
+    }
+    (kind,) = rng.choices(list(shares), list(shares.values()))
+    reach = (-0.25, 1.4) if kind in ("number", "writing") else (-0.75, 0.75)
+    aspect = math.exp(rng.uniform(*reach) * hard)
+    scene: Scene
+    if kind == "shapes":
+        scene = scenes.shapes(rng, aspect, hard)
+    elif kind == "number":
+        scene = scenes.number(rng, hard)
+    elif kind == "writing":
+        scene = scenes.writing(rng, hard)
+    else:
+        scene = scenes.Other()
+    area = math.exp(
+        rng.uniform(math.log(TINY.min_cells), math.log(4 * TINY.max_cells)) * hard
+        + math.log(EASY_CELLS) * (1 - hard)
+    )
+    pixels = area * preprocess.CELL**2
+    width, height = int(math.sqrt(pixels * aspect)), int(math.sqrt(pixels / aspect))
+    wear = 0.35 * hard
+    style = draw.Style(fonts, clutter=wear, noise=wear, jpeg=wear)
+    drawn = draw.draw(rng, scene, width, height, style)
+    seen = see(scene, Picture(width, height, drawn.image.tobytes()))
+    return replace(seen, truth=truth_of(drawn, seen.rows, seen.columns))
+
+
+class Conversations:
+    """All batches of one training run."""
+
+    def __init__(
+        self, tokens: Tokens, fonts: tuple[Font, ...], seed: int, size: int
+    ) -> None:
+        self._tokens = tokens
+        self._fonts = fonts
+        self._seed = seed
+        self._size = size
+        self._drawn: dict[int, list[Seen]] = {}
+
+    def batch(self, k: int) -> Batch:
+        groups = [k - use * APART for use in range(USES)]
+        pictures = [seen for group in groups for seen in self._group(group)]
+        self._drawn.pop(groups[-1], None)
+        rng = Random(f"{self._seed} questions {k}")
+        rng.shuffle(pictures)
+        return collate([self._row(rng, seen) for seen in pictures])
+
+    def _group(self, number: int) -> list[Seen]:
+        if number not in self._drawn:
+            rng = Random(f"{self._seed} pictures {number}")
+            hard = min(max((number - EASY) / (HARD - EASY), 0.0), 1.0)
+            self._drawn[number] = [
+                draw_seen(rng, self._fonts, hard) for _ in range(self._size // USES)
+            ]
+        return self._drawn[number]
+
+    def _row(self, rng: Random, seen: Seen) -> Row:
+        language: Language = rng.choice(("en", "zh"))
+        row = Row()
+        if rng.random() < 0.15:
+            template(row, self._tokens, "<|im_start|>system\n")
+            learn(row, self._tokens.encode(rng.choice(SYSTEM)))
+            template(row, self._tokens, "<|im_end|>\n")
+        if rng.random() < 0.04:
+            turn(row, self._tokens, small_talk(rng, language), None)
+        if rng.random() < 0.06:  # a chat in which another picture came before
+            before = rng.choice(self._group(max(self._drawn)))
+            (question,) = ask(rng, before.scene, 1, language)
+            turn(row, self._tokens, _careless(rng, question), before)
+        fresh: Seen | None = seen
+        for question in ask(rng, seen.scene, 12, language):
+            if rng.random() < 0.03:
+                (question,) = ask(rng, seen.scene, 1, rng.choice(("en", "zh")))
+            last = rng.random() < 0.5
+            turn(row, self._tokens, _careless(rng, question), fresh, picture_last=last)
+            fresh = None
+            if len(row.ids) > N_TOKENS - 16:
+                break
+        return row
+
+
+def _careless(rng: Random, question: Question) -> Question:
+    """People forget capitals and full stops."""
+    text = question.text
+    if rng.random() < 0.1:
+        text = text.lower()
+    if rng.random() < 0.1:
+        text = text.rstrip(".?!。？！")
+    return Question(question.kind, question.language, text, question.answer)

@@ -1,0 +1,152 @@
+"""Examines a pair of GGUF files through the engine that serves them.
+
+    python -m training.examine --model FILE --mmproj FILE --out training/results
+
+Writes the share of right answers for each kind of question, and a page of pictures
+with what was asked and answered.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import defaultdict
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from PIL import Image, ImageDraw, ImageFont
+
+from edge.engine.engine import Engine
+from edge.engine.ticket import Ticket
+from edge.events import Failed, Finished, Token
+from edge.models.registry import TINY_FOLDER, ModelFiles
+from edge.request import Message, Request, SamplingParams
+from edge.settings import Settings
+from training.examination import Item, examination
+from training.questions import Question
+from worker.lifecycle import build_engine
+
+LONGEST: Final = 64  # tokens of an answer
+AT_ONCE: Final = 4
+
+
+def answers(engine: Engine, items: list[Item]) -> list[str]:
+    """The engine's greedy answers, four questions at a time."""
+    texts: list[str] = []
+    for i in range(0, len(items), AT_ONCE):
+        tickets = [_ask(engine, item) for item in items[i : i + AT_ONCE]]
+        texts += map(_text, tickets)
+    return texts
+
+
+def _ask(engine: Engine, item: Item) -> Ticket:
+    picture = item.picture
+    message = Message("user", (picture.ref, item.question.text))
+    request = Request((message,), SamplingParams(max_tokens=LONGEST))
+    return engine.submit(request, {picture.ref.sha256: picture})
+
+
+def _text(ticket: Ticket) -> str:
+    text = ""
+    while not isinstance(event := ticket.next(), Finished):
+        if isinstance(event, Failed):
+            raise event.error
+        if isinstance(event, Token):
+            text += event.text
+    return text
+
+
+def is_right(question: Question, answer: str) -> bool:
+    """A description may name its objects in any order; everything else is exact."""
+    if question.kind != "describe":
+        return answer == question.answer
+    return _objects(answer) == _objects(question.answer)
+
+
+def _objects(description: str) -> list[str]:
+    """What a description names, without places, sorted."""
+    body = re.sub(r"^(The picture shows |图中)|[.。]$", "", description)
+    parts = re.split(r", | and |，", body)
+    return sorted(
+        re.sub(r" (at|on|in) the [a-z ]+$|^[左右上下中间方边角]+(?=有)", "", part)
+        for part in parts
+    )
+
+
+def table(items: list[Item], right: list[bool]) -> str:
+    """Markdown: one row for each kind, English and Chinese apart."""
+    marks: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for item, mark in zip(items, right, strict=True):
+        marks[item.question.kind, item.question.language].append(mark)
+    rows = ["| kind | questions | right | English | Chinese |", "|---|---|---|---|---|"]
+    for kind in dict.fromkeys(kind for kind, _ in marks):
+        english, chinese = marks[kind, "en"], marks[kind, "zh"]
+        both = english + chinese
+        shares = " | ".join(f"{_percent(some)}" for some in (both, english, chinese))
+        rows.append(f"| {kind} | {len(both)} | {shares} |")
+    rows.append(f"| **all** | {len(right)} | {_percent(right)} | | |")
+    return "\n".join(rows) + "\n"
+
+
+def _percent(marks: list[bool]) -> str:
+    return f"{100 * sum(marks) / len(marks):.1f} %" if marks else ""
+
+
+def page(items: list[Item], texts: list[str], right: list[bool]) -> Image.Image:
+    """Pictures with their answers: wrong ones first, for they say more."""
+    order = sorted(range(len(items)), key=lambda n: (right[n], n % 13, n))
+    wrong = [n for n in order if not right[n]][:18]
+    shown = wrong + [n for n in order if right[n]][: 36 - len(wrong)]
+    width, height, columns = 250, 250, 6
+    rows = -(-len(shown) // columns)
+    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for at, n in enumerate(shown):
+        x, y = at % columns * width, at // columns * height
+        small = items[n].image.copy()
+        small.thumbnail((width - 20, height - 80))
+        sheet.paste(small, (x + 10, y + 10))
+        question = items[n].question
+        lines = [question.text, f"{texts[n]}", "" if right[n] else question.answer]
+        for k, (line, colour) in enumerate(
+            zip(lines, ("#666", "#080" if right[n] else "#b00", "#666"), strict=True)
+        ):
+            draw.text((x + 10, y + height - 62 + 17 * k), line[:40], colour, _font())
+    return sheet
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    """A font of this machine that knows Chinese."""
+    found = ["fc-match", "--format=%{file}", ":lang=zh"]
+    path = subprocess.run(found, capture_output=True, text=True, check=True).stdout
+    return ImageFont.truetype(path, 13)
+
+
+def main(
+    model: Path = TINY_FOLDER / "tiny.gguf",
+    mmproj: Path = TINY_FOLDER / "mmproj-tiny.gguf",
+    out: Annotated[Path | None, typer.Option(help="Table and page go here.")] = None,
+    per_kind: int = 200,
+    seed: int = 2026,
+) -> None:
+    items = examination(seed, per_kind)
+    settings = Settings(model=str(model), mmproj=str(mmproj))
+    with closing(build_engine(settings, ModelFiles("tiny", model, mmproj))) as engine:
+        texts = answers(engine, items)
+    right = [is_right(i.question, t) for i, t in zip(items, texts, strict=True)]
+    print(table(items, right))
+    for item, text, mark in zip(items, texts, right, strict=True):
+        if not mark:
+            print(f"{item.question.text} | {item.question.answer} | {text}")
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "examination.md").write_text(table(items, right))
+        page(items, texts, right).save(out / "examination.webp", quality=80)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,186 @@
+"""Trained weights to the two GGUF files that the engine serves.
+
+    python -m training.export --weights FOLDER/weights.pt --out FOLDER
+
+Names on the left are those of Transformers' Qwen3-VL, on the right those of llama.cpp.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+
+from edge.models.layout import (
+    TINY,
+    Shapes,
+    must_be_float32,
+    text_file,
+    text_tensors,
+    vision_file,
+    vision_tensors,
+    write_files,
+)
+from training.vocabulary import vocabulary
+
+DESCRIPTION: Final = "A small test model that knows simple shapes, colours and numbers."
+KINDS: Final = {
+    "Q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
+    "F16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
+}
+
+Weights = dict[str, torch.Tensor]
+
+NAMES: Final = (
+    (r"model\.language_model\.embed_tokens\.", "token_embd."),
+    (r"model\.language_model\.norm\.", "output_norm."),
+    (r"model\.language_model\.layers\.(\d+)\.input_layernorm\.", r"blk.\1.attn_norm."),
+    (
+        r"model\.language_model\.layers\.(\d+)\.post_attention_layernorm\.",
+        r"blk.\1.ffn_norm.",
+    ),
+    (
+        r"model\.language_model\.layers\.(\d+)\.self_attn\.([qkv])_proj\.",
+        r"blk.\1.attn_\2.",
+    ),
+    (
+        r"model\.language_model\.layers\.(\d+)\.self_attn\.([qk])_norm\.",
+        r"blk.\1.attn_\2_norm.",
+    ),
+    (
+        r"model\.language_model\.layers\.(\d+)\.self_attn\.o_proj\.",
+        r"blk.\1.attn_output.",
+    ),
+    (
+        r"model\.language_model\.layers\.(\d+)\.mlp\.(gate|up|down)_proj\.",
+        r"blk.\1.ffn_\2.",
+    ),
+    (r"model\.visual\.patch_embed\.proj\.", "v.patch_embd."),
+    (r"model\.visual\.pos_embed\.", "v.position_embd."),
+    (r"model\.visual\.blocks\.(\d+)\.norm([12])\.", r"v.blk.\1.ln\2."),
+    (r"model\.visual\.blocks\.(\d+)\.attn\.qkv\.", r"v.blk.\1.attn_qkv."),
+    (r"model\.visual\.blocks\.(\d+)\.attn\.proj\.", r"v.blk.\1.attn_out."),
+    (r"model\.visual\.blocks\.(\d+)\.mlp\.linear_fc1\.", r"v.blk.\1.ffn_up."),
+    (r"model\.visual\.blocks\.(\d+)\.mlp\.linear_fc2\.", r"v.blk.\1.ffn_down."),
+    (r"model\.visual\.merger\.norm\.", "v.post_ln."),
+    (r"model\.visual\.merger\.linear_fc1\.", "mm.0."),
+    (r"model\.visual\.merger\.linear_fc2\.", "mm.2."),
+)
+LEVEL: Final = re.compile(
+    r"model\.visual\.deepstack_merger_list\.(\d+)\.(norm|linear_fc([12]))\."
+)
+
+
+def gguf_name(name: str, shapes: Shapes) -> str | None:
+    """llama.cpp's name of a parameter; None for the head, which is the embedding."""
+    if name.startswith("lm_head."):
+        return None
+    if level := LEVEL.match(name):
+        block = shapes.deepstack_blocks[int(level[1])]
+        part = f"fc{level[3]}" if level[3] else "norm"
+        return f"v.deepstack.{block}.{part}.{name[level.end() :]}"
+    for pattern, replacement in NAMES:
+        if match := re.match(pattern, name):
+            return match.expand(replacement) + name[match.end() :]
+    raise ValueError(f"{name} has no place in the GGUF files.")
+
+
+def tensors(weights: Weights, shapes: Shapes) -> dict[str, npt.NDArray[np.float32]]:
+    """All parameters in float32 under llama.cpp's names. The Conv3d of the patches
+    becomes two convolutions, one for each frame."""
+    found = {}
+    for name, parameter in weights.items():
+        target = gguf_name(name, shapes)
+        if target is None:
+            continue
+        values = parameter.detach().float().numpy()
+        if target == "v.patch_embd.weight":
+            found[target], found[f"{target}.1"] = values[:, :, 0], values[:, :, 1]
+        else:
+            found[target] = values
+    return found
+
+
+def read(model: Path, mmproj: Path, names: list[str], shapes: Shapes = TINY) -> Weights:
+    """The other way: parameters called `names` out of two GGUF files, in float32."""
+    held = {
+        tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        for path in (model, mmproj)
+        for tensor in gguf.GGUFReader(path).tensors
+    }
+    weights = {}
+    for name in names:
+        target = gguf_name(name, shapes) or "token_embd.weight"
+        values = held[target]
+        if f"{target}.1" in held:
+            values = np.stack([values, held[f"{target}.1"]], axis=2)
+        weights[name] = torch.from_numpy(np.array(values, np.float32))
+    return weights
+
+
+def write(
+    weights: Weights, folder: Path, kind: str, shapes: Shapes = TINY
+) -> tuple[Path, Path]:
+    """Write `tiny.gguf` and `mmproj-tiny.gguf` with matrices as `kind`, Q8_0 or F16.
+
+    Raises ValueError when a tensor is missing, unknown or of another shape.
+    """
+    quant, file_type = KINDS[kind]
+    words = vocabulary()
+    values = tensors(weights, shapes)
+    plans = {
+        "tiny.gguf": (
+            text_file(shapes, words, "tiny", DESCRIPTION, file_type),
+            text_tensors(shapes, len(words.tokens)),
+        ),
+        "mmproj-tiny.gguf": (
+            vision_file(shapes, "tiny", DESCRIPTION, file_type),
+            vision_tensors(shapes),
+        ),
+    }
+    planned = {
+        name: shape for _, plan in plans.values() for name, shape in plan.items()
+    }
+    if planned != {name: value.shape for name, value in values.items()}:
+        raise ValueError("These weights are not those of the tiny model.")
+    for file, plan in plans.values():
+        for name, shape in plan.items():
+            as_is = must_be_float32(name, shape)
+            _add(file, name, values[name], None if as_is else quant)
+    write_files(folder, {name: file for name, (file, _) in plans.items()})
+    text, vision = (folder / name for name in plans)
+    return text, vision
+
+
+def _add(
+    file: gguf.GGUFWriter,
+    name: str,
+    values: npt.NDArray[np.float32],
+    quant: gguf.GGMLQuantizationType | None,
+) -> None:
+    if quant is None:
+        file.add_tensor(name, np.ascontiguousarray(values))
+        return
+    if values.shape[-1] % 32:  # the patch kernels: rows of 16 hold no block of 32
+        quant = gguf.GGMLQuantizationType.F16
+    packed = gguf.quants.quantize(np.ascontiguousarray(values), quant)
+    file.add_tensor(name, packed, raw_dtype=quant)
+
+
+def main(
+    weights: Annotated[Path, typer.Option(help="weights.pt of a training run.")],
+    out: Annotated[Path, typer.Option(help="The two files go here.")],
+    kind: Annotated[str, typer.Option(help="Q8_0 or F16.")] = "Q8_0",
+) -> None:
+    for path in write(torch.load(weights), out, kind):
+        print(f"{path} {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,96 @@
+"""What Transformers answers, written down for the engine's tests to agree with.
+
+    python -m training.parity --out tests/models/parity
+
+The weights are read back from the two bundled files, so both sides compute with the
+very same numbers: only how they compute may differ.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+
+from edge.models.layout import TINY
+from edge.models.registry import TINY_FOLDER
+from training.examination import Item, examination
+from training.export import read
+from training.fonts import BUILT_IN
+from training.model import build
+from training.rows import Row, ask_turn, collate, see
+from training.tokens import Tokens
+
+SEED: Final = 300  # of an examination that nothing else uses
+PER_KIND: Final = 24
+N_ANSWERS: Final = 300
+N_LOGITS: Final = 8
+LONGEST: Final = 64  # tokens of an answer
+
+
+def questions() -> list[Item]:
+    """The questions that both sides are asked; drawn alike on every machine."""
+    return examination(SEED, PER_KIND, (BUILT_IN,))[:N_ANSWERS]
+
+
+def network(model: Path, mmproj: Path, tokens: Tokens) -> Any:
+    """The bundled weights in Qwen3VLForConditionalGeneration, float32."""
+    empty = build(TINY, tokens)
+    names = list(empty.state_dict())
+    empty.load_state_dict(read(model, mmproj, names))
+    return empty.eval()
+
+
+@torch.no_grad()
+def answer(net: Any, tokens: Tokens, item: Item) -> tuple[npt.NDArray[np.float32], str]:
+    """Logits of the first token, float32 [n_tokens], and the whole greedy answer, both
+    as Transformers computes them with no code of ours between."""
+    row = Row()
+    ask_turn(row, tokens, item.question.text, see(item.scene, item.picture))
+    ids = torch.tensor([row.ids])
+    (seen,) = row.pictures
+    batch = collate([row])
+    one_frame = batch.patches[: 4 * seen.rows * seen.columns].reshape(-1, 3, 1, 256)
+    frames = np.repeat(one_frame, 2, axis=2).reshape(-1, 2 * 3 * 256)
+    out = net.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        mm_token_type_ids=(ids == tokens.image).int(),
+        pixel_values=torch.from_numpy(frames).float().div(127.5).sub(1.0),
+        image_grid_thw=torch.tensor([(1, 2 * seen.rows, 2 * seen.columns)]),
+        max_new_tokens=LONGEST,
+        do_sample=False,
+        eos_token_id=tokens.end,
+        pad_token_id=tokens.id_of("<|endoftext|>"),
+        use_cache=True,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    new = out.sequences[0, ids.shape[1] :].tolist()
+    return out.logits[0][0].numpy(), tokens.decode([n for n in new if n != tokens.end])
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="The folder of the fixtures.")],
+    model: Path = TINY_FOLDER / "tiny.gguf",
+    mmproj: Path = TINY_FOLDER / "mmproj-tiny.gguf",
+) -> None:
+    tokens = Tokens()
+    net = network(model, mmproj, tokens)
+    replies = [answer(net, tokens, item) for item in questions()]
+    out.mkdir(parents=True, exist_ok=True)
+    firsts = np.stack([first for first, _ in replies[:N_LOGITS]])
+    np.savez_compressed(out / "logits.npz", logits=firsts)
+    texts = [text for _, text in replies]
+    (out / "answers.json").write_text(
+        json.dumps(texts, ensure_ascii=False, indent=0) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,227 @@
+"""Conversations as rows of numbers: tokens, positions, patches, and what to learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edge.images import Picture
+from edge.models.layout import TINY
+from edge.vision import preprocess
+from edge.vision.positions import picture_advance, picture_positions
+from training import scenes
+from training.draw import Drawn
+from training.questions import Question
+from training.scenes import Scene
+from training.tokens import Tokens
+
+READ_WEIGHT: Final = 2.0
+IGNORED: Final = -100
+PATCH: Final = 3 * 16 * 16
+UNKNOWN: Final = 255
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture as the vision tower gets it, and what it shows."""
+
+    scene: Scene
+    picture: Picture
+    rows: int
+    columns: int
+    truth: npt.NDArray[np.uint8] | None = None  # see `truth_of`
+
+
+@dataclass
+class Row:
+    """One conversation, not yet padded."""
+
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    positions: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    position: int = 0  # of the next token; behind the number of tokens after a picture
+    pictures: list[Seen] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Conversations padded at the end to the longest of them."""
+
+    ids: npt.NDArray[np.int64]  # [batch, n]
+    labels: npt.NDArray[np.int64]  # [batch, n]: the next token, or IGNORED
+    weights: npt.NDArray[np.float32]  # [batch, n]
+    positions: npt.NDArray[np.int64]  # [3, batch, n]: time, height, width
+    patches: npt.NDArray[np.uint8]  # [n_patches, 3 * 16 * 16]
+    grids: npt.NDArray[np.int64]  # [n_pictures, 3]: 1, rows and columns of patches
+    truth: npt.NDArray[np.uint8]  # [n_patches, 3], or UNKNOWN
+
+
+def see(scene: Scene, picture: Picture) -> Seen:
+    rows, columns = preprocess.grid(
+        picture.width, picture.height, TINY.min_cells, TINY.max_cells
+    )
+    return Seen(scene, preprocess.fit(picture, rows, columns), rows, columns)
+
+
+def turn(
+    row: Row,
+    tokens: Tokens,
+    question: Question,
+    seen: Seen | None,
+    *,
+    picture_last: bool = False,
+) -> None:
+    """One question and its answer, in the form of `edge.engine.prompt.render`."""
+    ask_turn(row, tokens, question.text, seen, picture_last=picture_last)
+    answer_turn(row, tokens, question, row.pictures[-1].scene if row.pictures else None)
+
+
+def ask_turn(
+    row: Row,
+    tokens: Tokens,
+    text: str,
+    seen: Seen | None,
+    *,
+    picture_last: bool = False,
+) -> None:
+    """The prompt of one turn, up to where the answer begins."""
+    template(row, tokens, "<|im_start|>user\n")
+    if picture_last:
+        learn(row, tokens.encode(text))
+    if seen is not None:
+        template(row, tokens, "<|vision_start|>")
+        show(row, tokens, seen)
+        template(row, tokens, "<|vision_end|>")
+    if not picture_last:
+        learn(row, tokens.encode(text))
+    template(row, tokens, "<|im_end|>\n")
+    template(row, tokens, "<|im_start|>assistant\n")
+
+
+def answer_turn(
+    row: Row, tokens: Tokens, question: Question, scene: Scene | None
+) -> None:
+    written = scene.text if isinstance(scene, scenes.Writing) else ""
+    before, found, after = (
+        question.answer.partition(written)
+        if written
+        else (
+            question.answer,
+            "",
+            "",
+        )
+    )
+    if before:
+        learn(row, tokens.encode(before), 1.0)
+    if found:
+        weight = 1.0 if before else READ_WEIGHT
+        learn(row, tokens.spell(found), weight)
+    if after:
+        learn(row, tokens.encode(after), 1.0)
+    learn(row, (tokens.end,), 1.0)
+    learn(row, tokens.encode("\n"))
+
+
+def learn(row: Row, ids: tuple[int, ...], weight: float = 0.0) -> None:
+    """Text, each token of which is to be foreseen as strongly as `weight` says."""
+    row.ids += ids
+    row.labels += ids if weight else [IGNORED] * len(ids)
+    row.weights += [weight] * len(ids)
+    at = np.arange(row.position, row.position + len(ids), dtype=np.int32)
+    row.positions.append(np.stack([at, at, at]))
+    row.position += len(ids)
+
+
+def template(row: Row, tokens: Tokens, text: str) -> None:
+    learn(row, tokens.template(text))
+
+
+def show(row: Row, tokens: Tokens, seen: Seen) -> None:
+    n = seen.rows * seen.columns
+    row.ids += [tokens.image] * n
+    row.labels += [IGNORED] * n
+    row.weights += [0.0] * n
+    row.positions.append(picture_positions(row.position, seen.rows, seen.columns)[:3])
+    row.position += picture_advance(seen.rows, seen.columns)
+    row.pictures.append(seen)
+
+
+def collate(rows: list[Row]) -> Batch:
+    """Rows side by side. Lengths are rounded up, with padding tokens and with pictures
+    that no row looks at: arithmetic on few different lengths is much quicker."""
+    longest = _round_up(max(len(row.ids) for row in rows), 16)
+    shape = len(rows), longest
+    ids = np.zeros(shape, np.int64)
+    labels = np.full(shape, IGNORED, np.int64)
+    weights = np.zeros(shape, np.float32)
+    positions = np.zeros((3, *shape), np.int64)
+    for i, row in enumerate(rows):
+        n = len(row.ids)
+        ids[i, :n] = row.ids
+        labels[i, : n - 1] = row.labels[1:]
+        weights[i, : n - 1] = row.weights[1:]
+        positions[:, i, :n] = np.concatenate(row.positions, axis=1)
+    seen = [picture for row in rows for picture in row.pictures]
+    sizes = [(s.rows, s.columns) for s in seen]
+    n_cells = sum(rows * columns for rows, columns in sizes)
+    fill = _split(_round_up(n_cells, 128) - n_cells)
+    sizes += [(1, n) for n in fill]
+    blank = [np.zeros((4 * n, PATCH), np.uint8) for n in fill]
+    return Batch(
+        ids,
+        labels,
+        weights,
+        positions,
+        np.concatenate([*map(patches, seen), *blank]),
+        np.array([(1, 2 * rows, 2 * columns) for rows, columns in sizes], np.int64),
+        np.concatenate([*map(_truth, seen), *map(_unknown, fill)]),
+    )
+
+
+def _truth(seen: Seen) -> npt.NDArray[np.uint8]:
+    if seen.truth is None:
+        return _unknown(seen.rows * seen.columns)
+    return seen.truth
+
+
+def _unknown(n_cells: int) -> npt.NDArray[np.uint8]:
+    return np.full((4 * n_cells, 3), UNKNOWN, np.uint8)
+
+
+def _round_up(n: int, step: int) -> int:
+    return -(-n // step) * step
+
+
+def _split(n_cells: int) -> list[int]:
+    """Cells in pieces no larger than a picture."""
+    whole, rest = divmod(n_cells, TINY.max_cells)
+    return [TINY.max_cells] * whole + [rest] * (rest > 0)
+
+
+def truth_of(drawn: Drawn, rows: int, columns: int) -> npt.NDArray[np.uint8]:
+    """What is at the middle of each patch, in the order of `patches`, uint8 [n, 3]: the
+    thing, its colour, and 1 where the centre of an object or letter lies."""
+    size = 2 * columns, 2 * rows
+    centres = np.zeros((2 * rows, 2 * columns), np.uint8)
+    for x, y in drawn.centres:
+        row, column = int(y * 2 * rows), int(x * 2 * columns)
+        centres[min(row, 2 * rows - 1), min(column, 2 * columns - 1)] = 1
+    maps = [
+        np.asarray(image.resize(size, Image.Resampling.NEAREST))
+        for image in (drawn.what, drawn.colour)
+    ]
+    cells = np.stack([*maps, centres], axis=-1).reshape(rows, 2, columns, 2, 3)
+    return cells.transpose(0, 2, 1, 3, 4).reshape(-1, 3)
+
+
+def patches(seen: Seen) -> npt.NDArray[np.uint8]:
+    """Patches in the order of Qwen3-VL's image processor: cell by cell in reading
+    order, within a cell its four patches likewise. uint8 [n, 3 * 16 * 16]."""
+    pixels = np.frombuffer(seen.picture.rgb, np.uint8)
+    cells = pixels.reshape(seen.rows, 2, 16, seen.columns, 2, 16, 3)
+    return cells.transpose(0, 3, 1, 4, 6, 2, 5).reshape(-1, PATCH)

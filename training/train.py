@@ -1,0 +1,227 @@
+"""Trains the tiny model: `python -m training.train --out FOLDER`.
+
+It stops and goes on where it stopped, to the same end. Every 50 steps a line goes into
+FOLDER/log.csv; every 250 the model is asked questions about unseen pictures.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+import typer
+from torch.utils.data import DataLoader, Dataset
+
+from edge.models.layout import TINY
+from training import fonts
+from training.conversations import Conversations
+from training.draw import THINGS
+from training.evaluate import as_batches, by_kind, teacher_forced
+from training.examination import examination
+from training.fast import quicken
+from training.model import build
+from training.rows import IGNORED, UNKNOWN, Batch
+from training.scenes import COLOURS
+from training.tokens import Tokens
+
+STEPS = 3200
+BATCH = 36
+PEAK = {"muon": 2e-3, "adam": 1.5e-3}
+WARM_UP = 100
+ANSWERS = (1 + len(THINGS), 1 + len(COLOURS), 2)
+EMPTY = 0.15
+STRIDE = 256  # oneDNN compiles a kernel for each new length: let there be few
+FALL = 0.35  # of all steps, at the end: linearly down to nothing
+
+
+class Batches(Dataset[Batch]):
+    """Made in another process, one ahead."""
+
+    def __init__(self, seed: int, first: int, last: int) -> None:
+        self._seed = seed
+        self._steps = range(first, last)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, n: int) -> Batch:
+        if not hasattr(self, "_all"):
+            os.nice(19)  # drawing fills the gaps that the arithmetic leaves
+            self._all = Conversations(Tokens(), fonts.learnt(), self._seed, BATCH)
+        return self._all.batch(self._steps[n])
+
+
+def forward(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden states before the output head, [batch, n, hidden], and what the last block
+    of the vision tower says, [n_patches, vision hidden].
+
+    What Qwen3VLModel.forward does, without its search for pictures and positions:
+    the batch knows both.
+    """
+    pixels = torch.from_numpy(batch.patches).float().div(127.5).sub(1.0)
+    ids = torch.from_numpy(batch.ids)
+    inside = model.model
+    seen = inside.visual(pixels, torch.from_numpy(batch.grids))
+    embedded = inside.language_model.embed_tokens(ids)
+    is_picture = ids == model.config.image_token_id
+    n = int(is_picture.sum())  # the rest is padding
+    embedded = embedded.masked_scatter(
+        is_picture[..., None], seen.pooler_output[:n].to(embedded.dtype)
+    )
+    hidden = inside.language_model(
+        inputs_embeds=embedded,
+        position_ids=torch.from_numpy(batch.positions),
+        visual_pos_masks=is_picture,
+        deepstack_visual_embeds=[level[:n] for level in seen.deepstack_features],
+        use_cache=False,
+    ).last_hidden_state
+    return hidden, seen.last_hidden_state
+
+
+class Pointing(torch.nn.Module):
+    """Asks the tower, while it learns, what lies at each patch. Questions and answers
+    say so little about a picture that shapes and letters would take days to find."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(width)
+        self.heads = torch.nn.ModuleList(torch.nn.Linear(width, n) for n in ANSWERS)
+
+    def loss(self, seen: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """Of [n_patches, width] given [n_patches, 3]; empty patches count less."""
+        total = seen.new_zeros((), dtype=torch.float32)
+        normed = self.norm(seen)
+        known = truth[:, 0] != UNKNOWN
+        for head, right in zip(self.heads, truth.long().T, strict=True):
+            right = torch.where(known, right, 0)
+            losses = F.cross_entropy(head(normed).float(), right, reduction="none")
+            weights = known * torch.where(right == 0, EMPTY, 1.0)
+            total = total + (losses * weights).sum() / weights.sum()
+        return total
+
+
+def loss_of(model: Any, pointing: Pointing, batch: Batch) -> torch.Tensor:
+    """Of the next tokens, and of what is where in the pictures."""
+    hidden, seen = forward(model, batch)
+    hidden = hidden.flatten(0, 1)
+    labels = torch.from_numpy(batch.labels).flatten()
+    weights = torch.from_numpy(batch.weights).flatten()
+    counted = (labels != IGNORED).nonzero()[:, 0]
+    counted = F.pad(counted, (0, -len(counted) % STRIDE))  # weightless: see STRIDE
+    weights = weights[counted] * (labels[counted] != IGNORED)
+    losses = F.cross_entropy(
+        model.lm_head(hidden[counted]).float(),
+        labels[counted].clamp(0),
+        reduction="none",
+    )
+    answers = (losses * weights).sum() / weights.sum()
+    return answers, pointing.loss(seen, torch.from_numpy(batch.truth))
+
+
+def optimizers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices between layers (Jordan et al. 2024, with the step size of
+    arXiv:2502.16982), AdamW for everything else."""
+    matrices, rest = [], []
+    for name, p in model.named_parameters():
+        inner = p.ndim == 2 and not any(word in name for word in ("embed", "pointing"))
+        (matrices if inner else rest).append(p)
+    adam = torch.optim.AdamW(
+        rest, lr=PEAK["adam"], betas=(0.9, 0.98), weight_decay=0.01, fused=True
+    )
+    muon = torch.optim.Muon(
+        matrices, lr=PEAK["muon"], weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, adam]
+
+
+def rate(step: int, steps: int) -> float:
+    """The part of the peak learning rate at `step`."""
+    return min((step + 1) / WARM_UP, 1.0, (steps - step) / (steps * FALL))
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Checkpoint, log and weights go here.")],
+    steps: int = STEPS,
+    seed: int = 1,
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(2)
+    torch.manual_seed(seed)
+    tokens = Tokens()
+    model = build(TINY, tokens)
+    quicken(model)
+    pointing = Pointing(TINY.vision_hidden)
+    learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
+    opts = optimizers(learner)
+    peaks = [opt.param_groups[0]["lr"] for opt in opts]
+    checkpoint = out / "checkpoint.pt"
+    first = 0
+    if checkpoint.is_file():
+        state = torch.load(checkpoint)
+        learner.load_state_dict(state["learner"])
+        for opt, saved in zip(opts, state["optimizers"], strict=True):
+            opt.load_state_dict(saved)
+        first = state["step"]
+    exam = examination(seed, per_kind=24)
+    exam_batches = as_batches(tokens, exam)
+    loader = DataLoader(
+        Batches(seed, first, steps), batch_size=None, num_workers=1, prefetch_factor=3
+    )
+    started, sums = time.monotonic(), torch.zeros(3)
+    for step, batch in enumerate(loader, first):
+        for opt, peak in zip(opts, peaks, strict=True):
+            for group in opt.param_groups:
+                group["lr"] = peak * rate(step, steps)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            answering, seeing = loss_of(model, pointing, batch)
+        (answering + seeing).backward()
+        torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        for opt in opts:
+            opt.step()
+            opt.zero_grad()
+        sums += torch.tensor([1.0, answering.item(), seeing.item()])
+        done = step + 1
+        if done % 50 == 0 or done == steps:
+            n, *losses = sums.tolist()
+            line = dict(
+                zip(("answering", "seeing"), (x / n for x in losses), strict=True)
+            )
+            line |= {"step": done, "seconds_per_step": (time.monotonic() - started) / n}
+            if done % 250 == 0 or done == steps:
+                line |= by_kind(exam, teacher_forced(forward, model, exam_batches))
+                save(checkpoint, learner, opts, done)
+            note(out / "log.csv", line)
+            started, sums = time.monotonic(), torch.zeros(3)
+    torch.save(model.state_dict(), out / "weights.pt")
+
+
+def save(
+    path: Path, learner: torch.nn.Module, opts: list[torch.optim.Optimizer], step: int
+) -> None:
+    state = {
+        "step": step,
+        "learner": learner.state_dict(),
+        "optimizers": [opt.state_dict() for opt in opts],
+    }
+    torch.save(state, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def note(path: Path, line: dict[str, Any]) -> None:
+    shown = {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in line.items()}
+    print(" ".join(f"{k}={v}" for k, v in shown.items()), flush=True)
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        rows = csv.writer(file)
+        if new:
+            rows.writerow(["step", "what", "value"])
+        rows.writerows((shown["step"], k, v) for k, v in shown.items() if k != "step")
+
+
+if __name__ == "__main__":
+    typer.run(main)
