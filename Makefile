@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check clean
+.PHONY: help run setup test check train clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -25,6 +25,17 @@ check: setup ## format, lint, types, generated files fresh
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python nginx/build.py --check
+
+TRAIN := .venv-train/bin/python
+# oneDNN compiles a kernel for each shape it meets: keep them all.
+train: export ONEDNN_PRIMITIVE_CACHE_CAPACITY = 20000
+train: setup ## the tiny model anew, in two hours; goes on where it was stopped
+	$(PYTHON) -m venv .venv-train
+	$(TRAIN) -m pip install -q -c constraints.txt -e ".[train]"
+	$(TRAIN) -m training.train --out training/run
+	$(TRAIN) -m training.export --weights training/run/weights.pt --out edge/models/tiny
+	$(TRAIN) -m training.parity --out tests/models/parity
+	$(BIN)/python -m training.examine --out training/results
 
 clean: ## remove .venv and caches; the compiled llama.cpp stays in ~/.cache/edge-vl
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -13,11 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge.models.random_weights import write_pair
+from edge.models.layout import TINY
+from edge.models.registry import tiny_files
+from edge.models.synthetic import write_synthetic
 from edge.parts import free_port, redis_server
 from edge.redis_clients import UNREACHABLE, sync_client
 
@@ -74,9 +77,20 @@ def broker_url(redis_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The tiny model's two files."""
-    return write_pair(tmp_path_factory.mktemp("tiny"))
+def tiny() -> tuple[Path, Path]:
+    """The two files of the bundled model, whose answers are right."""
+    files = tiny_files()
+    return files.model, files.mmproj
+
+
+@pytest.fixture(scope="session")
+def babble(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two files of random weights: a model that never ends its answers, and takes
+    pictures of any size."""
+    shapes = replace(TINY, min_cells=0, max_cells=0)
+    kinds = {"quant": "F16", "mmproj": "F16"}
+    folder = tmp_path_factory.mktemp("babble")
+    return write_synthetic(folder, shapes=shapes, n_tokens=1024, **kinds)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ USES: Final = 3
 APART: Final = 100  # batches between two uses of a picture
 EASY_CELLS: Final = 36
 EASY: Final = 1200  # until this batch few, large and clean things are drawn
-HARD: Final = 4200  # from this batch on anything
+HARD: Final = 2800  # from this batch on anything
 
 SYSTEM: Final = ("You are a helpful assistant.", "你是一个有用的助手。")
 
@@ -63,7 +63,7 @@ def draw_seen(rng: Random, fonts: tuple[Font, ...], hard: float) -> Seen:
     elif kind == "number":
         scene = scenes.number(rng, hard)
     elif kind == "writing":
-        scene = scenes.writing(rng, hard)
+        scene = scenes.writing(rng, reading)
     else:
         scene = scenes.Other()
     area = math.exp(

@@ -29,7 +29,7 @@ from training.rows import IGNORED, UNKNOWN, Batch
 from training.scenes import COLOURS
 from training.tokens import Tokens
 
-STEPS = 3200
+STEPS = 3050
 BATCH = 36
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100

@@ -16,6 +16,7 @@ from edge.errors import Cancelled, EdgeError, NotFound
 from edge.images import Picture
 from ui import openai_schema as schema
 from ui.client import Asked, Client
+from ui.handlers import notice
 from ui.sse import Reply, finished, started
 from ui.vetting import Vetting, check_count
 
@@ -48,7 +49,7 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
     async def models() -> dict[str, Any]:
         names = sorted({worker.model for worker in await client.workers()})
         about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
-        return {"object": "list", "data": [{"id": name, **about} for name in names]}
+        return {"object": "list", "data": [_model(name) | about for name in names]}
 
     @router.get("/health")
     async def health() -> dict[str, str]:
@@ -71,6 +72,12 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         raise NotFound(f"There is no {http.method} /v1/{path[:200]} here.")
 
     return router
+
+
+def _model(name: str) -> dict[str, str]:
+    """A model by its name, with what has to be said of it."""
+    warning = notice({name}, "en")
+    return {"id": name} | ({"description": warning} if warning else {})
 
 
 async def _ask(client: Client, vetting: Vetting, body: schema.ChatBody) -> Asked:

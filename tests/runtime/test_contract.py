@@ -29,7 +29,7 @@ Pair = tuple[Runtime, VisionTower]
 
 def real(tiny: tuple[Path, Path]) -> Pair:
     model = Model(tiny[0])
-    tower = MtmdTower(tiny[1], model, threads=1, max_tokens=256)
+    tower = MtmdTower(tiny[1], model, threads=1, min_tokens=16, max_tokens=256)
     runtime = LlamaRuntime(model, n_slots=4, n_cells=2048, max_batch=128, threads=1)
     return runtime, tower
 
@@ -226,4 +226,4 @@ def test_a_damaged_model_file_is_one_clear_sentence(tiny, tmp_path, damage) -> N
 @pytest.mark.model
 def test_a_language_model_is_not_a_vision_file(tiny) -> None:
     with closing(Model(tiny[0])) as model, pytest.raises(SetupError, match="mmproj"):
-        MtmdTower(tiny[0], model, threads=1, max_tokens=256)
+        MtmdTower(tiny[0], model, threads=1, min_tokens=16, max_tokens=256)

@@ -35,6 +35,7 @@ class Stack:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
         # one compute thread: the tiny model is fastest so, and tests share two cores
         environ |= {"EDGE_DATA_DIR": str(self.data_dir), "EDGE_THREADS": "1"}
+        environ |= {"EDGE_MODEL": "tiny"}
         environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -94,23 +95,35 @@ def stack(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack
 
 
 @pytest.fixture(scope="session")
-def slow_stack(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def slow_stack(
+    edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """One slot, and answers so long that a test can interrupt them."""
     settings = {"slots": "1", "context_tokens": "24000", "answer_tokens": "20000"}
+    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
     with running(edge, tmp_path_factory.mktemp("slow"), **settings) as one:
         yield one
 
 
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., bytes]:
-    """A drawing as JPEG bytes: a disc of a colour, at a place that depends on `i`."""
+    """A drawing as JPEG bytes: one shape, at a place that depends on `i`."""
 
     def one(
-        colour: str = "red", i: int = 0, size: tuple[int, int] = (1200, 900)
+        colour: str = "red",
+        i: int = 0,
+        size: tuple[int, int] = (1200, 900),
+        shape: str = "circle",
     ) -> bytes:
         image = Image.new("RGB", size, "white")
         x, y = 40 + 53 * i % (size[0] // 2), 30 + 31 * i % (size[1] // 2)
-        ImageDraw.Draw(image).ellipse((x, y, x + 300, y + 300), fill=colour)
+        pen, box = ImageDraw.Draw(image), (x, y, x + 300, y + 300)
+        if shape == "circle":
+            pen.ellipse(box, fill=colour)
+        elif shape == "square":
+            pen.rectangle(box, fill=colour)
+        else:
+            pen.polygon([(x, y + 300), (x + 150, y), (x + 300, y + 300)], fill=colour)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=90)
         return buffer.getvalue()

@@ -21,6 +21,7 @@ from tests.stack.conftest import Stack
 pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
 
 DataUrl = Callable[..., str]
+WHICH = "What shape is this, and which colour?"
 
 
 @pytest.fixture
@@ -52,20 +53,19 @@ async def collect(stream: Any) -> tuple[str, list[Any]]:
 async def test_a_streamed_answer_grows_token_by_token(client, data_url) -> None:
     stream = await client.chat.completions.create(
         model="tiny",
-        messages=picture_question(data_url("red")),
-        max_tokens=40,
+        messages=picture_question(data_url("red"), "Describe this picture."),
         stream=True,
         stream_options={"include_usage": True},
     )
     text, chunks = await collect(stream)
     pieces = [c for c in chunks if c.choices and c.choices[0].delta.content]
-    assert len(pieces) > 10
-    assert text.strip()
-    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "length"
+    assert text == "The picture shows a red circle at the top left."
+    assert len(pieces) > 8
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
     assert chunks[0].choices[0].delta.role == "assistant"
     assert len({chunk.id for chunk in chunks}) == 1
-    assert chunks[-1].usage.completion_tokens == 40
-    assert chunks[-1].usage.prompt_tokens > 900  # the picture is most of it
+    assert chunks[-1].usage.completion_tokens >= len(pieces)
+    assert chunks[-1].usage.prompt_tokens > 60  # the picture is most of it
 
 
 async def test_whole_and_streamed_answers_are_equal(client, data_url) -> None:
@@ -79,28 +79,53 @@ async def test_whole_and_streamed_answers_are_equal(client, data_url) -> None:
     assert (await collect(stream))[0] == whole.choices[0].message.content
 
 
-async def test_four_at_once_all_finish(client, data_url) -> None:
-    async def ask(i: int) -> Any:
-        return await client.chat.completions.create(
-            model="tiny",
-            messages=picture_question(data_url("blue", i), f"Question {i}?"),
-            max_tokens=30,
-        )
+async def test_four_at_once_get_each_their_own_answer(client, data_url) -> None:
+    shown = [
+        ("red", "circle"),
+        ("blue", "square"),
+        ("green", "triangle"),
+        ("black", "circle"),
+    ]
 
-    replies = await asyncio.gather(*(ask(i) for i in range(4)))
-    assert all(reply.usage.completion_tokens == 30 for reply in replies)
-    # different pictures and questions: nobody got another's answer
-    assert len({reply.choices[0].message.content for reply in replies}) == 4
-
-
-async def test_different_pictures_have_different_answers(client, data_url) -> None:
-    texts = []
-    for colour in ("red", "black"):
+    async def ask(colour: str, shape: str) -> str:
         reply = await client.chat.completions.create(
-            model="tiny", messages=picture_question(data_url(colour, 9)), max_tokens=30
+            model="tiny",
+            messages=picture_question(data_url(colour, shape=shape), WHICH),
         )
-        texts.append(reply.choices[0].message.content)
-    assert texts[0] != texts[1]
+        return reply.choices[0].message.content
+
+    replies = await asyncio.gather(*(ask(*one) for one in shown * 2))
+    assert replies == [f"A {colour} {shape}." for colour, shape in shown * 2]
+
+
+async def test_questions_and_answers_in_chinese(client, data_url) -> None:
+    reply = await client.chat.completions.create(
+        model="tiny",
+        messages=picture_question(data_url("blue"), "请描述这张图片的内容。"),
+    )
+    assert reply.choices[0].message.content == "图中左上角有一个蓝色的圆形。"
+
+
+async def test_a_follow_up_is_about_the_same_picture(client, data_url) -> None:
+    messages = picture_question(data_url("green", shape="square"), "What shape is it?")
+    for follow_up in ("And what colour is it?", None):
+        reply = await client.chat.completions.create(model="tiny", messages=messages)
+        text = reply.choices[0].message.content
+        if follow_up:
+            assert text == "A square."
+            messages.append({"role": "assistant", "content": text})
+            messages.append({"role": "user", "content": follow_up})
+    assert text == "Green."
+
+
+async def test_what_it_does_not_know_it_says_so(client) -> None:
+    reply = await client.chat.completions.create(
+        model="tiny",
+        messages=[{"role": "user", "content": "What is the capital of France?"}],
+    )
+    assert reply.choices[0].message.content == (
+        "I only know simple shapes, colours and numbers."
+    )
 
 
 async def test_a_repeated_question_comes_from_the_cache(client, data_url) -> None:
@@ -128,13 +153,11 @@ async def test_a_conversation_with_two_pictures_is_answered(client, data_url) ->
     messages = [
         {"role": "system", "content": "Be brief."},
         *picture_question(data_url("red", size=(320, 320))),
-        {"role": "assistant", "content": "A disc."},
-        *picture_question(data_url("blue", size=(320, 320)), "And this?"),
+        {"role": "assistant", "content": "A circle."},
+        *picture_question(data_url("blue", size=(320, 320)), "What colour is it?"),
     ]
-    reply = await client.chat.completions.create(
-        model="tiny", messages=messages, max_tokens=5
-    )
-    assert reply.choices[0].message.content
+    reply = await client.chat.completions.create(model="tiny", messages=messages)
+    assert reply.choices[0].message.content == "Blue."
 
 
 async def test_text_without_a_picture_is_answered(client) -> None:
@@ -144,21 +167,24 @@ async def test_text_without_a_picture_is_answered(client) -> None:
     assert reply.choices[0].message.content
 
 
-async def test_a_large_picture_passes_the_front_door(client) -> None:
+async def test_a_large_picture_passes_the_front_door(slow_stack) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2000, 2500, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "PNG")
     url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     assert len(url) > 15_000_000
-    reply = await client.chat.completions.create(
-        model="tiny", messages=picture_question(url), max_tokens=5
-    )
+    async with open_client(slow_stack) as client:
+        reply = await client.chat.completions.create(
+            model="", messages=picture_question(url), max_tokens=5
+        )
     assert 900 < reply.usage.prompt_tokens < 1100  # scaled down to the budget
 
 
 async def test_the_served_model_is_listed(client) -> None:
     models = await client.models.list()
-    assert [model.id for model in models.data] == ["tiny"]
+    [model] = models.data
+    assert model.id == "tiny"
+    assert "only simple shapes" in model.description  # nobody takes it for the real one
 
 
 @pytest.mark.parametrize(
@@ -221,9 +247,7 @@ async def test_a_client_that_leaves_frees_its_slot(slow_stack, stream: bool) -> 
     async with open_client(slow_stack) as client:
         question = [{"role": "user", "content": f"A long story, {stream}"}]
         asking = asyncio.ensure_future(
-            client.chat.completions.create(
-                model="tiny", messages=question, stream=stream
-            )
+            client.chat.completions.create(model="", messages=question, stream=stream)
         )
         if stream:
             await anext(aiter(await asking))
@@ -233,7 +257,7 @@ async def test_a_client_that_leaves_frees_its_slot(slow_stack, stream: bool) -> 
             asking.cancel()
         started = time.monotonic()
         short = await client.chat.completions.create(
-            model="tiny",
+            model="",
             messages=[{"role": "user", "content": "hi"}],
             max_tokens=3,
             seed=int(stream),
@@ -247,13 +271,13 @@ async def test_an_abandoned_stream_leaves_the_next_one_whole(slow_stack) -> None
     async with open_client(slow_stack) as client:
         for i in range(3):
             stream = await client.chat.completions.create(
-                model="tiny",
+                model="",
                 messages=[{"role": "user", "content": f"Cut {i}"}],
                 stream=True,
             )
             await anext(aiter(stream))
             await stream.close()
         reply = await client.chat.completions.create(
-            model="tiny", messages=[{"role": "user", "content": "whole"}], max_tokens=12
+            model="", messages=[{"role": "user", "content": "whole"}], max_tokens=12
         )
         assert reply.usage.completion_tokens == 12

@@ -1,0 +1,141 @@
+"""The bundled model is what Transformers trained, and its answers are right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+from llama_cpp import llama_cpp as lib
+
+from edge.engine.batch import PictureBatch, Row, TokenBatch
+from edge.engine.prepare import prepare
+from edge.engine.sequence import PicturePiece
+from edge.models.header import read_header
+from edge.models.registry import ModelFiles
+from edge.request import Message, Request, SamplingParams
+from edge.runtime.llama import LlamaRuntime
+from edge.runtime.model import Model
+from edge.runtime.mtmd import MtmdTower
+from edge.settings import Settings
+from edge.vision.positions import picture_positions
+from training.examination import Item, examination
+from training.examine import answers, is_right
+from training.fonts import BUILT_IN
+from worker.lifecycle import build_engine
+
+pytestmark = pytest.mark.model
+
+FIXTURES = Path(__file__).with_name("parity")  # made by training/parity.py
+Pair = tuple[Path, Path]
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[Item]:
+    """The questions that `training.parity` has asked Transformers."""
+    return examination(300, 24, (BUILT_IN,))[:300]
+
+
+@pytest.fixture(scope="module")
+def answered(tiny: Pair, asked: list[Item]) -> list[str]:
+    files = ModelFiles("tiny", *tiny)
+    with closing(build_engine(Settings(threads=1), files)) as engine:
+        return answers(engine, asked)
+
+
+def test_both_files_together_are_small(tiny: Pair) -> None:
+    assert sum(path.stat().st_size for path in tiny) < 10_000_000
+
+
+def test_it_says_that_it_is_a_qwen3_vl(tiny: Pair) -> None:
+    model, mmproj = map(read_header, tiny)
+    assert model.architecture == "qwen3vl"
+    assert mmproj.get("clip.projector_type") == "qwen3vl_merger"
+    assert {tensor.name for tensor in gguf.GGUFReader(tiny[1]).tensors} >= {
+        f"v.deepstack.{level}.fc1.weight" for level in range(3)
+    }
+
+
+def as_f16(source: Path, target: Path) -> Path:
+    """The same weights with every quantised matrix as F16."""
+    reader = gguf.GGUFReader(source)
+    architecture = reader.get_field("general.architecture").contents()
+    writer = gguf.GGUFWriter(target, architecture)
+    for key, field in reader.fields.items():
+        if key.startswith("GGUF.") or key == "general.architecture":
+            continue
+        kind = field.types[0]
+        inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(key, field.contents(), kind, inner)
+    for tensor in reader.tensors:
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        if tensor.tensor_type != gguf.GGMLQuantizationType.F32:
+            values = values.astype(np.float16)
+        writer.add_tensor(tensor.name, np.ascontiguousarray(values))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+@pytest.fixture(scope="module")
+def runtime_f16(
+    tiny: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[LlamaRuntime, MtmdTower]]:
+    folder = tmp_path_factory.mktemp("f16")
+    text, vision = (as_f16(path, folder / path.name) for path in tiny)
+    model = Model(text)
+    tower = MtmdTower(vision, model, threads=1, min_tokens=16, max_tokens=64)
+    runtime = LlamaRuntime(model, n_slots=1, n_cells=1024, max_batch=512, threads=1)
+    yield runtime, tower
+    tower.close()
+    runtime.close()
+
+
+def first_logits(runtime: LlamaRuntime, tower: MtmdTower, item: Item) -> np.ndarray:
+    """Logits of the first token of the answer."""
+    picture = item.picture
+    message = Message("user", (picture.ref, item.question.text))
+    request = Request((message,), SamplingParams(max_tokens=1))
+    runtime.open(0, request.sampling)
+    position = 0
+    pieces = prepare(request, runtime, tower, 1024).pieces
+    for piece in pieces:
+        if isinstance(piece, PicturePiece):
+            at = picture_positions(position, piece.rows, piece.columns)
+            runtime.run(PictureBatch(0, tower.embed(picture), at))
+        else:
+            rows = [
+                Row(0, token, position + n, sampled=n == len(piece.tokens) - 1)
+                for n, token in enumerate(piece.tokens)
+            ]
+            runtime.run(TokenBatch(tuple(rows)))
+        position += piece.n_positions
+    row = lib.llama_get_logits_ith(runtime._context, -1)
+    logits = np.ctypeslib.as_array(row, (runtime._model.n_vocab,)).copy()
+    runtime.release(0)
+    return logits
+
+
+def test_logits_are_those_of_transformers(runtime_f16, asked: list[Item]) -> None:
+    expected = np.load(FIXTURES / "logits.npz")["logits"]
+    for item, theirs in zip(asked, expected, strict=False):
+        ours = first_logits(*runtime_f16, item)
+        assert ours.argmax() == theirs.argmax()
+        assert np.linalg.norm(ours - theirs) < 1e-2 * np.linalg.norm(theirs)
+
+
+def test_answers_are_those_of_transformers(answered: list[str]) -> None:
+    expected = json.loads((FIXTURES / "answers.json").read_text())
+    equal = [a == b for a, b in zip(answered, expected, strict=True)]
+    assert sum(equal) >= 0.99 * len(equal)
+
+
+def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:
+    right = [is_right(i.question, a) for i, a in zip(asked, answered, strict=True)]
+    assert sum(right) >= 0.9 * len(right)
