@@ -29,7 +29,7 @@ check: setup ## format, lint, types, generated files fresh
 TRAIN := .venv-train/bin/python
 # oneDNN compiles a kernel for each shape it meets: keep them all.
 train: export ONEDNN_PRIMITIVE_CACHE_CAPACITY = 20000
-train: setup ## the tiny model anew, in two hours; goes on where it was stopped
+train: setup ## the tiny model anew, in an hour; goes on where it was stopped
 	$(PYTHON) -m venv .venv-train
 	$(TRAIN) -m pip install -q -c constraints.txt -e ".[train]"
 	$(TRAIN) -m training.train --out training/run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -137,5 +138,13 @@ def test_answers_are_those_of_transformers(answered: list[str]) -> None:
 
 
 def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:
-    right = [is_right(i.question, a) for i, a in zip(asked, answered, strict=True)]
-    assert sum(right) >= 0.9 * len(right)
+    """A floor under what training/README.md reports of many more questions."""
+    marks = defaultdict(list)
+    for item, text in zip(asked, answered, strict=True):
+        marks[item.question.kind].append(is_right(item.question, text))
+    shares = {kind: sum(some) / len(some) for kind, some in marks.items()}
+    assert {kind: shares[kind] for kind in SURE if shares[kind] < 0.85} == {}
+    assert sum(shares.values()) / len(shares) > 0.62
+
+
+SURE = ("shape", "colour", "shape and colour", "yes or no", "none of this", "absent")

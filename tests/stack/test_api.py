@@ -152,12 +152,12 @@ async def test_a_drawn_answer_is_never_cached(client, data_url) -> None:
 async def test_a_conversation_with_two_pictures_is_answered(client, data_url) -> None:
     messages = [
         {"role": "system", "content": "Be brief."},
-        *picture_question(data_url("red", size=(320, 320))),
-        {"role": "assistant", "content": "A circle."},
-        *picture_question(data_url("blue", size=(320, 320)), "What colour is it?"),
+        *picture_question(data_url("red", size=(640, 480)), WHICH),
+        {"role": "assistant", "content": "A red circle."},
+        *picture_question(data_url("blue", size=(640, 480), shape="square"), WHICH),
     ]
     reply = await client.chat.completions.create(model="tiny", messages=messages)
-    assert reply.choices[0].message.content == "Blue."
+    assert reply.choices[0].message.content == "A blue square."
 
 
 async def test_text_without_a_picture_is_answered(client) -> None:

@@ -134,7 +134,7 @@ def test_a_busy_port_is_one_clear_sentence(edge: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "environ", "sentence"),
     [
-        (["--model", "qwen3-vl-2b"], {}, "is not there"),
+        (["--model", "qwen3-vl-2b"], {}, "edge models pull qwen3-vl-2b"),
         (["--model", "./no.gguf", "--mmproj", "./no-mmproj.gguf"], {}, "is not there"),
         (["--model", "./no.gguf"], {}, "--mmproj"),
         ([], {"EDGE_SLOTS": "9"}, "EDGE_SLOTS='9' must be from 1 to 4"),
