@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
@@ -96,33 +96,40 @@ def _percent(marks: list[bool]) -> str:
 
 
 def page(items: list[Item], texts: list[str], right: list[bool]) -> Image.Image:
-    """Pictures with their answers: wrong ones first, for they say more."""
-    order = sorted(range(len(items)), key=lambda n: (right[n], n % 13, n))
-    wrong = [n for n in order if not right[n]][:18]
-    shown = wrong + [n for n in order if right[n]][: 36 - len(wrong)]
-    width, height, columns = 250, 250, 6
-    rows = -(-len(shown) // columns)
-    sheet = Image.new("RGB", (columns * width, rows * height), "white")
-    draw = ImageDraw.Draw(sheet)
+    """Pictures with question, answer, and the right answer where it was another: half
+    of the page is of wrong ones, for they say more."""
+    wrong = [n for n, mark in enumerate(right) if not mark][::7][:18]
+    shown = wrong + [n for n, mark in enumerate(right) if mark][::7][: 36 - len(wrong)]
+    side, columns = 250, 6
+    sheet = Image.new(
+        "RGB", (columns * side, -(-len(shown) // columns) * side), "white"
+    )
+    pen = ImageDraw.Draw(sheet)
     for at, n in enumerate(shown):
-        x, y = at % columns * width, at // columns * height
-        small = items[n].image.copy()
-        small.thumbnail((width - 20, height - 80))
-        sheet.paste(small, (x + 10, y + 10))
+        x, y = at % columns * side + 10, at // columns * side + 10
+        small = ImageOps.expand(items[n].image, 1, "#ccc")
+        small.thumbnail((side - 20, side - 90))
+        sheet.paste(small, (x, y))
         question = items[n].question
-        lines = [question.text, f"{texts[n]}", "" if right[n] else question.answer]
-        for k, (line, colour) in enumerate(
-            zip(lines, ("#666", "#080" if right[n] else "#b00", "#666"), strict=True)
-        ):
-            draw.text((x + 10, y + height - 62 + 17 * k), line[:40], colour, _font())
+        lines = [(question.text, "#444"), (texts[n], "#080" if right[n] else "#b00")]
+        if not right[n]:
+            lines.append((question.answer, "#888"))
+        for k, (line, colour) in enumerate(lines):
+            pen.text((x, y + side - 80 + 20 * k), _cut(line), colour, _font())
     return sheet
+
+
+def _cut(line: str, width: int = 232) -> str:
+    while _font().getlength(line) > width:
+        line = line.rstrip("…")[:-1] + "…"
+    return line
 
 
 @cache
 def _font() -> ImageFont.FreeTypeFont:
     """A font of this machine that knows Chinese."""
-    found = ["fc-match", "--format=%{file}", ":lang=zh"]
-    path = subprocess.run(found, capture_output=True, text=True, check=True).stdout
+    command = ["fc-match", "--format=%{file}", ":lang=zh-cn"]
+    path = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return ImageFont.truetype(path, 13)
 
 
