@@ -7,7 +7,7 @@ from wrong and a small model spends nothing on style.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal
@@ -20,7 +20,6 @@ from training.scenes import (
     COLOURS,
     SHAPES,
     Kind,
-    Other,
     Scene,
     Shapes,
     Writing,
@@ -164,6 +163,3 @@ def small_talk(rng: Random, language: Language) -> Question:
     """A question without any picture."""
     say = PHRASES[language]
     return Question("none of this", language, rng.choice(say.anything), say.honest)
-
-
-__all__ = ["Callable", "Other", "Question", "ask", "small_talk"]
