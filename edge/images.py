@@ -26,7 +26,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from edge.errors import InvalidPicture
 from edge.request import PictureRef
 
-PIXELS_PER_TOKEN = 32 * 32  # 16-pixel patches, merged 2x2
+CELL = 32  # pixels on each side of what becomes one token: 2x2 patches of 16
+PIXELS_PER_TOKEN = CELL**2
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_SOURCE_PIXELS = 50_000_000  # a 50-megapixel camera; 200 MB as RGBA
 MAX_ASPECT_RATIO = 200  # the bound the model's own preprocessing sets

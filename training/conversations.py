@@ -12,9 +12,8 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from edge.images import Picture
+from edge.images import PIXELS_PER_TOKEN, Picture
 from edge.models.layout import TINY
-from edge.vision import preprocess
 from training import draw, scenes
 from training.fonts import Font
 from training.questions import Language, Question, ask, small_talk
@@ -70,7 +69,7 @@ def draw_seen(rng: Random, fonts: tuple[Font, ...], hard: float) -> Seen:
         rng.uniform(math.log(TINY.min_cells), math.log(4 * TINY.max_cells)) * hard
         + math.log(EASY_CELLS) * (1 - hard)
     )
-    pixels = area * preprocess.CELL**2
+    pixels = area * PIXELS_PER_TOKEN
     width, height = int(math.sqrt(pixels * aspect)), int(math.sqrt(pixels / aspect))
     wear = 0.35 * hard
     style = draw.Style(fonts, clutter=wear, noise=wear, jpeg=wear)
@@ -97,7 +96,8 @@ class Conversations:
         self._drawn.pop(groups[-1], None)
         rng = Random(f"{self._seed} questions {k}")
         rng.shuffle(pictures)
-        return collate([self._row(rng, seen) for seen in pictures])
+        newest = self._group(k)
+        return collate([self._row(rng, seen, newest) for seen in pictures])
 
     def _group(self, number: int) -> list[Seen]:
         if number not in self._drawn:
@@ -108,7 +108,7 @@ class Conversations:
             ]
         return self._drawn[number]
 
-    def _row(self, rng: Random, seen: Seen) -> Row:
+    def _row(self, rng: Random, seen: Seen, others: list[Seen]) -> Row:
         language: Language = rng.choice(("en", "zh"))
         row = Row()
         if rng.random() < 0.15:
@@ -118,7 +118,7 @@ class Conversations:
         if rng.random() < 0.04:
             turn(row, self._tokens, small_talk(rng, language), None)
         if rng.random() < 0.06:  # a chat in which another picture came before
-            before = rng.choice(self._group(max(self._drawn)))
+            before = rng.choice(others)
             (question,) = ask(rng, before.scene, 1, language)
             turn(row, self._tokens, _careless(rng, question), before)
         fresh: Seen | None = seen

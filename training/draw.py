@@ -65,6 +65,7 @@ def picture(
 
 
 def draw(rng: Random, scene: Scene, width: int, height: int, s: Style) -> Drawn:
+    """The same picture with labels, for who learns from it."""
     empty = Image.new("L", (width, height))
     if isinstance(scene, Other):
         drawn = Drawn(nothing_known(rng, width, height), empty, empty, [])
@@ -213,7 +214,7 @@ def _write(rng: Random, drawn: Drawn, scene: Writing, colour: Colour, s: Style) 
         box = (start, 0, end, ink.height)
         ImageDraw.Draw(boxes).rectangle(box, 1 + THINGS.index(letter))
     angle = rng.uniform(-4, 4) if rng.random() < 0.3 else 0.0
-    flat = ink.size
+    flat_width = ink.width
     if angle:
         ink = ink.rotate(angle, Image.Resampling.BILINEAR, expand=True)
         boxes = boxes.rotate(angle, Image.Resampling.NEAREST, expand=True)
@@ -228,7 +229,7 @@ def _write(rng: Random, drawn: Drawn, scene: Writing, colour: Colour, s: Style) 
     drawn.colour.paste(1 + scenes.COLOURS.index(scene.colour), (x, y), band)
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     for start, end in pairwise(edges):
-        right_of_middle = (start + end) / 2 - flat[0] / 2
+        right_of_middle = (start + end) / 2 - flat_width / 2
         centre_x = x + ink.width / 2 + cosine * right_of_middle
         centre_y = y + ink.height / 2 - sine * right_of_middle
         drawn.centres.append((centre_x / width, centre_y / height))

@@ -81,6 +81,11 @@ def examination(
     return items
 
 
+def parity_questions() -> list[Item]:
+    """The 300 that `training.parity` asks Transformers and its test the engine."""
+    return examination(300, 24, (fonts.BUILT_IN,))[:300]
+
+
 def _scene(rng: Random, wanted: Counter[str], aspect: float) -> Scene:
     kind = rng.choice([kind for kind in KINDS if wanted[kind] > 0])
     if kind == "read":

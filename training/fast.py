@@ -1,5 +1,6 @@
 """The same mathematics, quicker on a CPU: two operations of Qwen3-VL that torch's CPU
-kernels do slowly when they train. `tests` of the training side compare both forms."""
+kernels do slowly when they train. Only training uses them: `training.parity` runs
+Transformers' own."""
 
 from __future__ import annotations
 

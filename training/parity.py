@@ -19,23 +19,14 @@ import typer
 
 from edge.models.layout import TINY
 from edge.models.registry import TINY_FOLDER
-from training.examination import Item, examination
+from training.examination import Item, parity_questions
 from training.export import read
-from training.fonts import BUILT_IN
 from training.model import build
 from training.rows import Row, ask_turn, collate, see
 from training.tokens import Tokens
 
-SEED: Final = 300  # of an examination that nothing else uses
-PER_KIND: Final = 24
-N_ANSWERS: Final = 300
 N_LOGITS: Final = 8
 LONGEST: Final = 64  # tokens of an answer
-
-
-def questions() -> list[Item]:
-    """The questions that both sides are asked; drawn alike on every machine."""
-    return examination(SEED, PER_KIND, (BUILT_IN,))[:N_ANSWERS]
 
 
 def network(model: Path, mmproj: Path, tokens: Tokens) -> Any:
@@ -82,7 +73,7 @@ def main(
 ) -> None:
     tokens = Tokens()
     net = network(model, mmproj, tokens)
-    replies = [answer(net, tokens, item) for item in questions()]
+    replies = [answer(net, tokens, item) for item in parity_questions()]
     out.mkdir(parents=True, exist_ok=True)
     firsts = np.stack([first for first, _ in replies[:N_LOGITS]])
     np.savez_compressed(out / "logits.npz", logits=firsts)

@@ -107,15 +107,8 @@ def answer_turn(
     row: Row, tokens: Tokens, question: Question, scene: Scene | None
 ) -> None:
     written = scene.text if isinstance(scene, scenes.Writing) else ""
-    before, found, after = (
-        question.answer.partition(written)
-        if written
-        else (
-            question.answer,
-            "",
-            "",
-        )
-    )
+    # No answer holds a line break: without writing, all of it comes before.
+    before, found, after = question.answer.partition(written or "\n")
     if before:
         learn(row, tokens.encode(before), 1.0)
     if found:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Final
 
 from edge.errors import SetupError
+from edge.images import CELL
 from edge.models.header import Header
 
 PROJECTORS: Final = {"qwen3vl": "qwen3vl_merger", "qwen3vlmoe": "qwen3vl_merger"}
-CELL: Final = 32  # pixels on each side: what edge/vision/preprocess.py cuts
 MARKS: Final = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 
 _BELONGS: Final = "use the mmproj file that was published with this model"

@@ -12,9 +12,7 @@ import math
 
 from PIL import Image
 
-from edge.images import Picture
-
-CELL = 32  # pixels: two by two patches of 16 make one token
+from edge.images import CELL, Picture
 
 
 def grid(width: int, height: int, min_cells: int, max_cells: int) -> tuple[int, int]:

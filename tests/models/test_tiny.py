@@ -24,9 +24,8 @@ from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
 from edge.settings import Settings
 from edge.vision.positions import picture_positions
-from training.examination import Item, examination
+from training.examination import Item, parity_questions
 from training.examine import answers, is_right
-from training.fonts import BUILT_IN
 from worker.lifecycle import build_engine
 
 pytestmark = pytest.mark.model
@@ -37,8 +36,7 @@ Pair = tuple[Path, Path]
 
 @pytest.fixture(scope="module")
 def asked() -> list[Item]:
-    """The questions that `training.parity` has asked Transformers."""
-    return examination(300, 24, (BUILT_IN,))[:300]
+    return parity_questions()
 
 
 @pytest.fixture(scope="module")

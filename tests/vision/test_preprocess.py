@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.images import Picture
-from edge.vision.preprocess import CELL, fit, grid
+from edge.images import CELL, Picture
+from edge.vision.preprocess import fit, grid
 
 SIDES = st.integers(1, 5000)
 
