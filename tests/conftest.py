@@ -17,12 +17,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from edge.models.layout import TINY
 from edge.models.registry import tiny_files
 from edge.models.synthetic import write_synthetic
 from edge.parts import free_port, redis_server
 from edge.redis_clients import UNREACHABLE, sync_client
+
+# Examples are slow when others use the machine; that is no failure.
+settings.register_profile("edge", deadline=None)
+settings.load_profile("edge")
 
 
 def cannot(reason: str) -> None:

@@ -25,7 +25,7 @@ from edge.events import (
 )
 from edge.request import Answer, Timings, Usage
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 answers = st.builds(
     Answer,

@@ -237,7 +237,7 @@ def test_a_picture_that_is_also_an_archive_is_a_picture() -> None:
 # --- how large it may be ------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 64))
 def test_a_picture_fits_its_tokens_and_keeps_its_shape(
     width: int, height: int, max_tokens: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.engine.batch import PictureBatch, TokenBatch
@@ -54,7 +54,6 @@ SIZES = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(SIZES, min_size=1, max_size=8), st.integers(1, 32))
 def test_every_sequence_finishes_and_no_bound_is_broken(plans, chunk) -> None:
     slots = Slots(4, 200)
@@ -81,7 +80,6 @@ def test_every_sequence_finishes_and_no_bound_is_broken(plans, chunk) -> None:
     assert not scheduler.has_work
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(1, 16), st.integers(1, 16))
 def test_the_chunk_does_not_change_what_is_computed(plan, one, other) -> None:
     def cells(chunk: int) -> list[tuple[object, ...]]:

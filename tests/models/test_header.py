@@ -295,7 +295,7 @@ def test_undamaged_files_pass(
 
 
 @given(which=st.sampled_from([0, 1]), data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_cut_anywhere_is_an_error(
     survives: Callable[[int, Damage], Header | None],
     pair: tuple[Path, Path],
@@ -311,7 +311,7 @@ def test_cut_anywhere_is_an_error(
     which=st.sampled_from([0, 1]),
     flips=st.lists(st.tuples(st.integers(0, HEADER), st.integers(1, 255)), min_size=1),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_flipped_bits_are_harmless_or_an_error(
     survives: Callable[[int, Damage], Header | None],
     which: int,
