@@ -26,10 +26,13 @@ check: setup ## format, lint, types, generated files fresh
 	$(BIN)/mypy
 	$(BIN)/python nginx/build.py --check
 
+bench: setup ## the concurrency curve of the tiny model, in under 3 minutes (ARGS)
+	$(BIN)/edge bench --model tiny --requests 24 $(ARGS)
+
 TRAIN := .venv-train/bin/python
 # oneDNN compiles a kernel for each shape it meets: keep them all.
 train: export ONEDNN_PRIMITIVE_CACHE_CAPACITY = 20000
-train: setup ## the tiny model anew, in an hour; goes on where it was stopped
+train: setup ## the tiny model anew, in two hours; goes on where it was stopped
 	$(PYTHON) -m venv .venv-train
 	$(TRAIN) -m pip install -q -c constraints.txt -e ".[train]"
 	$(TRAIN) -m training.train --out training/run

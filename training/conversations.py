@@ -15,6 +15,7 @@ from typing import Final
 from edge.images import PIXELS_PER_TOKEN, Picture
 from edge.models.layout import TINY
 from training import draw, scenes
+from training.facts import truth_of
 from training.fonts import Font
 from training.questions import Language, Question, ask, small_talk
 from training.rows import (
@@ -25,7 +26,6 @@ from training.rows import (
     learn,
     see,
     template,
-    truth_of,
     turn,
 )
 from training.scenes import Scene
@@ -35,8 +35,8 @@ N_TOKENS: Final = 170  # of a conversation: questions are added until it is this
 USES: Final = 3
 APART: Final = 100  # batches between two uses of a picture
 EASY_CELLS: Final = 36
-EASY: Final = 1200  # until this batch few, large and clean things are drawn
-HARD: Final = 2800  # from this batch on anything
+EASY: Final = 600  # until this batch few, large and clean things are drawn
+HARD: Final = 2600  # from this batch on anything
 
 SYSTEM: Final = ("You are a helpful assistant.", "你是一个有用的助手。")
 
@@ -75,7 +75,7 @@ def draw_seen(rng: Random, fonts: tuple[Font, ...], hard: float) -> Seen:
     style = draw.Style(fonts, clutter=wear, noise=wear, jpeg=wear)
     drawn = draw.draw(rng, scene, width, height, style)
     seen = see(scene, Picture(width, height, drawn.image.tobytes()))
-    return replace(seen, truth=truth_of(drawn, seen.rows, seen.columns))
+    return replace(seen, truth=truth_of(scene, drawn, seen.rows, seen.columns))
 
 
 class Conversations:

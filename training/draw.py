@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,8 +24,6 @@ from training.noise import noise
 from training.others import nothing_known
 from training.scenes import Object, Other, Scene, Writing
 
-THINGS: Final = (*scenes.SHAPES, *string.digits, *string.ascii_letters)
-
 MIN_CONTRAST: Final = 95.0  # in RGB, of an object with what is behind it
 INK_CONTRAST: Final = 130.0  # letters are thin
 SMOOTHING: Final = 3  # masks are drawn this many times larger
@@ -36,14 +33,13 @@ SMOOTHING: Final = 3  # masks are drawn this many times larger
 class Drawn:
     """A picture and what is at each place of it.
 
-    `what` and `colour` are mode L, as large as the picture: 0 where nothing is, else
-    1 + the index in THINGS or COLOURS. `centres` are the middles of all objects or
-    letters, in fractions of width and height.
+    `things` is of mode L, as large as the picture: 0 where nothing is, else the number
+    of the object in the scene, or of the letter in its line, from 1. `centres` are the
+    middles of all of these, in fractions of width and height.
     """
 
     image: Image.Image
-    what: Image.Image
-    colour: Image.Image
+    things: Image.Image
     centres: list[tuple[float, float]]
 
 
@@ -66,20 +62,20 @@ def picture(
 
 def draw(rng: Random, scene: Scene, width: int, height: int, s: Style) -> Drawn:
     """The same picture with labels, for who learns from it."""
-    empty = Image.new("L", (width, height))
+    nothing = Image.new("L", (width, height))
     if isinstance(scene, Other):
-        drawn = Drawn(nothing_known(rng, width, height), empty, empty, [])
+        drawn = Drawn(nothing_known(rng, width, height), nothing, [])
     else:
         colours = _colours(rng, scene)
         contrast = INK_CONTRAST if isinstance(scene, Writing) else MIN_CONTRAST
         taken = list(colours.values())
         image = background(rng, width, height, taken, contrast, s.clutter)
-        drawn = Drawn(image, empty.copy(), empty.copy(), [])
+        drawn = Drawn(image, nothing, [])
         if isinstance(scene, Writing):
             _write(rng, drawn, scene, colours[scene.colour], s)
         else:
-            for thing in scene.objects:
-                _put(rng, drawn, thing, colours[thing.kind.colour])
+            for n, thing in enumerate(scene.objects, 1):
+                _put(rng, drawn, n, thing, colours[thing.kind.colour])
     drawn.image = _worn(rng, drawn.image, s)
     return drawn
 
@@ -93,7 +89,7 @@ def _colours(rng: Random, scene: scenes.Shapes | Writing) -> dict[str, Colour]:
     return {name: shade(rng, name) for name in sorted(names)}
 
 
-def _put(rng: Random, drawn: Drawn, thing: Object, colour: Colour) -> None:
+def _put(rng: Random, drawn: Drawn, n: int, thing: Object, colour: Colour) -> None:
     image = drawn.image
     side = min(image.size)
     radius = thing.radius * side
@@ -118,8 +114,7 @@ def _put(rng: Random, drawn: Drawn, thing: Object, colour: Colour) -> None:
     top = round(thing.y * image.height - box / 2)
     image.paste(colour, (left, top), mask)
     inside = mask.point(lambda value: 255 * (value > 127))
-    drawn.what.paste(1 + THINGS.index(thing.kind.shape), (left, top), inside)
-    drawn.colour.paste(1 + scenes.COLOURS.index(thing.kind.colour), (left, top), inside)
+    drawn.things.paste(n, (left, top), inside)
     drawn.centres.append((thing.x, thing.y))
 
 
@@ -210,9 +205,8 @@ def _write(rng: Random, drawn: Drawn, scene: Writing, colour: Colour, s: Style) 
     ImageDraw.Draw(ink).text((2 - left, 2 - top), scene.text, 255, font)
     boxes = Image.new("L", ink.size)  # of each letter, from where it begins to the next
     edges = [2 - left + font.getlength(scene.text[:i]) for i in range(n + 1)]
-    for letter, (start, end) in zip(scene.text, pairwise(edges), strict=True):
-        box = (start, 0, end, ink.height)
-        ImageDraw.Draw(boxes).rectangle(box, 1 + THINGS.index(letter))
+    for number, (start, end) in enumerate(pairwise(edges), 1):
+        ImageDraw.Draw(boxes).rectangle((start, 0, end, ink.height), number)
     angle = rng.uniform(-4, 4) if rng.random() < 0.3 else 0.0
     flat_width = ink.width
     if angle:
@@ -224,9 +218,7 @@ def _write(rng: Random, drawn: Drawn, scene: Writing, colour: Colour, s: Style) 
     x = rng.randint(0, width - ink.width)
     y = rng.randint(0, height - ink.height)
     drawn.image.paste(colour, (x, y), ink)
-    drawn.what.paste(boxes, (x, y))
-    band = boxes.point(lambda letter: 255 * (letter > 0))
-    drawn.colour.paste(1 + scenes.COLOURS.index(scene.colour), (x, y), band)
+    drawn.things.paste(boxes, (x, y))
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     for start, end in pairwise(edges):
         right_of_middle = (start + end) / 2 - flat_width / 2

@@ -7,14 +7,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from edge.images import Picture
 from edge.models.layout import TINY
 from edge.vision import preprocess
 from edge.vision.positions import picture_advance, picture_positions
 from training import scenes
-from training.draw import Drawn
+from training.facts import TRUTHS, UNKNOWN
 from training.questions import Question
 from training.scenes import Scene
 from training.tokens import Tokens
@@ -22,7 +21,6 @@ from training.tokens import Tokens
 READ_WEIGHT: Final = 2.0
 IGNORED: Final = -100
 PATCH: Final = 3 * 16 * 16
-UNKNOWN: Final = 255
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Seen:
     picture: Picture
     rows: int
     columns: int
-    truth: npt.NDArray[np.uint8] | None = None  # see `truth_of`
+    truth: npt.NDArray[np.uint8] | None = None  # see `training.facts`
 
 
 @dataclass
@@ -58,7 +56,7 @@ class Batch:
     positions: npt.NDArray[np.int64]  # [3, batch, n]: time, height, width
     patches: npt.NDArray[np.uint8]  # [n_patches, 3 * 16 * 16]
     grids: npt.NDArray[np.int64]  # [n_pictures, 3]: 1, rows and columns of patches
-    truth: npt.NDArray[np.uint8]  # [n_patches, 3], or UNKNOWN
+    truth: npt.NDArray[np.uint8]  # [n_patches, TRUTHS]
 
 
 def see(scene: Scene, picture: Picture) -> Seen:
@@ -183,7 +181,7 @@ def _truth(seen: Seen) -> npt.NDArray[np.uint8]:
 
 
 def _unknown(n_cells: int) -> npt.NDArray[np.uint8]:
-    return np.full((4 * n_cells, 3), UNKNOWN, np.uint8)
+    return np.full((4 * n_cells, TRUTHS), UNKNOWN, np.uint8)
 
 
 def _round_up(n: int, step: int) -> int:
@@ -194,22 +192,6 @@ def _split(n_cells: int) -> list[int]:
     """Cells in pieces no larger than a picture."""
     whole, rest = divmod(n_cells, TINY.max_cells)
     return [TINY.max_cells] * whole + [rest] * (rest > 0)
-
-
-def truth_of(drawn: Drawn, rows: int, columns: int) -> npt.NDArray[np.uint8]:
-    """What is at the middle of each patch, in the order of `patches`, uint8 [n, 3]: the
-    thing, its colour, and 1 where the centre of an object or letter lies."""
-    size = 2 * columns, 2 * rows
-    centres = np.zeros((2 * rows, 2 * columns), np.uint8)
-    for x, y in drawn.centres:
-        row, column = int(y * 2 * rows), int(x * 2 * columns)
-        centres[min(row, 2 * rows - 1), min(column, 2 * columns - 1)] = 1
-    maps = [
-        np.asarray(image.resize(size, Image.Resampling.NEAREST))
-        for image in (drawn.what, drawn.colour)
-    ]
-    cells = np.stack([*maps, centres], axis=-1).reshape(rows, 2, columns, 2, 3)
-    return cells.transpose(0, 2, 1, 3, 4).reshape(-1, 3)
 
 
 def patches(seen: Seen) -> npt.NDArray[np.uint8]:

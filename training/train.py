@@ -20,23 +20,22 @@ from torch.utils.data import DataLoader, Dataset
 from edge.models.layout import TINY
 from training import fonts
 from training.conversations import Conversations
-from training.draw import THINGS
 from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
+from training.facts import FACTS, UNKNOWN
 from training.fast import quicken
 from training.model import build
-from training.rows import IGNORED, UNKNOWN, Batch
-from training.scenes import COLOURS
+from training.rows import IGNORED, Batch
 from training.tokens import Tokens
 
-STEPS = 3050
+STEPS = 7600
 BATCH = 36
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100
-ANSWERS = (1 + len(THINGS), 1 + len(COLOURS), 2)
+ANSWERS = (2, *FACTS.values())  # whether a centre is here, and what else
 EMPTY = 0.15
 STRIDE = 256  # oneDNN compiles a kernel for each new length: let there be few
-FALL = 0.35  # of all steps, at the end: linearly down to nothing
+FALL = 0.3  # of all steps, at the end: linearly down to nothing
 
 
 class Batches(Dataset[Batch]):
@@ -84,24 +83,23 @@ def forward(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Pointing(torch.nn.Module):
-    """Asks the tower, while it learns, what lies at each patch. Questions and answers
-    say so little about a picture that shapes and letters would take days to find."""
+    """Asks the tower, while it learns, what lies at each patch (`training.facts`)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = torch.nn.LayerNorm(width)
-        self.heads = torch.nn.ModuleList(torch.nn.Linear(width, n) for n in ANSWERS)
+        self.heads = torch.nn.Linear(width, sum(ANSWERS))
 
     def loss(self, seen: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Of [n_patches, width] given [n_patches, 3]; empty patches count less."""
+        """Of [n_patches, width] given [n_patches, TRUTHS]; empty patches count less."""
         total = seen.new_zeros((), dtype=torch.float32)
-        normed = self.norm(seen)
-        known = truth[:, 0] != UNKNOWN
-        for head, right in zip(self.heads, truth.long().T, strict=True):
+        said = self.heads(self.norm(seen)).float().split(ANSWERS, dim=1)
+        for answer, right in zip(said, truth.long().T, strict=True):
+            known = right != UNKNOWN
             right = torch.where(known, right, 0)
-            losses = F.cross_entropy(head(normed).float(), right, reduction="none")
+            losses = F.cross_entropy(answer, right, reduction="none")
             weights = known * torch.where(right == 0, EMPTY, 1.0)
-            total = total + (losses * weights).sum() / weights.sum()
+            total = total + (losses * weights).sum() / weights.sum().clamp(1)
         return total
 
 

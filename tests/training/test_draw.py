@@ -10,7 +10,7 @@ import pytest
 
 from training import scenes
 from training.colours import RANGES, distance, shade
-from training.draw import THINGS, Style, draw, picture
+from training.draw import Style, draw, picture
 from training.examination import KINDS, examination
 from training.fonts import BUILT_IN
 from training.scenes import Kind, Object, Other, Shapes, Writing
@@ -69,12 +69,10 @@ def test_every_object_is_labelled_where_it_is() -> None:
     things = Object(kinds[0], 0.25, 0.5, 0.2), Object(kinds[1], 0.75, 0.5, 0.2)
     drawn = draw(Random(0), Shapes(things), 240, 160, STYLE)
     assert drawn.centres == [(0.25, 0.5), (0.75, 0.5)]
-    for thing in things:
+    for n, thing in enumerate(things, 1):
         middle = round(thing.x * 240), round(thing.y * 160)
-        assert THINGS[drawn.what.getpixel(middle) - 1] == thing.kind.shape
-        colour = drawn.colour.getpixel(middle)
-        assert scenes.COLOURS[colour - 1] == thing.kind.colour
-    assert drawn.what.getpixel((120, 5)) == drawn.colour.getpixel((120, 5)) == 0
+        assert drawn.things.getpixel(middle) == n
+    assert drawn.things.getpixel((120, 5)) == 0
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -82,8 +80,7 @@ def test_letters_are_labelled_in_reading_order(seed: int) -> None:
     drawn = draw(Random(seed), Writing("Ab12", "red"), 240, 160, STYLE)
     middles = [(int(x * 240), int(y * 160)) for x, y in drawn.centres]
     assert middles == sorted(middles)
-    labels = [drawn.what.getpixel(middle) for middle in middles]
-    assert [THINGS[label - 1] for label in labels] == list("Ab12")
+    assert [drawn.things.getpixel(middle) for middle in middles] == [1, 2, 3, 4]
 
 
 def test_the_same_seed_draws_the_same_picture() -> None:

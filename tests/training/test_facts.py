@@ -1,0 +1,84 @@
+"""What the tower is taught of each thing agrees with the scene."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training import scenes
+from training.draw import Style, draw
+from training.facts import FACTS, THINGS, TRUTHS, UNKNOWN, ZONES, facts, truth_of
+from training.scenes import COLOURS, Kind, Object, Other, Shapes, Writing
+
+NAMES = list(FACTS)
+
+
+@given(st.integers(0, 10_000), st.floats(0.4, 2.5))
+def test_facts_of_objects_are_those_that_questions_are_asked_about(
+    seed: int, aspect: float
+) -> None:
+    scene = scenes.shapes(Random(seed), aspect)
+    table = facts(scene)
+    assert not table[0].any()
+    n = len(scene.objects)
+    for row, thing in zip(table[1:], scene.objects, strict=True):
+        said = dict(zip(NAMES, row.tolist(), strict=True))
+        assert THINGS[said["what"] - 1] == thing.kind.shape
+        assert COLOURS[said["colour"] - 1] == thing.kind.colour
+        assert said["of"] == n
+        assert said["alike"] == scene.count(thing.kind)
+        assert said["same shape"] >= said["alike"] <= said["same colour"]
+        zone = said["zone"]
+        assert zone == UNKNOWN or ZONES[zone - 1] == thing.place
+        assert (zone != UNKNOWN) == scene.placed
+    ranks = [int(row[NAMES.index("rank")]) for row in table[1:]]
+    by_x = sorted(zip(ranks, scene.objects, strict=True), key=lambda pair: pair[1].x)
+    assert [rank for rank, _ in by_x] == list(range(1, n + 1))
+    sizes = table[1:, NAMES.index("size")]
+    radii = [thing.radius for thing in scene.objects]
+    assert sizes[int(np.argmax(radii))] == 3
+    assert n == 1 or sizes[int(np.argmin(radii))] == 1
+
+
+def test_facts_of_letters_are_the_letter_and_its_place_in_the_line() -> None:
+    table = facts(Writing("b7Q", "blue"))[1:]
+    assert [THINGS[row[0] - 1] for row in table] == list("b7Q")
+    assert {COLOURS[row[1] - 1] for row in table} == {"blue"}
+    assert table[:, NAMES.index("rank")].tolist() == [1, 2, 3]
+    assert set(table[:, NAMES.index("of")].tolist()) == {3}
+    assert (table[:, 4:] == UNKNOWN).all()  # nobody asks where a letter is
+
+
+@pytest.mark.parametrize("scene", [Other(), Shapes(()), Writing("", "red")])
+def test_where_nothing_is_nothing_is_said(scene: scenes.Scene) -> None:
+    assert facts(scene).tolist() == [[0] * len(FACTS)]
+
+
+@given(st.integers(0, 10_000), st.floats(0.4, 2.5))
+def test_every_fact_has_a_place_among_its_values(seed: int, aspect: float) -> None:
+    rng = Random(seed)
+    for scene in (scenes.shapes(rng, aspect), scenes.writing(rng), scenes.number(rng)):
+        known = np.where(facts(scene) == UNKNOWN, 0, facts(scene))
+        assert (known < list(FACTS.values())).all()
+
+
+def test_a_patch_is_told_what_lies_at_its_middle() -> None:
+    heart = Object(Kind("red", "heart"), 0.25, 0.5, 0.3)
+    star = Object(Kind("blue", "star"), 0.75, 0.5, 0.3)
+    scene = Shapes((star, heart))
+    drawn = draw(Random(0), scene, 256, 128, Style(fonts=()))
+    n_rows, n_columns = 4, 8
+    truth = truth_of(scene, drawn, n_rows, n_columns)
+    assert truth.shape == (4 * n_rows * n_columns, TRUTHS)
+    # Patches come cell by cell, four to a cell: back to the picture they are of.
+    cells = truth.reshape(n_rows, n_columns, 2, 2, TRUTHS)
+    patches = cells.transpose(0, 2, 1, 3, 4).reshape(2 * n_rows, -1, TRUTHS)
+    for thing, row in zip(scene.objects, facts(scene)[1:], strict=True):
+        at = patches[n_rows, int(thing.x * 2 * n_columns)]
+        assert at[0] == 1  # the centre
+        assert at[1:].tolist() == row.tolist()
+    assert not patches[0, 0].any()
