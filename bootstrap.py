@@ -1,8 +1,8 @@
 """Brings a bare Debian or Ubuntu machine with python3 and make to a working .venv.
 
-`python3 bootstrap.py run` sets up what serving needs, `test` adds the test tools and
-Chromium. Each step looks first and does only what is missing. Knows nothing of models,
-servers or registries: pip is used the way this machine has it configured.
+`python3 bootstrap.py run` sets up what serving needs, `test` adds the test tools,
+Chromium and promtool. Each step looks first and does only what is missing. Knows
+nothing of models, servers or registries: pip is used as this machine configures it.
 """
 
 from __future__ import annotations  # so that an old Python lives to be told it is old
@@ -35,15 +35,18 @@ STAMP = VENV / "edge-vl-setup.json"
 CONSTRAINTS = ROOT / "constraints.txt"
 # A change in any of these makes a finished set-up stale.
 INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__))
-EXTRAS = {"run": ["ui", "engine", "local"], "test": ["ui", "engine", "local", "test"]}
+SERVING = ["ui", "engine", "local"]
+EXTRAS = {"run": SERVING, "test": [*SERVING, "bench", "test"]}
 APT_INSTALL = "apt-get install -y --no-install-recommends"
 BINDING = "llama-cpp-python"
+BRING_PROMTOOL = ROOT / "benchmarks/monitoring/bring_promtool.sh"
 # Else any upload that is no picture is handed to ffmpeg, where that is on the PATH.
 CMAKE_ARGS = "-DMTMD_VIDEO=OFF"
 # GCC 12 leaves out most of the tile configuration that AMX then loads, and llama.cpp
 # dies at the first prompt to a quantised model. Without AMX it uses AVX-512 there.
 NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 WITHOUT_BROWSER = "Browser tests cannot run here yet; all else can."
+WITHOUT_PROMTOOL = "Alert rules are not tested here yet. Try: sudo apt-get update"
 
 
 class SetupError(Exception):
@@ -132,6 +135,14 @@ def bring_packages(required: list[str], browser: list[str]) -> None:
                 if package in required:
                     raise
                 say(f"{WITHOUT_BROWSER} {error}")
+
+
+def bring_promtool() -> None:
+    """Alert rules are tested with it; where it cannot be had, all else still is."""
+    try:
+        run("sh", BRING_PROMTOOL, VENV / "bin", failure=WITHOUT_PROMTOOL)
+    except SetupError as error:
+        say(str(error))
 
 
 def pinned_version(constraints: str, name: str) -> str:
@@ -264,6 +275,8 @@ def set_up(mode: str) -> None:
         failure = f"llama_cpp does not load: delete {build.folder} and try again."
         run(PYTHON, "-c", "import llama_cpp", failure=failure)
         STAMP.write_text(json.dumps(wanted, indent=1))
+    if mode == "test" and not (VENV / "bin/promtool").exists():
+        bring_promtool()
     say(f"Ready in {time.monotonic() - started:.1f} s.")
 
 

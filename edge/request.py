@@ -112,13 +112,15 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time of one answer went, in milliseconds.
+    """Where the time of one answer went inside the engine, in milliseconds.
 
-    `tpot_ms` is the mean time per token after the first.
+    The first four follow one another and end at the first token: their sum is
+    `ttft_ms`. `tpot_ms` is the mean time per token after the first.
     """
 
-    queue_ms: float = 0.0
+    prepare_ms: float = 0.0
     embed_ms: float = 0.0
+    queue_ms: float = 0.0
     prefill_ms: float = 0.0
     ttft_ms: float = 0.0
     tpot_ms: float = 0.0

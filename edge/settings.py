@@ -59,6 +59,12 @@ class Settings:
     answer_ttl_s: int = _setting(3600, "Seconds an answer is remembered.", at_least=1)
     broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")
     cache_url: str = _setting("", "Redis for caches; edge up starts its own.")
+    metrics_port: int = _setting(
+        0, "Where a worker tells its metrics; 0 = nowhere.", at_least=0, at_most=65535
+    )
+    metrics_address: str = _setting(
+        "127.0.0.1", "The address of that port; 0.0.0.0 = all, in a container."
+    )
     hub_url: str = _setting(
         "https://huggingface.co", "Where models are downloaded from."
     )

@@ -42,7 +42,6 @@ UPSTREAM_IDLE = "4s"
 
 # Answered here, whatever the ui has there.
 CLOSED = {
-    "~ ^/metrics(/|$)": 403,
     r"~ ^/(docs|redoc|openapi\.json|gradio_api/(call|runs))(/|$)": 404,
 }
 
@@ -161,6 +160,19 @@ def chat_and_api(scheme: str) -> Location:
     )
 
 
+def metrics() -> Location:
+    """The ui's metrics, for a scraper on this very machine: they tell how busy we are.
+
+    A proxy of yours on this machine looks like one, unless --trust says otherwise.
+    """
+    return Location(
+        "~ ^/metrics(/|$)",
+        repeated("allow", ["127.0.0.1", "::1"]),
+        EmptyBlock(deny="all"),  # after the others: the first rule that fits decides
+        proxy_pass="http://ui",
+    )
+
+
 def refusal(status: int, kind: str, code: str, message: str) -> EmptyBlock:
     page = f"/nginx-refusals/{status}"
     error = {"message": message, "type": kind, "param": None, "code": code}
@@ -184,6 +196,7 @@ def server(listen: str, scheme: str) -> Block:
         headers_added(SECURITY_HEADERS),
         Location("= /nginx-health", **health),
         *(Location(path, **{"return": status}) for path, status in CLOSED.items()),
+        metrics(),
         chat_and_api(scheme),
         *(refusal(status, *why) for status, why in REFUSALS.items()),
         listen=listen,

@@ -204,6 +204,29 @@ def test_root_installs_what_is_missing(
     assert [command[-1] for command in commands[1:]] == ["g++", "chromium"]
 
 
+def test_promtool_comes_without_root_and_is_no_condition(
+    bootstrap: ModuleType,
+    machine: Callable[..., list[list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commands = machine(programs={"apt-get"}, root=False)
+    bootstrap.bring_promtool()
+    [[shell, script, folder]] = commands
+    assert shell == "sh"
+    assert Path(script).exists()
+    assert folder == str(bootstrap.VENV / "bin")
+
+    def refuse(*_: object, failure: str) -> None:
+        raise bootstrap.SetupError(failure)
+
+    monkeypatch.setattr(bootstrap, "run", refuse)
+    bootstrap.bring_promtool()
+    said = capsys.readouterr().out
+    assert "Alert rules are not tested here yet" in said
+    assert "sudo apt-get update" in said
+
+
 def test_nothing_missing_costs_nothing(
     bootstrap: ModuleType, machine: Callable[..., list[list[str]]]
 ) -> None:

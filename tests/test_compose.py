@@ -79,6 +79,7 @@ SERVICE = {
         "networks": TEXTS,
         "pids_limit": {"type": "integer", "minimum": 1},
         "ports": TEXTS,
+        "profiles": TEXTS,
         "read_only": {"const": True},
         "restart": {"const": "unless-stopped"},
         "security_opt": {"const": ["no-new-privileges:true"]},
@@ -113,20 +114,28 @@ def test_what_a_service_names_exists() -> None:
     for service in SERVICES.values():
         assert set(service["networks"]) <= COMPOSE["networks"].keys()
         assert set(service.get("depends_on", {})) <= SERVICES.keys()
-    assert SERVICES.keys() == {"broker", "cache", "worker", "ui", "nginx"}
+    optional = {name for name in SERVICES if "profiles" in SERVICES[name]}
+    assert optional == {"prometheus"}
+    assert SERVICES.keys() - optional == {"broker", "cache", "worker", "ui", "nginx"}
 
 
 def test_only_nginx_can_be_reached_and_can_reach_out() -> None:
-    assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["nginx"]
+    published = {n: s["ports"] for n, s in SERVICES.items() if "ports" in s}
+    only_here = ["127.0.0.1:9090:9090"]
+    assert published == {"nginx": ["${PORT:-8080}:8080"], "prometheus": only_here}
     for name, service in SERVICES.items():
         ways_out = {
             network
             for network in service["networks"]
             if not COMPOSE["networks"][network].get("internal")
         }
-        allowed = {"nginx": {"public"}, "worker": {"hub"}}
+        outside = {"public"}
+        allowed = {"nginx": outside, "prometheus": outside, "worker": {"hub"}}
         assert ways_out == allowed.get(name, set())
-    assert not set(SERVICES["nginx"]["networks"]) & set(SERVICES["broker"]["networks"])
+    for name in ("nginx", "prometheus"):
+        networks = set(SERVICES[name]["networks"])
+        assert not networks & set(SERVICES["broker"]["networks"])
+    assert "metrics" not in SERVICES["nginx"]["networks"]
 
 
 def test_nobody_runs_as_root() -> None:
@@ -160,6 +169,22 @@ def test_nginx_and_the_ui_agree_on_ports() -> None:
     assert "server ui:8000;" in NGINX_CONF
     assert '"--port", "8000"' in final_stage("ui")
     assert "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro" in SERVICES["nginx"]["volumes"]
+
+
+def test_prometheus_scrapes_what_is_served() -> None:
+    folder, inside, _ = SERVICES["prometheus"]["volumes"][0].split(":")
+    [option] = SERVICES["prometheus"]["command"]
+    path = option.removeprefix("--config.file=")
+    config = yaml.safe_load((ROOT / path.replace(inside, folder, 1)).read_text())
+    ui, worker = config["scrape_configs"]
+    assert ui["static_configs"] == [{"targets": ["ui:8000"]}]
+    [found] = worker["dns_sd_configs"]
+    environ = SERVICES["worker"]["environment"]
+    assert found["names"] == ["worker"]
+    assert str(found["port"]) == environ["EDGE_METRICS_PORT"]
+    assert environ["EDGE_METRICS_ADDRESS"] == "0.0.0.0"
+    for name in ("ui", "worker", "prometheus"):
+        assert "metrics" in SERVICES[name]["networks"]
 
 
 def test_large_bodies_fit_where_nginx_keeps_them() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("edge", "worker", "ui", "training")
+PACKAGES = ("edge", "worker", "ui", "training", "benchmarks")
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(
         ".__init__"
@@ -27,8 +27,12 @@ ONE_PLACE = {
     "celery": ("worker", "ui.client"),
     "fastapi": ("ui",),
     "gradio": ("ui",),
+    "prometheus_client": ("ui", "worker"),
     "nginx": (),
     "torch": ("training",),
+    "locust": ("benchmarks",),
+    "gevent": ("benchmarks",),
+    "matplotlib": ("benchmarks", "training"),
     "transformers": ("training",),
     "tokenizers": ("training",),
 }
@@ -45,11 +49,12 @@ ROOMS = {
     "edge.up": {"edge", "edge.jobs", "edge.models"},
     "edge.cli": {"edge", "edge.engine", "edge.models", "edge.up", "worker"},
     "ui": {"edge", "edge.jobs", "edge.caches"},
+    "benchmarks": {"edge", "edge.up"},
     "training": {"edge", "edge.engine", "edge.models", "edge.vision", "worker"},
     "worker": {"edge", "edge.engine", "edge.jobs", "edge.models", "edge.runtime"},
 }
 UP = ("edge.stack", "edge.parts", "edge.supervise")
-CLI = ("edge.cli", "edge.cli_errors", "edge.cli_models")
+CLI = ("edge.cli", "edge.cli_bench", "edge.cli_models")
 PURE = ("sequence", "slots", "batch", "scheduler", "detokenizer", "prompt", "prepare")
 IMPURE_LIBRARIES = {"threading", "queue", "logging", "time", "asyncio", "os", "socket"}
 
@@ -73,6 +78,8 @@ def room(module: str) -> str:
     if module in CLI:
         return "edge.cli"
     parts = module.split(".")
+    if parts[0] == "benchmarks":  # its scenarios are Locust files of the same room
+        return "benchmarks"
     is_room = len(parts) > 1 and (ROOT / parts[0] / parts[1]).is_dir()
     return ".".join(parts[:2]) if is_room else parts[0]
 

@@ -20,7 +20,7 @@ from edge.request import (
     Usage,
 )
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 words = st.text(max_size=8)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 pictures = st.builds(PictureRef, words, st.integers(1, 9999), st.integers(1, 9999))
@@ -70,6 +70,12 @@ def test_a_message_survives_json(message: Message) -> None:
 @given(answers)
 def test_an_answer_survives_json(answer: Answer) -> None:
     assert Answer.from_json(over_a_wire(answer.to_json())) == answer
+
+
+def test_an_answer_from_before_a_timing_was_known_can_be_read() -> None:
+    data = Answer("Hello.", "stop", timings=Timings(e2e_ms=5)).to_json()
+    del data["timings"]["prepare_ms"]
+    assert Answer.from_json(data).timings == Timings(e2e_ms=5)
 
 
 @quick

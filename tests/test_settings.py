@@ -226,17 +226,18 @@ words = st.text(st.characters(exclude_categories=("C", "Z")), max_size=20)
 counts = st.integers(min_value=256, max_value=10**9)
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(
     settings=st.builds(
         Settings,
         slots=st.integers(1, 4),
+        metrics_port=st.integers(0, 65535),
         answer_cache=st.booleans(),
         data_dir=words.map(lambda name: Path("/srv") / name),
         **{
             name: words if isinstance(getattr(Settings(), name), str) else counts
             for name in NAMES
-            if name not in ("slots", "answer_cache", "data_dir")
+            if name not in ("slots", "metrics_port", "answer_cache", "data_dir")
         },
     )
 )

@@ -17,6 +17,7 @@ from edge.images import Picture
 from ui import openai_schema as schema
 from ui.client import Asked, Client
 from ui.handlers import notice
+from ui.metrics import Stopwatch
 from ui.sse import Reply, finished, started
 from ui.vetting import Vetting, check_count
 
@@ -29,8 +30,9 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
 
     @router.post("/v1/chat/completions")
     async def chat_completions(body: schema.ChatBody, http: Request) -> Response:
-        body.refuse_unsupported()
-        asked = await _unless_gone(http, _ask(client, vetting, body))
+        with client.metrics.question() as watch:
+            body.refuse_unsupported()
+            asked = await _unless_gone(http, _ask(client, vetting, body, watch))
         reply = Reply(asked.model)
         headers = {"x-cache": "hit" if asked.is_cached else "miss"}
         if not body.stream:
@@ -80,10 +82,13 @@ def _model(name: str) -> dict[str, str]:
     return {"id": name} | ({"description": warning} if warning else {})
 
 
-async def _ask(client: Client, vetting: Vetting, body: schema.ChatBody) -> Asked:
+async def _ask(
+    client: Client, vetting: Vetting, body: schema.ChatBody, watch: Stopwatch
+) -> Asked:
     messages, pictures = await _vet_messages(body, vetting)
     sampling = body.sampling(client.settings.answer_tokens)
-    return await client.ask(words.Request(messages, sampling, body.model), pictures)
+    request = words.Request(messages, sampling, body.model)
+    return await client.ask(request, pictures, watch)
 
 
 async def _vet_messages(

@@ -15,6 +15,7 @@ from ui.api import routes
 from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
 from ui.refusals import add_refusals
+from ui.scrape import scrape_route
 from ui.vetting import Vetting
 
 MAX_UPLOAD = "24mb"  # as base64 in an API body it is the 32 MB that nginx lets through
@@ -34,8 +35,9 @@ def build() -> FastAPI:
 
     # no /docs: the API is OpenAI's, and its pages would load scripts from elsewhere
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
-    add_refusals(app)
+    add_refusals(app, client.metrics)
     app.include_router(routes(client, vetting))
+    app.include_router(scrape_route(client))
     served: FastAPI = gr.mount_gradio_app(
         app,
         build_chat(client, vetting),

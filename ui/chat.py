@@ -63,11 +63,13 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
             yield status(Failed.because(refusal), language) or ""
 
     async def _answer(conversed: list[Turn], language: str) -> AsyncIterator[str]:
-        pictures = await _vet_files(conversed, vetting)
-        refs = {path: picture.ref for path, picture in pictures.items()}
-        messages = conversation(conversed, refs, language)
-        sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
-        asked = await client.ask(Request(messages, sampling), list(pictures.values()))
+        with client.metrics.question() as watch:
+            pictures = await _vet_files(conversed, vetting)
+            refs = {path: picture.ref for path, picture in pictures.items()}
+            messages = conversation(conversed, refs, language)
+            sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
+            request = Request(messages, sampling)
+            asked = await client.ask(request, list(pictures.values()), watch)
         text, shown_at = "", 0.0
         async with aclosing(asked.events):
             async for event in asked.events:

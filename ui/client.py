@@ -20,11 +20,13 @@ from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisFollower
 from edge.jobs.client_side import ClientJobs
+from edge.jobs.demand import Demand, demand
 from edge.jobs.fleet import WorkerInfo
 from edge.jobs.queue import QUEUE, TASK, celery_settings
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.request import Request
 from edge.settings import Settings
+from ui.metrics import Metrics, Stopwatch
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Client:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.metrics = Metrics()
         self._broker = async_client(settings.broker_url)
         self._cache_redis = async_client(settings.cache_url)
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
@@ -63,18 +66,35 @@ class Client:
         except UNREACHABLE as error:
             raise _broker_away(error) from error
 
-    async def ask(self, request: Request, pictures: Sequence[Picture]) -> Asked:
-        """Accepts a question, or raises the EdgeError that says why not."""
+    async def demand(self) -> Demand:
+        """What is asked of them. Raises one of UNREACHABLE, for whoever only looks."""
+        return await demand(self._broker)
+
+    async def cache_bytes(self) -> int:
+        """Memory of the cache server; likewise."""
+        return await self._cache.used_bytes()
+
+    async def ask(
+        self, request: Request, pictures: Sequence[Picture], watch: Stopwatch
+    ) -> Asked:
+        """Accepts a question, or raises the EdgeError that says why not.
+
+        `watch` has run since the question came in.
+        """
+        if pictures:
+            watch.prepared()
         workers = await self.workers()
         served = _serving(request.model, workers)
         key = self._cache_key(request, served)
         if key and (answer := await self._cache.get(key)):
+            watch.cached()
             return Asked(served.model, True, _only(Finished(answer)))
+        self.metrics.answer_cache.labels("miss" if key else "off").inc()
         try:
-            job_id = await self._enqueue(request, pictures, workers)
+            job_id = await self._enqueue(request, pictures, workers, watch)
         except (*UNREACHABLE, OperationalError) as error:
             raise _broker_away(error) from error
-        return Asked(served.model, False, self._follow(job_id, key))
+        return Asked(served.model, False, self._follow(job_id, key, watch))
 
     async def close(self) -> None:
         await asyncio.gather(*self._cancelling, return_exceptions=True)
@@ -87,11 +107,16 @@ class Client:
         return answer_key(request, served.fingerprint)
 
     async def _enqueue(
-        self, request: Request, pictures: Sequence[Picture], workers: list[WorkerInfo]
+        self,
+        request: Request,
+        pictures: Sequence[Picture],
+        workers: list[WorkerInfo],
+        watch: Stopwatch,
     ) -> str:
         deadline_s = self.settings.deadline_s
         limit = sum(worker.n_slots for worker in workers) + self.settings.backlog
         job_id = await self._jobs.admit(request, limit=limit, deadline_s=deadline_s)
+        watch.admitted()
         try:
             await self._jobs.keep(pictures, deadline_s)
             # kombu blocks: a thread of its own, or one slow publish stops everybody
@@ -108,20 +133,24 @@ class Client:
             raise
         return job_id
 
-    async def _follow(self, job_id: str, key: str | None) -> Events:
+    async def _follow(self, job_id: str, key: str | None, watch: Stopwatch) -> Events:
         has_ended = False
         try:
             async for event in self._jobs.follow(job_id):
                 has_ended = isinstance(event, Finished | Failed)
+                watch.saw(event)
                 # Before the yield: after the last event nobody asks for more.
                 if key and isinstance(event, Finished):
                     await self._cache.put(key, event.answer)
                 yield event
         except UNREACHABLE as error:
-            yield Failed.because(_broker_away(error))
+            lost = Failed.because(_broker_away(error))
+            watch.saw(lost)
+            yield lost
         finally:
             if not has_ended:  # the reader left: nobody waits for this answer
                 self._cancel_soon(job_id)
+                watch.cancelled()
 
     def _cancel_soon(self, job_id: str) -> None:
         """Cancels a job from code that may itself be cancelled at its next await."""

@@ -11,15 +11,34 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from edge.errors import EdgeError, InvalidJson, InvalidRequest, NotFound
+from ui.metrics import Metrics
 
 MAX_COMPLAINT = 300  # characters
 
 
-def add_refusals(app: FastAPI) -> None:
-    """Answers every exception on any route of `app` in that shape."""
+def add_refusals(app: FastAPI, metrics: Metrics) -> None:
+    """Answers every exception on any route of `app` in that shape.
+
+    Counts bodies that never became a question; of a question, its own clock knows.
+    """
+
+    async def refuse_body(http: Request, error: Exception) -> Response:
+        refusal = _complaint(error)
+        metrics.refused(refusal)
+        return await _refuse(http, refusal)
+
+    async def refuse_http(http: Request, error: Exception) -> Response:
+        """Starlette's own refusals: unknown paths, wrong methods."""
+        assert isinstance(error, HTTPException)
+        kind = NotFound if error.status_code == 404 else InvalidRequest
+        refusal = kind(f"{http.method} {http.url.path[:200]}: {error.detail}.")
+        if error.status_code == 400:  # FastAPI's word for a body that broke its parser
+            metrics.refused(refusal)
+        return JSONResponse(refusal.body(), error.status_code, error.headers)
+
     app.add_exception_handler(EdgeError, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_body)
-    app.add_exception_handler(HTTPException, _refuse_http)
+    app.add_exception_handler(RequestValidationError, refuse_body)
+    app.add_exception_handler(HTTPException, refuse_http)
     app.add_exception_handler(Exception, _refuse_unknown)
 
 
@@ -31,28 +50,20 @@ async def _refuse(_http: Request, error: Exception) -> Response:
     return JSONResponse(error.body(), error.status, headers)
 
 
-async def _refuse_body(http: Request, error: Exception) -> Response:
+def _complaint(error: Exception) -> InvalidRequest:
     """pydantic's first complaint, as one sentence with the path of the field."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     location = first["loc"][1:]
     is_empty = not location and first["type"] == "missing"
     if is_empty or first["type"] == "json_invalid":
-        return await _refuse(http, InvalidJson("The body is not valid JSON."))
+        return InvalidJson("The body is not valid JSON.")
     param = field_path(location, error.body, _absent(first))
     complaint = first["msg"]
     if len(complaint) > MAX_COMPLAINT:  # it repeats what the client sent
         complaint = complaint[:MAX_COMPLAINT] + " …"
     message = f"{param or 'The body'}: {complaint}."
-    return await _refuse(http, InvalidRequest(message, param=param))
-
-
-async def _refuse_http(http: Request, error: Exception) -> Response:
-    """Starlette's own refusals: unknown paths, wrong methods."""
-    assert isinstance(error, HTTPException)
-    kind = NotFound if error.status_code == 404 else InvalidRequest
-    refusal = kind(f"{http.method} {http.url.path[:200]}: {error.detail}.")
-    return JSONResponse(refusal.body(), error.status_code, error.headers)
+    return InvalidRequest(message, param=param)
 
 
 async def _refuse_unknown(http: Request, _error: Exception) -> Response:

@@ -29,6 +29,7 @@ from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
 from edge.settings import Settings
+from worker.metrics import Metrics, serve
 from worker.relay import Relay
 
 log = logging.getLogger(__name__)
@@ -81,14 +82,20 @@ class Life:
 
     def start(self, **_: Any) -> None:
         """Before Celery's threads: build and warm the engine, or say why not."""
+        metrics = Metrics()
         try:
+            if port := self._settings.metrics_port:
+                # first of all: a port that is taken is told before the model is loaded
+                serve(metrics, self._settings.metrics_address, port)
             files = find_model(self._settings, obtain)
             self._engine = build_engine(self._settings, files)
             warm(self._engine)
+            metrics.watch(self._engine)
         except EdgeError as error:
             sys.exit(error.message)
         channel = RedisPublisher(self._broker)
-        self.relay = Relay(self._engine, WorkerJobs(self._broker, channel), channel)
+        jobs = WorkerJobs(self._broker, channel)
+        self.relay = Relay(self._engine, jobs, channel, metrics)
         info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,

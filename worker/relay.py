@@ -11,6 +11,7 @@ from edge.errors import Cancelled, DeadlineExceeded, EdgeError, EngineError
 from edge.events import Failed, Finished, Terminal
 from edge.jobs.channel import Publisher
 from edge.jobs.worker_side import Claim, WorkerJobs
+from worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +21,13 @@ RENEW_S = 0.5  # also how soon a cancelled job is noticed; well inside the lease
 class Relay:
     """Runs jobs on `engine`; one `answer` for each free thread."""
 
-    def __init__(self, engine: Engine, jobs: WorkerJobs, channel: Publisher) -> None:
+    def __init__(
+        self, engine: Engine, jobs: WorkerJobs, channel: Publisher, metrics: Metrics
+    ) -> None:
         self._engine = engine
         self._jobs = jobs
         self._channel = channel
+        self._metrics = metrics
 
     def answer(self, job_id: str) -> None:
         """Takes the job to its terminal event, unless it is no longer ours."""
@@ -37,6 +41,7 @@ class Relay:
         except Exception:
             log.exception("job %s broke", job_id)
             outcome = Failed.because(EngineError("Computing this answer failed."))
+        self._metrics.ended(claim.request, outcome)
         self._jobs.end(claim, outcome)
 
     def _run(self, claim: Claim) -> Terminal:

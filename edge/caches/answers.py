@@ -48,6 +48,11 @@ class AnswerCache:
             log.warning("a damaged entry in the answer cache is ignored")
         return None
 
+    async def used_bytes(self) -> int:
+        """Memory of the cache server. Raises one of UNREACHABLE when it is away."""
+        memory = await self._cache.info("memory")
+        return int(memory["used_memory"])
+
     async def put(self, key: str, answer: Answer) -> None:
         try:
             await self._cache.set(key, json.dumps(answer.to_json()), ex=self._ttl_s)

@@ -28,6 +28,10 @@ class TokenBatch:
     rows: tuple[Row, ...]
 
     @property
+    def n_rows(self) -> int:
+        return len(self.rows)
+
+    @property
     def slots(self) -> frozenset[int]:
         return frozenset(row.slot for row in self.rows)
 
@@ -39,6 +43,10 @@ class PictureBatch:
     slot: int
     embeddings: npt.NDArray[np.float32]
     positions: npt.NDArray[np.int32]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.embeddings)
 
     @property
     def slots(self) -> frozenset[int]:

@@ -16,7 +16,7 @@ from edge.engine.batch import Batch, PictureBatch
 from edge.engine.embedder import Embedder, Embeddings
 from edge.engine.prepare import prepare
 from edge.engine.protocols import Runtime, VisionTower
-from edge.engine.scheduler import Scheduler
+from edge.engine.scheduler import Load, Scheduler
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
 from edge.engine.ticket import Clock, Ticket
@@ -36,6 +36,7 @@ class Engine:
         self._tower = tower
         self._embedder = Embedder(tower)
         self._scheduler = Scheduler(Slots(runtime.n_slots, runtime.n_cells), chunk)
+        self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._door = threading.Lock()
@@ -47,6 +48,11 @@ class Engine:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def load(self) -> Load:
+        """How full it was after its latest step; any thread may ask."""
+        return self._load
+
     def submit(self, request: Request, pictures: Mapping[str, Picture]) -> Ticket:
         """Accepts a question; `pictures` holds the pixels by sha256.
 
@@ -54,6 +60,7 @@ class Engine:
         """
         clock = Clock(time.monotonic())
         sequence = prepare(request, self._runtime, self._tower, self._runtime.n_cells)
+        clock.prepared = time.monotonic()
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)
         missing = [pictures[sha256] for sha256 in sequence.missing_pictures]
         with self._door:
@@ -79,6 +86,7 @@ class Engine:
             while not self._closing or self._tickets:
                 self._take_messages(wait=not self._scheduler.has_work)
                 self._step()
+                self._load = self._scheduler.load
         except BaseException:
             log.critical("the engine thread died", exc_info=True)
             self._closing = True

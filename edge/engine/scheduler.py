@@ -6,10 +6,26 @@ Pure: two queues and rules, no model, no threads, no clock.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
 from edge.engine.sequence import Phase, PicturePiece, Sequence
 from edge.engine.slots import Slots
+
+
+@dataclass(frozen=True)
+class Load:
+    """How full the engine is, and what it has computed since its start.
+
+    A row is one token, of a prompt or an answer, in one step.
+    """
+
+    n_slots: int
+    n_busy_slots: int
+    n_cells: int
+    n_reserved_cells: int
+    n_steps: int
+    n_rows: int
 
 
 class Scheduler:
@@ -25,6 +41,20 @@ class Scheduler:
         self.running: dict[int, Sequence] = {}
         self._slots = slots
         self._picture_was_last = False
+        self._n_steps = 0
+        self._n_rows = 0
+
+    @property
+    def load(self) -> Load:
+        slots = self._slots
+        return Load(
+            n_slots=slots.n_slots,
+            n_busy_slots=slots.n_slots - slots.n_free_slots,
+            n_cells=slots.n_cells,
+            n_reserved_cells=slots.n_cells - slots.n_free_cells,
+            n_steps=self._n_steps,
+            n_rows=self._n_rows,
+        )
 
     @property
     def has_work(self) -> bool:
@@ -62,7 +92,9 @@ class Scheduler:
         return TokenBatch(tuple(rows)) if rows else None
 
     def advance(self, batch: Batch) -> None:
-        """Records that the prompt cells in `batch` have been computed."""
+        """Records that `batch` has been computed."""
+        self._n_steps += 1
+        self._n_rows += batch.n_rows
         if isinstance(batch, PictureBatch):
             self.running[batch.slot].prefilled(batch.positions.shape[1])
             return

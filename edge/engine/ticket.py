@@ -17,6 +17,7 @@ class Clock:
     """Seconds of a monotonic clock at which a sequence passed its milestones."""
 
     submitted: float
+    prepared: float = 0.0
     embedded: float = 0.0
     admitted: float = 0.0
     first_token: float = 0.0
@@ -24,7 +25,8 @@ class Clock:
     def timings(self, now: float, n_generated: int) -> Timings:
         rest = now - self.first_token
         return Timings(
-            embed_ms=1000 * (self.embedded - self.submitted),
+            prepare_ms=1000 * (self.prepared - self.submitted),
+            embed_ms=1000 * (self.embedded - self.prepared),
             queue_ms=1000 * (self.admitted - self.embedded),
             prefill_ms=1000 * (self.first_token - self.admitted),
             ttft_ms=1000 * (self.first_token - self.submitted),

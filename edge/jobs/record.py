@@ -47,6 +47,16 @@ def state_of(outcome: Terminal) -> State:
     return "expired" if outcome.code == "deadline_exceeded" else "failed"
 
 
+def labels_of(outcome: Terminal) -> tuple[State, str]:
+    """State and code of an outcome, as metrics name it.
+
+    The code is one that `edge.errors` knows, whatever the wire said: each new value of
+    a label is a new series for ever.
+    """
+    code = outcome.error.code if isinstance(outcome, Failed) else ""
+    return state_of(outcome), code
+
+
 @dataclass(frozen=True)
 class JobRecord:
     """What a record says at one moment. `outcome` is the terminal event as JSON."""

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from edge.engine.engine import Engine
-from edge.engine.ticket import Ticket
+from edge.engine.ticket import Clock, Ticket
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
@@ -210,3 +210,16 @@ def test_a_bug_in_the_engine_thread_leaves_nobody_waiting() -> None:
     assert events(ask(one))[-1].code == "engine_error"
     one._thread.join(2)
     assert not one.is_alive
+
+
+def test_the_stretches_before_the_first_token_add_up() -> None:
+    clock = Clock(submitted=10.0, prepared=10.1, embedded=12.0)
+    clock.admitted, clock.first_token = 12.5, 14.0
+    times = clock.timings(now=16.0, n_generated=5)
+    stretches = (times.prepare_ms, times.embed_ms, times.queue_ms, times.prefill_ms)
+    assert stretches == pytest.approx((100, 1900, 500, 1500))
+    assert sum(stretches) == pytest.approx(times.ttft_ms)
+    assert (times.tpot_ms, times.e2e_ms) == pytest.approx((500, 6000))
+    with engine() as one:
+        real = events(ask(one, "hello", PICTURE))[-1].answer.timings
+    assert min(vars(real).values()) > 0

@@ -105,7 +105,7 @@ def test_nginx_accepts_the_file(
     ("directive", "values"),
     [
         ("error_page", "400 403 404 413 414 429 494 500 502 503 504"),
-        ("return", "200 400 403 403 404 404 413 414 429 500 502 503 504"),
+        ("return", "200 400 403 404 404 413 414 429 500 502 503 504"),
         ("Retry-After", '"2" "5" "5" "5"'),
         ("proxy_set_header X-Forwarded-For", "$remote_addr"),
         ("proxy_set_header X-Forwarded-Host", "$http_host"),

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from edge.errors import ModelNotFound, NoWorker, QueueFull
+from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
 from ui.refusals import add_refusals, field_path
 
@@ -26,7 +27,7 @@ HELLO = {"role": "user", "content": "Hello"}
 def http() -> Iterator[TestClient]:
     """A small application in which much goes wrong."""
     app = FastAPI(openapi_url=None)
-    add_refusals(app)
+    add_refusals(app, Metrics())
 
     @app.post("/chat")
     async def chat(body: ChatBody) -> dict[str, int]:

@@ -20,6 +20,7 @@ from edge.redis_clients import async_client, sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.stub import StubRuntime
 from edge.vision.stub import StubTower
+from worker.metrics import Metrics
 from worker.relay import Relay
 
 pytestmark = pytest.mark.redis
@@ -36,7 +37,9 @@ class Bench:
         self.client = ClientJobs(self.asynchronous, RedisFollower(self.asynchronous))
         self.engine = Engine(runtime, StubTower())
         channel = RedisPublisher(self.sync)
-        self.relay = Relay(self.engine, WorkerJobs(self.sync, channel), channel)
+        self.metrics = Metrics()
+        jobs = WorkerJobs(self.sync, channel)
+        self.relay = Relay(self.engine, jobs, channel, self.metrics)
 
     async def admit(self, text: str = "hello", deadline_s: int = 60, **sampling) -> str:
         message = Message("user", (PICTURE.ref, text))

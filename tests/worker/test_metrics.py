@@ -1,0 +1,143 @@
+"""A worker's metrics: the engine's own timings and figures, on a port of its own."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge.engine.engine import Engine
+from edge.errors import SetupError
+from edge.events import Failed, Finished
+from edge.images import Picture
+from edge.parts import free_port
+from edge.request import Answer, Message, Request, Timings, Usage
+from edge.runtime.stub import StubRuntime
+from edge.vision.stub import StubTower
+from worker.metrics import Metrics, serve
+
+PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
+TEXT = Request((Message("user", ("hello",)),))
+SEEN = Request((Message("user", (PICTURE.ref, "hello")),))
+TIMES = Timings(
+    prepare_ms=10,
+    embed_ms=2000,
+    queue_ms=500,
+    prefill_ms=1500,
+    ttft_ms=4010,
+    tpot_ms=200,
+    e2e_ms=5000,
+)
+
+
+def finished(n_tokens: int = 6) -> Finished:
+    return Finished(Answer("Hello.", "stop", Usage(70, n_tokens), TIMES))
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"edge_engine_{name}", labels)
+
+
+@contextmanager
+def served(metrics: Metrics) -> Iterator[str]:
+    port = free_port()
+    server = serve(metrics, "127.0.0.1", port)
+    try:
+        yield f"http://127.0.0.1:{port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_answer_is_measured_by_the_engines_own_clock() -> None:
+    metrics = Metrics()
+    metrics.ended(SEEN, finished())
+    seconds = {
+        "prepare": 0.01,
+        "embed": 2.0,
+        "queue": 0.5,
+        "prefill": 1.5,
+        "ttft": 4.01,
+        "tpot": 0.2,
+        "e2e": 5.0,
+    }
+    for name, expected in seconds.items():
+        assert value(metrics, f"{name}_seconds_sum") == pytest.approx(expected)
+        assert value(metrics, f"{name}_seconds_count") == 1
+    assert value(metrics, "requests_total", outcome="finished", code="") == 1
+    assert value(metrics, "tokens_total", kind="prompt") == 70
+    assert value(metrics, "tokens_total", kind="answer") == 6
+
+
+def test_stretches_that_were_not_there_are_not_measured_as_zero() -> None:
+    metrics = Metrics()
+    metrics.ended(TEXT, finished(n_tokens=1))
+    assert value(metrics, "embed_seconds_count") == 0
+    assert value(metrics, "tpot_seconds_count") == 0
+    assert value(metrics, "e2e_seconds_count") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "known"),
+    [
+        ("engine_error", "failed", "engine_error"),
+        ("cancelled", "cancelled", "cancelled"),
+        ("deadline_exceeded", "expired", "deadline_exceeded"),
+        ("never heard of", "failed", "internal_error"),
+    ],
+)
+def test_a_failure_is_counted_by_a_code_that_we_know(
+    code: str, outcome: str, known: str
+) -> None:
+    metrics = Metrics()
+    metrics.ended(TEXT, Failed(code, "No answer."))
+    assert value(metrics, "requests_total", outcome=outcome, code=known) == 1
+    assert value(metrics, "e2e_seconds_count") == 0
+
+
+def test_the_engines_figures_are_those_of_the_moment() -> None:
+    metrics = Metrics()
+    runtime = StubRuntime(answer="word " * 400, n_cells=4000, step_s=0.002)
+    with closing(Engine(runtime, StubTower())) as engine:
+        metrics.watch(engine)
+        assert value(metrics, "slots") == 4
+        assert value(metrics, "cells") == 4000
+        assert value(metrics, "busy_slots") == value(metrics, "reserved_cells") == 0
+        ticket = engine.submit(TEXT, {})
+        give_up = time.monotonic() + 5
+        while not value(metrics, "busy_slots") and time.monotonic() < give_up:
+            time.sleep(0.001)
+        needed = ticket.sequence.n_cells_needed
+        assert value(metrics, "busy_slots") == 1
+        assert value(metrics, "reserved_cells") == needed
+        while not isinstance(event := ticket.next(5), Finished):
+            assert event is not None
+        while value(metrics, "busy_slots") and time.monotonic() < give_up:
+            time.sleep(0.001)
+        assert value(metrics, "reserved_cells") == 0
+        usage = event.answer.usage
+        # the last token of an answer is never fed back
+        computed = usage.prompt_tokens + usage.completion_tokens - 1
+        assert value(metrics, "batch_rows_total") == computed
+        assert 0 < (value(metrics, "steps_total") or 0) < computed
+
+
+def test_a_scrape_over_http_is_whole_even_before_the_model_is_loaded() -> None:
+    metrics = Metrics()
+    with served(metrics) as url, urllib.request.urlopen(url, timeout=5) as reply:
+        families = list(text_string_to_metric_families(reply.read().decode()))
+    names = {family.name for family in families}
+    assert "process_resident_memory_bytes" in names
+    assert "edge_engine_e2e_seconds" in names
+    assert "edge_engine_slots" not in names
+
+
+def test_a_port_that_is_taken_is_said_in_one_sentence() -> None:
+    with served(Metrics()) as url:
+        port = int(url.rsplit(":", 1)[1].split("/")[0])
+        with pytest.raises(SetupError, match=f"EDGE_METRICS_PORT={port} cannot"):
+            serve(Metrics(), "127.0.0.1", port)

@@ -1,0 +1,153 @@
+"""What people experience, counted: the web process's own metrics.
+
+Every question is counted once, when it ends, by outcome and code. Both are words of
+ours: nothing that a client sends ever becomes a label.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+)
+
+from edge.errors import Cancelled, EdgeError
+from edge.events import Embedded, Event, Failed, Finished, Started, Token
+from edge.jobs.record import labels_of
+from edge.measures import BUCKETS_S, TOKEN_BUCKETS_S
+
+
+class Metrics:
+    """The counters and histograms of this process, in a registry of their own."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = self._counter(
+            "edge_requests", "Questions that have ended.", "outcome", "code"
+        )
+        self.answer_cache = self._counter(
+            "edge_answer_cache", "What the answer cache was asked.", "result"
+        )
+        self.tokens = self._counter(
+            "edge_tokens", "Tokens computed; pictures are part of prompts.", "kind"
+        )
+        # Zeros, so that the first of each is already a rise.
+        self.requests.labels("finished", "")
+        for result in ("hit", "miss", "off"):
+            self.answer_cache.labels(result)
+        for kind in ("prompt", "picture", "answer"):
+            self.tokens.labels(kind)
+        seconds = self._histogram
+        self.prepare = seconds("prepare", "Vetting the pictures of a question.")
+        self.queue = seconds("queue", "From admission to the start in an engine.")
+        self.ttft = seconds("ttft", "From a question to the first text.")
+        self.e2e = seconds("e2e", "From a question to the end of its answer.")
+        self.tpot = seconds("tpot", "Mean per token after the first.", TOKEN_BUCKETS_S)
+
+    def question(self) -> Stopwatch:
+        """The clock of a question that has just come in, running."""
+        return Stopwatch(self)
+
+    def refused(self, error: EdgeError) -> None:
+        """Counts what was refused before it was a question."""
+        self.requests.labels("refused", error.code).inc()
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(name, about, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, about: str, buckets: tuple[float, ...] = BUCKETS_S
+    ) -> Histogram:
+        return Histogram(
+            f"edge_{name}_seconds", about, registry=self.registry, buckets=buckets
+        )
+
+
+class Stopwatch:
+    """One question on its way past the milestones; its first end is the one counted.
+
+    Entered around all that comes before an answer can be followed, it counts the
+    error that leaves there as the end.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._asked = self._admitted = metrics.clock()
+        self._first_text: float | None = None
+        self._has_ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        match error:
+            case None:
+                return
+            case Cancelled() | asyncio.CancelledError() | GeneratorExit():
+                self.cancelled()
+            case EdgeError():
+                self._end("refused", error.code)
+            case _:
+                self._end("failed", EdgeError.code)
+
+    def prepared(self) -> None:
+        """Its pictures have been vetted."""
+        self._metrics.prepare.observe(self._metrics.clock() - self._asked)
+
+    def cached(self) -> None:
+        """Its answer came from the cache: there is nothing to follow."""
+        self._metrics.answer_cache.labels("hit").inc()
+        self._finish()
+
+    def admitted(self) -> None:
+        self._admitted = self._metrics.clock()
+
+    def saw(self, event: Event | None) -> None:
+        """An event of its job, as it passes by on its way to whoever asked."""
+        metrics = self._metrics
+        match event:
+            case Started():
+                metrics.queue.observe(metrics.clock() - self._admitted)
+            case Embedded(image_tokens):
+                metrics.tokens.labels("picture").inc(image_tokens)
+            case Token() if self._first_text is None:
+                self._first_text = metrics.clock()
+            case Finished(answer):
+                metrics.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
+                metrics.tokens.labels("answer").inc(answer.usage.completion_tokens)
+                self._finish(answer.usage.completion_tokens)
+            case Failed():
+                self._end(*labels_of(event))
+
+    def cancelled(self) -> None:
+        """Whoever asked has left; after an end this means nothing."""
+        self._end("cancelled", Cancelled.code)
+
+    def _finish(self, n_computed: int = 0) -> None:
+        now = self._metrics.clock()
+        first_text = now if self._first_text is None else self._first_text
+        self._metrics.ttft.observe(first_text - self._asked)
+        self._metrics.e2e.observe(now - self._asked)
+        if n_computed > 1:
+            self._metrics.tpot.observe((now - first_text) / (n_computed - 1))
+        self._end("finished", "")
+
+    def _end(self, outcome: str, code: str) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self._metrics.requests.labels(outcome, code).inc()

@@ -1,0 +1,83 @@
+"""`GET /metrics`: what this process counted, and what Redis says of fleet and queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from edge.errors import Unavailable
+from edge.jobs.demand import Demand
+from edge.jobs.fleet import WorkerInfo
+from edge.redis_clients import UNREACHABLE
+from ui.client import Client
+
+T = TypeVar("T")
+
+PATIENCE_S = 1.0  # the whole answer is due within 2 s, though Redis hang
+
+
+@dataclass(frozen=True, eq=False)
+class Sight(Collector):
+    """What Redis said within the patience of one scrape; None = nothing."""
+
+    workers: list[WorkerInfo] | None
+    demand: Demand | None
+    cache_bytes: int | None
+
+    def collect(self) -> Iterator[Metric]:
+        """A gauge of what is not known is left out: 0 would be a lie."""
+        broker_up, cache_up = self.demand is not None, self.cache_bytes is not None
+        yield _gauge("broker_up", "Whether the broker answers.", broker_up)
+        yield _gauge("cache_up", "Whether the cache server answers.", cache_up)
+        if self.workers is not None:
+            slots = sum(worker.n_slots for worker in self.workers)
+            yield _gauge("workers", "Live workers.", len(self.workers))
+            yield _gauge("slots", "Questions they can compute at once.", slots)
+        if (now := self.demand) is not None:
+            yield _gauge("jobs_running", "Questions being computed.", now.n_running)
+            yield _gauge("jobs_waiting", "Questions in the backlog.", now.n_waiting)
+            about = "How long the first of the backlog has waited."
+            yield _gauge("oldest_waiting_seconds", about, now.oldest_waiting_s)
+        if self.cache_bytes is not None:
+            yield _gauge("cache_bytes", "Memory of the cache.", self.cache_bytes)
+
+
+def scrape_route(client: Client) -> APIRouter:
+    """The route over `client`."""
+    router = APIRouter()
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        sight = Sight(
+            *await asyncio.gather(
+                _in_time(client.workers()),
+                _in_time(client.demand()),
+                _in_time(client.cache_bytes()),
+            )
+        )
+        seen = CollectorRegistry()  # for this scrape alone: nothing in it grows old
+        seen.register(sight)
+        text = generate_latest(client.metrics.registry) + generate_latest(seen)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _in_time(answer: Awaitable[T]) -> T | None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await answer
+    except (*UNREACHABLE, Unavailable):  # TimeoutError is among them
+        return None
+
+
+def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"edge_{name}", about, value)

@@ -1,0 +1,119 @@
+"""What the engine did and how full it is: a worker's own metrics, on a port of its own.
+
+The engine knows nothing of this: it gives plain figures, which are read when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge.engine.engine import Engine
+from edge.errors import SetupError
+from edge.events import Finished, Terminal
+from edge.jobs.record import labels_of
+from edge.measures import BUCKETS_S, TOKEN_BUCKETS_S
+from edge.request import Answer, Request
+
+
+class Metrics:
+    """The counters and histograms of this process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = self._counter(
+            "requests", "Jobs that this worker has ended.", "outcome", "code"
+        )
+        self._tokens = self._counter("tokens", "Tokens of finished answers.", "kind")
+        # Zeros, so that the first of each is already a rise.
+        self._requests.labels("finished", "")
+        for kind in ("prompt", "answer"):
+            self._tokens.labels(kind)
+        seconds = self._histogram
+        self._prepare = seconds("prepare", "Template and tokens of a prompt.")
+        self._embed = seconds("embed", "Pictures in the vision tower, waiting for it.")
+        self._queue = seconds("queue", "Waiting for a slot and its cells.")
+        self._prefill = seconds("prefill", "From a slot to the first token.")
+        self._ttft = seconds("ttft", "From arrival to the first token.")
+        self._tpot = seconds("tpot", "Mean per later token.", TOKEN_BUCKETS_S)
+        self._e2e = seconds("e2e", "From arrival to the last token.")
+
+    def watch(self, engine: Engine) -> None:
+        """Tells the engine's figures from now on."""
+        self.registry.register(EngineLoad(engine))
+
+    def ended(self, request: Request, outcome: Terminal) -> None:
+        """A job has ended, as far as this worker is concerned."""
+        self._requests.labels(*labels_of(outcome)).inc()
+        if isinstance(outcome, Finished):
+            self._finished(request, outcome.answer)
+
+    def _finished(self, request: Request, answer: Answer) -> None:
+        usage, times = answer.usage, answer.timings
+        self._tokens.labels("prompt").inc(usage.prompt_tokens)
+        self._tokens.labels("answer").inc(usage.completion_tokens)
+        self._prepare.observe(times.prepare_ms / 1000)
+        self._queue.observe(times.queue_ms / 1000)
+        self._prefill.observe(times.prefill_ms / 1000)
+        self._ttft.observe(times.ttft_ms / 1000)
+        self._e2e.observe(times.e2e_ms / 1000)
+        if request.pictures:
+            self._embed.observe(times.embed_ms / 1000)
+        if usage.completion_tokens > 1:
+            self._tpot.observe(times.tpot_ms / 1000)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"edge_engine_{name}", about, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, about: str, buckets: tuple[float, ...] = BUCKETS_S
+    ) -> Histogram:
+        name = f"edge_engine_{name}_seconds"
+        return Histogram(name, about, registry=self.registry, buckets=buckets)
+
+
+class EngineLoad(Collector):
+    """An engine's figures as of each scrape."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        load = self._engine.load
+        for name, about, value in (
+            ("slots", "Answers it can compute at once.", load.n_slots),
+            ("busy_slots", "Answers being computed.", load.n_busy_slots),
+            ("cells", "Tokens that all running answers share.", load.n_cells),
+            ("reserved_cells", "Those that they may need.", load.n_reserved_cells),
+        ):
+            yield GaugeMetricFamily(f"edge_engine_{name}", about, value)
+        # Two counters give the mean batch between any two scrapes; the size of the
+        # one step that a scrape happens to meet says next to nothing.
+        for name, about, value in (
+            ("steps", "Batches computed.", load.n_steps),
+            ("batch_rows", "Tokens in them.", load.n_rows),
+        ):
+            yield CounterMetricFamily(f"edge_engine_{name}", about, value)
+
+
+def serve(metrics: Metrics, address: str, port: int) -> WSGIServer:
+    """Answers scrapes at `port` from a thread of its own."""
+    try:
+        server, _ = start_http_server(port, address, metrics.registry)
+    except OSError as error:
+        raise SetupError(
+            f"EDGE_METRICS_PORT={port} cannot be used on {address}: {error.strerror}. "
+            "Stop what uses it, or choose another."
+        ) from None
+    return server
