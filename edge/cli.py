@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edge import images, stack
+from edge.cli_bench import PROGRAM, bench, monitor
 from edge.cli_errors import clear_errors
 from edge.cli_models import models_app
 from edge.engine.ticket import Ticket
@@ -29,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_app, name="models")
+app.command(**PROGRAM)(bench)
+app.command(**PROGRAM)(monitor)
 
 Model = Annotated[
     str | None, typer.Option(help="auto, tiny, qwen3-vl-2b, or a path to a GGUF file.")

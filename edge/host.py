@@ -7,6 +7,8 @@ quota; eight threads on a quota of four cores ran up to 45 times slower than fou
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -42,6 +44,63 @@ def available_memory_bytes() -> int:
         if (limit := _memory_limit(folder))
     ]
     return max(0, min([psutil.virtual_memory().available, *left]))
+
+
+@dataclass(frozen=True)
+class Use:
+    """What processes have taken: seconds of CPU since they began, bytes resident."""
+
+    cpu_s: float
+    resident_bytes: int
+
+
+def use_of(pid: int) -> dict[str, Use]:
+    """What the process and all below it use, by what they are called; equal names are
+    added up. Empty when it is gone. Memory that processes share counts in each."""
+    found: defaultdict[str, list[Use]] = defaultdict(list)
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return {}
+    for process in family:
+        try:
+            with process.oneshot():
+                times = process.cpu_times()
+                use = Use(times.user + times.system, process.memory_info().rss)
+                found[_called(process)].append(use)
+        except psutil.NoSuchProcess:
+            continue
+    return {
+        name: Use(sum(u.cpu_s for u in uses), sum(u.resident_bytes for u in uses))
+        for name, uses in sorted(found.items())
+    }
+
+
+def listener(port: int) -> int | None:
+    """The process that listens on a TCP port of this machine; the uppermost one of
+    several that share it. None when it is nobody's, or another user's."""
+    there = {
+        c.pid
+        for c in psutil.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
+    }
+    for pid in sorted(there):
+        above = {process.pid for process in psutil.Process(pid).parents()}
+        if not above & there:
+            return pid
+    return None
+
+
+def _called(process: psutil.Process) -> str:
+    """`python -m worker` is called worker, `python serve.py` serve.py."""
+    words = process.cmdline()
+    if not words or not Path(words[0]).name.startswith("python"):
+        return process.name()
+    if "-m" in words[1:-1]:
+        return words[words.index("-m") + 1]
+    scripts = [Path(word).name for word in words[1:] if not word.startswith("-")]
+    return scripts[0] if scripts and "-c" not in words else process.name()
 
 
 def _own_cgroups(

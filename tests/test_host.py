@@ -1,8 +1,12 @@
-"""Cores and memory as a cgroup grants them, read from small trees of files."""
+"""Cores and memory as a cgroup grants them, read from small trees of files, and what
+processes use of them."""
 
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +15,14 @@ import psutil
 import pytest
 
 from edge import host
-from edge.host import available_memory_bytes, usable_cores, usable_memory_bytes
+from edge.host import (
+    available_memory_bytes,
+    listener,
+    usable_cores,
+    usable_memory_bytes,
+    use_of,
+)
+from tests.conftest import wait_for
 
 GIB = 1 << 30
 Tree = Callable[..., None]
@@ -242,3 +253,34 @@ def test_this_machine_grants_something() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
     assert 0 < usable_memory_bytes() <= psutil.virtual_memory().total
     assert 0 < available_memory_bytes() < usable_memory_bytes()
+
+
+def test_processes_are_called_by_what_they_run(tmp_path: Path) -> None:
+    script = tmp_path / "serve.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        "held = bytearray(60_000_000)\n"
+        "child = subprocess.Popen(['sleep', '30'])\n"
+        "while True: sum(range(10_000))\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)])
+    try:
+        wait_for(lambda: "sleep" in use_of(process.pid))
+        use = use_of(process.pid)
+        assert set(use) == {"serve.py", "sleep"}
+        assert use["serve.py"].resident_bytes > 60_000_000
+        wait_for(lambda: use_of(process.pid)["serve.py"].cpu_s > use["serve.py"].cpu_s)
+        assert use_of(process.pid)["sleep"].cpu_s < 0.1
+    finally:
+        for one in psutil.Process(process.pid).children():
+            one.kill()
+        process.kill()
+        process.wait()
+    assert use_of(process.pid) == {}
+
+
+def test_who_listens_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert listener(server.getsockname()[1]) == os.getpid()
+        free = server.getsockname()[1]
+    assert listener(free) is None

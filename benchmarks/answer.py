@@ -1,0 +1,90 @@
+"""A streamed answer as its client hears it: what is said, when, and how it ends.
+
+Source: the OpenAI API reference, "The chat completion chunk object". Knows no network
+and no clock: the moments are arguments, in seconds on any one clock.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+DONE = "[DONE]"
+BAD_STREAM = "bad stream"  # the code of what is no chunk
+
+
+@dataclass
+class Answer:
+    """One answer, growing while it is heard."""
+
+    asked_at: float
+    pieces: list[str] = field(default_factory=list)  # of text, none empty
+    first_at: float | None = None  # the first piece
+    last_at: float | None = None
+    gap_s: float | None = None  # the longest between two pieces
+    usage_tokens: int | None = None  # as the server counts
+    error_code: str = ""
+    is_finished: bool = False  # the server has said that the answer is whole
+    is_done: bool = False  # nothing more will come
+
+    def hear(self, data: str, now: float) -> None:
+        """Takes in the data of one event."""
+        if data == DONE:
+            self.is_finished = self.is_done = True
+            return
+        try:
+            self._hear_chunk(json.loads(data), now)
+        except (ValueError, TypeError, AttributeError):
+            self.error_code = self.error_code or BAD_STREAM
+
+    def _hear_chunk(self, chunk: dict[str, Any], now: float) -> None:
+        if chunk.get("error"):
+            self.error_code = error_code(chunk, default="error")
+            return
+        if usage := chunk.get("usage"):
+            self.usage_tokens = usage.get("completion_tokens", self.usage_tokens)
+        for choice in chunk.get("choices") or ():
+            if piece := (choice.get("delta") or {}).get("content"):
+                self._hear_piece(str(piece), now)
+            if choice.get("finish_reason"):
+                self.is_finished = True
+
+    def _hear_piece(self, piece: str, now: float) -> None:
+        self.pieces.append(piece)
+        if self.last_at is None:
+            self.first_at = now
+        else:
+            self.gap_s = max(self.gap_s or 0.0, now - self.last_at)
+        self.last_at = now
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def tokens(self) -> int:
+        """As the server counts them; without its count, a piece is taken for one."""
+        return len(self.pieces) if self.usage_tokens is None else self.usage_tokens
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Time to first token: to the first text, which a role alone is not."""
+        return None if self.first_at is None else self.first_at - self.asked_at
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Time per output token after the first; an answer in one piece has none."""
+        if self.first_at is None or self.last_at is None:
+            return None
+        if len(self.pieces) < 2 or self.tokens < 2:
+            return None
+        return (self.last_at - self.first_at) / (self.tokens - 1)
+
+
+def error_code(body: Any, default: str) -> str:
+    """The code in an OpenAI error body, else its type, else `default`."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return default
+    return str(error.get("code") or error.get("type") or default)

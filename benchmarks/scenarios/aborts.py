@@ -1,0 +1,21 @@
+"""Clients that hang up, some while they wait and some in mid-stream.
+
+What they leave behind must cost the others nothing: their slots are free again.
+"""
+
+from __future__ import annotations
+
+from benchmarks import options, questions
+from benchmarks.asker import Asker
+from benchmarks.exchange import Patience
+
+STAGES = (8,)
+DURATION_S = 120
+
+options.share("--abort-share", 0.5, "share of requests whose client hangs up")
+
+
+class Aborts(Asker):
+    def patience(self, number: int) -> Patience:
+        share = self.options.abort_share
+        return questions.patience(self.run_name, number, share)

@@ -1,0 +1,18 @@
+"""A single user: text, picture and high-resolution picture in turns.
+
+The rows of field report C's table by input; nobody else is there to wait for.
+"""
+
+from __future__ import annotations
+
+from benchmarks import questions
+from benchmarks.asker import Asker
+from benchmarks.questions import Question
+
+STAGES = (1,)
+REQUESTS = 60  # twenty of each kind
+
+
+class Baseline(Asker):
+    def question(self, number: int) -> Question:
+        return questions.in_turns(self.run_name, number)

@@ -1,0 +1,21 @@
+"""Repeated questions: what the answer cache saves.
+
+Field report B, its scenario C: 63.7 % of the requests had been asked before.
+"""
+
+from __future__ import annotations
+
+from benchmarks import options, questions
+from benchmarks.asker import Asker
+from benchmarks.questions import Question
+
+STAGES = (4,)
+REQUESTS = 300
+
+options.share("--repeat-rate", 0.64, "share of requests that repeat an earlier one")
+
+
+class Cache(Asker):
+    def question(self, number: int) -> Question:
+        rate = self.options.repeat_rate
+        return questions.repeating(self.run_name, number, rate)

@@ -1,0 +1,15 @@
+"""Far more users than slots and backlog together: who is refused, and how fast?
+
+Pictures only. A refusal must come at once, and the answers no slower than before.
+"""
+
+from __future__ import annotations
+
+from benchmarks.asker import Asker
+
+STAGES = (8, 16, 32, 64)
+DURATION_S = 60
+
+
+class Overload(Asker):
+    pass

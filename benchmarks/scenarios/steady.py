@@ -1,0 +1,15 @@
+"""Steady load: 70 % pictures, 30 % text.
+
+The mixture of field report C, for as many users as one worker has slots.
+"""
+
+from __future__ import annotations
+
+from benchmarks.mixed import MixedAsker
+
+STAGES = (4,)
+DURATION_S = 300
+
+
+class Steady(MixedAsker):
+    pass

@@ -1,0 +1,353 @@
+"""What the measuring client measures, and what it calls an answer.
+
+Locust stays out of this process, so its parts without Locust are tested: the answer
+with moments that are given, the client against a real server.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from benchmarks.answer import Answer
+from benchmarks.chat import ChatClient, body
+from benchmarks.exchange import Patience, Reply
+from benchmarks.quota import Quota
+from edge.errors import SetupError
+from tests.benchmarks.chat_server import (
+    Asked,
+    ChatServer,
+    Script,
+    Wire,
+    chat_server,
+    delta,
+    says,
+)
+
+NEAR_S = 0.1  # of the best of some, because machines that run tests are busy
+SOON_S = 10.0  # less than the other end would take
+BODY = body([{"role": "user", "content": "hello"}])
+ERROR = {"error": {"message": "No.", "type": "server_error", "code": "engine_error"}}
+FULL = {"error": {"message": "Full.", "type": "rate_limit_error", "code": "queue_full"}}
+
+
+def chunk(text: str) -> str:
+    return json.dumps(delta({"content": text}))
+
+
+def answer_at(*moments: float, usage: int | None = None) -> Answer:
+    """An answer asked for at 100, a piece of which comes at each of `moments`."""
+    answer = Answer(asked_at=100.0)
+    answer.hear(json.dumps(delta({"role": "assistant", "content": ""})), 100.5)
+    for moment in moments:
+        answer.hear(chunk("a"), moment)
+    if usage is not None:
+        counted = {"choices": [], "usage": {"completion_tokens": usage}}
+        answer.hear(json.dumps(counted), 999.0)
+    return answer
+
+
+def test_times_are_those_of_the_text() -> None:
+    answer = answer_at(102.0, 102.5, 104.0, 104.5, usage=11)
+    assert answer.ttft_s == 2.0
+    assert answer.gap_s == 1.5
+    assert answer.tokens == 11
+    assert answer.tpot_s == pytest.approx(2.5 / 10)
+    assert answer.text == "aaaa"
+
+
+def test_pieces_are_counted_where_the_server_counts_nothing() -> None:
+    answer = answer_at(102.0, 103.0, 105.0)
+    assert answer.tokens == 3
+    assert answer.tpot_s == pytest.approx(1.5)
+
+
+def test_an_answer_in_one_piece_has_no_time_per_token() -> None:
+    answer = answer_at(102.0, usage=50)
+    assert (answer.tpot_s, answer.gap_s, answer.tokens) == (None, None, 50)
+
+
+def test_an_answer_without_text_has_no_times() -> None:
+    answer = answer_at(usage=1)
+    assert (answer.ttft_s, answer.tpot_s, answer.gap_s) == (None, None, None)
+
+
+@pytest.mark.parametrize("data", ["{", "7", "[]", '{"choices": 3}', '{"choices": [1]}'])
+def test_what_is_no_chunk_is_a_bad_stream(data: str) -> None:
+    answer = Answer(0.0)
+    answer.hear(data, 1.0)
+    assert answer.error_code == "bad stream"
+
+
+def test_a_quota_gives_each_number_once_and_not_one_too_many() -> None:
+    quota = Quota(requests=3)
+    assert [quota.take(0.0) for _ in range(5)] == [0, 1, 2, None, None]
+    assert quota.left_s(0.0) == 0.0
+
+
+def test_a_quota_ends_with_its_time() -> None:
+    quota = Quota(until=10.0)
+    assert quota.take(9.0) == 0
+    assert quota.left_s(9.0) == 1.0
+    assert quota.take(10.0) is None
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Script], ChatServer]]:
+    """A server with a script."""
+    with chat_server(says("never asked")) as server:
+
+        def with_script(script: Script) -> ChatServer:
+            server.script = script
+            return server
+
+        yield with_script
+
+
+@pytest.fixture
+def ask(
+    serve: Callable[[Script], ChatServer],
+) -> Iterator[Callable[..., Reply]]:
+    """Asks a server with a script."""
+    clients: list[ChatClient] = []
+
+    def asked(script: Script, patience: Patience | None = None) -> Reply:
+        clients.append(ChatClient(serve(script).url))
+        return clients[-1].ask(BODY, patience)
+
+    yield asked
+    for client in clients:
+        client.close()
+
+
+def test_a_stream_is_measured_as_it_comes(
+    serve: Callable[[Script], ChatServer],
+) -> None:
+    """Each piece is far shorter than any buffer, and waited for by nobody else."""
+
+    def script(wire: Wire, asked: Asked) -> None:
+        wire.begin()
+        for pause_s in (0.3, 0.1, 0.9, 0.1):
+            time.sleep(pause_s)
+            wire.piece("a")
+        time.sleep(0.3)
+        wire.finish(tokens=9)
+
+    server = serve(script)
+    client = ChatClient(server.url)
+    off_s = []  # by how much the worst of a reply's times is wrong
+    for _ in range(3):
+        began = time.perf_counter()
+        reply = client.ask(BODY)
+        answer, (first, second, third, last) = reply.answer, server.wires[-1].sent_at
+        assert (reply.outcome, answer.tokens) == ("answered", 9)
+        assert answer.ttft_s and answer.gap_s and answer.tpot_s
+        assert reply.e2e_s >= last - first + 0.3
+        off_s.append(
+            max(
+                abs(answer.ttft_s - (first - began)),
+                abs(answer.gap_s - (third - second)),
+                abs(answer.tpot_s - (last - first) / 8),
+            )
+        )
+    client.close()
+    assert min(off_s) < NEAR_S
+
+
+def test_characters_may_be_cut_anywhere(ask: Callable[..., Reply]) -> None:
+    text = "请描述这张图片的内容。🎈"
+
+    def script(wire: Wire, asked: Asked) -> None:
+        wire.begin()
+        frame = json.dumps(delta({"content": text}), ensure_ascii=False)
+        for byte in f": a comment\n\ndata: {frame}\r\n\r\n".encode():
+            wire.send(bytes([byte]))
+        wire.finish()
+
+    reply = ask(script)
+    assert (reply.outcome, reply.answer.text) == ("answered", text)
+
+
+def test_a_hit_of_the_answer_cache_is_told(ask: Callable[..., Reply]) -> None:
+    def script(wire: Wire, asked: Asked) -> None:
+        wire.begin(**{"X-Cache": "hit"})
+        wire.piece("a")
+        wire.finish()
+
+    assert ask(script).cached
+    assert not ask(says("a")).cached
+
+
+@pytest.mark.parametrize(
+    ("status", "sent", "outcome", "code"),
+    [
+        (429, FULL, "refused", "queue_full"),
+        (503, "<html>", "refused", "503"),
+        (503, {"error": {"code": 503, "type": "unavailable"}}, "refused", "503"),
+        (500, ERROR, "failed", "engine_error"),
+        (400, {"error": {"code": None, "type": "bad"}}, "failed", "bad"),
+        (404, {"detail": "Not Found"}, "failed", "404"),
+        (502, "", "failed", "502"),
+    ],
+)
+def test_a_status_that_is_no_200_is_no_answer(
+    ask: Callable[..., Reply], status: int, sent: object, outcome: str, code: str
+) -> None:
+    reply = ask(lambda wire, _: wire.refuse(status, sent, Retry_After="3"))
+    assert (reply.outcome, reply.code) == (outcome, code)
+    assert reply.retry_after_s == 3.0
+
+
+def test_an_error_frame_is_a_failure_although_the_stream_ends(
+    ask: Callable[..., Reply],
+) -> None:
+    def script(wire: Wire, asked: Asked) -> None:
+        wire.begin()
+        wire.piece("a")
+        wire.frame(ERROR)
+        wire.finish()
+
+    reply = ask(script)
+    assert (reply.outcome, reply.code) == ("failed", "engine_error")
+    assert reply.answer.ttft_s is not None
+
+
+def ends_without_a_reason(wire: Wire, asked: Asked) -> None:
+    wire.begin()
+    wire.piece("a")
+    wire.end()
+
+
+def drops(wire: Wire, asked: Asked) -> None:
+    wire.begin()
+    wire.piece("a")
+    wire.drop()
+
+
+@pytest.mark.parametrize("script", [ends_without_a_reason, drops])
+def test_a_stream_that_merely_stops_is_cut_short(
+    ask: Callable[..., Reply], script: Script
+) -> None:
+    reply = ask(script)
+    assert (reply.outcome, reply.code) == ("failed", "cut short")
+    assert reply.answer.text == "a"
+
+
+def test_a_finish_reason_is_an_end_without_done(ask: Callable[..., Reply]) -> None:
+    def script(wire: Wire, asked: Asked) -> None:
+        wire.begin()
+        wire.piece("a")
+        wire.frame(delta({}, "length"))
+        wire.drop()
+
+    assert ask(script).outcome == "answered"
+
+
+def test_a_server_that_hangs_up_at_once_is_a_failed_connection(
+    ask: Callable[..., Reply],
+) -> None:
+    reply = ask(lambda wire, _: wire.drop())
+    assert (reply.outcome, reply.code) == ("failed", "connection")
+
+
+def test_a_port_where_nobody_listens_is_a_failed_connection() -> None:
+    with chat_server(says()) as gone:
+        pass
+    client = ChatClient(gone.url)
+    assert client.ask(BODY).code == "connection"
+    with pytest.raises(OSError):
+        client.check_reachable()
+
+
+def drips(wire: Wire, asked: Asked) -> None:
+    wire.begin()
+    while True:
+        wire.piece("a")
+        time.sleep(0.05)
+
+
+def sleeps(wire: Wire, asked: Asked) -> None:
+    threading.Event().wait(30)
+
+
+@pytest.mark.parametrize("script", [drips, sleeps])
+def test_the_time_out_is_on_the_whole_request(
+    ask: Callable[..., Reply], script: Script
+) -> None:
+    reply = ask(script, Patience(timeout_s=1.0))
+    assert (reply.outcome, reply.code) == ("failed", "timeout")
+    assert 1.0 <= reply.e2e_s < SOON_S
+
+
+def test_a_client_hangs_up_while_it_waits(ask: Callable[..., Reply]) -> None:
+    reply = ask(sleeps, Patience(timeout_s=30, hang_up_s=0.3))
+    assert (reply.outcome, reply.code) == ("aborted", "")
+    assert 0.3 <= reply.e2e_s < SOON_S
+
+
+def test_a_client_hangs_up_in_mid_stream(
+    serve: Callable[[Script], ChatServer],
+) -> None:
+    broken = threading.Event()
+
+    def script(wire: Wire, asked: Asked) -> None:
+        try:
+            drips(wire, asked)
+        except OSError:
+            broken.set()
+
+    client = ChatClient(serve(script).url)
+    reply = client.ask(BODY, Patience(hang_up_pieces=3))
+    assert reply.outcome == "aborted"
+    assert len(reply.answer.pieces) >= 3
+    assert broken.wait(10), "the server was not told"
+
+
+def test_a_connection_is_kept_and_replaced_when_it_is_stale(
+    serve: Callable[[Script], ChatServer],
+) -> None:
+    server = serve(says("a"))
+    client = ChatClient(server.url)
+    assert client.ask(BODY).outcome == "answered"
+    server.script = lambda wire, _: wire.refuse(400, ERROR)
+    assert client.ask(BODY).code == "engine_error"
+
+    def closes_behind(wire: Wire, asked: Asked) -> None:
+        says("a")(wire, asked)
+        wire.drop()
+
+    server.script = closes_behind
+    assert client.ask(BODY).outcome == "answered"
+    time.sleep(0.3)
+    assert client.ask(BODY).outcome == "answered"
+    client.close()
+    ports = [asked.client[1] for asked in server.asked]
+    assert ports[0] == ports[1] == ports[2] != ports[3]
+
+
+def test_the_body_is_what_openai_clients_send(
+    serve: Callable[[Script], ChatServer],
+) -> None:
+    server = serve(says("a"))
+    client = ChatClient(server.url + "/v1/", api_key="secret")
+    client.ask(body([{"role": "user", "content": "hello"}], max_tokens=7, model="m"))
+    client.close()
+    (asked,) = server.asked
+    assert asked.body == {
+        "messages": [{"role": "user", "content": "hello"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 7,
+        "model": "m",
+    }
+    assert asked.headers["Authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://a", "http://", "http://a:b"])
+def test_what_is_no_address_is_said(url: str) -> None:
+    with pytest.raises(SetupError, match="no server's address"):
+        ChatClient(url)

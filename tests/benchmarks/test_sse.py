@@ -1,0 +1,46 @@
+"""Events are the same wherever the network cuts their bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.sse import EventStream
+
+STREAM = (
+    ": hello\n\n"
+    "data: 请描述\n\n"
+    "event: other\r\nid: 7\r\ndata:no space\r\n\r\n"
+    "data: two\rdata:  lines\r\r"
+    "data\n\n"
+    "database: none\n\n"
+    'data: {"a": "\\n"}\n\n'
+    "data: [DONE]\n\n"
+    "data: never ended\n"
+).encode()
+EVENTS = ["请描述", "no space", "two\n lines", '{"a": "\\n"}', "[DONE]"]
+
+
+def heard(*received: bytes) -> list[str]:
+    stream = EventStream()
+    return [event for data in received for event in stream.feed(data)]
+
+
+def test_an_event_is_its_data() -> None:
+    assert heard(STREAM) == EVENTS
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 3, 5, 7])
+def test_pieces_of_any_size_give_the_same(n_bytes: int) -> None:
+    pieces = [STREAM[i : i + n_bytes] for i in range(0, len(STREAM), n_bytes)]
+    assert heard(*pieces) == EVENTS
+
+
+def test_a_cut_anywhere_gives_the_same() -> None:
+    for i in range(len(STREAM) + 1):
+        assert heard(STREAM[:i], b"", STREAM[i:]) == EVENTS, i
+
+
+def test_an_event_is_there_as_soon_as_it_has_ended() -> None:
+    stream = EventStream()
+    assert stream.feed(b"data: a\n") == []
+    assert stream.feed(b"\n") == ["a"]

@@ -1,0 +1,135 @@
+"""`edge bench` and `edge monitor` as they are typed, against the running stack."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.record import Run
+from benchmarks.summary import summarise
+from tests.conftest import wait_for
+from tests.stack.conftest import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.model, pytest.mark.redis]
+
+
+def typed(edge: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {"EDGE_DATA_DIR": str(folder), "COLUMNS": "120"}
+    return subprocess.run(
+        [edge, *words], cwd=folder, env=environ, capture_output=True, text=True
+    )
+
+
+def test_a_curve_of_a_running_server(edge: str, stack: Stack, tmp_path: Path) -> None:
+    url, out = f"http://127.0.0.1:{stack.port}", tmp_path / "out"
+    options = ("--stages", "1,2", "--requests", "4", "--out", str(out))
+    pid = str(stack.process.pid)
+    ended = typed(edge, tmp_path, "bench", "--url", url, "--pid", pid, *options)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 users: 4 answered, 0 refused, 0 failed" in ended.stdout
+    run = Run.load(out / "run.json")
+    one, two = summarise(run)
+    assert (one.users, two.users) == (1, 2)
+    assert one.answered == two.answered == 4
+    assert one.requests_per_s and one.ttft_mean_s and one.e2e_mean_s
+    assert one.ttft_mean_s <= one.e2e_mean_s
+    assert {sample.cached for sample in run.samples} == {False}
+    resident = run.watched[-1].resident_bytes
+    assert resident["worker"] > 50e6 and resident["uvicorn"] > 50e6
+    assert any(one.cpu_percent > 0 for one in run.watched)
+    assert any(one.queued is not None for one in run.watched)
+    assert run.fingerprint["server"]["models"] == ["tiny"]
+    assert "<html" in (out / "report.html").read_text()
+    with (out / "table.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+def test_ctrl_c_keeps_what_was_measured(
+    edge: str, stack: Stack, tmp_path: Path
+) -> None:
+    url, out = f"http://127.0.0.1:{stack.port}", tmp_path / "out"
+    command = [edge, "bench", "--url", url, "--duration", "1h", "--out", str(out)]
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    answered = _answered(stack)
+    wait_for(lambda: _answered(stack) >= answered + 2, 60)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0, said.read_text()
+    (stage,) = summarise(Run.load(out / "run.json"))
+    assert stage.answered >= 1 and stage.failed == 0
+    assert (out / "report.html").exists()
+
+
+def test_two_runs_are_compared(edge: str, stack: Stack, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{stack.port}"
+    paths = []
+    for name in ("one", "other"):
+        out = tmp_path / name
+        options = ("--requests", "2", "--stages", "1", "--name", name)
+        typed(edge, tmp_path, "bench", "--url", url, *options, "--out", str(out))
+        paths.append(str(out / "run.json"))
+    out = tmp_path / "both"
+    ended = typed(edge, tmp_path, "bench", "compare", *paths, "--out", str(out))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = (out / "report.html").read_text()
+    assert "one" in report and "other" in report
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--url", "http://127.0.0.1:1"), "cannot be reached"),
+        (("--url", "nowhere"), "cannot be reached"),
+        (("--scenario", "picnic"), "no scenario"),
+        (("--stages", "1,x"), "no stages"),
+        (("--duration", "5 minutes"), "no duration"),
+        (("--duration", "5m", "--requests", "3"), "not both"),
+        (("--set", "repeat-rate"), "sets nothing"),
+        (("compare", "nothing.json"), "no benchmark result"),
+    ],
+)
+def test_a_wrong_command_is_told_in_a_sentence(
+    edge: str, tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    ended = typed(edge, tmp_path, "bench", *words)
+    assert ended.returncode == 1
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_monitor_asks_once_and_remembers(
+    edge: str, stack: Stack, tmp_path: Path
+) -> None:
+    url = ("--url", f"http://127.0.0.1:{stack.port}")
+    for n in (1, 2):
+        ended = typed(edge, tmp_path, "monitor", "--once", *url)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert f"of {n}, 0 unanswered" in ended.stdout
+    drawn = ("--csv", "looks.csv", "--plot", "looks.png")
+    alert = typed(edge, tmp_path, "monitor", "--once", "--alert-p99", "0", *url, *drawn)
+    assert alert.returncode == 2
+    assert "ALERT P99" in alert.stdout
+    stored = json.loads((tmp_path / "monitor.json").read_text())
+    assert [look["outcome"] for look in stored["looks"]] == ["answered"] * 3
+    with (tmp_path / "looks.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 3
+    assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_monitor_says_when_nobody_answers(edge: str, tmp_path: Path) -> None:
+    ended = typed(edge, tmp_path, "monitor", "--once", "--url", "http://127.0.0.1:1")
+    assert ended.returncode == 1
+    assert "failed (connection)" in ended.stdout
+
+
+def _answered(stack: Stack) -> int:
+    """How many questions the stack has ended so far."""
+    log = stack.data_dir / "state" / str(stack.port) / "logs" / "worker.log"
+    return log.read_text().count("succeeded in")
