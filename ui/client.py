@@ -118,7 +118,7 @@ class Client:
         job_id = await self._jobs.admit(request, limit=limit, deadline_s=deadline_s)
         watch.admitted()
         try:
-            await self._jobs.keep(pictures, deadline_s)
+            await self._jobs.keep(job_id, pictures, deadline_s)
             # kombu blocks: a thread of its own, or one slow publish stops everybody
             await asyncio.to_thread(
                 self._celery.send_task,

@@ -48,9 +48,11 @@ class ClientJobs:
             )
         return job_id
 
-    async def keep(self, pictures: Iterable[Picture], deadline_s: int) -> None:
-        """Keeps pictures for as long as a job may need them."""
-        await put_pictures(self._broker, pictures, deadline_s + record.KEEP_S)
+    async def keep(
+        self, job_id: str, pictures: Iterable[Picture], deadline_s: int
+    ) -> None:
+        """Keeps the pictures of a job until it ends."""
+        await put_pictures(self._broker, job_id, pictures, deadline_s)
 
     async def follow(self, job_id: str) -> AsyncIterator[Event | None]:
         """The job's events up to its terminal one, and None in quiet seconds.

@@ -29,9 +29,13 @@ def job_key(job_id: str) -> str:
     return f"edge:job:{job_id}"
 
 
+def pictures_key(job_id: str) -> str:
+    return f"edge:pictures:{job_id}"
+
+
 def job_keys(job_id: str) -> list[str]:
     """The keys of the scripts that move a job between the sets."""
-    return [job_key(job_id), LIVE, WAITING]
+    return [job_key(job_id), LIVE, WAITING, pictures_key(job_id)]
 
 
 def events_key(job_id: str, attempt: int) -> str:
@@ -105,8 +109,9 @@ redis.call('HSET', KEYS[1], 'lease', redis.call('TIME')[1] + ARGV[2])
 return 1
 """
 
-# KEYS job, live, waiting; ARGV id, attempt ('' = whichever), state, outcome, keep_s
-# -> 1, or 0 when somebody else has ended it.
+# KEYS job, live, waiting, pictures; ARGV id, attempt ('' = whichever), state, outcome,
+# keep_s -> 1, or 0 when somebody else has ended it.
+# Pictures are megabytes: they go at once, or a busy hour fills the broker with them.
 END = """
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt')
 if job[1] ~= 'waiting' and job[1] ~= 'running' then return 0 end
@@ -114,6 +119,7 @@ if ARGV[2] ~= '' and ARGV[2] ~= job[2] then return 0 end
 redis.call('HSET', KEYS[1], 'state', ARGV[3], 'outcome', ARGV[4])
 redis.call('HDEL', KEYS[1], 'request')
 redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('UNLINK', KEYS[4])
 for i = 2, 3 do redis.call('ZREM', KEYS[i], ARGV[1]) end
 return 1
 """

@@ -48,7 +48,7 @@ class WorkerJobs:
 
     def pictures(self, claim: Claim) -> dict[str, Picture]:
         """The pixels of the job's pictures by sha256."""
-        return get_pictures(self._broker, claim.request.pictures)
+        return get_pictures(self._broker, claim.job_id, claim.request.pictures)
 
     def renew(self, claim: Claim) -> bool:
         """Keeps the lease; False when the job is no longer ours to run."""

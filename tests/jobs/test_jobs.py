@@ -183,7 +183,7 @@ async def test_jobs_of_processes_that_died_do_not_fill_the_queue(desk: Desk) -> 
 
 async def test_nothing_is_kept_for_ever(desk: Desk) -> None:
     job_id = await desk.admit()
-    await desk.client.keep([PICTURE], deadline_s=60)
+    await desk.client.keep(job_id, [PICTURE], deadline_s=60)
     claim = desk.worker.claim(job_id)
     desk.publisher.publish(job_id, 1, Token("a"))
     desk.worker.end(claim, FINISHED)
@@ -194,9 +194,24 @@ async def test_nothing_is_kept_for_ever(desk: Desk) -> None:
 
 async def test_pictures_travel_beside_the_job(desk: Desk) -> None:
     job_id = await desk.admit()
-    await desk.client.keep([PICTURE], deadline_s=60)
+    await desk.client.keep(job_id, [PICTURE], deadline_s=60)
     claim = desk.worker.claim(job_id)
     assert desk.worker.pictures(claim) == {PICTURE.ref.sha256: PICTURE}
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_pictures_go_when_their_own_job_ends(
+    desk: Desk, is_cancelled: bool
+) -> None:
+    ended, other = await desk.admit(), await desk.admit()
+    for job_id in (ended, other):  # two questions about one picture
+        await desk.client.keep(job_id, [PICTURE], deadline_s=60)
+    if is_cancelled:
+        await desk.client.cancel(ended)
+    else:
+        desk.worker.end(desk.worker.claim(ended), FINISHED)
+    assert not desk.sync.exists(record.pictures_key(ended))
+    assert desk.worker.pictures(desk.worker.claim(other))
 
 
 async def test_a_lost_picture_is_a_clear_refusal(desk: Desk) -> None:

@@ -45,7 +45,7 @@ class Bench:
         message = Message("user", (PICTURE.ref, text))
         request = Request((message,), SamplingParams(**sampling))
         job_id = await self.client.admit(request, limit=100, deadline_s=deadline_s)
-        await self.client.keep([PICTURE], deadline_s)
+        await self.client.keep(job_id, [PICTURE], deadline_s)
         return job_id
 
     async def events(self, job_id: str) -> list[Event]:
