@@ -26,8 +26,8 @@ check: setup ## format, lint, types, generated files fresh
 	$(BIN)/mypy
 	$(BIN)/python nginx/build.py --check
 
-bench: setup ## the concurrency curve of the tiny model, in under 3 minutes (ARGS)
-	$(BIN)/edge bench --model tiny --requests 24 $(ARGS)
+bench: setup ## the concurrency curve of the tiny model, in a minute or two (ARGS)
+	$(BIN)/edge bench --model tiny --requests 100 $(ARGS)
 
 TRAIN := .venv-train/bin/python
 # oneDNN compiles a kernel for each shape it meets: keep them all.

@@ -64,7 +64,6 @@ class Run:
     url: str
     began_at: str  # ISO 8601, UTC
     scenario: str = "curve"
-    question: str = ""
     fingerprint: dict[str, Any] = field(default_factory=dict)  # see fingerprint.py
     stages: list[Stage] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)

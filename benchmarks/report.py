@@ -49,7 +49,7 @@ def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> list[P
     says which files these are. `command` is how to do it again."""
     folder.mkdir(parents=True, exist_ok=True)
     curves = [Curve(run.name, summarise(run)) for run in runs]
-    published = PUBLISHED if any(run.scenario == "curve" for run in runs) else None
+    published = PUBLISHED if any(map(_is_like_the_field, runs)) else None
     best = knee(curves[0].stages) if len(curves) == 1 else None
     at = [s for s in curves[0].stages if best and s.users == best.users]
     drawn = _charts(runs, curves, published, best.users if best else None)
@@ -82,6 +82,13 @@ def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> list[P
         (folder / name).write_bytes(content)
     _write_csv(curves, folder / "table.csv")
     return [folder / name for name in (*files, "table.csv")]
+
+
+def _is_like_the_field(run: Run) -> bool:
+    """Whether the published figures may stand beside it: the same questions, and no toy
+    of a model."""
+    served = run.fingerprint.get("server", {}).get("models", [])
+    return run.scenario == "curve" and "tiny" not in served
 
 
 def _charts(

@@ -10,13 +10,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from edge import host
 from edge.errors import SetupError
+from edge.models.registry import find_model
 from edge.parts import LOOPBACK, free_port
 from edge.settings import Settings
 from edge.supervise import Child, Part
@@ -84,7 +85,12 @@ def ours(settings: Settings) -> Iterator[Target]:
             stack.wait_ready(is_stopping=lambda: False)
             assert stack.process
             served = running(url, stack.process.pid)
+            (model,) = served.about["models"]  # what auto came to, too
+            named = (
+                replace(settings, model=model) if settings.model == "auto" else settings
+            )
             about = served.about | {
+                "model_sha256": find_model(named).fingerprint,
                 "slots": settings.slots,
                 "context_tokens": settings.context_tokens,
                 "chunk_tokens": settings.chunk_tokens,

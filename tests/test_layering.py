@@ -49,7 +49,7 @@ ROOMS = {
     "edge.up": {"edge", "edge.jobs", "edge.models"},
     "edge.cli": {"edge", "edge.engine", "edge.models", "edge.up", "worker"},
     "ui": {"edge", "edge.jobs", "edge.caches"},
-    "benchmarks": {"edge", "edge.up"},
+    "benchmarks": {"edge", "edge.models", "edge.up"},
     "training": {"edge", "edge.engine", "edge.models", "edge.vision", "worker"},
     "worker": {"edge", "edge.engine", "edge.jobs", "edge.models", "edge.runtime"},
 }

@@ -39,7 +39,6 @@ def made_run(
     """A closed loop over a server that shares its slots and refuses what is over."""
     chance = random.Random(seed)
     run = Run(name, "http://127.0.0.1:8080", "2026-08-14T09:30:00Z", scenario)
-    run.question = "请描述这张图片的内容。"
     run.fingerprint = FINGERPRINT
     began = 0.0
     for n in users:

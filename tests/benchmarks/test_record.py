@@ -35,7 +35,6 @@ runs = st.builds(
     url=words,
     began_at=words,
     scenario=words,
-    question=words,
     fingerprint=st.dictionaries(words, st.integers() | words | st.lists(words)),
     stages=st.lists(st.builds(Stage, st.integers(1, 64), finite, finite), max_size=3),
     samples=st.lists(samples, max_size=5),

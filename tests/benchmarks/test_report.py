@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -108,6 +109,12 @@ def test_the_field_stands_beside_ours(tmp_path: Path, run_plain: Run) -> None:
 def test_only_a_curve_is_compared_with_the_field(tmp_path: Path, run_soak: Run) -> None:
     page = written(tmp_path, run_soak)
     assert PUBLISHED.name not in page.words and "Side by side" not in page.tables
+
+
+def test_a_toy_does_not_stand_beside_the_field(tmp_path: Path, run_plain: Run) -> None:
+    toy = replace(run_plain, fingerprint={"server": {"models": ["tiny"]}})
+    write_report([toy], tmp_path)
+    assert PUBLISHED.name not in (tmp_path / "report.html").read_text()
 
 
 def test_a_soak_says_what_rose(tmp_path: Path, run_soak: Run) -> None:
