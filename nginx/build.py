@@ -161,10 +161,7 @@ def chat_and_api(scheme: str) -> Location:
 
 
 def metrics() -> Location:
-    """The ui's metrics, for a scraper on this very machine: they tell how busy we are.
-
-    A proxy of yours on this machine looks like one, unless --trust says otherwise.
-    """
+    """The ui's, for this machine; a proxy of yours on it must be named by --trust."""
     return Location(
         "~ ^/metrics(/|$)",
         repeated("allow", ["127.0.0.1", "::1"]),
