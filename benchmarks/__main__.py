@@ -14,13 +14,14 @@ import typer
 from rich.console import Console
 
 from benchmarks import live
+from benchmarks.chat import read_key
 from benchmarks.knee import knee
 from benchmarks.measure import Plan, measure
 from benchmarks.record import Run
 from benchmarks.report import write_report
 from benchmarks.scenarios import names, scenario
 from benchmarks.summary import summarise
-from benchmarks.target import Target, ours, read_key, running
+from benchmarks.target import Target, ours, running
 from benchmarks.terminal import terminal_table
 from edge.cli_errors import clear_errors
 from edge.errors import SetupError

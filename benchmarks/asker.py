@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from locust import User, task
 from locust.exception import StopUser
 
 from benchmarks import options, questions
-from benchmarks.chat import ChatClient, Message, body
+from benchmarks.chat import ChatClient, Message, body, read_key
 from benchmarks.exchange import Patience, Reply
 from benchmarks.questions import Question
 from benchmarks.quota import Quota
@@ -54,8 +53,7 @@ class Asker(User):
 
     def on_start(self) -> None:
         self.options = self.environment.parsed_options
-        key_file = self.options.api_key_file
-        key = Path(key_file).read_text().strip() if key_file else ""
+        key = read_key(self.options.api_key_file)
         self.client = ChatClient(self.host or "", key)
         worker = getattr(self.environment.runner, "worker_index", 0)
         self.run_name = f"{self.options.seed}/{worker}/{self.quota.stage}"

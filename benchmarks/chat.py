@@ -12,6 +12,7 @@ import select
 import ssl
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,15 @@ def body(messages: Sequence[Message], max_tokens: int = 0, model: str = "") -> b
     if model:
         fields["model"] = model
     return json.dumps(fields).encode()
+
+
+def read_key(path: Path | str | None) -> str:
+    """A server's API key out of a file. Raises SetupError when there is no file."""
+    if not path:
+        return ""
+    if not Path(path).is_file():
+        raise SetupError(f"There is no file {path} with an API key.")
+    return Path(path).read_text().strip()
 
 
 class ChatClient:

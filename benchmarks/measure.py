@@ -66,7 +66,8 @@ class Plan:
         return [sys.executable, "-m", "benchmarks.load", *words]
 
 
-# Called four times a second: the run so far, the stage that goes on, seconds since 0.
+# Called at all news, and four times a second without any, with: the run so far, the
+# stage that goes on, seconds since 0.
 Show = Callable[[Run, Stage | None, float], None]
 
 

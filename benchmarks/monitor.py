@@ -16,11 +16,10 @@ from typing import Annotated
 import typer
 
 from benchmarks import charts
-from benchmarks.chat import ChatClient, body
+from benchmarks.chat import ChatClient, body, read_key
 from benchmarks.exchange import Patience
 from benchmarks.history import KEPT, Health, History, Look
 from benchmarks.questions import picture
-from benchmarks.target import read_key
 from edge.cli_errors import clear_errors
 from edge.settings import Settings
 

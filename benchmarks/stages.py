@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +27,7 @@ from locust.runners import LocalRunner
 
 from benchmarks import questions
 from benchmarks.asker import Asker
-from benchmarks.chat import ChatClient
+from benchmarks.chat import ChatClient, read_key
 from benchmarks.quota import Quota
 from benchmarks.record import Sample, Stage
 from benchmarks.scenarios import scenario
@@ -161,8 +160,7 @@ def _asker(module: str) -> type[Asker]:
 
 
 def _check_reachable(options: argparse.Namespace) -> None:
-    if options.api_key_file and not Path(options.api_key_file).is_file():
-        raise SetupError(f"There is no file {options.api_key_file} with an API key.")
+    read_key(options.api_key_file)
     try:
         ChatClient(options.url).check_reachable()
     except OSError as error:

@@ -48,15 +48,6 @@ def running(url: str, pid: int | None, api_key: str = "") -> Target:
     return Target(url, pid, about)
 
 
-def read_key(path: Path | None) -> str:
-    """A server's API key out of a file. Raises SetupError when there is no file."""
-    if path is None:
-        return ""
-    if not path.is_file():
-        raise SetupError(f"There is no file {path} with an API key.")
-    return path.read_text().strip()
-
-
 @contextmanager
 def ours(settings: Settings) -> Iterator[Target]:
     """`edge up` on a free port while the block runs.

@@ -1,4 +1,5 @@
-"""The machine as this process may use it: what the cgroup grants, not what is built in.
+"""The machine as this process may use it: what the cgroup grants, not what is built in,
+and what other processes take of it.
 
 `os.cpu_count()` and psutil show the whole machine even inside a container with a
 quota; eight threads on a quota of four cores ran up to 45 times slower than four.
