@@ -30,6 +30,7 @@ from edge.models.layout import (
 from training.vocabulary import vocabulary
 
 DESCRIPTION: Final = "A small test model that knows simple shapes, colours and numbers."
+FILES: Final = ("tiny.gguf", "mmproj-tiny.gguf")
 KINDS: Final = {
     "Q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
     "F16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
@@ -107,12 +108,12 @@ def tensors(weights: Weights, shapes: Shapes) -> dict[str, npt.NDArray[np.float3
     return found
 
 
-def read(model: Path, mmproj: Path, names: list[str], shapes: Shapes = TINY) -> Weights:
-    """The other way: parameters called `names` out of two GGUF files, in float32."""
+def read(folder: Path, names: list[str], shapes: Shapes = TINY) -> Weights:
+    """The other way: parameters called `names` out of the two files, in float32."""
     held = {
         tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-        for path in (model, mmproj)
-        for tensor in gguf.GGUFReader(path).tensors
+        for file in FILES
+        for tensor in gguf.GGUFReader(folder / file).tensors
     }
     weights = {}
     for name in names:
@@ -127,34 +128,33 @@ def read(model: Path, mmproj: Path, names: list[str], shapes: Shapes = TINY) -> 
 def write(
     weights: Weights, folder: Path, kind: str, shapes: Shapes = TINY
 ) -> tuple[Path, Path]:
-    """Write `tiny.gguf` and `mmproj-tiny.gguf` with matrices as `kind`, Q8_0 or F16.
+    """Write FILES with matrices as `kind`, Q8_0 or F16.
 
     Raises ValueError when a tensor is missing, unknown or of another shape.
     """
     quant, file_type = KINDS[kind]
     words = vocabulary()
     values = tensors(weights, shapes)
-    plans = {
-        "tiny.gguf": (
+    plans = (
+        (
             text_file(shapes, words, "tiny", DESCRIPTION, file_type),
             text_tensors(shapes, len(words.tokens)),
         ),
-        "mmproj-tiny.gguf": (
+        (
             vision_file(shapes, "tiny", DESCRIPTION, file_type),
             vision_tensors(shapes),
         ),
-    }
-    planned = {
-        name: shape for _, plan in plans.values() for name, shape in plan.items()
-    }
+    )
+    planned = {name: shape for _, plan in plans for name, shape in plan.items()}
     if planned != {name: value.shape for name, value in values.items()}:
         raise ValueError("These weights are not those of the tiny model.")
-    for file, plan in plans.values():
+    for file, plan in plans:
         for name, shape in plan.items():
             as_is = must_be_float32(name, shape)
             _add(file, name, values[name], None if as_is else quant)
-    write_files(folder, {name: file for name, (file, _) in plans.items()})
-    text, vision = (folder / name for name in plans)
+    files = [file for file, _ in plans]
+    write_files(folder, dict(zip(FILES, files, strict=True)))
+    text, vision = (folder / name for name in FILES)
     return text, vision
 
 

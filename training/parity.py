@@ -29,11 +29,10 @@ N_LOGITS: Final = 8
 LONGEST: Final = 64  # tokens of an answer
 
 
-def network(model: Path, mmproj: Path, tokens: Tokens) -> Any:
-    """The bundled weights in Qwen3VLForConditionalGeneration, float32."""
+def network(files: Path, tokens: Tokens) -> Any:
+    """The weights of a folder in Qwen3VLForConditionalGeneration, float32."""
     empty = build(TINY, tokens)
-    names = list(empty.state_dict())
-    empty.load_state_dict(read(model, mmproj, names))
+    empty.load_state_dict(read(files, list(empty.state_dict())))
     return empty.eval()
 
 
@@ -68,11 +67,10 @@ def answer(net: Any, tokens: Tokens, item: Item) -> tuple[npt.NDArray[np.float32
 
 def main(
     out: Annotated[Path, typer.Option(help="The folder of the fixtures.")],
-    model: Path = TINY_FOLDER / "tiny.gguf",
-    mmproj: Path = TINY_FOLDER / "mmproj-tiny.gguf",
+    files: Path = TINY_FOLDER,
 ) -> None:
     tokens = Tokens()
-    net = network(model, mmproj, tokens)
+    net = network(files, tokens)
     replies = [answer(net, tokens, item) for item in parity_questions()]
     out.mkdir(parents=True, exist_ok=True)
     firsts = np.stack([first for first, _ in replies[:N_LOGITS]])
