@@ -24,8 +24,9 @@ def _setting(
     meaning: str,
     at_least: int | None = None,
     at_most: int | None = None,
+    one_of: tuple[str, ...] = (),
 ) -> Any:
-    limits = {"at_least": at_least, "at_most": at_most}
+    limits = {"at_least": at_least, "at_most": at_most, "one_of": one_of}
     return field(default=default, metadata={"meaning": meaning, **limits})
 
 
@@ -47,6 +48,12 @@ class Settings:
     threads: int = _setting(0, "Compute threads; 0 = the cores we may use.", at_least=0)
     image_tokens: int = _setting(
         1024, "Largest picture, in tokens of 32x32 pixels.", at_least=16
+    )
+    vision: str = _setting(
+        "auto",
+        "Who reads pictures: OpenVINO in int8 or f32, or mtmd, which is llama.cpp; "
+        "auto = int8, or mtmd where OpenVINO cannot.",
+        one_of=("auto", "int8", "f32", "mtmd"),
     )
     answer_tokens: int = _setting(
         512, "Longest answer when the client names no max_tokens.", at_least=1
@@ -120,6 +127,8 @@ def _parse(key: str, text: str, spec: Field[Any]) -> Any:
     if (low is not None and value < low) or (high is not None and value > high):
         allowed = f"{low} or more" if high is None else f"from {low} to {high}"
         raise SetupError(f"{key}={text!r} must be {allowed}.")
+    if (choices := spec.metadata["one_of"]) and value not in choices:
+        raise SetupError(f"{key}={text!r} must be one of {', '.join(choices)}.")
     return value
 
 

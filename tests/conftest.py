@@ -89,6 +89,12 @@ def tiny() -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for vision towers that are compiled once for the whole run."""
+    return tmp_path_factory.mktemp("towers")
+
+
+@pytest.fixture(scope="session")
 def babble(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two files of random weights: a model that never ends its answers, and takes
     pictures of any size."""

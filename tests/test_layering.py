@@ -21,7 +21,7 @@ MODULES = {
 # Who may import a library that only one place should know.
 ONE_PLACE = {
     "llama_cpp": ("edge.runtime",),
-    "openvino": ("edge.vision.tower_openvino",),
+    "openvino": ("edge.vision.graph", "edge.vision.tower_openvino"),
     "psutil": ("edge.host",),
     "redis": ("edge.redis_clients", "edge.jobs", "edge.caches"),
     "celery": ("worker", "ui.client"),
@@ -29,11 +29,11 @@ ONE_PLACE = {
     "gradio": ("ui",),
     "prometheus_client": ("ui", "worker"),
     "nginx": (),
-    "torch": ("training",),
+    "torch": ("benchmarks.baseline_transformers", "training"),
     "locust": ("benchmarks",),
     "gevent": ("benchmarks",),
     "matplotlib": ("benchmarks", "training"),
-    "transformers": ("training",),
+    "transformers": ("benchmarks.baseline_transformers", "training"),
     "tokenizers": ("training",),
 }
 
@@ -49,9 +49,16 @@ ROOMS = {
     "edge.up": {"edge", "edge.jobs", "edge.models"},
     "edge.cli": {"edge", "edge.engine", "edge.models", "edge.up", "worker"},
     "ui": {"edge", "edge.jobs", "edge.caches"},
-    "benchmarks": {"edge", "edge.models", "edge.up"},
+    "benchmarks": {"edge", "edge.models", "edge.up", "training"},
     "training": {"edge", "edge.engine", "edge.models", "edge.vision", "worker"},
-    "worker": {"edge", "edge.engine", "edge.jobs", "edge.models", "edge.runtime"},
+    "worker": {
+        "edge",
+        "edge.engine",
+        "edge.jobs",
+        "edge.models",
+        "edge.runtime",
+        "edge.vision",
+    },
 }
 UP = ("edge.stack", "edge.parts", "edge.supervise")
 CLI = ("edge.cli", "edge.cli_bench", "edge.cli_models")

@@ -133,6 +133,11 @@ def test_a_value_out_of_bounds_is_refused_with_the_bounds(
     assert refusal({key: text}) == f"{key}={text!r} must be {allowed}."
 
 
+def test_a_word_that_is_no_choice_is_refused_with_the_choices() -> None:
+    message = refusal({"EDGE_VISION": "int4"})
+    assert message == "EDGE_VISION='int4' must be one of auto, int8, f32, mtmd."
+
+
 @pytest.mark.parametrize("n_slots", range(1, 5))
 def test_one_to_four_slots_are_allowed(n_slots: int) -> None:
     assert Settings.read({"EDGE_SLOTS": str(n_slots)}).slots == n_slots
@@ -232,12 +237,14 @@ counts = st.integers(min_value=256, max_value=10**9)
         Settings,
         slots=st.integers(1, 4),
         metrics_port=st.integers(0, 65535),
+        vision=st.sampled_from(["auto", "int8", "f32", "mtmd"]),
         answer_cache=st.booleans(),
         data_dir=words.map(lambda name: Path("/srv") / name),
         **{
             name: words if isinstance(getattr(Settings(), name), str) else counts
             for name in NAMES
-            if name not in ("slots", "metrics_port", "answer_cache", "data_dir")
+            if name
+            not in ("slots", "metrics_port", "vision", "answer_cache", "data_dir")
         },
     )
 )

@@ -168,7 +168,7 @@ def collate(rows: list[Row]) -> Batch:
         labels,
         weights,
         positions,
-        np.concatenate([*map(patches, seen), *blank]),
+        np.concatenate([*(preprocess.patches(s.picture) for s in seen), *blank]),
         np.array([(1, 2 * rows, 2 * columns) for rows, columns in sizes], np.int64),
         np.concatenate([*map(_truth, seen), *map(_unknown, fill)]),
     )
@@ -192,11 +192,3 @@ def _split(n_cells: int) -> list[int]:
     """Cells in pieces no larger than a picture."""
     whole, rest = divmod(n_cells, TINY.max_cells)
     return [TINY.max_cells] * whole + [rest] * (rest > 0)
-
-
-def patches(seen: Seen) -> npt.NDArray[np.uint8]:
-    """Patches in the order of Qwen3-VL's image processor: cell by cell in reading
-    order, within a cell its four patches likewise. uint8 [n, 3 * 16 * 16]."""
-    pixels = np.frombuffer(seen.picture.rgb, np.uint8)
-    cells = pixels.reshape(seen.rows, 2, 16, seen.columns, 2, 16, 3)
-    return cells.transpose(0, 3, 1, 4, 6, 2, 5).reshape(-1, PATCH)

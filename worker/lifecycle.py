@@ -14,7 +14,8 @@ from typing import Any
 
 from edge import host
 from edge.engine.engine import Engine
-from edge.errors import EdgeError
+from edge.engine.protocols import VisionTower
+from edge.errors import EdgeError, SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
 from edge.jobs import fleet
@@ -29,6 +30,7 @@ from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
 from edge.settings import Settings
+from edge.vision.tower_openvino import OpenvinoTower
 from worker.metrics import Metrics, serve
 from worker.relay import Relay
 
@@ -37,16 +39,10 @@ log = logging.getLogger(__name__)
 
 def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     """The real engine over `files`. Raises SetupError when it cannot be."""
-    min_tokens, max_tokens = check(files, settings)
+    cells = check(files, settings)
     threads = settings.threads or host.usable_cores()
     model = Model(files.model)
-    tower = MtmdTower(
-        files.mmproj,
-        model,
-        threads=threads,
-        min_tokens=min_tokens,
-        max_tokens=max_tokens,
-    )
+    tower = build_tower(settings, files, model, cells)
     runtime = LlamaRuntime(
         model,
         n_slots=settings.slots,
@@ -55,6 +51,38 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
         threads=threads,
     )
     return Engine(runtime, tower, settings.chunk_tokens)
+
+
+def build_tower(
+    settings: Settings, files: ModelFiles, model: Model, cells: tuple[int, int]
+) -> VisionTower:
+    """The vision tower that `settings` ask for, for pictures of so many `cells`.
+
+    Raises SetupError when it cannot be; `auto` falls back to llama.cpp's own.
+    """
+    min_tokens, max_tokens = cells
+    threads = settings.threads or host.usable_cores()
+    if settings.vision != "mtmd":
+        try:
+            return OpenvinoTower(
+                files.mmproj,
+                settings.data_dir / "towers",
+                precision="f32" if settings.vision == "f32" else "int8",
+                threads=threads,
+                min_tokens=min_tokens,
+                max_tokens=max_tokens,
+            )
+        except SetupError as error:
+            if settings.vision != "auto":
+                raise
+            log.warning("%s Pictures are read by llama.cpp: slower.", error)
+    return MtmdTower(
+        files.mmproj,
+        model,
+        threads=threads,
+        min_tokens=min_tokens,
+        max_tokens=max_tokens,
+    )
 
 
 def warm(engine: Engine) -> None:
@@ -99,7 +127,8 @@ class Life:
         info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,
-            fingerprint=files.fingerprint,
+            fingerprint=f"{files.fingerprint} {self._engine.tower_name}",
+            vision=self._engine.tower_name,
             n_slots=self._settings.slots,
         )
         self._heart = threading.Thread(target=self._beat, args=(info,), daemon=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.protocols import VisionTower
+from edge.errors import Cancelled
 from edge.images import Picture
 
 Embeddings = npt.NDArray[np.float32]
@@ -29,6 +30,7 @@ class Embedder:
     def __init__(self, tower: VisionTower) -> None:
         self._tower = tower
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._in_hand: _Order | None = None
         self._thread = threading.Thread(target=self._loop, name="embedder", daemon=True)
         self._thread.start()
 
@@ -44,6 +46,12 @@ class Embedder:
         """
         self._orders.put(_Order(picture, is_wanted, done))
 
+    def drop_unwanted(self) -> None:
+        """Interrupts the tower if nobody wants the picture in hand any more."""
+        order = self._in_hand
+        if order and not order.is_wanted():
+            self._tower.interrupt()
+
     def close(self) -> None:
         """Ends the thread after the picture in hand, then frees the tower."""
         self._orders.put(None)
@@ -52,11 +60,14 @@ class Embedder:
 
     def _loop(self) -> None:
         while order := self._orders.get():
-            if order.is_wanted():
-                order.done(self._embed(order.picture))
-
-    def _embed(self, picture: Picture) -> Embeddings | Exception:
-        try:
-            return self._tower.embed(picture)
-        except Exception as error:
-            return error
+            self._in_hand = order
+            # An interrupt that came late may have met the next picture: once more then.
+            while order.is_wanted():
+                try:
+                    order.done(self._tower.embed(order.picture))
+                except Cancelled:
+                    continue
+                except Exception as error:
+                    order.done(error)
+                break
+            self._in_hand = None

@@ -34,6 +34,7 @@ class Engine:
     def __init__(self, runtime: Runtime, tower: VisionTower, chunk: int = 64) -> None:
         self._runtime = runtime
         self._tower = tower
+        self.tower_name = tower.name
         self._embedder = Embedder(tower)
         self._scheduler = Scheduler(Slots(runtime.n_slots, runtime.n_cells), chunk)
         self._load = self._scheduler.load
@@ -201,6 +202,7 @@ class Engine:
         if ticket.sequence.phase in (Phase.PREFILL, Phase.DECODE):
             self._runtime.release(ticket.sequence.slot)
         self._scheduler.remove(ticket.sequence)
+        self._embedder.drop_unwanted()
         ticket.events.put(outcome)
 
     def _end_all(self, reason: EdgeError) -> None:

@@ -61,12 +61,21 @@ class Runtime(Tokenizer, Protocol):
 class VisionTower(Protocol):
     """A vision encoder. `embed` belongs to one thread: the embedder's."""
 
+    name: str  # who computes, and how exactly
+
     def grid(self, width: int, height: int) -> tuple[int, int]:
         """Rows and columns of tokens for a picture of this size in pixels."""
         ...
 
     def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
-        """float32 [rows * columns, width], ready for the language model."""
+        """float32 [rows * columns, width], ready for the language model.
+
+        Raises Cancelled when it was interrupted.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Ends the `embed` in hand early, where that is possible. Any thread may."""
         ...
 
     def close(self) -> None: ...

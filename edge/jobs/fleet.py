@@ -17,12 +17,14 @@ _PREFIX = "edge:worker:"
 class WorkerInfo:
     """What a worker says of itself.
 
-    `fingerprint` is the sha256 of its model files: equal ones give equal answers.
+    Workers of equal `fingerprint` give equal answers: it names the model files by their
+    sha256, and who reads the pictures.
     """
 
     name: str
     model: str
     fingerprint: str
+    vision: str
     n_slots: int
 
 

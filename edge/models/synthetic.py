@@ -56,6 +56,7 @@ GAIN: Final = {
 }
 QUIET: Final = 0.05  # a control token's row in the embedding: no answer ends early
 
+N_TOKENS: Final = 151936  # of Qwen's embedding, padding included
 N_PLAIN: Final = 151643  # in Qwen's vocabulary; then come, in this order:
 BOXES: Final = "object_ref_start object_ref_end box_start box_end quad_start quad_end"
 SPECIAL: Final = (*CONTROL[:3], *(f"<|{x}|>" for x in BOXES.split()), *CONTROL[3:])
@@ -82,7 +83,7 @@ def write_synthetic(
     shapes: Shapes = QWEN3_VL_2B,
     quant: str = "Q4_K_M",
     mmproj: str = "Q8_0",
-    n_tokens: int = 151936,
+    n_tokens: int = N_TOKENS,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Path]:

@@ -25,6 +25,8 @@ class MtmdTower:
     `max_tokens` tokens. Raises SetupError when the two files do not fit together.
     """
 
+    name = "mtmd"
+
     def __init__(
         self,
         path: Path,
@@ -67,6 +69,9 @@ class MtmdTower:
             output = mtmd.mtmd_get_output_embd(self._context)
             # The encoder overwrites its output next time: take a copy.
             return np.ctypeslib.as_array(output, (n, self._width)).copy()
+
+    def interrupt(self) -> None:
+        """llama.cpp cannot: the picture in hand is embedded to its end."""
 
     def close(self) -> None:
         mtmd.mtmd_free(self._context)

@@ -1,4 +1,4 @@
-"""From a picture of any size to the grid of cells that the vision tower reads.
+"""From a picture of any size to the patches that the vision tower reads.
 
 Source: `smart_resize` of Qwen2-VL's and Qwen3-VL's own image processor: both sides
 become multiples of a cell, the shape is kept as well as that allows, and the number of
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from edge.images import CELL, Picture
@@ -39,3 +41,14 @@ def fit(picture: Picture, rows: int, columns: int) -> Picture:
         return picture
     image = Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
     return Picture(*size, image.resize(size, Image.Resampling.BICUBIC).tobytes())
+
+
+def patches(picture: Picture) -> npt.NDArray[np.uint8]:
+    """All patches of a fitted picture, uint8 [n_patches, 3 * 16 * 16]: cell by cell in
+    reading order, within a cell its four patches likewise, each patch plane by plane.
+    The order of Qwen3-VL's own image processor."""
+    pixels = np.frombuffer(picture.rgb, np.uint8)
+    side = CELL // 2
+    rows, columns = picture.height // CELL, picture.width // CELL
+    cells = pixels.reshape(rows, 2, side, columns, 2, side, 3)
+    return cells.transpose(0, 3, 1, 4, 6, 2, 5).reshape(-1, 3 * side * side)

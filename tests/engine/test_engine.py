@@ -145,6 +145,19 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
         assert runtime.n_used_cells == {}
 
 
+def test_a_picture_nobody_waits_for_holds_up_nobody() -> None:
+    other = Picture(32, 32, bytes(32 * 32 * 3))
+    tower = StubTower(seconds=30)
+    with engine(tower) as one:
+        ticket = ask(one, "hello", PICTURE)
+        assert isinstance(ticket.next(timeout_s=5), Started)
+        time.sleep(0.05)  # the tower has it in hand
+        ticket.cancel(Cancelled("enough"))
+        assert events(ticket)[-1] == Failed("cancelled", "enough")
+        tower.seconds = 0
+        assert isinstance(events(ask(one, "hello", other))[-1], Finished)
+
+
 def test_a_failing_step_ends_only_the_questions_in_it() -> None:
     with engine(poison="POISON", step_s=0.001, n_slots=2) as one:
         bad = ask(one, "POISON")

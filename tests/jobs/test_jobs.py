@@ -221,7 +221,7 @@ async def test_a_lost_picture_is_a_clear_refusal(desk: Desk) -> None:
 
 
 async def test_the_fleet_is_who_beat_lately(desk: Desk) -> None:
-    info = WorkerInfo("host-1", "tiny", "f" * 64, n_slots=4)
+    info = WorkerInfo("host-1", "tiny", "f" * 64, "stub", n_slots=4)
     assert await fleet.workers(desk.asynchronous) == []
     fleet.beat(desk.sync, info)
     assert await fleet.workers(desk.asynchronous) == [info]

@@ -15,18 +15,18 @@ from llama_cpp import llama_cpp as lib
 
 from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.prepare import prepare
+from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
 from edge.models.header import read_header
 from edge.models.registry import ModelFiles
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
-from edge.runtime.mtmd import MtmdTower
 from edge.settings import Settings
 from edge.vision.positions import picture_positions
 from training.examination import Item, parity_questions
 from training.examine import answers, is_right
-from worker.lifecycle import build_engine
+from worker.lifecycle import build_engine, build_tower
 
 pytestmark = pytest.mark.model
 
@@ -39,10 +39,13 @@ def asked() -> list[Item]:
     return parity_questions()
 
 
-@pytest.fixture(scope="module")
-def answered(tiny: Pair, asked: list[Item]) -> list[str]:
+@pytest.fixture(scope="module", params=["int8", "mtmd"])
+def answered(
+    request: pytest.FixtureRequest, tiny: Pair, towers: Path, asked: list[Item]
+) -> list[str]:
     files = ModelFiles("tiny", *tiny)
-    with closing(build_engine(Settings(threads=1), files)) as engine:
+    settings = Settings(threads=1, vision=request.param, data_dir=towers)
+    with closing(build_engine(settings, files)) as engine:
         return answers(engine, asked)
 
 
@@ -82,21 +85,25 @@ def as_f16(source: Path, target: Path) -> Path:
     return target
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["f32", "mtmd"])
 def runtime_f16(
-    tiny: Pair, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[LlamaRuntime, MtmdTower]]:
+    request: pytest.FixtureRequest,
+    tiny: Pair,
+    towers: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[LlamaRuntime, VisionTower]]:
     folder = tmp_path_factory.mktemp("f16")
-    text, vision = (as_f16(path, folder / path.name) for path in tiny)
-    model = Model(text)
-    tower = MtmdTower(vision, model, threads=1, min_tokens=16, max_tokens=64)
+    files = ModelFiles("tiny", *(as_f16(path, folder / path.name) for path in tiny))
+    model = Model(files.model)
+    settings = Settings(threads=1, vision=request.param, data_dir=towers)
+    tower = build_tower(settings, files, model, (16, 64))
     runtime = LlamaRuntime(model, n_slots=1, n_cells=1024, max_batch=512, threads=1)
     yield runtime, tower
     tower.close()
     runtime.close()
 
 
-def first_logits(runtime: LlamaRuntime, tower: MtmdTower, item: Item) -> np.ndarray:
+def first_logits(runtime: LlamaRuntime, tower: VisionTower, item: Item) -> np.ndarray:
     """Logits of the first token of the answer."""
     picture = item.picture
     message = Message("user", (picture.ref, item.question.text))

@@ -22,24 +22,40 @@ from edge.runtime.mtmd import MtmdTower
 from edge.runtime.stub import StubRuntime
 from edge.vision.positions import picture_positions
 from edge.vision.stub import StubTower
+from edge.vision.tower_openvino import OpenvinoTower
 
 GREEDY = SamplingParams()
 Pair = tuple[Runtime, VisionTower]
 
 
-def real(tiny: tuple[Path, Path]) -> Pair:
+def real(tiny: tuple[Path, Path], towers: Path | None) -> Pair:
+    """llama.cpp with OpenVINO's tower, compiled into `towers`, or with its own."""
     model = Model(tiny[0])
-    tower = MtmdTower(tiny[1], model, threads=1, min_tokens=16, max_tokens=256)
+    sizes = {"threads": 1, "min_tokens": 16, "max_tokens": 256}
+    tower: VisionTower
+    if towers:
+        tower = OpenvinoTower(tiny[1], towers, precision="int8", **sizes)
+    else:
+        tower = MtmdTower(tiny[1], model, **sizes)
     runtime = LlamaRuntime(model, n_slots=4, n_cells=2048, max_batch=128, threads=1)
     return runtime, tower
 
 
-@pytest.fixture(params=["stub", pytest.param("real", marks=pytest.mark.model)])
+@pytest.fixture(
+    params=[
+        "stub",
+        pytest.param("openvino", marks=pytest.mark.model),
+        pytest.param("mtmd", marks=pytest.mark.model),
+    ]
+)
 def open_pair(request: pytest.FixtureRequest) -> Pair:
     """A runtime and a tower, for the test to close."""
     if request.param == "stub":
         return StubRuntime(), StubTower()
-    return real(request.getfixturevalue("tiny"))
+    tiny = request.getfixturevalue("tiny")
+    if request.param == "mtmd":
+        return real(tiny, None)
+    return real(tiny, request.getfixturevalue("towers"))
 
 
 @pytest.fixture

@@ -231,7 +231,7 @@ class Bench:
 
     def beat(self, name: str, n_slots: int) -> None:
         """As a worker does; but this heart beats once, so that must last."""
-        fleet.beat(self.sync, fleet.WorkerInfo(name, "stub", "f", n_slots))
+        fleet.beat(self.sync, fleet.WorkerInfo(name, "stub", "f", "stub", n_slots))
         self.sync.expire(f"edge:worker:{name}", 600)
 
     async def ask(self, text: str = "hello", model: str = "") -> list[Event]:
