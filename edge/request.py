@@ -100,10 +100,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Usage:
-    """Token counts; pictures count among the prompt tokens."""
+    """Token counts; pictures count among the prompt tokens, and so do the `cached`
+    ones, which were computed for a question before."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -55,6 +55,9 @@ class Settings:
         "auto = int8, or mtmd where OpenVINO cannot.",
         one_of=("auto", "int8", "f32", "mtmd"),
     )
+    embeddings_mb: int = _setting(
+        128, "Megabytes of pictures already read that are remembered.", at_least=0
+    )
     answer_tokens: int = _setting(
         512, "Longest answer when the client names no max_tokens.", at_least=1
     )

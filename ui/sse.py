@@ -107,8 +107,13 @@ async def _chain(first: Event, rest: Events) -> Events:
         yield event
 
 
-def _usage(usage: Usage) -> dict[str, int]:
-    return vars(usage) | {"total_tokens": usage.total_tokens}
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
 
 
 def _frame(body: dict[str, Any]) -> str:

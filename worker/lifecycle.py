@@ -36,6 +36,8 @@ from worker.relay import Relay
 
 log = logging.getLogger(__name__)
 
+KEPT = 12  # ended answers that a question may go on from, as long as there are cells
+
 
 def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     """The real engine over `files`. Raises SetupError when it cannot be."""
@@ -49,8 +51,10 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
         n_cells=settings.context_tokens,
         max_batch=settings.chunk_tokens + settings.slots,
         threads=threads,
+        n_kept=KEPT,
     )
-    return Engine(runtime, tower, settings.chunk_tokens)
+    keep_bytes = settings.embeddings_mb * 1_000_000
+    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes)
 
 
 def build_tower(

@@ -62,6 +62,7 @@ class Metrics:
     def _finished(self, request: Request, answer: Answer) -> None:
         usage, times = answer.usage, answer.timings
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
+        self._tokens.labels("reused").inc(usage.cached_tokens)
         self._tokens.labels("answer").inc(usage.completion_tokens)
         self._prepare.observe(times.prepare_ms / 1000)
         self._queue.observe(times.queue_ms / 1000)
@@ -96,6 +97,7 @@ class EngineLoad(Collector):
             ("busy_slots", "Answers being computed.", load.n_busy_slots),
             ("cells", "Tokens that all running answers share.", load.n_cells),
             ("reserved_cells", "Those that they may need.", load.n_reserved_cells),
+            ("kept_cells", "Those that only ended answers hold.", load.n_kept_cells),
         ):
             yield GaugeMetricFamily(f"edge_engine_{name}", about, value)
         # Two counters give the mean batch between any two scrapes; the size of the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,10 +26,12 @@ class _Order:
 
 
 class Embedder:
-    """Embeds one picture at a time, in the order they were asked for."""
+    """Embeds one picture at a time, in the order they were asked for, and remembers
+    the latest: at most `keep_bytes` of embeddings."""
 
-    def __init__(self, tower: VisionTower) -> None:
+    def __init__(self, tower: VisionTower, keep_bytes: int) -> None:
         self._tower = tower
+        self._kept = _Kept(keep_bytes)
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._in_hand: _Order | None = None
         self._thread = threading.Thread(target=self._loop, name="embedder", daemon=True)
@@ -40,11 +43,15 @@ class Embedder:
         is_wanted: Callable[[], bool],
         done: Callable[[Embeddings | Exception], None],
     ) -> None:
-        """Calls `done` on the tower's thread with the embeddings or what went wrong.
+        """Calls `done` with the embeddings or what went wrong: at once when they are
+        remembered, else later on the tower's thread.
 
         `is_wanted` is asked when the picture's turn comes: nobody's is skipped.
         """
-        self._orders.put(_Order(picture, is_wanted, done))
+        if (embeddings := self._kept.get(picture)) is not None:
+            done(embeddings)
+        else:
+            self._orders.put(_Order(picture, is_wanted, done))
 
     def drop_unwanted(self) -> None:
         """Interrupts the tower if nobody wants the picture in hand any more."""
@@ -64,10 +71,40 @@ class Embedder:
             # An interrupt that came late may have met the next picture: once more then.
             while order.is_wanted():
                 try:
-                    order.done(self._tower.embed(order.picture))
+                    order.done(self._embed(order.picture))
                 except Cancelled:
                     continue
                 except Exception as error:
                     order.done(error)
                 break
             self._in_hand = None
+
+    def _embed(self, picture: Picture) -> Embeddings:
+        # An order before this one may have been for an equal picture.
+        if (embeddings := self._kept.get(picture)) is None:
+            embeddings = self._tower.embed(picture)
+            self._kept.add(picture, embeddings)
+        return embeddings
+
+
+class _Kept:
+    """Embeddings by picture, the longest unused out first. For any thread."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._room_bytes = n_bytes
+        self._held: OrderedDict[str, Embeddings] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, picture: Picture) -> Embeddings | None:
+        with self._lock:
+            if (found := self._held.get(picture.ref.sha256)) is not None:
+                self._held.move_to_end(picture.ref.sha256)
+            return found
+
+    def add(self, picture: Picture, embeddings: Embeddings) -> None:
+        with self._lock:
+            self._held[picture.ref.sha256] = embeddings
+            self._room_bytes -= embeddings.nbytes
+            while self._room_bytes < 0:
+                _, oldest = self._held.popitem(last=False)
+                self._room_bytes += oldest.nbytes

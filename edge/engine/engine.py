@@ -16,7 +16,7 @@ from edge.engine.batch import Batch, PictureBatch
 from edge.engine.embedder import Embedder, Embeddings
 from edge.engine.prepare import prepare
 from edge.engine.protocols import Runtime, VisionTower
-from edge.engine.scheduler import Load, Scheduler
+from edge.engine.scheduler import Admission, Load, Scheduler
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
 from edge.engine.ticket import Clock, Ticket
@@ -29,14 +29,26 @@ log = logging.getLogger(__name__)
 
 
 class Engine:
-    """Answers up to `runtime.n_slots` questions at once."""
+    """Answers up to `runtime.n_slots` questions at once.
 
-    def __init__(self, runtime: Runtime, tower: VisionTower, chunk: int = 64) -> None:
+    `chunk` tokens of a prompt are computed in one step; `keep_bytes` of embeddings of
+    pictures are remembered.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        tower: VisionTower,
+        chunk: int = 64,
+        keep_bytes: int = 64 << 20,
+    ) -> None:
         self._runtime = runtime
         self._tower = tower
         self.tower_name = tower.name
-        self._embedder = Embedder(tower)
-        self._scheduler = Scheduler(Slots(runtime.n_slots, runtime.n_cells), chunk)
+        self._embedder = Embedder(tower, keep_bytes)
+        self._scheduler = Scheduler(
+            Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept), chunk
+        )
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -100,8 +112,8 @@ class Engine:
             self._inbox.get()()
 
     def _step(self) -> None:
-        for sequence in self._scheduler.admit():
-            self._open(self._tickets[sequence])
+        for admission in self._scheduler.admit():
+            self._open(admission)
         batch = self._scheduler.schedule()
         if batch is None:
             return
@@ -113,12 +125,20 @@ class Engine:
         else:
             self._postprocess(batch, tokens)
 
-    def _open(self, ticket: Ticket) -> None:
+    def _open(self, admission: Admission) -> None:
+        sequence = admission.sequence
+        ticket = self._tickets[sequence]
         ticket.clock.admitted = time.monotonic()
         try:
-            self._runtime.open(ticket.sequence.slot, ticket.sequence.sampling)
+            self._runtime.open(sequence.slot, sequence.sampling)
+            if admission.source is not None:
+                self._runtime.share(
+                    admission.source, sequence.slot, admission.n_positions
+                )
         except Exception as error:
             self._fail(ticket, error)
+        for slot in admission.evicted:
+            self._runtime.release(slot)
 
     def _postprocess(self, batch: Batch, tokens: list[int]) -> None:
         self._scheduler.advance(batch)
@@ -132,8 +152,7 @@ class Engine:
         sequence = ticket.sequence
         if sequence.n_generated == 0:
             ticket.clock.first_token = time.monotonic()
-        sequence.n_generated += 1
-        sequence.last_token = token
+        sequence.generated.append(token)
         detokenizer = sequence.detokenizer
         is_end = self._runtime.is_end(token)
         is_long = sequence.n_generated == sequence.sampling.max_tokens
@@ -152,7 +171,7 @@ class Engine:
         return Answer(
             text=sequence.detokenizer.text,
             finish_reason=sequence.finish_reason,
-            usage=Usage(sequence.n_prompt, sequence.n_generated),
+            usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
             timings=ticket.clock.timings(time.monotonic(), sequence.n_generated),
         )
 
@@ -193,15 +212,17 @@ class Engine:
         log.error("computing an answer failed", exc_info=error)
         if not isinstance(error, EdgeError):  # its text is for the log, not the client
             error = EngineError("Computing this answer failed. Try again.")
-        self._end(ticket, Failed.because(error))
+        self._end(ticket, Failed.because(error), keep=False)
 
-    def _end(self, ticket: Ticket, outcome: Terminal) -> None:
-        """The one place where a question ends; a second end does nothing."""
-        if self._tickets.pop(ticket.sequence, None) is None:
+    def _end(self, ticket: Ticket, outcome: Terminal, *, keep: bool = True) -> None:
+        """The one place where a question ends; a second end does nothing. With `keep`
+        what it has computed stays for whoever begins in the same way."""
+        sequence = ticket.sequence
+        if self._tickets.pop(sequence, None) is None:
             return
-        if ticket.sequence.phase in (Phase.PREFILL, Phase.DECODE):
-            self._runtime.release(ticket.sequence.slot)
-        self._scheduler.remove(ticket.sequence)
+        keep = keep and sequence.phase is Phase.DECODE
+        for slot in self._scheduler.remove(sequence, keep=keep):
+            self._runtime.release(slot)
         self._embedder.drop_unwanted()
         ticket.events.put(outcome)
 

@@ -30,16 +30,23 @@ class Tokenizer(Protocol):
 
 
 class Runtime(Tokenizer, Protocol):
-    """A language model with `n_slots` independent sequences over `n_cells` cells.
+    """A language model with `n_slots` independent sequences over `n_cells` cells, and
+    `n_kept` more that rest.
 
     Everything but the tokenizer belongs to one thread: the engine's.
     """
 
     n_slots: int
     n_cells: int
+    n_kept: int
 
     def open(self, slot: int, sampling: SamplingParams) -> None:
         """Prepares an empty slot for a sequence that samples in this way."""
+        ...
+
+    def share(self, source: int, slot: int, n_positions: int) -> None:
+        """Lets an empty slot begin with the cells of `source` that lie before position
+        `n_positions`, without computing or copying them."""
         ...
 
     def run(self, batch: Batch) -> list[int]:

@@ -12,6 +12,8 @@ from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
 from edge.engine.sequence import Phase, PicturePiece, Sequence
 from edge.engine.slots import Slots
 
+WORTH_SHARING = 16  # cells; the template alone, which all share, is less
+
 
 @dataclass(frozen=True)
 class Load:
@@ -24,8 +26,23 @@ class Load:
     n_busy_slots: int
     n_cells: int
     n_reserved_cells: int
+    n_kept_cells: int
     n_steps: int
     n_rows: int
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A sequence that has got its slot.
+
+    The first `n_positions` positions of the slot `source`, where there is one, are to
+    be shared with it; after that the `evicted` slots are to be emptied.
+    """
+
+    sequence: Sequence
+    source: int | None
+    n_positions: int
+    evicted: tuple[int, ...]
 
 
 class Scheduler:
@@ -52,6 +69,7 @@ class Scheduler:
             n_busy_slots=slots.n_slots - slots.n_free_slots,
             n_cells=slots.n_cells,
             n_reserved_cells=slots.n_cells - slots.n_free_cells,
+            n_kept_cells=slots.n_kept_cells,
             n_steps=self._n_steps,
             n_rows=self._n_rows,
         )
@@ -64,20 +82,48 @@ class Scheduler:
         sequence.phase = Phase.WAIT
         self.waiting.append(sequence)
 
-    def admit(self) -> list[Sequence]:
-        """Moves waiting sequences into free slots, in order, and returns them.
+    def admit(self) -> list[Admission]:
+        """Moves waiting sequences into free slots, in order.
 
         A long question at the head waits for its cells; nobody overtakes it, or it
-        might wait for ever.
+        might wait for ever. It also waits while another computes what both begin with:
+        two questions about a new picture at once, and the picture is computed once.
         """
         admitted = []
-        while self.waiting and self._slots.can_allocate(self.waiting[0].n_cells_needed):
-            sequence = self.waiting.popleft()
-            sequence.slot = self._slots.allocate(sequence.n_cells_needed)
+        while self.waiting:
+            sequence = self.waiting[0]
+            source, n_shared = self._longest_prefix(sequence)
+            if self._is_being_computed(sequence, n_shared):
+                break
+            claim = self._slots.claim(sequence.n_cells_needed, source, n_shared)
+            if claim is None:
+                break
+            self.waiting.popleft()
+            sequence.slot = claim.slot
             sequence.phase = Phase.PREFILL
-            self.running[sequence.slot] = sequence
-            admitted.append(sequence)
+            n_positions = sequence.reuse(n_shared)
+            self.running[claim.slot] = sequence
+            admitted.append(Admission(sequence, source, n_positions, claim.evicted))
         return admitted
+
+    def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
+        """The slot that holds most of what the prompt begins with, and how much."""
+        held = dict(self._slots.kept)
+        held |= {slot: running.filled for slot, running in self.running.items()}
+        found = [(sequence.n_common(content), slot) for slot, content in held.items()]
+        n_shared, source = max(found, default=(0, -1))
+        if n_shared < WORTH_SHARING:
+            return None, 0
+        if source in self._slots.kept:
+            self._slots.touch(source)
+        return source, n_shared
+
+    def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
+        return any(
+            sequence.n_common(other.content) >= n_shared + self.chunk
+            for other in self.running.values()
+            if other.phase is Phase.PREFILL
+        )
 
     def schedule(self) -> Batch | None:
         """The next step, or None when nothing runs."""
@@ -103,14 +149,21 @@ class Scheduler:
             if sequence.phase is Phase.PREFILL:
                 sequence.prefilled(sum(row.slot == slot for row in batch.rows))
 
-    def remove(self, sequence: Sequence) -> None:
-        """Takes a sequence out, wherever it is, and frees its slot."""
+    def remove(self, sequence: Sequence, *, keep: bool = False) -> tuple[int, ...]:
+        """Takes a sequence out, wherever it is, and returns the slots to be emptied:
+        its own, or with `keep`, which lets it rest with what it holds, an older one."""
+        to_empty: tuple[int, ...] = ()
         if sequence in self.waiting:
             self.waiting.remove(sequence)
         if self.running.get(sequence.slot) is sequence:
             del self.running[sequence.slot]
-            self._slots.free(sequence.slot)
+            if keep:
+                to_empty = self._slots.keep(sequence.slot, sequence.filled)
+            else:
+                self._slots.free(sequence.slot)
+                to_empty = (sequence.slot,)
         sequence.phase = Phase.DONE
+        return to_empty
 
     def _next_picture(self) -> Sequence | None:
         for sequence in self._prefilling():

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.engine.batch import PictureBatch, Row
 from edge.engine.detokenizer import Detokenizer
+from edge.engine.slots import Content
 from edge.request import FinishReason, PictureRef, SamplingParams
 from edge.vision.positions import picture_advance, picture_positions
 
@@ -27,6 +29,10 @@ class TextPiece:
     @property
     def n_cells(self) -> int:
         return len(self.tokens)
+
+    @property
+    def content(self) -> Content:
+        return list(self.tokens)
 
     @property
     def n_positions(self) -> int:
@@ -44,6 +50,10 @@ class PicturePiece:
     @property
     def n_cells(self) -> int:
         return self.rows * self.columns
+
+    @property
+    def content(self) -> Content:
+        return [self.ref.sha256] * self.n_cells
 
     @property
     def n_positions(self) -> int:
@@ -72,8 +82,8 @@ class Sequence:
     phase: Phase = Phase.EMBED
     embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     slot: int = -1  # set by the scheduler when it admits the sequence
-    n_generated: int = 0
-    last_token: int = -1
+    generated: list[int] = field(default_factory=list)
+    n_reused: int = 0  # cells of the prompt that another sequence had computed
     finish_reason: FinishReason = "stop"
     # The prefill cursor: the piece, how many of its cells are done, its first position.
     _piece: int = 0
@@ -83,9 +93,26 @@ class Sequence:
     def __post_init__(self) -> None:
         self.detokenizer = Detokenizer(self.sampling.stop)
 
+    @cached_property
+    def content(self) -> Content:
+        """What the prompt puts into each cell."""
+        return [entry for piece in self.pieces for entry in piece.content]
+
     @property
     def n_prompt(self) -> int:
-        return sum(piece.n_cells for piece in self.pieces)
+        return len(self.content)
+
+    @property
+    def n_generated(self) -> int:
+        return len(self.generated)
+
+    @property
+    def filled(self) -> Content:
+        """What it has put into its cells so far; its latest token is in none yet."""
+        if self.phase is Phase.PREFILL:
+            done = sum(piece.n_cells for piece in self.pieces[: self._piece])
+            return self.content[: done + self._offset]
+        return [*self.content, *self.generated[:-1]]
 
     @property
     def n_cells_needed(self) -> int:
@@ -101,6 +128,30 @@ class Sequence:
     @property
     def next_piece(self) -> Piece:
         return self.pieces[self._piece]
+
+    def n_common(self, content: Content) -> int:
+        """How many cells of the prompt `content` begins with, the last one never: it
+        has to be computed for its answer. A picture counts whole or not at all."""
+        n = 0
+        most = min(len(content), self.n_prompt - 1)
+        while n < most and self.content[n] == content[n]:
+            n += 1
+        end = 0
+        for piece in self.pieces:
+            if end + piece.n_cells > n:
+                return end if isinstance(piece, PicturePiece) else n
+            end += piece.n_cells
+        return n
+
+    def reuse(self, n: int) -> int:
+        """Begins behind the first `n` cells, for which `n_common` was asked; returns
+        the position there."""
+        self.n_reused = n
+        while n:
+            step = min(n, self.next_piece.n_cells)
+            self.prefilled(step)
+            n -= step
+        return self._position + self._offset
 
     def prefill_rows(self, limit: int) -> tuple[Row, ...]:
         """At most `limit` next prompt tokens; the prompt's last asks for a token."""
@@ -131,7 +182,7 @@ class Sequence:
     def decode_row(self) -> Row:
         """The latest token, fed back for the one after it."""
         position = self._position + self.n_generated - 1
-        return Row(self.slot, self.last_token, position, sampled=True)
+        return Row(self.slot, self.generated[-1], position, sampled=True)
 
     def prefilled(self, n: int) -> None:
         """Moves the cursor over `n` computed cells; past the prompt, decode begins."""

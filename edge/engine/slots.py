@@ -1,40 +1,123 @@
-"""Slots and cells: who may compute now, and whether the cache can hold the outcome.
+"""Slots and cells: who may compute now, what the cache can hold, what it still holds.
 
 A slot is one of llama.cpp's sequence ids; a cell holds keys and values of one token.
 All slots share the cells. A sequence reserves at the start all the cells it can ever
 need, so that what has started can always finish.
+
+What has finished is kept, oldest out first, for as long as nobody needs its cells: a
+question that begins in the same way shares them and computes only the rest.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Content = list[int | str]  # of each cell: its token, or the sha256 of its picture
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An empty slot for a sequence. The `evicted` ones, others, are to be emptied before
+    it computes, but after it has taken its share of them."""
+
+    slot: int
+    evicted: tuple[int, ...]
+
 
 class Slots:
-    """A pool of `n_slots` slots over `n_cells` shared cells."""
+    """`n_slots` sequences that compute and `n_kept` that rest, over `n_cells` cells."""
 
-    def __init__(self, n_slots: int, n_cells: int) -> None:
+    def __init__(self, n_slots: int, n_cells: int, n_kept: int = 0) -> None:
         self.n_slots = n_slots
         self.n_cells = n_cells
-        self._free = list(range(n_slots - 1, -1, -1))
-        self._reserved: dict[int, int] = {}
+        self.kept: dict[int, Content] = {}  # oldest first
+        self._n_kept = n_kept
+        self._cells: dict[int, list[int]] = {}  # of each slot in use, in order
+        self._busy: Counter[int] = Counter()  # how many computing slots a cell is in
+        self._users: Counter[int] = Counter()  # how many slots, kept ones too
+        self._free_slots = list(range(n_slots + n_kept - 1, -1, -1))
+        self._free_cells = list(range(n_cells))
 
     @property
     def n_free_slots(self) -> int:
-        return len(self._free)
+        return self.n_slots - (len(self._cells) - len(self.kept))
 
     @property
     def n_free_cells(self) -> int:
-        return self.n_cells - sum(self._reserved.values())
+        """Cells that nobody computes with; those that are kept would make room."""
+        return self.n_cells - len(self._busy)
 
-    def can_allocate(self, n_cells: int) -> bool:
-        return bool(self._free) and n_cells <= self.n_free_cells
+    @property
+    def n_kept_cells(self) -> int:
+        """Cells that only what is kept still holds."""
+        return self.n_free_cells - len(self._free_cells)
 
-    def allocate(self, n_cells: int) -> int:
-        """A slot with `n_cells` reserved; ask `can_allocate` first."""
-        assert self.can_allocate(n_cells)
-        slot = self._free.pop()
-        self._reserved[slot] = n_cells
-        return slot
+    def claim(
+        self, n_cells: int, source: int | None = None, n_shared: int = 0
+    ) -> Claim | None:
+        """A slot with `n_cells`, the first `n_shared` of them those of `source`; drops
+        what is kept as far as it must. None when there is no room even so."""
+        shared = [] if source is None else self._cells[source][:n_shared]
+        n_new = n_cells - len(shared)
+        n_newly_busy = n_new + sum(cell not in self._busy for cell in shared)
+        if not self.n_free_slots or n_newly_busy > self.n_free_cells:
+            return None
+        slot = self._free_slots.pop()
+        self._users.update(shared)  # before anything is dropped: it may be the source
+        evicted = []
+        for old in sorted(self.kept, key=lambda slot: slot == source):
+            if n_new <= len(self._free_cells):
+                break
+            evicted.append(old)
+            self._drop(old)
+        new = [self._free_cells.pop() for _ in range(n_new)]
+        self._users.update(new)
+        self._cells[slot] = [*shared, *new]
+        self._busy.update(self._cells[slot])
+        return Claim(slot, tuple(evicted))
+
+    def keep(self, slot: int, content: Content) -> tuple[int, ...]:
+        """Lets a slot rest that holds `content`; the cells behind it are free again.
+        Returns the slots to be emptied: the oldest, when enough of them rest."""
+        cells = self._cells[slot]
+        _take_out(self._busy, cells)
+        self._cells[slot], unused = cells[: len(content)], cells[len(content) :]
+        self._release(unused)
+        self.kept[slot] = content
+        too_many = list(self.kept)[: max(0, len(self.kept) - self._n_kept)]
+        for old in too_many:
+            self._drop(old)
+        return tuple(too_many)
+
+    def touch(self, slot: int) -> None:
+        """Makes a kept slot the newest: it was of use."""
+        self.kept[slot] = self.kept.pop(slot)
 
     def free(self, slot: int) -> None:
-        del self._reserved[slot]
-        self._free.append(slot)
+        """Gives back the slot of a sequence that computed."""
+        _take_out(self._busy, self._cells[slot])
+        self._give_back(slot)
+
+    def _drop(self, slot: int) -> None:
+        del self.kept[slot]
+        self._give_back(slot)
+
+    def _give_back(self, slot: int) -> None:
+        self._release(self._cells.pop(slot))
+        self._free_slots.append(slot)
+
+    def _release(self, cells: Iterable[int]) -> None:
+        self._free_cells += _take_out(self._users, cells)
+
+
+def _take_out(counts: Counter[int], cells: Iterable[int]) -> list[int]:
+    """Counts each cell down; those that nobody counts any more."""
+    gone = []
+    for cell in cells:
+        counts[cell] -= 1
+        if not counts[cell]:
+            del counts[cell]
+            gone.append(cell)
+    return gone

@@ -17,17 +17,25 @@ from edge.runtime.sampler import Sampler
 
 
 class LlamaRuntime:
-    """A context of `n_cells` cells over `model`, which it owns from now on.
+    """A context of `n_cells` cells over `model`, which it owns from now on, for
+    `n_slots` sequences that compute and `n_kept` that rest.
 
     `max_batch` is the largest number of rows that one batch may have.
     """
 
     def __init__(
-        self, model: Model, *, n_slots: int, n_cells: int, max_batch: int, threads: int
+        self,
+        model: Model,
+        *,
+        n_slots: int,
+        n_cells: int,
+        max_batch: int,
+        threads: int,
+        n_kept: int = 0,
     ) -> None:
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
-        params.n_seq_max = n_slots
+        params.n_seq_max = n_slots + n_kept
         params.kv_unified = True  # slots share cells; each needs only what it reserved
         params.n_batch = params.n_ubatch = max_batch
         params.n_outputs_max = n_slots
@@ -41,6 +49,7 @@ class LlamaRuntime:
             )
         self.n_slots = n_slots
         self.n_cells = n_cells
+        self.n_kept = n_kept
         self.tokenize = model.tokenize
         self.piece = model.piece
         self.is_end = model.is_end
@@ -51,6 +60,9 @@ class LlamaRuntime:
 
     def open(self, slot: int, sampling: SamplingParams) -> None:
         self._samplers[slot] = Sampler(sampling, self._model.n_vocab)
+
+    def share(self, source: int, slot: int, n_positions: int) -> None:
+        lib.llama_memory_seq_cp(self._memory, source, slot, 0, n_positions)
 
     def run(self, batch: Batch) -> list[int]:
         if isinstance(batch, PictureBatch):

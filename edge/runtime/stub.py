@@ -14,6 +14,7 @@ from edge.errors import EngineError
 from edge.request import SamplingParams
 
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+PICTURE = -1  # what a cell of a picture has for a token
 END = 256 + CONTROL.index("<|im_end|>")
 _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
@@ -27,14 +28,16 @@ class StubRuntime:
         *,
         n_slots: int = 4,
         n_cells: int = 4096,
+        n_kept: int = 0,
         step_s: float = 0.0,
         poison: str = "",
     ) -> None:
         self.n_slots = n_slots
         self.n_cells = n_cells
+        self.n_kept = n_kept
         self.step_s = step_s
         self.prompts: dict[int, list[int]] = {}
-        self.n_used_cells: dict[int, int] = {}
+        self.cells: dict[int, list[int]] = {}  # of each slot, the positions
         self._script: list[int] = [*answer.encode(), END]
         self._said: dict[int, int] = {}
         self._poison = list(poison.encode())
@@ -55,30 +58,40 @@ class StubRuntime:
         return token == END
 
     def open(self, slot: int, sampling: SamplingParams) -> None:
-        self.prompts[slot], self.n_used_cells[slot], self._said[slot] = [], 0, 0
+        assert slot not in self.cells, f"slot {slot} is not empty"
+        self.prompts[slot], self.cells[slot], self._said[slot] = [], [], 0
+
+    def share(self, source: int, slot: int, n_positions: int) -> None:
+        before = [at for at in self.cells[source] if at < n_positions]
+        self.cells[slot] = before
+        self.prompts[slot] = self.prompts[source][: len(before)]
 
     def run(self, batch: Batch) -> list[int]:
         time.sleep(self.step_s)
         if isinstance(batch, PictureBatch):
-            self.n_used_cells[batch.slot] += len(batch.embeddings)
+            for at in batch.positions[0].tolist():
+                self._fill(batch.slot, at, PICTURE)
             return []
         sampled = []
         for row in batch.rows:
-            self.n_used_cells[row.slot] += 1
-            self.prompts[row.slot].append(row.token)
+            self._fill(row.slot, row.position, row.token)
             if row.sampled:
                 sampled.append(self._say(row.slot))
         return sampled
 
     def release(self, slot: int) -> None:
-        del self.prompts[slot], self.n_used_cells[slot], self._said[slot]
+        del self.prompts[slot], self.cells[slot], self._said[slot]
 
     def close(self) -> None:
         pass
 
+    def _fill(self, slot: int, position: int, token: int) -> None:
+        self.cells[slot].append(position)
+        self.prompts[slot].append(token)
+
     def _say(self, slot: int) -> int:
         if self._poison and bytes(self._poison) in bytes(
-            token for token in self.prompts[slot] if token < 256
+            token for token in self.prompts[slot] if 0 <= token < 256
         ):
             raise EngineError("The stub was poisoned.")
         said = self._said[slot]

@@ -93,7 +93,7 @@ def test_at_most_the_slots_compute_at_once() -> None:
         tickets = [ask(one) for _ in range(9)]
         most = 0
         while any(ticket.sequence.phase.name != "DONE" for ticket in tickets):
-            most = max(most, len(runtime.n_used_cells))
+            most = max(most, len(runtime.cells))
             time.sleep(0.001)
     assert most == 3
 
@@ -142,7 +142,7 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
             first.cancel(Cancelled("enough"))
             events(first)
         assert isinstance(events(ask(one, max_tokens=5))[-1], Finished)
-        assert runtime.n_used_cells == {}
+        assert runtime.cells == {}
 
 
 def test_a_picture_nobody_waits_for_holds_up_nobody() -> None:

@@ -152,6 +152,31 @@ def test_slots_do_not_hear_each_other(pair: Pair) -> None:
     assert answer(runtime, 0, "first question", 6) == alone
 
 
+def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
+    runtime, _ = pair
+    tokens = runtime.tokenize("one beginning and two ends", special=False)
+
+    def computed(slot: int, begin: int) -> list[int]:
+        rows = tuple(
+            Row(slot, token, at, sampled=at == len(tokens) - 1)
+            for at, token in enumerate(tokens)
+            if at >= begin
+        )
+        said = runtime.run(TokenBatch(rows))
+        for at in range(len(tokens), len(tokens) + 5):
+            said += runtime.run(TokenBatch((Row(slot, said[-1], at, sampled=True),)))
+        return said
+
+    runtime.open(0, GREEDY)
+    alone = computed(0, 0)
+    runtime.open(1, GREEDY)
+    runtime.share(0, 1, 7)
+    runtime.release(0)  # its cells live on in slot 1
+    runtime.open(2, GREEDY)
+    runtime.share(1, 2, 7)
+    assert computed(1, 7) == computed(2, 7) == alone
+
+
 def test_a_released_slot_has_given_its_cells_back(pair: Pair) -> None:
     runtime, _ = pair
     for _ in range(3 * runtime.n_cells // 100):

@@ -84,13 +84,13 @@ async def test_a_running_answer_stops_computing(bench: Bench, how: str) -> None:
     job_id = await bench.admit(deadline_s=deadline_s, max_tokens=20_000)
     thread = threading.Thread(target=bench.relay.answer, args=(job_id,))
     thread.start()
-    while not bench.runtime.n_used_cells:
+    while not bench.runtime.cells:
         time.sleep(0.01)
     if how == "client":
         await bench.client.cancel(job_id)
     thread.join(4)
     assert not thread.is_alive()
-    assert bench.runtime.n_used_cells == {}
+    assert bench.runtime.cells == {}
     job = await bench.client.look(job_id)
     assert job and job.state == ("cancelled" if how == "client" else "expired")
 
@@ -127,7 +127,7 @@ async def test_a_job_that_is_not_ours_any_more_is_given_up(bench: Bench) -> None
     job_id = await bench.admit(max_tokens=20_000)
     thread = threading.Thread(target=bench.relay.answer, args=(job_id,))
     thread.start()
-    while not bench.runtime.n_used_cells:
+    while not bench.runtime.cells:
         time.sleep(0.01)
     bench.sync.hset(record.job_key(job_id), "attempt", 2)  # somebody else retried it
     thread.join(4)

@@ -1,0 +1,255 @@
+"""What is computed once is not computed again, and nobody sees what is not his."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.engine.batch import PictureBatch, TokenBatch
+from edge.engine.engine import Engine
+from edge.engine.scheduler import WORTH_SHARING, Admission, Scheduler
+from edge.engine.sequence import Phase, PicturePiece, Sequence, TextPiece
+from edge.engine.slots import Slots
+from edge.engine.ticket import Ticket
+from edge.events import Finished
+from edge.images import Picture
+from edge.request import Answer, Message, PictureRef, Request, SamplingParams
+from edge.runtime.stub import StubRuntime
+from edge.vision.stub import StubTower
+
+SCENES = {"a": (4, 6), "b": (5, 5), "c": (2, 3)}
+
+
+def sequence(*parts: str, max_tokens: int = 4) -> Sequence:
+    """A part that names a scene is its picture, any other is text by characters."""
+    pieces, embeddings = [], {}
+    for part in parts:
+        if part in SCENES:
+            rows, columns = SCENES[part]
+            pieces.append(PicturePiece(PictureRef(part, 1, 1), rows, columns))
+            embeddings[part] = np.full((rows * columns, 1), ord(part), np.float32)
+        else:
+            pieces.append(TextPiece(tuple(map(ord, part))))
+    made = Sequence(tuple(pieces), SamplingParams(max_tokens=max_tokens))
+    made.embeddings = embeddings
+    return made
+
+
+def whole(one: Sequence) -> list[tuple[object, int]]:
+    """What the cells of its prompt must hold: content and first position of each."""
+    cells, position = [], 0
+    for piece in one.pieces:
+        moves = isinstance(piece, TextPiece)
+        cells += [
+            (entry, position + n * moves) for n, entry in enumerate(piece.content)
+        ]
+        position += piece.n_positions
+    return cells
+
+
+class Cache:
+    """A unified cache as llama.cpp keeps it: slots refer to cells, which may be shared,
+    and a cell that nobody refers to is free."""
+
+    def __init__(self, n_cells: int) -> None:
+        self.n_cells = n_cells
+        self.held: dict[int, list[tuple[int, object, int]]] = {}
+        self._next = 0
+
+    def admit(self, admission: Admission) -> None:
+        slot = admission.sequence.slot
+        assert slot not in self.held
+        source = self.held.get(admission.source, [])
+        self.held[slot] = [c for c in source if c[2] < admission.n_positions]
+        for evicted in admission.evicted:
+            del self.held[evicted]
+
+    def fill(self, batch: TokenBatch | PictureBatch) -> None:
+        if isinstance(batch, PictureBatch):
+            for (value,), (at, *_) in zip(
+                batch.embeddings, batch.positions.T, strict=True
+            ):
+                self._put(batch.slot, chr(int(value)), int(at))
+        else:
+            for row in batch.rows:
+                self._put(row.slot, row.token, row.position)
+        used = {cell for cells in self.held.values() for cell, *_ in cells}
+        assert len(used) <= self.n_cells
+
+    def _put(self, slot: int, content: object, at: int) -> None:
+        self.held[slot].append((self._next, content, at))
+        self._next += 1
+
+    def seen(self, slot: int) -> list[tuple[object, int]]:
+        return [(content, at) for _, content, at in self.held[slot]]
+
+
+PROMPT = st.lists(
+    st.sampled_from([*SCENES, "you are a helpful assistant. ", "what is it?"]),
+    min_size=0,
+    max_size=5,
+)
+QUESTION = st.tuples(PROMPT, st.text("xyz", min_size=1, max_size=30))
+PLANS = st.lists(st.tuples(QUESTION, st.integers(1, 8)), min_size=1, max_size=14)
+
+
+@settings(max_examples=300)
+@given(PLANS, st.integers(1, 40), st.integers(0, 5), st.randoms(use_true_random=False))
+def test_every_answer_sees_its_own_prompt_and_all_of_it(
+    plans, chunk, n_kept, random
+) -> None:
+    """Against a cache that does what it is told, with arrivals and ends at random."""
+    cache, slots = Cache(260), Slots(3, 260, n_kept)
+    scheduler = Scheduler(slots, chunk)
+    todo = [sequence(*parts, end, max_tokens=n) for (parts, end), n in plans]
+    arriving, ended = list(todo), 0
+    for _ in range(5_000):
+        if arriving and random.random() < 0.3:
+            scheduler.add(arriving.pop())
+        for admission in scheduler.admit():
+            cache.admit(admission)
+        batch = scheduler.schedule()
+        if batch is None:
+            if not arriving and not scheduler.has_work:
+                break
+            continue
+        cache.fill(batch)
+        scheduler.advance(batch)
+        for row in getattr(batch, "rows", ()):
+            if not row.sampled:
+                continue
+            running = scheduler.running[row.slot]
+            said = [
+                (token, running.decode_row().position - len(running.generated) + 1 + n)
+                for n, token in enumerate(running.generated)
+            ]
+            assert cache.seen(row.slot) == [*whole(running), *said]
+            running.generated.append(ord(random.choice("xyz")))
+            broken = random.random() < 0.05
+            if broken or running.n_generated == running.sampling.max_tokens:
+                ended += 1
+                for slot in scheduler.remove(running, keep=not broken):
+                    del cache.held[slot]
+    assert ended == len(todo)
+    assert slots.n_free_cells == 260
+    assert set(cache.held) == set(slots.kept)
+    assert slots.n_kept_cells == len({c for h in cache.held.values() for c, *_ in h})
+
+
+def finish(scheduler: Scheduler, one: Sequence) -> int:
+    """Answers it alone; returns how many cells that took."""
+    n = 0
+    scheduler.add(one)
+    scheduler.admit()
+    while one.phase is not Phase.DONE:
+        batch = scheduler.schedule()
+        n += batch.n_rows
+        scheduler.advance(batch)
+        if one.phase is Phase.DECODE:
+            one.generated.append(ord("x"))
+            if one.n_generated == one.sampling.max_tokens:
+                scheduler.remove(one, keep=True)
+    return n
+
+
+def test_a_follow_up_computes_only_what_is_new() -> None:
+    scheduler = Scheduler(Slots(2, 500, n_kept=2), 64)
+    first = sequence("a", "what is it?")
+    assert finish(scheduler, first) == 24 + 11 + 3
+    follow = sequence("a", "what is it?xxxx" + "and why?")
+    assert finish(scheduler, follow) == 1 + 8 + 3  # the last x was never fed
+    assert follow.n_reused == 24 + 11 + 3
+
+
+def test_another_question_about_the_picture_shares_the_picture() -> None:
+    scheduler = Scheduler(Slots(2, 500, n_kept=2), 64)
+    finish(scheduler, sequence("b", "what is it?"))
+    other = sequence("b", "how many?")
+    finish(scheduler, other)
+    assert other.n_reused == 25
+    stranger = sequence("a", "what is it?")
+    finish(scheduler, stranger)
+    assert stranger.n_reused == 0
+
+
+def test_a_short_common_beginning_is_not_worth_it() -> None:
+    scheduler = Scheduler(Slots(1, 500, n_kept=2), 64)
+    same = "x" * (WORTH_SHARING - 1)
+    finish(scheduler, sequence(same + "one"))
+    other = sequence(same + "two")
+    finish(scheduler, other)
+    assert other.n_reused == 0
+
+
+def test_a_question_waits_for_what_another_is_just_computing() -> None:
+    scheduler = Scheduler(Slots(2, 500), 8)
+    one, other = sequence("b", "what is it?"), sequence("b", "how many are there?")
+    scheduler.add(one)
+    scheduler.add(other)
+    assert [a.sequence for a in scheduler.admit()] == [one]
+    while one.phase is Phase.PREFILL:
+        assert not scheduler.admit() or other.n_reused == 25
+        scheduler.advance(scheduler.schedule())
+    assert other.slot >= 0 or [a.sequence for a in scheduler.admit()] == [other]
+    assert other.n_reused == 25
+
+
+@contextmanager
+def engine(runtime: StubRuntime, tower: StubTower, **sizes: int) -> Iterator[Engine]:
+    with closing(Engine(runtime, tower, **sizes)) as one:
+        yield one
+
+
+def answer(ticket: Ticket) -> Answer:
+    while not isinstance(event := ticket.next(timeout_s=5), Finished):
+        assert event is not None
+    return event.answer
+
+
+class CountingTower(StubTower):
+    n_embedded = 0
+
+    def embed(self, picture: Picture) -> np.ndarray:
+        self.n_embedded += 1
+        return super().embed(picture)
+
+
+def ask(one: Engine, picture: Picture, text: str) -> Ticket:
+    message = Message("user", (picture.ref, text))
+    request = Request((message,), SamplingParams(max_tokens=9))
+    return one.submit(request, {picture.ref.sha256: picture})
+
+
+def grey(level: int) -> Picture:
+    return Picture(160, 160, bytes([level]) * (160 * 160 * 3))
+
+
+def test_a_picture_is_embedded_once_for_all_who_ask() -> None:
+    tower = CountingTower(seconds=0.05)
+    with engine(StubRuntime(n_kept=4), tower) as one:
+        together = [ask(one, grey(1), f"question {n}") for n in range(4)]
+        answers = [answer(ticket) for ticket in together]
+        later = answer(ask(one, grey(1), "question 5"))
+    assert tower.n_embedded == 1
+    assert {a.text for a in answers} == {later.text}
+    assert later.timings.embed_ms < 50
+    assert later.usage.cached_tokens >= 25
+
+
+def test_what_is_remembered_of_pictures_is_bounded() -> None:
+    tower = CountingTower()
+    room = 2 * 25 * tower.width * 4  # for two pictures
+    with engine(StubRuntime(), tower, keep_bytes=room) as one:
+        for level in (1, 2, 1, 3, 1, 2):
+            answer(ask(one, grey(level), "hello"))
+    assert tower.n_embedded == 4  # 1 stays in use; 2 made room for 3
+
+
+def test_a_picture_too_large_to_remember_is_answered_all_the_same() -> None:
+    with engine(StubRuntime(), StubTower(), keep_bytes=0) as one:
+        assert answer(ask(one, grey(1), "hello")).text
+        assert answer(ask(one, grey(1), "hello")).text
