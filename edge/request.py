@@ -47,7 +47,9 @@ class Message:
 class SamplingParams:
     """How tokens are chosen. The defaults are greedy: equal questions, equal answers.
 
-    Ranges follow the OpenAI API; `top_k` 0 and `min_p` 0 switch those filters off.
+    Ranges follow the OpenAI API; `top_k` 0, `min_p` 0, `repeat_penalty` 1 do nothing.
+    `logit_bias` pairs tokens with what is added to their logits. Unless `json_schema`,
+    a JSON Schema as text, is empty, the answer is JSON that fits it.
     """
 
     max_tokens: int = 512
@@ -57,6 +59,9 @@ class SamplingParams:
     min_p: float = 0.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    json_schema: str = ""
     seed: int | None = None
     stop: tuple[str, ...] = ()
 
@@ -66,7 +71,8 @@ class SamplingParams:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SamplingParams:
-        return cls(**{**data, "stop": tuple(data["stop"])})
+        biases = tuple((token, bias) for token, bias in data["logit_bias"])
+        return cls(**{**data, "stop": tuple(data["stop"]), "logit_bias": biases})
 
 
 @dataclass(frozen=True)

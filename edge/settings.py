@@ -46,6 +46,9 @@ class Settings:
         64, "Prompt tokens computed between two answer steps.", at_least=16
     )
     threads: int = _setting(0, "Compute threads; 0 = the cores we may use.", at_least=0)
+    repack: bool = _setting(
+        False, "Copy weights into the order that llama.cpp's other kernels want."
+    )
     image_tokens: int = _setting(
         1024, "Largest picture, in tokens of 32x32 pixels.", at_least=16
     )
@@ -54,6 +57,12 @@ class Settings:
         "Who reads pictures: OpenVINO in int8 or f32, or mtmd, which is llama.cpp; "
         "auto = int8, or mtmd where OpenVINO cannot.",
         one_of=("auto", "int8", "f32", "mtmd"),
+    )
+    kept: int = _setting(
+        12,
+        "Ended answers whose cells are kept for questions that go on.",
+        at_least=0,
+        at_most=64,
     )
     embeddings_mb: int = _setting(
         128, "Megabytes of pictures already read that are remembered.", at_least=0

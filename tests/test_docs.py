@@ -23,7 +23,8 @@ def test_every_setting_is_documented_with_its_default(field) -> None:
     [row] = re.findall(
         rf"^\| `{PREFIX}{field.name.upper()}` \|([^|]*)\|", OPERATIONS, re.M
     )
-    default = "on" if field.default is True else str(field.default)
+    spoken = {"True": "on", "False": "off"}
+    default = spoken.get(str(field.default), str(field.default))
     assert row.strip("` ").replace("~", str(Path.home())) == default
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import Field, FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -226,28 +226,25 @@ def test_a_folder_named_dotenv_is_no_dotenv(clean_place: Path) -> None:
     assert Settings.load() == Settings()
 
 
-# What a setting can be after `read`: text comes without space around it.
+# Text comes without space around it after `read`.
 words = st.text(st.characters(exclude_categories=("C", "Z")), max_size=20)
-counts = st.integers(min_value=256, max_value=10**9)
+
+
+def values(field: Field) -> st.SearchStrategy:
+    """What a setting can be after `read`."""
+    if isinstance(field.default, bool):
+        return st.booleans()
+    if isinstance(field.default, int):
+        low, high = field.metadata["at_least"], field.metadata["at_most"]
+        return st.integers(low, high or 10**9)
+    if isinstance(field.default, Path):
+        return words.map(lambda name: Path("/srv") / name)
+    choices = field.metadata["one_of"]
+    return st.sampled_from(choices) if choices else words
 
 
 @hypothesis_settings(max_examples=40)
-@given(
-    settings=st.builds(
-        Settings,
-        slots=st.integers(1, 4),
-        metrics_port=st.integers(0, 65535),
-        vision=st.sampled_from(["auto", "int8", "f32", "mtmd"]),
-        answer_cache=st.booleans(),
-        data_dir=words.map(lambda name: Path("/srv") / name),
-        **{
-            name: words if isinstance(getattr(Settings(), name), str) else counts
-            for name in NAMES
-            if name
-            not in ("slots", "metrics_port", "vision", "answer_cache", "data_dir")
-        },
-    )
-)
+@given(st.builds(Settings, **{field.name: values(field) for field in fields(Settings)}))
 def test_a_child_process_reads_the_same_settings(settings: Settings) -> None:
     assert Settings.read(settings.environ()) == settings
 

@@ -7,31 +7,43 @@ the answer and that we do not do are refused; other unknown fields are ignored.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from edge.errors import InvalidPicture, UnsupportedParameter, UrlNotAllowed
+from edge.errors import (
+    InvalidPicture,
+    InvalidRequest,
+    UnsupportedParameter,
+    UrlNotAllowed,
+)
 from edge.request import SamplingParams
 
 UNSUPPORTED = (
     "audio",
     "functions",
     "function_call",
-    "logit_bias",
     "logprobs",
     "modalities",
-    "response_format",
     "tool_choice",
     "tools",
     "web_search_options",
 )
 # Sampling fields that mean the same here and there.
-SHARED = {f.name for f in fields(SamplingParams)} - {"max_tokens", "stop"}
+SHARED = {f.name for f in fields(SamplingParams)} - {
+    "max_tokens",
+    "stop",
+    "logit_bias",
+    "json_schema",
+}
+LONGEST_SCHEMA = 20_000  # characters of JSON
 
 Text = Annotated[str, Field(max_length=200_000)]
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
@@ -100,6 +112,41 @@ ChatMessage = Annotated[
 ]
 
 
+class PlainFormat(_Body):
+    type: Literal["text"]
+
+    @property
+    def schema_text(self) -> str:
+        return ""
+
+
+class JsonFormat(_Body):
+    type: Literal["json_object"]
+
+    @property
+    def schema_text(self) -> str:
+        return '{"type": "object"}'
+
+
+class NamedSchema(_Body):
+    name: Annotated[str, Field(max_length=200)] = ""
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+class SchemaFormat(_Body):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+    @property
+    def schema_text(self) -> str:
+        return json.dumps(self.json_schema.schema_)
+
+
+ResponseFormat = Annotated[
+    PlainFormat | JsonFormat | SchemaFormat, Field(discriminator="type")
+]
+
+
 class StreamOptions(_Body):
     include_usage: bool = False
 
@@ -119,6 +166,9 @@ class ChatBody(_Body):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    repeat_penalty: Annotated[float, Field(ge=0.5, le=2)] | None = None
+    logit_bias: dict[TokenId, Bias] | None = Field(None, max_length=1000)
+    response_format: ResponseFormat | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: Stop | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
@@ -137,7 +187,24 @@ class ChatBody(_Body):
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         given = self.model_dump(include=SHARED, exclude_none=True)
         max_tokens = self.max_completion_tokens or self.max_tokens or default_max_tokens
-        return SamplingParams(max_tokens=max_tokens, stop=stop, **given)
+        biases = (self.logit_bias or {}).items()
+        return SamplingParams(
+            max_tokens=max_tokens,
+            stop=stop,
+            logit_bias=tuple(sorted((int(token), bias) for token, bias in biases)),
+            json_schema=self._json_schema(),
+            **given,
+        )
+
+    def _json_schema(self) -> str:
+        text = self.response_format.schema_text if self.response_format else ""
+        if len(text) > LONGEST_SCHEMA:
+            raise InvalidRequest(
+                f"This JSON schema has {len(text):,} characters; "
+                f"{LONGEST_SCHEMA:,} are allowed.",
+                param="response_format",
+            )
+        return text
 
 
 def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:

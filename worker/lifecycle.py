@@ -36,14 +36,12 @@ from worker.relay import Relay
 
 log = logging.getLogger(__name__)
 
-KEPT = 12  # ended answers that a question may go on from, as long as there are cells
-
 
 def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     """The real engine over `files`. Raises SetupError when it cannot be."""
     cells = check(files, settings)
     threads = settings.threads or host.usable_cores()
-    model = Model(files.model)
+    model = Model(files.model, repack=settings.repack)
     tower = build_tower(settings, files, model, cells)
     runtime = LlamaRuntime(
         model,
@@ -51,7 +49,7 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
         n_cells=settings.context_tokens,
         max_batch=settings.chunk_tokens + settings.slots,
         threads=threads,
-        n_kept=KEPT,
+        n_kept=settings.kept,
     )
     keep_bytes = settings.embeddings_mb * 1_000_000
     return Engine(runtime, tower, settings.chunk_tokens, keep_bytes)

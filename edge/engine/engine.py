@@ -69,9 +69,11 @@ class Engine:
     def submit(self, request: Request, pictures: Mapping[str, Picture]) -> Ticket:
         """Accepts a question; `pictures` holds the pixels by sha256.
 
-        Raises ContextLengthExceeded when it can never fit, Unavailable once closed.
+        Raises ContextLengthExceeded when it can never fit, InvalidRequest when it asks
+        for sampling that cannot be, Unavailable once closed.
         """
         clock = Clock(time.monotonic())
+        self._runtime.check(request.sampling)
         sequence = prepare(request, self._runtime, self._tower, self._runtime.n_cells)
         clock.prepared = time.monotonic()
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)

@@ -40,6 +40,10 @@ class Runtime(Tokenizer, Protocol):
     n_cells: int
     n_kept: int
 
+    def check(self, sampling: SamplingParams) -> None:
+        """Raises InvalidRequest when it cannot sample in this way. Any thread may."""
+        ...
+
     def open(self, slot: int, sampling: SamplingParams) -> None:
         """Prepares an empty slot for a sequence that samples in this way."""
         ...

@@ -19,8 +19,8 @@ Content = list[int | str]  # of each cell: its token, or the sha256 of its pictu
 
 @dataclass(frozen=True)
 class Claim:
-    """An empty slot for a sequence. The `evicted` ones, others, are to be emptied before
-    it computes, but after it has taken its share of them."""
+    """An empty slot for a sequence. The `evicted` ones are others, to be emptied before
+    it computes but after it has taken its share of them."""
 
     slot: int
     evicted: tuple[int, ...]

@@ -96,7 +96,7 @@ def _compute_bytes(model: Header, settings: Settings) -> int:
     n_tokens = model.lengths.get("tokenizer.ggml.tokens", 0)
     n_merges = model.lengths.get("tokenizer.ggml.merges", 0)
     row = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
-    logits = 2 * settings.slots * n_tokens * F32
+    logits = 2 * (settings.slots + settings.kept) * n_tokens * F32
     vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
     return (settings.chunk_tokens + settings.slots) * row + logits + vocabulary
 

@@ -38,7 +38,7 @@ class LlamaRuntime:
         params.n_seq_max = n_slots + n_kept
         params.kv_unified = True  # slots share cells; each needs only what it reserved
         params.n_batch = params.n_ubatch = max_batch
-        params.n_outputs_max = n_slots
+        params.n_outputs_max = params.n_seq_max  # it aborts with fewer
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         context = lib.llama_init_from_model(model.handle, params)
@@ -58,8 +58,11 @@ class LlamaRuntime:
         self._memory = lib.llama_get_memory(context)
         self._samplers: dict[int, Sampler] = {}
 
+    def check(self, sampling: SamplingParams) -> None:
+        Sampler(sampling, self._model).close()
+
     def open(self, slot: int, sampling: SamplingParams) -> None:
-        self._samplers[slot] = Sampler(sampling, self._model.n_vocab)
+        self._samplers[slot] = Sampler(sampling, self._model)
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
         lib.llama_memory_seq_cp(self._memory, source, slot, 0, n_positions)

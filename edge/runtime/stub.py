@@ -10,7 +10,7 @@ import re
 import time
 
 from edge.engine.batch import Batch, PictureBatch
-from edge.errors import EngineError
+from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
 
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
@@ -56,6 +56,10 @@ class StubRuntime:
 
     def is_end(self, token: int) -> bool:
         return token == END
+
+    def check(self, sampling: SamplingParams) -> None:
+        if sampling.logit_bias and max(sampling.logit_bias)[0] > END:
+            raise InvalidRequest("The stub has fewer tokens.", param="logit_bias")
 
     def open(self, slot: int, sampling: SamplingParams) -> None:
         assert slot not in self.cells, f"slot {slot} is not empty"

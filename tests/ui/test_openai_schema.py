@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edge.errors import EdgeError, InvalidPicture, UnsupportedParameter, UrlNotAllowed
+from edge.errors import (
+    EdgeError,
+    InvalidPicture,
+    InvalidRequest,
+    UnsupportedParameter,
+    UrlNotAllowed,
+)
 from edge.request import SamplingParams
 from ui.openai_schema import (
     UNSUPPORTED,
@@ -73,6 +79,16 @@ ACCEPTED = {
     "top_k 0": {"top_k": 0},
     "min_p 0": {"min_p": 0},
     "penalties": {"presence_penalty": -2, "frequency_penalty": 2.0},
+    "a repeat penalty": {"repeat_penalty": 1.1},
+    "biases": {"logit_bias": {"50256": -100, "7": 1.5}},
+    "plain text": {"response_format": {"type": "text"}},
+    "any object": {"response_format": {"type": "json_object"}},
+    "a schema": {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "a", "strict": True, "schema": {"type": "object"}},
+        }
+    },
     "max_tokens 1": {"max_tokens": 1},
     "no max_tokens": {"max_tokens": None, "max_completion_tokens": None},
     "a seed": {"seed": 0},
@@ -144,6 +160,16 @@ REFUSED_CONTENTS = {
     "half a character in a part": [{"type": "text", "text": "\ud800"}],
 }
 REFUSED_FIELDS = {
+    "repeat_penalty": [0, 2.1, "1", -1],
+    "logit_bias": [{"a": 1}, {"-1": 1}, {"7": 101}, {"7": "1"}, [7], {"7" * 10: 1}],
+    "response_format": [
+        "json",
+        {"type": "xml"},
+        {},
+        {"type": "json_schema"},
+        {"type": "json_schema", "json_schema": {"name": "a"}},
+        {"type": "json_schema", "json_schema": {"name": "a", "schema": "{}"}},
+    ],
     "temperature": [
         -0.1,
         2.1,
@@ -217,10 +243,7 @@ def test_a_bad_parameter_is_refused(field: str, value: Any) -> None:
         ("tool_choice", "auto"),
         ("functions", [{"name": "f"}]),
         ("function_call", "auto"),
-        ("response_format", {"type": "json_object"}),
-        ("response_format", {"type": "json_schema", "json_schema": {"name": "a"}}),
         ("logprobs", True),
-        ("logit_bias", {"50256": -100}),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy", "format": "wav"}),
         ("web_search_options", {"search_context_size": "low"}),
@@ -380,3 +403,22 @@ def test_any_other_url_is_refused(url: str, kind: type[EdgeError]) -> None:
     assert caught.value.status == 400
     assert caught.value.code in ("url_not_allowed", "invalid_image")
     assert len(caught.value.message) < 200
+
+
+def test_biases_and_schemas_reach_the_sampling() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    body = chat(logit_bias={"12": 2, "3": -1.5}, response_format=asked)
+    sampling = body.sampling(8)
+    assert sampling.logit_bias == ((3, -1.5), (12, 2.0))
+    assert json.loads(sampling.json_schema) == schema
+    plain = chat(response_format={"type": "json_object"}).sampling(8)
+    assert json.loads(plain.json_schema) == {"type": "object"}
+    assert chat(response_format={"type": "text"}).sampling(8).json_schema == ""
+
+
+def test_a_giant_schema_is_refused_with_its_size() -> None:
+    schema = {"enum": ["x" * 30_000]}
+    asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    with pytest.raises(InvalidRequest, match="30,0"):
+        chat(response_format=asked).sampling(8)
