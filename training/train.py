@@ -1,4 +1,4 @@
-"""Trains the tiny model: `python -m training.train --out FOLDER [--start FILES]`.
+"""Trains the tiny model: `python -m training.train --out FOLDER`.
 
 It stops and goes on where it stopped, to the same end. Every 50 steps a line goes into
 FOLDER/log.csv; every 250 the model is asked questions about unseen pictures.
@@ -22,7 +22,6 @@ from training import fonts
 from training.conversations import Conversations
 from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
-from training.export import read
 from training.facts import FACTS, UNKNOWN
 from training.fast import quicken
 from training.model import build
@@ -30,8 +29,6 @@ from training.rows import IGNORED, Batch
 from training.tokens import Tokens
 
 STEPS = 7600
-STEPS_AGAIN = 5000  # of a run that starts from the files of another, on new pictures
-PEAK_AGAIN = 0.6  # of the first run's rates
 BATCH = 36
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100
@@ -147,9 +144,7 @@ def rate(step: int, steps: int) -> float:
 
 def main(
     out: Annotated[Path, typer.Option(help="Checkpoint, log and weights go here.")],
-    start: Annotated[
-        Path | None, typer.Option(help="A folder of tiny's two files to begin from.")
-    ] = None,
+    steps: int = STEPS,
     seed: int = 1,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
@@ -157,15 +152,11 @@ def main(
     torch.manual_seed(seed)
     tokens = Tokens()
     model = build(TINY, tokens)
-    steps, before, height = STEPS, 0, 1.0
-    if start is not None:
-        steps, before, height = STEPS_AGAIN, STEPS, PEAK_AGAIN
-        model.load_state_dict(read(start, list(model.state_dict())))
     quicken(model)
     pointing = Pointing(TINY.vision_hidden)
     learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
     opts = optimizers(learner)
-    peaks = [opt.param_groups[0]["lr"] * height for opt in opts]
+    peaks = [opt.param_groups[0]["lr"] for opt in opts]
     checkpoint = out / "checkpoint.pt"
     first = 0
     if checkpoint.is_file():
@@ -176,8 +167,9 @@ def main(
         first = state["step"]
     exam = examination(seed, per_kind=24)
     exam_batches = as_batches(tokens, exam)
-    batches = Batches(seed, before + first, before + steps)
-    loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3)
+    loader = DataLoader(
+        Batches(seed, first, steps), batch_size=None, num_workers=1, prefetch_factor=3
+    )
     started, sums = time.monotonic(), torch.zeros(3)
     for step, batch in enumerate(loader, first):
         for opt, peak in zip(opts, peaks, strict=True):

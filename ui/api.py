@@ -108,7 +108,8 @@ async def _vet_messages(
             try:
                 check_count(len(pictures) + 1)
                 encoded = schema.decode_data_url(part.image_url.url)
-                pictures.append(await vetting.vet(encoded))
+                picture = await vetting.vet(encoded, part.image_url.detail)
+                pictures.append(picture)
             except EdgeError as refusal:
                 refusal.param = param  # which of the pictures it was
                 raise

@@ -21,6 +21,7 @@ from edge.errors import (
     UrlNotAllowed,
 )
 from edge.request import SamplingParams
+from ui.vetting import Detail
 
 UNSUPPORTED = (
     "audio",
@@ -58,7 +59,7 @@ class _Body(BaseModel):
 
 class ImageUrl(_Body):
     url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Detail = "auto"
 
 
 class TextPart(_Body):

@@ -167,17 +167,24 @@ async def test_text_without_a_picture_is_answered(client) -> None:
     assert reply.choices[0].message.content
 
 
-async def test_a_large_picture_passes_the_front_door(slow_stack) -> None:
+@pytest.mark.parametrize(("detail", "n_tokens"), [("auto", 1024), ("low", 256)])
+async def test_a_large_picture_passes_the_front_door(
+    slow_stack, detail: str, n_tokens: int
+) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2000, 2500, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "PNG")
     url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     assert len(url) > 15_000_000
     async with open_client(slow_stack) as client:
+        messages = picture_question(url)
+        [picture] = [p for p in messages[0]["content"] if p["type"] == "image_url"]
+        picture["image_url"]["detail"] = detail
         reply = await client.chat.completions.create(
-            model="", messages=picture_question(url), max_tokens=5
+            model="", messages=messages, max_tokens=5
         )
-    assert 900 < reply.usage.prompt_tokens < 1100  # scaled down to the budget
+    # scaled down to the budget
+    assert 0.85 * n_tokens < reply.usage.prompt_tokens < n_tokens + 80
 
 
 async def test_the_served_model_is_listed(client) -> None:
