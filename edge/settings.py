@@ -43,7 +43,7 @@ class Settings:
         8192, "Tokens that all running questions share.", at_least=256
     )
     chunk_tokens: int = _setting(
-        64, "Prompt tokens computed between two answer steps.", at_least=16
+        256, "Most prompt tokens computed in one step.", at_least=16
     )
     threads: int = _setting(0, "Compute threads; 0 = the cores we may use.", at_least=0)
     repack: bool = _setting(

@@ -27,13 +27,19 @@ class _Order:
 
 class Embedder:
     """Embeds one picture at a time, in the order they were asked for, and remembers
-    the latest: at most `keep_bytes` of embeddings."""
+    the latest: at most `keep_bytes` of embeddings.
+
+    After each picture it waits for `go_on`: the language model has to compute that one
+    before another helps anybody, and both at once would take each other's cores.
+    """
 
     def __init__(self, tower: VisionTower, keep_bytes: int) -> None:
         self._tower = tower
         self._kept = _Kept(keep_bytes)
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._in_hand: _Order | None = None
+        self._may_go_on = threading.Event()
+        self._may_go_on.set()
         self._thread = threading.Thread(target=self._loop, name="embedder", daemon=True)
         self._thread.start()
 
@@ -53,6 +59,15 @@ class Embedder:
         else:
             self._orders.put(_Order(picture, is_wanted, done))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the tower computes, or is just about to."""
+        return self._in_hand is not None
+
+    def go_on(self) -> None:
+        """Lets the next picture be embedded."""
+        self._may_go_on.set()
+
     def drop_unwanted(self) -> None:
         """Interrupts the tower if nobody wants the picture in hand any more."""
         order = self._in_hand
@@ -62,22 +77,32 @@ class Embedder:
     def close(self) -> None:
         """Ends the thread after the picture in hand, then frees the tower."""
         self._orders.put(None)
+        self._may_go_on.set()
         self._thread.join()
         self._tower.close()
 
     def _loop(self) -> None:
         while order := self._orders.get():
+            if order.is_wanted():
+                self._may_go_on.wait()
             self._in_hand = order
-            # An interrupt that came late may have met the next picture: once more then.
-            while order.is_wanted():
-                try:
-                    order.done(self._embed(order.picture))
-                except Cancelled:
-                    continue
-                except Exception as error:
-                    order.done(error)
-                break
+            outcome = self._outcome(order)
             self._in_hand = None
+            if outcome is not None:
+                self._may_go_on.clear()
+                order.done(outcome)
+
+    def _outcome(self, order: _Order) -> Embeddings | Exception | None:
+        """None when nobody wants it any more."""
+        # An interrupt that came late may have met the next picture: once more then.
+        while order.is_wanted():
+            try:
+                return self._embed(order.picture)
+            except Cancelled:
+                continue
+            except Exception as error:
+                return error
+        return None
 
     def _embed(self, picture: Picture) -> Embeddings:
         # An order before this one may have been for an equal picture.

@@ -14,6 +14,7 @@ from functools import partial
 
 from edge.engine.batch import Batch, PictureBatch
 from edge.engine.embedder import Embedder, Embeddings
+from edge.engine.pace import language_threads
 from edge.engine.prepare import prepare
 from edge.engine.protocols import Runtime, VisionTower
 from edge.engine.scheduler import Admission, Load, Scheduler
@@ -39,7 +40,7 @@ class Engine:
         self,
         runtime: Runtime,
         tower: VisionTower,
-        chunk: int = 64,
+        chunk: int = 256,
         keep_bytes: int = 64 << 20,
     ) -> None:
         self._runtime = runtime
@@ -116,15 +117,21 @@ class Engine:
     def _step(self) -> None:
         for admission in self._scheduler.admit():
             self._open(admission)
-        batch = self._scheduler.schedule()
+        if not self._scheduler.is_prefilling:
+            self._embedder.go_on()
+        tower_works = self._embedder.is_busy
+        batch = self._scheduler.schedule(tower_works=tower_works)
         if batch is None:
             return
+        n_threads = language_threads(self._runtime.n_threads, tower_works=tower_works)
+        begun = time.monotonic()
         try:
-            tokens = self._runtime.run(batch)
+            tokens = self._runtime.run(batch, n_threads)
         except Exception as error:  # ends the sequences in this batch, nobody else
             for slot in batch.slots:
                 self._fail(self._tickets[self._scheduler.running[slot]], error)
         else:
+            self._scheduler.advance(batch, time.monotonic() - begun)
             self._postprocess(batch, tokens)
 
     def _open(self, admission: Admission) -> None:
@@ -143,7 +150,6 @@ class Engine:
             self._runtime.release(slot)
 
     def _postprocess(self, batch: Batch, tokens: list[int]) -> None:
-        self._scheduler.advance(batch)
         if isinstance(batch, PictureBatch):
             return
         sampled = (row.slot for row in batch.rows if row.sampled)

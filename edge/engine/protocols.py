@@ -39,6 +39,7 @@ class Runtime(Tokenizer, Protocol):
     n_slots: int
     n_cells: int
     n_kept: int
+    n_threads: int  # at most
 
     def check(self, sampling: SamplingParams) -> None:
         """Raises InvalidRequest when it cannot sample in this way. Any thread may."""
@@ -53,8 +54,9 @@ class Runtime(Tokenizer, Protocol):
         `n_positions`, without computing or copying them."""
         ...
 
-    def run(self, batch: Batch) -> list[int]:
-        """Computes `batch`; one sampled token for each row that asks, in row order.
+    def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+        """Computes `batch`, with all threads or so many; one sampled token for each row
+        that asks, in row order.
 
         Raises EngineError; then the slots in the batch hold nothing useful.
         """

@@ -9,10 +9,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
+from edge.engine.pace import Pace
 from edge.engine.sequence import Phase, PicturePiece, Sequence
 from edge.engine.slots import Slots
 
 WORTH_SHARING = 16  # cells; the template alone, which all share, is less
+WORTH_WAITING = 64  # cells that another is just computing
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Admission:
 class Scheduler:
     """First come, first served into slots; then answers and prompts by turns.
 
-    `chunk` bounds the prompt tokens of one step, and so the pause that a new question
-    puts between two tokens of a running answer.
+    `chunk` bounds the prompt tokens of one step; while somebody is being answered, a
+    `Pace` may bound them further. It differs while the tower works on the same cores.
     """
 
     def __init__(self, slots: Slots, chunk: int) -> None:
         self.chunk = chunk
+        self._paces = {False: Pace(chunk), True: Pace(chunk)}
+        self._tower_works = False
         self.waiting: deque[Sequence] = deque()
         self.running: dict[int, Sequence] = {}
         self._slots = slots
@@ -77,6 +81,10 @@ class Scheduler:
     @property
     def has_work(self) -> bool:
         return bool(self.waiting or self.running)
+
+    @property
+    def is_prefilling(self) -> bool:
+        return bool(self._prefilling())
 
     def add(self, sequence: Sequence) -> None:
         sequence.phase = Phase.WAIT
@@ -120,27 +128,33 @@ class Scheduler:
 
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
         return any(
-            sequence.n_common(other.content) >= n_shared + self.chunk
+            sequence.n_common(other.content) >= n_shared + WORTH_WAITING
             for other in self.running.values()
             if other.phase is Phase.PREFILL
         )
 
-    def schedule(self) -> Batch | None:
+    def schedule(self, *, tower_works: bool = False) -> Batch | None:
         """The next step, or None when nothing runs."""
+        self._tower_works = tower_works
+        rows = [
+            s.decode_row() for s in self.running.values() if s.phase is Phase.DECODE
+        ]
+        budget = self._paces[tower_works].rows(somebody_waits=bool(rows))
+        rows += self._prompt_rows(budget)
         picture = self._next_picture()
-        rows = self._token_rows()
         # Pictures and tokens cannot share a batch: they take turns, so that neither
         # running answers nor new pictures ever wait for more than one step.
         if picture and (self._picture_was_last is False or not rows):
             self._picture_was_last = True
-            return picture.prefill_picture(self.chunk)
+            return picture.prefill_picture(budget)
         self._picture_was_last = False
         return TokenBatch(tuple(rows)) if rows else None
 
-    def advance(self, batch: Batch) -> None:
-        """Records that `batch` has been computed."""
+    def advance(self, batch: Batch, seconds: float = 0.0) -> None:
+        """Records that `batch` has been computed, and in how many seconds."""
         self._n_steps += 1
         self._n_rows += batch.n_rows
+        self._paces[self._tower_works].took(batch.n_rows, seconds)
         if isinstance(batch, PictureBatch):
             self.running[batch.slot].prefilled(batch.positions.shape[1])
             return
@@ -171,13 +185,9 @@ class Scheduler:
                 return sequence
         return None
 
-    def _token_rows(self) -> list[Row]:
-        # decode: one row for every running answer
-        rows = [
-            s.decode_row() for s in self.running.values() if s.phase is Phase.DECODE
-        ]
-        # prefill: text of prompts, while the chunk lasts
-        budget = self.chunk
+    def _prompt_rows(self, budget: int) -> list[Row]:
+        """Text of prompts, as far as the budget goes."""
+        rows: list[Row] = []
         for sequence in self._prefilling():
             if budget > 0 and not isinstance(sequence.next_piece, PicturePiece):
                 stretch = sequence.prefill_rows(budget)

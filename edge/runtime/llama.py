@@ -50,6 +50,7 @@ class LlamaRuntime:
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_kept = n_kept
+        self.n_threads = threads
         self.tokenize = model.tokenize
         self.piece = model.piece
         self.is_end = model.is_end
@@ -67,7 +68,9 @@ class LlamaRuntime:
     def share(self, source: int, slot: int, n_positions: int) -> None:
         lib.llama_memory_seq_cp(self._memory, source, slot, 0, n_positions)
 
-    def run(self, batch: Batch) -> list[int]:
+    def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+        n_threads = n_threads or self.n_threads
+        lib.llama_set_n_threads(self._context, n_threads, n_threads)
         if isinstance(batch, PictureBatch):
             self._decode(_picture_batch(batch))
             return []

@@ -35,6 +35,7 @@ class StubRuntime:
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_kept = n_kept
+        self.n_threads = 1
         self.step_s = step_s
         self.prompts: dict[int, list[int]] = {}
         self.cells: dict[int, list[int]] = {}  # of each slot, the positions
@@ -70,7 +71,7 @@ class StubRuntime:
         self.cells[slot] = before
         self.prompts[slot] = self.prompts[source][: len(before)]
 
-    def run(self, batch: Batch) -> list[int]:
+    def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
         time.sleep(self.step_s)
         if isinstance(batch, PictureBatch):
             for at in batch.positions[0].tolist():

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+import numpy as np
 import pytest
 
+from edge.engine.batch import Batch, PictureBatch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Clock, Ticket
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
@@ -143,6 +145,51 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
             events(first)
         assert isinstance(events(ask(one, max_tokens=5))[-1], Finished)
         assert runtime.cells == {}
+
+
+def test_an_answer_leaves_threads_to_the_tower_while_it_works() -> None:
+    used = []
+
+    class Runtime(StubRuntime):
+        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+            used.append(n_threads)
+            return super().run(batch, n_threads)
+
+    runtime = Runtime(answer="word " * 10_000, n_cells=60_000, step_s=0.001)
+    runtime.n_threads = 4
+    with closing(Engine(runtime, StubTower(seconds=0.2))) as one:
+        talker = ask(one, max_tokens=400)
+        assert isinstance(talker.next(2), Started)
+        assert isinstance(talker.next(2), Token)
+        assert isinstance(
+            events(ask(one, "hello", PICTURE, max_tokens=1))[-1], Finished
+        )
+        assert isinstance(events(talker)[-1], Finished)
+    assert used[0] == used[-1] == 4
+    assert 2 in used
+
+
+def test_a_picture_is_computed_before_the_next_is_embedded() -> None:
+    log: list[str] = []
+
+    class Tower(StubTower):
+        def embed(self, picture: Picture) -> np.ndarray:
+            log.append("embed")
+            return super().embed(picture)
+
+    class Runtime(StubRuntime):
+        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+            if isinstance(batch, PictureBatch):
+                log.append("compute")
+            return super().run(batch, n_threads)
+
+    def grey(level: int) -> Picture:
+        return Picture(64, 64, bytes([level]) * (64 * 64 * 3))
+
+    with closing(Engine(Runtime(step_s=0.02), Tower(seconds=0.02))) as one:
+        tickets = [ask(one, "hello", grey(level)) for level in range(4)]
+        assert all(isinstance(events(t)[-1], Finished) for t in tickets)
+    assert log == ["embed", "compute"] * 4
 
 
 def test_a_picture_nobody_waits_for_holds_up_nobody() -> None:
