@@ -88,6 +88,12 @@ def repeating(run: str, number: int, repeat_rate: float) -> Question:
     return picture(run, number)
 
 
+def about_the_same(run: str, number: int) -> Question:
+    """A new question about the one picture of a run."""
+    text = f"{FOLLOW_UPS[number % len(FOLLOW_UPS)]} ({number + 1})"
+    return Question("same picture", text, FIELD_SIZE, f"picture {run}/shared")
+
+
 def conversation(run: str, number: int) -> list[Question]:
     """A picture, and then three to five questions more about it."""
     draws = _draws(run, number)

@@ -38,7 +38,7 @@ class Metrics:
         self._tokens = self._counter("tokens", "Tokens of finished answers.", "kind")
         # Zeros, so that the first of each is already a rise.
         self._requests.labels("finished", "")
-        for kind in ("prompt", "answer"):
+        for kind in ("prompt", "reused", "answer"):
             self._tokens.labels(kind)
         seconds = self._histogram
         self._prepare = seconds("prepare", "Template and tokens of a prompt.")

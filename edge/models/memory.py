@@ -18,6 +18,9 @@ from edge.settings import Settings
 F16, F32 = 2, 4  # bytes
 GIB: Final = 1 << 30
 VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
+# What OpenVINO takes beside what llama.cpp's tower would, measured at 64 to 1024 cells.
+OPENVINO_FACTOR: Final = 1.75
+OPENVINO_BYTES: Final = 50 << 20
 PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
 
 
@@ -29,17 +32,22 @@ class MemoryNeed:
     kv_bytes: int  # grows with EDGE_CONTEXT_TOKENS
     compute_bytes: int  # what the language model computes in, and its vocabulary
     tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
+    seen_bytes: int = 0  # remembered of pictures, and OpenVINO itself
+
+    @property
+    def vision_bytes(self) -> int:
+        return self.tower_bytes + self.seen_bytes
 
     @property
     def total_bytes(self) -> int:
         return (
-            self.weights_bytes + self.kv_bytes + self.compute_bytes + self.tower_bytes
+            self.weights_bytes + self.kv_bytes + self.compute_bytes + self.vision_bytes
         )
 
     def __str__(self) -> str:
         return (
             f"weights {_gib(self.weights_bytes)} + cache {_gib(self.kv_bytes)} + "
-            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.tower_bytes)} = "
+            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.vision_bytes)} = "
             f"{_gib(self.total_bytes)} GiB"
         )
 
@@ -47,15 +55,17 @@ class MemoryNeed:
 def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed:
     """What the pair needs at most while every slot answers about a largest picture.
 
-    Weights count once. llama.cpp copies many of them into an order of its own (650 MiB
-    of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look resident, but the
-    kernel drops them when memory is short.
+    Weights count once. With EDGE_REPACK llama.cpp copies many of them into an order of
+    its own (650 MiB of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look
+    resident, but the kernel drops them when memory is short.
     """
     return MemoryNeed(
         weights_bytes=model.tensor_bytes + mmproj.tensor_bytes,
         kv_bytes=settings.context_tokens * _cell_bytes(model),
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
+        seen_bytes=settings.embeddings_mb * 1_000_000
+        + (0 if settings.vision == "mtmd" else OPENVINO_BYTES),
     )
 
 
@@ -117,6 +127,8 @@ def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
     numbers = 3 * patch**2 + deepstack_layers(model) * hidden
     numbers += max(2 * hidden + ffn, 5 * hidden, output)
     tower = patches_in_cell * (numbers * F32 + ffn * F16)
+    if settings.vision != "mtmd":
+        tower = int(tower * OPENVINO_FACTOR)
     pixels = cell_side(mmproj) ** 2 * PIXEL_BYTES
     embeddings = (settings.slots + 1) * _width(model) * F32
     _, most = picture_cells(mmproj) or (0, settings.image_tokens)

@@ -31,6 +31,7 @@ def test_every_scenario_says_what_it_does_by_default() -> None:
         "conversations",
         "curve",
         "overload",
+        "shared",
         "soak",
         "steady",
         "tail",
@@ -70,6 +71,13 @@ def test_questions_repeat_at_the_rate(rate: float) -> None:
         assert asked[n] == questions.picture("run", n) or name in {
             earlier.name for earlier in asked[:n]
         }
+
+
+def test_new_questions_about_one_picture() -> None:
+    asked = [questions.about_the_same("run", n) for n in range(50)]
+    assert len(set(asked)) == 50
+    assert len({question.name for question in asked}) == 1
+    assert questions.about_the_same("other", 0).name != asked[0].name
 
 
 def test_a_conversation_is_a_picture_and_three_to_five_questions() -> None:

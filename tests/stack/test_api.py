@@ -238,7 +238,12 @@ async def test_health_and_readiness_are_told(stack: Stack) -> None:
         assert (await http.get("/health")).json() == {"status": "ok"}
         ready = await http.get("/ready")
         assert ready.status_code == 200
-        assert ready.json() == {"status": "ready", "models": ["tiny"], "slots": 4}
+        assert ready.json() == {
+            "status": "ready",
+            "models": ["tiny"],
+            "vision": ["openvino int8"],
+            "slots": 4,
+        }
 
 
 async def test_an_unknown_path_is_json(stack: Stack) -> None:

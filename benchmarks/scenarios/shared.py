@@ -1,0 +1,19 @@
+"""One picture that everybody asks about: what a server keeps of what it has read.
+
+Every question is new, so that no cache of answers helps; the picture of a stage is read
+with its first question.
+"""
+
+from __future__ import annotations
+
+from benchmarks import questions
+from benchmarks.asker import Asker
+from benchmarks.questions import Question
+
+STAGES = (1, 4)
+REQUESTS = 40
+
+
+class Shared(Asker):
+    def question(self, number: int) -> Question:
+        return questions.about_the_same(self.run_name, number)
