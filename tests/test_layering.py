@@ -62,7 +62,17 @@ ROOMS = {
 }
 UP = ("edge.stack", "edge.parts", "edge.supervise")
 CLI = ("edge.cli", "edge.cli_bench", "edge.cli_models")
-PURE = ("sequence", "slots", "batch", "scheduler", "detokenizer", "prompt", "prepare")
+PURE = (
+    "sequence",
+    "slots",
+    "batch",
+    "scheduler",
+    "pace",
+    "repetition",
+    "detokenizer",
+    "prompt",
+    "prepare",
+)
 IMPURE_LIBRARIES = {"threading", "queue", "logging", "time", "asyncio", "os", "socket"}
 
 

@@ -17,6 +17,7 @@ from edge.engine.embedder import Embedder, Embeddings
 from edge.engine.pace import language_threads
 from edge.engine.prepare import prepare
 from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.repetition import is_stuck
 from edge.engine.scheduler import Admission, Load, Scheduler
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
@@ -164,6 +165,7 @@ class Engine:
         detokenizer = sequence.detokenizer
         is_end = self._runtime.is_end(token)
         is_long = sequence.n_generated == sequence.sampling.max_tokens
+        is_long = is_long or is_stuck(sequence.generated)
         text = "" if is_end else detokenizer.feed(self._runtime.piece(token))
         if is_end or is_long:
             text += detokenizer.flush()

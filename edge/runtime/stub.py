@@ -14,6 +14,7 @@ from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
 
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
 PICTURE = -1  # what a cell of a picture has for a token
 END = 256 + CONTROL.index("<|im_end|>")
 _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")

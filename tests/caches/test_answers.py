@@ -23,6 +23,9 @@ OTHER_VALUES: dict[str, Any] = {
     "min_p": 0.1,
     "presence_penalty": 1.0,
     "frequency_penalty": 1.0,
+    "repeat_penalty": 1.1,
+    "logit_bias": ((7, 1.0),),
+    "json_schema": "{}",
     "seed": 1,
     "stop": ("\n",),
 }

@@ -17,7 +17,7 @@ from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailab
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
 from edge.request import Message, Request, SamplingParams
-from edge.runtime.stub import StubRuntime
+from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.vision.stub import StubTower
 
 ANSWER = "A stub sees nothing and says 好."
@@ -75,6 +75,13 @@ def test_max_tokens_ends_an_answer() -> None:
     assert answer.usage.completion_tokens == 6
 
 
+def test_an_answer_that_goes_round_in_circles_is_ended() -> None:
+    with engine(answer="again and " * 1000) as one:
+        answer = events(ask(one, max_tokens=3000))[-1].answer
+    assert answer.finish_reason == "length"
+    assert answer.usage.completion_tokens < 200
+
+
 def test_a_stop_string_ends_an_answer_and_is_not_shown() -> None:
     with engine() as one:
         seen = events(ask(one, stop=(" nothing",)))
@@ -125,9 +132,7 @@ def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
 
 @pytest.mark.parametrize("when", ["embedding", "waiting", "decoding"])
 def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
-    runtime = StubRuntime(
-        answer="word " * 10_000, n_slots=1, n_cells=60_000, step_s=0.001
-    )
+    runtime = StubRuntime(answer=LONG_ANSWER, n_slots=1, n_cells=60_000, step_s=0.001)
     with closing(Engine(runtime, StubTower(seconds=0.3))) as one:
         if when == "waiting":
             first = ask(one, max_tokens=50_000)
@@ -155,7 +160,7 @@ def test_an_answer_leaves_threads_to_the_tower_while_it_works() -> None:
             used.append(n_threads)
             return super().run(batch, n_threads)
 
-    runtime = Runtime(answer="word " * 10_000, n_cells=60_000, step_s=0.001)
+    runtime = Runtime(answer=LONG_ANSWER, n_cells=60_000, step_s=0.001)
     runtime.n_threads = 4
     with closing(Engine(runtime, StubTower(seconds=0.2))) as one:
         talker = ask(one, max_tokens=400)
@@ -228,7 +233,7 @@ def test_a_picture_that_breaks_the_tower_ends_only_its_question() -> None:
 
 
 def test_closing_ends_what_is_unfinished_and_refuses_what_is_new() -> None:
-    one = Engine(StubRuntime(answer="x" * 3000, step_s=0.01), StubTower())
+    one = Engine(StubRuntime(answer=LONG_ANSWER, step_s=0.01), StubTower())
     tickets = [ask(one, max_tokens=3000) for _ in range(6)]
     one.close()
     assert {events(ticket)[-1].code for ticket in tickets} == {"cancelled"}

@@ -16,7 +16,7 @@ from edge.events import Failed, Finished
 from edge.images import Picture
 from edge.parts import free_port
 from edge.request import Answer, Message, Request, Timings, Usage
-from edge.runtime.stub import StubRuntime
+from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.vision.stub import StubTower
 from worker.metrics import Metrics, serve
 
@@ -101,7 +101,7 @@ def test_a_failure_is_counted_by_a_code_that_we_know(
 
 def test_the_engines_figures_are_those_of_the_moment() -> None:
     metrics = Metrics()
-    runtime = StubRuntime(answer="word " * 400, n_cells=4000, step_s=0.002)
+    runtime = StubRuntime(answer=LONG_ANSWER[:2000], n_cells=4000, step_s=0.002)
     with closing(Engine(runtime, StubTower())) as engine:
         metrics.watch(engine)
         assert value(metrics, "slots") == 4

@@ -18,7 +18,7 @@ from edge.jobs.client_side import ClientJobs
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import async_client, sync_client
 from edge.request import Message, Request, SamplingParams
-from edge.runtime.stub import StubRuntime
+from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.vision.stub import StubTower
 from worker.metrics import Metrics
 from worker.relay import Relay
@@ -54,7 +54,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(broker_url: str) -> AsyncIterator[Bench]:
-    runtime = StubRuntime(answer="word " * 4000, n_cells=40_000, step_s=0.002)
+    runtime = StubRuntime(answer=LONG_ANSWER, n_cells=40_000, step_s=0.002)
     one = Bench(broker_url, runtime)
     with closing(one.engine):
         yield one
@@ -67,7 +67,7 @@ async def test_an_answer_streams_to_its_follower(bench: Bench) -> None:
     bench.relay.answer(job_id)
     events = await bench.events(job_id)
     assert isinstance(events[0], Started)
-    assert "".join(e.text for e in events if isinstance(e, Token)) == "word word "
+    assert "".join(e.text for e in events if isinstance(e, Token)) == "0 1 2 3 4 "
     assert isinstance(events[-1], Finished)
 
 
