@@ -52,7 +52,9 @@ def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> list[P
     published = PUBLISHED if any(map(_is_like_the_field, runs)) else None
     best = knee(curves[0].stages) if len(curves) == 1 else None
     at = [s for s in curves[0].stages if best and s.users == best.users]
-    drawn = _charts(runs, curves, published, best.users if best else None)
+    # In the charts of several runs another machine's line would press ours flat.
+    beside = published if len(runs) == 1 else None
+    drawn = _charts(runs, curves, beside, best.users if best else None)
     figures = [(c.label, shown(c.figure(s)), c.unit) for s in at for c in COMPARED]
     tables = [side_by_side(curves, published)] if published or len(runs) > 1 else []
     for run, curve in zip(runs, curves, strict=True):

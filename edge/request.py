@@ -77,11 +77,15 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked. `model` is the served name it was asked of."""
+    """What a client asked. `model` is the served name it was asked of.
+
+    With `truncate` the oldest turns of a conversation that is too long are left out.
+    """
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     model: str = ""
+    truncate: bool = False
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -93,6 +97,7 @@ class Request:
             "messages": [message.to_json() for message in self.messages],
             "sampling": asdict(self.sampling),
             "model": self.model,
+            "truncate": self.truncate,
         }
 
     @classmethod
@@ -101,6 +106,7 @@ class Request:
             messages=tuple(Message.from_json(m) for m in data["messages"]),
             sampling=SamplingParams.from_json(data["sampling"]),
             model=data["model"],
+            truncate=data["truncate"],
         )
 
 
@@ -137,12 +143,13 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer."""
+    """A complete answer; `n_dropped` messages of the conversation did not fit."""
 
     text: str
     finish_reason: FinishReason
     usage: Usage = field(default_factory=Usage)
     timings: Timings = field(default_factory=Timings)
+    n_dropped: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -154,4 +161,5 @@ class Answer:
             finish_reason=data["finish_reason"],
             usage=Usage(**data["usage"]),
             timings=Timings(**data["timings"]),
+            n_dropped=data["n_dropped"],
         )

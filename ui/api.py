@@ -88,7 +88,9 @@ async def _ask(
 ) -> Asked:
     messages, pictures = await _vet_messages(body, vetting)
     sampling = body.sampling(client.settings.answer_tokens)
-    request = words.Request(messages, sampling, body.model)
+    request = words.Request(
+        messages, sampling, body.model, truncate=body.truncate == "auto"
+    )
     return await client.ask(request, pictures, watch)
 
 

@@ -23,6 +23,7 @@ from ui.handlers import (
     language_of,
     notice,
     status,
+    told,
     turns,
 )
 from ui.vetting import Vetting, check_count
@@ -68,7 +69,7 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
             refs = {path: picture.ref for path, picture in pictures.items()}
             messages = conversation(conversed, refs, language)
             sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
-            request = Request(messages, sampling)
+            request = Request(messages, sampling, truncate=True)
             asked = await client.ask(request, list(pictures.values()), watch)
         text, shown_at = "", 0.0
         async with aclosing(asked.events):
@@ -80,7 +81,7 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
                             shown_at = time.monotonic()
                             yield text
                     case Finished(complete):
-                        yield complete.text
+                        yield told(complete, language)
                     case _:
                         # Also in quiet seconds: Gradio notices a closed tab only when
                         # something is yielded.

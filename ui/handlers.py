@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
-from edge.request import Message, PictureRef
+from edge.request import Answer, Message, PictureRef
 
 LANGUAGES = ("en", "zh")
 
@@ -28,6 +28,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "thinking": "Thinking …",
         "cancelled": "Stopped.",
         "empty": "Write a question or add a picture.",
+        "dropped": "The oldest messages no longer fit and were left out.",
     },
     "zh": {
         "title": "# 看图问答",
@@ -41,6 +42,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "thinking": "正在思考 ……",
         "cancelled": "已停止。",
         "empty": "请输入问题或添加图片。",
+        "dropped": "较早的消息已放不下，未包含在内。",
     },
 }
 
@@ -71,7 +73,7 @@ def turns(history: Iterable[Mapping[str, Any]]) -> list[Turn]:
         parts = [content] if isinstance(content, str | Mapping) else list(content)
         texts = [_text(part) for part in parts]
         files = [path for part in parts if (path := _file(part))]
-        found.append(Turn(entry["role"], "".join(texts), tuple(files)))
+        found.append(Turn(entry["role"], _said("".join(texts)), tuple(files)))
     return found
 
 
@@ -79,6 +81,13 @@ def _text(part: Any) -> str:
     if isinstance(part, str):
         return part
     return str(part.get("text", "")) if part.get("type") == "text" else ""
+
+
+def _said(text: str) -> str:
+    """What the model said of what was shown: see `told`."""
+    for language in LANGUAGES:
+        text = text.removesuffix(_note(language))
+    return text
 
 
 def _file(part: Any) -> str | None:
@@ -111,6 +120,15 @@ def conversation(
         else message
         for message in messages
     )
+
+
+def told(answer: Answer, language: str) -> str:
+    """An answer as the page shows it; `turns` takes off again what is added here."""
+    return answer.text + (_note(language) if answer.n_dropped else "")
+
+
+def _note(language: str) -> str:
+    return f"\n\n*{TEXTS[language]['dropped']}*"
 
 
 def notice(models: Collection[str], language: str) -> str:

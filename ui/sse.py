@@ -35,8 +35,7 @@ class Reply:
             "finish_reason": answer.finish_reason,
         }
         return self._envelope("chat.completion", [choice]) | {
-            "usage": _usage(answer.usage),
-            "timings": vars(answer.timings),
+            **_measured(answer),
         }
 
     async def stream(self, events: Events, include_usage: bool) -> AsyncIterator[str]:
@@ -54,9 +53,8 @@ class Reply:
                         yield self._chunk({"content": rest})
                     yield self._chunk({}, answer.finish_reason)
                     if include_usage:
-                        usage = {"usage": _usage(answer.usage)}
-                        last = self._envelope("chat.completion.chunk", []) | usage
-                        yield _frame(last | {"timings": vars(answer.timings)})
+                        last = self._envelope("chat.completion.chunk", [])
+                        yield _frame(last | _measured(answer))
                 case Failed():
                     yield _frame(event.error.body())
                 case None:
@@ -105,6 +103,15 @@ async def _chain(first: Event, rest: Events) -> Events:
     yield first
     async for event in rest:
         yield event
+
+
+def _measured(answer: Answer) -> dict[str, Any]:
+    """OpenAI's usage, and beside it where the time went and what did not fit."""
+    return {
+        "usage": _usage(answer.usage),
+        "timings": vars(answer.timings),
+        "dropped_messages": answer.n_dropped,
+    }
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

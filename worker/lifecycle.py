@@ -68,7 +68,7 @@ def build_tower(
         try:
             return OpenvinoTower(
                 files.mmproj,
-                settings.data_dir / "towers",
+                settings.data_dir / "models" / "towers",
                 precision="f32" if settings.vision == "f32" else "int8",
                 threads=threads,
                 min_tokens=min_tokens,

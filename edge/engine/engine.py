@@ -183,6 +183,7 @@ class Engine:
             finish_reason=sequence.finish_reason,
             usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
             timings=ticket.clock.timings(time.monotonic(), sequence.n_generated),
+            n_dropped=sequence.n_dropped,
         )
 
     def _accept(self, ticket: Ticket, missing: list[Picture]) -> None:

@@ -83,6 +83,7 @@ class Sequence:
     embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     slot: int = -1  # set by the scheduler when it admits the sequence
     generated: list[int] = field(default_factory=list)
+    n_dropped: int = 0  # messages of the conversation that did not fit
     n_reused: int = 0  # cells of the prompt that another sequence had computed
     finish_reason: FinishReason = "stop"
     # The prefill cursor: the piece, how many of its cells are done, its first position.

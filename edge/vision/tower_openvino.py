@@ -65,12 +65,11 @@ class OpenvinoTower:
             # Threads have the priority of the one that starts them.
             with ThreadPoolExecutor(1, initializer=_step_back) as thread:
                 job = thread.submit(_open, core, weights, precision, options, blob)
-                self._map, self._request = job.result()
+                self._pages, self._request = job.result()
         except (RuntimeError, OSError) as error:
             raise SetupError(f"OpenVINO cannot serve {path}: {error}.") from error
         self._lock = threading.Lock()
         self._is_interrupted = False
-        self._is_packed = False
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return preprocess.grid(width, height, *self._cells)
@@ -93,10 +92,8 @@ class OpenvinoTower:
             if self._is_interrupted:
                 raise Cancelled("Nobody waits for this picture any more.") from None
             raise EngineError("The vision encoder failed on this picture.") from error
-        if not self._is_packed:
-            self._is_packed = True
-            # The kernels keep an order of their own: the file's pages can go.
-            self._map.madvise(mmap.MADV_DONTNEED)
+        if self._pages:  # the kernels keep an order of their own: these can go
+            self._pages.madvise(mmap.MADV_DONTNEED)
         return np.array(self._request.get_output_tensor().data)
 
     def interrupt(self) -> None:
@@ -149,13 +146,24 @@ def _open(
     precision: Precision,
     options: dict[str, object],
     blob: Path,
-) -> tuple[mmap.mmap, Any]:
-    """The file's pages and the compiled tower over them, ready to compute."""
+) -> tuple[mmap.mmap | None, Any]:
+    """The compiled tower, ready to compute, and the pages of the file that it lies in,
+    where there could be one."""
     try:
         return _load(core, blob, options)
     except (RuntimeError, OSError, ValueError):  # not there, or damaged
-        _compile(core, weights, precision, options, blob)
-        return _load(core, blob, options)
+        log.info("compiling the vision tower for this machine, only this once")
+    graph = Tower(weights, precision).graph()
+    compiled = core.compile_model(graph, "CPU", options)
+    try:
+        _write(compiled, blob)
+    except OSError as error:
+        log.warning("%s The tower will be compiled at each start.", error)
+        return None, compiled.create_infer_request()
+    for old in blob.parent.glob(f"{weights.path.stem}-{precision}-*.blob"):
+        if old != blob:
+            old.unlink(missing_ok=True)
+    return _load(core, blob, options)
 
 
 def _load(
@@ -167,22 +175,10 @@ def _load(
     return pages, core.import_model(tensor, "CPU", options).create_infer_request()
 
 
-def _compile(
-    core: ov.Core,
-    weights: TowerWeights,
-    precision: Precision,
-    options: dict[str, object],
-    blob: Path,
-) -> None:
-    """Writes `blob`, and drops what other versions of it there are."""
-    log.info("compiling the vision tower for this machine, only this once")
-    graph = Tower(weights, precision).graph()
-    compiled = core.compile_model(graph, "CPU", options).export_model().getbuffer()
+def _write(compiled: ov.CompiledModel, blob: Path) -> None:
+    """All of it or nothing."""
     blob.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=blob.parent) as unfinished:
         whole = Path(unfinished, blob.name)
-        whole.write_bytes(compiled)
+        whole.write_bytes(compiled.export_model().getbuffer())
         whole.replace(blob)
-    for old in blob.parent.glob(f"{weights.path.stem}-{precision}-*.blob"):
-        if old != blob:
-            old.unlink(missing_ok=True)

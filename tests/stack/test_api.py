@@ -160,6 +160,22 @@ async def test_a_conversation_with_two_pictures_is_answered(client, data_url) ->
     assert reply.choices[0].message.content == "A blue square."
 
 
+async def test_a_conversation_that_is_too_long_loses_its_oldest(
+    client, data_url
+) -> None:
+    messages = [
+        {"role": "user", "content": "word " * 9000},
+        {"role": "assistant", "content": "Yes."},
+        *picture_question(data_url("red", size=(640, 480)), WHICH),
+    ]
+    ask = client.chat.completions.create
+    reply = await ask(model="tiny", messages=messages, extra_body={"truncate": "auto"})
+    assert reply.choices[0].message.content == "A red circle."
+    assert reply.dropped_messages == 2
+    with pytest.raises(openai.BadRequestError, match="together they may be at most"):
+        await ask(model="tiny", messages=messages)
+
+
 async def test_text_without_a_picture_is_answered(client) -> None:
     reply = await client.chat.completions.create(
         model="tiny", messages=[{"role": "user", "content": "你好"}], max_tokens=5

@@ -19,6 +19,7 @@ from ui.handlers import (
     language_of,
     notice,
     status,
+    told,
     turns,
 )
 
@@ -271,3 +272,12 @@ def test_the_page_warns_when_answers_deserve_no_trust(
     models: set[str], name: str | None, language: str
 ) -> None:
     assert notice(models, language) == (TEXTS[language][name] if name else "")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_did_not_fit_is_said_and_not_said_again_to_the_model(language) -> None:
+    shown = told(Answer("A ring.", "stop", n_dropped=2), language)
+    assert TEXTS[language]["dropped"] in shown
+    [turn] = turns([{"role": "assistant", "content": shown}])
+    assert turn.text == "A ring."
+    assert told(Answer("A ring.", "stop"), language) == "A ring."

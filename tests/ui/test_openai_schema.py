@@ -99,6 +99,7 @@ ACCEPTED = {
     "four stops": {"stop": ["a", "b", "c", "d"]},
     "no stop": {"stop": None},
     "one choice": {"n": 1},
+    "leave old turns out": {"truncate": "auto"},
     "a stream": {"stream": True, "stream_options": {"include_usage": True}},
     "a model": {"model": "qwen3-vl-2b"},
     "a user": {"user": "ann", "metadata": {"a": "b"}, "store": False},
@@ -160,6 +161,7 @@ REFUSED_CONTENTS = {
     "half a character in a part": [{"type": "text", "text": "\ud800"}],
 }
 REFUSED_FIELDS = {
+    "truncate": ["yes", True, 5],
     "repeat_penalty": [0, 2.1, "1", -1],
     "logit_bias": [{"a": 1}, {"-1": 1}, {"7": 101}, {"7": "1"}, [7], {"7" * 10: 1}],
     "response_format": [

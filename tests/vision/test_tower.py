@@ -100,6 +100,17 @@ def test_a_damaged_compilation_is_made_anew(tiny, tmp_path, kept) -> None:
     assert np.array_equal(embedded(), before)
 
 
+def test_without_a_place_to_keep_it_the_tower_works_all_the_same(
+    tiny, tmp_path, caplog
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    nowhere = tmp_path / "file" / "towers"
+    tower = OpenvinoTower(tiny[1], nowhere, precision="int8", **SIZES)
+    with closing(tower):
+        assert tower.embed(scene(100, 100)).shape[0] == 16
+    assert "at each start" in caplog.text
+
+
 def test_an_interrupt_ends_a_picture_early_and_the_next_is_whole(full, towers) -> None:
     tower = OpenvinoTower(full[1], towers, precision="int8", **SIZES)
     with closing(tower):

@@ -1,0 +1,124 @@
+"""The design that this project replaces, to be measured beside it: Flask and
+Transformers in float32, one process, a thread for each request.
+
+    python -m benchmarks.baseline_transformers --port 8090
+    edge bench --url http://127.0.0.1:8090 --out FOLDER
+
+The weights are random in the exact shapes of Qwen3-VL-2B, as those of `synthetic-2b`
+are, and every answer is as long as it may be. Like the original it answers in one piece
+when all is computed, has no queue and refuses nobody. Needs the extras `train` and
+`bench`.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import torch
+import typer
+from flask import Flask, Response, request
+from PIL import Image
+from transformers import Qwen3VLForConditionalGeneration
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
+    Qwen2VLImageProcessorPil,
+)
+
+from edge import host
+from edge.models.layout import QWEN3_VL_2B
+from edge.models.synthetic import N_TOKENS
+from training.model import configure
+from training.tokens import Tokens
+
+NAME = "transformers-float32"
+PLAIN = {"do_sample": False, "use_cache": True, "pad_token_id": 0}
+
+
+class Service:
+    """The model and its picture processor; answers one conversation at a call."""
+
+    def __init__(self) -> None:
+        self.tokens = Tokens()  # the tiny model's: a text of ours has ids of its own
+        config = configure(QWEN3_VL_2B, self.tokens)
+        config.text_config.vocab_size = N_TOKENS
+        self.network = Qwen3VLForConditionalGeneration(config).eval()
+        self.pictures = Qwen2VLImageProcessorPil(
+            patch_size=QWEN3_VL_2B.patch,
+            merge_size=QWEN3_VL_2B.merge,
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+            size={"shortest_edge": 256 * 32**2, "longest_edge": 1280 * 32**2},
+        )
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def answer(self, messages: list[dict[str, Any]], n_tokens: int) -> tuple[str, int]:
+        """A text of `n_tokens` tokens, and how many tokens the question had."""
+        images, texts = [], []
+        for part in messages[-1]["content"]:
+            if part["type"] == "image_url":
+                data = part["image_url"]["url"].partition("base64,")[2]
+                image = Image.open(io.BytesIO(base64.b64decode(data)))
+                images.append(image.convert("RGB"))
+            else:
+                texts.append(part["text"])
+        seen = self.pictures(images, return_tensors="pt")
+        ids = [*self.tokens.template("<|im_start|>user\n<|vision_start|>")]
+        for grid in seen["image_grid_thw"]:
+            n = int(grid.prod()) // QWEN3_VL_2B.merge**2
+            ids += [self.tokens.image] * n
+        ids += self.tokens.template("<|vision_end|>")
+        ids += self.tokens.encode("".join(texts))
+        ids += self.tokens.template("<|im_end|>\n<|im_start|>assistant\n")
+        input_ids = torch.tensor([ids])
+        out = self.network.generate(
+            input_ids=input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            mm_token_type_ids=(input_ids == self.tokens.image).int(),
+            pixel_values=seen["pixel_values"],
+            image_grid_thw=seen["image_grid_thw"],
+            min_new_tokens=n_tokens,
+            max_new_tokens=n_tokens,
+            **PLAIN,
+        )
+        new = out[0, len(ids) :].tolist()
+        return "".join(chr(0x4E00 + token % 20_000) for token in new), len(ids)
+
+
+def web(service: Service) -> Flask:
+    app = Flask(__name__)
+
+    @app.get("/v1/models")
+    def models() -> dict[str, Any]:
+        return {"object": "list", "data": [{"id": NAME, "object": "model"}]}
+
+    @app.post("/v1/chat/completions")
+    def chat() -> Response:
+        asked = request.get_json()
+        n_tokens = asked.get("max_tokens") or 64
+        text, n_prompt = service.answer(asked["messages"], n_tokens)
+        usage = {"prompt_tokens": n_prompt, "completion_tokens": n_tokens}
+        return Response(events(text, usage), mimetype="text/event-stream")
+
+    return app
+
+
+def events(text: str, usage: dict[str, int]) -> Iterator[str]:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": "length"}
+    yield f"data: {json.dumps({'choices': [choice], 'usage': usage})}\n\n"
+    yield "data: [DONE]\n\n"
+
+
+def main(
+    port: Annotated[int, typer.Option(help="Listens on this machine only.")] = 8090,
+) -> None:
+    torch.set_num_threads(host.usable_cores())
+    app = web(Service())
+    print(f"http://127.0.0.1:{port}", flush=True)
+    app.run("127.0.0.1", port, threaded=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
