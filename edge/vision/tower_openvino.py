@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import mmap
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,7 +31,6 @@ REVISION = 1  # of the graph: another one makes compiled towers of the old one v
 # Activations that share a scale when they are rounded to whole numbers. 256 was as
 # right as 32 (cosine 0.9998 of float32) and a quarter faster.
 ROUNDED_TOGETHER = 256
-NICE = 5  # see `edge.engine.pace.language_threads`
 
 
 class OpenvinoTower:
@@ -62,10 +59,7 @@ class OpenvinoTower:
         options = _options(core, precision, threads)
         blob = folder / f"{path.stem}-{precision}-{_key(core, path, options)}.blob"
         try:
-            # Threads have the priority of the one that starts them.
-            with ThreadPoolExecutor(1, initializer=_step_back) as thread:
-                job = thread.submit(_open, core, weights, precision, options, blob)
-                self._pages, self._request = job.result()
+            self._pages, self._request = _open(core, weights, precision, options, blob)
         except (RuntimeError, OSError) as error:
             raise SetupError(f"OpenVINO cannot serve {path}: {error}.") from error
         self._lock = threading.Lock()
@@ -133,11 +127,6 @@ def _key(core: ov.Core, path: Path, options: dict[str, object]) -> str:
         options,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
-def _step_back() -> None:
-    """Lowers the priority of this thread: Linux has one for each."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _open(
