@@ -116,7 +116,8 @@ class Engine:
             self._inbox.get()()
 
     def _step(self) -> None:
-        for admission in self._scheduler.admit():
+        # One after the other: the next may share what this one has just been given.
+        while admission := self._scheduler.admit():
             self._open(admission)
         if not self._scheduler.is_prefilling:
             self._embedder.go_on()

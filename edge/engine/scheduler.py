@@ -90,29 +90,28 @@ class Scheduler:
         sequence.phase = Phase.WAIT
         self.waiting.append(sequence)
 
-    def admit(self) -> list[Admission]:
-        """Moves waiting sequences into free slots, in order.
+    def admit(self) -> Admission | None:
+        """Moves the next waiting sequence into a slot, if it can have one.
 
         A long question at the head waits for its cells; nobody overtakes it, or it
         might wait for ever. It also waits while another computes what both begin with:
         two questions about a new picture at once, and the picture is computed once.
         """
-        admitted = []
-        while self.waiting:
-            sequence = self.waiting[0]
-            source, n_shared = self._longest_prefix(sequence)
-            if self._is_being_computed(sequence, n_shared):
-                break
-            claim = self._slots.claim(sequence.n_cells_needed, source, n_shared)
-            if claim is None:
-                break
-            self.waiting.popleft()
-            sequence.slot = claim.slot
-            sequence.phase = Phase.PREFILL
-            n_positions = sequence.reuse(n_shared)
-            self.running[claim.slot] = sequence
-            admitted.append(Admission(sequence, source, n_positions, claim.evicted))
-        return admitted
+        if not self.waiting:
+            return None
+        sequence = self.waiting[0]
+        source, n_shared = self._longest_prefix(sequence)
+        if self._is_being_computed(sequence, n_shared):
+            return None
+        claim = self._slots.claim(sequence.n_cells_needed, source, n_shared)
+        if claim is None:
+            return None
+        self.waiting.popleft()
+        sequence.slot = claim.slot
+        sequence.phase = Phase.PREFILL
+        n_positions = sequence.reuse(n_shared)
+        self.running[claim.slot] = sequence
+        return Admission(sequence, source, n_positions, claim.evicted)
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         """The slot that holds most of what the prompt begins with, and how much."""

@@ -110,7 +110,7 @@ def test_every_answer_sees_its_own_prompt_and_all_of_it(
     for _ in range(5_000):
         if arriving and random.random() < 0.3:
             scheduler.add(arriving.pop())
-        for admission in scheduler.admit():
+        for admission in iter(scheduler.admit, None):
             cache.admit(admission)
         batch = scheduler.schedule()
         if batch is None:
@@ -190,12 +190,12 @@ def test_a_question_waits_for_what_another_is_just_computing() -> None:
     one, other = sequence("d", "what is it?"), sequence("d", "how many are there?")
     scheduler.add(one)
     scheduler.add(other)
-    assert [a.sequence for a in scheduler.admit()] == [one]
+    assert [a.sequence for a in iter(scheduler.admit, None)] == [one]
     for _ in range(10):  # the picture, by eights
         assert not scheduler.admit()
         scheduler.advance(scheduler.schedule())
     scheduler.advance(scheduler.schedule())
-    assert [a.sequence for a in scheduler.admit()] == [other]
+    assert [a.sequence for a in iter(scheduler.admit, None)] == [other]
     assert other.n_reused == 81
 
 

@@ -108,9 +108,9 @@ def test_first_come_first_served_and_nobody_overtakes_the_head() -> None:
     for one in (long, big, small):
         scheduler.add(one)
     # `small` would fit, but `big` is before it
-    assert [a.sequence for a in scheduler.admit()] == [long]
+    assert [a.sequence for a in iter(scheduler.admit, None)] == [long]
     scheduler.remove(long)
-    assert [a.sequence for a in scheduler.admit()] == [big, small]
+    assert [a.sequence for a in iter(scheduler.admit, None)] == [big, small]
 
 
 def test_running_answers_go_on_while_a_picture_is_prefilled() -> None:
