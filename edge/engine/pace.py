@@ -1,4 +1,5 @@
-"""How much of a prompt is computed between two tokens of a running answer.
+"""Who gets how much of the cores: how much of a prompt is computed between two tokens
+of a running answer, and how many threads compute beside the vision tower.
 
 Measured with Qwen3-VL-2B on two cores: a row of a picture took 8 ms in batches of 256,
 10 ms in batches of 64 and 13 ms in batches of 32, but a batch of 256 makes everybody
