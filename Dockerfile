@@ -55,7 +55,7 @@ ENV GRADIO_ANALYTICS_ENABLED=False \
 COPY --from=ui-builder /opt/edge /opt/edge
 USER 10001
 EXPOSE 8000
-CMD ["python", "-m", "uvicorn", "--factory", "ui.app:build", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["python", "-m", "ui", "--host", "0.0.0.0", "--port", "8000"]
 
 
 FROM base AS worker

@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check bench train clean
+.PHONY: help run setup test faults check bench train clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -19,6 +19,9 @@ setup: ## all that run, test and check need, without starting anything
 
 test: setup ## all tests (ARGS="tests/engine -x")
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: setup ## break everything on purpose, for a quarter of an hour (ARGS)
+	$(BIN)/python -m pytest tests/faults -m faults $(ARGS)
 
 check: setup ## format, lint, types, generated files fresh
 	$(BIN)/ruff format --check .

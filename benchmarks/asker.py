@@ -7,8 +7,9 @@ the same measurement. Importing this module patches the process, as Locust does.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import ClassVar
@@ -50,13 +51,16 @@ class Asker(User):
     # Set by our runner before each stage; under Locust alone nothing is counted.
     quota: ClassVar[Quota] = Quota()
     began: ClassVar[float] = perf_counter()  # of the run
+    numbers: ClassVar[Iterator[int]] = itertools.count()
 
     def on_start(self) -> None:
         self.options = self.environment.parsed_options
-        key = read_key(self.options.api_key_file)
-        self.client = ChatClient(self.host or "", key)
         worker = getattr(self.environment.runner, "worker_index", 0)
         self.run_name = f"{self.options.seed}/{worker}/{self.quota.stage}"
+        # Each user is a client of its own, also where one address may not take all.
+        name = f"bench-{self.run_name}-{next(self.numbers)}"
+        key = read_key(self.options.api_key_file) or name
+        self.client = ChatClient(self.host or "", key)
 
     def on_stop(self) -> None:
         self.client.close()

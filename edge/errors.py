@@ -6,16 +6,20 @@
     │   ├── InvalidPicture
     │   ├── UrlNotAllowed
     │   ├── UnsupportedParameter
-    │   └── ContextLengthExceeded
+    │   ├── ContextLengthExceeded
+    │   └── KeyReused
     ├── NotFound ............... 404
     │   └── ModelNotFound
     ├── QueueFull .............. 429  come back in `retry_after_s`
+    │   └── ClientLimit
     ├── Unavailable ............ 503  come back in `retry_after_s`
     │   ├── NoWorker
+    │   ├── ShuttingDown
     │   └── WorkerLost
     ├── Cancelled .............. 499  nobody waits for the answer any more
     ├── DeadlineExceeded ....... 504
     ├── EngineError ............ 500  this request failed inside the engine
+    │   └── RequestQuarantined
     └── SetupError ............. (never sent) this machine or its settings are wrong
 
 Each class has one `code` and one HTTP `status`; each instance is one sentence that
@@ -34,6 +38,7 @@ class EdgeError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_retry_after_s: ClassVar[int | None] = None
+    is_final: ClassVar[bool] = False  # asking again would end in the same way
 
     def __init__(
         self,
@@ -97,6 +102,12 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
 
+class KeyReused(InvalidRequest):
+    """Raised when an Idempotency-Key comes again with another body."""
+
+    code = "idempotency_key_reused"
+
+
 class NotFound(EdgeError):
     """Raised when a path or an id does not exist."""
 
@@ -119,6 +130,12 @@ class QueueFull(EdgeError):
     type = "rate_limit_error"
 
 
+class ClientLimit(QueueFull):
+    """Raised when one client has as many questions in work as one may have."""
+
+    code = "client_limit"
+
+
 class Unavailable(EdgeError):
     """Raised when a part that every request needs cannot be reached."""
 
@@ -131,6 +148,12 @@ class NoWorker(Unavailable):
     """Raised when no worker is alive to compute answers."""
 
     code = "no_worker"
+
+
+class ShuttingDown(Unavailable):
+    """Raised when this process takes nothing new because it is being stopped."""
+
+    code = "shutting_down"
 
 
 class WorkerLost(Unavailable):
@@ -152,12 +175,20 @@ class DeadlineExceeded(EdgeError):
 
     code = "deadline_exceeded"
     status = 504
+    is_final = True
 
 
 class EngineError(EdgeError):
     """Raised when computing this one answer failed."""
 
     code = "engine_error"
+
+
+class RequestQuarantined(EngineError):
+    """Raised when workers have died of this very request."""
+
+    code = "request_quarantined"
+    is_final = True
 
 
 class SetupError(EdgeError):

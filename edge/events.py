@@ -1,6 +1,7 @@
 """What happens to a job, as it happens: the only thing that flows back to a client.
 
-    Queued* -> Started -> Embedded* -> Token* -> Finished | Failed
+    Accepted -> Queued* -> Started -> Embedded* -> Token* -> Finished | Failed
+                  ^____________ Retried __________/
 
 Exactly one of the last two ends every job. A cancelled or expired job ends in `Failed`
 with the code `cancelled` or `deadline_exceeded`.
@@ -10,16 +11,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import get_args
 
 from edge.errors import EdgeError, from_code
 from edge.request import Answer
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """A worker has found that the prompt, so many tokens with its pictures, fits."""
+
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
 class Queued:
-    """Waiting; `position` 1 is the next to start."""
+    """Waiting; `position` 1 is the next to start, in about `starts_in_s` seconds."""
 
     position: int
+    starts_in_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,11 @@ class Token:
     """More text. Always whole characters; may stand for several tokens."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Retried:
+    """The worker is gone; what it has told is void, and another begins anew."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +81,11 @@ class Failed:
         return from_code(self.code, self.message)
 
 
-Event = Queued | Started | Embedded | Token | Finished | Failed
+Event = Accepted | Queued | Started | Embedded | Token | Retried | Finished | Failed
 Terminal = Finished | Failed
 
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__.lower(): kind
-    for kind in (Queued, Started, Embedded, Token, Finished, Failed)
+    kind.__name__.lower(): kind for kind in get_args(Event)
 }
 
 

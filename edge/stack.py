@@ -2,8 +2,8 @@
 
     broker, cache -> worker -> ui -> nginx
 
-Starts each when the one before it is ready, restarts what dies, and stops them in the
-opposite order.
+Starts each when the one before it is ready, restarts what dies, and lets running
+answers end before it stops them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
                 console.print(
                     f"\n[bold]Open http://localhost:{port}[/]   "
                     f"API: http://localhost:{port}/v1   Logs: {logs}\n"
-                    f"Serving {files.name}. Ctrl-C stops everything."
+                    f"Serving {files.name}. Ctrl-C lets running answers end, within "
+                    f"{settings.grace_s} s, and stops everything; twice: at once."
                 )
             stack.watch()
         finally:
@@ -91,11 +92,16 @@ class Stack:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        # From the front door inwards: first nobody new comes in, then the work ends,
-        # and the queue, which remembers it, is the last to go.
-        for child in reversed(self._children):
+        """First nobody new is let in and the work ends, while the front door still
+        carries answers out; the queue, which remembers the rest, is the last to go."""
+        draining = [child for child in self._children if child.part.drains]
+        others = [child for child in self._children if not child.part.drains]
+        n_signals = len(self._asked)
+        for child in draining:
+            child.ask()
+        for child in (*reversed(draining), *reversed(others)):
             if child.is_alive:
-                child.stop()
+                child.stop(in_a_hurry=lambda: len(self._asked) > n_signals)
                 self._say(child, "stopped")
 
     def _say(self, child: Child, news: str) -> None:

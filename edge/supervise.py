@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,11 @@ CALM_S = 60.0  # after so long a life a death starts with a short pause again
 
 @dataclass
 class Part:
-    """What to run. `is_ready` is polled after a start and must return quickly."""
+    """What to run. `is_ready` is polled after a start and must return quickly; so is
+    `is_missed` later on, which says that a process that runs is not heard of.
+
+    One that `drains` is asked to stop before the others and may take its time.
+    """
 
     name: str
     command: list[str]
@@ -33,6 +39,9 @@ class Part:
     start_s: float = 60.0
     stop_s: float = 10.0
     stop_signal: signal.Signals = signal.SIGTERM
+    drains: bool = False
+    is_missed: Callable[[], bool] = lambda: False
+    missed_s: float = 60.0
     about: str = ""
 
 
@@ -45,9 +54,11 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause_s: float = 0.0
+    heard: float = 0.0  # when it was last not missed; 0 before the first time
+    asked: bool = False
 
     def start(self) -> None:
-        self.started = time.monotonic()
+        self.started, self.heard = time.monotonic(), 0.0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.part.command,
@@ -92,8 +103,11 @@ class Child:
             time.sleep(0.1)
 
     def revive(self) -> str | None:
-        """Restarts a dead child after a pause; says so when it did."""
-        if self.is_alive or self.process is None:
+        """Restarts a dead child after a pause; says so when it did. One that has not
+        been heard of for too long is dead too."""
+        if self.is_alive:
+            return self._end_if_hung()
+        if self.process is None:
             return None
         now = time.monotonic()
         if self.pause_s == 0.0 or now - self.started > CALM_S:
@@ -105,16 +119,39 @@ class Child:
         self.start()
         return f"{death} and was restarted"
 
-    def stop(self) -> None:
-        """Asks it to stop, and kills it if it has not after `stop_s`."""
+    def ask(self) -> None:
+        """Asks it to stop."""
+        if self.process is not None and self.is_alive and not self.asked:
+            self.asked = True
+            self.process.send_signal(self.part.stop_signal)
+
+    def stop(self, in_a_hurry: Callable[[], bool] = lambda: False) -> None:
+        """Asks it to stop, and kills it if it has not after `stop_s`, or when there is
+        no time for that."""
         if self.process is None or not self.is_alive:
             return
-        self.process.send_signal(self.part.stop_signal)
-        try:
-            self.process.wait(self.part.stop_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.ask()
+        give_up = time.monotonic() + self.part.stop_s
+        while self.is_alive:
+            if time.monotonic() > give_up or in_a_hurry():
+                self._kill()
+            time.sleep(0.02)
+
+    def _kill(self) -> None:
+        """With all that it has started: nginx's workers would outlive it."""
+        assert self.process
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _end_if_hung(self) -> str | None:
+        now = time.monotonic()
+        if not self.part.is_missed():
+            self.heard = now
+        elif self.heard and now - self.heard > self.part.missed_s:
+            self._kill()
+            return f"was not heard of for {self.part.missed_s:.0f} s and was killed"
+        return None
 
     def _death(self) -> str:
         """How the dead process ended: a native crash leaves nothing in its log."""

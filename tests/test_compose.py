@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from edge.parts import AFTER_GRACE_S
 from edge.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -169,6 +170,12 @@ def test_nginx_and_the_ui_agree_on_ports() -> None:
     assert "server ui:8000;" in NGINX_CONF
     assert '"--port", "8000"' in final_stage("ui")
     assert "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro" in SERVICES["nginx"]["volumes"]
+
+
+@pytest.mark.parametrize("name", ["worker", "ui"])
+def test_running_answers_have_the_time_to_end(name: str) -> None:
+    seconds = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+    assert seconds >= Settings().grace_s + AFTER_GRACE_S
 
 
 def test_prometheus_scrapes_what_is_served() -> None:

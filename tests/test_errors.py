@@ -58,7 +58,7 @@ def test_every_exception_of_the_module_is_in_the_tree() -> None:
 
 def test_no_two_errors_share_a_code() -> None:
     codes = [kind.code for kind in TREE]
-    assert len(codes) >= 17
+    assert len(codes) >= 21
     assert sorted(codes) == sorted(set(codes))
 
 
@@ -124,3 +124,13 @@ def test_param_and_retry_after_are_empty_unless_given() -> None:
 def test_an_absent_service_says_when_to_come_back_after_a_wire_too() -> None:
     assert from_code("worker_lost", "Ask again.").retry_after_s == 5
     assert from_code("engine_error", "No.").retry_after_s is None
+
+
+def test_asking_again_is_in_vain_only_where_it_would_end_the_same() -> None:
+    final = {kind.code for kind in TREE if kind.is_final}
+    assert final == {"deadline_exceeded", "request_quarantined"}
+
+
+@every_error
+def test_whoever_is_told_when_to_come_back_may(kind: type[EdgeError]) -> None:
+    assert not (kind.is_final and kind.default_retry_after_s)

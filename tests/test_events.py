@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from edge.errors import DeadlineExceeded, EdgeError, InvalidPicture, QueueFull
 from edge.events import (
+    Accepted,
     Embedded,
     Event,
     Failed,
     Finished,
     Queued,
+    Retried,
     Started,
     Token,
     from_json,
@@ -33,7 +35,9 @@ answers = st.builds(
     timings=st.builds(Timings, **{field.name: finite for field in fields(Timings)}),
 )
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Queued),
+    st.builds(Accepted),
+    st.builds(Queued, st.integers(), st.none() | finite),
+    st.builds(Retried),
     st.builds(Started),
     st.builds(Embedded),
     st.builds(Token),
@@ -66,7 +70,10 @@ def test_an_event_says_what_kind_it_is(event: Event) -> None:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (Queued(3), {"kind": "queued", "position": 3}),
+        (Accepted(475), {"kind": "accepted", "prompt_tokens": 475}),
+        (Queued(3), {"kind": "queued", "position": 3, "starts_in_s": None}),
+        (Queued(3, 12.5), {"kind": "queued", "position": 3, "starts_in_s": 12.5}),
+        (Retried(), {"kind": "retried"}),
         (Started(475), {"kind": "started", "prompt_tokens": 475}),
         (Embedded(64), {"kind": "embedded", "image_tokens": 64}),
         (Token("猫\n"), {"kind": "token", "text": "猫\n"}),
@@ -82,6 +89,17 @@ def test_the_line_is_what_workers_and_clients_agreed_on(
 ) -> None:
     assert json.loads(to_json(event)) == line
     assert from_json(json.dumps(line)) == event
+
+
+def test_a_place_without_a_time_is_read_from_those_who_know_of_none() -> None:
+    assert from_json('{"kind": "queued", "position": 3}') == Queued(3)
+
+
+def test_what_the_brokers_scripts_write_is_an_event() -> None:
+    """`common.lua` spells these two itself."""
+    assert from_json('{"kind":"retried"}') == Retried()
+    line = '{"code":"cancelled","kind":"failed","message":"Nobody waited."}'
+    assert from_json(line) == Failed("cancelled", "Nobody waited.")
 
 
 @pytest.mark.parametrize("line", ['{"kind": "pickled"}', "{}", '{"position": 1}'])
@@ -119,6 +137,7 @@ def test_the_code_of_a_failure_names_its_class(
 @pytest.mark.parametrize(
     "event",
     [
+        Accepted(1),
         Queued(1),
         Started(1),
         Embedded(1),

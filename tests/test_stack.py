@@ -1,7 +1,12 @@
-"""What `edge up` checks before it starts anything."""
+"""What `edge up` checks before it starts anything, and in which order it stops."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +15,10 @@ from edge import host
 from edge.errors import SetupError
 from edge.models.check import check
 from edge.models.registry import ModelFiles
+from edge.parts import AFTER_GRACE_S, _ui, _worker
 from edge.settings import Settings
-from edge.stack import RESERVE_BYTES
+from edge.stack import RESERVE_BYTES, Stack
+from edge.supervise import Part
 
 
 def test_a_machine_that_is_too_small_is_told_the_sum(
@@ -33,3 +40,84 @@ def test_the_tiny_model_fits_this_machine(tiny: tuple[Path, Path]) -> None:
 def test_the_operator_may_allow_smaller_pictures_only(tiny: tuple[Path, Path]) -> None:
     assert check(ModelFiles("tiny", *tiny), Settings(image_tokens=32)) == (16, 32)
     assert check(ModelFiles("tiny", *tiny), Settings(image_tokens=2048)) == (16, 64)
+
+
+# --- stopping ---------------------------------------------------------------------
+
+LATE = """
+import pathlib, signal, sys, time
+def say(word):
+    with open("story", "a") as story:
+        story.write(f"{sys.argv[1]} {word}\\n")
+def end(*_):
+    say("asked")
+    time.sleep(float(sys.argv[2]))
+    say("ended")
+    raise SystemExit
+signal.signal(signal.SIGTERM, end)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+
+
+def late(folder: Path, name: str, seconds: float, *, drains: bool) -> Part:
+    """A part that needs so long to end."""
+    return Part(
+        name=name,
+        command=[sys.executable, "-c", LATE, name, str(seconds)],
+        is_ready=lambda: (folder / name).exists(),
+        env=dict(os.environ),
+        folder=folder,
+        drains=drains,
+    )
+
+
+def test_the_front_door_carries_answers_out_until_the_work_is_done(
+    tmp_path: Path,
+) -> None:
+    stack = Stack(tmp_path, asked=[])
+    stack.start(
+        [
+            late(tmp_path, "broker", 0, drains=False),
+            late(tmp_path, "worker", 0.4, drains=True),
+            late(tmp_path, "ui", 0.2, drains=True),
+            late(tmp_path, "nginx", 0, drains=False),
+        ]
+    )
+    stack.stop()
+    story = (tmp_path / "story").read_text().split("\n")[:-1]
+    assert set(story[:2]) == {"worker asked", "ui asked"}
+    assert story[2:] == [
+        *("ui ended", "worker ended", "nginx asked", "nginx ended"),
+        *("broker asked", "broker ended"),
+    ]
+
+
+def test_a_second_signal_means_at_once(tmp_path: Path) -> None:
+    asked: list[int] = []
+    stack = Stack(tmp_path, asked)
+    stack.start([late(tmp_path, "worker", 30, drains=True)])
+    asked.append(signal.SIGTERM)
+    timer = threading.Timer(0.3, asked.append, [signal.SIGTERM])
+    timer.start()
+    began = time.monotonic()
+    stack.stop()
+    timer.join()
+    assert 0.3 <= time.monotonic() - began < 5
+
+
+def test_nothing_more_is_started_once_asked_to_stop(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, asked=[signal.SIGTERM])
+    stack.start([late(tmp_path, "worker", 0, drains=True)])
+    stack.stop()
+    assert not (tmp_path / "worker.log").exists()
+
+
+def test_those_who_answer_get_the_grace_and_a_little(tmp_path: Path) -> None:
+    settings = Settings(broker_url="redis://127.0.0.1:1/0", grace_s=7, hang_s=11)
+    worker = _worker(settings, tmp_path)
+    for part in (worker, _ui(settings, "127.0.0.1", 1, tmp_path)):
+        assert part.drains
+        assert part.stop_s == 7 + AFTER_GRACE_S
+    assert worker.missed_s > settings.hang_s  # it would have ended itself
+    assert not worker.is_missed()  # the broker does not answer: that is no news of it

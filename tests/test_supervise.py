@@ -104,6 +104,131 @@ def test_a_part_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     assert one.process and one.process.returncode == -signal.SIGKILL
 
 
+SLOW = (
+    """
+import pathlib, signal, time
+def end(*_):
+    pathlib.Path("asked").touch()
+    time.sleep(0.3)
+    raise SystemExit
+signal.signal(signal.SIGTERM, end)
+"""
+    + READY
+)
+
+
+def test_a_part_may_take_its_time_to_end(tmp_path: Path) -> None:
+    one = child(tmp_path, SLOW)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    began = time.monotonic()
+    one.stop()
+    assert time.monotonic() - began >= 0.3
+    assert one.process and one.process.returncode == 0
+
+
+def test_asking_does_not_wait_and_stopping_does_not_ask_again(tmp_path: Path) -> None:
+    """A second signal would mean: at once."""
+    counting = SLOW.replace(
+        'Path("asked").touch()', 'Path("asked").open("a").write("x")'
+    )
+    one = child(tmp_path, counting)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    began = time.monotonic()
+    one.ask()
+    assert time.monotonic() - began < 0.2
+    wait_for(lambda: (tmp_path / "asked").exists())
+    one.ask()
+    assert one.is_alive
+    one.stop()
+    assert (tmp_path / "asked").read_text() == "x"
+    assert one.process and one.process.returncode == 0
+
+
+def test_in_a_hurry_nobody_gets_the_time(tmp_path: Path) -> None:
+    one = child(tmp_path, SLOW.replace("sleep(0.3)", "sleep(60)"))
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    began = time.monotonic()
+    one.stop(in_a_hurry=lambda: (tmp_path / "asked").exists())
+    assert time.monotonic() - began < 5
+    assert one.process and one.process.returncode == -signal.SIGKILL
+
+
+def test_who_has_ended_cannot_be_asked(tmp_path: Path) -> None:
+    one = child(tmp_path, "pass")
+    one.ask()  # not started yet
+    one.start()
+    wait_for(lambda: not one.is_alive)
+    one.ask()
+    one.stop()
+    assert one.process and one.process.returncode == 0
+
+
+def test_what_a_killed_part_has_started_ends_with_it(tmp_path: Path) -> None:
+    """As the workers of an nginx do."""
+    family = f"""
+import pathlib, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path("pid").write_text(str(other.pid))
+{READY}
+"""
+    one = child(tmp_path, family, stop_s=0.1)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    other = psutil.Process(int((tmp_path / "pid").read_text()))
+    one.stop()
+    gone, _ = psutil.wait_procs([other], timeout=5)
+    assert gone
+
+
+# --- a part that runs and is not heard of ---------------------------------------
+
+
+def test_a_part_that_is_missed_for_too_long_is_killed_and_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
+    is_missed = False
+    one = child(tmp_path, READY, is_missed=lambda: is_missed, missed_s=0.2)
+    one.start()
+    assert one.revive() is None  # heard of
+    hung, is_missed = one.process, True
+    assert one.revive() is None  # not for too long yet
+    time.sleep(0.25)
+    assert one.revive() == "was not heard of for 0 s and was killed"
+    assert hung and hung.returncode == -signal.SIGKILL
+    time.sleep(0.02)
+    assert one.revive() == "was killed by SIGKILL and was restarted"
+    assert one.is_alive
+    one.stop()
+
+
+def test_a_part_that_is_heard_of_again_is_left_alone(tmp_path: Path) -> None:
+    answers = iter([False, True, False, True])
+    one = child(tmp_path, READY, is_missed=lambda: next(answers), missed_s=0.5)
+    one.start()
+    for _ in range(4):
+        assert one.revive() is None
+        time.sleep(0.2)
+    assert one.is_alive
+    one.stop()
+
+
+def test_a_part_that_has_not_been_heard_of_yet_is_still_starting(
+    tmp_path: Path,
+) -> None:
+    one = child(tmp_path, READY, is_missed=lambda: True, missed_s=0.05)
+    one.start()
+    for _ in range(3):
+        assert one.revive() is None
+        time.sleep(0.05)
+    assert one.is_alive
+    one.stop()
+
+
 def test_the_configuration_arrives_on_stdin(tmp_path: Path) -> None:
     one = child(tmp_path, "print('got', input())", config="a secret\n")
     one.start()

@@ -8,18 +8,19 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from edge import request as words
-from edge.errors import Cancelled, EdgeError, NotFound
-from edge.images import Picture
+from edge.errors import Cancelled, NotFound
 from ui import openai_schema as schema
-from ui.client import Asked, Client
+from ui.asker import asker_of
+from ui.client import Asked, Client, Place
+from ui.draft import Draft
 from ui.handlers import notice
+from ui.jobs import last_event_id
 from ui.metrics import Stopwatch
-from ui.sse import Reply, finished, started
-from ui.vetting import Vetting, check_count
+from ui.sse import Reply, event_stream, finished, started
+from ui.vetting import Vetting
 
 T = TypeVar("T")
 
@@ -32,20 +33,30 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
     async def chat_completions(body: schema.ChatBody, http: Request) -> Response:
         with client.metrics.question() as watch:
             body.refuse_unsupported()
-            asked = await _unless_gone(http, _ask(client, vetting, body, watch))
-        reply = Reply(asked.model)
-        headers = {"x-cache": "hit" if asked.is_cached else "miss"}
+            skip = last_event_id(http)
+            draft = Draft(body, client.settings.answer_tokens)
+            asker = asker_of(
+                http,
+                await http.body(),
+                is_batch=body.service_tier == "flex",
+                streams=body.stream,
+            )
+            asked = await client.recall(draft.recalled(vetting), asker, watch)
+            if asked is None:
+                async with client.place(asker, body.model) as place:
+                    work = _ask(client, vetting, draft, place, watch)
+                    asked = await _unless_gone(http, work)
+        reply = Reply(asked.job.job_id, asked.job.created, asked.model)
+        if asked.is_cached:  # there is no job to look at, or not for long
+            headers = {"x-cache": "hit"}
+        else:
+            headers = {"x-cache": "miss", "x-job-id": asked.job.job_id}
         if not body.stream:
             answer = await _unless_gone(http, finished(asked.events))
             return JSONResponse(reply.complete(answer), headers=headers)
         events = await _unless_gone(http, started(asked.events))
         options = body.stream_options or schema.StreamOptions()
-        return StreamingResponse(
-            reply.stream(events, options.include_usage),
-            media_type="text/event-stream",
-            # proxies must neither keep nor collect what is streamed
-            headers=headers | {"cache-control": "no-cache", "x-accel-buffering": "no"},
-        )
+        return event_stream(reply.stream(events, options.include_usage, skip), headers)
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -84,41 +95,12 @@ def _model(name: str) -> dict[str, str]:
 
 
 async def _ask(
-    client: Client, vetting: Vetting, body: schema.ChatBody, watch: Stopwatch
+    client: Client, vetting: Vetting, draft: Draft, place: Place, watch: Stopwatch
 ) -> Asked:
-    messages, pictures = await _vet_messages(body, vetting)
-    sampling = body.sampling(client.settings.answer_tokens)
-    request = words.Request(
-        messages, sampling, body.model, truncate=body.truncate == "auto"
-    )
-    return await client.ask(request, pictures, watch)
-
-
-async def _vet_messages(
-    body: schema.ChatBody, vetting: Vetting
-) -> tuple[tuple[words.Message, ...], list[Picture]]:
-    """The conversation in our words, and the pixels of its pictures."""
-    pictures: list[Picture] = []
-    messages = []
-    for i, message in enumerate(body.messages):
-        content: list[str | words.PictureRef] = []
-        for j, part in enumerate(schema.parts_of(message)):
-            if isinstance(part, schema.TextPart):
-                content.append(part.text)
-                continue
-            param = f"messages[{i}].content[{j}].image_url"
-            try:
-                check_count(len(pictures) + 1)
-                encoded = schema.decode_data_url(part.image_url.url)
-                picture = await vetting.vet(encoded, part.image_url.detail)
-                pictures.append(picture)
-            except EdgeError as refusal:
-                refusal.param = param  # which of the pictures it was
-                raise
-            content.append(pictures[-1].ref)
-        role = "system" if message.role == "developer" else message.role
-        messages.append(words.Message(role, tuple(content)))
-    return tuple(messages), pictures
+    if not place.job.is_new:
+        return client.asked_before(place, watch)
+    request, pictures = await draft.vetted(vetting)
+    return await client.ask(place, request, pictures, watch)
 
 
 async def _unless_gone(http: Request, work: Awaitable[T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,10 +10,10 @@ import gradio as gr
 from fastapi import FastAPI
 
 from edge import __version__
-from edge.settings import Settings
 from ui.api import routes
 from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
+from ui.jobs import job_routes
 from ui.refusals import add_refusals
 from ui.scrape import scrape_route
 from ui.vetting import Vetting
@@ -21,21 +21,22 @@ from ui.vetting import Vetting
 MAX_UPLOAD = "24mb"  # as base64 in an API body it is the 32 MB that nginx lets through
 
 
-def build() -> FastAPI:
-    """The application as `uvicorn --factory ui.app:build` runs it."""
-    logging.basicConfig(level=logging.INFO)
-    settings = Settings.load()
-    client = Client(settings)
+def build(client: Client) -> FastAPI:
+    """The application over `client`."""
+    settings = client.settings
     vetting = Vetting(settings.image_tokens)
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
+        beside = asyncio.create_task(client.run())
         yield
+        beside.cancel()
         await client.close()
 
     # no /docs: the API is OpenAI's, and its pages would load scripts from elsewhere
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
     add_refusals(app, client.metrics)
+    app.include_router(job_routes(client))
     app.include_router(routes(client, vetting))
     app.include_router(scrape_route(client))
     served: FastAPI = gr.mount_gradio_app(

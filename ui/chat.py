@@ -12,9 +12,11 @@ from typing import Any
 import gradio as gr
 
 from edge.errors import EdgeError
-from edge.events import Failed, Finished, Token
+from edge.events import Failed, Finished, Retried, Token
 from edge.images import Picture
+from edge.jobs.client_side import Asker
 from edge.request import Request, SamplingParams
+from ui.asker import owner_of_session
 from ui.client import Client
 from ui.handlers import (
     TEXTS,
@@ -58,28 +60,35 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
             yield TEXTS[language]["empty"]
             return
         try:
-            async for text in _answer([*turns(history), now], language):
+            asker = Asker(owner_of_session(http.session_hash))
+            async for text in _answer(asker, [*turns(history), now], language):
                 yield text
         except EdgeError as refusal:
             yield status(Failed.because(refusal), language) or ""
 
-    async def _answer(conversed: list[Turn], language: str) -> AsyncIterator[str]:
+    async def _answer(
+        asker: Asker, conversed: list[Turn], language: str
+    ) -> AsyncIterator[str]:
         with client.metrics.question() as watch:
-            pictures = await _vet_files(conversed, vetting)
-            refs = {path: picture.ref for path, picture in pictures.items()}
-            messages = conversation(conversed, refs, language)
-            sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
-            request = Request(messages, sampling, truncate=True)
-            asked = await client.ask(request, list(pictures.values()), watch)
+            async with client.place(asker, "") as place:
+                pictures = await _vet_files(conversed, vetting)
+                refs = {path: picture.ref for path, picture in pictures.items()}
+                messages = conversation(conversed, refs, language)
+                sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
+                request = Request(messages, sampling, truncate=True)
+                asked = await client.ask(place, request, [*pictures.values()], watch)
         text, shown_at = "", 0.0
-        async with aclosing(asked.events):
-            async for event in asked.events:
+        async with aclosing(asked.events) as events:
+            async for event in events:
                 match event:
                     case Token(more):
                         text += more
                         if time.monotonic() - shown_at >= FRAME_S:
                             shown_at = time.monotonic()
                             yield text
+                    case Retried():
+                        text = ""
+                        yield status(event, language) or ""
                     case Finished(complete):
                         yield told(complete, language)
                     case _:

@@ -1,45 +1,68 @@
 """The one way from a question to its answer, for the API and the page alike.
 
-answer cache -> admission -> pictures and record -> Celery message -> events
+known answer? -> place -> pictures -> answer cache -> queue -> Celery -> events
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+import secrets
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from edge.caches.answers import AnswerCache, answer_key
-from edge.errors import ModelNotFound, NoWorker, Unavailable
-from edge.events import Event, Failed, Finished
+from edge.errors import (
+    Cancelled,
+    EdgeError,
+    ModelNotFound,
+    NotFound,
+    NoWorker,
+    ShuttingDown,
+)
+from edge.events import Event, Finished, Queued, Terminal
 from edge.images import Picture
-from edge.jobs import fleet
 from edge.jobs.channel import RedisFollower
-from edge.jobs.client_side import ClientJobs
+from edge.jobs.client_side import Admitted, Asker, Bounds, ClientJobs
 from edge.jobs.demand import Demand, demand
-from edge.jobs.fleet import WorkerInfo
-from edge.jobs.queue import QUEUE, TASK, celery_settings
+from edge.jobs.fleet import Fleet, WorkerInfo
+from edge.jobs.queue import TASK, celery_settings, queue_of
+from edge.jobs.reconcile import Reconciler
+from edge.jobs.record import JobRecord
 from edge.redis_clients import UNREACHABLE, async_client
-from edge.request import Request
+from edge.request import Answer, Request
 from edge.settings import Settings
 from ui.metrics import Metrics, Stopwatch
+from ui.readers import Events, Readers, broker_away
 
 log = logging.getLogger(__name__)
 
-Events = AsyncGenerator[Event | None, None]
+
+@dataclass(frozen=True)
+class Place:
+    """An admitted question: its job, kept though nobody follows it or not, and the
+    worker that stands for its pool."""
+
+    job: Admitted
+    is_kept: bool
+    served: WorkerInfo
+    bounds: Bounds
 
 
 @dataclass(frozen=True)
 class Asked:
-    """An accepted question: its model and its events, None in quiet seconds.
+    """An accepted question, its model and its events, None in quiet seconds.
 
-    Close `events` early and the job is cancelled.
+    Close `events` early and the job is cancelled, unless it is kept.
     """
 
+    job: Admitted
     model: str
     is_cached: bool
     events: Events
@@ -54,17 +77,23 @@ class Client:
         self._broker = async_client(settings.broker_url)
         self._cache_redis = async_client(settings.cache_url)
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
+        self._fleet = Fleet(self._broker)
         self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))
-        self._cancelling: set[asyncio.Task[None]] = set()
+        self._soon: set[asyncio.Task[None]] = set()
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
+        self._reconciler = Reconciler(self._broker, self._call)
+        self._readers = Readers(self._jobs)
 
     async def workers(self) -> list[WorkerInfo]:
-        """Live workers. Raises Unavailable when the broker cannot be asked."""
+        """Live workers. Raises Unavailable when the broker cannot be asked, or we are
+        about to stop."""
+        if self._readers.is_closing:
+            raise ShuttingDown("The server is being stopped. Try again soon.")
         try:
-            return await fleet.workers(self._broker)
+            return await self._fleet.workers()
         except UNREACHABLE as error:
-            raise _broker_away(error) from error
+            raise broker_away(error) from error
 
     async def demand(self) -> Demand:
         """What is asked of them. Raises one of UNREACHABLE, for whoever only looks."""
@@ -74,89 +103,185 @@ class Client:
         """Memory of the cache server; likewise."""
         return await self._cache.used_bytes()
 
+    @asynccontextmanager
+    async def place(self, asker: Asker, model: str) -> AsyncIterator[Place]:
+        """A place for a question, taken before anything costly is done for it.
+
+        Raises the EdgeError that says why there is none. An error on the way to `ask`
+        ends the job.
+        """
+        workers = await self.workers()
+        served = _serving(model, workers)
+        bounds = self._bounds(sum(w.n_slots for w in workers if w.pool == served.pool))
+        try:
+            job = await self._jobs.admit(asker, served.pool, served.model, bounds)
+        except UNREACHABLE as error:
+            raise broker_away(error) from error
+        try:
+            with self._readers.counted():
+                yield Place(job, bool(asker.once), served, bounds)
+        except BaseException as error:
+            if job.is_new:
+                reason = error if isinstance(error, EdgeError) else Cancelled(LEFT)
+                self._do_soon(self._jobs.fail(job.job_id, reason))
+            raise
+
+    async def recall(
+        self, request: Request | None, asker: Asker, watch: Stopwatch
+    ) -> Asked | None:
+        """A question that can be answered without a place, because its answer is
+        known; so it can be though the queue is full."""
+        if request is None or asker.once or not self._may_cache(request):
+            return None
+        served = _serving(request.model, await self.workers())
+        answer = await self._cache.get(answer_key(request, served.fingerprint))
+        if answer is None:
+            return None
+        self.metrics.answer_cache.labels("hit").inc()
+        job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
+        return Asked(job, served.model, True, _only(Finished(answer), watch))
+
     async def ask(
-        self, request: Request, pictures: Sequence[Picture], watch: Stopwatch
+        self,
+        place: Place,
+        request: Request,
+        pictures: Sequence[Picture],
+        watch: Stopwatch,
     ) -> Asked:
-        """Accepts a question, or raises the EdgeError that says why not.
+        """Lets the question wait for its turn, unless its answer is known.
 
         `watch` has run since the question came in.
         """
         if pictures:
             watch.prepared()
-        workers = await self.workers()
-        served = _serving(request.model, workers)
-        key = self._cache_key(request, served)
-        if key and (answer := await self._cache.get(key)):
-            watch.cached()
-            return Asked(served.model, True, _only(Finished(answer)))
-        self.metrics.answer_cache.labels("miss" if key else "off").inc()
+        job, model, pool = place.job, place.served.model, place.served.pool
+        key = answer_key(request, place.served.fingerprint)
         try:
-            job_id = await self._enqueue(request, pictures, workers, watch)
+            if answer := await self._known(request, key):
+                done = Finished(answer)
+                await self._jobs.end(job.job_id, done)
+                return Asked(job, model, True, _only(done, watch))
+            watch.admitted()
+            await self._jobs.enqueue(
+                job.job_id, request, key, pictures, pool, place.bounds
+            )
+            await self._call(pool)
         except (*UNREACHABLE, OperationalError) as error:
-            raise _broker_away(error) from error
-        return Asked(served.model, False, self._follow(job_id, key, watch))
+            raise broker_away(error) from error
+        cache_key = key if self._may_cache(request) else None
+        return Asked(job, model, False, self._follow(place, watch, cache_key))
+
+    def asked_before(self, place: Place, watch: Stopwatch) -> Asked:
+        """The question that was asked before under the same name."""
+        events = self._follow(place, watch, None)
+        return Asked(place.job, place.served.model, False, events)
+
+    async def _follow(
+        self, place: Place, watch: Stopwatch, cache_key: str | None
+    ) -> Events:
+        """The job's events, None in quiet seconds."""
+        job_id, has_ended = place.job.job_id, False
+        try:
+            async for event in self._readers.follow(job_id):
+                has_ended = isinstance(event, Terminal)
+                watch.saw(event)
+                # Before the yield: after the last event nobody asks for more.
+                if cache_key and isinstance(event, Finished):
+                    await self._cache.put(cache_key, event.answer)
+                yield event
+        finally:
+            if not has_ended:  # the reader left: nobody waits for this answer
+                watch.cancelled()
+            if not has_ended and not place.is_kept:
+                self._do_soon(self._jobs.cancel(job_id))
+
+    async def job(self, job_id: str, owner: str) -> tuple[JobRecord, Queued | None]:
+        """The record of a job, and its place while it waits.
+
+        Raises NotFound for a job that is not, or not any more, or somebody else's.
+        """
+        try:
+            job = await self._jobs.look(job_id)
+            if job is None or job.owner != owner:
+                raise NotFound("There is no such job.")
+            if job.state != "waiting":
+                return job, None
+            return job, await self._jobs.place(job_id, job.pool)
+        except UNREACHABLE as error:
+            raise broker_away(error) from error
+
+    def follow_again(self, job_id: str) -> Events:
+        """The events of a job from its first. Closing them ends nothing."""
+        return self._readers.follow(job_id)
+
+    async def cancel(self, job_id: str) -> None:
+        """Ends a job, if it has not ended."""
+        try:
+            await self._jobs.cancel(job_id)
+        except UNREACHABLE as error:
+            raise broker_away(error) from error
+
+    async def run(self) -> None:
+        """What this process does beside answering: reconcile. Until cancelled."""
+        await self._reconciler.run()
+
+    async def drain(self) -> None:
+        """Takes nothing new, and returns when the answers that can have ended."""
+        await self._readers.drain(self.settings.grace_s)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._cancelling, return_exceptions=True)
+        await asyncio.gather(*self._soon, return_exceptions=True)
         await self._broker.aclose()
         await self._cache_redis.aclose()
 
-    def _cache_key(self, request: Request, served: WorkerInfo) -> str | None:
-        if not self.settings.answer_cache or not request.sampling.is_greedy:
+    async def _call(self, pool: str) -> None:
+        """Tells the workers of a pool that a job waits."""
+        # kombu blocks: a thread of its own, or one slow publish stops everybody
+        await asyncio.to_thread(
+            self._celery.send_task,
+            TASK,
+            queue=queue_of(pool),
+            expires=self.settings.deadline_s,
+            retry=False,
+        )
+
+    def _bounds(self, n_slots: int) -> Bounds:
+        n_jobs = n_slots + self.settings.backlog
+        n_of_client = self.settings.client_jobs or max(1, n_jobs // 2)
+        return Bounds(n_slots, n_jobs, n_of_client, self.settings.deadline_s)
+
+    async def _known(self, request: Request, key: str) -> Answer | None:
+        """The answer, if the cache has it."""
+        if not self._may_cache(request):
+            self.metrics.answer_cache.labels("off").inc()
             return None
-        return answer_key(request, served.fingerprint)
+        answer = await self._cache.get(key)
+        self.metrics.answer_cache.labels("hit" if answer else "miss").inc()
+        return answer
 
-    async def _enqueue(
-        self,
-        request: Request,
-        pictures: Sequence[Picture],
-        workers: list[WorkerInfo],
-        watch: Stopwatch,
-    ) -> str:
-        deadline_s = self.settings.deadline_s
-        limit = sum(worker.n_slots for worker in workers) + self.settings.backlog
-        job_id = await self._jobs.admit(request, limit=limit, deadline_s=deadline_s)
-        watch.admitted()
-        try:
-            await self._jobs.keep(job_id, pictures, deadline_s)
-            # kombu blocks: a thread of its own, or one slow publish stops everybody
-            await asyncio.to_thread(
-                self._celery.send_task,
-                TASK,
-                args=[job_id],
-                queue=QUEUE,
-                expires=deadline_s,
-                retry=False,
-            )
-        except BaseException:
-            self._cancel_soon(job_id)
-            raise
-        return job_id
+    def _may_cache(self, request: Request) -> bool:
+        return self.settings.answer_cache and request.sampling.is_greedy
 
-    async def _follow(self, job_id: str, key: str | None, watch: Stopwatch) -> Events:
-        has_ended = False
-        try:
-            async for event in self._jobs.follow(job_id):
-                has_ended = isinstance(event, Finished | Failed)
-                watch.saw(event)
-                # Before the yield: after the last event nobody asks for more.
-                if key and isinstance(event, Finished):
-                    await self._cache.put(key, event.answer)
-                yield event
-        except UNREACHABLE as error:
-            lost = Failed.because(_broker_away(error))
-            watch.saw(lost)
-            yield lost
-        finally:
-            if not has_ended:  # the reader left: nobody waits for this answer
-                self._cancel_soon(job_id)
-                watch.cancelled()
+    def _do_soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something from code that may itself be cancelled at its next await."""
+        task = asyncio.create_task(_quietly(work))
+        self._soon.add(task)  # the loop itself would not keep it alive
+        task.add_done_callback(self._soon.discard)
 
-    def _cancel_soon(self, job_id: str) -> None:
-        """Cancels a job from code that may itself be cancelled at its next await."""
-        task = asyncio.create_task(self._jobs.cancel(job_id))
-        self._cancelling.add(task)  # the loop itself would not keep it alive
-        task.add_done_callback(self._cancelling.discard)
+
+LEFT = "The client did not wait for the answer."
+
+
+async def _only(event: Event, watch: Stopwatch) -> Events:
+    watch.saw(event)
+    yield event
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except UNREACHABLE as error:  # then the reconciler will find that nobody waits
+        log.warning("a job could not be ended: %s", error)
 
 
 def _serving(model: str, workers: list[WorkerInfo]) -> WorkerInfo:
@@ -169,12 +294,3 @@ def _serving(model: str, workers: list[WorkerInfo]) -> WorkerInfo:
     raise ModelNotFound(
         f"The model {model[:80]!r} is not served here. Served: {known}.", param="model"
     )
-
-
-async def _only(event: Event) -> Events:
-    yield event
-
-
-def _broker_away(error: Exception) -> Unavailable:
-    log.error("the broker is not reachable: %s", error)
-    return Unavailable("The queue cannot be reached. Try again soon.")

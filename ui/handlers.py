@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
+from edge.events import Embedded, Event, Failed, Queued, Retried, Started
 from edge.request import Answer, Message, PictureRef
 
 LANGUAGES = ("en", "zh")
@@ -24,6 +24,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_worker": "The model is still loading.",
         "default_question": "Describe this picture.",
         "queued": "Waiting, number {position} in the queue.",
+        "queued_for": "Waiting, number {position} in the queue, about {about}.",
+        "moment": "a few seconds",
+        "seconds": "{n} seconds",
+        "minutes": "{n} minutes",
+        "retried": "The computer was interrupted and begins again …",
         "reading": "Looking …",
         "thinking": "Thinking …",
         "cancelled": "Stopped.",
@@ -38,6 +43,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "no_worker": "模型还在加载。",
         "default_question": "请描述这张图片的内容。",
         "queued": "排队中，您排在第 {position} 位。",
+        "queued_for": "排队中，您排在第 {position} 位，大约还要 {about}。",
+        "moment": "几秒钟",
+        "seconds": "{n} 秒",
+        "minutes": "{n} 分钟",
+        "retried": "处理被中断，正在重新开始 ……",
         "reading": "正在查看 ……",
         "thinking": "正在思考 ……",
         "cancelled": "已停止。",
@@ -142,8 +152,13 @@ def status(event: Event | None, language: str) -> str | None:
     """What to tell the person while there is no new text; None = nothing new."""
     texts = TEXTS[language]
     match event:
-        case Queued(position):
+        case Queued(position, None):
             return texts["queued"].format(position=position)
+        case Queued(position, float(seconds)):
+            about = _about(seconds, texts)
+            return texts["queued_for"].format(position=position, about=about)
+        case Retried():
+            return texts["retried"]
         case Started():
             return texts["reading"]
         case Embedded():
@@ -152,5 +167,14 @@ def status(event: Event | None, language: str) -> str | None:
             return texts["cancelled"]
         case Failed(_, message):
             return message
-        case Finished() | Token() | None:
+        case _:
             return None
+
+
+def _about(seconds: float, texts: Mapping[str, str]) -> str:
+    """A time as people say it: no second of it is exact."""
+    if seconds < 7.5:
+        return texts["moment"]
+    if seconds < 90:
+        return texts["seconds"].format(n=5 * round(seconds / 5))
+    return texts["minutes"].format(n=round(seconds / 60))

@@ -20,9 +20,12 @@ from prometheus_client import (
 )
 
 from edge.errors import Cancelled, EdgeError
-from edge.events import Embedded, Event, Failed, Finished, Started, Token
+from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
 from edge.jobs.record import labels_of
 from edge.measures import BUCKETS_S, TOKEN_BUCKETS_S
+
+ERROR_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
+SHORTEST_WAIT_S = 1.0  # a shorter one counts as so long: nobody minds half a second
 
 
 class Metrics:
@@ -52,6 +55,12 @@ class Metrics:
         self.queue = seconds("queue", "From admission to the start in an engine.")
         self.ttft = seconds("ttft", "From a question to the first text.")
         self.e2e = seconds("e2e", "From a question to the end of its answer.")
+        self.start_error = Histogram(
+            "edge_start_error_ratio",
+            "How wrong the first estimate of a start was, as a part of the wait.",
+            registry=self.registry,
+            buckets=ERROR_BUCKETS,
+        )
         self.tpot = seconds("tpot", "Mean per token after the first.", TOKEN_BUCKETS_S)
 
     def question(self) -> Stopwatch:
@@ -84,7 +93,8 @@ class Stopwatch:
         self._metrics = metrics
         self._asked = self._admitted = metrics.clock()
         self._first_text: float | None = None
-        self._has_ended = False
+        self._has_started = self._has_ended = False
+        self._told: tuple[float, float] | None = None  # when, and in how many seconds
 
     def __enter__(self) -> Self:
         return self
@@ -109,11 +119,6 @@ class Stopwatch:
         """Its pictures have been vetted."""
         self._metrics.prepare.observe(self._metrics.clock() - self._asked)
 
-    def cached(self) -> None:
-        """Its answer came from the cache: there is nothing to follow."""
-        self._metrics.answer_cache.labels("hit").inc()
-        self._finish()
-
     def admitted(self) -> None:
         self._admitted = self._metrics.clock()
 
@@ -121,24 +126,39 @@ class Stopwatch:
         """An event of its job, as it passes by on its way to whoever asked."""
         metrics = self._metrics
         match event:
-            case Started():
+            case Queued(_, float(starts_in_s)) if self._told is None:
+                self._told = (metrics.clock(), starts_in_s)
+            case Started() if not self._has_started:
+                self._has_started = True
+                self._compare()
                 metrics.queue.observe(metrics.clock() - self._admitted)
             case Embedded(image_tokens):
                 metrics.tokens.labels("picture").inc(image_tokens)
             case Token() if self._first_text is None:
                 self._first_text = metrics.clock()
             case Finished(answer):
-                metrics.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
-                metrics.tokens.labels("answer").inc(answer.usage.completion_tokens)
-                self._finish(answer.usage.completion_tokens)
+                n_computed = 0
+                if self._has_started:  # else it is an answer that was known
+                    n_computed = answer.usage.completion_tokens
+                    metrics.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
+                    metrics.tokens.labels("answer").inc(n_computed)
+                self._finish(n_computed)
             case Failed():
                 self._end(*labels_of(event))
+
+    def _compare(self) -> None:
+        """What was told of the start, with the start."""
+        if self._told is not None:
+            at, told_s = self._told
+            waited_s = self._metrics.clock() - at
+            error = abs(told_s - waited_s) / max(waited_s, SHORTEST_WAIT_S)
+            self._metrics.start_error.observe(error)
 
     def cancelled(self) -> None:
         """Whoever asked has left; after an end this means nothing."""
         self._end("cancelled", Cancelled.code)
 
-    def _finish(self, n_computed: int = 0) -> None:
+    def _finish(self, n_computed: int) -> None:
         now = self._metrics.clock()
         first_text = now if self._first_text is None else self._first_text
         self._metrics.ttft.observe(first_text - self._asked)

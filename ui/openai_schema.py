@@ -173,6 +173,8 @@ class ChatBody(_Body):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: Stop | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
+    # OpenAI's word for work that may wait: it lets interactive questions pass
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: leave old turns out
 
     def refuse_unsupported(self) -> None:

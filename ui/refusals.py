@@ -47,6 +47,8 @@ async def _refuse(_http: Request, error: Exception) -> Response:
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
+    if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
+        headers["x-should-retry"] = "false"
     return JSONResponse(error.body(), error.status, headers)
 
 

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import json
-import secrets
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from fastapi.responses import StreamingResponse
+
 from edge.errors import EngineError
-from edge.events import Event, Failed, Finished, Started, Token
+from edge.events import (
+    Accepted,
+    Event,
+    Failed,
+    Finished,
+    Queued,
+    Retried,
+    Started,
+    Token,
+)
 from edge.request import Answer, Usage
-from ui.client import Events
+from ui.readers import Events
 
 DONE = "data: [DONE]\n\n"
-KEEP_ALIVE = ": still working\n\n"  # a comment: every SSE client skips it
+# Comments, which every SSE client skips.
+KEEP_ALIVE = ": still working\n\n"
+AGAIN = ": the worker was lost, another begins anew\n\n"
+QUIET_STARTS = 2  # seconds without a word after which a stream begins all the same
 
 
 class Reply:
-    """The envelope of one answer: id, time and model are the same in all its parts."""
+    """The envelope of one answer: id, time and model are the same in all its parts,
+    and whenever it is read again."""
 
-    def __init__(self, model: str) -> None:
-        self._id = f"chatcmpl-{secrets.token_hex(12)}"
-        self._created = int(time.time())
+    def __init__(self, job_id: str, created: float, model: str) -> None:
+        self._id = f"chatcmpl-{job_id}"
+        self._created = int(created)
         self._model = model
 
     def complete(self, answer: Answer) -> dict[str, Any]:
@@ -38,32 +51,52 @@ class Reply:
             **_measured(answer),
         }
 
-    async def stream(self, events: Events, include_usage: bool) -> AsyncIterator[str]:
-        """The lines of a streamed answer. A failure becomes an error frame: a stream
-        that merely stopped would look like a complete answer."""
-        yield self._chunk({"role": "assistant", "content": ""})
-        shown = ""
+    async def stream(
+        self, events: Events, include_usage: bool, skip: int = 0
+    ) -> AsyncIterator[str]:
+        """The lines of a streamed answer, without its first `skip` characters. A
+        failure becomes an error frame: a stream that merely stopped would look like a
+        complete answer.
+
+        The id of each chunk is the number of characters up to its end: all that it
+        takes to go on later.
+        """
+        yield self._chunk({"role": "assistant", "content": ""}, at=skip)
+        said = ""
         async for event in events:
             match event:
                 case Token(text):
-                    shown += text
-                    yield self._chunk({"content": text})
+                    fresh = text[max(0, skip - len(said)) :]
+                    said += text
+                    if fresh:
+                        yield self._chunk({"content": fresh}, at=len(said))
                 case Finished(answer):
-                    if rest := answer.text.removeprefix(shown):  # from the cache: all
-                        yield self._chunk({"content": rest})
-                    yield self._chunk({}, answer.finish_reason)
+                    # from the cache: all of it
+                    at = max(skip, len(said))
+                    if rest := answer.text[at:]:
+                        yield self._chunk({"content": rest}, at=len(answer.text))
+                    yield self._chunk({}, answer.finish_reason, at=len(answer.text))
                     if include_usage:
                         last = self._envelope("chat.completion.chunk", [])
                         yield _frame(last | _measured(answer))
                 case Failed():
                     yield _frame(event.error.body())
+                case Queued(position, starts_in_s):
+                    about = "" if starts_in_s is None else f" starts_in_s={starts_in_s}"
+                    yield f": queued position={position}{about}\n\n"
+                case Retried():  # what was shown is not shown again
+                    skip, said = max(skip, len(said)), ""
+                    yield AGAIN
                 case None:
                     yield KEEP_ALIVE
         yield DONE
 
-    def _chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> str:
+    def _chunk(
+        self, delta: dict[str, str], finish_reason: str | None = None, *, at: int
+    ) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-        return _frame(self._envelope("chat.completion.chunk", [choice]))
+        chunk = self._envelope("chat.completion.chunk", [choice])
+        return f"id: {at}\n{_frame(chunk)}"
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -75,16 +108,33 @@ class Reply:
         }
 
 
+def event_stream(
+    lines: AsyncIterator[str], headers: dict[str, str] | None = None
+) -> StreamingResponse:
+    """The response that sends `lines` as they come."""
+    return StreamingResponse(
+        lines,
+        media_type="text/event-stream",
+        # proxies must neither keep nor collect what is streamed
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
+        | (headers or {}),
+    )
+
+
 async def started(events: Events) -> Events:
-    """The same events, once a worker has accepted the question.
+    """The same events, once a worker has found that the question can be answered, or
+    has said nothing for QUIET_STARTS seconds.
 
     Raises the error if it was refused: as long as no byte has been sent, a refusal can
     have a proper HTTP status.
     """
+    n_quiet = 0
     async for event in events:
         if isinstance(event, Failed):
             raise event.error
-        if isinstance(event, Started | Finished):
+        is_news = isinstance(event, Accepted | Started | Token | Finished)
+        n_quiet += not is_news
+        if is_news or n_quiet == QUIET_STARTS:
             return _chain(event, events)
     raise EngineError("This question ended without an answer.")
 
@@ -99,7 +149,7 @@ async def finished(events: Events) -> Answer:
     raise EngineError("This question ended without an answer.")
 
 
-async def _chain(first: Event, rest: Events) -> Events:
+async def _chain(first: Event | None, rest: Events) -> Events:
     yield first
     async for event in rest:
         yield event

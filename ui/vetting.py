@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections import OrderedDict
 from typing import Literal
 
 from edge import images
 from edge.errors import InvalidRequest
 from edge.images import Picture
+from edge.request import PictureRef
 
 MAX_PICTURES = 8  # in one request, earlier turns included
 AT_ONCE = 2  # each takes a core for about a tenth of a second
+REMEMBERED = 10_000  # pictures, by 150 bytes each
 
 Detail = Literal["auto", "low", "high"]
 BUDGETS: dict[Detail, int] = {"low": 256, "auto": 1024}  # tokens; high: all we allow
@@ -23,14 +27,28 @@ def check_count(n_pictures: int) -> None:
 
 
 class Vetting:
-    """Vets pictures without holding up the event loop."""
+    """Vets pictures without holding up the event loop, and knows those it has seen."""
 
     def __init__(self, max_tokens: int) -> None:
         self._max_tokens = max_tokens
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._seen: OrderedDict[bytes, PictureRef] = OrderedDict()
 
     async def vet(self, encoded: bytes, detail: Detail = "auto") -> Picture:
         """See `edge.images.vet`; `detail` says how large the picture may stay."""
-        most = min(BUDGETS.get(detail, self._max_tokens), self._max_tokens)
         async with self._turn:
-            return await asyncio.to_thread(images.vet, encoded, most)
+            picture = await asyncio.to_thread(images.vet, encoded, self._most(detail))
+        self._seen[self._name(encoded, detail)] = picture.ref
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return picture
+
+    def recall(self, encoded: bytes, detail: Detail = "auto") -> PictureRef | None:
+        """The name of the picture that these very bytes were vetted to, lately."""
+        return self._seen.get(self._name(encoded, detail))
+
+    def _most(self, detail: Detail) -> int:
+        return min(BUDGETS.get(detail, self._max_tokens), self._max_tokens)
+
+    def _name(self, encoded: bytes, detail: Detail) -> bytes:
+        return hashlib.sha256(b"%d " % self._most(detail) + encoded).digest()

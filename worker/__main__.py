@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 
-from edge.errors import SetupError
+from edge.errors import EdgeError
 from edge.settings import Settings
-from worker.app import build
+from worker.app import run
+from worker.lifecycle import Life
 
 
 def main() -> None:
@@ -16,19 +17,11 @@ def main() -> None:
     )
     try:
         settings = Settings.load()
-        app = build(settings)
-    except SetupError as error:
+        life = Life(settings)
+        life.start()
+    except EdgeError as error:
         sys.exit(error.message)
-    app.worker_main(
-        [
-            "worker",
-            "--pool=threads",  # one process holds the model; its threads only relay
-            f"--concurrency={settings.slots}",
-            "--without-gossip",
-            "--without-mingle",
-            "--loglevel=INFO",
-        ]
-    )
+    run(settings, life)
 
 
 if __name__ == "__main__":

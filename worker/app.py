@@ -1,4 +1,4 @@
-"""The Celery app of a worker process. Celery only hands over job ids: `lifecycle`
+"""The Celery app of a worker process. Celery only says that a job waits: `lifecycle`
 builds the engine and `relay` runs a job."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery, signals
 
-from edge.jobs.queue import celery_settings
+from edge.jobs.queue import celery_settings, queue_of
 from edge.settings import Settings
 from worker import tasks
 from worker.lifecycle import Life
@@ -15,17 +15,31 @@ from worker.lifecycle import Life
 LOOK_S = 0.1  # the longest that a free slot waits for the next job
 
 
-def build(settings: Settings) -> Celery:
-    """A Celery app whose worker lives as `Life` says."""
+def build(settings: Settings, life: Life) -> Celery:
+    """A Celery app whose worker is a `life` that has been started."""
     app = Celery("edge")
     app.conf.update(celery_settings(settings.broker_url))
-    life = Life(settings)
-    signals.worker_init.connect(life.start, weak=False)
+    app.conf.task_default_queue = queue_of(life.pool)
     signals.worker_ready.connect(life.ready, weak=False)
     signals.worker_ready.connect(look_often, weak=False)
+    signals.worker_shutting_down.connect(life.drain, weak=False)
     signals.worker_shutdown.connect(life.stop, weak=False)
     tasks.register(app, life)
     return app
+
+
+def run(settings: Settings, life: Life) -> None:
+    """Works until SIGTERM or SIGINT."""
+    build(settings, life).worker_main(
+        [
+            "worker",
+            "--pool=threads",  # one process holds the model; its threads only relay
+            f"--concurrency={settings.slots}",
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel=INFO",
+        ]
+    )
 
 
 def look_often(sender: Any, **_: Any) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
-import threading
+from collections.abc import Callable
 from typing import Any
 
 from edge import host
 from edge.engine.engine import Engine
 from edge.engine.protocols import VisionTower
-from edge.errors import EdgeError, SetupError
+from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
 from edge.jobs import fleet
@@ -24,14 +23,17 @@ from edge.jobs.worker_side import WorkerJobs
 from edge.models.check import check
 from edge.models.registry import ModelFiles, find_model
 from edge.models.store import obtain
-from edge.redis_clients import UNREACHABLE, sync_client
+from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
 from edge.settings import Settings
 from edge.vision.tower_openvino import OpenvinoTower
+from worker.checker import Checker
+from worker.gate import Gate
 from worker.metrics import Metrics, serve
+from worker.pulse import Pulse
 from worker.relay import Relay
 
 log = logging.getLogger(__name__)
@@ -103,55 +105,59 @@ def warm(engine: Engine) -> None:
 
 
 class Life:
-    """What happens when: each method is one of Celery's worker signals."""
+    """A worker from its start to its end; `build` makes the engine."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._broker = sync_client(settings.broker_url)
-        self._stopping = threading.Event()
 
-    def start(self, **_: Any) -> None:
-        """Before Celery's threads: build and warm the engine, or say why not."""
-        metrics = Metrics()
-        try:
-            if port := self._settings.metrics_port:
-                # first of all: a port that is taken is told before the model is loaded
-                serve(metrics, self._settings.metrics_address, port)
-            files = find_model(self._settings, obtain)
-            self._engine = build_engine(self._settings, files)
-            warm(self._engine)
-            metrics.watch(self._engine)
-        except EdgeError as error:
-            sys.exit(error.message)
-        channel = RedisPublisher(self._broker)
-        jobs = WorkerJobs(self._broker, channel)
-        self.relay = Relay(self._engine, jobs, channel, metrics)
-        info = fleet.WorkerInfo(
+    def start(
+        self, build: Callable[[Settings, ModelFiles], Engine] = build_engine
+    ) -> None:
+        """Before Celery: builds and warms the engine. Raises SetupError, or whatever
+        EdgeError the warming ends in."""
+        settings, metrics = self._settings, Metrics()
+        if port := settings.metrics_port:
+            # first of all: a port that is taken is told before the model is loaded
+            serve(metrics, settings.metrics_address, port)
+        files = find_model(settings, obtain)
+        self._engine = build(settings, files)
+        warm(self._engine)
+        metrics.watch(self._engine)
+        self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,
             fingerprint=f"{files.fingerprint} {self._engine.tower_name}",
             vision=self._engine.tower_name,
-            n_slots=self._settings.slots,
+            n_slots=settings.slots,
         )
-        self._heart = threading.Thread(target=self._beat, args=(info,), daemon=True)
+        self.pool = self._info.pool
+        self._jobs = WorkerJobs(self._broker, self.pool)
+        self._gate = Gate(self._jobs)
+        channel = RedisPublisher(self._broker)
+        self.relay = Relay(self._engine, self._jobs, channel, self._gate, metrics)
+        self._pulse: Pulse | None = None
+
+    # Each of these is one of Celery's worker signals.
 
     def ready(self, **_: Any) -> None:
         """When jobs are taken; Celery says so again after each reconnection."""
-        if self._heart.ident is None:
-            self._heart.start()
+        if self._pulse is None:
+            self._checker = Checker(self._engine, self._jobs)
+            heart = fleet.Heart(self._broker, self._info)
+            self._pulse = Pulse(
+                *(heart, self._engine, self._jobs, self._gate),
+                *(self._settings.slots, self._settings.hang_s),
+            )
+
+    def drain(self, **_: Any) -> None:
+        """When it is asked to stop: running answers may end within the grace."""
+        self.relay.drain(self._settings.grace_s)
+        if self._pulse:
+            self._pulse.close()
 
     def stop(self, **_: Any) -> None:
         """When the last job is done."""
-        self._stopping.set()
+        if self._pulse:
+            self._checker.close()
         self._engine.close()
-
-    def _beat(self, info: fleet.WorkerInfo) -> None:
-        while not self._stopping.wait(fleet.BEAT_S):
-            if not self._engine.is_alive:  # it cannot answer: it must not take jobs
-                log.critical("the engine is dead: this worker ends")
-                os._exit(70)
-            try:
-                fleet.beat(self._broker, info)
-            except UNREACHABLE as error:  # it beats again when Redis is back
-                log.warning("no heartbeat: %s", error)
-        fleet.leave(self._broker, info)

@@ -4,70 +4,148 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
-from edge.errors import Cancelled, DeadlineExceeded, EdgeError, EngineError
-from edge.events import Failed, Finished, Terminal
+from edge.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EdgeError,
+    EngineError,
+    ShuttingDown,
+)
+from edge.events import Event, Failed, Finished, Terminal
 from edge.jobs.channel import Publisher
 from edge.jobs.worker_side import Claim, WorkerJobs
+from edge.redis_clients import AWAY, UNREACHABLE
+from worker.gate import Gate
 from worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 RENEW_S = 0.5  # also how soon a cancelled job is noticed; well inside the lease
+RETRY_S = 0.3  # while the broker is away
+STOPPED = Failed.because(ShuttingDown("The server was stopped. Ask again."))
 
 
 class Relay:
     """Runs jobs on `engine`; one `answer` for each free thread."""
 
     def __init__(
-        self, engine: Engine, jobs: WorkerJobs, channel: Publisher, metrics: Metrics
+        self,
+        engine: Engine,
+        jobs: WorkerJobs,
+        channel: Publisher,
+        gate: Gate,
+        metrics: Metrics,
     ) -> None:
         self._engine = engine
         self._jobs = jobs
         self._channel = channel
+        self._gate = gate
         self._metrics = metrics
+        self._stop_at = float("inf")
 
-    def answer(self, job_id: str) -> None:
-        """Takes the job to its terminal event, unless it is no longer ours."""
-        claim = self._jobs.claim(job_id)
-        if claim is None:  # cancelled while it waited, or delivered twice
+    def answer(self) -> None:
+        """Takes the job whose turn it is to its terminal event, if there is one."""
+        try:
+            claim = self._gate.enter()
+        except UNREACHABLE as error:  # whoever waits will be called for again
+            log.warning("no job can be claimed: %s", error)
+            return
+        if claim is None:  # cancelled while it waited, or called for twice
             return
         try:
-            outcome = self._run(claim)
+            self._answer(claim)
+        except UNREACHABLE as error:
+            log.error("a job was given up, the broker is away: %s", error)
+        finally:
+            self._gate.leave()
+
+    def drain(self, grace_s: float) -> None:
+        """Takes nothing new; what still runs after `grace_s` is given up."""
+        self._stop_at = time.monotonic() + grace_s
+        self._gate.close()
+
+    def _answer(self, claim: Claim) -> None:
+        began = time.monotonic()
+        deadline = began + claim.seconds_left
+        n_image = 0
+        try:
+            pictures = self._insist(deadline, lambda: self._jobs.pictures(claim))
+            ticket = self._engine.submit(claim.request, pictures)
+            n_image = ticket.sequence.n_image
+            outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
             outcome = Failed.because(refusal)
-        except Exception:
-            log.exception("job %s broke", job_id)
+        except Exception as error:
+            if isinstance(error, AWAY):
+                raise
+            log.exception("job %s broke", claim.job_id)
             outcome = Failed.because(EngineError("Computing this answer failed."))
+        if outcome == STOPPED:
+            self._insist(deadline, lambda: self._jobs.release(claim, STOPPED))
+            return
         self._metrics.ended(claim.request, outcome)
-        self._jobs.end(claim, outcome)
+        self._insist(deadline, lambda: self._jobs.end(claim, outcome))
+        if isinstance(outcome, Finished):
+            self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
 
-    def _run(self, claim: Claim) -> Terminal:
-        if claim.seconds_left <= 0:
-            raise DeadlineExceeded("This question waited longer than its deadline.")
-        pictures = self._jobs.pictures(claim)
-        ticket = self._engine.submit(claim.request, pictures)
+    def _follow(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
         try:
-            return self._follow(claim, ticket)
+            return self._relayed(claim, ticket, deadline)
         except BaseException:  # nobody listens any more: the slot must not go on
             ticket.cancel(Cancelled("The worker gave this answer up."))
             raise
 
-    def _follow(self, claim: Claim, ticket: Ticket) -> Terminal:
-        deadline = time.monotonic() + claim.seconds_left
+    def _relayed(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
         renewal = time.monotonic() + RENEW_S
+        number = 1
         while True:
-            event = ticket.next(timeout_s=RENEW_S)
-            if isinstance(event, Finished | Failed):
-                return event
-            if event is not None:
-                self._channel.publish(claim.job_id, claim.attempt, event)
+            news, end = _news(ticket)
+            if news:
+                publish = partial(
+                    self._channel.publish, claim.job_id, claim.attempt, number, news
+                )
+                if not self._insist(deadline, publish):
+                    ticket.cancel(Cancelled("Another worker has this job now."))
+                number += len(news)
+            if end:
+                return end
             now = time.monotonic()
             if now >= deadline:
                 ticket.cancel(DeadlineExceeded("The answer was not ready in time."))
+            elif now >= self._stop_at:
+                ticket.cancel(STOPPED.error)
             elif now >= renewal:
                 renewal = now + RENEW_S
-                if not self._jobs.renew(claim):
-                    ticket.cancel(Cancelled("The job was ended by its client."))
+                if not self._insist(deadline, lambda: self._jobs.renew(claim)):
+                    ticket.cancel(Cancelled("Nobody waits for this answer any more."))
+
+    def _insist(self, deadline: float, action: Callable[[], T]) -> T:
+        """What `action` gives, though the broker be away for a while: the engine goes
+        on, its events wait in the ticket. Raises one of AWAY past the deadline."""
+        while True:
+            try:
+                return action()
+            except AWAY:
+                if time.monotonic() > min(deadline, self._stop_at):
+                    raise
+                time.sleep(RETRY_S)
+
+
+def _news(ticket: Ticket) -> tuple[list[Event], Terminal | None]:
+    """All events that have come, after some patience for the first; the end apart."""
+    news: list[Event] = []
+    event = ticket.next(RENEW_S)
+    while event is not None:
+        if isinstance(event, Terminal):
+            return news, event
+        news.append(event)
+        event = ticket.next(0)
+    return news, None

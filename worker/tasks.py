@@ -10,5 +10,5 @@ from worker.lifecycle import Life
 
 def register(app: Celery, life: Life) -> None:
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
-    def answer(job_id: str) -> None:
-        life.relay.answer(job_id)
+    def answer() -> None:
+        life.relay.answer()

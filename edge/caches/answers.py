@@ -6,9 +6,13 @@ not the answer to the next question. Values are JSON.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import redis.asyncio
 
@@ -17,6 +21,10 @@ from edge.request import Answer, Request
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+PATIENCE_S = 0.5
+PAUSE_S = 5.0
 SCHEMA = 2  # raise it when the meaning of a key or a value changes
 
 
@@ -37,13 +45,12 @@ class AnswerCache:
     def __init__(self, cache: redis.asyncio.Redis, ttl_s: int) -> None:
         self._cache = cache
         self._ttl_s = ttl_s
+        self._away_until = 0.0
 
     async def get(self, key: str) -> Answer | None:
+        stored = await self._try(lambda: self._cache.get(key))
         try:
-            stored = await self._cache.get(key)
             return Answer.from_json(json.loads(stored)) if stored else None
-        except UNREACHABLE as error:
-            log.warning("answer cache not reachable: %s", error)
         except (ValueError, KeyError, TypeError):
             log.warning("a damaged entry in the answer cache is ignored")
         return None
@@ -54,7 +61,18 @@ class AnswerCache:
         return int(memory["used_memory"])
 
     async def put(self, key: str, answer: Answer) -> None:
+        text = json.dumps(answer.to_json())
+        await self._try(lambda: self._cache.set(key, text, ex=self._ttl_s))
+
+    async def _try(self, command: Callable[[], Awaitable[T]]) -> T | None:
+        """What `command` gives; None from a server that is away. It is then left alone
+        for a while: waiting for it would cost every question its patience."""
+        if time.monotonic() < self._away_until:
+            return None
         try:
-            await self._cache.set(key, json.dumps(answer.to_json()), ex=self._ttl_s)
-        except UNREACHABLE as error:
-            log.warning("answer cache not reachable: %s", error)
+            async with asyncio.timeout(PATIENCE_S):
+                return await command()
+        except UNREACHABLE as error:  # TimeoutError is among them
+            log.warning("answer cache not reachable: %s", error or "it hangs")
+            self._away_until = time.monotonic() + PAUSE_S
+        return None

@@ -56,6 +56,8 @@ class Engine:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._closing = False
+        self._turn_began: float | None = None
+        self.longest_turn_s = 0.0
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
 
@@ -68,6 +70,21 @@ class Engine:
         """How full it was after its latest step; any thread may ask."""
         return self._load
 
+    @property
+    def silent_s(self) -> float:
+        """How long it has been at its present turn; 0 while it waits for work. What is
+        far longer than `longest_turn_s` is no turn any more: it hangs."""
+        began = self._turn_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def check(self, request: Request) -> Sequence:
+        """What would be computed, without pixels and without accepting it.
+
+        Raises what `submit` does when that can never be.
+        """
+        self._runtime.check(request.sampling)
+        return prepare(request, self._runtime, self._tower, self._runtime.n_cells)
+
     def submit(self, request: Request, pictures: Mapping[str, Picture]) -> Ticket:
         """Accepts a question; `pictures` holds the pixels by sha256.
 
@@ -75,8 +92,7 @@ class Engine:
         for sampling that cannot be, Unavailable once closed.
         """
         clock = Clock(time.monotonic())
-        self._runtime.check(request.sampling)
-        sequence = prepare(request, self._runtime, self._tower, self._runtime.n_cells)
+        sequence = self.check(request)
         clock.prepared = time.monotonic()
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)
         missing = [pictures[sha256] for sha256 in sequence.missing_pictures]
@@ -104,6 +120,7 @@ class Engine:
                 self._take_messages(wait=not self._scheduler.has_work)
                 self._step()
                 self._load = self._scheduler.load
+                self.longest_turn_s = max(self.longest_turn_s, self.silent_s)
         except BaseException:
             log.critical("the engine thread died", exc_info=True)
             self._closing = True
@@ -111,7 +128,12 @@ class Engine:
 
     def _take_messages(self, *, wait: bool) -> None:
         if wait:  # idle costs nothing: sleep until somebody writes
-            self._inbox.get()()
+            self._turn_began = None
+            message = self._inbox.get()
+            self._turn_began = time.monotonic()
+            message()
+        else:
+            self._turn_began = time.monotonic()
         while not self._inbox.empty():
             self._inbox.get()()
 

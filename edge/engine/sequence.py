@@ -104,6 +104,11 @@ class Sequence:
         return len(self.content)
 
     @property
+    def n_image(self) -> int:
+        """Those cells of the prompt that are pictures."""
+        return sum(p.n_cells for p in self.pieces if isinstance(p, PicturePiece))
+
+    @property
     def n_generated(self) -> int:
         return len(self.generated)
 

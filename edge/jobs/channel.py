@@ -1,53 +1,84 @@
 """The channel: carries the events of one attempt from its worker to whoever follows.
 
 One Redis Stream for each attempt: a late reader starts at the beginning and misses
-nothing, and an attempt that was given up writes where nobody reads.
+nothing. Events are numbered, so that sending one again does no harm, and a closed
+stream takes nothing more, so that an attempt that was given up is heard no longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 import redis
 import redis.asyncio
 
-from edge.events import Event, Failed, Finished, from_json, to_json
-from edge.jobs.record import KEEP_S, events_key
+from edge.events import (
+    Accepted,
+    Event,
+    Failed,
+    Finished,
+    Retried,
+    from_json,
+    to_json,
+)
+from edge.jobs.record import events_key
+from edge.jobs.scripts import Scripts
+from edge.redis_clients import AWAY
 
 QUIET_MS = 1000  # after so long without an event a follower is told so
+PATIENCE_S = 10.0  # with a broker that is away
+RETRY_S = 0.3
+Closing = Finished | Failed | Retried  # the events after which there is none
 
 
 class Publisher(Protocol):
     """The worker's end. Called from worker threads."""
 
-    def publish(self, job_id: str, attempt: int, event: Event) -> None: ...
+    def publish(
+        self, job_id: str, attempt: int, first: int, events: Sequence[Event]
+    ) -> bool:
+        """Sends events, the first of which has the number `first`, from 1.
+
+        False when the attempt's stream is closed: nobody will read them.
+        """
+        ...
+
+    def close(self, job_id: str, attempt: int, event: Closing) -> None:
+        """Sends the last event."""
+        ...
 
 
 class Follower(Protocol):
     """The web's end."""
 
     def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
-        """Events from the first, up to and with the terminal one.
+        """Events from the first, up to and with the one that closes the stream.
 
         Gives None after each QUIET_MS without an event, so that the reader can look
-        whether its job or its client is still there.
+        whether its job or its client is still there. Raises one of AWAY when the
+        channel cannot be heard for PATIENCE_S. After a gap, events that Redis
+        forgot in a crash, only the last event is given: it holds the whole answer.
         """
         ...
 
 
 class RedisPublisher:
-    """Writes to streams in the broker."""
+    """Writes to streams in the broker. A job's record closes them: see `lua`."""
 
     def __init__(self, broker: redis.Redis) -> None:
-        self._broker = broker
+        self._scripts = Scripts(broker)
 
-    def publish(self, job_id: str, attempt: int, event: Event) -> None:
-        key = events_key(job_id, attempt)
-        with self._broker.pipeline() as both:
-            both.xadd(key, {"event": to_json(event)})
-            both.expire(key, KEEP_S)
-            both.execute()
+    def publish(
+        self, job_id: str, attempt: int, first: int, events: Sequence[Event]
+    ) -> bool:
+        lines = [to_json(event) for event in events]
+        return bool(self._scripts("publish", job_id, attempt, first, *lines))
+
+    def close(self, job_id: str, attempt: int, event: Closing) -> None:
+        self._scripts("close", job_id, attempt, to_json(event))
 
 
 class RedisFollower:
@@ -57,18 +88,37 @@ class RedisFollower:
         self._broker = broker
 
     async def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
-        key, cursor = events_key(job_id, attempt), b"0"
+        key, cursor, expected = events_key(job_id, attempt), b"0", 1
+        away_since: float | None = None
+        heard = time.monotonic()
         while True:
-            streams: Any = await self._broker.xread({key: cursor}, block=QUIET_MS)
-            if not streams:
+            try:
+                streams: Any = await self._broker.xread({key: cursor}, block=QUIET_MS)
+                away_since = None
+            except AWAY:  # it goes on where it was when the broker is back
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > PATIENCE_S:
+                    raise
+                await asyncio.sleep(RETRY_S)
+                continue
+            if not streams or time.monotonic() - heard > QUIET_MS / 1000:
+                heard = time.monotonic()
                 yield None
+            if not streams:
                 continue
             for entry, fields in _entries(streams):
-                cursor = entry
-                event = from_json(fields[b"event"])
-                yield event
-                if isinstance(event, Finished | Failed):
+                cursor, event = entry, from_json(fields[b"event"])
+                if isinstance(event, Closing):
+                    yield event
                     return
+                if isinstance(event, Accepted) or _number(entry) == expected:
+                    expected += not isinstance(event, Accepted)
+                    heard = time.monotonic()
+                    yield event
+
+
+def _number(entry: bytes) -> int:
+    return int(entry.partition(b"-")[0])
 
 
 def _entries(streams: Any) -> Any:

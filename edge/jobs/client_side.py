@@ -2,21 +2,74 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
 
-from edge.errors import Cancelled, DeadlineExceeded, EdgeError, QueueFull, WorkerLost
-from edge.events import Event, Failed, Queued, Terminal, from_json, to_json
+from edge.errors import (
+    Cancelled,
+    ClientLimit,
+    EdgeError,
+    KeyReused,
+    QueueFull,
+    RequestQuarantined,
+    WorkerLost,
+)
+from edge.events import Event, Failed, Queued, Retried, Terminal, from_json, to_json
 from edge.images import Picture
 from edge.jobs import record
-from edge.jobs.channel import Follower
+from edge.jobs.channel import QUIET_MS, Follower
+from edge.jobs.estimate import Pace, Size, starts
+from edge.jobs.fleet import Fleet
 from edge.jobs.pictures import put_pictures
 from edge.jobs.record import JobRecord
+from edge.jobs.scripts import QUARANTINED, Scripts
+from edge.redis_clients import AWAY
 from edge.request import Request
+
+MOST_PAUSE_S = 60  # OpenAI's clients ignore a Retry-After of over 120
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks, and how: `owner` names the client; a batch job may wait longer; of one
+    that streams, text that was shown cannot be taken back.
+
+    `once` names the question for its owner: asked again it is the same job, which is
+    therefore kept though its client leaves. `body` tells whether it is the same.
+    """
+
+    owner: str
+    is_batch: bool = False
+    streams: bool = False
+    once: str = ""
+    body: str = ""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A waiting job, or, not new, the one that was asked before under the same name."""
+
+    job_id: str
+    created: float
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many jobs of a pool may live at once, in all and of one client, and for how
+    long; `n_slots` of them run."""
+
+    n_slots: int
+    n_jobs: int
+    n_of_client: int
+    deadline_s: int
 
 
 class ClientJobs:
@@ -25,86 +78,166 @@ class ClientJobs:
     def __init__(self, broker: redis.asyncio.Redis, channel: Follower) -> None:
         self._broker = broker
         self._channel = channel
-        self._admit = broker.register_script(record.ADMIT)
-        self._end = broker.register_script(record.END)
-        self._look = broker.register_script(record.LOOK)
+        self._scripts = Scripts(broker)
+        self._fleet = Fleet(broker)
 
-    async def admit(self, request: Request, *, limit: int, deadline_s: int) -> str:
-        """The id of a new waiting job.
+    async def admit(
+        self, asker: Asker, pool: str, model: str, bounds: Bounds
+    ) -> Admitted:
+        """A place for a new job.
 
-        Raises QueueFull when `limit` jobs are already waiting or running.
+        Raises QueueFull, or ClientLimit, when there is none; KeyReused when its name
+        was given to another question.
         """
-        job_id = secrets.token_hex(16)
-        body = json.dumps(request.to_json())
-        admitted = await self._admit(
-            keys=record.job_keys(job_id),
-            args=[limit, job_id, body, deadline_s, record.KEEP_S],
+        once = f"{asker.owner}:{asker.once}" if asker.once else ""
+        word, found, *created = await self._scripts(
+            "admit",
+            *(secrets.token_hex(16), pool, asker.owner),
+            *(bounds.n_jobs, bounds.n_of_client, bounds.deadline_s),
+            *(int(asker.is_batch), int(asker.streams), int(bool(once))),
+            *(once, asker.body, model),
         )
-        if not admitted:
-            retry_after_s = 5 + secrets.randbelow(6)  # spread the next wave
-            raise QueueFull(
-                f"All {limit} places are taken. Try again in {retry_after_s} seconds.",
-                retry_after_s=retry_after_s,
+        match word:
+            case b"admitted" | b"joined":
+                is_new = word == b"admitted"
+                return Admitted(found.decode(), float(created[0]), is_new)
+            case b"reused":
+                raise KeyReused(
+                    "This Idempotency-Key was used for another question. Use a new one."
+                )
+        pace = await self._pace(pool)
+        seconds = pause_s(found, bounds.n_slots, pace)
+        if word == b"client_limit":
+            raise ClientLimit(
+                f"You have {bounds.n_of_client} questions in work, as many as one "
+                f"client may. Try again in {seconds} seconds.",
+                retry_after_s=seconds,
             )
-        return job_id
+        raise QueueFull(
+            f"All {bounds.n_jobs} places are taken. Try again in {seconds} seconds.",
+            retry_after_s=seconds,
+        )
 
-    async def keep(
-        self, job_id: str, pictures: Iterable[Picture], deadline_s: int
+    async def enqueue(
+        self,
+        job_id: str,
+        request: Request,
+        content: str,
+        pictures: Iterable[Picture],
+        pool: str,
+        bounds: Bounds,
     ) -> None:
-        """Keeps the pictures of a job until it ends."""
-        await put_pictures(self._broker, job_id, pictures, deadline_s)
+        """Puts an admitted job into the queue; `content` names what is asked.
+
+        Raises RequestQuarantined when workers have died of this content.
+        """
+        await put_pictures(self._broker, job_id, pictures, bounds.deadline_s)
+        spacing_s = (await self._pace(pool)).job_s / max(bounds.n_slots, 1)
+        word = await self._scripts(
+            "enqueue",
+            *(job_id, json.dumps(request.to_json()), content, spacing_s),
+            request.sampling.max_tokens,
+        )
+        if word == b"quarantined":
+            raise RequestQuarantined(QUARANTINED)
 
     async def follow(self, job_id: str) -> AsyncIterator[Event | None]:
         """The job's events up to its terminal one, and None in quiet seconds.
 
-        In quiet seconds the record is asked too: a job that still waits is told its
-        place, and one whose worker is gone ends here.
+        Each second the record is told that somebody waits, and asked too: a job that
+        still waits is told its place, and one that is lost ends here.
         """
-        async for event in self._channel.follow(job_id, attempt=1):
-            if event is not None:
-                yield event
-                continue
-            job = await self.look(job_id)
-            if job is None:
-                yield Failed.because(WorkerLost("This question was lost. Ask again."))
-                return
-            if job.outcome:
-                yield from_json(job.outcome)
-                return
-            if job.lease_is_over:
-                await self.end(job_id, WorkerLost("The worker died. Ask again."))
-            elif job.is_late:
-                await self.end(job_id, DeadlineExceeded("No answer came in time."))
-            yield await self._place(job_id) if job.state == "waiting" else None
+        attempt, looked = 1, time.monotonic()
+        while True:
+            async for event in self._channel.follow(job_id, attempt):
+                if event is not None:
+                    yield event
+                    if isinstance(event, Terminal):
+                        return
+                    if isinstance(event, Retried):
+                        break
+                if event is None or time.monotonic() - looked > QUIET_MS / 1000:
+                    looked = time.monotonic()
+                    news = await self._news(job_id)
+                    if news is not None or event is None:
+                        yield news
+                    if isinstance(news, Terminal):
+                        return
+            attempt += 1
 
-    async def look(self, job_id: str) -> JobRecord | None:
-        """What the record says now; None when there is none."""
-        found: Any = await self._look(keys=[record.job_key(job_id)])
+    async def look(self, job_id: str, *, watch: bool = False) -> JobRecord | None:
+        """What the record says now, None when there is none. With `watch` it is told
+        that somebody waits for the answer."""
+        found = await self._scripts("look", job_id, int(watch))
         if found is None:
             return None
-        state, outcome, lease_is_over, is_late = found
+        state, attempt, pool, owner, model, created, outcome = found
         return JobRecord(
             state=state.decode(),
-            lease_is_over=bool(lease_is_over),
-            is_late=bool(is_late),
+            attempt=int(attempt),
+            pool=pool.decode(),
+            owner=owner.decode(),
+            model=model.decode(),
+            created=float(created),
             outcome=outcome.decode() if outcome else None,
         )
 
-    async def end(self, job_id: str, reason: EdgeError) -> None:
-        """Ends a job without an answer, unless it has ended already.
+    async def end(self, job_id: str, outcome: Terminal) -> None:
+        """Ends a job from this side, unless it has ended already.
 
         Its worker notices at its next renewal and stops computing.
         """
-        outcome: Terminal = Failed.because(reason)
         state = record.state_of(outcome)
-        await self._end(
-            keys=record.job_keys(job_id),
-            args=[job_id, "", state, to_json(outcome), record.KEEP_S],
-        )
+        await self._scripts("end", job_id, "", state, to_json(outcome))
+
+    async def fail(self, job_id: str, reason: EdgeError) -> None:
+        await self.end(job_id, Failed.because(reason))
 
     async def cancel(self, job_id: str) -> None:
-        await self.end(job_id, Cancelled("The client did not wait for the answer."))
+        await self.fail(job_id, Cancelled("The client did not wait for the answer."))
 
-    async def _place(self, job_id: str) -> Queued | None:
-        rank: Any = await self._broker.zrank(record.WAITING, job_id)
-        return None if rank is None else Queued(position=rank + 1)
+    async def place(self, job_id: str, pool: str) -> Queued | None:
+        """The job's place in the queue; None when it has none yet, or no longer."""
+        line, stored, workers = await asyncio.gather(
+            self._scripts("line", pool),
+            self._broker.get(record.pace_key(pool)),
+            self._fleet.workers(),
+        )
+        n_slots = sum(worker.n_slots for worker in workers if worker.pool == pool)
+        running = [(_size(row), float(row[0])) for row in line[0]]
+        ids = [row[0].decode() for row in line[1]]
+        if job_id not in ids:
+            return None
+        sizes = [_size(row) for row in line[1]]
+        begun = starts(running, sizes, n_slots, Pace.read(stored))
+        rank = ids.index(job_id)
+        return Queued(rank + 1, round(begun[rank], 1) if begun else None)
+
+    async def _news(self, job_id: str) -> Event | None:
+        try:
+            job = await self.look(job_id, watch=True)
+            if job is None:
+                return Failed.because(WorkerLost("This question was lost. Ask again."))
+            if job.outcome:
+                return from_json(job.outcome)
+            if job.state == "waiting":
+                return await self.place(job_id, job.pool)
+        except AWAY:  # the channel knows for how long already
+            pass
+        return None
+
+    async def _pace(self, pool: str) -> Pace:
+        return Pace.read(await self._broker.get(record.pace_key(pool)))
+
+
+def pause_s(n_jobs: int, n_slots: int, pace: Pace) -> int:
+    """When to come back: in the second half of the time in which the jobs that are here
+    will be done, each refused client at another moment."""
+    seconds = n_jobs / max(n_slots, 1) * pace.job_s
+    drawn = seconds * (0.5 + secrets.randbelow(500) / 1000)
+    return max(1, min(round(drawn), MOST_PAUSE_S - secrets.randbelow(10)))
+
+
+def _size(row: Any) -> Size | None:
+    _, prompt, image, most = row
+    return Size(int(prompt), int(image), int(most)) if prompt and most else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 
-from edge.jobs.record import LIVE, WAITING
+from edge.jobs.record import POOLS, live_key, waiting_key
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,24 @@ class Demand:
     oldest_waiting_s: float
 
 
+async def pools(broker: redis.asyncio.Redis) -> list[str]:
+    """All pools that have ever had a job."""
+    found: Any = await broker.smembers(POOLS)
+    return [pool.decode() for pool in found]
+
+
 async def demand(broker: redis.asyncio.Redis) -> Demand:
-    """All as of one moment, by the broker's clock."""
-    async with broker.pipeline() as together:
-        together.zcard(LIVE)
-        together.zcard(WAITING)
-        together.zrange(WAITING, 0, 0, withscores=True)
-        together.time()
-        n_live, n_waiting, oldest, (seconds, microseconds) = await together.execute()
-    now = seconds + microseconds / 1e6
-    admitted = oldest[0][1] if oldest else now
-    return Demand(n_live - n_waiting, n_waiting, max(0.0, now - admitted))
+    """Over all pools, by the broker's clock."""
+    n_live = n_waiting = 0
+    oldest_s = 0.0
+    for pool in await pools(broker):
+        async with broker.pipeline() as together:
+            together.zrange(live_key(pool), 0, -1, withscores=True)
+            together.zrange(waiting_key(pool), 0, -1)
+            together.time()
+            live, waiting, (seconds, microseconds) = await together.execute()
+        n_live += len(live)
+        n_waiting += len(waiting)
+        now, asked = seconds + microseconds / 1e6, dict(live)
+        oldest_s = max([oldest_s, *(now - asked.get(one, now) for one in waiting)])
+    return Demand(n_live - n_waiting, n_waiting, oldest_s)

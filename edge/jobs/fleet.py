@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import redis
 import redis.asyncio
 
-BEAT_S = 1
-DEAD_AFTER_S = 4
-_PREFIX = "edge:worker:"
+from edge.jobs.scripts import Scripts
+
+BEAT_S = 0.5
+FLEET = "edge:fleet"
+INFO = "edge:fleet:info"
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class WorkerInfo:
     """What a worker says of itself.
 
     Workers of equal `fingerprint` give equal answers: it names the model files by their
-    sha256, and who reads the pictures.
+    sha256, and who reads the pictures. They form a pool, which has a queue.
     """
 
     name: str
@@ -27,23 +31,45 @@ class WorkerInfo:
     vision: str
     n_slots: int
 
-
-def beat(broker: redis.Redis, info: WorkerInfo) -> None:
-    """Says "I am alive" for the next DEAD_AFTER_S seconds."""
-    broker.set(_PREFIX + info.name, json.dumps(asdict(info)), ex=DEAD_AFTER_S)
-
-
-def leave(broker: redis.Redis, info: WorkerInfo) -> None:
-    broker.delete(_PREFIX + info.name)
+    @cached_property
+    def pool(self) -> str:
+        return hashlib.sha256(self.fingerprint.encode()).hexdigest()[:16]
 
 
-async def workers(broker: redis.asyncio.Redis) -> list[WorkerInfo]:
-    """All live workers."""
-    keys = [key async for key in broker.scan_iter(match=_PREFIX + "*", count=1000)]
-    beats = await broker.mget(keys) if keys else []
-    return [WorkerInfo(**json.loads(text)) for text in beats if text]
+class Heart:
+    """A worker's side: says that it lives, or that it leaves."""
+
+    def __init__(self, broker: redis.Redis, info: WorkerInfo) -> None:
+        self._broker = broker
+        self._scripts = Scripts(broker)
+        self._info = info
+
+    def beat(self) -> None:
+        """Says "I am alive" for the next DEAD_AFTER_S seconds."""
+        self._scripts("beat", self._info.name, json.dumps(asdict(self._info)))
+
+    def leave(self) -> None:
+        self._broker.zrem(FLEET, self._info.name)
+        self._broker.hdel(INFO, self._info.name)
+
+
+class Fleet:
+    """Everybody else's side."""
+
+    def __init__(self, broker: redis.asyncio.Redis) -> None:
+        self._scripts = Scripts(broker)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """All live workers, by name."""
+        beats = await self._scripts("fleet")
+        found = [WorkerInfo(**json.loads(text)) for text in beats if text]
+        return sorted(found, key=lambda worker: worker.name)
 
 
 def is_here(broker: redis.Redis, host: str) -> bool:
     """Whether a worker on this host is alive."""
-    return any(True for _ in broker.scan_iter(match=f"{_PREFIX}{host}-*", count=1000))
+    return any(
+        json.loads(text)["name"].startswith(f"{host}-")
+        for text in Scripts(broker)("fleet")
+        if text
+    )

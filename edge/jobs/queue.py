@@ -1,16 +1,23 @@
-"""How Celery moves job ids: settings that both ends share, as plain data.
+"""How Celery calls workers: settings that both ends share, as plain data.
+
+A message says only that a job waits in a pool; which one is next the record's scripts
+decide at the moment when a slot is free. So a message too many does no harm, and one
+that got lost is made up for by the next, or by `reconcile`.
 
 Measured choices: early acknowledgement with prefetch off (a late one loses the worker
 when Redis restarts), no result backend (publishing would block when Redis is gone).
-The record, not Celery, knows whether a job has been done.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-QUEUE = "edge"
 TASK = "edge.answer"
+
+
+def queue_of(pool: str) -> str:
+    """The Celery queue, and so the Redis list, of a pool."""
+    return f"edge:queue:{pool}"
 
 
 def celery_settings(broker_url: str) -> dict[str, Any]:
@@ -18,7 +25,6 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
     return {
         # kombu spells a Unix socket differently from redis-py
         "broker_url": broker_url.replace("unix://", "redis+socket://", 1),
-        "task_default_queue": QUEUE,
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
-from edge.events import Event, Failed, Finished
-from edge.jobs.channel import QUIET_MS
+from edge.events import Event
+from edge.jobs.channel import QUIET_MS, Closing
 
 _POLL_S = 0.005
 
@@ -19,7 +19,16 @@ class StubChannel:
     def __init__(self) -> None:
         self._events: defaultdict[tuple[str, int], list[Event]] = defaultdict(list)
 
-    def publish(self, job_id: str, attempt: int, event: Event) -> None:
+    def publish(
+        self, job_id: str, attempt: int, first: int, events: Sequence[Event]
+    ) -> bool:
+        sent = self._events[job_id, attempt]
+        if sent and isinstance(sent[-1], Closing):
+            return False
+        sent.extend(events[len(sent) + 1 - first :])
+        return True
+
+    def close(self, job_id: str, attempt: int, event: Closing) -> None:
         self._events[job_id, attempt].append(event)
 
     async def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
@@ -34,5 +43,5 @@ class StubChannel:
             event, n_read = events[n_read], n_read + 1
             await asyncio.sleep(0)  # others get a turn, and a cancellation its chance
             yield event
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, Closing):
                 return

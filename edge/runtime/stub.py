@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Mapping
 
 from edge.engine.batch import Batch, PictureBatch
-from edge.errors import EngineError, InvalidRequest
+from edge.errors import InvalidRequest
 from edge.request import SamplingParams
 
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
@@ -21,7 +22,9 @@ _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
 
 class StubRuntime:
-    """Says `answer`; each step takes `step_s`; a prompt with `poison` in it fails."""
+    """Says `answer`; each step takes `step_s`. A prompt that holds one of the words of
+    `faults` makes that happen before its first token: an exception, an abort, a hang.
+    """
 
     def __init__(
         self,
@@ -31,7 +34,7 @@ class StubRuntime:
         n_cells: int = 4096,
         n_kept: int = 0,
         step_s: float = 0.0,
-        poison: str = "",
+        faults: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
         self.n_slots = n_slots
         self.n_cells = n_cells
@@ -42,7 +45,7 @@ class StubRuntime:
         self.cells: dict[int, list[int]] = {}  # of each slot, the positions
         self._script: list[int] = [*answer.encode(), END]
         self._said: dict[int, int] = {}
-        self._poison = list(poison.encode())
+        self._faults = faults or {}
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         if not special:
@@ -96,10 +99,11 @@ class StubRuntime:
         self.prompts[slot].append(token)
 
     def _say(self, slot: int) -> int:
-        if self._poison and bytes(self._poison) in bytes(
-            token for token in self.prompts[slot] if 0 <= token < 256
-        ):
-            raise EngineError("The stub was poisoned.")
         said = self._said[slot]
+        if said == 0:
+            prompt = bytes(token for token in self.prompts[slot] if 0 <= token < 256)
+            for word, fault in self._faults.items():
+                if word.encode() in prompt:
+                    fault()
         self._said[slot] += 1
         return self._script[min(said, len(self._script) - 1)]

@@ -211,7 +211,10 @@ def test_a_picture_nobody_waits_for_holds_up_nobody() -> None:
 
 
 def test_a_failing_step_ends_only_the_questions_in_it() -> None:
-    with engine(poison="POISON", step_s=0.001, n_slots=2) as one:
+    def poisoned() -> None:
+        raise EngineError("The stub was poisoned.")
+
+    with engine(faults={"POISON": poisoned}, step_s=0.001, n_slots=2) as one:
         bad = ask(one, "POISON")
         assert events(bad)[-1] == Failed("engine_error", "The stub was poisoned.")
         assert isinstance(events(ask(one, "good"))[-1], Finished)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from edge.events import Event, Failed, Finished, Started, Token
+from edge.events import Accepted, Event, Failed, Finished, Retried, Started, Token
 from edge.jobs.channel import Follower, Publisher, RedisFollower, RedisPublisher
+from edge.jobs.record import events_key
 from edge.jobs.stub import StubChannel
 from edge.redis_clients import async_client, sync_client
 from edge.request import Answer
+from tests.jobs.desk import Desk
 
 FINISHED = Finished(Answer("一 two", "stop"))
+CLOSING = [FINISHED, Failed("cancelled", "enough"), Retried()]
 Ends = tuple[Publisher, Follower]
+
+closing = pytest.mark.parametrize("last", CLOSING, ids=lambda e: type(e).__name__)
 
 
 @asynccontextmanager
@@ -43,21 +49,21 @@ async def read(follower: Follower, attempt: int = 1) -> list[Event]:
 
 async def test_a_late_follower_misses_nothing(ends: Ends) -> None:
     publisher, follower = ends
-    events = [Started(3), Token("一"), Token(" two"), FINISHED]
-    for event in events:
-        publisher.publish("job", 1, event)
-    assert await read(follower) == events
+    assert publisher.publish("job", 1, 1, [Started(3), Token("一")])
+    assert publisher.publish("job", 1, 3, [Token(" two")])
+    publisher.close("job", 1, FINISHED)
+    assert await read(follower) == [Started(3), Token("一"), Token(" two"), FINISHED]
 
 
 async def test_events_arrive_while_they_are_published(ends: Ends) -> None:
     publisher, follower = ends
     events = follower.follow("job", 1)
-    publisher.publish("job", 1, Token("a"))
+    publisher.publish("job", 1, 1, [Token("a")])
     assert await anext(events) == Token("a")
     waiting = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    publisher.publish("job", 1, Token("b"))
+    publisher.publish("job", 1, 2, [Token("b")])
     assert await asyncio.wait_for(waiting, 0.5) == Token("b")
 
 
@@ -67,28 +73,53 @@ async def test_a_quiet_second_is_told(ends: Ends) -> None:
     assert await asyncio.wait_for(anext(events), 2) is None
 
 
-@pytest.mark.parametrize("last", [FINISHED, Failed("cancelled", "enough")])
-async def test_the_terminal_event_is_the_last(ends: Ends, last: Event) -> None:
+@pytest.mark.parametrize("again", [1, 2, 3])
+async def test_what_is_sent_again_is_read_once(ends: Ends, again: int) -> None:
+    """The reply to the first sending got lost; more has happened meanwhile."""
     publisher, follower = ends
-    publisher.publish("job", 1, last)
-    publisher.publish("job", 1, Token("too late"))
-    assert await read(follower) == [last]
+    events = [Token(letter) for letter in "abcdef"]
+    assert publisher.publish("job", 1, 1, events[:4])
+    assert publisher.publish("job", 1, again, events[again - 1 :])
+    assert publisher.publish("job", 1, again, events[again - 1 :])
+    publisher.close("job", 1, FINISHED)
+    assert await read(follower) == [*events, FINISHED]
+
+
+@closing
+async def test_what_closes_a_stream_is_the_last_in_it(ends: Ends, last: Event) -> None:
+    publisher, follower = ends
+    publisher.publish("job", 1, 1, [Token("a")])
+    publisher.close("job", 1, last)
+    publisher.publish("job", 1, 2, [Token("too late")])
+    assert await read(follower) == [Token("a"), last]
+
+
+@closing
+@pytest.mark.parametrize("first", [1, 2, 3])
+async def test_a_closed_stream_refuses_more(
+    ends: Ends, last: Event, first: int
+) -> None:
+    publisher, _ = ends
+    publisher.publish("job", 1, 1, [Token("a")])
+    publisher.close("job", 1, last)
+    assert not publisher.publish("job", 1, first, [Token("b"), Token("c")])
+    assert publisher.publish("job", 2, 1, [Token("b")])  # another attempt is open
 
 
 async def test_two_followers_see_the_same(ends: Ends) -> None:
     publisher, follower = ends
     both = asyncio.gather(read(follower), read(follower))
     await asyncio.sleep(0.05)
-    publisher.publish("job", 1, Token("a"))
-    publisher.publish("job", 1, FINISHED)
+    publisher.publish("job", 1, 1, [Token("a")])
+    publisher.close("job", 1, FINISHED)
     assert await both == [[Token("a"), FINISHED]] * 2
 
 
 async def test_attempts_and_jobs_do_not_mix(ends: Ends) -> None:
     publisher, follower = ends
-    publisher.publish("job", 1, Token("stale"))
-    publisher.publish("other", 2, Token("foreign"))
-    publisher.publish("job", 2, FINISHED)
+    publisher.publish("job", 1, 1, [Token("stale")])
+    publisher.publish("other", 2, 1, [Token("foreign")])
+    publisher.close("job", 2, FINISHED)
     assert await read(follower, attempt=2) == [FINISHED]
 
 
@@ -98,14 +129,79 @@ async def test_a_cancelled_follower_stops_at_once_however_busy(ends: Ends) -> No
     publisher, follower = ends
 
     async def read_for_ever(job_id: str) -> None:
+        numbers = itertools.count(2)
         async for _ in follower.follow(job_id, 1):
-            publisher.publish(job_id, 1, Token("more"))
+            publisher.publish(job_id, 1, next(numbers), [Token("more")])
 
     for i in range(300):
-        publisher.publish(f"job{i}", 1, Token("first"))
+        publisher.publish(f"job{i}", 1, 1, [Token("first")])
         task = asyncio.ensure_future(read_for_ever(f"job{i}"))
         await asyncio.sleep(0.0003 * (i % 20))
         task.cancel()
         _, pending = await asyncio.wait({task}, timeout=1)
-        publisher.publish(f"job{i}", 1, FINISHED)  # or a failing test would not end
+        publisher.close(f"job{i}", 1, FINISHED)  # or a failing test would not end
         assert not pending, f"cancellation {i} was swallowed"
+
+
+# --- what only Redis can do: forget, and fill up -----------------------------------
+
+
+@pytest.mark.redis
+async def test_after_a_gap_only_the_last_event_is_given(desk: Desk) -> None:
+    """A crash of Redis takes the last second with it; the worker goes on counting."""
+    desk.publisher.publish("job", 1, 1, [Token("a"), Token("b"), Token("c")])
+    desk.sync.xdel(events_key("job", 1), "2-0", "3-0")
+    desk.publisher.publish("job", 1, 4, [Token("d"), Token("e")])
+    desk.publisher.close("job", 1, FINISHED)
+    assert await read(desk.follower) == [Token("a"), FINISHED]
+
+
+@pytest.mark.redis
+async def test_a_stream_that_begins_too_late_gives_only_its_last_event(
+    desk: Desk,
+) -> None:
+    desk.publisher.publish("job", 1, 7, [Token("g"), Token("h")])
+    desk.publisher.close("job", 1, FINISHED)
+    assert await read(desk.follower) == [FINISHED]
+
+
+@pytest.mark.redis
+async def test_quiet_seconds_are_told_after_a_gap_too(desk: Desk) -> None:
+    """Or nobody says that somebody waits, and the job is cancelled as forgotten."""
+    events = desk.follower.follow("job", 1)
+
+    async def speak() -> None:
+        for number in itertools.count(5):
+            desk.publisher.publish("job", 1, number, [Token("lost")])
+            await asyncio.sleep(0.1)
+
+    speaking = asyncio.ensure_future(speak())
+    try:
+        assert await asyncio.wait_for(anext(events), 2.5) is None
+    finally:
+        speaking.cancel()
+
+
+@pytest.mark.redis
+async def test_a_check_that_comes_first_counts_as_no_event_of_the_attempt(
+    desk: Desk,
+) -> None:
+    job_id = await desk.ask()
+    desk.worker.accept(job_id, 475, 400)
+    claim = desk.claim()
+    desk.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
+    desk.worker.end(claim, FINISHED)
+    assert await desk.events(job_id) == [
+        *(Accepted(475), Started(475), Token("a")),
+        FINISHED,
+    ]
+
+
+@pytest.mark.redis
+async def test_a_check_that_comes_too_late_does_no_harm(desk: Desk) -> None:
+    job_id = await desk.ask()
+    claim = desk.claim()
+    desk.publisher.publish(job_id, 1, 1, [Started(475)])
+    desk.worker.accept(job_id, 475, 400)
+    desk.worker.end(claim, FINISHED)
+    assert await desk.events(job_id) == [Started(475), FINISHED]

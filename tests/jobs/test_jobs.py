@@ -3,231 +3,329 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
-from edge.errors import EngineError, QueueFull, Unavailable, WorkerLost
-from edge.events import Failed, Finished, Queued, Token
-from edge.images import Picture
-from edge.jobs import fleet, record
-from edge.jobs.channel import RedisFollower, RedisPublisher
-from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import WorkerInfo
-from edge.jobs.worker_side import WorkerJobs
-from edge.redis_clients import async_client, sync_client
-from edge.request import Answer, Message, Request
+from edge.errors import ContextLengthExceeded, EngineError, Unavailable, WorkerLost
+from edge.events import Accepted, Event, Failed, Queued, Retried, Token
+from edge.jobs import record
+from edge.jobs.demand import demand
+from edge.jobs.fleet import Heart, WorkerInfo
+from edge.jobs.record import KEEP_S
+from edge.jobs.worker_side import Claim
+from tests.jobs.desk import FINISHED, PICTURE, POOL, Desk, question
 
 pytestmark = pytest.mark.redis
 
-PICTURE = Picture(2, 1, b"\1\2\3\4\5\6")
-REQUEST = Request((Message("user", (PICTURE.ref, "what?")),), model="tiny")
-FINISHED = Finished(Answer("a dog", "stop"))
-
-
-class Desk:
-    """Both sides of the jobs in one Redis."""
-
-    def __init__(self, url: str) -> None:
-        self.sync, self.asynchronous = sync_client(url), async_client(url)
-        self.publisher = RedisPublisher(self.sync)
-        self.worker = WorkerJobs(self.sync, self.publisher)
-        self.client = ClientJobs(self.asynchronous, RedisFollower(self.asynchronous))
-
-    async def admit(self, limit: int = 100, deadline_s: int = 60) -> str:
-        return await self.client.admit(REQUEST, limit=limit, deadline_s=deadline_s)
-
-    async def state(self, job_id: str) -> str | None:
-        job = await self.client.look(job_id)
-        return job and job.state
-
-    async def last(self, job_id: str) -> object:
-        *_, last = [event async for event in self.client.follow(job_id) if event]
-        return last
-
-    def expire_lease(self, job_id: str) -> None:
-        self.sync.hset(record.job_key(job_id), "lease", 1)
-
-
-@pytest.fixture
-async def desk(broker_url: str) -> AsyncIterator[Desk]:
-    one = Desk(broker_url)
-    yield one
-    one.sync.close()
-    await one.asynchronous.aclose()
-
 
 async def test_a_job_goes_from_waiting_over_running_to_finished(desk: Desk) -> None:
-    job_id = await desk.admit()
+    job_id = await desk.ask()
     assert await desk.state(job_id) == "waiting"
-    claim = desk.worker.claim(job_id)
-    assert claim
-    assert (claim.request, claim.attempt) == (REQUEST, 1)
+    claim = desk.claim()
+    assert (claim.job_id, claim.request, claim.attempt) == (job_id, question(), 1)
     assert 58 <= claim.seconds_left <= 60
+    assert not claim.is_suspect
     assert await desk.state(job_id) == "running"
-    desk.publisher.publish(job_id, 1, Token("a dog"))
+    desk.publisher.publish(job_id, 1, 1, [Token("a dog")])
     assert desk.worker.end(claim, FINISHED)
     assert await desk.state(job_id) == "finished"
-    events = [event async for event in desk.client.follow(job_id)]
-    assert events == [Token("a dog"), FINISHED]
+    assert await desk.events(job_id) == [Token("a dog"), FINISHED]
 
 
-async def test_a_job_is_claimed_once(desk: Desk) -> None:
-    job_id = await desk.admit()
-    assert desk.worker.claim(job_id)
-    assert desk.worker.claim(job_id) is None
+async def test_a_record_says_what_was_admitted_and_how_it_ended(desk: Desk) -> None:
+    admitted = await desk.admit("somebody")
+    job = await desk.client.look(admitted.job_id)
+    assert job
+    assert (job.pool, job.owner, job.model) == (POOL, "somebody", "tiny")
+    assert (job.attempt, job.outcome) == (0, None)
+    assert job.created == pytest.approx(admitted.created, abs=0.001)
+    await desk.client.fail(admitted.job_id, EngineError("no"))
+    job = await desk.client.look(admitted.job_id)
+    assert job
+    assert (job.state, job.attempt) == ("failed", 0)
+    assert job.outcome
+    assert "engine_error" in job.outcome
 
 
-async def test_a_job_that_nobody_knows_is_not_claimed(desk: Desk) -> None:
-    assert desk.worker.claim("0" * 32) is None
+async def test_a_job_that_nobody_knows_has_no_record(desk: Desk) -> None:
+    assert await desk.client.look("0" * 32) is None
+
+
+async def test_a_job_that_is_known_without_a_worker_is_answered_too(desk: Desk) -> None:
+    """As from the answer cache, before it was put into the queue."""
+    job = await desk.admit()
+    await desk.client.end(job.job_id, FINISHED)
+    assert await desk.events(job.job_id) == [FINISHED]
+    assert desk.n_live() == 0
 
 
 async def test_a_job_ends_once_whoever_is_first(desk: Desk) -> None:
-    job_id = await desk.admit()
-    claim = desk.worker.claim(job_id)
+    job_id = await desk.ask()
+    claim = desk.claim()
     await desk.client.cancel(job_id)
     assert not desk.worker.end(claim, FINISHED)
     assert not desk.worker.renew(claim)
     assert await desk.state(job_id) == "cancelled"
-    assert (await desk.last(job_id)).code == "cancelled"
+    assert await desk.failure(job_id) == "cancelled"
 
 
 async def test_a_finished_job_cannot_be_cancelled(desk: Desk) -> None:
-    job_id = await desk.admit()
-    desk.worker.end(desk.worker.claim(job_id), FINISHED)
+    job_id = await desk.ask()
+    desk.worker.end(desk.claim(), FINISHED)
     await desk.client.cancel(job_id)
     assert await desk.state(job_id) == "finished"
+    assert await desk.events(job_id) == [FINISHED]
 
 
-async def test_a_job_cancelled_while_it_waits_is_never_claimed(desk: Desk) -> None:
-    job_id = await desk.admit()
+async def test_a_job_that_can_never_be_run_is_refused_while_it_waits(
+    desk: Desk,
+) -> None:
+    job_id = await desk.ask()
+    desk.worker.refuse(job_id, ContextLengthExceeded("Too long."))
+    assert await desk.failure(job_id) == "context_length_exceeded"
+    assert desk.worker.claim() is None
+
+
+async def test_new_jobs_are_offered_for_a_check_once_and_in_order(desk: Desk) -> None:
+    ids = [await desk.ask(text=text) for text in "abc"]
+    await desk.client.cancel(ids[1])
+    assert desk.worker.unchecked(1) == (ids[0], question("a"))
+    assert desk.worker.unchecked(1) == (ids[2], question("c"))
+    assert desk.worker.unchecked(0.1) is None
+
+
+async def test_a_checked_job_is_told_so_while_it_waits(desk: Desk) -> None:
+    job_id = await desk.ask()
+    desk.worker.accept(job_id, 475, 400)
+    async with aclosing(desk.client.follow(job_id)) as events:
+        assert await asyncio.wait_for(anext(events), 0.5) == Accepted(475)
+
+
+async def test_a_check_after_the_end_leaves_no_trace(desk: Desk) -> None:
+    job_id = await desk.ask()
     await desk.client.cancel(job_id)
-    assert desk.worker.claim(job_id) is None
+    desk.worker.accept(job_id, 475, 400)
+    assert await desk.failure(job_id) == "cancelled"
+    assert len(await desk.events(job_id)) == 1
 
 
-async def test_an_older_attempt_can_end_nothing(desk: Desk) -> None:
-    job_id = await desk.admit()
-    claim = desk.worker.claim(job_id)
-    desk.sync.hset(record.job_key(job_id), "attempt", 2)  # as a retry would
-    assert not desk.worker.renew(claim)
-    assert not desk.worker.end(claim, FINISHED)
-    assert await desk.state(job_id) == "running"
-
-
-async def test_a_job_whose_worker_died_fails_for_its_follower(desk: Desk) -> None:
-    job_id = await desk.admit()
-    desk.worker.claim(job_id)
-    desk.expire_lease(job_id)
-    assert (await asyncio.wait_for(desk.last(job_id), 5)).code == WorkerLost.code
-    assert await desk.state(job_id) == "failed"
-
-
-async def test_a_renewed_lease_keeps_a_quiet_job(desk: Desk) -> None:
-    job_id = await desk.admit()
-    claim = desk.worker.claim(job_id)
-    desk.expire_lease(job_id)
-    assert desk.worker.renew(claim)
-    job = await desk.client.look(job_id)
-    assert job and not job.lease_is_over
-
-
-async def test_a_job_past_its_deadline_expires_for_its_follower(desk: Desk) -> None:
-    job_id = await desk.admit()
-    desk.sync.hset(record.job_key(job_id), "expires", 1)
-    assert (await asyncio.wait_for(desk.last(job_id), 5)).code == "deadline_exceeded"
-    assert await desk.state(job_id) == "expired"
+async def test_a_job_that_ends_while_its_follower_is_quiet_ends_for_it(
+    desk: Desk,
+) -> None:
+    """Its stream was forgotten; the record knows."""
+    job_id = await desk.ask()
+    desk.worker.end(desk.claim(), FINISHED)
+    desk.sync.delete(record.events_key(job_id, 1))
+    assert await desk.events(job_id) == [FINISHED]
 
 
 async def test_a_forgotten_job_ends_for_its_follower(desk: Desk) -> None:
-    assert (await asyncio.wait_for(desk.last("0" * 32), 5)).code == WorkerLost.code
+    assert await desk.failure("0" * 32) == WorkerLost.code
 
 
-async def test_waiting_jobs_are_told_their_place(desk: Desk) -> None:
-    first, second, third = [await desk.admit() for _ in range(3)]
-    desk.worker.claim(first)
-    for job_id, place in ((second, 1), (third, 2)):
-        events = desk.client.follow(job_id)
-        assert await asyncio.wait_for(anext(events), 3) == Queued(place)
-        await events.aclose()
+async def test_waiting_jobs_are_told_their_place_and_when_it_is_their_turn(
+    desk: Desk,
+) -> None:
+    first, second, third = [await desk.ask() for _ in range(3)]
+    assert desk.claim().job_id == first
+    desk.beat(n_slots=4)
+    pace_s = 5.0  # of jobs of which nothing is known
+    for job_id, place, earliest_s in ((second, 1, 0.0), (third, 2, 0.0)):
+        told = await desk.client.place(job_id, POOL)
+        assert told == Queued(place, earliest_s)
+    assert await desk.client.place(first, POOL) is None
+    async with aclosing(desk.client.follow(third)) as events:
+        assert await asyncio.wait_for(anext(events), 3) == Queued(2, 0.0)
+    desk.beat(n_slots=1)
+    told = await desk.client.place(third, POOL)
+    assert told and told.starts_in_s == pytest.approx(2 * pace_s, abs=1.5)
 
 
-async def test_exactly_as_many_as_the_limit_enter(desk: Desk) -> None:
-    entries = (desk.admit(limit=5) for _ in range(20))
-    outcomes = await asyncio.gather(*entries, return_exceptions=True)
-    refusals = [outcome for outcome in outcomes if isinstance(outcome, QueueFull)]
-    assert len(refusals) == 15
-    assert all(5 <= refusal.retry_after_s <= 10 for refusal in refusals)
+async def test_a_place_without_any_worker_has_no_time(desk: Desk) -> None:
+    job_id = await desk.ask()
+    assert await desk.client.place(job_id, POOL) == Queued(1, None)
 
 
-@pytest.mark.parametrize("ending", ["finish", "fail", "cancel"])
-async def test_an_ended_job_makes_room(desk: Desk, ending: str) -> None:
-    job_id = await desk.admit(limit=1)
-    with pytest.raises(QueueFull):
-        await desk.admit(limit=1)
-    if ending == "cancel":
+async def test_slots_of_another_pool_make_nobody_start(desk: Desk) -> None:
+    job_id = await desk.ask()
+    Heart(desk.sync, WorkerInfo("host-2", "other", "o", "stub", n_slots=4)).beat()
+    assert await desk.client.place(job_id, POOL) == Queued(1, None)
+
+
+async def test_following_says_that_somebody_waits(desk: Desk) -> None:
+    job_id = await desk.ask()
+    desk.forget(job_id)
+    async with aclosing(desk.client.follow(job_id)) as events:
+        assert isinstance(await anext(events), Queued)
+    assert desk.claim().job_id == job_id
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+async def test_looking_says_so_only_when_asked_to(desk: Desk, is_watched: bool) -> None:
+    job_id = await desk.ask()
+    desk.forget(job_id)
+    await desk.client.look(job_id, watch=is_watched)
+    assert (desk.worker.claim() is not None) == is_watched
+
+
+async def test_a_busy_follower_says_so_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events that come fast leave no quiet second."""
+    monkeypatch.setattr("edge.jobs.client_side.QUIET_MS", 100)
+    job_id = await desk.ask()
+    claim = desk.claim()
+    desk.forget(job_id)
+    events = desk.client.follow(job_id)
+    for number in range(1, 5):
+        desk.publisher.publish(job_id, 1, number, [Token("a")])
+        assert await anext(events) == Token("a")
+        await asyncio.sleep(0.04)
+    await events.aclose()
+    assert desk.worker.renew(claim)
+
+
+# --- what is kept, and how long -------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["finish", "cancel", "retry"])
+async def test_nothing_of_a_job_is_kept_for_ever(desk: Desk, ending: str) -> None:
+    job_id = await desk.ask(once="key", body="a")
+    claim = desk.claim()
+    desk.publisher.publish(job_id, 1, 1, [Token("a")])
+    if ending == "finish":
+        desk.worker.end(claim, FINISHED)
+    elif ending == "cancel":
         await desk.client.cancel(job_id)
     else:
-        failed = Failed.because(EngineError("no"))
-        outcome = FINISHED if ending == "finish" else failed
-        desk.worker.end(desk.worker.claim(job_id), outcome)
-    assert await desk.admit(limit=1)
+        desk.worker.release(claim, Failed("shutting_down", "Bye."))
+    keys = [*desk.sync.keys(f"*{job_id}*"), *desk.sync.keys("edge:[cop]*:me*")]
+    assert len(keys) >= 4
+    assert all(0 < desk.sync.ttl(key) <= KEEP_S + 60 for key in keys)
 
 
-async def test_jobs_of_processes_that_died_do_not_fill_the_queue(desk: Desk) -> None:
-    await desk.admit(limit=1, deadline_s=60)
-    for live in (record.LIVE, record.WAITING):
-        [(job_id, admitted)] = desk.sync.zrange(live, 0, -1, withscores=True)
-        desk.sync.zadd(live, {job_id: admitted - 71})
-    assert await desk.admit(limit=1, deadline_s=60)
-
-
-async def test_nothing_is_kept_for_ever(desk: Desk) -> None:
-    job_id = await desk.admit()
-    await desk.client.keep(job_id, [PICTURE], deadline_s=60)
-    claim = desk.worker.claim(job_id)
-    desk.publisher.publish(job_id, 1, Token("a"))
-    desk.worker.end(claim, FINISHED)
-    keys = desk.sync.keys("*")
-    assert keys
-    assert all(desk.sync.ttl(key) > 0 for key in keys)
+async def test_an_ended_job_can_be_looked_at_for_a_while(desk: Desk) -> None:
+    job_id = await desk.ask()
+    desk.worker.end(desk.claim(), FINISHED)
+    for key in (record.job_key(job_id), record.events_key(job_id, 1)):
+        assert KEEP_S - 5 < desk.sync.ttl(key) <= KEEP_S
 
 
 async def test_pictures_travel_beside_the_job(desk: Desk) -> None:
-    job_id = await desk.admit()
-    await desk.client.keep(job_id, [PICTURE], deadline_s=60)
-    claim = desk.worker.claim(job_id)
-    assert desk.worker.pictures(claim) == {PICTURE.ref.sha256: PICTURE}
+    await desk.ask()
+    assert desk.worker.pictures(desk.claim()) == {PICTURE.ref.sha256: PICTURE}
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])
 async def test_pictures_go_when_their_own_job_ends(
     desk: Desk, is_cancelled: bool
 ) -> None:
-    ended, other = await desk.admit(), await desk.admit()
-    for job_id in (ended, other):  # two questions about one picture
-        await desk.client.keep(job_id, [PICTURE], deadline_s=60)
+    ended, other = await desk.ask(), await desk.ask()  # two about one picture
     if is_cancelled:
         await desk.client.cancel(ended)
     else:
-        desk.worker.end(desk.worker.claim(ended), FINISHED)
+        desk.worker.end(desk.claim(), FINISHED)
     assert not desk.sync.exists(record.pictures_key(ended))
-    assert desk.worker.pictures(desk.worker.claim(other))
+    claim = desk.claim()
+    assert claim.job_id == other
+    assert desk.worker.pictures(claim)
 
 
 async def test_a_lost_picture_is_a_clear_refusal(desk: Desk) -> None:
-    claim = desk.worker.claim(await desk.admit())
+    job = await desk.admit()
+    await desk.enqueue(job.job_id, pictures=[])
     with pytest.raises(Unavailable, match="Send it again"):
-        desk.worker.pictures(claim)
+        desk.worker.pictures(desk.claim())
 
 
-async def test_the_fleet_is_who_beat_lately(desk: Desk) -> None:
-    info = WorkerInfo("host-1", "tiny", "f" * 64, "stub", n_slots=4)
-    assert await fleet.workers(desk.asynchronous) == []
-    fleet.beat(desk.sync, info)
-    assert await fleet.workers(desk.asynchronous) == [info]
-    assert fleet.is_here(desk.sync, "host")
-    assert not fleet.is_here(desk.sync, "other")
-    [key] = desk.sync.keys("edge:worker:*")
-    assert 0 < desk.sync.ttl(key) <= fleet.DEAD_AFTER_S
-    fleet.leave(desk.sync, info)
-    assert await fleet.workers(desk.asynchronous) == []
+# --- attempts -------------------------------------------------------------------
+
+
+async def a_second_attempt(desk: Desk) -> tuple[str, Claim, Claim]:
+    """A job whose first worker was thought dead, with both claims."""
+    job_id = await desk.ask()
+    stale = desk.claim()
+    desk.publisher.publish(job_id, 1, 1, [Token("stale")])
+    desk.lose(stale)
+    await desk.reconciler.tick()
+    return job_id, stale, desk.claim()
+
+
+async def test_a_stale_attempt_can_change_nothing(desk: Desk) -> None:
+    job_id, stale, claim = await a_second_attempt(desk)
+    assert claim.attempt == 2
+    assert not desk.publisher.publish(job_id, 1, 2, [Token("late")])
+    assert not desk.worker.renew(stale)
+    assert not desk.worker.end(stale, FINISHED)
+    desk.worker.release(stale, Failed("shutting_down", "Bye."))
+    assert await desk.state(job_id) == "running"
+    assert desk.worker.renew(claim)
+    assert desk.worker.end(claim, FINISHED)
+
+
+async def test_a_follower_goes_over_to_the_second_attempt(desk: Desk) -> None:
+    job_id, stale, claim = await a_second_attempt(desk)
+    desk.publisher.publish(job_id, 1, 2, [Token("late")])
+    desk.publisher.publish(job_id, 2, 1, [Token("a"), Token(" dog")])
+    desk.worker.end(claim, FINISHED)
+    desk.worker.end(stale, Failed("engine_error", "stale"))
+    assert await desk.events(job_id) == [
+        *(Token("stale"), Retried(), Token("a"), Token(" dog")),
+        FINISHED,
+    ]
+
+
+async def test_a_follower_who_is_there_sees_the_change_as_it_happens(
+    desk: Desk,
+) -> None:
+    job_id = await desk.ask()
+    stale = desk.claim()
+    events = desk.client.follow(job_id)
+    desk.publisher.publish(job_id, 1, 1, [Token("stale")])
+    assert await anext(events) == Token("stale")
+    desk.worker.release(stale, Failed("shutting_down", "Bye."))
+    assert await asyncio.wait_for(anext(events), 0.5) == Retried()
+    told: Event | None = await asyncio.wait_for(anext(events), 2)
+    assert told == Queued(1)  # it waits again, and is told so
+    claim = desk.claim()
+    desk.publisher.publish(job_id, 2, 1, [Token("a")])
+    assert await asyncio.wait_for(anext(events), 0.5) == Token("a")
+    desk.worker.end(claim, FINISHED)
+    assert await asyncio.wait_for(anext(events), 0.5) == FINISHED
+
+
+async def test_a_job_that_ends_while_it_waits_again_ends_for_its_follower(
+    desk: Desk,
+) -> None:
+    job_id = await desk.ask()
+    desk.worker.release(desk.claim(), Failed("shutting_down", "Bye."))
+    await desk.client.cancel(job_id)
+    assert [type(event).__name__ for event in await desk.events(job_id)] == [
+        "Retried",
+        "Failed",
+    ]
+
+
+# --- how much is asked ----------------------------------------------------------
+
+
+async def test_demand_counts_over_all_pools(desk: Desk) -> None:
+    first, second = await desk.ask("one"), await desk.ask("two")
+    desk.claim()
+    desk.sync.zincrby(record.live_key(POOL), -40, second)
+    seen = await demand(desk.asynchronous)
+    assert (seen.n_running, seen.n_waiting) == (1, 1)
+    assert 40 <= seen.oldest_waiting_s < 45
+    for job_id in (first, second):
+        await desk.client.cancel(job_id)
+    seen = await demand(desk.asynchronous)
+    assert (seen.n_running, seen.n_waiting, seen.oldest_waiting_s) == (0, 0, 0.0)
+
+
+async def test_a_batch_job_that_waits_long_is_seen_to(desk: Desk) -> None:
+    job_id = await desk.ask(is_batch=True)
+    desk.set(job_id, created=1_700_000_000)
+    desk.sync.zincrby(record.live_key(POOL), -40, job_id)
+    desk.sync.zincrby(record.waiting_key(POOL), -40, job_id)
+    assert (await demand(desk.asynchronous)).oldest_waiting_s >= 40

@@ -41,7 +41,7 @@ def test_a_curve_of_a_running_server(edge: str, stack: Stack, tmp_path: Path) ->
     assert one.ttft_mean_s <= one.e2e_mean_s
     assert {sample.cached for sample in run.samples} == {False}
     resident = run.watched[-1].resident_bytes
-    assert resident["worker"] > 50e6 and resident["uvicorn"] > 50e6
+    assert resident["worker"] > 50e6 and resident["ui"] > 50e6
     assert any(one.cpu_percent > 0 for one in run.watched)
     assert any(one.queued is not None for one in run.watched)
     assert run.fingerprint["server"]["models"] == ["tiny"]

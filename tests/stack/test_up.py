@@ -112,7 +112,7 @@ def test_a_dead_part_is_restarted_and_its_streams_end(
 
 def test_a_killed_web_process_comes_back(edge: str, tmp_path: Path) -> None:
     with running(edge, tmp_path) as stack:
-        stack.child("uvicorn").kill()
+        stack.child("-m", "ui").kill()
         with pytest.raises(urllib.error.HTTPError) as refusal:
             urllib.request.urlopen(post(stack), timeout=10)
         assert refusal.value.status == 502

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from edge.errors import Cancelled, EdgeError, NoWorker, QueueFull
-from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
+from edge.events import (
+    Accepted,
+    Embedded,
+    Event,
+    Failed,
+    Finished,
+    Queued,
+    Retried,
+    Started,
+    Token,
+)
 from edge.request import Answer, Message, PictureRef
 from ui.handlers import (
     LANGUAGES,
@@ -220,6 +230,7 @@ def test_words_are_left_as_they_are() -> None:
     [
         (Started(475), "reading"),
         (Embedded(64), "thinking"),
+        (Retried(), "retried"),
         (Failed.because(Cancelled("Gone.")), "cancelled"),
     ],
     ids=lambda value: type(value).__name__,
@@ -238,6 +249,35 @@ def test_the_place_in_the_queue_is_told(position: int, language: str) -> None:
     assert str(position) in told
 
 
+@pytest.mark.parametrize(
+    ("seconds", "about"),
+    [
+        (0.0, "a few seconds"),
+        (7.4, "a few seconds"),
+        (8.0, "10 seconds"),
+        (12.4, "10 seconds"),
+        (33.0, "35 seconds"),
+        (89.9, "90 seconds"),
+        (90.0, "2 minutes"),
+        (151.0, "3 minutes"),
+        (3600.0, "60 minutes"),
+    ],
+)
+def test_the_time_of_waiting_is_told_as_people_say_it(
+    seconds: float, about: str
+) -> None:
+    told = status(Queued(3, seconds), "en")
+    assert told == f"Waiting, number 3 in the queue, about {about}."
+
+
+@pytest.mark.parametrize("seconds", [0.0, 33.0, 151.0])
+def test_the_time_of_waiting_is_told_in_chinese_too(seconds: float) -> None:
+    told = status(Queued(3, seconds), "zh")
+    assert told
+    assert not re.search("[a-z{}]", told)
+    assert "3" in told
+
+
 @in_both_languages
 @pytest.mark.parametrize(
     "error", [QueueFull("Come back in 7 s."), NoWorker("No one."), EdgeError("{0}")]
@@ -249,7 +289,7 @@ def test_a_failure_says_its_sentence(error: EdgeError, language: str) -> None:
 @in_both_languages
 @pytest.mark.parametrize(
     "event",
-    [None, Token("A"), Finished(Answer("A cat.", "stop"))],
+    [None, Accepted(475), Token("A"), Finished(Answer("A cat.", "stop"))],
     ids=lambda event: type(event).__name__,
 )
 def test_where_there_is_text_there_is_no_status(

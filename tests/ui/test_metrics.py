@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge.engine.engine import Engine
 from edge.errors import EdgeError, InvalidPicture, ModelNotFound, NoWorker, QueueFull
-from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
-from edge.images import Picture
-from edge.jobs import fleet, record
-from edge.jobs.channel import RedisPublisher
-from edge.jobs.worker_side import WorkerJobs
+from edge.events import (
+    Accepted,
+    Embedded,
+    Event,
+    Failed,
+    Finished,
+    Queued,
+    Retried,
+    Started,
+    Token,
+)
+from edge.jobs import record
+from edge.jobs.client_side import Asker
 from edge.parts import free_port
-from edge.redis_clients import sync_client
 from edge.request import Answer, Message, Request, Usage
-from edge.runtime.stub import StubRuntime
 from edge.settings import Settings
-from edge.vision.stub import StubTower
+from tests.ui.bench import POOL, bench
 from ui.client import Client
 from ui.metrics import Metrics
 from ui.refusals import add_refusals
 from ui.scrape import scrape_route
-from worker.metrics import Metrics as WorkerMetrics
-from worker.relay import Relay
 
-PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
 HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil"'
 
 
@@ -80,7 +80,8 @@ def answered(n_tokens: int = 5) -> Finished:
 def test_each_stretch_of_a_question_is_measured(metrics: Metrics, clock: Clock) -> None:
     watch = metrics.question()
     steps: list[tuple[float, Event | None]] = [
-        (2.0, Queued(1)),
+        (0.5, Accepted(70)),
+        (1.5, Queued(1, 2.5)),
         (1.0, Started(70)),
         (1.5, Embedded(64)),
         (4.0, Token("Hel")),
@@ -110,22 +111,53 @@ def test_each_stretch_of_a_question_is_measured(metrics: Metrics, clock: Clock) 
         assert value(metrics, "edge_tokens_total", kind=kind) == n
 
 
-def test_an_answer_from_the_cache_was_quick_and_not_computed(
-    metrics: Metrics, clock: Clock
-) -> None:
+def test_an_answer_from_the_cache_was_quick(metrics: Metrics, clock: Clock) -> None:
     watch = metrics.question()
     clock.now += 0.01
-    watch.cached()
+    watch.saw(answered())
     assert ends(metrics) == {("finished", ""): 1}
     assert value(metrics, "edge_e2e_seconds_bucket", le="0.04") == 1
     assert value(metrics, "edge_ttft_seconds_count") == 1
     assert value(metrics, "edge_queue_seconds_count") == 0
+
+
+def test_an_answer_from_the_cache_was_not_computed(metrics: Metrics) -> None:
+    metrics.question().saw(answered())
     assert value(metrics, "edge_tpot_seconds_count") == 0
     assert value(metrics, "edge_tokens_total", kind="answer") == 0
 
 
+def test_a_question_that_is_tried_again_ends_once(
+    metrics: Metrics, clock: Clock
+) -> None:
+    watch = metrics.question()
+    watch.admitted()
+    steps = (Accepted(70), Started(70), Embedded(64), Token("He"), Retried(), Queued(1))
+    for event in (*steps, Started(70), Embedded(64), Token("Hello."), answered(5)):
+        clock.now += 1
+        watch.saw(event)
+    assert ends(metrics) == {("finished", ""): 1}
+    assert value(metrics, "edge_e2e_seconds_sum") == 10
+    assert value(metrics, "edge_ttft_seconds_sum") == 4
+    assert value(metrics, "edge_tokens_total", kind="picture") == 2 * 64
+
+
+def test_a_question_that_is_tried_again_waited_once(
+    metrics: Metrics, clock: Clock
+) -> None:
+    watch = metrics.question()
+    watch.admitted()
+    for event in (Started(70), Retried(), Started(70), answered()):
+        clock.now += 1
+        watch.saw(event)
+    assert value(metrics, "edge_queue_seconds_count") == 1
+
+
 def test_one_token_has_no_time_between_tokens(metrics: Metrics) -> None:
-    metrics.question().saw(answered(1))
+    watch = metrics.question()
+    watch.saw(Started(70))
+    watch.saw(Token("Hello."))
+    watch.saw(answered(1))
     assert value(metrics, "edge_tpot_seconds_count") == 0
     assert value(metrics, "edge_e2e_seconds_count") == 1
 
@@ -181,6 +213,29 @@ def test_a_question_ends_once(metrics: Metrics) -> None:
     assert ends(metrics) == {("finished", ""): 1}
 
 
+@pytest.mark.parametrize(
+    ("told_s", "waited_s", "error"),
+    [(10.0, 10.0, 0.0), (10.0, 8.0, 0.25), (5.0, 10.0, 0.5), (0.0, 0.2, 0.2)],
+)
+def test_what_was_told_of_a_start_is_compared_with_the_start(
+    metrics: Metrics, clock: Clock, told_s: float, waited_s: float, error: float
+) -> None:
+    watch = metrics.question()
+    clock.now += 1
+    watch.saw(Queued(2))  # without an estimate
+    watch.saw(Queued(2, told_s))
+    clock.now += waited_s
+    watch.saw(Queued(1, 0.1))  # the first is the one that counts
+    watch.saw(Started(70))
+    assert value(metrics, "edge_start_error_ratio_sum") == pytest.approx(error)
+    assert value(metrics, "edge_start_error_ratio_count") == 1
+
+
+def test_who_was_told_nothing_of_a_start_is_not_compared(metrics: Metrics) -> None:
+    metrics.question().saw(Started(70))
+    assert value(metrics, "edge_start_error_ratio_count") == 0
+
+
 # --- refusals over HTTP -----------------------------------------------------------
 
 
@@ -215,47 +270,6 @@ async def test_a_bad_body_is_a_refused_question(
 # --- the client, over a real Redis and a stub engine ------------------------------
 
 
-class Bench:
-    """A client, and a worker that runs only when it is told."""
-
-    def __init__(self, url: str, **settings: object) -> None:
-        self.client = Client(
-            Settings(broker_url=url, cache_url=url, backlog=0, **settings)
-        )
-        self.sync = sync_client(url)
-        self.engine = Engine(StubRuntime(), StubTower())
-        channel = RedisPublisher(self.sync)
-        jobs = WorkerJobs(self.sync, channel)
-        self.relay = Relay(self.engine, jobs, channel, WorkerMetrics())
-        self.beat("here-1", n_slots=1)
-
-    def beat(self, name: str, n_slots: int) -> None:
-        """As a worker does; but this heart beats once, so that must last."""
-        fleet.beat(self.sync, fleet.WorkerInfo(name, "stub", "f", "stub", n_slots))
-        self.sync.expire(f"edge:worker:{name}", 600)
-
-    async def ask(self, text: str = "hello", model: str = "") -> list[Event]:
-        question = Message("user", (PICTURE.ref, text))
-        with self.client.metrics.question() as watch:
-            asked = await self.client.ask(
-                Request((question,), model=model), [PICTURE], watch
-            )
-        if not asked.is_cached:
-            [job_id] = self.sync.zrange(record.WAITING, 0, -1)
-            await asyncio.to_thread(self.relay.answer, job_id.decode())
-        return [event async for event in asked.events if event]
-
-
-@asynccontextmanager
-async def bench(url: str, **settings: object) -> AsyncIterator[Bench]:
-    one = Bench(url, **settings)
-    with closing(one.engine), closing(one.sync):
-        try:
-            yield one
-        finally:
-            await one.client.close()
-
-
 @pytest.mark.redis
 async def test_an_answer_is_counted_on_its_way_and_its_repeat_as_a_hit(
     broker_url: str,
@@ -271,7 +285,6 @@ async def test_an_answer_is_counted_on_its_way_and_its_repeat_as_a_hit(
         assert value(metrics, "edge_answer_cache_total", result=result) == n
     assert value(metrics, "edge_prepare_seconds_count") == 3
     assert value(metrics, "edge_queue_seconds_count") == 2
-    assert value(metrics, "edge_tpot_seconds_count") == 2
     assert value(metrics, "edge_e2e_seconds_count") == 3
     assert value(metrics, "edge_tokens_total", kind="picture") == 2 * 4
 
@@ -287,21 +300,18 @@ async def test_a_cache_that_is_off_is_not_a_miss(broker_url: str) -> None:
 
 @pytest.mark.redis
 async def test_refusals_and_departures_are_counted(broker_url: str) -> None:
-    async with bench(broker_url) as one:
+    async with bench(broker_url, backlog=0) as one:
         metrics = one.client.metrics
         with pytest.raises(ModelNotFound):
             await one.ask(model=HOSTILE)
-
-        async def accept() -> None:
-            request = Request((Message("user", ("hi",)),))
-            with metrics.question() as watch:
-                asked = await one.client.ask(request, [], watch)
-            await anext(asked.events)
-            with pytest.raises(QueueFull):
-                await one.ask()
-            await asked.events.aclose()
-
-        await accept()
+        request = Request((Message("user", ("hi",)),))
+        with metrics.question() as watch:
+            async with one.client.place(Asker("other"), "") as place:
+                asked = await one.client.ask(place, request, [], watch)
+        await anext(asked.events)
+        with pytest.raises(QueueFull):
+            await one.ask()
+        await asked.events.aclose()
     assert ends(metrics) == {
         ("refused", "model_not_found"): 1,
         ("refused", "queue_full"): 1,
@@ -333,12 +343,13 @@ async def scrape(client: Client) -> dict[str, float]:
 async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
     async with bench(broker_url) as one:
         one.beat("here-2", n_slots=3)
-        request = Request((Message("user", ("hi",)),))
-        jobs = one.client._jobs
-        ids = [await jobs.admit(request, limit=9, deadline_s=60) for _ in range(3)]
-        one.relay._jobs.claim(ids[0])
-        one.sync.zincrby(record.WAITING, -40, ids[1])  # admitted 40 s ago
+        asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
+        await one.until(lambda: len(one.waiting) == 3)
+        one.jobs.claim()
+        one.sync.zincrby(record.live_key(POOL), -40, one.waiting[0])  # 40 s ago
         seen = await scrape(one.client)
+        for task in asking:
+            task.cancel()
     assert (seen["edge_broker_up"], seen["edge_cache_up"]) == (1, 1)
     assert (seen["edge_workers"], seen["edge_slots"]) == (2, 4)
     assert (seen["edge_jobs_running"], seen["edge_jobs_waiting"]) == (1, 2)

@@ -102,8 +102,16 @@ ACCEPTED = {
     "leave old turns out": {"truncate": "auto"},
     "a stream": {"stream": True, "stream_options": {"include_usage": True}},
     "a model": {"model": "qwen3-vl-2b"},
+    "the tier of everybody": {"service_tier": "auto"},
+    "no tier": {"service_tier": None},
+    "work that may wait": {"service_tier": "flex"},
     "a user": {"user": "ann", "metadata": {"a": "b"}, "store": False},
 }
+
+
+@pytest.mark.parametrize("tier", ["auto", "default", "flex", "priority", None])
+def test_a_tier_of_openai_is_kept(tier: str | None) -> None:
+    assert chat(service_tier=tier).service_tier == tier
 
 
 @pytest.mark.parametrize("given", ACCEPTED.values(), ids=ACCEPTED)
@@ -195,6 +203,7 @@ REFUSED_FIELDS = {
     "n": [0, 2, -1, "1", 1.5, []],
     "stream": ["yes", "true", 1, None, []],
     "stream_options": [True, "usage", {"include_usage": "yes"}, []],
+    "service_tier": ["batch", "", "FLEX", 5, True, ["flex"]],
     "model": [5, None, ["a"], "x" * 1001, "\ud800"],
 }
 

@@ -12,7 +12,14 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from edge.errors import ModelNotFound, NoWorker, QueueFull
+from edge.errors import (
+    EdgeError,
+    ModelNotFound,
+    NoWorker,
+    QueueFull,
+    SetupError,
+    from_code,
+)
 from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
 from ui.refusals import add_refusals, field_path
@@ -45,6 +52,10 @@ def http() -> Iterator[TestClient]:
     @app.get("/models/{name}")
     async def models(name: str) -> None:
         raise ModelNotFound(f"{name} is not served here.", param="model")
+
+    @app.get("/error/{code}")
+    async def error(code: str) -> None:
+        raise from_code(code, "No.")
 
     @app.get("/broken")
     async def broken() -> None:
@@ -330,6 +341,27 @@ def test_an_error_without_a_time_names_none(http: TestClient) -> None:
     response = http.get("/nothing")
     assert refusal(response, 404)["code"] == "not_found"
     assert "retry-after" not in response.headers
+
+
+def family(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from family(child)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in family(EdgeError) if kind is not SetupError],
+    ids=lambda kind: kind.__name__,
+)
+def test_clients_are_told_not_to_ask_again_only_when_it_is_in_vain(
+    http: TestClient, kind: type[EdgeError]
+) -> None:
+    """OpenAI's clients ask a second and a third time after each 429 and 5xx."""
+    response = http.get(f"/error/{kind.code}")
+    assert refusal(response, kind.status)["code"] == kind.code
+    told = response.headers.get("x-should-retry")
+    assert told == ("false" if kind.is_final else None)
 
 
 def test_an_error_keeps_its_param(http: TestClient) -> None:

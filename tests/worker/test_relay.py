@@ -2,110 +2,89 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import Sequence
 
 import pytest
+import redis
 
-from edge.engine.engine import Engine
-from edge.events import Event, Failed, Finished, Started, Token
-from edge.images import Picture
+from edge.events import (
+    Embedded,
+    Event,
+    Failed,
+    Finished,
+    Retried,
+    Started,
+    Token,
+)
 from edge.jobs import record
-from edge.jobs.channel import RedisFollower, RedisPublisher
-from edge.jobs.client_side import ClientJobs
-from edge.jobs.worker_side import WorkerJobs
-from edge.redis_clients import async_client, sync_client
-from edge.request import Message, Request, SamplingParams
+from edge.jobs.channel import Closing, Publisher
+from edge.jobs.estimate import Pace
 from edge.runtime.stub import LONG_ANSWER, StubRuntime
-from edge.vision.stub import StubTower
-from worker.metrics import Metrics
-from worker.relay import Relay
+from tests.jobs.desk import POOL
+from tests.worker.bench import Bench
+from worker import relay
 
 pytestmark = pytest.mark.redis
 
-PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
+
+async def ask(bench: Bench, text: str = "hello", n: int = 10, **given) -> str:
+    """A job that asks for `n` tokens."""
+    job = await bench.admit(**given)
+    await bench.enqueue(job.job_id, text, max_tokens=n)
+    return job.job_id
 
 
-class Bench:
-    """A relay over a stub engine, and the client's side of the same jobs."""
-
-    def __init__(self, url: str, runtime: StubRuntime) -> None:
-        self.runtime = runtime
-        self.sync, self.asynchronous = sync_client(url), async_client(url)
-        self.client = ClientJobs(self.asynchronous, RedisFollower(self.asynchronous))
-        self.engine = Engine(runtime, StubTower())
-        channel = RedisPublisher(self.sync)
-        self.metrics = Metrics()
-        jobs = WorkerJobs(self.sync, channel)
-        self.relay = Relay(self.engine, jobs, channel, self.metrics)
-
-    async def admit(self, text: str = "hello", deadline_s: int = 60, **sampling) -> str:
-        message = Message("user", (PICTURE.ref, text))
-        request = Request((message,), SamplingParams(**sampling))
-        job_id = await self.client.admit(request, limit=100, deadline_s=deadline_s)
-        await self.client.keep(job_id, [PICTURE], deadline_s)
-        return job_id
-
-    async def events(self, job_id: str) -> list[Event]:
-        return [event async for event in self.client.follow(job_id) if event]
-
-
-@pytest.fixture
-async def bench(broker_url: str) -> AsyncIterator[Bench]:
-    runtime = StubRuntime(answer=LONG_ANSWER, n_cells=40_000, step_s=0.002)
-    one = Bench(broker_url, runtime)
-    with closing(one.engine):
-        yield one
-    one.sync.close()
-    await one.asynchronous.aclose()
+def text_of(events: Sequence[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Token))
 
 
 async def test_an_answer_streams_to_its_follower(bench: Bench) -> None:
-    job_id = await bench.admit(max_tokens=10)
-    bench.relay.answer(job_id)
-    events = await bench.events(job_id)
-    assert isinstance(events[0], Started)
-    assert "".join(e.text for e in events if isinstance(e, Token)) == "0 1 2 3 4 "
-    assert isinstance(events[-1], Finished)
+    job_id = await ask(bench, n=10)
+    bench.relay.answer()
+    started, embedded, *tokens, last = await bench.events(job_id)
+    assert isinstance(started, Started)
+    assert isinstance(embedded, Embedded)
+    assert text_of(tokens) == "0 1 2 3 4 "
+    assert isinstance(last, Finished)
+    assert last.answer.text == "0 1 2 3 4 "
 
 
-async def test_a_delivery_that_comes_twice_is_run_once(bench: Bench) -> None:
-    job_id = await bench.admit(max_tokens=3)
-    bench.relay.answer(job_id)
-    bench.relay.answer(job_id)
+async def test_a_call_too_many_does_no_harm(bench: Bench) -> None:
+    job_id = await ask(bench, n=3)
+    bench.relay.answer()
+    bench.relay.answer()
     assert len(await bench.events(job_id)) == 6  # started, embedded, 3 tokens, finished
 
 
-@pytest.mark.parametrize("how", ["client", "deadline"])
+@pytest.mark.parametrize("how", ["client", "deadline", "nobody watches"])
 async def test_a_running_answer_stops_computing(bench: Bench, how: str) -> None:
     deadline_s = 1 if how == "deadline" else 60
-    job_id = await bench.admit(deadline_s=deadline_s, max_tokens=20_000)
-    thread = threading.Thread(target=bench.relay.answer, args=(job_id,))
-    thread.start()
-    while not bench.runtime.cells:
-        time.sleep(0.01)
-    if how == "client":
-        await bench.client.cancel(job_id)
-    thread.join(4)
-    assert not thread.is_alive()
+    job_id = await ask(bench, n=20_000, deadline_s=deadline_s)
+    with bench.answering():
+        bench.wait_computing()
+        if how == "client":
+            await bench.client.cancel(job_id)
+        elif how != "deadline":
+            bench.forget(job_id)
     assert bench.runtime.cells == {}
-    job = await bench.client.look(job_id)
-    assert job and job.state == ("cancelled" if how == "client" else "expired")
+    expected = "expired" if how == "deadline" else "cancelled"
+    assert await bench.state(job_id) == expected
+    assert bench.gate.n_running == 0
 
 
 async def test_a_job_that_waited_too_long_is_not_run(bench: Bench) -> None:
-    job_id = await bench.admit()
-    bench.sync.hset(record.job_key(job_id), "expires", 1)
-    bench.relay.answer(job_id)
+    job_id = await ask(bench)
+    bench.set(job_id, expires=1)
+    bench.relay.answer()
     events = await bench.events(job_id)
     assert [event.code for event in events] == ["deadline_exceeded"]
 
 
 async def test_a_prompt_that_cannot_fit_fails_with_the_numbers(bench: Bench) -> None:
-    job_id = await bench.admit(max_tokens=1_000_000)
-    bench.relay.answer(job_id)
+    job_id = await ask(bench, n=1_000_000)
+    bench.relay.answer()
     [failed] = await bench.events(job_id)
     assert failed.code == "context_length_exceeded"
     assert "40000" in failed.message
@@ -115,22 +94,211 @@ async def test_a_bug_is_one_plain_sentence(bench: Bench, monkeypatch) -> None:
     def broken(claim: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(bench.relay._jobs, "pictures", broken)
-    job_id = await bench.admit()
-    bench.relay.answer(job_id)
+    monkeypatch.setattr(bench.worker, "pictures", broken)
+    job_id = await ask(bench)
+    bench.relay.answer()
     assert await bench.events(job_id) == [
         Failed("engine_error", "Computing this answer failed.")
     ]
 
 
 async def test_a_job_that_is_not_ours_any_more_is_given_up(bench: Bench) -> None:
-    job_id = await bench.admit(max_tokens=20_000)
-    thread = threading.Thread(target=bench.relay.answer, args=(job_id,))
-    thread.start()
-    while not bench.runtime.cells:
-        time.sleep(0.01)
-    bench.sync.hset(record.job_key(job_id), "attempt", 2)  # somebody else retried it
-    thread.join(4)
-    assert not thread.is_alive()
-    job = await bench.client.look(job_id)
-    assert job and job.state == "running"
+    """Its lease ran out while we stood still; somebody else has it."""
+    job_id = await ask(bench, n=20_000)
+    with bench.answering():
+        bench.wait_computing()
+        [claimed] = bench.sync.zrange(record.running_key(POOL), 0, -1)
+        bench.sync.zadd(record.running_key(POOL), {claimed: 1})
+        bench.reconciler._in_touch_since = time.monotonic() - 60
+        await bench.reconciler.tick()
+        claim = bench.claim()
+    assert bench.runtime.cells == {}
+    assert await bench.state(job_id) == "running"
+    bench.publisher.publish(job_id, claim.attempt, 1, [Token("another's")])
+    bench.worker.end(claim, Failed("engine_error", "no"))
+    events = await bench.events(job_id)
+    gone = events.index(Retried())
+    assert LONG_ANSWER.startswith(text_of(events[:gone]))
+    assert text_of(events[gone:]) == "another's"
+
+
+async def test_the_pace_is_learnt_from_answers_alone(bench: Bench) -> None:
+    def pace() -> Pace:
+        return Pace.read(bench.sync.get(record.pace_key(POOL)))
+
+    await ask(bench, n=1_000_000)
+    bench.relay.answer()
+    assert pace().n_jobs == 0
+    await ask(bench, n=20)
+    began = time.monotonic()
+    bench.relay.answer()
+    took_s = time.monotonic() - began
+    assert pace().n_jobs == 1
+    assert 0.02 < pace().job_s <= took_s
+    assert pace().image_s != Pace().image_s
+    assert 0.002 <= pace().answer_s < took_s
+
+
+async def test_answers_are_counted(bench: Bench) -> None:
+    await ask(bench, n=3)
+    bench.relay.answer()
+    await ask(bench, n=1_000_000)
+    bench.relay.answer()
+    registry = bench.metrics.registry
+    for outcome, code in (
+        ("finished", ""),
+        ("failed", "context_length_exceeded"),
+    ):
+        labels = {"outcome": outcome, "code": code}
+        assert registry.get_sample_value("edge_engine_requests_total", labels) == 1
+
+
+# --- while the broker is away -----------------------------------------------------
+
+
+class Unsteady:
+    """A channel that fails again and again, before it has written and after."""
+
+    def __init__(self, channel: Publisher) -> None:
+        self._channel = channel
+        self.n_failed = 0
+        self.n_left = 9
+
+    def publish(
+        self, job_id: str, attempt: int, first: int, events: Sequence[Event]
+    ) -> bool:
+        self.n_left -= 1
+        if self.n_left >= 0 and self.n_left % 3 == 0:
+            self.n_failed += 1
+            raise redis.ConnectionError("the question got lost")
+        is_open = self._channel.publish(job_id, attempt, first, events)
+        if self.n_left >= 0 and self.n_left % 3 == 1:
+            self.n_failed += 1
+            raise redis.TimeoutError("the reply got lost")
+        return is_open
+
+    def close(self, job_id: str, attempt: int, event: Closing) -> None:
+        self._channel.close(job_id, attempt, event)
+
+
+async def test_each_text_arrives_once_though_the_broker_comes_and_goes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "RETRY_S", 0.01)
+    channel = Unsteady(bench.publisher)
+    bench.relay._channel = channel
+    job_id = await ask(bench, n=200)
+    bench.relay.answer()
+    events = await bench.events(job_id)
+    assert channel.n_failed == 6
+    assert text_of(events) == LONG_ANSWER[:200]
+    assert [type(event) for event in events[:2]] == [Started, Embedded]
+    assert isinstance(events[-1], Finished)
+
+
+async def test_an_end_that_cannot_be_told_is_told_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not the first was heard."""
+    monkeypatch.setattr(relay, "RETRY_S", 0.01)
+    told, really_end = [], bench.worker.end
+
+    def end(*args):
+        told.append(really_end(*args))
+        if len(told) < 3:
+            raise redis.ConnectionError("away")
+        return told[-1]
+
+    monkeypatch.setattr(bench.worker, "end", end)
+    job_id = await ask(bench, n=5)
+    bench.relay.answer()
+    assert told == [True, False, False]
+    events = await bench.events(job_id)
+    assert sum(isinstance(event, Finished) for event in events) == 1
+
+
+async def test_a_broker_that_stays_away_past_the_deadline_frees_the_slot(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(*_args):
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(relay, "RETRY_S", 0.01)
+    monkeypatch.setattr(bench.publisher, "publish", publish)
+    await ask(bench, n=20_000, deadline_s=1)
+    with bench.answering(seconds=3):
+        bench.wait_computing()
+    bench.wait(lambda: not bench.runtime.cells)
+    assert bench.gate.n_running == 0
+
+
+async def test_a_claim_without_a_broker_is_no_claim(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim(**_options):
+        raise redis.ConnectionError("away")
+
+    job_id = await ask(bench, n=3)
+    monkeypatch.setattr(bench.worker, "claim", claim)
+    bench.relay.answer()
+    assert bench.gate.n_running == 0
+    assert await bench.state(job_id) == "waiting"
+
+
+# --- when it is asked to stop -----------------------------------------------------
+
+
+async def test_a_short_answer_may_end_within_the_grace(bench: Bench) -> None:
+    job_id = await ask(bench, n=200, streams=True)
+    waiting = await ask(bench, n=5)
+    with bench.answering():
+        bench.wait_computing()
+        bench.relay.drain(grace_s=20)
+    assert text_of(await bench.events(job_id)) == LONG_ANSWER[:200]
+    bench.relay.answer()  # takes nothing new
+    assert await bench.state(waiting) == "waiting"
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_what_outlasts_the_grace_is_given_up(bench: Bench, streams: bool) -> None:
+    job_id = await ask(bench, n=20_000, streams=streams)
+    with bench.answering(seconds=3):
+        bench.wait_computing()
+        bench.wait(lambda: bench.sync.xlen(record.events_key(job_id, 1)) > 5)
+        bench.relay.drain(grace_s=0.3)
+        await asyncio.sleep(0.1)
+        assert bench.runtime.cells
+    assert bench.runtime.cells == {}
+    if streams:
+        assert (await bench.events(job_id))[-1] == relay.STOPPED
+    else:
+        assert bench.claim().attempt == 2
+
+
+async def test_a_grace_of_nothing_stops_at_once(bench: Bench) -> None:
+    await ask(bench, n=20_000)
+    with bench.answering(seconds=1.5):
+        bench.wait_computing()
+        bench.relay.drain(grace_s=0)
+    assert bench.claim().attempt == 2
+
+
+async def test_jobs_side_by_side_are_all_answered(bench: Bench) -> None:
+    ids = [await ask(bench, f"question {n}", n=50) for n in range(4)]
+    with bench.answering(4):
+        bench.wait_computing(2)
+    for job_id in ids:
+        assert text_of(await bench.events(job_id)) == LONG_ANSWER[:50]
+
+
+async def test_an_engine_that_dies_ends_what_ran(broker_url: str) -> None:
+    def die() -> None:
+        raise SystemExit
+
+    one = Bench(broker_url, StubRuntime(faults={"DIE": die}))
+    try:
+        job_id = await ask(one, "DIE")
+        one.relay.answer()
+        assert await one.failure(job_id) == "engine_error"
+    finally:
+        await one.close()

@@ -1,0 +1,112 @@
+"""How long jobs take, learnt from those that ended, and when the waiting will start.
+
+Pure: no Redis and no clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from edge.request import Answer
+
+WEIGHT = 0.15  # of the newest job in each mean: the last dozen count
+# A job that has outlived its estimate is thought to need this part of it still.
+AT_LEAST_LEFT = 0.15
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is known of a job before it runs, in tokens; pictures are in the prompt."""
+
+    prompt_tokens: int
+    image_tokens: int
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Running means over ended jobs: seconds for each token of a kind, seconds that
+    depend on none, tokens of an answer, seconds of a whole job."""
+
+    n_jobs: int = 0
+    image_s: float = 0.01
+    prompt_s: float = 0.01
+    answer_s: float = 0.1
+    other_s: float = 0.0
+    answer_tokens: float = 64.0
+    job_s: float = 5.0
+
+    @classmethod
+    def read(cls, stored: str | bytes | None) -> Pace:
+        """What `to_json` wrote; the guesses above where nothing has been written."""
+        return cls(**json.loads(stored)) if stored else cls()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    def seconds(self, size: Size | None) -> float:
+        """How long a job of this size will run; of an unknown one, the mean."""
+        if size is None:
+            return self.job_s
+        return (
+            self.other_s
+            + size.image_tokens * self.image_s
+            + size.prompt_tokens * self.prompt_s
+            + min(size.max_tokens, self.answer_tokens) * self.answer_s
+        )
+
+    def learnt(self, image_tokens: int, answer: Answer, seconds: float) -> Pace:
+        """The pace after one more job, which ran for `seconds`."""
+        weight = max(1 / (self.n_jobs + 1), WEIGHT)
+
+        def mean(before: float, new: float) -> float:
+            return before + weight * (new - before)
+
+        times, usage = answer.timings, answer.usage
+        embed_s, prefill_s = times.embed_ms / 1000, times.prefill_ms / 1000
+        decode_s = times.tpot_ms / 1000 * usage.completion_tokens
+        other_s = max(0.0, seconds - embed_s - prefill_s - decode_s)
+        answer_tokens = mean(self.answer_tokens, usage.completion_tokens)
+        if answer.finish_reason == "length":  # how long it would have been is not known
+            answer_tokens = max(self.answer_tokens, usage.completion_tokens)
+        pace = replace(
+            self,
+            n_jobs=self.n_jobs + 1,
+            prompt_s=mean(self.prompt_s, prefill_s / max(usage.prompt_tokens, 1)),
+            other_s=mean(self.other_s, other_s),
+            answer_tokens=answer_tokens,
+            job_s=mean(self.job_s, seconds),
+        )
+        if image_tokens:
+            pace = replace(pace, image_s=mean(self.image_s, embed_s / image_tokens))
+        if usage.completion_tokens > 1:
+            pace = replace(pace, answer_s=mean(self.answer_s, times.tpot_ms / 1000))
+        return pace
+
+
+def starts(
+    running: Iterable[tuple[Size | None, float]],
+    waiting: Sequence[Size | None],
+    n_slots: int,
+    pace: Pace,
+) -> list[float]:
+    """In how many seconds each waiting job will start, given the running ones with the
+    seconds they have run: each takes the slot that is free first. [] without slots."""
+    if not n_slots:
+        return []
+    left = [_left(pace.seconds(size), elapsed) for size, elapsed in running]
+    free = sorted(left)[-n_slots:] + [0.0] * max(0, n_slots - len(left))
+    heapq.heapify(free)
+    begun = []
+    for size in waiting:
+        at = heapq.heappop(free)
+        begun.append(at)
+        heapq.heappush(free, at + pace.seconds(size))
+    return begun
+
+
+def _left(seconds: float, elapsed: float) -> float:
+    return max(seconds - elapsed, AT_LEAST_LEFT * seconds)

@@ -1,0 +1,161 @@
+"""The whole service over a stub engine, each part a real process that can be killed.
+
+Two Redis servers, workers, the web process and, where it matters, nginx, started and
+watched with the very classes that `edge up` uses.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import redis
+
+from edge.parts import LOOPBACK, free_port, nginx, redis_server
+from edge.redis_clients import UNREACHABLE, sync_client
+from edge.settings import Settings
+from edge.supervise import Child, Part
+from tests.conftest import wait_for
+
+STUB_WORKER = Path(__file__).with_name("stub_worker.py")
+ROOT = Path(__file__).parents[2]
+
+
+class Server:
+    """A Redis that can be stopped and started again on its port and its data."""
+
+    def __init__(self, folder: Path, config: str = "appendonly yes\n") -> None:
+        folder.mkdir(exist_ok=True)
+        self.port = free_port()
+        self.url = f"redis://{LOOPBACK}:{self.port}/0"
+        self._config = (
+            f"bind {LOOPBACK}\nport {self.port}\nsave ''\n"
+            f'dir "{folder}"\nenable-debug-command local\n{config}'
+        )
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [redis_server(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        assert self.process.stdin
+        self.process.stdin.write(self._config.encode())
+        self.process.stdin.close()
+        self.client: redis.Redis = sync_client(self.url)
+        wait_for(self._answers, 20)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except UNREACHABLE:
+            return False
+
+
+class Service:
+    """Running parts; workers and web process come back when they die."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        n_workers: int = 1,
+        n_webs: int = 1,
+        with_nginx: bool = False,
+        broker: str = "appendonly yes\n",
+        worker: tuple[str, ...] = (),
+        broker_seen_at: str = "",
+        **settings: str,
+    ) -> None:
+        self.folder = folder
+        self.broker = Server(folder / "broker", broker)
+        self.cache = Server(folder / "cache", "maxmemory 64mb\n")
+        given = {"slots": "2", "answer_cache": "off", "model": "tiny"} | settings
+        given |= {"broker_url": self.broker.url, "cache_url": self.cache.url}
+        given |= {"data_dir": str(folder)}
+        environ = {f"EDGE_{name.upper()}": value for name, value in given.items()}
+        self.settings = Settings.read(environ)
+        self.environ = self.settings.environ()
+        self.children: dict[str, Child] = {}
+        self._left: list[Child] = []
+        self._stopping = threading.Event()
+        for n in range(n_workers):
+            self.add_worker(f"worker{n}", *worker)
+        self.ports = [free_port() for _ in range(n_webs)]
+        web = {"EDGE_BROKER_URL": broker_seen_at or self.broker.url}
+        for n, port in enumerate(self.ports):
+            command = [sys.executable, "-m", "ui", "--port", str(port)]
+            self._add(f"web{n}", command, web | {"GRADIO_ANALYTICS_ENABLED": "False"})
+        self.url = f"http://{LOOPBACK}:{self.ports[0]}"
+        if with_nginx:
+            self._add_nginx()
+        self._watch = threading.Thread(target=self._revive, daemon=True)
+        self._watch.start()
+
+    def add_worker(self, name: str, *options: str) -> None:
+        self._add(name, [sys.executable, str(STUB_WORKER), *options])
+
+    def pid(self, name: str) -> int:
+        process = self.children[name].process
+        assert process
+        return process.pid
+
+    def send(self, name: str, kind: signal.Signals = signal.SIGKILL) -> None:
+        os.kill(self.pid(name), kind)
+
+    def leave_dead(self, name: str) -> Child:
+        """It will not be started again when it has ended."""
+        self._left.append(self.children.pop(name))
+        return self._left[-1]
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._watch.join()
+        for child in (*self._left, *reversed(self.children.values())):
+            child.stop(in_a_hurry=lambda: True)
+        for server in (self.broker, self.cache):
+            server.kill()
+
+    def _add(
+        self,
+        name: str,
+        command: list[str],
+        environ: dict[str, str] | None = None,
+    ) -> None:
+        own = self.folder / f"{name}-files"
+        own.mkdir(exist_ok=True)
+        python_path = {"PYTHONPATH": str(ROOT)}
+        part = Part(
+            name=name,
+            command=command,
+            is_ready=lambda: True,
+            env=self.environ | python_path | (environ or {}),
+            folder=own,
+        )
+        self.children[name] = Child(part, self.folder / f"{name}.log")
+        self.children[name].start()
+
+    def _add_nginx(self) -> None:
+        """As `edge up` would start it, in front of the first web process."""
+        port = free_port()
+        os.chmod(self.folder, 0o711)
+        part = nginx(port, self.ports[0], self.settings, self.folder)
+        self.children["nginx"] = Child(part, self.folder / "nginx.log")
+        self.children["nginx"].start()
+        self.direct_url, self.url = self.url, f"http://{LOOPBACK}:{port}"
+
+    def _revive(self) -> None:
+        while not self._stopping.wait(0.1):
+            for child in list(self.children.values()):
+                child.pause_s = 0.5  # tests are impatient
+                child.revive()

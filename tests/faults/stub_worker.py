@@ -1,0 +1,69 @@
+"""A real worker process around a stub engine that can be made to fail.
+
+`python stub_worker.py --step-s 0.02 --tower stub`; a prompt with one of the words below
+does the worst that native code has been seen to do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+import typer
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from edge.engine.engine import Engine
+from edge.errors import EngineError
+from edge.runtime.stub import LONG_ANSWER, StubRuntime
+from edge.settings import Settings
+from edge.vision.stub import StubTower
+from worker.app import run
+from worker.lifecycle import Life
+
+
+def nan() -> None:
+    raise EngineError("The logits are not numbers.")
+
+
+FAULTS = {
+    "[abort]": os.abort,
+    "[segv]": lambda: ctypes.string_at(0),
+    "[hang]": lambda: time.sleep(3600),
+    "[nan]": nan,
+}
+
+
+def main(
+    step_s: float = 0.02,
+    tower: str = "stub",
+    tower_s: float = 0.0,
+    load_s: float = 0.0,
+) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    settings = Settings.load()
+
+    def build(*_: object) -> Engine:
+        time.sleep(load_s)
+        runtime = StubRuntime(
+            LONG_ANSWER,
+            n_slots=settings.slots,
+            n_cells=settings.context_tokens,
+            step_s=step_s,
+            faults=FAULTS,
+        )
+        eye = StubTower(seconds=tower_s)
+        eye.name = tower
+        return Engine(runtime, eye, settings.chunk_tokens)
+
+    life = Life(settings)
+    life.start(build)
+    run(settings, life)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,355 @@
+"""Clients come in crowds, leave, come back and ask twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import time
+
+import httpx
+import pytest
+
+from edge.runtime.stub import LONG_ANSWER
+from tests.faults.asking import PATH, Outcome, ask, body, is_ready, until
+from tests.faults.conftest import Start, ready
+from tests.faults.service import Service
+from tests.faults.test_workers import begun, running, start_asking
+
+pytestmark = [pytest.mark.redis, pytest.mark.nginx, pytest.mark.faults]
+
+
+def n_live(service: Service) -> int:
+    client = service.broker.client
+    return sum(client.zcard(key) for key in client.keys("edge:live:*"))
+
+
+async def job(service: Service, job_id: str, key: str = "", how: str = "GET"):
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(timeout=20) as client:
+        url = f"{service.url}/v1/jobs/{job_id}"
+        return await client.request(how, url, headers=headers)
+
+
+async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
+    """F20, F30: 40 in the same moment, 2 slots and 16 places."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        outcomes = await asyncio.gather(
+            *(
+                ask(service.url, f"q{n}", 60, key=f"crowd{n}", client=client)
+                for n in range(40)
+            )
+        )
+    answered = [one for one in outcomes if one.status == 200]
+    refused = [one for one in outcomes if one.status == 429]
+    assert (len(answered), len(refused)) == (18, 22)
+    assert all(one.is_right for one in answered)
+    assert all(one.end == "queue_full" for one in refused)
+    pauses = [int(one.retry_after or 0) for one in refused]
+    assert all(1 <= pause <= 60 for pause in pauses)
+    assert (await ask(service.url, "after")).is_right
+
+
+async def test_one_client_cannot_take_all_places(service) -> None:
+    many = [ask(service.url, f"q{n}", 40, key="greedy") for n in range(14)]
+    tasks = [asyncio.create_task(one) for one in many]
+    await until(lambda: n_live(service) == 9)
+    other = await ask(service.url, "other", 5, key="modest")
+    outcomes = await asyncio.gather(*tasks)
+    assert other.is_right
+    ends = [one.end for one in outcomes]
+    assert ends.count("client_limit") == 5 and ends.count("length") == 9
+    # it was not last: the greedy client's later questions let it pass
+    last = max(one.began + one.seconds for one in outcomes)
+    assert other.began + other.seconds < last - 1
+
+
+async def test_batch_work_lets_people_pass(service) -> None:
+    shown = start_asking(service, "a", "b", n=60)
+    await begun(service, *shown)
+    batch = [
+        asyncio.create_task(
+            ask(service.url, f"b{n}", 30, key=f"b{n}", service_tier="flex")
+        )
+        for n in range(4)
+    ]
+    await until(lambda: n_live(service) == 6)
+    person = await ask(service.url, "p", 30, key="person")
+    outcomes = await asyncio.gather(*batch, *shown)
+    assert all(one.is_right for one in (person, *outcomes))
+    ended = person.began + person.seconds
+    assert sum(one.began + one.seconds < ended for one in outcomes[:4]) <= 1
+
+
+async def test_who_waits_is_told_the_place_and_the_time(service) -> None:
+    shown = start_asking(service, "a", "b", n=150)
+    await begun(service, *shown)
+    waiting = await ask(service.url, "c", 5, key="c")
+    places = [line for line in waiting.comments if line.startswith("queued position=1")]
+    assert places and "starts_in_s=" in places[0]
+    told = [float(line.rpartition("=")[2]) for line in places]
+    assert told == sorted(told, reverse=True) or len(set(told)) == 1
+    await asyncio.gather(*shown)
+
+
+async def test_a_job_can_be_looked_at_and_ended_by_who_asked(service) -> None:
+    """P11."""
+    task = asyncio.create_task(ask(service.url, "x", 500, key="me"))
+    await running(service, 1)
+    [job_id] = [
+        key.decode().rpartition(":")[2]
+        for key in service.broker.client.keys("edge:job:*")
+        if service.broker.client.hget(key, "state") == b"running"
+    ]
+    for foreign in ("", "somebody"):
+        for how in ("GET", "DELETE"):
+            assert (await job(service, job_id, foreign, how)).status_code == 404
+    told = (await job(service, job_id, "me")).json()
+    assert (told["status"], told["attempt"]) == ("running", 1)
+    began = time.monotonic()
+    ended = await job(service, job_id, "me", "DELETE")
+    assert (ended.status_code, ended.json()["status"]) == (200, "cancelled")
+    outcome = await task
+    assert (outcome.end, outcome.job_id) == ("cancelled", job_id)
+    await until(lambda: n_live(service) == 0, 2)
+    assert time.monotonic() - began < 2.5
+    again = await job(service, job_id, "me", "DELETE")
+    assert (again.status_code, again.json()["status"]) == (200, "cancelled")
+    for hostile in ("0" * 32, "..%2f..", "x" * 5000, "'; DROP", "edge:live:a"):
+        assert (await job(service, hostile, "me")).status_code in (404, 414)
+
+
+@pytest.mark.parametrize("when", ["queued", "before a byte", "streaming"])
+async def test_a_client_that_leaves_frees_its_slot(service, when: str) -> None:
+    """F17, P10: through nginx."""
+    others = start_asking(service, "a", "b", n=150) if when == "queued" else []
+    if others:
+        await begun(service, *others)
+    await ask(
+        service.url, "leaves", 2000, hang_up_s=1.0, stream=when == "streaming", key="z"
+    )
+    began = time.monotonic()
+    await until(lambda: n_live(service) == len(others), 3)
+    assert time.monotonic() - began < 2
+    assert all(one.is_right for one in await asyncio.gather(*others))
+    assert (await ask(service.url, "after", 5)).is_right
+
+
+async def test_a_hundred_that_leave_leave_no_trace(service) -> None:
+    """P10, as vLLM tests it: then one that stays is answered as if alone."""
+    async with httpx.AsyncClient(timeout=30) as client:
+        for _ in range(5):
+            await asyncio.gather(
+                *(
+                    ask(
+                        service.url,
+                        f"l{n}",
+                        3000,
+                        hang_up_s=0.5,
+                        key=f"l{n}",
+                        client=client,
+                    )
+                    for n in range(20)
+                )
+            )
+    await until(lambda: n_live(service) == 0, 3)
+    outcome = await ask(service.url, "stays", 5)
+    assert outcome.is_right and outcome.seconds < 2.5
+
+
+async def test_a_question_asked_twice_under_one_name_is_one_job(service) -> None:
+    """F19: at once, afterwards, and after the worker died of something else."""
+    named = {"idempotency-key": "order 66"}
+    both = [ask(service.url, "x", 100, key="me", headers=named) for _ in range(2)]
+    first, second = await asyncio.gather(*both)
+    third = await ask(service.url, "x", 100, key="me", headers=named)
+    assert first.is_right
+    assert first.job_id == second.job_id == third.job_id
+    assert first.text == second.text == third.text
+    other = await ask(service.url, "x", 100, key="you", headers=named)
+    assert other.job_id != first.job_id
+    reused = await ask(service.url, "y", 100, key="me", headers=named)
+    assert (reused.status, reused.end) == (400, "idempotency_key_reused")
+
+
+async def test_a_named_question_outlives_its_connection(service) -> None:
+    named = {"idempotency-key": "n1"}
+    gone = await ask(service.url, "x", 100, key="me", headers=named, hang_up_s=0.8)
+    assert gone.has_hung_up
+    service.send("worker0")
+    resumed = await ask(
+        service.url,
+        "x",
+        100,
+        key="me",
+        headers=named | {"last-event-id": str(len(gone.text))},
+    )
+    # text was shown before the worker died: told, not repeated
+    assert resumed.end in ("worker_lost", "length")
+    assert resumed.job_id == gone.job_id or not gone.job_id
+    if resumed.end == "length":
+        assert gone.text + resumed.text == LONG_ANSWER[:100]
+
+
+async def test_a_stream_goes_on_after_the_chunk_that_was_last(service) -> None:
+    whole = await ask(service.url, "x", 60, key="me")
+    async with httpx.AsyncClient() as client:
+        for at in (0, 1, 17, 60, 61, 999):
+            got = await client.get(
+                f"{service.url}/v1/jobs/{whole.job_id}/events",
+                headers={"authorization": "Bearer me", "last-event-id": str(at)},
+            )
+            chunks = [
+                json.loads(line[6:])
+                for line in got.text.splitlines()
+                if line.startswith("data: {")
+            ]
+            texts = [c["choices"][0]["delta"].get("content", "") for c in chunks]
+            assert "".join(texts) == whole.text[at:]
+            assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+            assert {chunk["id"] for chunk in chunks} == {f"chatcmpl-{whole.job_id}"}
+
+
+async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
+    """F21: at the start, in the middle, at the last token, twice."""
+    draw = random.Random(7)
+
+    async def one(n: int) -> Outcome:
+        name = {"idempotency-key": f"race {n}"}
+        task = asyncio.create_task(
+            ask(service.url, f"race {n}", 8, key=f"r{n}", headers=name)
+        )
+        await asyncio.sleep(draw.random() * 0.5)
+        client = service.broker.client
+        once = [
+            key for key in client.keys("edge:once:*") if f"race {n}".encode() in key
+        ]
+        for key in once * 2:
+            job_id = client.get(key).decode()
+            await job(service, job_id, f"r{n}", "DELETE")
+        return await task
+
+    for _ in range(3):
+        outcomes = await asyncio.gather(*(one(n) for n in range(6)))
+        assert {outcome.end for outcome in outcomes} <= {"length", "cancelled"}
+        service.broker.client.delete(*service.broker.client.keys("edge:once:*"))
+
+
+async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
+    """F22, P12: whoever is late there is never computed."""
+    with start(deadline_s="3") as service:
+        tasks = start_asking(service, *"abcdef", n=400)
+        await begun(service, *tasks[:2])
+        waiting = await ask(service.url, "late", 60, key="late", stream=False)
+        assert (waiting.status, waiting.end) == (504, "deadline_exceeded")
+        assert waiting.seconds < 5
+        for outcome in await asyncio.gather(*tasks):
+            assert outcome.end == "deadline_exceeded"
+            assert 2.5 < outcome.seconds < 5
+        client = service.broker.client
+        attempts = [client.hget(key, "attempt") for key in client.keys("edge:job:*")]
+        assert attempts.count(b"0") >= 1
+        assert (await ask(service.url, "after", 5)).is_right
+
+
+async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> None:
+    """F16: its clients may go on at another; what nobody waits for is ended."""
+    with start(n_webs=2) as service:
+        other = f"http://127.0.0.1:{service.ports[1]}"
+        await until(lambda: is_ready(other))
+        [kept] = start_asking(service, "kept", n=300)
+        left = asyncio.create_task(ask(service.url, "left", 3000, key="left"))
+        tasks = [kept, left]
+        await begun(service, *tasks)
+        jobs = {}
+        client = service.broker.client
+        for key in client.keys("edge:job:*"):
+            if client.hget(key, "state") == b"running":
+                jobs[key.decode().rpartition(":")[2]] = client.hget(key, "owner")
+        service.leave_dead("web0").process.kill()
+        outcomes = await asyncio.gather(*tasks)
+        assert {one.end for one in outcomes} == {"RemoteProtocolError"}
+        kept_id = None
+        async with httpx.AsyncClient(timeout=30) as http:
+            for job_id in jobs:
+                headers = {"authorization": "Bearer k0", "last-event-id": "0"}
+                url = f"{other}/v1/jobs/{job_id}/events"
+                if (
+                    await http.get(url.removesuffix("/events"), headers=headers)
+                ).is_success:
+                    kept_id = job_id
+                    got = await http.get(url, headers=headers)
+        assert kept_id and '"finish_reason": "length"' in got.text
+        await until(lambda: n_live(service) == 0, 12)
+        states = {client.hget(f"edge:job:{job_id}", "state") for job_id in jobs}
+        assert states == {b"finished", b"cancelled"}
+
+
+async def test_a_stopped_web_process_lets_answers_end(start: Start) -> None:
+    """P15."""
+    with start(grace_s="4") as service:
+        [short] = start_asking(service, "short", n=60)
+        long = asyncio.create_task(ask(service.url, "long", 2000, key="long"))
+        await begun(service, short, long)
+        child = service.leave_dead("web0")
+        began = time.monotonic()
+        child.ask()
+        await asyncio.sleep(0.3)
+        refused = await ask(service.url, "new")
+        assert (refused.status, refused.end) == (503, "shutting_down")
+        assert not await is_ready(service.url)
+        assert (await short).is_right
+        outcome = await long
+        assert (outcome.end, outcome.is_done) == ("shutting_down", True)
+        await until(lambda: not child.is_alive, 8)
+        assert time.monotonic() - began < 9
+
+
+async def test_a_reload_of_nginx_breaks_no_stream(service) -> None:
+    """F15."""
+    tasks = start_asking(service, "a", "b", n=100)
+    await begun(service, *tasks)
+    service.send("nginx", signal.SIGHUP)
+    assert (await ask(service.url, "new", 5, key="c")).is_right
+    assert all(one.is_right for one in await asyncio.gather(*tasks))
+
+
+async def test_a_dead_nginx_frees_the_slots_of_its_clients(service) -> None:
+    """F15."""
+    tasks = start_asking(service, "a", "b", n=1000)
+    await begun(service, *tasks)
+    os.killpg(service.pid("nginx"), signal.SIGKILL)  # its workers too
+    outcomes = await asyncio.gather(*tasks)
+    assert all(one.end == "RemoteProtocolError" for one in outcomes)
+    await until(lambda: n_live(service) == 0, 3)
+    ready(service)
+    assert (await ask(service.url, "after", 5)).is_right
+
+
+async def test_idle_connections_hold_up_nobody(service) -> None:
+    """F24: as many as one address may have, and saying nothing."""
+    port = int(service.url.rpartition(":")[2])
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(500)]
+    try:
+        assert (await ask(service.url, "through", 5)).is_right
+    finally:
+        for one in idle:
+            one.close()
+
+
+async def test_a_slow_reader_slows_down_nobody(service) -> None:
+    """P13."""
+    port = int(service.url.rpartition(":")[2])
+    data = json.dumps(body("slow", 300)).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer slow\r\nContent-Length: {len(data)}\r\n\r\n"
+    alone = await ask(service.url, "alone", 100)
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(head.encode() + data)
+        await running(service, 1)
+        beside = await ask(service.url, "beside", 100, key="b")
+        assert beside.is_right and beside.seconds < 1.5 * alone.seconds + 1
+        assert slow.recv(10)

@@ -1,0 +1,224 @@
+"""Workers die, hang, fail and go away: each question still gets its one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import httpx
+import pytest
+
+from tests.faults.asking import Outcome, ask, is_ready, until
+from tests.faults.conftest import Start, ready
+from tests.faults.service import Service
+
+pytestmark = [pytest.mark.redis, pytest.mark.nginx, pytest.mark.faults]
+
+
+async def running(service: Service, n: int = 2) -> None:
+    """Returns when so many jobs run."""
+    client = service.broker.client
+    await until(
+        lambda: sum(client.zcard(key) for key in client.keys("edge:running:*")) == n
+    )
+
+
+async def begun(service: Service, *tasks: asyncio.Task[Outcome]) -> None:
+    """Returns when so many jobs run, a little into their answers."""
+    await running(service, len(tasks))
+    await asyncio.sleep(0.3)
+
+
+def start_asking(
+    service: Service, *texts: str, **options
+) -> list[asyncio.Task[Outcome]]:
+    """One client for each text."""
+    return [
+        asyncio.create_task(ask(service.url, text, key=f"k{n}", **options))
+        for n, text in enumerate(texts)
+    ]
+
+
+async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> None:
+    """F1, P5: and whoever only waited is answered by the next one."""
+    shown = start_asking(service, "a", "b", n=300)
+    await begun(service, *shown)
+    waiting = start_asking(service, *"cdefgh", n=10)
+    await asyncio.sleep(0.3)
+    killed = time.monotonic()
+    service.send("worker0")
+    for outcome in await asyncio.gather(*shown):
+        assert (outcome.end, outcome.is_done) == ("worker_lost", True)
+        assert outcome.text
+        assert outcome.began + outcome.seconds - killed < 5.5
+    outcomes = await asyncio.gather(*waiting)
+    assert all(one.is_right and len(one.text) == 10 for one in outcomes), outcomes
+
+
+async def test_what_was_not_shown_is_tried_again_unseen(service) -> None:
+    """P5: two whole answers, in the making when the worker dies."""
+    tasks = start_asking(service, "a", "b", n=100, stream=False)
+    await begun(service, *tasks)
+    service.send("worker0")
+    outcomes = await asyncio.gather(*tasks)
+    assert all(one.status == 200 and one.is_right for one in outcomes), outcomes
+
+
+@pytest.mark.parametrize("fault", ["[abort]", "[segv]"])
+async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
+    service, fault: str
+) -> None:
+    """P6: at most two deaths, and the same question is refused from then on."""
+    first = start_asking(service, "innocent", n=150, stream=False)
+    await begun(service, *first)
+    tasks = start_asking(service, f"poison {fault}", stream=False)
+    behind = start_asking(service, *(f"behind {n}" for n in range(6)), n=5)
+    poison = (await asyncio.gather(*tasks))[0]
+    assert (poison.status, poison.end) == (500, "request_quarantined")
+    innocents = await asyncio.gather(*first, *behind)
+    assert all(one.is_right for one in innocents), innocents
+    again = await ask(service.url, f"poison {fault}")
+    assert (again.status, again.end) == (500, "request_quarantined")
+    assert again.seconds < 1
+
+
+async def test_one_answer_that_fails_fails_alone(service) -> None:
+    """F5: no logits for one, a whole answer for the other."""
+    good, bad = start_asking(service, "good", "[nan]", n=60)
+    outcome = await bad
+    assert (outcome.status, outcome.end) in [
+        (200, "engine_error"),
+        (500, "engine_error"),
+    ]
+    pid = service.pid("worker0")
+    good = await good
+    assert good.end in ("length", "engine_error")  # those in one batch fail together
+    assert (await ask(service.url, "after")).is_right
+    assert service.pid("worker0") == pid
+
+
+async def test_a_hung_engine_is_ended_and_the_service_goes_on(start: Start) -> None:
+    """F4: the watchdog, and the truth about it meanwhile."""
+    with start(hang_s="7") as service:
+        [hung] = start_asking(service, "[hang]", stream=False)
+        await asyncio.sleep(6.5)
+        assert not await is_ready(service.url)
+        refused = await ask(service.url, "new")
+        assert (refused.status, refused.end) == (503, "no_worker")
+        assert int(refused.retry_after or 0) >= 1
+        outcome = await hung  # it was tried once more, and hung again
+        assert (outcome.status, outcome.end) == (500, "request_quarantined")
+        ready(service)
+        assert (await ask(service.url, "after")).is_right
+        assert "has made no step" in service.log("worker0")
+
+
+async def test_a_worker_that_was_stopped_for_a_while_can_change_nothing(
+    start: Start,
+) -> None:
+    """F7, P7: SIGSTOP past its lease, another does its job, SIGCONT."""
+    with start(n_slots=4, n_workers=2) as service:
+        tasks = start_asking(service, "a", "b", "c", "d", n=150, stream=False)
+        await begun(service, *tasks)
+        service.send("worker0", signal.SIGSTOP)
+        try:
+            outcomes = await asyncio.gather(*tasks)
+        finally:
+            service.send("worker0", signal.SIGCONT)
+        assert all(one.is_right and len(one.text) == 150 for one in outcomes), outcomes
+        ready(service, 4)  # it is taken back
+        assert (await ask(service.url, "after")).is_right
+
+
+async def test_capacity_follows_the_workers(start: Start) -> None:
+    """Two workers run four at once; with one gone, two, and nothing is lost."""
+    with start(n_slots=4, n_workers=2) as service:
+        tasks = start_asking(service, *"abcdef", n=100, stream=False)
+        await running(service, 4)
+        service.leave_dead("worker1").process.kill()
+        outcomes = await asyncio.gather(*tasks)
+        assert all(one.is_right for one in outcomes)
+        assert httpx.get(service.url + "/ready").json()["slots"] == 2
+
+
+async def test_work_goes_only_to_workers_of_the_same_model(start: Start) -> None:
+    """F26: two fingerprints, one broker."""
+    with start() as service:
+        shown = start_asking(service, "a", "b", n=600)
+        await running(service)
+        waiting = start_asking(service, *"cde", n=30)
+        service.add_worker("other", "--tower", "another")
+        ready(service, 4)
+        service.leave_dead("worker0").process.kill()
+        lost = await asyncio.gather(*shown)
+        assert [one.end for one in lost] == ["worker_lost"] * 2
+        assert (await ask(service.url, "for the other", key="new")).is_right
+        done, pending = await asyncio.wait(waiting, timeout=2)
+        assert not done
+        for one in pending:
+            one.cancel()
+
+
+async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
+    """P15: running ones finish, new ones are refused, waiting ones stay."""
+    with start() as service:
+        shown = start_asking(service, "a", "b", n=100)
+        await begun(service, *shown)
+        waiting = start_asking(service, *"cdef", n=5)
+        await asyncio.sleep(0.3)
+        child = service.leave_dead("worker0")
+        asked = time.monotonic()
+        child.ask()
+        await asyncio.sleep(0.7)
+        refused = await ask(service.url, "new")
+        assert (refused.status, refused.end) == (503, "no_worker")
+        assert refused.retry_after
+        outcomes = await asyncio.gather(*shown)
+        assert all(one.is_right and len(one.text) == 100 for one in outcomes)
+        await until(lambda: not child.is_alive, 10)
+        assert time.monotonic() - asked < 10
+        service.add_worker("next")
+        assert all(one.is_right for one in await asyncio.gather(*waiting))
+
+
+async def test_what_outlasts_the_grace_is_given_back(start: Start) -> None:
+    """P15: shown text ends with an error frame, the rest waits for the next worker."""
+    with start(grace_s="1") as service:
+        [shown] = start_asking(service, "a", n=1000)
+        [unseen] = start_asking(service, "b", n=100, stream=False)
+        await begun(service, shown, unseen)
+        child = service.leave_dead("worker0")
+        child.ask()
+        outcome = await shown
+        assert (outcome.end, outcome.is_done) == ("shutting_down", True)
+        await until(lambda: not child.is_alive, 6)
+        service.add_worker("next")
+        assert (await unseen).is_right
+
+
+@pytest.mark.parametrize("when", ["loading", "twice"])
+async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> None:
+    """F29."""
+    with start() as service:
+        service.add_worker("victim", *(["--load-s", "30"] if when == "loading" else []))
+        await asyncio.sleep(4)
+        child = service.leave_dead("victim")
+        for _ in range(5):
+            child.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.05)
+        await until(lambda: not child.is_alive, 10)
+        assert (await ask(service.url, "after")).is_right
+
+
+async def test_a_message_that_got_lost_is_made_up_for(service) -> None:
+    """F2: the job waits, and nothing in the queue says so."""
+    shown = start_asking(service, "a", "b", n=100)
+    await begun(service, *shown)
+    waiting = start_asking(service, "c", "d", n=5)
+    client = service.broker.client
+    await until(lambda: sum(client.llen(k) for k in client.keys("edge:queue:*")) == 2)
+    for key in client.keys("edge:queue:*"):
+        client.delete(key)
+    outcomes = await asyncio.gather(*shown, *waiting)
+    assert all(one.is_right for one in outcomes)

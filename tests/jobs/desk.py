@@ -1,0 +1,131 @@
+"""Both sides of the jobs of one pool, in one real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from edge.events import Event, Failed, Finished
+from edge.images import Picture
+from edge.jobs import record
+from edge.jobs.channel import RedisFollower, RedisPublisher
+from edge.jobs.client_side import Admitted, Asker, Bounds, ClientJobs
+from edge.jobs.fleet import FLEET, Heart, WorkerInfo
+from edge.jobs.reconcile import Reconciler
+from edge.jobs.worker_side import Claim, WorkerJobs
+from edge.redis_clients import async_client, sync_client
+from edge.request import Answer, Message, Request, SamplingParams
+
+WORKER = WorkerInfo("host-1", "tiny", "f" * 64, "stub", n_slots=4)
+POOL = WORKER.pool
+BOUNDS = Bounds(n_slots=4, n_jobs=100, n_of_client=100, deadline_s=60)
+PICTURE = Picture(2, 1, b"\1\2\3\4\5\6")
+FINISHED = Finished(Answer("a dog", "stop"))
+
+
+def question(text: str = "what?", max_tokens: int = 512) -> Request:
+    message = Message("user", (PICTURE.ref, text))
+    return Request((message,), SamplingParams(max_tokens=max_tokens), model="tiny")
+
+
+class Desk:
+    """A web process, a worker and a reconciler. A question's text is its content too,
+    unless another is given."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.sync, self.asynchronous = sync_client(url), async_client(url)
+        self.publisher = RedisPublisher(self.sync)
+        self.follower = RedisFollower(self.asynchronous)
+        self.worker = WorkerJobs(self.sync, POOL)
+        self.client = ClientJobs(self.asynchronous, self.follower)
+        self.calls: list[str] = []
+        self.reconciler = Reconciler(self.asynchronous, self.call)
+
+    async def call(self, pool: str) -> None:
+        self.calls.append(pool)
+
+    async def close(self) -> None:
+        self.sync.close()
+        await self.asynchronous.aclose()
+
+    # --- the client's part
+
+    async def admit(self, owner: str = "me", **given: Any) -> Admitted:
+        """A place; `given` are fields of the bounds or of the asker."""
+        bounds = {name: given.pop(name) for name in vars(BOUNDS) if name in given}
+        asker = Asker(owner, **given)
+        return await self.client.admit(asker, POOL, "tiny", replace(BOUNDS, **bounds))
+
+    async def enqueue(
+        self,
+        job_id: str,
+        text: str = "what?",
+        *,
+        content: str = "",
+        pictures: Iterable[Picture] = (PICTURE,),
+        max_tokens: int = 512,
+    ) -> None:
+        request = question(text, max_tokens)
+        await self.client.enqueue(
+            job_id, request, content or text, pictures, POOL, BOUNDS
+        )
+
+    async def ask(self, owner: str = "me", text: str = "what?", **given: Any) -> str:
+        """The id of a job that waits for its turn."""
+        job = await self.admit(owner, **given)
+        await self.enqueue(job.job_id, text)
+        return job.job_id
+
+    async def state(self, job_id: str) -> str | None:
+        job = await self.client.look(job_id)
+        return job and job.state
+
+    async def events(self, job_id: str) -> list[Event]:
+        """All of a job that ends within seconds."""
+        async with asyncio.timeout(5):
+            events = self.client.follow(job_id)
+            return [event async for event in events if event is not None]
+
+    async def failure(self, job_id: str) -> str:
+        """The code that a job fails with."""
+        last = (await self.events(job_id))[-1]
+        assert isinstance(last, Failed)
+        return last.code
+
+    # --- the worker's part
+
+    def claim(self) -> Claim:
+        """The next job, of which there is one."""
+        claim = self.worker.claim()
+        assert isinstance(claim, Claim), claim
+        return claim
+
+    def beat(self, n_slots: int) -> None:
+        """A worker lives that has so many slots, and needs to beat only once."""
+        Heart(self.sync, replace(WORKER, n_slots=n_slots)).beat()
+        self.sync.zincrby(FLEET, 600, WORKER.name)
+
+    def order(self) -> list[str]:
+        """The ids of all waiting jobs, in the order of their turns."""
+        return [claim.job_id for claim in iter(self.worker.claim, None)]
+
+    # --- what happens to them
+
+    def set(self, job_id: str, **fields: float) -> None:
+        """Writes into the record: cheaper than to wait for it."""
+        self.sync.hset(record.job_key(job_id), mapping=fields)
+
+    def forget(self, job_id: str) -> None:
+        """Nobody has watched it for too long."""
+        self.set(job_id, watched=1)
+
+    def lose(self, claim: Claim) -> None:
+        """Its worker has not renewed for too long."""
+        self.set(claim.job_id, lease=1)
+        self.sync.zadd(record.running_key(POOL), {claim.job_id: 1})
+
+    def n_live(self) -> int:
+        return self.sync.zcard(record.live_key(POOL))

@@ -1,0 +1,177 @@
+"""A web process without a browser, and a worker without Celery that runs when told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from edge.engine.engine import Engine
+from edge.events import Event
+from edge.images import Picture
+from edge.jobs import record
+from edge.jobs.channel import RedisPublisher
+from edge.jobs.client_side import Asker
+from edge.jobs.fleet import FLEET, Heart, WorkerInfo
+from edge.jobs.worker_side import WorkerJobs
+from edge.redis_clients import sync_client
+from edge.request import Message, Request, SamplingParams
+from edge.runtime.stub import LONG_ANSWER, StubRuntime
+from edge.settings import Settings
+from edge.vision.stub import StubTower
+from tests.conftest import wait_for
+from ui.api import routes
+from ui.client import Client
+from ui.jobs import job_routes
+from ui.refusals import add_refusals
+from ui.vetting import Vetting
+from worker.checker import Checker
+from worker.gate import Gate
+from worker.metrics import Metrics as WorkerMetrics
+from worker.relay import Relay
+
+PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
+POOL = WorkerInfo("", "", "f", "", 0).pool
+
+
+class Bench:
+    """Client and API over a real Redis; the stub behind them counts."""
+
+    def __init__(self, url: str, *, step_s: float = 0.0, **settings: Any) -> None:
+        given = {"broker_url": url, "cache_url": url} | settings
+        self.client = Client(Settings(**given))
+        app = FastAPI(openapi_url=None)
+        add_refusals(app, self.client.metrics)
+        app.include_router(job_routes(self.client))
+        app.include_router(routes(self.client, Vetting(1024)))
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://ui", timeout=20
+        )
+        self.sync = sync_client(url)
+        self.runtime = StubRuntime(LONG_ANSWER, n_cells=40_000, step_s=step_s)
+        self.engine = Engine(self.runtime, StubTower())
+        self.jobs = WorkerJobs(self.sync, POOL)
+        self.publisher = RedisPublisher(self.sync)
+        self.relay = Relay(
+            *(self.engine, self.jobs, self.publisher),
+            *(Gate(self.jobs), WorkerMetrics()),
+        )
+        self.beat("here-1", n_slots=1)
+
+    def beat(self, name: str, n_slots: int) -> None:
+        """As a worker does; but this heart beats once, so that must last."""
+        Heart(self.sync, WorkerInfo(name, "stub", "f", "stub", n_slots)).beat()
+        self.sync.zincrby(FLEET, 600, name)
+
+    async def close(self) -> None:
+        await self.http.aclose()
+        await self.client.close()
+        self.engine.close()
+        self.sync.close()
+
+    async def ask(
+        self, text: str = "hello", model: str = "", n: int = 8, owner: str = "me"
+    ) -> list[Event]:
+        """Asks as the page does, and lets the worker answer."""
+        request = Request(
+            (Message("user", (PICTURE.ref, text)),), SamplingParams(n), model
+        )
+        metrics = self.client.metrics
+        with metrics.question() as watch:
+            async with self.client.place(Asker(owner), model) as place:
+                asked = await self.client.ask(place, request, [PICTURE], watch)
+        if not asked.is_cached:
+            await asyncio.to_thread(self.relay.answer)
+        return [event async for event in asked.events if event]
+
+    def body(self, text: str = "hello", n: int = 10, **more: Any) -> dict[str, Any]:
+        messages = [{"role": "user", "content": text}]
+        return {"messages": messages, "max_tokens": n} | more
+
+    async def post(
+        self, text: str = "hello", n: int = 10, key: str = "", **more: Any
+    ) -> httpx.Response:
+        """Asks as an OpenAI client does; a key beside it names the client."""
+        headers = dict(more.pop("headers", {}))
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        body = self.body(text, n, **more)
+        return await self.http.post("/v1/chat/completions", json=body, headers=headers)
+
+    def asking(self, *args: Any, **more: Any) -> asyncio.Task[httpx.Response]:
+        return asyncio.create_task(self.post(*args, **more))
+
+    @asynccontextmanager
+    async def working(self, *, checks: bool = True) -> AsyncIterator[None]:
+        """Meanwhile a worker answers, one job after the other."""
+        over = threading.Event()
+
+        def work() -> None:
+            while not over.is_set():
+                self.relay.answer()
+                over.wait(0.01)
+
+        checker = Checker(self.engine, self.jobs) if checks else None
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            self.relay.drain(0)  # or a failing test would not end
+            await asyncio.to_thread(thread.join)
+            if checker:
+                await asyncio.to_thread(checker.close)
+
+    async def followed(self, n: int = 1) -> None:
+        """Until so many answers are being computed or waited for, and followed."""
+        await self.until(lambda: len(self.live) == n)
+        await self.until(lambda: self.client._readers._n_open == n)
+
+    async def until(self, condition: Any, seconds: float = 5) -> None:
+        await asyncio.to_thread(wait_for, condition, seconds)
+
+    def ids(self, key: str) -> list[str]:
+        return [member.decode() for member in self.sync.zrange(key, 0, -1)]
+
+    @property
+    def waiting(self) -> list[str]:
+        return self.ids(record.waiting_key(POOL))
+
+    @property
+    def running(self) -> list[str]:
+        return self.ids(record.running_key(POOL))
+
+    @property
+    def live(self) -> list[str]:
+        return self.ids(record.live_key(POOL))
+
+
+@asynccontextmanager
+async def bench(url: str, **options: Any) -> AsyncIterator[Bench]:
+    one = Bench(url, **options)
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+def text_of(reply: httpx.Response) -> str:
+    """The text of a stream."""
+    frames = [part for part in reply.text.split("\n") if part.startswith("data: {")]
+    bodies = [json.loads(frame.removeprefix("data: ")) for frame in frames]
+    return "".join(
+        choice["delta"].get("content", "")
+        for body in bodies
+        for choice in body.get("choices", ())
+    )
+
+
+def code_of(reply: httpx.Response) -> tuple[int, str]:
+    return reply.status_code, reply.json()["error"]["code"]

@@ -1,0 +1,128 @@
+"""A web process that is asked to stop: nothing new, and nobody left without a word."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edge.errors import ShuttingDown
+from edge.runtime.stub import LONG_ANSWER
+from tests.ui.bench import Bench, bench, code_of, text_of
+from ui import readers
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+async def web(broker_url: str) -> AsyncIterator[Bench]:
+    options = {"answer_cache": False, "grace_s": 1}
+    async with bench(broker_url, step_s=0.005, **options) as one:
+        yield one
+
+
+async def test_who_follows_nobody_stops_at_once(web: Bench) -> None:
+    await asyncio.wait_for(web.client.drain(), 0.3)
+
+
+async def test_nothing_new_is_taken(web: Bench) -> None:
+    await web.client.drain()
+    refused = await web.post()
+    assert code_of(refused) == (503, "shutting_down")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert code_of(await web.http.get("/ready")) == (503, "shutting_down")
+    assert (await web.http.get("/health")).status_code == 200
+    with pytest.raises(ShuttingDown):
+        await web.ask()
+    assert web.live == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_running_answer_may_end(web: Bench, stream: bool) -> None:
+    async with web.working():
+        asking = web.asking(n=100, stream=stream)
+        await web.followed()
+        began = time.monotonic()
+        draining = asyncio.create_task(web.client.drain())
+        await asyncio.sleep(0.05)
+        assert not draining.done()
+        assert code_of(await web.post(key="new")) == (503, "shutting_down")
+        reply = await asking
+        await asyncio.wait_for(draining, 0.3)
+    assert time.monotonic() - began < 1
+    assert reply.status_code == 200
+    assert "shutting_down" not in reply.text
+
+
+async def test_who_gets_no_answer_within_the_grace_is_told(
+    web: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a stream, and before its first byte."""
+    monkeypatch.setattr(readers, "LAST_WORDS_S", 1.2)
+    async with web.working():
+        shown = web.asking(n=20_000, key="a", stream=True)
+        await web.until(lambda: web.runtime.cells)
+        waiting = web.asking(n=5, key="b")
+        await web.followed(2)
+        await web.client.drain()
+        stream = await asyncio.wait_for(shown, 0.2)
+        refused = await asyncio.wait_for(waiting, 0.2)
+    assert '"code": "shutting_down"' in stream.text
+    assert stream.text.endswith("data: [DONE]\n\n")
+    assert code_of(refused) == (503, "shutting_down")
+    assert refused.headers["retry-after"]
+
+
+async def test_a_job_that_is_kept_outlives_the_process(
+    web: Bench, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client asks the next one, under the same key."""
+    monkeypatch.setattr(readers, "LAST_WORDS_S", 1.2)
+    once = {"idempotency-key": "abc"}
+    async with web.working():
+        asking = web.asking(n=350, headers=once, stream=True)
+        await web.followed()
+        await web.client.drain()
+        assert '"code": "shutting_down"' in (await asking).text
+        async with bench(broker_url, answer_cache=False) as another:
+            reply = await another.post(n=350, headers=once, stream=True)
+    assert text_of(reply) == LONG_ANSWER[:350]
+
+
+async def test_a_question_that_was_let_in_already_may_end_too(
+    web: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pictures are being looked at, or its job is on its way into the queue."""
+    really_enqueue = web.client._jobs.enqueue
+
+    async def enqueue(*args):
+        await asyncio.sleep(0.3)
+        await really_enqueue(*args)
+
+    monkeypatch.setattr(web.client._jobs, "enqueue", enqueue)
+    async with web.working():
+        asking = web.asking(n=5)
+        await web.until(lambda: web.live)
+        await web.client.drain()
+        is_answered = asking.done()
+        assert (await asking).status_code == 200
+    assert is_answered
+
+
+async def test_who_looks_on_again_meanwhile_is_heard_out(web: Bench) -> None:
+    async with web.working():
+        asking = web.asking(n=150)
+        await web.followed()
+        await web.until(lambda: web.running)
+        [job_id] = web.running
+        draining = asyncio.create_task(web.client.drain())
+        await asyncio.sleep(0.05)
+        try:
+            reply = await web.http.get(f"/v1/jobs/{job_id}/events")
+        finally:
+            await draining
+            await asking
+    assert '"finish_reason": "length"' in reply.text
+    assert reply.text.endswith("data: [DONE]\n\n")

@@ -1,0 +1,403 @@
+"""Jobs over HTTP: looked at, followed again, cancelled, asked twice; by their owner."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.jobs import reconcile, record
+from edge.runtime.stub import LONG_ANSWER
+from tests.ui.bench import POOL, Bench, bench, code_of, text_of
+from ui.asker import LONGEST_KEY
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+async def web(broker_url: str) -> AsyncIterator[Bench]:
+    """A worker that takes its time, so that something can happen meanwhile."""
+    async with bench(broker_url, step_s=0.005, answer_cache=False) as one:
+        yield one
+
+
+def headers(key: str = "", **more: str) -> dict[str, str]:
+    named = {name.replace("_", "-"): value for name, value in more.items()}
+    return named | ({"authorization": f"Bearer {key}"} if key else {})
+
+
+async def get(web: Bench, path: str, key: str = "", **more: str) -> httpx.Response:
+    return await web.http.get(f"/v1/jobs/{path}", headers=headers(key, **more))
+
+
+async def look(web: Bench, job_id: str, key: str = "") -> dict[str, Any]:
+    reply = await get(web, job_id, key)
+    assert reply.status_code == 200
+    return reply.json()
+
+
+# --- a job from its beginning to its end ------------------------------------------
+
+
+async def test_an_answer_names_its_job_and_the_job_has_the_answer(web: Bench) -> None:
+    async with web.working():
+        reply = await web.post()
+    job_id = reply.headers["x-job-id"]
+    job = await look(web, job_id)
+    assert (job["id"], job["object"], job["status"]) == (job_id, "job", "finished")
+    assert (job["attempt"], job["position"], job["error"]) == (1, None, None)
+    assert job["answer"] == reply.json()
+    assert job["answer"]["id"] == f"chatcmpl-{job_id}"
+    assert job["answer"]["created"] == job["created"]
+
+
+async def test_a_stream_names_its_job_and_has_the_same_envelope(web: Bench) -> None:
+    async with web.working():
+        reply = await web.post(stream=True)
+    assert text_of(reply) == LONG_ANSWER[:10]
+    job = await look(web, reply.headers["x-job-id"])
+    [answer] = {job["answer"]["id"]}
+    assert f'"{answer}"' in reply.text
+    assert f'"created": {job["created"]},' in reply.text
+
+
+async def test_waiting_jobs_know_their_place_and_running_ones_that_they_run(
+    web: Bench,
+) -> None:
+    asking = []
+    for n in range(3):
+        asking.append(web.asking(f"question {n}", key=f"{n}"))
+        await web.until(lambda n=n: len(web.waiting) == n + 1)
+    ids = web.waiting
+    claim = web.jobs.claim()
+    jobs = [await look(web, job_id, f"{n}") for n, job_id in enumerate(ids)]
+    assert [job["status"] for job in jobs] == ["running", "waiting", "waiting"]
+    assert [job["position"] for job in jobs] == [None, 1, 2]
+    assert jobs[0]["starts_in_s"] is None
+    assert 0 < jobs[1]["starts_in_s"] < jobs[2]["starts_in_s"]
+    assert all(job["answer"] is None is job["error"] for job in jobs)
+    assert claim.job_id == ids[0]
+    for task in asking:
+        task.cancel()
+
+
+async def test_a_job_that_failed_says_why(web: Bench) -> None:
+    async with web.working():
+        reply = await web.post(n=1_000_000)
+        assert code_of(reply) == (400, "context_length_exceeded")
+    [key] = web.sync.keys("edge:job:*")
+    job = await look(web, key.decode().removeprefix("edge:job:"))
+    assert job["status"] == "failed"
+    assert job["error"] == reply.json()["error"]
+
+
+# --- ended by hand ----------------------------------------------------------------
+
+
+async def test_a_waiting_job_can_be_cancelled(web: Bench) -> None:
+    asking = web.asking()
+    await web.until(lambda: web.waiting)
+    [job_id] = web.waiting
+    reply = await web.http.delete(f"/v1/jobs/{job_id}")
+    assert reply.status_code == 200
+    assert reply.json()["status"] == "cancelled"
+    assert reply.json()["error"]["code"] == "cancelled"
+    assert code_of(await asking) == (499, "cancelled")
+    assert web.live == []
+
+
+async def test_a_running_job_can_be_cancelled_and_frees_its_slot(web: Bench) -> None:
+    async with web.working():
+        asking = web.asking(n=20_000, stream=True)
+        await web.until(lambda: web.runtime.cells)
+        [job_id] = web.running
+        reply = await web.http.delete(f"/v1/jobs/{job_id}")
+        assert reply.json()["status"] == "cancelled"
+        await web.until(lambda: not web.runtime.cells, 2)
+        stream = await asking
+    assert '"code": "cancelled"' in stream.text
+    assert stream.text.endswith("data: [DONE]\n\n")
+
+
+async def test_an_ended_job_stays_as_it_ended(web: Bench) -> None:
+    async with web.working():
+        job_id = (await web.post()).headers["x-job-id"]
+    for _ in range(2):
+        reply = await web.http.delete(f"/v1/jobs/{job_id}")
+        assert reply.json()["status"] == "finished"
+        assert reply.json()["answer"]["choices"][0]["message"]["content"]
+
+
+# --- followed again ---------------------------------------------------------------
+
+
+async def test_a_stream_can_be_read_again(web: Bench) -> None:
+    async with web.working():
+        first = await web.post(n=40, stream=True)
+    again = await get(web, first.headers["x-job-id"] + "/events")
+    assert again.headers["content-type"].startswith("text/event-stream")
+    assert text_of(again) == text_of(first) == LONG_ANSWER[:40]
+    assert again.text.endswith("data: [DONE]\n\n")
+    assert "usage" not in again.text
+    usage = await get(web, first.headers["x-job-id"] + "/events?include_usage=true")
+    assert '"completion_tokens": 40' in usage.text
+
+
+@pytest.mark.parametrize("at", [0, 1, 17, 40, 99])
+async def test_a_stream_goes_on_after_the_last_event_that_was_seen(
+    web: Bench, at: int
+) -> None:
+    async with web.working():
+        job_id = (await web.post(n=40)).headers["x-job-id"]
+    reply = await get(web, f"{job_id}/events", last_event_id=str(at))
+    assert text_of(reply) == LONG_ANSWER[at:40]
+    assert '"finish_reason": "length"' in reply.text
+
+
+async def test_a_job_that_runs_is_followed_to_its_end(web: Bench) -> None:
+    async with web.working():
+        asking = web.asking(n=200)
+        await web.until(lambda: web.runtime.cells)
+        [job_id] = web.running
+        reply = await get(web, f"{job_id}/events", last_event_id="100")
+        assert text_of(reply) == LONG_ANSWER[100:200]
+        assert (await asking).status_code == 200
+
+
+async def test_a_reader_who_looks_on_can_leave_without_ending_the_job(
+    web: Bench,
+) -> None:
+    async with web.working():
+        asking = web.asking(n=200)
+        await web.until(lambda: web.runtime.cells)
+        [job_id] = web.running
+        looking_on = asyncio.create_task(get(web, f"{job_id}/events"))
+        await asyncio.sleep(0.2)
+        looking_on.cancel()
+        assert (await asking).status_code == 200
+
+
+NO_IDS = ["-1", "1.5", "", "abc", "1e3", "²", "9" * 10, "9" * 5000, " "]
+
+
+async def test_a_last_event_id_that_is_none_is_refused(web: Bench) -> None:
+    async with web.working():
+        job_id = (await web.post()).headers["x-job-id"]
+    for last_event_id in NO_IDS:
+        given = {"last-event-id": last_event_id.encode()}
+        reply = await web.http.get(f"/v1/jobs/{job_id}/events", headers=given)
+        assert code_of(reply) == (400, "invalid_request")
+        assert "Last-Event-ID" in reply.json()["error"]["message"]
+
+
+async def test_so_it_is_when_a_question_is_asked_again(web: Bench) -> None:
+    async with web.working():
+        reply = await web.post(headers=headers(last_event_id="x"), stream=True)
+    assert code_of(reply) == (400, "invalid_request")
+
+
+async def test_and_then_nothing_is_computed(web: Bench) -> None:
+    async with web.working():
+        await web.post(headers=headers(last_event_id="x"), stream=True)
+    assert not web.sync.keys("edge:job:*")
+
+
+# --- somebody else's, and nobody's ------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["other", ""])
+async def test_to_others_there_is_no_such_job(web: Bench, key: str) -> None:
+    async with web.working():
+        reply = await web.post(key="mine")
+    job_id = reply.headers["x-job-id"]
+    refusals = [
+        await get(web, job_id, key),
+        await get(web, f"{job_id}/events", key),
+        await web.http.delete(f"/v1/jobs/{job_id}", headers=headers(key)),
+        await get(web, "0" * 32, key),
+    ]
+    assert {code_of(reply) for reply in refusals} == {(404, "not_found")}
+    assert len({reply.text for reply in refusals}) == 1
+    assert (await look(web, job_id, "mine"))["status"] == "finished"
+
+
+async def test_others_cannot_cancel(web: Bench) -> None:
+    async with web.working():
+        asking = web.asking(n=100, key="mine")
+        await web.until(lambda: web.running)
+        [job_id] = web.running
+        await web.http.delete(f"/v1/jobs/{job_id}", headers=headers("other"))
+        assert (await asking).status_code == 200
+
+
+HOSTILE = [
+    *("x", "%00", "%0a%0d", "%ff%fe", "%f0%9f%90%88", "*", "?", "a:b", "'\"\\"),
+    *("edge:pools", "..%2f..%2fetc%2fpasswd", "0" * 5000, "%7B%7D", "{job}"),
+]
+
+
+async def test_a_hostile_id_is_no_job(web: Bench) -> None:
+    async with web.working():
+        await web.post()
+    for job_id in HOSTILE:
+        for path in (job_id, f"{job_id}/events"):
+            for method in ("GET", "DELETE"):
+                url = httpx.URL("http://ui", raw_path=f"/v1/jobs/{path}".encode())
+                reply = await web.http.request(method, url)
+                assert reply.status_code in (404, 405), path
+                assert reply.json()["error"]["message"]
+                assert len(reply.content) < 1000
+
+
+# --- asked twice ------------------------------------------------------------------
+
+
+async def test_a_question_asked_twice_under_one_key_is_computed_once(
+    web: Bench,
+) -> None:
+    once = headers(Idempotency_Key="abc")
+    first = web.asking(n=50, headers=once)
+    await web.until(lambda: web.waiting)
+    second = web.asking(n=50, headers=once)
+    async with web.working():
+        replies = [await first, await second, await web.post(n=50, headers=once)]
+    assert len({reply.headers["x-job-id"] for reply in replies}) == 1
+    bodies = [reply.json() for reply in replies]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert web.engine.load.n_steps < 2 * 50
+
+
+async def test_a_stream_goes_on_by_asking_again(web: Bench) -> None:
+    once = headers(idempotency_key="abc")
+    async with web.working():
+        first = await web.post(n=40, headers=once, stream=True)
+        later = headers(idempotency_key="abc", last_event_id="25")
+        again = await web.post(n=40, headers=later, stream=True)
+    assert text_of(first) == LONG_ANSWER[:40]
+    assert text_of(again) == LONG_ANSWER[25:40]
+
+
+async def test_a_job_with_a_key_goes_on_when_its_client_leaves(web: Bench) -> None:
+    once = headers(idempotency_key="abc")
+    async with web.working():
+        asking = web.asking(n=100, headers=once)
+        await web.until(lambda: web.runtime.cells)
+        asking.cancel()
+        reply = await web.post(n=100, headers=once)
+    assert reply.json()["choices"][0]["message"]["content"] == LONG_ANSWER[:100]
+    job = await look(web, reply.headers["x-job-id"])
+    assert job["attempt"] == 1
+
+
+async def test_a_job_without_a_key_ends_when_its_client_leaves(web: Bench) -> None:
+    async with web.working():
+        asking = web.asking(n=20_000)
+        await web.until(lambda: web.runtime.cells)
+        asking.cancel()
+        await web.until(lambda: not web.runtime.cells, 3)
+        await web.until(lambda: web.live == [])
+
+
+async def test_another_question_under_the_same_key_is_refused(web: Bench) -> None:
+    once = headers(idempotency_key="abc")
+    async with web.working():
+        first = await web.post(headers=once)
+        other = await web.post("something else", headers=once)
+        streamed = await web.post(headers=once, stream=True)
+    assert first.status_code == 200
+    assert code_of(other) == code_of(streamed) == (400, "idempotency_key_reused")
+
+
+async def test_the_same_key_of_another_client_is_another_question(web: Bench) -> None:
+    once = headers(idempotency_key="abc")
+    async with web.working():
+        mine = await web.post(key="mine", headers=once)
+        yours = await web.post("something else", key="yours", headers=once)
+    assert (mine.status_code, yours.status_code) == (200, 200)
+    assert mine.headers["x-job-id"] != yours.headers["x-job-id"]
+
+
+async def test_strange_keys_are_keys(web: Bench) -> None:
+    keys = ["a" * LONGEST_KEY, "a b", "a:b", "edge:job:*", "\xe9", "{}'\""]
+    async with web.working():
+        for key in keys:
+            once = {"idempotency-key": key.encode("latin-1")}
+            replies = [await web.post(headers=once) for _ in range(2)]
+            assert len({reply.headers["x-job-id"] for reply in replies}) == 1
+
+
+async def test_a_key_that_is_too_long_is_refused(web: Bench) -> None:
+    reply = await web.post(headers=headers(idempotency_key="a" * (LONGEST_KEY + 1)))
+    assert code_of(reply) == (400, "invalid_request")
+    assert str(LONGEST_KEY) in reply.json()["error"]["message"]
+    assert web.live == []
+
+
+# --- who gets a place -------------------------------------------------------------
+
+
+async def test_one_client_gets_half_and_others_the_rest(broker_url: str) -> None:
+    async with bench(broker_url, backlog=3) as web:  # and one slot: four places
+        asking = [web.asking(f"{n}", key="many") for n in range(2)]
+        await web.until(lambda: len(web.live) == 2)
+        refused = await web.post("more", key="many")
+        assert code_of(refused) == (429, "client_limit")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        asking += [web.asking(f"{n}", key="other") for n in range(2)]
+        await web.until(lambda: len(web.live) == 4)
+        refused = await web.post("more", key="third")
+        assert code_of(refused) == (429, "queue_full")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        for task in asking:
+            task.cancel()
+
+
+async def test_a_refused_picture_gives_its_place_back(web: Bench) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    body = {"messages": [{"role": "user", "content": [picture]}]}
+    reply = await web.http.post("/v1/chat/completions", json=body)
+    assert code_of(reply) == (400, "invalid_image")
+    assert reply.json()["error"]["param"] == "messages[0].content[0].image_url"
+    await web.until(lambda: web.live == [])
+
+
+async def test_work_that_may_wait_says_so(web: Bench) -> None:
+    tasks = [web.asking("flex", key="a", service_tier="flex")]
+    await web.until(lambda: len(web.waiting) == 1)
+    tasks.append(web.asking("now", key="b"))
+    await web.until(lambda: len(web.waiting) == 2)
+    batch = [web.sync.hget(record.job_key(job_id), "batch") for job_id in web.waiting]
+    assert batch == [b"0", b"1"]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_a_question_that_killed_two_workers_is_refused_for_a_while(
+    web: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "LEASE_S", -1)
+    asking = web.asking("deadly", key="a")
+    for _ in range(record.MOST_DEATHS):
+        await web.until(lambda: web.waiting)
+        claim = web.jobs.claim()
+        web.sync.zadd(record.running_key(POOL), {claim.job_id: 1})
+        await web.client._reconciler.tick()
+    for reply in (await asking, await web.post("deadly", key="b")):
+        assert code_of(reply) == (500, "request_quarantined")
+        assert reply.headers["x-should-retry"] == "false"
+    await web.until(lambda: web.live == [])
+
+
+async def test_a_stream_that_a_worker_takes_after_a_second_is_a_stream(
+    web: Bench,
+) -> None:
+    asking = web.asking(n=40, stream=True)
+    await web.until(lambda: web.waiting)
+    await asyncio.sleep(1.2)
+    async with web.working(checks=False):
+        reply = await asking
+    assert reply.status_code == 200
+    assert text_of(reply) == LONG_ANSWER[:40]

@@ -1,0 +1,183 @@
+"""What is known already is answered at once: known pictures, known answers."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from edge.errors import EdgeError, InvalidPicture, InvalidRequest, UrlNotAllowed
+from tests.ui.bench import Bench, bench, code_of
+from ui.draft import Draft
+from ui.openai_schema import ChatBody
+from ui.vetting import MAX_PICTURES, Vetting
+
+
+def png(colour: str = "red", size: int = 64) -> bytes:
+    encoded = io.BytesIO()
+    Image.new("RGB", (size, size), colour).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def part(encoded: bytes, **more: str) -> dict[str, Any]:
+    url = "data:image/png;base64," + base64.b64encode(encoded).decode()
+    return {"type": "image_url", "image_url": {"url": url} | more}
+
+
+def body(*parts: Any, **given: Any) -> ChatBody:
+    messages = [{"role": "user", "content": list(parts)}]
+    return ChatBody.model_validate({"messages": messages} | given)
+
+
+def words(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+# --- drafts and pictures ------------------------------------------------------------
+
+
+async def test_a_picture_is_known_by_its_bytes_once_it_was_vetted() -> None:
+    vetting = Vetting(1024)
+    assert vetting.recall(png()) is None
+    picture = await vetting.vet(png())
+    assert vetting.recall(png()) == picture.ref
+    assert vetting.recall(png("blue")) is None
+
+
+async def test_it_is_another_picture_at_another_size() -> None:
+    vetting = Vetting(1024)
+    await vetting.vet(png(), "low")
+    assert vetting.recall(png(), "low")
+    assert vetting.recall(png(), "auto") is None
+    await vetting.vet(png(), "auto")
+    assert vetting.recall(png(), "high") == vetting.recall(png(), "auto")
+
+
+async def test_pictures_are_forgotten_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ui.vetting.REMEMBERED", 2)
+    vetting = Vetting(1024)
+    for colour in ("red", "green", "blue"):
+        await vetting.vet(png(colour))
+    known = [vetting.recall(png(colour)) for colour in ("red", "green", "blue")]
+    assert [ref is not None for ref in known] == [False, True, True]
+
+
+async def test_a_draft_is_the_same_request_from_memory_as_from_pixels() -> None:
+    vetting = Vetting(1024)
+    asked = body(part(png()), words("Which?"), part(png("blue")), temperature=0.0)
+    draft = Draft(asked, default_max_tokens=77)
+    assert draft.recalled(vetting) is None
+    request, pictures = await draft.vetted(vetting)
+    assert draft.recalled(vetting) == request
+    [message] = request.messages
+    assert message.content == (pictures[0].ref, "Which?", pictures[1].ref)
+    assert request.sampling.max_tokens == 77
+
+
+async def test_a_draft_without_pictures_is_always_known() -> None:
+    draft = Draft(body(words("Hello"), truncate="auto", model="tiny"), 5)
+    request = draft.recalled(Vetting(1024))
+    assert request == (await draft.vetted(Vetting(1024)))[0]
+    assert request
+    assert (request.model, request.truncate) == ("tiny", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://example.com/cat.png", UrlNotAllowed),
+        ("data:text/plain;base64,AAAA", InvalidPicture),
+        ("data:image/png;base64,?", InvalidPicture),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_its_place(
+    url: str, kind: type[EdgeError]
+) -> None:
+    wrong = {"type": "image_url", "image_url": {"url": url}}
+    with pytest.raises(kind) as caught:
+        Draft(body(words("a"), part(png()), wrong), 5)
+    assert caught.value.param == "messages[0].content[2].image_url"
+
+
+async def test_what_turns_out_to_be_no_picture_is_too() -> None:
+    draft = Draft(body(part(png()), part(b"no picture")), 5)
+    with pytest.raises(InvalidPicture) as caught:
+        await draft.vetted(Vetting(1024))
+    assert caught.value.param == "messages[0].content[1].image_url"
+
+
+def test_too_many_pictures_are_refused_before_any_is_looked_at() -> None:
+    with pytest.raises(InvalidRequest, match=f"at most {MAX_PICTURES}") as caught:
+        Draft(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5)
+    assert caught.value.param == f"messages[0].content[{MAX_PICTURES}].image_url"
+
+
+# --- known answers ------------------------------------------------------------------
+
+
+@pytest.fixture
+async def web(broker_url: str) -> AsyncIterator[Bench]:
+    """One place in all."""
+    async with bench(broker_url, backlog=0) as one:
+        yield one
+
+
+def picture_question(**more: Any) -> dict[str, Any]:
+    content = [part(png()), words("What is it?")]
+    return {"messages": [{"role": "user", "content": content}], "max_tokens": 8} | more
+
+
+async def ask(web: Bench, question: dict[str, Any], **headers: str) -> Any:
+    path = "/v1/chat/completions"
+    return await web.http.post(path, json=question, headers=headers)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_known_answer_needs_no_place(web: Bench, stream: bool) -> None:
+    async with web.working():
+        first = await ask(web, picture_question())
+    full = web.asking("something else", key="other")
+    await web.until(lambda: web.live)
+    assert code_of(await web.post("a third")) == (429, "queue_full")
+    again = await ask(web, picture_question(stream=stream))
+    assert (first.headers["x-cache"], again.headers["x-cache"]) == ("miss", "hit")
+    assert "x-job-id" in first.headers
+    assert "x-job-id" not in again.headers
+    text = first.json()["choices"][0]["message"]["content"]
+    assert f'"{text}"' in again.text
+    full.cancel()
+
+
+@pytest.mark.redis
+async def test_a_name_gives_each_answer_a_job(web: Bench) -> None:
+    """Its client may come back for it."""
+    async with web.working():
+        await ask(web, picture_question())
+        named = await ask(web, picture_question(), **{"idempotency-key": "abc"})
+        again = await ask(web, picture_question(), **{"idempotency-key": "abc"})
+    assert again.status_code == 200
+    assert named.json()["choices"] == again.json()["choices"]
+    assert named.json()["id"] == again.json()["id"]
+
+
+@pytest.mark.redis
+async def test_what_is_drawn_by_chance_is_computed_again(web: Bench) -> None:
+    async with web.working():
+        for _ in range(2):
+            reply = await ask(web, picture_question(temperature=1.0))
+            assert reply.headers["x-cache"] == "miss"
+
+
+@pytest.mark.redis
+async def test_another_model_is_not_answered_from_memory(web: Bench) -> None:
+    async with web.working():
+        await ask(web, picture_question())
+        reply = await ask(web, picture_question(model="other"))
+    assert code_of(reply) == (404, "model_not_found")

@@ -1,0 +1,280 @@
+"""Events of a job as lines of a stream, and when a stream may begin."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.errors import EngineError, InvalidRequest
+from edge.events import (
+    Accepted,
+    Embedded,
+    Event,
+    Failed,
+    Finished,
+    Queued,
+    Retried,
+    Started,
+    Token,
+)
+from edge.request import Answer, Usage
+from ui.sse import AGAIN, DONE, KEEP_ALIVE, Reply, event_stream, finished, started
+
+TEXT = "A 猫 and a dog."
+FINISHED = Finished(Answer(TEXT, "stop", Usage(70, 5)))
+REFUSED = Failed.because(InvalidRequest("Too long."))
+REPLY = Reply("job", 1700000000.9, "tiny")
+
+
+async def given_events(*events: Event | None) -> AsyncIterator[Event | None]:
+    for event in events:
+        await asyncio.sleep(0)
+        yield event
+
+
+async def lines(*events: Event | None, skip: int = 0, usage: bool = False) -> list[str]:
+    return [line async for line in REPLY.stream(given_events(*events), usage, skip)]
+
+
+def parse(line: str) -> tuple[str | None, Any]:
+    """Id and data of a frame."""
+    assert line.endswith("\n\n")
+    fields = dict(part.split(": ", 1) for part in line.strip().split("\n"))
+    return fields.get("id"), json.loads(fields["data"])
+
+
+def chunks(sent: list[str]) -> list[tuple[int, Any]]:
+    """All chunks of the answer, with the number of characters up to their ends."""
+    parsed = [parse(line) for line in sent if line.startswith("id: ")]
+    return [(int(at or ""), body["choices"][0]) for at, body in parsed]
+
+
+def text_of(sent: list[str]) -> str:
+    return "".join(choice["delta"].get("content", "") for _, choice in chunks(sent))
+
+
+def tokens(*cuts: int) -> list[Token]:
+    """The answer's text, cut at these characters."""
+    places = [0, *cuts, len(TEXT)]
+    return [Token(TEXT[a:b]) for a, b in pairwise(places) if a < b]
+
+
+# --- a stream ---------------------------------------------------------------------
+
+
+async def test_a_whole_stream_reads_as_openai_clients_expect() -> None:
+    sent = await lines(Accepted(70), Started(70), Embedded(64), *tokens(2, 9), FINISHED)
+    bodies = [parse(line)[1] for line in sent[:-1]]
+    assert {body["id"] for body in bodies} == {"chatcmpl-job"}
+    assert {body["created"] for body in bodies} == {1700000000}
+    assert {body["model"] for body in bodies} == {"tiny"}
+    assert {body["object"] for body in bodies} == {"chat.completion.chunk"}
+    first, *_, last = (choice for _, choice in chunks(sent))
+    assert first["delta"] == {"role": "assistant", "content": ""}
+    assert (last["delta"], last["finish_reason"]) == ({}, "stop")
+    assert text_of(sent) == TEXT
+    assert sent[-1] == DONE
+
+
+async def test_the_id_of_a_chunk_is_how_much_text_there_is_up_to_its_end() -> None:
+    sent = await lines(*tokens(2, 9), FINISHED)
+    assert [at for at, _ in chunks(sent)] == [0, 2, 9, len(TEXT), len(TEXT)]
+
+
+async def test_usage_comes_last_when_asked_for() -> None:
+    *_, usage, done = await lines(*tokens(), FINISHED, usage=True)
+    at, body = parse(usage)
+    assert at is None
+    assert body["choices"] == []
+    assert body["usage"]["total_tokens"] == 75
+    assert done == DONE
+    assert not any("usage" in line for line in await lines(*tokens(), FINISHED))
+
+
+async def test_a_failure_is_a_frame_and_not_just_an_end() -> None:
+    *_, frame, done = await lines(*tokens(3)[:1], Failed("worker_lost", "It died."))
+    assert parse(frame)[1]["error"]["code"] == "worker_lost"
+    assert done == DONE
+
+
+async def test_an_answer_without_any_text_before_its_end_is_given_whole() -> None:
+    """From the cache, or after events were lost."""
+    assert text_of(await lines(FINISHED)) == TEXT
+    assert text_of(await lines(*tokens(5)[:1], FINISHED)) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("event", "comment"),
+    [
+        (None, KEEP_ALIVE),
+        (Queued(3), ": queued position=3\n\n"),
+        (Queued(3, 12.5), ": queued position=3 starts_in_s=12.5\n\n"),
+        (Queued(1, 0.0), ": queued position=1 starts_in_s=0.0\n\n"),
+        (Retried(), AGAIN),
+    ],
+    ids=["quiet", "place", "place and time", "now", "again"],
+)
+async def test_what_is_no_text_is_a_comment(event: Event | None, comment: str) -> None:
+    assert comment in await lines(event, *tokens(), FINISHED)
+    assert comment.startswith(": ")
+
+
+@pytest.mark.parametrize("event", [Accepted(70), Started(70), Embedded(64)])
+async def test_what_is_nobodys_business_is_not_told(event: Event) -> None:
+    assert await lines(event, FINISHED) == await lines(FINISHED)
+
+
+# --- going on ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skip", range(len(TEXT) + 3))
+@pytest.mark.parametrize("cuts", [(), (2, 9), tuple(range(1, len(TEXT)))])
+async def test_a_stream_goes_on_where_it_was_left(
+    skip: int, cuts: tuple[int, ...]
+) -> None:
+    for events in ([*tokens(*cuts), FINISHED], [FINISHED]):
+        sent = await lines(*events, skip=skip)
+        assert text_of(sent) == TEXT[skip:]
+        assert chunks(sent)[0][0] == skip
+        at, last = chunks(sent)[-1]
+        assert (at, last["finish_reason"]) == (len(TEXT), "stop")
+
+
+cuts = st.lists(st.integers(1, len(TEXT) - 1), max_size=6).map(sorted)
+
+
+@settings(max_examples=100)
+@given(cuts, st.integers(0, 6), cuts, cuts)
+async def test_whoever_goes_on_at_any_id_has_the_text_once(
+    before: list[int], n_before: int, first: list[int], second: list[int]
+) -> None:
+    """Also when a worker died before, and again after they came back."""
+    lost = [*tokens(*before)[:n_before], Retried()]
+    sent = await lines(*lost, *tokens(*first), FINISHED)
+    for at, _ in chunks(sent):
+        seen = "".join(
+            choice["delta"].get("content", "")
+            for there, choice in chunks(sent)
+            if there <= at
+        )
+        rest = await lines(*lost, *tokens(*second), FINISHED, skip=at)
+        assert seen[:at] + text_of(rest) == TEXT
+
+
+@pytest.mark.parametrize("n_lost", [0, 1, 3])
+async def test_text_of_a_lost_attempt_is_not_shown_again(n_lost: int) -> None:
+    lost = tokens(2, 5, 9)[:n_lost]
+    sent = await lines(Started(70), *lost, Retried(), *tokens(1, 7), FINISHED)
+    assert text_of(sent) == TEXT
+    ats = [at for at, _ in chunks(sent)]
+    assert ats == sorted(ats)
+
+
+async def test_a_second_loss_does_no_harm_either() -> None:
+    sent = await lines(
+        *(*tokens(9)[:1], Retried(), *tokens(3)[:1], Retried()),
+        *(*tokens(1, 12), FINISHED),
+        skip=4,
+    )
+    assert text_of(sent) == TEXT[4:]
+
+
+# --- when headers may go ------------------------------------------------------------
+
+
+async def test_a_stream_begins_when_the_question_is_accepted() -> None:
+    events = given_events(Accepted(70), Queued(1), Started(70), FINISHED)
+    begun = await asyncio.wait_for(started(events), 1)
+    assert [event async for event in begun] == [
+        *(Accepted(70), Queued(1), Started(70)),
+        FINISHED,
+    ]
+
+
+@pytest.mark.parametrize("first", [Started(70), Token("A"), FINISHED])
+async def test_a_stream_begins_with_whatever_shows_that_it_was_accepted(
+    first: Event,
+) -> None:
+    begun = await started(given_events(first, FINISHED))
+    assert [event async for event in begun] == [first, FINISHED]
+
+
+@pytest.mark.parametrize("before", [[], [None], [Queued(3, 9.0)]])
+async def test_a_refusal_before_the_first_byte_is_an_error(
+    before: list[Event | None],
+) -> None:
+    with pytest.raises(InvalidRequest, match="Too long"):
+        await started(given_events(*before, REFUSED))
+
+
+@pytest.mark.parametrize("quiet", [None, Queued(3, 9.0)])
+async def test_a_stream_begins_after_two_quiet_seconds_all_the_same(
+    quiet: Event | None,
+) -> None:
+    """A client who waits for a place wants to see that."""
+    said = 0
+
+    async def events() -> AsyncIterator[Event | None]:
+        nonlocal said
+        for event in (quiet, quiet, REFUSED):
+            said += 1
+            yield event
+
+    begun = await started(events())
+    assert said == 2
+    assert [event async for event in begun] == [quiet, REFUSED]
+
+
+async def test_one_quiet_second_does_not_yet_begin_it() -> None:
+    events = given_events(Queued(3), REFUSED)
+    with pytest.raises(InvalidRequest):
+        await started(events)
+
+
+@pytest.mark.parametrize("first", [Accepted(70), Started(70), Token("A"), FINISHED])
+async def test_a_stream_begins_though_acceptance_came_after_a_second(
+    first: Event,
+) -> None:
+    begun = await started(given_events(Queued(3), first, FINISHED))
+    assert (await anext(begun)) == first
+
+
+async def test_events_that_merely_stop_are_an_error() -> None:
+    for read in (started, finished):
+        with pytest.raises(EngineError, match="without an answer"):
+            await read(given_events(None))
+
+
+# --- a whole answer ------------------------------------------------------------------
+
+
+async def test_a_whole_answer_is_what_comes_at_the_end() -> None:
+    events = given_events(Queued(1), None, *tokens(3)[:1], Retried(), FINISHED)
+    assert await finished(events) == FINISHED.answer
+    with pytest.raises(InvalidRequest):
+        await finished(given_events(Queued(1), REFUSED))
+
+
+def test_a_complete_reply_has_the_same_envelope() -> None:
+    body = REPLY.complete(FINISHED.answer)
+    assert (body["id"], body["created"]) == ("chatcmpl-job", 1700000000)
+    assert body["object"] == "chat.completion"
+    [choice] = body["choices"]
+    assert choice["message"]["content"] == TEXT
+    assert choice["finish_reason"] == "stop"
+    assert body["usage"]["completion_tokens"] == 5
+
+
+def test_a_stream_is_neither_kept_nor_collected_on_its_way() -> None:
+    response = event_stream(given_events(), {"x-job-id": "job"})
+    assert response.media_type == "text/event-stream"
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["x-accel-buffering"] == "no"
+    assert response.headers["x-job-id"] == "job"

@@ -1,0 +1,108 @@
+"""What can never be answered is refused at once, though no slot is free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+import redis
+
+from edge.events import Accepted, Event
+from edge.jobs.record import job_key
+from edge.request import Message, Request, SamplingParams
+from tests.jobs.desk import BOUNDS, POOL
+from tests.worker.bench import Bench
+from worker import checker
+from worker.checker import Checker
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+async def checked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
+    """A bench with a checker, and nobody who would run a job."""
+    monkeypatch.setattr(checker, "LOOK_S", 0.1)
+    one = Checker(bench.engine, bench.worker)
+    yield bench
+    one.close()
+
+
+async def ask(bench: Bench, text: str, n: int = 10, **sampling) -> str:
+    request = Request((Message("user", (text,)),), SamplingParams(n, **sampling))
+    job = await bench.admit()
+    await bench.client.enqueue(job.job_id, request, text, [], POOL, BOUNDS)
+    return job.job_id
+
+
+async def first(bench: Bench, job_id: str) -> Event | None:
+    async with asyncio.timeout(5):
+        async with aclosing(bench.client.follow(job_id)) as events:
+            return await anext(events)
+
+
+async def test_what_fits_is_accepted_with_its_size(checked: Bench) -> None:
+    job_id = await ask(checked, "hello", n=30)
+    accepted = await first(checked, job_id)
+    assert isinstance(accepted, Accepted)
+    assert accepted.prompt_tokens > len("hello")
+    assert await checked.state(job_id) == "waiting"
+    size = checked.sync.hmget(job_key(job_id), "prompt", "image", "most")
+    assert [int(n) for n in size] == [accepted.prompt_tokens, 0, 30]
+
+
+async def test_pictures_are_counted_without_their_pixels(checked: Bench) -> None:
+    job = await checked.admit()
+    await checked.enqueue(job.job_id, pictures=[])
+    assert isinstance(await first(checked, job.job_id), Accepted)
+    [n_image] = checked.sync.hmget(job_key(job.job_id), "image")
+    assert int(n_image) > 0
+
+
+async def test_what_can_never_fit_is_refused_while_it_waits(checked: Bench) -> None:
+    job_id = await ask(checked, "hello", n=1_000_000)
+    assert await checked.failure(job_id) == "context_length_exceeded"
+    assert checked.worker.claim() is None
+
+
+async def test_what_cannot_be_sampled_is_refused_while_it_waits(
+    checked: Bench,
+) -> None:
+    job_id = await ask(checked, "hello", logit_bias=((100_000, 1.0),))
+    assert await checked.failure(job_id) == "invalid_request"
+
+
+async def test_a_question_that_breaks_the_check_is_left_for_its_turn(
+    checked: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_check = checked.engine.check
+
+    def check(request: Request):
+        if "broken" in str(request):
+            raise ZeroDivisionError
+        return really_check(request)
+
+    monkeypatch.setattr(checked.engine, "check", check)
+    broken, good = await ask(checked, "broken"), await ask(checked, "good")
+    assert isinstance(await first(checked, good), Accepted)
+    assert await checked.state(broken) == "waiting"
+
+
+async def test_checks_go_on_when_the_broker_is_back(
+    checked: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_look, n_failed = checked.worker.unchecked, 0
+
+    def unchecked(timeout_s: float):
+        nonlocal n_failed
+        if n_failed < 2:
+            n_failed += 1
+            raise redis.ConnectionError("away")
+        return really_look(timeout_s)
+
+    monkeypatch.setattr(checked.worker, "unchecked", unchecked)
+    job_id = await ask(checked, "hello")
+    assert isinstance(await first(checked, job_id), Accepted)

@@ -1,0 +1,71 @@
+"""`python -m ui` serves API and page until SIGTERM or SIGINT.
+
+The first signal lets running answers end: nothing new is taken, and whoever gets no
+answer within the grace is told so. The second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from socket import socket
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from edge.errors import SetupError
+from edge.settings import Settings
+from ui.app import build
+from ui.client import Client
+
+LEAVE_S = 2  # for connections that never end by themselves: each open page has one
+
+
+class Server(uvicorn.Server):
+    """Drains `client` before it closes its connections."""
+
+    def __init__(self, config: uvicorn.Config, client: Client) -> None:
+        super().__init__(config)
+        self._client = client
+        self._draining: asyncio.Task[None] | None = None
+
+    async def serve(self, sockets: list[socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._draining is not None:
+            super().handle_exit(sig, frame)
+            return
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        if self._draining is None:
+            self._draining = self._loop.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        await self._client.drain()
+        self.should_exit = True
+
+
+def main(host: Annotated[str, typer.Option()] = "127.0.0.1", port: int = 8000) -> None:
+    logging.basicConfig(level=logging.INFO)
+    try:
+        client = Client(Settings.load())
+    except SetupError as error:
+        sys.exit(error.message)
+    config = uvicorn.Config(
+        build(client),
+        host=host,
+        port=port,
+        access_log=False,
+        timeout_graceful_shutdown=LEAVE_S,
+    )
+    Server(config, client).run()
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,84 @@
+"""A question as its API body holds it, with pictures that nobody has vetted yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from edge.errors import EdgeError
+from edge.images import Picture
+from edge.request import Message, PictureRef, Request
+from ui import openai_schema as schema
+from ui.vetting import Detail, Vetting, check_count
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The file of a picture, and where in the body it was."""
+
+    data: bytes
+    detail: Detail
+    param: str
+
+
+class Draft:
+    """What `body` asks. Raises InvalidRequest for what is no data URL of a picture."""
+
+    def __init__(self, body: schema.ChatBody, default_max_tokens: int) -> None:
+        self._body = body
+        self._sampling = body.sampling(default_max_tokens)
+        self._parts: list[tuple[schema.ChatMessage, list[str | Encoded]]] = []
+        self.pictures: list[Encoded] = []
+        for i, message in enumerate(body.messages):
+            content: list[str | Encoded] = []
+            for j, part in enumerate(schema.parts_of(message)):
+                if isinstance(part, schema.TextPart):
+                    content.append(part.text)
+                else:
+                    param = f"messages[{i}].content[{j}].image_url"
+                    content.append(self._decode(part.image_url, param))
+            self._parts.append((message, content))
+
+    def recalled(self, vetting: Vetting) -> Request | None:
+        """The request, if all its pictures have been vetted before."""
+        refs = [vetting.recall(one.data, one.detail) for one in self.pictures]
+        known = [ref for ref in refs if ref is not None]
+        return self._request(known) if len(known) == len(refs) else None
+
+    async def vetted(self, vetting: Vetting) -> tuple[Request, list[Picture]]:
+        """The request and its pictures. Raises InvalidPicture."""
+        pictures = []
+        for one in self.pictures:
+            with _blamed(one.param):
+                pictures.append(await vetting.vet(one.data, one.detail))
+        return self._request([picture.ref for picture in pictures]), pictures
+
+    def _decode(self, image: schema.ImageUrl, param: str) -> Encoded:
+        with _blamed(param):
+            check_count(len(self.pictures) + 1)
+            encoded = Encoded(schema.decode_data_url(image.url), image.detail, param)
+        self.pictures.append(encoded)
+        return encoded
+
+    def _request(self, refs: Sequence[PictureRef]) -> Request:
+        found = iter(refs)
+        messages = [
+            Message(
+                "system" if message.role == "developer" else message.role,
+                tuple(p if isinstance(p, str) else next(found) for p in content),
+            )
+            for message, content in self._parts
+        ]
+        truncate = self._body.truncate == "auto"
+        return Request(tuple(messages), self._sampling, self._body.model, truncate)
+
+
+@contextmanager
+def _blamed(param: str) -> Iterator[None]:
+    """Says of an error which part of the body it is about."""
+    try:
+        yield
+    except EdgeError as refusal:
+        refusal.param = param
+        raise

@@ -1,0 +1,72 @@
+"""The HTTP API of jobs: /v1/jobs/{id}, for who asked. To others there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from edge.errors import InvalidRequest
+from edge.events import Failed, Finished, Queued, from_json
+from edge.jobs.record import JobRecord
+from ui.asker import owner_of
+from ui.client import Client
+from ui.sse import Reply, event_stream
+
+
+def job_routes(client: Client) -> APIRouter:
+    """The API over `client`."""
+    router = APIRouter()
+
+    @router.get("/v1/jobs/{job_id}")
+    async def job(job_id: str, http: Request) -> dict[str, Any]:
+        return _told(job_id, *await client.job(job_id, owner_of(http)))
+
+    @router.delete("/v1/jobs/{job_id}")
+    async def cancel(job_id: str, http: Request) -> dict[str, Any]:
+        """Ends it, unless it has ended; either way, how it did."""
+        await client.job(job_id, owner_of(http))
+        await client.cancel(job_id)
+        return _told(job_id, *await client.job(job_id, owner_of(http)))
+
+    @router.get("/v1/jobs/{job_id}/events")
+    async def events(
+        job_id: str, http: Request, include_usage: bool = False
+    ) -> Response:
+        """The stream of its answer, again: all of it, or what comes after the chunk
+        that `Last-Event-ID` names."""
+        found, _ = await client.job(job_id, owner_of(http))
+        reply = Reply(job_id, found.created, found.model)
+        heard = client.follow_again(job_id)
+        return event_stream(reply.stream(heard, include_usage, last_event_id(http)))
+
+    return router
+
+
+def last_event_id(http: Request) -> int:
+    """How many characters of the answer the client has. Raises InvalidRequest."""
+    given = http.headers.get("last-event-id", "0")
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise InvalidRequest(
+            "Last-Event-ID must be the id of a chunk of this stream, a whole number."
+        )
+    return int(given)
+
+
+def _told(job_id: str, job: JobRecord, place: Queued | None) -> dict[str, Any]:
+    outcome = from_json(job.outcome) if job.outcome else None
+    reply = Reply(job_id, job.created, job.model)
+    return {
+        "id": job_id,
+        "object": "job",
+        "status": job.state,
+        "created": int(job.created),
+        "attempt": job.attempt,
+        "position": place.position if place else None,
+        "starts_in_s": place.starts_in_s if place else None,
+        "answer": reply.complete(outcome.answer)
+        if isinstance(outcome, Finished)
+        else None,
+        "error": outcome.error.body()["error"] if isinstance(outcome, Failed) else None,
+    }

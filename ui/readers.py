@@ -1,0 +1,70 @@
+"""Who follows jobs in this process, and what they are told when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+
+from edge.errors import ShuttingDown, Unavailable
+from edge.events import Event, Failed, Terminal
+from edge.jobs.client_side import ClientJobs
+from edge.redis_clients import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+Events = AsyncGenerator[Event | None, None]
+
+LAST_WORDS_S = 1.5  # within which each reader is told that we stop
+
+
+class Readers:
+    """The open streams over `jobs`."""
+
+    def __init__(self, jobs: ClientJobs) -> None:
+        self._jobs = jobs
+        self._n_open = 0
+        self._is_over = False
+        self.is_closing = False
+
+    async def follow(self, job_id: str) -> Events:
+        """A job's events as they come, None in quiet seconds; that the broker is lost,
+        or this process stops, is an event too."""
+        with self.counted():
+            try:
+                async for event in self._jobs.follow(job_id):
+                    if self._is_over and not isinstance(event, Terminal):
+                        yield Failed.because(ShuttingDown("The server was stopped."))
+                        return
+                    yield event
+            except UNREACHABLE as error:
+                yield Failed.because(broker_away(error))
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Whoever is in here is waited for."""
+        self._n_open += 1
+        try:
+            yield
+        finally:
+            self._n_open -= 1
+
+    async def drain(self, grace_s: float) -> None:
+        """Returns when all have their answers or have been told, after the grace, that
+        they will get none. Nobody new may come meanwhile."""
+        self.is_closing = True
+        give_up, n_quiet = time.monotonic() + grace_s, 0
+        while n_quiet < 2 and time.monotonic() < give_up:
+            await asyncio.sleep(0.05)
+            # twice: a question is let in a moment before its job is followed
+            n_quiet = 0 if self._n_open else n_quiet + 1
+        if self._n_open:
+            self._is_over = True
+            await asyncio.sleep(LAST_WORDS_S)
+
+
+def broker_away(error: Exception) -> Unavailable:
+    log.error("the broker is not reachable: %s", error)
+    return Unavailable("The queue cannot be reached. Try again soon.")

@@ -1,0 +1,53 @@
+"""What can never be answered is refused at once, not when its turn comes.
+
+A thread beside the engine's tokenises each new question as soon as it is in the queue,
+which takes milliseconds. That also tells how large it is, and so when others may start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from edge.engine.engine import Engine
+from edge.errors import EdgeError
+from edge.jobs.worker_side import WorkerJobs
+from edge.redis_clients import UNREACHABLE
+from edge.request import Request
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+
+
+class Checker:
+    """Checks until `close`."""
+
+    def __init__(self, engine: Engine, jobs: WorkerJobs) -> None:
+        self._engine = engine
+        self._jobs = jobs
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="checker", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._closed.is_set():
+            try:
+                if found := self._jobs.unchecked(LOOK_S):
+                    self._check(*found)
+            except UNREACHABLE:  # told by the heartbeat, which meets the same
+                self._closed.wait(LOOK_S)
+            except Exception:
+                log.exception("a question could not be checked")
+
+    def _check(self, job_id: str, request: Request) -> None:
+        try:
+            found = self._engine.check(request)
+        except EdgeError as refusal:
+            self._jobs.refuse(job_id, refusal)
+        else:
+            self._jobs.accept(job_id, found.n_prompt, found.n_image)

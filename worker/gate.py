@@ -1,0 +1,61 @@
+"""Who may run beside whom in this worker: jobs side by side, a suspect alone.
+
+A suspect is a job that ran when a worker died. If it was the one that did it, it must
+not take others with it again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from edge.jobs.worker_side import LATER, Claim, WorkerJobs
+
+LOOK_S = 0.2  # how soon a cancelled suspect no longer holds up the others
+
+
+class Gate:
+    """Takes jobs for the threads of one worker. `close` lets nobody in any more."""
+
+    def __init__(self, jobs: WorkerJobs) -> None:
+        self._jobs = jobs
+        self._changed = threading.Condition()
+        self._n_running = 0
+        self._is_alone = False
+        self._is_closed = False
+        self.knocked = time.monotonic()  # when a thread last asked
+
+    def enter(self) -> Claim | None:
+        """The next job, as soon as it may run; None when there is none, or no more.
+
+        Raises one of UNREACHABLE when the broker is away.
+        """
+        self.knocked = time.monotonic()
+        with self._changed:
+            while not self._is_closed:
+                if not self._is_alone:
+                    claim = self._jobs.claim(may_be_suspect=self._n_running == 0)
+                    if claim is None:
+                        return None
+                    if claim != LATER:
+                        self._n_running += 1
+                        self._is_alone = claim.is_suspect
+                        return claim
+                self._changed.wait(LOOK_S)
+                self.knocked = time.monotonic()
+            return None
+
+    def leave(self) -> None:
+        with self._changed:
+            self._n_running -= 1
+            self._is_alone = False
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    @property
+    def n_running(self) -> int:
+        return self._n_running
