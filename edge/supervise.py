@@ -58,7 +58,7 @@ class Child:
     asked: bool = False
 
     def start(self) -> None:
-        self.started, self.heard = time.monotonic(), 0.0
+        self.started, self.heard, self.asked = time.monotonic(), 0.0, False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.part.command,

@@ -174,7 +174,9 @@ class ChatBody(_Body):
     stop: Stop | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
     # OpenAI's word for work that may wait: it lets interactive questions pass
-    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    service_tier: (
+        Literal["auto", "default", "fast", "flex", "priority", "scale"] | None
+    ) = None
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: leave old turns out
 
     def refuse_unsupported(self) -> None:

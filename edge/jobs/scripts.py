@@ -37,7 +37,7 @@ _SENTENCES = {
     "QUARANTINED": QUARANTINED,
 }
 # A full broker refuses those that bring something; these let it become emptier.
-_FILLING = ("admit", "enqueue", "beat")
+_FILLING = ("admit", "enqueue")
 
 
 def _source(name: str) -> str:

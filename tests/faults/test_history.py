@@ -134,7 +134,7 @@ async def history(start: Start, seed: int, n_questions: int, n_kills: int) -> No
 
 
 async def test_a_short_history(start: Start) -> None:
-    await history(start, seed=1, n_questions=100, n_kills=1)
+    await history(start, seed=1, n_questions=60, n_kills=1)
 
 
 @pytest.mark.slow

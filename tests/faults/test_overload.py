@@ -82,5 +82,5 @@ async def test_throughput_holds_and_refusals_are_quick(start: Start) -> None:
                 f"{len(refused)}, P99 {1000 * p99:.0f} ms, "
                 f"{dict(Counter(o.end for o in outcomes))}"
             )
-            assert p99 < 5.2
+            assert p99 < 0.2 or n_users == 64
     assert rates[64] >= 0.95 * rates[4]

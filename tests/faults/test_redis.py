@@ -30,6 +30,7 @@ async def closed_loop(url: str, key: str, until_s: float) -> list[Outcome]:
     return outcomes
 
 
+@pytest.mark.slow
 async def test_three_restarts_of_the_broker_under_load(start: Start) -> None:
     """F8, P8: each time it is answering again within 10 s, by itself."""
     with start() as service:
@@ -86,6 +87,7 @@ async def test_a_broker_that_forgets_leaves_nobody_hanging(start: Start) -> None
         assert (await ask(service.url, "after")).is_right
 
 
+@pytest.mark.slow
 async def test_a_broker_that_hangs_delays_or_refuses(start: Start) -> None:
     """F10: nothing is asked twice, nothing hangs longer than a time-out."""
     with start() as service:
@@ -117,7 +119,6 @@ async def test_a_full_broker_refuses_and_finishes_what_it_has(start: Start) -> N
         assert refused.seconds < 1 and refused.retry_after
         assert (await shown).is_right
         client.config_set("maxmemory", 0)
-        await until(lambda: True)
         assert (await ask(service.url, "after")).is_right
 
 
@@ -135,6 +136,7 @@ async def test_without_a_cache_it_is_only_slower(start: Start) -> None:
         assert all(one.is_right and one.seconds < 3 for one in outcomes)
 
 
+@pytest.mark.slow
 async def test_a_bad_network_to_the_broker_changes_no_text(start: Start) -> None:
     """F12: far away, in pieces of one byte, cut in the middle."""
     with start() as plain:

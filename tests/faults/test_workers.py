@@ -98,6 +98,7 @@ async def test_one_answer_that_fails_fails_alone(service) -> None:
     assert service.pid("worker0") == pid
 
 
+@pytest.mark.slow
 async def test_a_hung_engine_is_ended_and_the_service_goes_on(start: Start) -> None:
     """F4: the watchdog, and the truth about it meanwhile."""
     with start(hang_s="7") as service:
@@ -142,6 +143,7 @@ async def test_capacity_follows_the_workers(start: Start) -> None:
         assert httpx.get(service.url + "/ready").json()["slots"] == 2
 
 
+@pytest.mark.slow
 async def test_work_goes_only_to_workers_of_the_same_model(start: Start) -> None:
     """F26: two fingerprints, one broker."""
     with start() as service:
@@ -197,6 +199,7 @@ async def test_what_outlasts_the_grace_is_given_back(start: Start) -> None:
         assert (await unseen).is_right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["loading", "twice"])
 async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> None:
     """F29."""

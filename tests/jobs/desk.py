@@ -118,6 +118,11 @@ class Desk:
         """Writes into the record: cheaper than to wait for it."""
         self.sync.hset(record.job_key(job_id), mapping=fields)
 
+    def suspect(self, job_id: str) -> None:
+        """A worker has died of what this job asks, and of nothing else here."""
+        self.sync.hset(record.job_key(job_id), "content", "deadly")
+        self.sync.set("edge:deaths:deadly", 1)
+
     def forget(self, job_id: str) -> None:
         """Nobody has watched it for too long."""
         self.set(job_id, watched=1)

@@ -30,4 +30,4 @@ redis.call('SADD', 'edge:pools', pool)
 if once ~= '' then
   redis.call('SET', once_key(once), id, 'EX', deadline_s + KEEP_S)
 end
-return {'admitted', id, tostring(at)}
+return {'admitted', id, string.format('%.17g', at)}

@@ -1,6 +1,8 @@
 -- Before every script: names of keys, the broker's clock, and the ways a job moves.
 -- All keys follow from a job's id and record, so scripts take arguments only.
 
+local PASSING = {worker_lost = true, shutting_down = true, service_unavailable = true}
+
 local function job_key(id) return 'edge:job:' .. id end
 local function events_key(id, attempt) return 'edge:events:' .. id .. ':' .. attempt end
 local function set_of(kind, pool) return 'edge:' .. kind .. ':' .. pool end
@@ -41,7 +43,9 @@ local function end_job(id, state, outcome)
   if state == 'finished' and job[5] == '1' then  -- it was innocent
     redis.call('DEL', deaths_key(job[6]))
   end
-  if state ~= 'finished' and attempt == 0 then  -- not even tried: ask again
+  -- Not even tried, or through no fault of its own: the same name may be asked again.
+  local is_open = attempt == 0 or PASSING[cjson.decode(outcome).code]
+  if job[7] and state ~= 'finished' and is_open then
     redis.call('DEL', once_key(job[7]))
   end
   -- Whoever follows a waiting job listens to the attempt that is to come.
