@@ -6,7 +6,7 @@ the answer and that we do not do are refused; other unknown fields are ignored.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 from collections.abc import Iterator
 from dataclasses import fields
@@ -152,6 +152,9 @@ class StreamOptions(_Body):
     include_usage: bool = False
 
 
+Tier = Literal["auto", "default", "fast", "flex", "priority", "scale"]
+
+
 class ChatBody(_Body):
     model_config = ConfigDict(extra="allow")
 
@@ -237,6 +240,7 @@ def decode_data_url(url: str) -> bytes:
     if not comma or not kind.startswith("image/") or not kind.endswith(";base64"):
         raise InvalidPicture("A picture's URL must begin with data:image/...;base64,")
     try:
-        return base64.b64decode(payload, validate=True)
+        # not b64decode, which looks for letters that do not belong before it begins
+        return binascii.a2b_base64(payload, strict_mode=True)
     except ValueError:  # also for letters beyond ASCII
         raise InvalidPicture("This picture is not valid base64.") from None
