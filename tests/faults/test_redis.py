@@ -101,7 +101,7 @@ async def test_a_broker_that_hangs_delays_or_refuses(start: Start) -> None:
             os.kill(service.broker.process.pid, signal.SIGCONT)
         assert (refused.status, refused.end) == (503, "service_unavailable")
         assert refused.retry_after
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 12
         assert (await shown).end in HONEST
         assert (await ask(service.url, "after")).is_right
 
@@ -116,7 +116,7 @@ async def test_a_full_broker_refuses_and_finishes_what_it_has(start: Start) -> N
         client.config_set("maxmemory", used // 2)
         refused = await ask(service.url, "new", key="other")
         assert (refused.status, refused.end) == (503, "service_unavailable")
-        assert refused.seconds < 1 and refused.retry_after
+        assert refused.seconds < 3 and refused.retry_after
         assert (await shown).is_right
         client.config_set("maxmemory", 0)
         assert (await ask(service.url, "after")).is_right
@@ -130,10 +130,10 @@ async def test_without_a_cache_it_is_only_slower(start: Start) -> None:
         outcomes = [await ask(service.url, "same") for _ in range(4)]
         os.kill(service.cache.process.pid, signal.SIGCONT)
         assert all(one.is_right for one in outcomes)
-        assert sum(one.seconds for one in outcomes) < 8
+        assert sum(one.seconds for one in outcomes) < 20
         service.cache.kill()
         outcomes = [await ask(service.url, "same") for _ in range(4)]
-        assert all(one.is_right and one.seconds < 3 for one in outcomes)
+        assert all(one.is_right and one.seconds < 8 for one in outcomes)
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> No
     for outcome in await asyncio.gather(*shown):
         assert (outcome.end, outcome.is_done) == ("worker_lost", True)
         assert outcome.text
-        assert outcome.began + outcome.seconds - killed < 5.5
+        assert outcome.began + outcome.seconds - killed < 8
     outcomes = await asyncio.gather(*waiting)
     assert all(one.is_right and len(one.text) == 10 for one in outcomes), outcomes
 
@@ -80,7 +80,7 @@ async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
     assert all(one.is_right for one in innocents), innocents
     again = await ask(service.url, f"poison {fault}")
     assert (again.status, again.end) == (500, "request_quarantined")
-    assert again.seconds < 1
+    assert again.seconds < 3
 
 
 async def test_one_answer_that_fails_fails_alone(service) -> None:
@@ -179,7 +179,7 @@ async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
         outcomes = await asyncio.gather(*shown)
         assert all(one.is_right and len(one.text) == 100 for one in outcomes)
         await until(lambda: not child.is_alive, 10)
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - asked < 15
         service.add_worker("next")
         assert all(one.is_right for one in await asyncio.gather(*waiting))
 
