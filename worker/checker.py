@@ -11,9 +11,11 @@ import threading
 
 from edge.engine.engine import Engine
 from edge.errors import EdgeError
+from edge.events import Failed
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import UNREACHABLE
 from edge.request import Request
+from worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +25,10 @@ LOOK_S = 1.0
 class Checker:
     """Checks until `close`."""
 
-    def __init__(self, engine: Engine, jobs: WorkerJobs) -> None:
+    def __init__(self, engine: Engine, jobs: WorkerJobs, metrics: Metrics) -> None:
         self._engine = engine
         self._jobs = jobs
+        self._metrics = metrics
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="checker", daemon=True)
         self._thread.start()
@@ -48,6 +51,8 @@ class Checker:
         try:
             found = self._engine.check(request)
         except EdgeError as refusal:
-            self._jobs.refuse(job_id, refusal)
+            outcome = Failed.because(refusal)
+            if self._jobs.refuse(job_id, outcome):
+                self._metrics.ended(request, outcome)
         else:
             self._jobs.accept(job_id, found.n_prompt, found.n_image)

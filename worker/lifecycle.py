@@ -117,6 +117,7 @@ class Life:
         """Before Celery: builds and warms the engine. Raises SetupError, or whatever
         EdgeError the warming ends in."""
         settings, metrics = self._settings, Metrics()
+        self._metrics = metrics
         if port := settings.metrics_port:
             # first of all: a port that is taken is told before the model is loaded
             serve(metrics, settings.metrics_address, port)
@@ -143,7 +144,7 @@ class Life:
     def ready(self, **_: Any) -> None:
         """When jobs are taken; Celery says so again after each reconnection."""
         if self._pulse is None:
-            self._checker = Checker(self._engine, self._jobs)
+            self._checker = Checker(self._engine, self._jobs, self._metrics)
             heart = fleet.Heart(self._broker, self._info)
             self._pulse = Pulse(
                 *(heart, self._engine, self._jobs, self._gate),

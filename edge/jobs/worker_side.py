@@ -9,7 +9,6 @@ from typing import Literal, cast
 
 import redis
 
-from edge.errors import EdgeError
 from edge.events import Accepted, Failed, Terminal, to_json
 from edge.images import Picture
 from edge.jobs import record
@@ -56,10 +55,10 @@ class WorkerJobs:
         event = to_json(Accepted(prompt_tokens))
         self._scripts("checked", job_id, prompt_tokens, image_tokens, event)
 
-    def refuse(self, job_id: str, error: EdgeError) -> None:
-        """Ends a job that can never be run."""
-        outcome = Failed.because(error)
-        self._scripts("end", job_id, "", record.state_of(outcome), to_json(outcome))
+    def refuse(self, job_id: str, outcome: Failed) -> bool:
+        """Ends a job that can never be run; False when it has ended already."""
+        state, line = record.state_of(outcome), to_json(outcome)
+        return bool(self._scripts("end", job_id, "", state, line))
 
     def claim(self, *, may_be_suspect: bool = True) -> Claim | Literal["later"] | None:
         """Takes the job whose turn it is; None when none waits, LATER when that one

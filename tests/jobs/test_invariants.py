@@ -109,7 +109,7 @@ class Story:
         if name == "check":
             desk.worker.accept(job_id, 475, 400)
         elif name == "refuse":
-            desk.worker.refuse(job_id, EngineError("no"))
+            desk.worker.refuse(job_id, Failed.because(EngineError("no")))
         elif name == "cancel":
             await desk.client.cancel(job_id)
         elif await desk.state(job_id) in ("waiting", "running"):

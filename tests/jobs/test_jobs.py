@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from edge.errors import ContextLengthExceeded, EngineError, Unavailable, WorkerLost
+from edge.errors import EngineError, Unavailable, WorkerLost
 from edge.events import Accepted, Event, Failed, Queued, Retried, Token
 from edge.jobs import record
 from edge.jobs.demand import demand
@@ -82,7 +82,7 @@ async def test_a_job_that_can_never_be_run_is_refused_while_it_waits(
     desk: Desk,
 ) -> None:
     job_id = await desk.ask()
-    desk.worker.refuse(job_id, ContextLengthExceeded("Too long."))
+    desk.worker.refuse(job_id, Failed("context_length_exceeded", "Too long."))
     assert await desk.failure(job_id) == "context_length_exceeded"
     assert desk.worker.claim() is None
 

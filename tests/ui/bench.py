@@ -117,7 +117,7 @@ class Bench:
                 self.relay.answer()
                 over.wait(0.01)
 
-        checker = Checker(self.engine, self.jobs) if checks else None
+        checker = Checker(self.engine, self.jobs, WorkerMetrics()) if checks else None
         thread = threading.Thread(target=work)
         thread.start()
         try:

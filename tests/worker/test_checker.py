@@ -16,6 +16,7 @@ from tests.jobs.desk import BOUNDS, POOL
 from tests.worker.bench import Bench
 from worker import checker
 from worker.checker import Checker
+from worker.metrics import Metrics
 
 pytestmark = pytest.mark.redis
 
@@ -26,7 +27,7 @@ async def checked(
 ) -> AsyncIterator[Bench]:
     """A bench with a checker, and nobody who would run a job."""
     monkeypatch.setattr(checker, "LOOK_S", 0.1)
-    one = Checker(bench.engine, bench.worker)
+    one = Checker(bench.engine, bench.worker, Metrics())
     yield bench
     one.close()
 
