@@ -7,6 +7,7 @@ and sentences below. They need Redis 7 or Valkey.
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ _SENTENCES = {
 _FILLING = ("admit", "enqueue")
 
 
+@cache  # each client asks for all of them
 def _source(name: str) -> str:
     flags = "" if name in _FILLING else " flags=allow-oom"
     texts = {key: json.dumps(text) for key, text in _SENTENCES.items()}

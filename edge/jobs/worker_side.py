@@ -57,8 +57,7 @@ class WorkerJobs:
 
     def refuse(self, job_id: str, outcome: Failed) -> bool:
         """Ends a job that can never be run; False when it has ended already."""
-        state, line = record.state_of(outcome), to_json(outcome)
-        return bool(self._scripts("end", job_id, "", state, line))
+        return self._end(job_id, "", outcome)
 
     def claim(self, *, may_be_suspect: bool = True) -> Claim | Literal["later"] | None:
         """Takes the job whose turn it is; None when none waits, LATER when that one
@@ -97,8 +96,11 @@ class WorkerJobs:
 
     def end(self, claim: Claim, outcome: Terminal) -> bool:
         """Ends the job and tells its followers; False when it has ended already."""
+        return self._end(claim.job_id, claim.attempt, outcome)
+
+    def _end(self, job_id: str, attempt: int | str, outcome: Terminal) -> bool:
         state, line = record.state_of(outcome), to_json(outcome)
-        return bool(self._scripts("end", claim.job_id, claim.attempt, state, line))
+        return bool(self._scripts("end", job_id, attempt, state, line))
 
     def learn(self, image_tokens: int, answer: Answer, seconds: float) -> None:
         """Lets the pace of the pool follow an answer that took so long. Of two workers

@@ -1,6 +1,6 @@
 -- The first waiting job of a pool, now running.
 -- pool, may be a suspect
--- -> {id, attempt, request, seconds left, is suspect}, 'later', or nil
+-- -> {id, attempt, request, seconds left, deaths}, 'later', or nil
 local pool, waiting, at = ARGV[1], set_of('waiting', ARGV[1]), now()
 while true do
   local id = redis.call('ZRANGE', waiting, 0, 0)[1]
@@ -19,8 +19,8 @@ while true do
   elseif deaths > 0 and ARGV[2] == '0' then
     return 'later'
   else
-    redis.call('HSET', job_key(id), 'state', 'running', 'lease', at + LEASE_S,
-               'started', at, 'suspect', deaths > 0 and 1 or 0)
+    redis.call('HSET', job_key(id), 'state', 'running', 'started', at,
+               'suspect', deaths > 0 and 1 or 0)
     redis.call('ZREM', waiting, id)
     redis.call('ZADD', set_of('running', pool), at + LEASE_S, id)
     local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)

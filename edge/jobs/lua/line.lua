@@ -1,5 +1,5 @@
 -- The running and the waiting jobs of a pool, in the order of their start.
--- pool, max_tokens -> {{elapsed, prompt, image, max_tokens} ...}, {{id, prompt, ...} ...}
+-- pool -> {{elapsed, prompt, image, max_tokens} ...}, {{id, prompt, ...} ...}
 local at, line = now(), {{}, {}}
 for i, kind in ipairs({'running', 'waiting'}) do
   for _, id in ipairs(redis.call('ZRANGE', set_of(kind, ARGV[1]), 0, -1)) do

@@ -5,6 +5,5 @@ local job = redis.call('HMGET', job_key(id), 'state', 'attempt', 'pool', 'kept',
                        'watched')
 if job[1] ~= 'running' or job[2] ~= ARGV[2] then return 0 end
 if is_forgotten(job[4], job[5], at) then return 0 end
-redis.call('HSET', job_key(id), 'lease', at + LEASE_S)
 redis.call('ZADD', set_of('running', job[3]), at + LEASE_S, id)
 return 1
