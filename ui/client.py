@@ -19,7 +19,6 @@ from kombu.exceptions import OperationalError
 
 from edge.caches.answers import AnswerCache, answer_key
 from edge.errors import (
-    Cancelled,
     EdgeError,
     ModelNotFound,
     NotFound,
@@ -122,8 +121,10 @@ class Client:
                 yield Place(job, bool(asker.once), served, bounds)
         except BaseException as error:
             if job.is_new:
-                reason = error if isinstance(error, EdgeError) else Cancelled(LEFT)
-                self._do_soon(self._jobs.fail(job.job_id, reason))
+                if isinstance(error, EdgeError):
+                    self._do_soon(self._jobs.fail(job.job_id, error))
+                else:
+                    self._do_soon(self._jobs.cancel(job.job_id))
             raise
 
     async def recall(
@@ -267,9 +268,6 @@ class Client:
         task = asyncio.create_task(_quietly(work))
         self._soon.add(task)  # the loop itself would not keep it alive
         task.add_done_callback(self._soon.discard)
-
-
-LEFT = "The client did not wait for the answer."
 
 
 async def _only(event: Event, watch: Stopwatch) -> Events:

@@ -129,7 +129,6 @@ class Desk:
 
     def lose(self, claim: Claim) -> None:
         """Its worker has not renewed for too long."""
-        self.set(claim.job_id, lease=1)
         self.sync.zadd(record.running_key(POOL), {claim.job_id: 1})
 
     def n_live(self) -> int:
