@@ -116,8 +116,8 @@ class Life:
     ) -> None:
         """Before Celery: builds and warms the engine. Raises SetupError, or whatever
         EdgeError the warming ends in."""
-        settings, metrics = self._settings, Metrics()
-        self._metrics = metrics
+        settings = self._settings
+        self._metrics = metrics = Metrics()
         if port := settings.metrics_port:
             # first of all: a port that is taken is told before the model is loaded
             serve(metrics, settings.metrics_address, port)
