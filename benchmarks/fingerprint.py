@@ -15,28 +15,18 @@ from typing import Any
 
 from edge import host
 
-CPUINFO = Path("/proc/cpuinfo")
-# what llama.cpp and OpenVINO choose their kernels by
-FEATURES = (
-    *("avx2", "fma", "f16c", "avx_vnni"),
-    *("avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-    *("amx_tile", "amx_int8", "amx_bf16"),
-    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),  # aarch64
-)
 PACKAGES = ("edge-vl", "llama-cpp-python", "openvino", "numpy", "locust")
 SECRET = {"password", "secret", "token", "key"}
 
 
-def fingerprint(
-    server: Mapping[str, Any] | None = None, cpuinfo: Path = CPUINFO
-) -> dict[str, Any]:
+def fingerprint(server: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """This machine and its software; `server` is what is known of the server under
     test, such as its model, the model's hash and its settings."""
-    cpu, features = _cpu(cpuinfo.read_text() if cpuinfo.is_file() else "")
+    cpu = host.cpu()
     return {
-        "cpu": cpu,
+        "cpu": cpu.name,
         "architecture": platform.machine(),
-        "cpu_features": features,
+        "cpu_features": list(cpu.features),
         "cores_usable": host.usable_cores(),  # by affinity and the cgroup's quota
         "cores_in_all": os.cpu_count(),
         "memory_usable_bytes": host.usable_memory_bytes(),  # by the cgroup's limit
@@ -45,19 +35,6 @@ def fingerprint(
         "packages": {name: v for name in PACKAGES if (v := _version(name))},
         "server": _public(server or {}),
     }
-
-
-def _cpu(cpuinfo: str) -> tuple[str, list[str]]:
-    """The name of the first core, and those of its features that matter."""
-    rows = [line.partition(":") for line in cpuinfo.splitlines() if ":" in line]
-    fields: dict[str, str] = {}
-    for name, _, value in rows:
-        fields.setdefault(name.strip(), value.strip())
-    has = set((fields.get("flags") or fields.get("Features") or "").split())
-    # aarch64 has numbers for its makers and parts, and no name
-    part = f"{fields.get('CPU implementer', '')} {fields.get('CPU part', '')}".strip()
-    name = fields.get("model name") or (f"Arm {part}" if part else "unknown")
-    return name, [feature for feature in FEATURES if feature in has]
 
 
 def _version(package: str) -> str | None:

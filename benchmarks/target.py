@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from edge import host
 from edge.errors import SetupError
 from edge.models.registry import find_model
+from edge.models.tuning import tuned
 from edge.parts import LOOPBACK, free_port
 from edge.settings import Settings
 from edge.supervise import Child, Part
@@ -80,15 +81,19 @@ def ours(settings: Settings) -> Iterator[Target]:
             named = (
                 replace(settings, model=model) if settings.model == "auto" else settings
             )
+            files = find_model(named)
+            used, _, _ = tuned(named, files)
             about = served.about | {
-                "model_sha256": find_model(named).fingerprint,
-                "slots": settings.slots,
-                "context_tokens": settings.context_tokens,
-                "chunk_tokens": settings.chunk_tokens,
-                "threads": settings.threads or host.usable_cores(),
-                "image_tokens": settings.image_tokens,
-                "backlog": settings.backlog,
-                "answer_cache": settings.answer_cache,
+                "model_sha256": files.fingerprint,
+                "slots": used.slots,
+                "context_tokens": used.context_tokens,
+                "chunk_tokens": used.chunk_tokens,
+                "repack": used.repack,
+                "kv": used.kv,
+                "threads": used.threads or host.usable_cores(),
+                "image_tokens": used.image_tokens,
+                "backlog": used.backlog,
+                "answer_cache": used.answer_cache,
             }
             yield Target(url, stack.process.pid, about)
         finally:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edge import images, stack
 from edge.cli_bench import PROGRAM, bench, monitor
+from edge.cli_doctor import doctor
 from edge.cli_errors import clear_errors
 from edge.cli_models import models_app
+from edge.cli_options import Mmproj, Model, Port, settings_with
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.request import Message, Request, SamplingParams
-from edge.settings import Settings
 from worker.lifecycle import build_engine
 
 app = typer.Typer(
@@ -32,20 +32,14 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.command(**PROGRAM)(bench)
 app.command(**PROGRAM)(monitor)
-
-Model = Annotated[
-    str | None, typer.Option(help="auto, tiny, qwen3-vl-2b, or a path to a GGUF file.")
-]
-Mmproj = Annotated[
-    Path | None, typer.Option(help="The vision GGUF that belongs to --model.")
-]
+app.command()(doctor)
 
 
 @app.command()
 def up(
     model: Model = None,
     mmproj: Mmproj = None,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    port: Port = 8080,
     no_nginx: Annotated[
         bool, typer.Option("--no-nginx", help="Serve without the front door.")
     ] = False,
@@ -55,7 +49,7 @@ def up(
 ) -> None:
     """Start everything: chat and API on one port. Ctrl-C stops it."""
     with clear_errors():
-        settings = _settings(model, mmproj, slots=slots)
+        settings = settings_with(model, mmproj, slots=slots)
         stack.up(settings, port, with_nginx=not no_nginx)
 
 
@@ -69,7 +63,7 @@ def ask(
 ) -> None:
     """Answer one question here and now, without any server."""
     with clear_errors():
-        settings = _settings(model, mmproj, slots=1)
+        settings = settings_with(model, mmproj, slots=1)
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
         vetted = images.vet(picture.read_bytes(), settings.image_tokens)
@@ -101,22 +95,3 @@ def _print_answer(ticket: Ticket) -> None:
                 return
             case Failed() as failed:
                 raise failed.error
-
-
-def _settings(model: str | None, mmproj: Path | None, slots: int | None) -> Settings:
-    """The settings, with what the command line says over them.
-
-    Paths of files become absolute: child processes work in other folders.
-    """
-    given = {"model": model, "mmproj": mmproj, "slots": slots}
-    named: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    settings = replace(Settings.load(), **named)
-    return replace(
-        settings, model=_located(settings.model), mmproj=_located(settings.mmproj)
-    )
-
-
-def _located(name: str | Path) -> str:
-    """A path as an absolute one; the name of a model, or nothing, as it is."""
-    is_path = str(name).endswith(".gguf") or "/" in str(name)
-    return str(Path(name).expanduser().absolute()) if is_path else str(name)

@@ -15,6 +15,35 @@ from pathlib import Path
 import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
+CPUINFO = Path("/proc/cpuinfo")
+# what llama.cpp and OpenVINO choose their kernels by
+FEATURES = (
+    *("avx2", "fma", "f16c", "avx_vnni"),
+    *("avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),  # aarch64
+)
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What the first core is called, and which of `FEATURES` it has."""
+
+    name: str
+    features: tuple[str, ...]
+
+
+def cpu(cpuinfo: Path = CPUINFO) -> Cpu:
+    """As the kernel describes it; "unknown" where it does not."""
+    fields: dict[str, str] = {}
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    has = set((fields.get("flags") or fields.get("Features") or "").split())
+    # aarch64 has numbers for its makers and parts, and no name
+    part = f"{fields.get('CPU implementer', '')} {fields.get('CPU part', '')}".strip()
+    name = fields.get("model name") or (f"Arm {part}" if part else "unknown")
+    return Cpu(name, tuple(feature for feature in FEATURES if feature in has))
 
 
 def usable_cores() -> int:
@@ -45,6 +74,11 @@ def available_memory_bytes() -> int:
         if (limit := _memory_limit(folder))
     ]
     return max(0, min([psutil.virtual_memory().available, *left]))
+
+
+def busy(within_s: float = 0.5) -> float:
+    """The part of the whole machine's cores that is in use, from 0 to 1."""
+    return float(psutil.cpu_percent(interval=within_s)) / 100
 
 
 @dataclass(frozen=True)

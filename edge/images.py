@@ -20,6 +20,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -33,6 +34,15 @@ MAX_SOURCE_PIXELS = 50_000_000  # a 50-megapixel camera; 200 MB as RGBA
 MAX_ASPECT_RATIO = 200  # the bound the model's own preprocessing sets
 CHILD_MEMORY_BYTES = 1 << 30
 CHILD_SECONDS = 10
+
+Detail = Literal["low", "auto", "high"]  # the words of OpenAI's API
+DETAILS: tuple[Detail, ...] = ("low", "auto", "high")
+_BUDGETS = {"low": 256, "auto": 1024}  # tokens
+
+
+def budget(detail: Detail, most: int) -> int:
+    """Tokens that a picture may get at most, where `most` are allowed: high is all."""
+    return min(_BUDGETS.get(detail, most), most)
 
 
 @dataclass(frozen=True)

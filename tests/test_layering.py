@@ -60,8 +60,8 @@ ROOMS = {
         "edge.vision",
     },
 }
-UP = ("edge.stack", "edge.parts", "edge.supervise")
-CLI = ("edge.cli", "edge.cli_bench", "edge.cli_models")
+UP = ("edge.stack", "edge.parts", "edge.supervise", "edge.doctor")
+CLI = ("edge.cli", "edge.cli_bench", "edge.cli_doctor", "edge.cli_models")
 PURE = (
     "sequence",
     "slots",

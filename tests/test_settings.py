@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import Field, FrozenInstanceError, fields, replace
+from dataclasses import Field, FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edge.errors import SetupError
 from edge.settings import Settings
 
-NAMES = [field.name for field in fields(Settings)]
+NAMES = [field.name for field in Settings.table()]
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +33,14 @@ def refusal(environ: dict[str, str]) -> str:
     return caught.value.message
 
 
-@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", Settings.table(), ids=lambda field: field.name)
 def test_every_setting_has_a_meaning(field: Any) -> None:
     meaning = field.metadata["meaning"]
     assert len(meaning.split()) >= 3
     assert meaning.endswith(".")
 
 
-@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", Settings.table(), ids=lambda field: field.name)
 def test_every_default_is_within_its_own_bounds(field: Any) -> None:
     text = Settings().environ()[f"EDGE_{field.name.upper()}"]
     read = Settings.read({f"EDGE_{field.name.upper()}": text})
@@ -139,6 +139,13 @@ def test_a_value_out_of_bounds_is_refused_with_the_bounds(
 def test_a_word_that_is_no_choice_is_refused_with_the_choices() -> None:
     message = refusal({"EDGE_VISION": "int4"})
     assert message == "EDGE_VISION='int4' must be one of auto, int8, f32, mtmd."
+
+
+def test_it_is_known_what_an_operator_has_written_down() -> None:
+    """Even where it says what would be so anyway: a tuning must not change it."""
+    written = Settings.read({"EDGE_REPACK": "off", "EDGE_KV": "q8_0"})
+    assert written.given == {"repack", "kv"}
+    assert Settings().given == set()
 
 
 @pytest.mark.parametrize("n_slots", range(1, 5))
@@ -247,7 +254,7 @@ def values(field: Field) -> st.SearchStrategy:
 
 
 @hypothesis_settings(max_examples=40)
-@given(st.builds(Settings, **{field.name: values(field) for field in fields(Settings)}))
+@given(st.builds(Settings, **{field.name: values(field) for field in Settings.table()}))
 def test_a_child_process_reads_the_same_settings(settings: Settings) -> None:
     assert Settings.read(settings.environ()) == settings
 

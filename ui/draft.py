@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edge.errors import EdgeError
-from edge.images import Picture
+from edge.images import Detail, Picture
 from edge.request import Message, PictureRef, Request
 from ui import openai_schema as schema
-from ui.vetting import Detail, Vetting, check_count
+from ui.vetting import Vetting, check_count
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from edge.errors import (
     UnsupportedParameter,
     UrlNotAllowed,
 )
+from edge.images import Detail
 from edge.request import SamplingParams
-from ui.vetting import Detail
 
 UNSUPPORTED = (
     "audio",

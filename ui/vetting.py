@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from typing import Literal
 
 from edge import images
 from edge.errors import InvalidRequest
-from edge.images import Picture
+from edge.images import Detail, Picture, budget
 from edge.request import PictureRef
 
 MAX_PICTURES = 8  # in one request, earlier turns included
 AT_ONCE = 2  # each takes a core for about a tenth of a second
 REMEMBERED = 10_000  # pictures, by 150 bytes each
-
-Detail = Literal["auto", "low", "high"]
-BUDGETS: dict[Detail, int] = {"low": 256, "auto": 1024}  # tokens; high: all we allow
 
 
 def check_count(n_pictures: int) -> None:
@@ -36,8 +32,9 @@ class Vetting:
 
     async def vet(self, encoded: bytes, detail: Detail = "auto") -> Picture:
         """See `edge.images.vet`; `detail` says how large the picture may stay."""
+        n_tokens = budget(detail, self._max_tokens)
         async with self._turn:
-            picture = await asyncio.to_thread(images.vet, encoded, self._most(detail))
+            picture = await asyncio.to_thread(images.vet, encoded, n_tokens)
         self._seen[self._name(encoded, detail)] = picture.ref
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
@@ -47,8 +44,6 @@ class Vetting:
         """The name of the picture that these very bytes were vetted to, lately."""
         return self._seen.get(self._name(encoded, detail))
 
-    def _most(self, detail: Detail) -> int:
-        return min(BUDGETS.get(detail, self._max_tokens), self._max_tokens)
-
     def _name(self, encoded: bytes, detail: Detail) -> bytes:
-        return hashlib.sha256(b"%d " % self._most(detail) + encoded).digest()
+        n_tokens = budget(detail, self._max_tokens)
+        return hashlib.sha256(b"%d " % n_tokens + encoded).digest()

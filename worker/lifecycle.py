@@ -23,6 +23,7 @@ from edge.jobs.worker_side import WorkerJobs
 from edge.models.check import check
 from edge.models.registry import ModelFiles, find_model
 from edge.models.store import obtain
+from edge.models.tuning import tuned
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
@@ -41,20 +42,28 @@ log = logging.getLogger(__name__)
 
 def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     """The real engine over `files`. Raises SetupError when it cannot be."""
+    settings, _, said = tuned(settings, files)
+    log.info(said)
     cells = check(files, settings)
-    threads = settings.threads or host.usable_cores()
     model = Model(files.model, repack=settings.repack)
     tower = build_tower(settings, files, model, cells)
-    runtime = LlamaRuntime(
+    runtime = build_runtime(settings, model)
+    keep_bytes = settings.embeddings_mb * 1_000_000
+    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes)
+
+
+def build_runtime(settings: Settings, model: Model) -> LlamaRuntime:
+    """llama.cpp over `model`, which it owns from now on. Raises SetupError when there
+    is not enough memory."""
+    return LlamaRuntime(
         model,
         n_slots=settings.slots,
         n_cells=settings.context_tokens,
         max_batch=settings.chunk_tokens + settings.slots,
-        threads=threads,
+        threads=settings.threads or host.usable_cores(),
         n_kept=settings.kept,
+        kv=settings.kv,
     )
-    keep_bytes = settings.embeddings_mb * 1_000_000
-    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes)
 
 
 def build_tower(

@@ -16,6 +16,7 @@ from edge.models.pair import cell_side, deepstack_layers, picture_cells
 from edge.settings import Settings
 
 F16, F32 = 2, 4  # bytes
+KV_BYTES: Final = {"f16": 2.0, "q8_0": 34 / 32}  # of one number, by EDGE_KV
 GIB: Final = 1 << 30
 VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
 # What OpenVINO takes beside what llama.cpp's tower would, measured at 64 to 1024 cells.
@@ -61,7 +62,7 @@ def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed
     """
     return MemoryNeed(
         weights_bytes=model.tensor_bytes + mmproj.tensor_bytes,
-        kv_bytes=settings.context_tokens * _cell_bytes(model),
+        kv_bytes=settings.context_tokens * _cell_bytes(model, settings.kv),
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
         seen_bytes=settings.embeddings_mb * 1_000_000
@@ -81,15 +82,16 @@ def check_memory(need: MemoryNeed, available_bytes: int) -> None:
     )
 
 
-def _cell_bytes(model: Header) -> int:
-    """Keys and values of one token in all layers, in f16: 112 KiB for Qwen3-VL-2B."""
+def _cell_bytes(model: Header, kv: str) -> int:
+    """Keys and values of one token in all layers: 112 KiB in f16 for Qwen3-VL-2B."""
     arch = model.architecture
     n_heads = model.number(f"{arch}.attention.head_count")
     n_kv_heads = model.number(f"{arch}.attention.head_count_kv", n_heads)
     head = model.number(f"{arch}.embedding_length") // n_heads
     key = model.number(f"{arch}.attention.key_length", head)
     value = model.number(f"{arch}.attention.value_length", head)
-    return model.number(f"{arch}.block_count") * n_kv_heads * (key + value) * F16
+    numbers = model.number(f"{arch}.block_count") * n_kv_heads * (key + value)
+    return int(numbers * KV_BYTES[kv])
 
 
 def _width(model: Header) -> int:

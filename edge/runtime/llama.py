@@ -15,12 +15,15 @@ from edge.request import SamplingParams
 from edge.runtime.model import Model
 from edge.runtime.sampler import Sampler
 
+_KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
+
 
 class LlamaRuntime:
     """A context of `n_cells` cells over `model`, which it owns from now on, for
     `n_slots` sequences that compute and `n_kept` that rest.
 
-    `max_batch` is the largest number of rows that one batch may have.
+    `max_batch` is the largest number of rows that one batch may have; `kv` is the type
+    of the numbers that cells hold.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class LlamaRuntime:
         max_batch: int,
         threads: int,
         n_kept: int = 0,
+        kv: str = "f16",
     ) -> None:
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
@@ -40,6 +44,7 @@ class LlamaRuntime:
         params.n_batch = params.n_ubatch = max_batch
         params.n_outputs_max = params.n_seq_max  # it aborts with fewer
         params.n_threads = params.n_threads_batch = threads
+        params.type_k = params.type_v = _KV_TYPES[kv]
         params.no_perf = True
         context = lib.llama_init_from_model(model.handle, params)
         if not context:

@@ -161,8 +161,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             for at in range(0, end, 1 << 16):
                 sleep(hub.delay_s)
                 piece = body[at : min(end, at + (1 << 16))]
+                hub.body_bytes += len(piece)  # first: who reads it may look at once
                 self.wfile.write(piece)
-                hub.body_bytes += len(piece)
             if fault.stall_after is not None:
                 self.wfile.flush()
                 hub.closing.wait(10)

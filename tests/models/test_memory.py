@@ -170,6 +170,13 @@ def test_more_slots_and_longer_batches_need_more(real: Pair) -> None:
     assert memory_need(*real, Settings(slots=1, chunk_tokens=512)).compute_bytes > base
 
 
+def test_a_smaller_kind_of_number_makes_a_smaller_cache(real: Pair) -> None:
+    full, small = (memory_need(*real, Settings(kv=kv)) for kv in ("f16", "q8_0"))
+    assert full.kv_bytes == 8192 * 112 * 1024
+    assert small.kv_bytes * 32 == full.kv_bytes * 17
+    assert full.total_bytes - small.total_bytes == full.kv_bytes - small.kv_bytes
+
+
 def test_a_need_reads_as_a_sum() -> None:
     need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10)
     text = "weights 1.0 + cache 0.9 + compute 0.3 + vision 0.6 = 2.8 GiB"

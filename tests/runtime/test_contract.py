@@ -28,7 +28,7 @@ GREEDY = SamplingParams()
 Pair = tuple[Runtime, VisionTower]
 
 
-def real(tiny: tuple[Path, Path], towers: Path | None) -> Pair:
+def real(tiny: tuple[Path, Path], towers: Path | None, kv: str = "f16") -> Pair:
     """llama.cpp with OpenVINO's tower, compiled into `towers`, or with its own."""
     model = Model(tiny[0])
     sizes = {"threads": 1, "min_tokens": 16, "max_tokens": 256}
@@ -37,7 +37,9 @@ def real(tiny: tuple[Path, Path], towers: Path | None) -> Pair:
         tower = OpenvinoTower(tiny[1], towers, precision="int8", **sizes)
     else:
         tower = MtmdTower(tiny[1], model, **sizes)
-    runtime = LlamaRuntime(model, n_slots=4, n_cells=2048, max_batch=128, threads=1)
+    runtime = LlamaRuntime(
+        model, n_slots=4, n_cells=2048, max_batch=128, threads=1, kv=kv
+    )
     return runtime, tower
 
 
@@ -46,6 +48,7 @@ def real(tiny: tuple[Path, Path], towers: Path | None) -> Pair:
         "stub",
         pytest.param("openvino", marks=pytest.mark.model),
         pytest.param("mtmd", marks=pytest.mark.model),
+        pytest.param("mtmd q8_0", marks=pytest.mark.model),
     ]
 )
 def open_pair(request: pytest.FixtureRequest) -> Pair:
@@ -53,8 +56,8 @@ def open_pair(request: pytest.FixtureRequest) -> Pair:
     if request.param == "stub":
         return StubRuntime(), StubTower()
     tiny = request.getfixturevalue("tiny")
-    if request.param == "mtmd":
-        return real(tiny, None)
+    if request.param.startswith("mtmd"):
+        return real(tiny, None, *request.param.split()[1:])
     return real(tiny, request.getfixturevalue("towers"))
 
 

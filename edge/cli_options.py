@@ -1,0 +1,40 @@
+"""What several commands let people say, and the settings that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edge.settings import Settings
+
+Model = Annotated[
+    str | None, typer.Option(help="auto, tiny, qwen3-vl-2b, or a path to a GGUF file.")
+]
+Mmproj = Annotated[
+    Path | None, typer.Option(help="The vision GGUF that belongs to --model.")
+]
+Port = Annotated[int, typer.Option(min=1, max=65535)]
+
+
+def settings_with(
+    model: str | None, mmproj: Path | None, slots: int | None = None
+) -> Settings:
+    """The settings, with what the command line says over them.
+
+    Paths of files become absolute: child processes work in other folders.
+    """
+    given = {"model": model, "mmproj": mmproj, "slots": slots}
+    named: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    settings = replace(Settings.load(), **named)
+    return replace(
+        settings, model=_located(settings.model), mmproj=_located(settings.mmproj)
+    )
+
+
+def _located(name: str | Path) -> str:
+    """A path as an absolute one; the name of a model, or nothing, as it is."""
+    is_path = str(name).endswith(".gguf") or "/" in str(name)
+    return str(Path(name).expanduser().absolute()) if is_path else str(name)

@@ -1,0 +1,129 @@
+"""What was measured with two model files on this machine: which settings are fastest,
+and how long a picture takes.
+
+`edge doctor --tune` writes it, and whatever starts an engine takes it up. It holds for
+one processor, one pair of files and one version of the libraries: where any of these
+has changed it is left aside, not guessed from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from edge import host
+from edge.images import DETAILS, budget
+from edge.models.registry import ModelFiles
+from edge.settings import Settings, in_words
+
+TUNED: Final = ("vision", "repack", "threads", "chunk_tokens", "kv")
+LIBRARIES: Final = ("llama-cpp-python", "openvino")
+TEMPLATE_TOKENS: Final = 32  # of a short question and what is around it
+COMMAND: Final = "`edge doctor --tune`"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The fastest values of the settings in `TUNED`, and the seconds they came to."""
+
+    values: Mapping[str, Any]
+    embed_s: tuple[tuple[int, float], ...]  # of two pictures, tokens and seconds
+    row_s: float  # of one token of a prompt
+    token_s: float  # of one token of an answer that is alone
+    date: str
+    made_for: Mapping[str, Any]  # see `this_machine`
+
+    def first_text_s(self, n_tokens: int) -> float:
+        """Until the first word about a picture of so many tokens, with nobody else
+        there.
+
+        The tower's projections take time in proportion to the picture, its attention
+        to the square: two sizes measured tell both parts.
+        """
+        (small, small_s), (large, large_s) = self.embed_s
+        slope = 0.0
+        if large > small:
+            slope = (large_s / large - small_s / small) / (large - small)
+        per_token_s = large_s / large + max(0.0, slope) * (n_tokens - large)
+        return n_tokens * per_token_s + self.row_s * (n_tokens + TEMPLATE_TOKENS)
+
+    def forecast(self, most: int) -> str:
+        """What the API's `detail` costs, where pictures have `most` tokens at most."""
+        budgets: dict[int, list[str]] = {}
+        for detail in DETAILS:
+            budgets.setdefault(budget(detail, most), []).append(detail)
+        after = (
+            f"{_seconds(self.first_text_s(n))} ({' and '.join(details)}, {n} tokens)"
+            for n, details in budgets.items()
+        )
+        return (
+            f"First words about a large picture after {' or '.join(after)}, "
+            f"then {1 / self.token_s:.0f} tokens a second."
+        )
+
+
+def this_machine(files: ModelFiles) -> dict[str, Any]:
+    """All that a measurement depends on, as JSON."""
+    cpu = host.cpu()
+    return {
+        "cpu": [cpu.name, *cpu.features],
+        "cores": host.usable_cores(),
+        "files": [
+            [path.name, path.stat().st_size, path.stat().st_mtime_ns]
+            for path in (files.model, files.mmproj)
+        ],
+        "libraries": [metadata.version(name) for name in LIBRARIES],
+    }
+
+
+def save(tuning: Tuning, settings: Settings, files: ModelFiles) -> Path:
+    """Keeps it for the next start; says where. Raises OSError where it cannot be."""
+    path = _path(settings, files)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps(asdict(tuning), indent=1) + "\n")
+    unfinished.replace(path)
+    return path
+
+
+def find(settings: Settings, files: ModelFiles) -> Tuning | None:
+    """The tuning of these files, for this machine or another; None where there is none
+    that can be read."""
+    try:
+        found = json.loads(_path(settings, files).read_text())
+        small, large = ((int(n), float(s)) for n, s in found.pop("embed_s"))
+        tuning = Tuning(embed_s=(small, large), **found)
+        replace(settings, **tuning.values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return tuning
+
+
+def tuned(settings: Settings, files: ModelFiles) -> tuple[Settings, Tuning | None, str]:
+    """`settings` with what this machine was tuned to in the place of defaults, the
+    tuning if there is a true one, and a sentence that says so. What an operator has
+    written down stays."""
+    tuning = find(settings, files)
+    if tuning is None:
+        return settings, None, f"Not tuned: {COMMAND} takes three minutes."
+    if tuning.made_for != this_machine(files):
+        said = (
+            f"Machine, model or libraries have changed since {COMMAND}: run it again."
+        )
+        return settings, None, said
+    values = {k: v for k, v in tuning.values.items() if k not in settings.given}
+    used = ", ".join(f"{name} {in_words(value)}" for name, value in values.items())
+    said = f"Tuned on {tuning.date}: {used or 'all settings were given'}."
+    return replace(settings, **values), tuning, said
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
+
+
+def _path(settings: Settings, files: ModelFiles) -> Path:
+    return settings.data_dir / "models" / "tuned" / f"{files.model.stem}.json"
