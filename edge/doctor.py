@@ -21,7 +21,7 @@ from rich.filesize import decimal
 
 from edge import host
 from edge.errors import SetupError
-from edge.models.check import check
+from edge.models.check import check, settle
 from edge.models.header import read_header
 from edge.models.memory import memory_need
 from edge.models.registry import (
@@ -174,6 +174,7 @@ def model(settings: Settings) -> Iterator[Finding]:
             yield Finding("model", "ok", f"{files.name}, {files.model}")
         settings, tuning, said = tuned(settings, files)
         _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
+        settings = settle(files, settings, reserve_bytes=RESERVE_BYTES)
     except SetupError as error:
         yield Finding("model", "wrong", error.message)
         return

@@ -54,6 +54,12 @@ class Settings:
         "How keys and values of the context are kept: f16, or q8_0 in half the memory.",
         one_of=("f16", "q8_0"),
     )
+    prefill: str = _setting(
+        "auto",
+        "Who computes prompts: openvino, in half the time and with more memory, or "
+        "llama.cpp; auto = openvino where that memory is free.",
+        one_of=("auto", "openvino", "llama"),
+    )
     image_tokens: int = _setting(
         1024, "Largest picture, in tokens of 32x32 pixels.", at_least=16
     )

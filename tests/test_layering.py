@@ -21,7 +21,7 @@ MODULES = {
 # Who may import a library that only one place should know.
 ONE_PLACE = {
     "llama_cpp": ("edge.runtime",),
-    "openvino": ("edge.vision.graph", "edge.vision.tower_openvino"),
+    "openvino": ("edge.openvino", "edge.vision.graph", "edge.prefill.graph"),
     "psutil": ("edge.host",),
     "redis": ("edge.redis_clients", "edge.jobs", "edge.caches"),
     "celery": ("worker", "ui.client"),
@@ -40,8 +40,10 @@ ONE_PLACE = {
 # Who may import whom, by room. The front door may import what it starts.
 ROOMS = {
     "edge": set(),  # settings, errors, request, events, images, host
-    "edge.vision": {"edge"},
+    "edge.openvino": {"edge", "edge.models"},
+    "edge.vision": {"edge", "edge.models", "edge.openvino"},
     "edge.engine": {"edge", "edge.vision"},
+    "edge.prefill": {"edge", "edge.engine", "edge.models", "edge.openvino"},
     "edge.runtime": {"edge", "edge.engine", "edge.vision"},
     "edge.models": {"edge"},
     "edge.jobs": {"edge"},
@@ -56,6 +58,7 @@ ROOMS = {
         "edge.engine",
         "edge.jobs",
         "edge.models",
+        "edge.prefill",
         "edge.runtime",
         "edge.vision",
     },

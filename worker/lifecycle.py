@@ -9,21 +9,24 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from edge import host
 from edge.engine.engine import Engine
-from edge.engine.protocols import VisionTower
+from edge.engine.protocols import Prefill, VisionTower
 from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
-from edge.models.check import check
+from edge.models.check import check, settle
+from edge.models.memory import LONGEST_PREFILL
 from edge.models.registry import ModelFiles, find_model
 from edge.models.store import obtain
 from edge.models.tuning import tuned
+from edge.prefill.prefill_openvino import OpenvinoPrefill
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
@@ -45,11 +48,34 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     settings, _, said = tuned(settings, files)
     log.info(said)
     cells = check(files, settings)
+    prefill = build_prefill(settings, files)
     model = Model(files.model, repack=settings.repack)
     tower = build_tower(settings, files, model, cells)
     runtime = build_runtime(settings, model)
     keep_bytes = settings.embeddings_mb * 1_000_000
-    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes)
+    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes, prefill)
+
+
+def build_prefill(settings: Settings, files: ModelFiles) -> Prefill | None:
+    """Who computes prompts beside llama.cpp, if anybody.
+
+    Raises SetupError when `settings` ask for it and it cannot be.
+    """
+    wanted, settings = settings.prefill, settle(files, settings)
+    if settings.prefill == "llama":
+        return None
+    try:
+        return OpenvinoPrefill(
+            files.model,
+            compiled_folder(settings),
+            threads=settings.threads or host.usable_cores(),
+            longest=min(LONGEST_PREFILL, settings.context_tokens),
+        )
+    except SetupError as error:
+        if wanted != "auto":
+            raise
+        log.warning("%s Prompts are computed by llama.cpp: slower.", error)
+        return None
 
 
 def build_runtime(settings: Settings, model: Model) -> LlamaRuntime:
@@ -79,7 +105,7 @@ def build_tower(
         try:
             return OpenvinoTower(
                 files.mmproj,
-                settings.data_dir / "models" / "towers",
+                compiled_folder(settings),
                 precision="f32" if settings.vision == "f32" else "int8",
                 threads=threads,
                 min_tokens=min_tokens,
@@ -96,6 +122,11 @@ def build_tower(
         min_tokens=min_tokens,
         max_tokens=max_tokens,
     )
+
+
+def compiled_folder(settings: Settings) -> Path:
+    """Where what OpenVINO has compiled is kept."""
+    return settings.data_dir / "models" / "compiled"
 
 
 def warm(engine: Engine) -> None:

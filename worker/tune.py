@@ -23,13 +23,13 @@ from edge.engine.batch import Row, TokenBatch
 from edge.engine.protocols import Runtime, VisionTower
 from edge.errors import SetupError
 from edge.images import CELL, Picture
-from edge.models.check import check
+from edge.models.check import check, settle
 from edge.models.registry import ModelFiles, models_folder
 from edge.models.tuning import TUNED, Tuning, this_machine
 from edge.request import SamplingParams
 from edge.runtime.model import Model
 from edge.settings import Settings, in_words
-from worker.lifecycle import build_runtime, build_tower
+from worker.lifecycle import build_prefill, build_runtime, build_tower
 
 WITHIN_S: Final = 170.0
 WORTH: Final = 0.97  # a change has to bring the time down to this part of it
@@ -84,12 +84,15 @@ def tune(
         model = Model(files.model, repack=tried.repack)
         with closing(build_runtime(small, model)) as runtime:
             speeds[tried] = speed_of(runtime, tried.chunk_tokens)
+        if beside_s and settle(files, tried).prefill == "openvino":
+            speeds[tried] = replace(speeds[tried], row_s=beside_s)
         return speeds[tried].question_s
 
     say("Reading a picture of 800 x 600 pixels:")
     best = fastest(settings, {"vision": ("f32",)}, tower_s, say, ends)
     say(f"Computing the question, and {ANSWER_TOKENS} tokens of an answer:")
     ends -= LAST_PICTURES * pictures[best]
+    beside_s = prefill_row_s(best, files)
     best = fastest(best, language_choices(), question_s, say, ends)
     speed = speeds[best]
     best = replace(best, threads=best.threads or host.usable_cores())
@@ -108,6 +111,7 @@ def language_choices() -> dict[str, tuple[Any, ...]]:
     shows as two."""
     half = host.usable_cores() // 2
     return {
+        "prefill": ("llama",),
         "repack": (True,),
         "chunk_tokens": (128, 512),
         "kv": ("q8_0",),
@@ -166,6 +170,20 @@ def tower_speed(
     ):
         embed_s(tower, 1)  # what only the first one pays for
         return tuple(embed_s(tower, n) for n in sizes)
+
+
+def prefill_row_s(settings: Settings, files: ModelFiles) -> float | None:
+    """Seconds of one token of a prompt that is computed beside llama.cpp; None where
+    nobody does."""
+    prefill = build_prefill(settings, files)
+    if prefill is None:
+        return None
+    prompt = [TokenBatch(tuple(Row(0, _TOKEN, at) for at in range(PROMPT_TOKENS)))]
+    with closing(prefill):
+        prefill.compute(prompt)  # what only the first one pays for
+        begun = time.monotonic()
+        prefill.compute(prompt)
+        return (time.monotonic() - begun) / PROMPT_TOKENS
 
 
 def embed_s(tower: VisionTower, n_tokens: int) -> tuple[int, float]:

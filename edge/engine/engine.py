@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from edge.engine.batch import Batch, PictureBatch
+from edge.engine.batch import Batch, Cells, PictureBatch
 from edge.engine.embedder import Embedder, Embeddings
 from edge.engine.pace import language_threads
 from edge.engine.prepare import prepare
-from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.protocols import Prefill, Runtime, VisionTower
 from edge.engine.repetition import is_stuck
 from edge.engine.scheduler import Admission, Load, Scheduler
 from edge.engine.sequence import Phase, Sequence
+from edge.engine.side import Order, SideThread
 from edge.engine.slots import Slots
 from edge.engine.ticket import Clock, Ticket
 from edge.errors import Cancelled, EdgeError, EngineError, Unavailable
@@ -34,7 +35,7 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     `chunk` tokens of a prompt are computed in one step; `keep_bytes` of embeddings of
-    pictures are remembered.
+    pictures are remembered. With `prefill` most prompts are computed beside it.
     """
 
     def __init__(
@@ -43,13 +44,18 @@ class Engine:
         tower: VisionTower,
         chunk: int = 256,
         keep_bytes: int = 64 << 20,
+        prefill: Prefill | None = None,
     ) -> None:
         self._runtime = runtime
         self._tower = tower
+        self._prefill = prefill
         self.tower_name = tower.name
-        self._embedder = Embedder(tower, keep_bytes)
+        self._side = SideThread()
+        self._embedder = Embedder(tower, keep_bytes, self._side)
         self._scheduler = Scheduler(
-            Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept), chunk
+            Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept),
+            chunk,
+            prefill.longest if prefill else 0,
         )
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
@@ -103,22 +109,26 @@ class Engine:
         return ticket
 
     def close(self) -> None:
-        """Fails what is unfinished, ends both threads and frees the model."""
+        """Fails what is unfinished, ends both threads and frees the models."""
         with self._door:  # nobody enters behind the message that ends everybody
             self._closing = True
             reason = Cancelled("The engine was shut down.")
             self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
-        self._embedder.close()
+        self._side.close()
+        if self._prefill:
+            self._prefill.close()
+        self._tower.close()
         self._runtime.close()
 
-    # Everything below runs on the engine thread, but for `_deliver`.
+    # Everything below runs on the engine thread, but for `_later`.
 
     def _loop(self) -> None:
+        is_idle = True
         try:
             while not self._closing or self._tickets:
-                self._take_messages(wait=not self._scheduler.has_work)
-                self._step()
+                self._take_messages(wait=is_idle)
+                is_idle = not self._step()
                 self._load = self._scheduler.load
                 self.longest_turn_s = max(self.longest_turn_s, self.silent_s)
         except BaseException:
@@ -137,16 +147,17 @@ class Engine:
         while not self._inbox.empty():
             self._inbox.get()()
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
+        """Whether there was anything to compute."""
         # One after the other: the next may share what this one has just been given.
         while admission := self._scheduler.admit():
             self._open(admission)
         if not self._scheduler.is_prefilling:
-            self._embedder.go_on()
-        tower_works = self._embedder.is_busy
+            self._side.go_on()
+        tower_works = self._side.is_busy
         batch = self._scheduler.schedule(tower_works=tower_works)
         if batch is None:
-            return
+            return False
         n_threads = language_threads(self._runtime.n_threads, tower_works=tower_works)
         begun = time.monotonic()
         try:
@@ -157,6 +168,7 @@ class Engine:
         else:
             self._scheduler.advance(batch, time.monotonic() - begun)
             self._postprocess(batch, tokens)
+        return True
 
     def _open(self, admission: Admission) -> None:
         sequence = admission.sequence
@@ -165,13 +177,38 @@ class Engine:
         try:
             self._runtime.open(sequence.slot, sequence.sampling)
             if admission.source is not None:
-                self._runtime.share(
-                    admission.source, sequence.slot, admission.n_positions
-                )
+                n_positions = admission.n_positions
+                self._runtime.share(admission.source, sequence.slot, n_positions)
+            if sequence.phase is Phase.FILL:
+                self._fill(ticket)
         except Exception as error:
             self._fail(ticket, error)
         for slot in admission.evicted:
             self._runtime.release(slot)
+
+    def _fill(self, ticket: Ticket) -> None:
+        assert self._prefill
+        sequence = ticket.sequence
+        order = Order(
+            is_picture=False,
+            compute=partial(self._prefill.compute, sequence.all_but_last()),
+            interrupt=self._prefill.interrupt,
+            is_wanted=lambda: sequence.phase is Phase.FILL,
+            done=partial(self._later, self._filled, ticket),
+        )
+        self._side.add(order)
+
+    def _filled(self, ticket: Ticket, outcome: Cells | Exception) -> None:
+        if (sequence := ticket.sequence).phase is not Phase.FILL:
+            return
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._runtime.fill(sequence.slot, outcome)
+            sequence.skip(len(outcome))
+        except Exception:
+            log.warning("a prompt has to be computed by llama.cpp", exc_info=True)
+            sequence.skip(0)
 
     def _postprocess(self, batch: Batch, tokens: list[int]) -> None:
         if isinstance(batch, PictureBatch):
@@ -217,15 +254,13 @@ class Engine:
             self._embedder.embed(
                 picture,
                 is_wanted=lambda: sequence.phase is Phase.EMBED,
-                done=partial(self._deliver, ticket, picture),
+                done=partial(self._later, self._embedded, ticket, picture),
             )
         self._start_if_ready(ticket)
 
-    def _deliver(
-        self, ticket: Ticket, picture: Picture, outcome: Embeddings | Exception
-    ) -> None:
-        """Called on the tower's thread: hands its work over to ours."""
-        self._inbox.put(lambda: self._embedded(ticket, picture, outcome))
+    def _later(self, act: Callable[..., None], *details: object) -> None:
+        """Hands the second thread's work over to ours: to be called there."""
+        self._inbox.put(partial(act, *details))
 
     def _embedded(
         self, ticket: Ticket, picture: Picture, outcome: Embeddings | Exception
@@ -257,7 +292,7 @@ class Engine:
         keep = keep and sequence.phase is Phase.DECODE
         for slot in self._scheduler.remove(sequence, keep=keep):
             self._runtime.release(slot)
-        self._embedder.drop_unwanted()
+        self._side.drop_unwanted()
         ticket.events.put(outcome)
 
     def _end_all(self, reason: EdgeError) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.batch import Batch
+from edge.engine.batch import Batch, Cells
 from edge.images import Picture
 from edge.request import SamplingParams
 
@@ -62,6 +63,13 @@ class Runtime(Tokenizer, Protocol):
         """
         ...
 
+    def fill(self, slot: int, cells: Cells) -> None:
+        """Lets an empty slot begin with cells that were computed elsewhere.
+
+        Raises EngineError; then the slot is empty still.
+        """
+        ...
+
     def release(self, slot: int) -> None:
         """Empties a slot."""
         ...
@@ -72,7 +80,7 @@ class Runtime(Tokenizer, Protocol):
 
 
 class VisionTower(Protocol):
-    """A vision encoder. `embed` belongs to one thread: the embedder's."""
+    """A vision encoder. `embed` belongs to one thread: the second one."""
 
     name: str  # who computes, and how exactly
 
@@ -89,6 +97,26 @@ class VisionTower(Protocol):
 
     def interrupt(self) -> None:
         """Ends the `embed` in hand early, where that is possible. Any thread may."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Prefill(Protocol):
+    """Computes prompts of at most `longest` tokens for a Runtime. `compute` belongs to
+    one thread: the second one."""
+
+    longest: int
+
+    def compute(self, prompt: Sequence[Batch]) -> Cells:
+        """The cells of a whole prompt, whose batches come in their order.
+
+        Raises Cancelled when it was interrupted, EngineError when it failed.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Ends the `compute` in hand early. Any thread may."""
         ...
 
     def close(self) -> None: ...

@@ -6,14 +6,14 @@ numbers: a picture of 19 x 25 tokens fills 475 cells and moves the position on b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.batch import PictureBatch, Row
+from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
 from edge.engine.detokenizer import Detokenizer
 from edge.engine.slots import Content
 from edge.request import FinishReason, PictureRef, SamplingParams
@@ -38,6 +38,12 @@ class TextPiece:
     def n_positions(self) -> int:
         return len(self.tokens)
 
+    def rows(self, slot: int, position: int, start: int, stop: int) -> tuple[Row, ...]:
+        """Those from `start` to `stop`, where the first of all has this position."""
+        return tuple(
+            Row(slot, self.tokens[i], position + i) for i in range(start, stop)
+        )
+
 
 @dataclass(frozen=True)
 class PicturePiece:
@@ -59,18 +65,30 @@ class PicturePiece:
     def n_positions(self) -> int:
         return picture_advance(self.rows, self.columns)
 
+    def batch(
+        self, slot: int, position: int, embeddings: npt.NDArray[np.float32], part: slice
+    ) -> PictureBatch:
+        """A part of the picture that begins at this position."""
+        positions = picture_positions(position, self.rows, self.columns)
+        return PictureBatch(slot, embeddings[part], positions[:, part])
+
 
 Piece = TextPiece | PicturePiece
 
 
 class Phase(Enum):
-    """Where a sequence is in its life."""
+    """Where a sequence is in its life. Between WAIT and DECODE its prompt is computed:
+    beside the engine, or by its steps, or first the one and then the other."""
 
     EMBED = auto()
     WAIT = auto()
+    FILL = auto()
     PREFILL = auto()
     DECODE = auto()
     DONE = auto()
+
+
+PROMPTING = Phase.FILL, Phase.PREFILL
 
 
 @dataclass(eq=False)
@@ -115,7 +133,7 @@ class Sequence:
     @property
     def filled(self) -> Content:
         """What it has put into its cells so far; its latest token is in none yet."""
-        if self.phase is Phase.PREFILL:
+        if self.phase in PROMPTING:
             done = sum(piece.n_cells for piece in self.pieces[: self._piece])
             return self.content[: done + self._offset]
         return [*self.content, *self.generated[:-1]]
@@ -153,37 +171,50 @@ class Sequence:
         """Begins behind the first `n` cells, for which `n_common` was asked; returns
         the position there."""
         self.n_reused = n
+        self.skip(n)
+        return self._position + self._offset
+
+    def skip(self, n: int) -> None:
+        """Goes on behind `n` cells that were computed elsewhere."""
+        self.phase = Phase.PREFILL
         while n:
             step = min(n, self.next_piece.n_cells)
             self.prefilled(step)
             n -= step
-        return self._position + self._offset
+
+    def all_but_last(self) -> list[Batch]:
+        """The whole prompt but its last token, which is computed for its answer."""
+        batches: list[Batch] = []
+        position, n_left = 0, self.n_prompt - 1
+        for piece in self.pieces:
+            n = min(piece.n_cells, n_left)
+            if isinstance(piece, PicturePiece):
+                embeddings = self.embeddings[piece.ref.sha256]
+                whole = piece.batch(self.slot, position, embeddings, slice(n))
+                batches.append(whole)
+            else:
+                batches.append(TokenBatch(piece.rows(self.slot, position, 0, n)))
+            position += piece.n_positions
+            n_left -= n
+        return batches
 
     def prefill_rows(self, limit: int) -> tuple[Row, ...]:
         """At most `limit` next prompt tokens; the prompt's last asks for a token."""
         piece = self.next_piece
         assert isinstance(piece, TextPiece)
         end = min(self._offset + limit, piece.n_cells)
-        is_last = self._piece == len(self.pieces) - 1
-        return tuple(
-            Row(
-                self.slot,
-                piece.tokens[i],
-                self._position + i,
-                sampled=is_last and i == piece.n_cells - 1,
-            )
-            for i in range(self._offset, end)
-        )
+        rows = piece.rows(self.slot, self._position, self._offset, end)
+        if self._piece == len(self.pieces) - 1 and end == piece.n_cells:
+            rows = (*rows[:-1], replace(rows[-1], sampled=True))
+        return rows
 
     def prefill_picture(self, limit: int) -> PictureBatch:
         """The next at most `limit` tokens of the picture at the cursor."""
         piece = self.next_piece
         assert isinstance(piece, PicturePiece)
         part = slice(self._offset, min(self._offset + limit, piece.n_cells))
-        positions = picture_positions(self._position, piece.rows, piece.columns)
-        return PictureBatch(
-            self.slot, self.embeddings[piece.ref.sha256][part], positions[:, part]
-        )
+        embeddings = self.embeddings[piece.ref.sha256]
+        return piece.batch(self.slot, self._position, embeddings, part)
 
     def decode_row(self) -> Row:
         """The latest token, fed back for the one after it."""

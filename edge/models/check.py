@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 from edge import host
+from edge.errors import SetupError
 from edge.models.header import read_header
 from edge.models.memory import check_memory, memory_need
 from edge.models.pair import check_pair, picture_cells
@@ -26,6 +28,7 @@ def check(
     Raises SetupError when one of them is no whole GGUF file, when they do not belong
     together, and when they need more memory than is free beside `reserve_bytes`.
     """
+    settings = settle(files, settings, reserve_bytes=reserve_bytes)
     model, mmproj = read_header(files.model), read_header(files.mmproj)
     check_pair(model, mmproj)
     need = memory_need(model, mmproj, settings)
@@ -34,3 +37,27 @@ def check(
     fewest, most = picture_cells(mmproj) or (FEWEST_CELLS, settings.image_tokens)
     most = min(most, settings.image_tokens)
     return min(fewest, most), most
+
+
+def settle(
+    files: ModelFiles, settings: Settings, *, reserve_bytes: int = 0
+) -> Settings:
+    """`settings` in which it is decided who computes prompts.
+
+    Raises SetupError when one of the files is no whole GGUF file, and when OpenVINO is
+    asked for and cannot be.
+    """
+    if settings.prefill == "llama":
+        return settings
+    with_openvino = replace(settings, prefill="openvino")
+    if settings.kv != "f16":
+        if settings.prefill == "openvino":
+            raise SetupError("EDGE_PREFILL=openvino goes with EDGE_KV=f16 only.")
+        return replace(settings, prefill="llama")
+    need = memory_need(
+        read_header(files.model), read_header(files.mmproj), with_openvino
+    )
+    is_free = need.total_bytes <= host.available_memory_bytes() - reserve_bytes
+    if settings.prefill == "openvino" or is_free:
+        return with_openvino
+    return replace(settings, prefill="llama")

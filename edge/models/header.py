@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -35,10 +35,13 @@ _MOST_KEPT: Final = 1024
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor's shape, in the file's order (the number of rows last), and size."""
+    """One tensor: its shape in the file's order (the number of rows last), its size,
+    its format (a GGMLQuantizationType), and where in the file it begins."""
 
     shape: tuple[int, ...]
     n_bytes: int
+    kind: int = 0
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,9 @@ class _Reader:
             key = self._new_name(values)
             values[key] = self._value(key)
         tensors: dict[str, Tensor] = {}
-        end = 0  # of the last tensor
         for _ in range(n_tensors):
             name = self._new_name(tensors)
-            tensors[name], offset = self._tensor(name)
-            end = max(end, offset + tensors[name].n_bytes)
+            tensors[name] = self._tensor(name)
         if not isinstance(values.get("general.architecture"), str):
             raise self._damaged()
         if (n_parts := values.get("split.count", 1)) not in (0, 1):
@@ -114,7 +115,13 @@ class _Reader:
                 f"{self._path} is one of {n_parts} parts: make one file of them with "
                 "llama-gguf-split --merge, which is part of llama.cpp."
             )
-        whole = self._start_of_data(values.get("general.alignment", 32)) + end
+        data = self._start_of_data(values.get("general.alignment", 32))
+        tensors = {
+            name: replace(tensor, start=data + tensor.start)
+            for name, tensor in tensors.items()
+        }
+        ends = (tensor.start + tensor.n_bytes for tensor in tensors.values())
+        whole = max(ends, default=data)
         if self._size < whole:
             raise SetupError(
                 f"{self._path} has {self._size:,} of {whole:,} bytes: {AGAIN}."
@@ -144,13 +151,13 @@ class _Reader:
             return None
         return tuple(text.decode(errors="replace") for text in texts)
 
-    def _tensor(self, name: str) -> tuple[Tensor, int]:
-        """The tensor and where it begins, counted from the start of the data."""
+    def _tensor(self, name: str) -> Tensor:
+        """The tensor, whose start is counted from the start of the data."""
         [n_dimensions] = self._numbers("I")
         if n_dimensions > _MOST_DIMENSIONS:
             raise self._damaged()
         shape = self._numbers(f"{n_dimensions}Q")
-        kind, offset = self._numbers("IQ")
+        kind, start = self._numbers("IQ")
         if kind not in _BLOCKS:
             raise SetupError(
                 f"{self._path} stores {name} in a format that this engine does not "
@@ -159,7 +166,7 @@ class _Reader:
         block, block_bytes = _BLOCKS[kind]
         if shape and shape[0] % block:
             raise self._damaged()
-        return Tensor(shape, prod(shape) // block * block_bytes), offset
+        return Tensor(shape, prod(shape) // block * block_bytes, kind, start)
 
     def _start_of_data(self, alignment: object) -> int:
         if not isinstance(alignment, int) or alignment < 1 or alignment.bit_count() > 1:

@@ -8,6 +8,7 @@ files of Qwen3-VL-2B's shapes: see `memory_need`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 from edge.errors import SetupError
@@ -22,6 +23,7 @@ VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
 # What OpenVINO takes beside what llama.cpp's tower would, measured at 64 to 1024 cells.
 OPENVINO_FACTOR: Final = 1.75
 OPENVINO_BYTES: Final = 50 << 20
+LONGEST_PREFILL: Final = 1280  # tokens; a largest picture and a question about it
 PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
 
 
@@ -34,6 +36,7 @@ class MemoryNeed:
     compute_bytes: int  # what the language model computes in, and its vocabulary
     tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
     seen_bytes: int = 0  # remembered of pictures, and OpenVINO itself
+    prefill_bytes: int = 0  # computing prompts beside llama.cpp
 
     @property
     def vision_bytes(self) -> int:
@@ -41,15 +44,14 @@ class MemoryNeed:
 
     @property
     def total_bytes(self) -> int:
-        return (
-            self.weights_bytes + self.kv_bytes + self.compute_bytes + self.vision_bytes
-        )
+        of_text = self.kv_bytes + self.compute_bytes + self.prefill_bytes
+        return self.weights_bytes + of_text + self.vision_bytes
 
     def __str__(self) -> str:
         return (
             f"weights {_gib(self.weights_bytes)} + cache {_gib(self.kv_bytes)} + "
-            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.vision_bytes)} = "
-            f"{_gib(self.total_bytes)} GiB"
+            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.vision_bytes)} + "
+            f"prefill {_gib(self.prefill_bytes)} = {_gib(self.total_bytes)} GiB"
         )
 
 
@@ -67,6 +69,7 @@ def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed
         tower_bytes=_tower_bytes(model, mmproj, settings),
         seen_bytes=settings.embeddings_mb * 1_000_000
         + (0 if settings.vision == "mtmd" else OPENVINO_BYTES),
+        prefill_bytes=_prefill_bytes(model) if settings.prefill == "openvino" else 0,
     )
 
 
@@ -74,12 +77,32 @@ def check_memory(need: MemoryNeed, available_bytes: int) -> None:
     """Raises SetupError, with the sum and what would help, when it is too much."""
     if need.total_bytes <= available_bytes:
         return
+    savings = {
+        "EDGE_PREFILL=llama": need.prefill_bytes,
+        "half of EDGE_CONTEXT_TOKENS": need.kv_bytes // 2,
+        "half of EDGE_IMAGE_TOKENS": need.tower_bytes // 2,
+    }
+    advice = (f"{what} saves {_gib(n)} GiB" for what, n in savings.items() if n)
     raise SetupError(
         f"The model needs more memory ({need}) than the {_gib(available_bytes)} GiB "
-        f"that are free: half of EDGE_CONTEXT_TOKENS saves {_gib(need.kv_bytes // 2)} "
-        f"GiB, half of EDGE_IMAGE_TOKENS {_gib(need.tower_bytes // 2)} GiB, and a "
-        "smaller model the most."
+        f"that are free: {', '.join(advice)}, and a smaller model the most."
     )
+
+
+def _prefill_bytes(model: Header) -> int:
+    """OpenVINO's own copy of the layers' weights, one byte each, and for each token
+    of the longest prompt activations of two layers, and its keys and values in what
+    they pass through: in the graph, as its outputs, as cells and as llama.cpp's state.
+    """
+    weights = sum(
+        prod(tensor.shape)
+        for name, tensor in model.tensors.items()
+        if name.startswith("blk.")
+    )
+    hidden = model.number(f"{model.architecture}.embedding_length")
+    ffn = model.number(f"{model.architecture}.feed_forward_length", 4 * hidden)
+    token = 2 * (8 * hidden + 3 * ffn) * F32 + 4 * _cell_bytes(model, "f16")
+    return weights + LONGEST_PREFILL * token
 
 
 def _cell_bytes(model: Header, kv: str) -> int:

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
-from edge.engine.batch import Batch, PictureBatch, TokenBatch
+from edge.engine.batch import Batch, Cells, PictureBatch, TokenBatch
 from edge.errors import EngineError, SetupError
 from edge.request import SamplingParams
 from edge.runtime.model import Model
 from edge.runtime.sampler import Sampler
+from edge.runtime.state import state_of
 
 _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
@@ -85,6 +86,12 @@ class LlamaRuntime:
             for i, row in enumerate(batch.rows)
             if row.sampled
         ]
+
+    def fill(self, slot: int, cells: Cells) -> None:
+        state = state_of(cells)
+        start = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        if not lib.llama_state_seq_set_data(self._context, start, state.nbytes, slot):
+            raise EngineError("llama.cpp did not take a prompt computed elsewhere.")
 
     def release(self, slot: int) -> None:
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)

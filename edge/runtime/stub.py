@@ -10,13 +10,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from edge.engine.batch import Batch, PictureBatch
+from edge.engine.batch import PICTURE, Batch, Cells, PictureBatch
 from edge.errors import InvalidRequest
 from edge.request import SamplingParams
 
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
-PICTURE = -1  # what a cell of a picture has for a token
 END = 256 + CONTROL.index("<|im_end|>")
 _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
@@ -87,6 +86,10 @@ class StubRuntime:
             if row.sampled:
                 sampled.append(self._say(row.slot))
         return sampled
+
+    def fill(self, slot: int, cells: Cells) -> None:
+        for token, at in zip(cells.tokens, cells.positions[0], strict=True):
+            self._fill(slot, int(at), int(token))
 
     def release(self, slot: int) -> None:
         del self.prompts[slot], self.cells[slot], self._said[slot]

@@ -6,17 +6,22 @@ and mergers, where all the time goes, may hold their weights as whole numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
-
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from edge.vision.weights import Floats, TowerWeights
-
-Precision = Literal["int8", "f32"]
-Node = Any  # openvino has no types
+from edge.openvino.nodes import (
+    Node,
+    Precision,
+    by_head,
+    int_,
+    ints,
+    linear,
+    side_by_side,
+    split,
+    turn,
+)
+from edge.vision.weights import TowerWeights
 
 CELL_PATCHES = 4  # a cell, which becomes one token, is 2 x 2 patches
 
@@ -68,72 +73,30 @@ class Tower:
     def _attention(self, x: Node, name: str) -> Node:
         """Every patch looks at all patches of its picture."""
         qkv = self._linear(x, f"{name}.attn_qkv")
-        qkv = ops.reshape(qkv, _ints(0, 3, -1, self._head), True)
+        qkv = ops.reshape(qkv, ints(0, 3, -1, self._head), True)
         query, key, value = (
-            ops.squeeze(part, _int(1)) for part in _split(qkv, axis=1, n=3)
+            ops.squeeze(part, int_(1)) for part in split(qkv, axis=1, n=3)
         )
         mixed = ops.scaled_dot_product_attention(
-            self._by_head(self._turn(query)),
-            self._by_head(self._turn(key)),
-            self._by_head(value),
+            by_head(turn(query, self._cos, self._sin)),
+            by_head(turn(key, self._cos, self._sin)),
+            by_head(value),
         )
-        mixed = ops.transpose(ops.squeeze(mixed, _int(0)), _ints(1, 0, 2))
-        return self._linear(
-            ops.reshape(mixed, _ints(0, self._hidden), True), f"{name}.attn_out"
-        )
-
-    def _turn(self, x: Node) -> Node:
-        """Rotary position embedding of f32 [n, heads, head]."""
-        a, b = _split(x, axis=2, n=2)
-        turned = (
-            ops.subtract(ops.multiply(a, self._cos), ops.multiply(b, self._sin)),
-            ops.add(ops.multiply(b, self._cos), ops.multiply(a, self._sin)),
-        )
-        return ops.concat(list(turned), 2)
-
-    def _by_head(self, x: Node) -> Node:
-        """[n, heads, head] to [1, heads, n, head]."""
-        return ops.unsqueeze(ops.transpose(x, _ints(1, 0, 2)), _int(0))
+        return self._linear(side_by_side(mixed, self._hidden), f"{name}.attn_out")
 
     def _cells(self, x: Node) -> Node:
         """The patches of each cell side by side."""
-        return ops.reshape(x, _ints(-1, CELL_PATCHES * self._hidden), False)
+        return ops.reshape(x, ints(-1, CELL_PATCHES * self._hidden), False)
 
     def _perceptron(self, x: Node, up: str, down: str, gelu: str = "erf") -> Node:
         return self._linear(ops.gelu(self._linear(x, up), gelu), down)
 
     def _norm(self, x: Node, name: str) -> Node:
         weights = self._weights
-        even = ops.mvn(x, _ints(-1), True, weights.epsilon, "inside_sqrt")
+        even = ops.mvn(x, ints(-1), True, weights.epsilon, "inside_sqrt")
         scaled = ops.multiply(even, ops.constant(weights[f"{name}.weight"]))
         return ops.add(scaled, ops.constant(weights[f"{name}.bias"]))
 
     def _linear(self, x: Node, name: str) -> Node:
-        matrix = self._weights[f"{name}.weight"]
-        bias = ops.constant(self._weights[f"{name}.bias"])
-        kept = KEEP[self._precision](matrix)
-        return ops.add(ops.matmul(x, kept, False, True), bias)
-
-
-def _int8(matrix: Floats) -> Node:
-    """Whole numbers from -127 to 127 and a scale for each row: the form that the CPU
-    plugin multiplies without expanding it again."""
-    scale = np.abs(matrix).max(axis=1, keepdims=True) / 127
-    whole = np.rint(matrix / np.where(scale == 0, 1, scale)).astype(np.int8)
-    expanded = ops.convert(ops.constant(whole), "f32")
-    return ops.multiply(expanded, ops.constant(scale.astype(np.float32)))
-
-
-KEEP: dict[Precision, Callable[[Floats], Node]] = {"int8": _int8, "f32": ops.constant}
-
-
-def _split(x: Node, axis: int, n: int) -> list[Node]:
-    return list(ops.split(x, _int(axis), n).outputs())
-
-
-def _int(n: int) -> Node:
-    return ops.constant(np.int64(n))
-
-
-def _ints(*n: int) -> Node:
-    return ops.constant(np.array(n, dtype=np.int64))
+        seen = linear(x, self._weights[f"{name}.weight"], self._precision)
+        return ops.add(seen, ops.constant(self._weights[f"{name}.bias"]))

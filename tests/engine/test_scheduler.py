@@ -76,7 +76,7 @@ def test_every_sequence_finishes_and_no_bound_is_broken(plans, chunk) -> None:
     assert set(finished) == set(todo)
     assert slots.n_free_slots == 4
     assert slots.n_free_cells == 200
-    assert not scheduler.has_work
+    assert not scheduler.waiting and not scheduler.running
 
 
 @given(SIZES, st.integers(1, 16), st.integers(1, 16))

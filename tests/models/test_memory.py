@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from edge import host
 from edge.errors import SetupError
+from edge.models.check import settle
 from edge.models.header import Header, Tensor, read_header
 from edge.models.layout import QWEN3_VL_2B, Shapes
 from edge.models.memory import MemoryNeed, check_memory, memory_need
+from edge.models.registry import ModelFiles
 from edge.settings import Settings
 from tests.models.small import SMALL, write_text, write_vision
 
@@ -53,7 +56,10 @@ def real(small: Pair) -> Pair:
             model,
             values=model.values | {f"qwen3vl.{key}": n for key, n in text.items()},
             lengths=words,
-            tensors={"all": Tensor((), 1_101_457_408)},
+            tensors={
+                "blk.all": Tensor((1_409_408_000,), 846_196_736),
+                "rest": Tensor((), 255_260_672),
+            },
         ),
         replace(
             mmproj,
@@ -87,19 +93,20 @@ def test_weights_are_those_of_both_files(small: Pair) -> None:
 # Resident memory of a worker with files of these shapes after one picture, beside what
 # Python held before.
 @pytest.mark.parametrize(
-    ("vision", "cells", "measured_mib"),
+    ("vision", "prefill", "cells", "measured_mib"),
     [
-        ("int8", 64, 2511),
-        ("int8", 256, 2616),
-        ("int8", 1024, 2919),
-        ("mtmd", 1024, 2767),
+        ("int8", "llama", 64, 2511),
+        ("int8", "llama", 256, 2616),
+        ("int8", "llama", 1024, 2919),
+        ("mtmd", "llama", 1024, 2767),
+        ("int8", "openvino", 1024, 4953),  # after a prompt of 1234 tokens
     ],
 )
 def test_the_need_is_what_was_measured(
-    real: Pair, vision: str, cells: int, measured_mib: int
+    real: Pair, vision: str, prefill: str, cells: int, measured_mib: int
 ) -> None:
-    sizes = Settings(slots=1, image_tokens=cells, embeddings_mb=0, vision=vision)
-    need = memory_need(*real, sizes)
+    chosen = Settings(slots=1, image_tokens=cells, embeddings_mb=0)
+    need = memory_need(*real, replace(chosen, vision=vision, prefill=prefill))
     assert 0.95 < need.total_bytes / (measured_mib * MIB) < 1.05
 
 
@@ -178,8 +185,8 @@ def test_a_smaller_kind_of_number_makes_a_smaller_cache(real: Pair) -> None:
 
 
 def test_a_need_reads_as_a_sum() -> None:
-    need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10)
-    text = "weights 1.0 + cache 0.9 + compute 0.3 + vision 0.6 = 2.8 GiB"
+    need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10, 0, 2 * GIB)
+    text = "weights 1.0 + cache 0.9 + compute 0.3 + vision 0.6 + prefill 2.0 = 4.8 GiB"
     assert str(need) == text
 
 
@@ -193,10 +200,34 @@ def test_what_does_not_fit_is_refused_with_the_sum_and_advice() -> None:
         check_memory(need, need.total_bytes - 1)
     assert caught.value.message == (
         "The model needs more memory (weights 1.0 + cache 0.9 + compute 0.3 + vision "
-        "0.6 = 2.8 GiB) than the 2.8 GiB that are free: half of EDGE_CONTEXT_TOKENS "
-        "saves 0.4 GiB, half of EDGE_IMAGE_TOKENS 0.3 GiB, and a smaller model the "
-        "most."
+        "0.6 + prefill 0.0 = 2.8 GiB) than the 2.8 GiB that are free: half of "
+        "EDGE_CONTEXT_TOKENS saves 0.4 GiB, half of EDGE_IMAGE_TOKENS saves 0.3 GiB, "
+        "and a smaller model the most."
     )
+
+
+def test_who_cannot_afford_openvino_for_prompts_is_told_what_it_saves() -> None:
+    need = MemoryNeed(GIB, GIB, GIB, GIB, 0, 2 * GIB)
+    with pytest.raises(SetupError, match=r"free: EDGE_PREFILL=llama saves 2\.0 GiB, "):
+        check_memory(need, need.total_bytes - 1)
+
+
+def test_openvino_computes_prompts_where_there_is_memory_for_it(
+    tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, auto = ModelFiles("tiny", *tiny), Settings()
+    headers = read_header(tiny[0]), read_header(tiny[1])
+    need = memory_need(*headers, replace(auto, prefill="openvino")).total_bytes
+
+    def settled(free: int, settings: Settings = auto) -> str:
+        monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
+        return settle(files, settings, reserve_bytes=7).prefill
+
+    assert settled(need + 7) == "openvino"
+    assert settled(need + 6) == "llama"
+    assert settled(need + 7, replace(auto, kv="q8_0")) == "llama"
+    assert settled(0, replace(auto, prefill="openvino")) == "openvino"
+    assert settled(need + 7, replace(auto, prefill="llama")) == "llama"
 
 
 def test_the_advice_is_true(real: Pair) -> None:

@@ -16,6 +16,7 @@ from edge.settings import Settings
 
 VALUES = {
     "vision": "f32",
+    "prefill": "llama",
     "repack": True,
     "threads": 3,
     "chunk_tokens": 512,
@@ -59,8 +60,8 @@ def test_it_goes_in_the_place_of_defaults(settings, files, measured) -> None:
     assert got == replace(settings, **VALUES)
     assert found == measured
     assert said == (
-        "Tuned on 2026-11-26: vision f32, repack on, threads 3, chunk_tokens 512, "
-        "kv q8_0."
+        "Tuned on 2026-11-26: vision f32, prefill llama, repack on, threads 3, "
+        "chunk_tokens 512, kv q8_0."
     )
 
 

@@ -145,6 +145,6 @@ def test_a_machine_is_tuned_with_one_command(tmp_path: Path) -> None:
     assert 16 <= small < large <= 64  # what the tiny model takes
     assert 0 < tuning.first_text_s(64) < 60
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
-        "towers",
+        "compiled",
         "tuned",
     ]

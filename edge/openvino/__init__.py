@@ -1,0 +1,1 @@
+"""What all graphs for OpenVINO share: their words, and how they are kept and run."""
