@@ -38,7 +38,7 @@ from edge.settings import Settings
 from edge.stack import RESERVE_BYTES, check_port
 
 GIB: Final = 1 << 30
-ROOM_BYTES: Final = GIB  # on disk, for a compiled vision tower, the queue and the logs
+ROOM_BYTES: Final = 3 * GIB  # on disk, for what is compiled, the queue and the logs
 BUSY: Final = 0.25  # of the machine, by others
 TRIAL_S: Final = 120
 QUESTION: Final = "What shape is this, and which colour?"

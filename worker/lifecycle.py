@@ -9,12 +9,11 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from edge import host
 from edge.engine.engine import Engine
-from edge.engine.protocols import Prefill, VisionTower
+from edge.engine.protocols import NoPrefill, Prefill, VisionTower
 from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
@@ -23,7 +22,7 @@ from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
 from edge.models.check import check, settle
 from edge.models.memory import LONGEST_PREFILL
-from edge.models.registry import ModelFiles, find_model
+from edge.models.registry import ModelFiles, compiled_folder, find_model
 from edge.models.store import obtain
 from edge.models.tuning import tuned
 from edge.prefill.prefill_openvino import OpenvinoPrefill
@@ -56,14 +55,14 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     return Engine(runtime, tower, settings.chunk_tokens, keep_bytes, prefill)
 
 
-def build_prefill(settings: Settings, files: ModelFiles) -> Prefill | None:
+def build_prefill(settings: Settings, files: ModelFiles) -> Prefill:
     """Who computes prompts beside llama.cpp, if anybody.
 
-    Raises SetupError when `settings` ask for it and it cannot be.
+    Raises SetupError when `settings` ask for somebody who cannot.
     """
     wanted, settings = settings.prefill, settle(files, settings)
     if settings.prefill == "llama":
-        return None
+        return NoPrefill()
     try:
         return OpenvinoPrefill(
             files.model,
@@ -75,7 +74,7 @@ def build_prefill(settings: Settings, files: ModelFiles) -> Prefill | None:
         if wanted != "auto":
             raise
         log.warning("%s Prompts are computed by llama.cpp: slower.", error)
-        return None
+        return NoPrefill()
 
 
 def build_runtime(settings: Settings, model: Model) -> LlamaRuntime:
@@ -124,11 +123,6 @@ def build_tower(
     )
 
 
-def compiled_folder(settings: Settings) -> Path:
-    """Where what OpenVINO has compiled is kept."""
-    return settings.data_dir / "models" / "compiled"
-
-
 def warm(engine: Engine) -> None:
     """Answers one small question, so that no client waits for first-time work and a
     model that cannot compute on this machine is found out now.
@@ -171,6 +165,7 @@ class Life:
             fingerprint=f"{files.fingerprint} {self._engine.tower_name}",
             vision=self._engine.tower_name,
             n_slots=settings.slots,
+            prefill=self._engine.prefill_name,
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)

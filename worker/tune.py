@@ -175,11 +175,10 @@ def tower_speed(
 def prefill_row_s(settings: Settings, files: ModelFiles) -> float | None:
     """Seconds of one token of a prompt that is computed beside llama.cpp; None where
     nobody does."""
-    prefill = build_prefill(settings, files)
-    if prefill is None:
-        return None
     prompt = [TokenBatch(tuple(Row(0, _TOKEN, at) for at in range(PROMPT_TOKENS)))]
-    with closing(prefill):
+    with closing(build_prefill(settings, files)) as prefill:
+        if prefill.longest < PROMPT_TOKENS:
+            return None
         prefill.compute(prompt)  # what only the first one pays for
         begun = time.monotonic()
         prefill.compute(prompt)

@@ -16,7 +16,7 @@ from edge.engine.batch import Batch, Cells, PictureBatch
 from edge.engine.embedder import Embedder, Embeddings
 from edge.engine.pace import language_threads
 from edge.engine.prepare import prepare
-from edge.engine.protocols import Prefill, Runtime, VisionTower
+from edge.engine.protocols import NoPrefill, Prefill, Runtime, VisionTower
 from edge.engine.repetition import is_stuck
 from edge.engine.scheduler import Admission, Load, Scheduler
 from edge.engine.sequence import Phase, Sequence
@@ -44,18 +44,18 @@ class Engine:
         tower: VisionTower,
         chunk: int = 256,
         keep_bytes: int = 64 << 20,
-        prefill: Prefill | None = None,
+        prefill: Prefill = NoPrefill(),  # noqa: B008 - it has no state
     ) -> None:
         self._runtime = runtime
         self._tower = tower
         self._prefill = prefill
-        self.tower_name = tower.name
+        self.tower_name, self.prefill_name = tower.name, prefill.name
         self._side = SideThread()
         self._embedder = Embedder(tower, keep_bytes, self._side)
         self._scheduler = Scheduler(
             Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept),
             chunk,
-            prefill.longest if prefill else 0,
+            prefill.longest,
         )
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
@@ -116,8 +116,7 @@ class Engine:
             self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
         self._side.close()
-        if self._prefill:
-            self._prefill.close()
+        self._prefill.close()
         self._tower.close()
         self._runtime.close()
 
@@ -187,7 +186,6 @@ class Engine:
             self._runtime.release(slot)
 
     def _fill(self, ticket: Ticket) -> None:
-        assert self._prefill
         sequence = ticket.sequence
         order = Order(
             is_picture=False,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.batch import Batch, Cells
+from edge.errors import EngineError
 from edge.images import Picture
 from edge.request import SamplingParams
 
@@ -106,6 +107,7 @@ class Prefill(Protocol):
     """Computes prompts of at most `longest` tokens for a Runtime. `compute` belongs to
     one thread: the second one."""
 
+    name: str  # who computes, and how exactly
     longest: int
 
     def compute(self, prompt: Sequence[Batch]) -> Cells:
@@ -120,3 +122,19 @@ class Prefill(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class NoPrefill:
+    """A Prefill for no prompt: the Runtime computes all of them."""
+
+    name = "llama.cpp"
+    longest = 0
+
+    def compute(self, prompt: Sequence[Batch]) -> Cells:
+        raise EngineError("There is nobody to compute a prompt of any length.")
+
+    def interrupt(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

@@ -30,6 +30,7 @@ class WorkerInfo:
     fingerprint: str
     vision: str
     n_slots: int
+    prefill: str = ""
 
     @cached_property
     def pool(self) -> str:

@@ -27,6 +27,7 @@ DEFAULT: Final = "qwen3-vl-2b"
 TINY: Final = "tiny"  # bundled with this package
 SYNTHETIC: Final = "synthetic-2b"  # made on this machine, for measuring
 SYNTHETIC_FILES: Final = (f"{SYNTHETIC}-*.gguf", f"mmproj-{SYNTHETIC}-*.gguf")
+COMPILED: Final = "compiled"  # the folder beside them of what OpenVINO made of them
 
 TINY_BANNER: Final = """
 ************************************************************************
@@ -114,6 +115,11 @@ def _entry(
 ) -> Entry:
     pair = (RemoteFile(repository, revision, **file) for file in (model, mmproj))
     return Entry(name, model=next(pair), mmproj=next(pair), **rest)
+
+
+def compiled_folder(settings: Settings) -> Path:
+    """Where what OpenVINO has compiled of the models is kept."""
+    return models_folder(settings) / COMPILED
 
 
 def models_folder(settings: Settings) -> Path:

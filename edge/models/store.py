@@ -6,6 +6,7 @@ One process at a time changes it; another waits and then finds the work done.
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import logging
 import shutil
@@ -19,7 +20,7 @@ from rich.filesize import decimal
 from edge.errors import SetupError
 from edge.models.download import download, part_of
 from edge.models.hub import any_answers, host_of
-from edge.models.registry import Entry, RemoteFile, models_folder
+from edge.models.registry import COMPILED, Entry, RemoteFile, models_folder
 from edge.progress import Progress, shown, unseen
 from edge.settings import Settings
 
@@ -133,15 +134,18 @@ def remove(
 
 
 def delete(paths: Iterable[Path], folder: Path, notice: Notice = log.warning) -> int:
-    """Deletes those of `paths`, in `folder`, that are files; returns the bytes freed.
+    """Deletes those of `paths`, in `folder`, that are files, and what was compiled of
+    them; returns the bytes freed.
 
     Raises SetupError when the folder cannot be changed.
     """
     freed = 0
     with _locked(folder, notice):
-        for path in filter(Path.is_file, paths):
-            freed += path.stat().st_size
-            path.unlink()
+        for whole in filter(Path.is_file, paths):
+            compiled = (folder / COMPILED).glob(f"{glob.escape(whole.stem)}-*.blob")
+            for path in (whole, *compiled):
+                freed += path.stat().st_size
+                path.unlink()
     return freed
 
 

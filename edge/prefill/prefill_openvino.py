@@ -39,6 +39,7 @@ class OpenvinoPrefill:
         longest: int,
         precision: Precision = "int8",
     ) -> None:
+        self.name = f"openvino {precision}"
         self.longest = longest
         self._weights = weights = TextWeights(path)
         self._graph = Compiled(

@@ -13,6 +13,8 @@ from edge.prefill.prompt import positions_of, tokens_of
 class StubPrefill:
     """Computes a prompt after `seconds` of sleep."""
 
+    name = "stub"
+
     def __init__(self, longest: int = 4096, seconds: float = 0.0) -> None:
         self.longest = longest
         self.seconds = seconds

@@ -10,6 +10,7 @@ import pytest
 
 from edge.engine.batch import Batch, Cells, TokenBatch
 from edge.engine.engine import Engine
+from edge.engine.protocols import NoPrefill, Prefill
 from edge.engine.ticket import Ticket
 from edge.errors import Cancelled, EngineError
 from edge.events import Event, Failed, Finished, Started, Token
@@ -35,9 +36,7 @@ class Runtime(StubRuntime):
 
 
 @contextmanager
-def engine(
-    prefill: StubPrefill | None, runtime: StubRuntime | None = None
-) -> Iterator[Engine]:
+def engine(prefill: Prefill, runtime: StubRuntime | None = None) -> Iterator[Engine]:
     tower = StubTower()
     with closing(Engine(runtime or StubRuntime(), tower, prefill=prefill)) as one:
         yield one
@@ -59,7 +58,7 @@ def events(ticket: Ticket) -> list[Event]:
     return seen
 
 
-def cells_after(prefill: StubPrefill | None, runtime: Runtime) -> list[list[int]]:
+def cells_after(prefill: Prefill, runtime: Runtime) -> list[list[int]]:
     """Positions and tokens of a long conversation, once its answer has begun."""
     with engine(prefill, runtime) as one:
         ticket = ask(one, LONG, PICTURE, max_tokens=2000)
@@ -75,7 +74,7 @@ def cells_after(prefill: StubPrefill | None, runtime: Runtime) -> list[list[int]
 
 def test_the_cells_are_the_same_whoever_computes_them() -> None:
     beside, alone = (Runtime(LONG_ANSWER, step_s=0.001) for _ in range(2))
-    assert cells_after(StubPrefill(), beside) == cells_after(None, alone)
+    assert cells_after(StubPrefill(), beside) == cells_after(NoPrefill(), alone)
     assert (beside.n_computed, alone.n_computed > 200) == (0, True)
 
 

@@ -23,6 +23,7 @@ from edge.models.synthetic import write_synthetic
 from edge.openvino.nodes import Precision
 from edge.prefill.prefill_openvino import OpenvinoPrefill
 from edge.prefill.stub import StubPrefill
+from edge.prefill.weights import TextWeights
 from edge.request import SamplingParams
 from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
@@ -187,14 +188,26 @@ def test_an_interrupt_ends_a_prompt_early_and_the_next_is_whole(
 
 
 def test_what_is_no_language_model_falls_back_or_is_refused(
-    tiny, tmp_path, caplog
+    tiny, tmp_path, monkeypatch, caplog
 ) -> None:
-    def built(prefill: str, **other: str) -> Prefill | None:
+    def built(prefill: str, **other: str) -> str:
         settings = Settings(prefill=prefill, data_dir=tmp_path, threads=1, **other)
-        return build_prefill(settings, files)
+        with closing(build_prefill(settings, files)) as one:
+            return one.name
 
-    files = ModelFiles("tiny", tiny[1], tiny[1])  # the vision file for both
-    assert built("llama") is None
-    assert built("auto", kv="q8_0") is None
+    files = ModelFiles("tiny", *tiny)
+    assert built("auto") == built("openvino") == "openvino int8"
+    assert built("llama") == built("auto", kv="q8_0") == "llama.cpp"
     with pytest.raises(SetupError, match="EDGE_KV=f16"):
         built("openvino", kv="q8_0")
+
+    def refuse(path: Path) -> None:
+        raise SetupError(f"{path} is a foreign model.")
+
+    monkeypatch.setattr("edge.prefill.prefill_openvino.TextWeights", refuse)
+    assert built("auto") == "llama.cpp"
+    assert "foreign" in caplog.text
+    with pytest.raises(SetupError, match="foreign"):
+        built("openvino")
+    with pytest.raises(SetupError, match="not a qwen3vl"):
+        TextWeights(tiny[1])
