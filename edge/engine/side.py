@@ -75,13 +75,20 @@ class SideThread:
         self._thread.join()
 
     def _loop(self) -> None:
-        while order := self._next():
-            outcome = _outcome(order)
-            self._in_hand = None
-            if outcome is not None:
-                if order.is_picture:
-                    self._may_go_on = False
-                order.done(outcome)
+        while self._compute_next():
+            pass  # and hold nothing of it: what came of it may be large
+
+    def _compute_next(self) -> bool:
+        """False at the end."""
+        if (order := self._next()) is None:
+            return False
+        outcome = _outcome(order)
+        self._in_hand = None
+        if outcome is not None:
+            if order.is_picture:
+                self._may_go_on = False
+            order.done(outcome)
+        return True
 
     def _next(self) -> Order | None:
         """Waits for it; None at the end."""

@@ -12,13 +12,13 @@ import pytest
 
 from edge.engine.batch import Batch, PictureBatch
 from edge.engine.engine import Engine
-from edge.engine.ticket import Clock, Ticket
+from edge.engine.ticket import Clock
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
-from edge.request import Message, Request, SamplingParams
 from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.vision.stub import StubTower
+from tests.engine.asking import ask, events
 
 ANSWER = "A stub sees nothing and says 好."
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
@@ -28,23 +28,6 @@ PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
 def engine(tower: StubTower | None = None, **options: object) -> Iterator[Engine]:
     with closing(Engine(StubRuntime(**options), tower or StubTower())) as one:
         yield one
-
-
-def ask(engine: Engine, text: str = "hello", *pictures: Picture, **sampling) -> Ticket:
-    content = (*(p.ref for p in pictures), text)
-    request = Request((Message("user", content),), SamplingParams(**sampling))
-    return engine.submit(request, {p.ref.sha256: p for p in pictures})
-
-
-def events(ticket: Ticket) -> list[Event]:
-    """All events up to the terminal one, and proof that nothing follows it."""
-    seen = []
-    while not seen or not isinstance(seen[-1], Finished | Failed):
-        event = ticket.next(timeout_s=5)
-        assert event is not None, f"no terminal event after {seen}"
-        seen.append(event)
-    assert ticket.next(timeout_s=0.02) is None
-    return seen
 
 
 def text_of(seen: list[Event]) -> str:

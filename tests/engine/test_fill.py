@@ -11,14 +11,13 @@ import pytest
 from edge.engine.batch import Batch, Cells, TokenBatch
 from edge.engine.engine import Engine
 from edge.engine.protocols import NoPrefill, Prefill
-from edge.engine.ticket import Ticket
 from edge.errors import Cancelled, EngineError
-from edge.events import Event, Failed, Finished, Started, Token
+from edge.events import Failed, Finished, Started, Token
 from edge.images import Picture
 from edge.prefill.stub import StubPrefill
-from edge.request import Message, Request, SamplingParams
 from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.vision.stub import StubTower
+from tests.engine.asking import ask, events
 
 PICTURE = Picture(320, 320, bytes(320 * 320 * 3))  # 100 cells
 LONG = "a question of a hundred words " * 5
@@ -40,22 +39,6 @@ def engine(prefill: Prefill, runtime: StubRuntime | None = None) -> Iterator[Eng
     tower = StubTower()
     with closing(Engine(runtime or StubRuntime(), tower, prefill=prefill)) as one:
         yield one
-
-
-def ask(one: Engine, text: str, *pictures: Picture, **sampling) -> Ticket:
-    content = (*(p.ref for p in pictures), text)
-    request = Request((Message("user", content),), SamplingParams(**sampling))
-    return one.submit(request, {p.ref.sha256: p for p in pictures})
-
-
-def events(ticket: Ticket) -> list[Event]:
-    seen: list[Event] = []
-    while not seen or not isinstance(seen[-1], Finished | Failed):
-        event = ticket.next(timeout_s=5)
-        assert event is not None, f"no terminal event after {seen}"
-        seen.append(event)
-    assert ticket.next(timeout_s=0.02) is None
-    return seen
 
 
 def cells_after(prefill: Prefill, runtime: Runtime) -> list[list[int]]:
