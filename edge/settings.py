@@ -157,12 +157,16 @@ class Settings:
         return cls.read(environ)
 
     def environ(self) -> dict[str, str]:
-        """This process's environment with these settings, for a child process."""
+        """This process's environment with these settings, for a child process: those
+        that are written down or differ from their defaults. What is neither, the child
+        may find in what this machine was tuned to, as its parent might."""
         ours = {
-            PREFIX + f.name.upper(): in_words(getattr(self, f.name))
+            PREFIX + f.name.upper(): in_words(value)
             for f in self.table()
+            if (value := getattr(self, f.name)) != f.default or f.name in self.given
         }
-        return dict(os.environ) | ours
+        others = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+        return others | ours
 
 
 def _parse(key: str, text: str, spec: Field[Any]) -> Any:

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edge.errors import SetupError
-from edge.settings import Settings
+from edge.settings import Settings, in_words
 
 NAMES = [field.name for field in Settings.table()]
 
@@ -42,8 +42,7 @@ def test_every_setting_has_a_meaning(field: Any) -> None:
 
 @pytest.mark.parametrize("field", Settings.table(), ids=lambda field: field.name)
 def test_every_default_is_within_its_own_bounds(field: Any) -> None:
-    text = Settings().environ()[f"EDGE_{field.name.upper()}"]
-    read = Settings.read({f"EDGE_{field.name.upper()}": text})
+    read = Settings.read({f"EDGE_{field.name.upper()}": in_words(field.default)})
     assert getattr(read, field.name) == field.default
 
 
@@ -265,6 +264,7 @@ def test_a_child_process_keeps_the_rest_of_the_environment(
     monkeypatch.setenv("SOMETHING_ELSE", "kept")
     monkeypatch.setenv("EDGE_SLOTS", "1")
     environ = replace(Settings(), slots=3, answer_cache=False).environ()
+    assert "EDGE_KEPT" not in environ  # it is left at its default
     assert environ["SOMETHING_ELSE"] == "kept"
     assert environ["EDGE_SLOTS"] == "3"
     assert environ["EDGE_ANSWER_CACHE"] == "off"

@@ -80,13 +80,19 @@ def test_what_an_operator_has_written_down_stays(settings, files, measured) -> N
     assert "repack" not in said
 
 
-def test_a_child_process_is_not_tuned_twice(
-    settings, files, measured, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_tuned", [False, True])
+def test_a_child_process_is_tuned_as_its_parent_is(
+    settings, files, measured, is_tuned: bool
 ) -> None:
     save(measured, settings, files)
-    for key, text in replace(settings, repack=False).environ().items():
-        monkeypatch.setenv(key, text)
-    assert tuned(Settings.load(), files)[0] == settings
+    wanted = replace(settings, kv="q8_0")
+    parent = tuned(wanted, files)[0] if is_tuned else wanted
+    child = tuned(Settings.read(ours(parent)), files)[0]
+    assert child == tuned(wanted, files)[0]
+
+
+def ours(settings: Settings) -> dict[str, str]:
+    return {k: v for k, v in settings.environ().items() if k.startswith("EDGE_")}
 
 
 def test_without_a_measurement_it_is_said_how_to_measure(settings, files) -> None:
