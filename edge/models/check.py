@@ -28,9 +28,9 @@ def check(
     Raises SetupError when one of them is no whole GGUF file, when they do not belong
     together, and when they need more memory than is free beside `reserve_bytes`.
     """
-    settings = settle(files, settings, reserve_bytes=reserve_bytes)
     model, mmproj = read_header(files.model), read_header(files.mmproj)
     check_pair(model, mmproj)
+    settings = settle(files, settings, reserve_bytes=reserve_bytes)
     need = memory_need(model, mmproj, settings)
     log.info("memory for %s: %s", files.name, need)
     check_memory(need, host.available_memory_bytes() - reserve_bytes)

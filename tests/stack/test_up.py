@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -94,13 +95,14 @@ def test_without_a_network_the_tiny_model_is_served_and_says_so(
 
 
 def test_a_dead_part_is_restarted_and_its_streams_end(
-    edge: str, tmp_path: Path
+    edge: str, tmp_path: Path, babble: tuple[Path, Path]
 ) -> None:
-    long = {"context_tokens": "24000", "answer_tokens": "20000"}
-    with running(edge, tmp_path, **long) as stack:
+    settings = {"context_tokens": "24000", "answer_tokens": "20000"}
+    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
+    with running(edge, tmp_path, **settings) as stack:
         body = {"stream": True, "max_tokens": 20_000}
         with urllib.request.urlopen(post(stack, **body), timeout=30) as reply:
-            while b'"content": " ' not in reply.readline():
+            while not re.search(rb'"content": "[^"]', reply.readline()):
                 pass
             stack.child("-m", "worker").kill()
             rest = reply.read().decode()
