@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,8 @@ def ask(
     """Answer one question here and now, without any server."""
     with clear_errors():
         settings = settings_with(model, mmproj, slots=1)
+        if settings.prefill == "auto":  # to load more takes longer than it saves once
+            settings = replace(settings, prefill="llama")
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
         vetted = images.vet(picture.read_bytes(), settings.image_tokens)
