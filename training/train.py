@@ -1,4 +1,4 @@
-"""Trains the tiny model: `python -m training.train --out FOLDER`.
+"""Trains the tiny model: `python -m training.train --out FOLDER [--start FILES]`.
 
 It stops and goes on where it stopped, to the same end. Every 50 steps a line goes into
 FOLDER/log.csv; every 250 the model is asked questions about unseen pictures.
@@ -22,6 +22,7 @@ from training import fonts
 from training.conversations import Conversations
 from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
+from training.export import read
 from training.facts import FACTS, UNKNOWN
 from training.fast import quicken
 from training.model import build
@@ -32,10 +33,13 @@ STEPS = 7600
 BATCH = 36
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100
+FALL = 0.3  # of all steps, at the end: linearly down to nothing
+# A second run begins from the files of the first, with new pictures, and only falls.
+STEPS_AGAIN = 4000
+PEAK_AGAIN = 0.5
 ANSWERS = (2, *FACTS.values())  # whether a centre is here, and what else
 EMPTY = 0.15
 STRIDE = 256  # oneDNN compiles a kernel for each new length: let there be few
-FALL = 0.3  # of all steps, at the end: linearly down to nothing
 
 
 class Batches(Dataset[Batch]):
@@ -137,14 +141,18 @@ def optimizers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
     return [muon, adam]
 
 
-def rate(step: int, steps: int) -> float:
+def rate(step: int, steps: int, *, again: bool) -> float:
     """The part of the peak learning rate at `step`."""
-    return min((step + 1) / WARM_UP, 1.0, (steps - step) / (steps * FALL))
+    fall = (steps - step) / (steps if again else steps * FALL)
+    height = PEAK_AGAIN if again else 1.0
+    return height * min((step + 1) / WARM_UP, 1.0, fall)
 
 
 def main(
     out: Annotated[Path, typer.Option(help="Checkpoint, log and weights go here.")],
-    steps: int = STEPS,
+    start: Annotated[
+        Path | None, typer.Option(help="A folder of tiny's two files to begin from.")
+    ] = None,
     seed: int = 1,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
@@ -152,6 +160,10 @@ def main(
     torch.manual_seed(seed)
     tokens = Tokens()
     model = build(TINY, tokens)
+    again = start is not None
+    steps, before = (STEPS_AGAIN, STEPS) if again else (STEPS, 0)
+    if start is not None:
+        model.load_state_dict(read(start, list(model.state_dict())))
     quicken(model)
     pointing = Pointing(TINY.vision_hidden)
     learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
@@ -167,14 +179,13 @@ def main(
         first = state["step"]
     exam = examination(seed, per_kind=24)
     exam_batches = as_batches(tokens, exam)
-    loader = DataLoader(
-        Batches(seed, first, steps), batch_size=None, num_workers=1, prefetch_factor=3
-    )
+    batches = Batches(seed, before + first, before + steps)
+    loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3)
     started, sums = time.monotonic(), torch.zeros(3)
     for step, batch in enumerate(loader, first):
         for opt, peak in zip(opts, peaks, strict=True):
             for group in opt.param_groups:
-                group["lr"] = peak * rate(step, steps)
+                group["lr"] = peak * rate(step, steps, again=again)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             answering, seeing = loss_of(model, pointing, batch)
         (answering + seeing).backward()
