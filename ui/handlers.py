@@ -56,6 +56,24 @@ TEXTS: dict[str, dict[str, str]] = {
     },
 }
 
+# Errors are English sentences; this is what they come to elsewhere, by their code.
+ERRORS: dict[str, dict[str, str]] = {
+    "en": {},
+    "zh": {
+        "queue_full": "现在提问的人太多，请过一会儿再试。",
+        "client_limit": "您还有问题正在处理，请等回答完成后再提问。",
+        "no_worker": "模型还没有准备好，请过一会儿再试。",
+        "service_unavailable": "服务暂时不可用，请过一会儿再试。",
+        "shutting_down": "服务正在停止，请过一会儿再问一次。",
+        "worker_lost": "处理被中断，请再问一次。",
+        "deadline_exceeded": "回答没有在规定时间内完成，请再问一次。",
+        "engine_error": "处理这个问题时出错，请再问一次。",
+        "request_quarantined": "这个问题多次导致处理中断，暂时不再处理，请换一个问题。",
+        "invalid_image": "这张图片无法使用，请换一张。（{message}）",
+        "context_length_exceeded": "问题太长，请缩短后再试。（{message}）",
+    },
+}
+
 
 def language_of(accept_language: str) -> str:
     """The first language of an Accept-Language header that the page speaks."""
@@ -165,8 +183,8 @@ def status(event: Event | None, language: str) -> str | None:
             return texts["thinking"]
         case Failed("cancelled"):
             return texts["cancelled"]
-        case Failed(_, message):
-            return message
+        case Failed(code, message):
+            return ERRORS[language].get(code, "{message}").format(message=message)
         case _:
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Self
 
 
 class BadNetwork:
@@ -15,11 +16,12 @@ class BadNetwork:
         self.delay_s = 0.0
         self.slice_bytes = 0  # 0 = as it comes
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self.reset()
 

@@ -8,11 +8,14 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import httpx
 import pytest
 
+from edge import host
 from edge.runtime.stub import LONG_ANSWER
 from tests.faults.asking import PATH, Outcome, ask, body, is_ready, until
 from tests.faults.conftest import Start, ready
@@ -339,6 +342,25 @@ async def test_idle_connections_hold_up_nobody(service) -> None:
     finally:
         for one in idle:
             one.close()
+
+
+async def test_stolen_cores_fail_nobody(service) -> None:
+    """F31: others compute on every core, and nobody is taken for dead."""
+    steal = "from time import time\nends = time() + 60\nwhile time() < ends: pass"
+    pids = service.pid("worker0"), service.pid("web0")
+    n_thieves = 4 * host.usable_cores()
+    thieves = [
+        subprocess.Popen([sys.executable, "-c", steal]) for _ in range(n_thieves)
+    ]
+    try:
+        many = [ask(service.url, f"s{n}", 100, key=f"s{n}") for n in range(12)]
+        outcomes = await asyncio.gather(*many)
+    finally:
+        for thief in thieves:
+            thief.kill()
+            thief.wait(10)
+    assert all(one.is_right for one in outcomes)
+    assert (service.pid("worker0"), service.pid("web0")) == pids
 
 
 async def test_a_slow_reader_slows_down_nobody(service) -> None:

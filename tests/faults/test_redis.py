@@ -140,28 +140,21 @@ async def test_without_a_cache_it_is_only_slower(start: Start) -> None:
 async def test_a_bad_network_to_the_broker_changes_no_text(start: Start) -> None:
     """F12: far away, in pieces of one byte, cut in the middle."""
     with start() as plain:
-        network = BadNetwork(plain.broker.port)
-        await network.start()
-        url = f"redis://127.0.0.1:{network.port}/0"
-        command = plain.children["web0"].part
-        command.env = command.env | {"EDGE_BROKER_URL": url}
-        plain.send("web0")
-        await until(lambda: not plain.children["web0"].is_alive, 5)
-        await asyncio.sleep(1)
-        give_up = time.monotonic() + 30
-        while not await is_ready(plain.url):
-            assert time.monotonic() < give_up
-            await asyncio.sleep(0.2)
-        network.slice_bytes = 1
-        assert (await ask(plain.url, "in pieces", n=30)).is_right
-        network.slice_bytes, network.delay_s = 0, 0.2
-        far = await ask(plain.url, "far away", n=30)
-        assert far.is_right
-        network.delay_s = 0.0
-        task = asyncio.create_task(ask(plain.url, "cut", n=150))
-        await begun(plain, task)
-        network.reset()
-        assert (await task).end in HONEST
-        assert (await ask(plain.url, "after")).is_right
-        await network.stop()
+        async with BadNetwork(plain.broker.port) as network:
+            url = f"redis://127.0.0.1:{network.port}/0"
+            command, pid = plain.children["web0"].part, plain.pid("web0")
+            command.env = command.env | {"EDGE_BROKER_URL": url}
+            plain.send("web0")
+            await until(lambda: plain.pid("web0") != pid, 5)
+            await until(lambda: is_ready(plain.url), 30)
+            network.slice_bytes = 1
+            assert (await ask(plain.url, "in pieces", n=30)).is_right
+            network.slice_bytes, network.delay_s = 0, 0.2
+            assert (await ask(plain.url, "far away", n=30)).is_right
+            network.delay_s = 0.0
+            task = asyncio.create_task(ask(plain.url, "cut", n=150))
+            await begun(plain, task)
+            network.reset()
+            assert (await task).end in HONEST
+            assert (await ask(plain.url, "after")).is_right
         assert httpx.get(plain.url + "/health").status_code == 200

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.errors import Cancelled, EdgeError, NoWorker, QueueFull
+from edge.errors import Cancelled, EdgeError, NoWorker, QueueFull, from_code
 from edge.events import (
     Accepted,
     Embedded,
@@ -22,6 +22,7 @@ from edge.events import (
 )
 from edge.request import Answer, Message, PictureRef
 from ui.handlers import (
+    ERRORS,
     LANGUAGES,
     TEXTS,
     Turn,
@@ -278,12 +279,25 @@ def test_the_time_of_waiting_is_told_in_chinese_too(seconds: float) -> None:
     assert "3" in told
 
 
-@in_both_languages
 @pytest.mark.parametrize(
     "error", [QueueFull("Come back in 7 s."), NoWorker("No one."), EdgeError("{0}")]
 )
-def test_a_failure_says_its_sentence(error: EdgeError, language: str) -> None:
-    assert status(Failed.because(error), language) == error.message
+def test_a_failure_says_its_sentence(error: EdgeError) -> None:
+    assert status(Failed.because(error), "en") == error.message
+
+
+@pytest.mark.parametrize("code", ERRORS["zh"])
+def test_a_failure_is_told_in_chinese(code: str) -> None:
+    error = from_code(code, "At most {n} pixels.")
+    assert error.code == code
+    said = status(Failed.because(error), "zh") or ""
+    assert re.match("[\u4e00-\u9fff]", said)
+    if error.status == 400:  # it depends on the question: say what is wrong
+        assert error.message in said
+
+
+def test_a_failure_without_chinese_words_says_its_own() -> None:
+    assert status(Failed.because(EdgeError("{0}")), "zh") == "{0}"
 
 
 @in_both_languages
