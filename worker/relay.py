@@ -91,8 +91,10 @@ class Relay:
         if outcome == STOPPED:
             self._insist(deadline, lambda: self._jobs.release(claim, STOPPED))
             return
-        self._metrics.ended(claim.request, outcome)
-        self._insist(deadline, lambda: self._jobs.end(claim, outcome))
+        is_ours = self._insist(deadline, lambda: self._jobs.end(claim, outcome))
+        is_cancelled = isinstance(outcome, Failed) and outcome.code == Cancelled.code
+        if is_ours or is_cancelled:  # else who was first has counted it: the checker
+            self._metrics.ended(claim.request, outcome)
         if isinstance(outcome, Finished):
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
 

@@ -21,6 +21,7 @@ from edge.events import (
 from edge.jobs import record
 from edge.jobs.channel import Closing, Publisher
 from edge.jobs.estimate import Pace
+from edge.jobs.worker_side import Claim
 from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from tests.jobs.desk import POOL
 from tests.worker.bench import Bench
@@ -151,6 +152,24 @@ async def test_answers_are_counted(bench: Bench) -> None:
     ):
         labels = {"outcome": outcome, "code": code}
         assert registry.get_sample_value("edge_engine_requests_total", labels) == 1
+
+
+async def test_an_end_that_comes_too_late_is_not_counted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = bench.worker.pictures
+
+    def late(claim: Claim):
+        found = pictures(claim)
+        assert bench.worker.refuse(claim.job_id, Failed("invalid_request", "No."))
+        return found
+
+    monkeypatch.setattr(bench.worker, "pictures", late)
+    await ask(bench, n=1_000_000)
+    bench.relay.answer()
+    labels = {"outcome": "failed", "code": "context_length_exceeded"}
+    get = bench.metrics.registry.get_sample_value
+    assert get("edge_engine_requests_total", labels) is None
 
 
 # --- while the broker is away -----------------------------------------------------
