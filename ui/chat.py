@@ -37,14 +37,15 @@ FRAME_S = 0.05  # a browser renders the whole answer anew for each update
 MAX_TEXT = 4000  # characters of a paste; more becomes a file, which we refuse
 
 # One column that fits the window: the conversation scrolls, the question stays in
-# sight. Share buttons would send pictures to a model hub.
+# sight. Share buttons, in every language the one after a download, would send pictures
+# to a model hub.
 CSS = """
 .gradio-container { max-width: 880px !important; margin: auto; width: 100%; }
 .gradio-container main { padding-bottom: 0; width: 100%; }
 #title, #notice { text-align: center; }
 #chat { height: calc(100dvh - 260px); min-height: 240px; }
 #chat .placeholder-content { justify-content: center; }
-#chat [title="Share"], #chat [aria-label="Share"] { display: none; }
+#chat .message-buttons a + button { display: none; }
 """
 
 

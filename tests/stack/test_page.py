@@ -79,6 +79,15 @@ def test_a_question_about_a_picture_is_answered(browser, stack, picture) -> None
     expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
 
 
+@pytest.mark.parametrize(("locale", "share"), [("en", "Share"), ("zh-CN", "分享")])
+def test_no_button_sends_a_picture_away(browser, stack, picture, locale, share) -> None:
+    page = open_page(browser, stack, locale=locale)
+    ask(page, "What shape is this?", picture)
+    expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
+    expect(page.locator("#chat .message-buttons a").first).to_be_visible()
+    expect(page.get_by_title(share)).to_be_hidden()
+
+
 def test_text_grows_and_stop_really_stops_the_engine(
     browser, slow_stack, picture
 ) -> None:
