@@ -18,17 +18,9 @@ from edge.jobs.client_side import Asker
 from edge.request import Request, SamplingParams
 from ui.asker import owner_of_session
 from ui.client import Client
-from ui.handlers import (
-    TEXTS,
-    Turn,
-    conversation,
-    language_of,
-    notice,
-    status,
-    told,
-    turns,
-)
+from ui.handlers import Turn, conversation, notice, status, told, turns
 from ui.vetting import Vetting, check_count
+from ui.words import TEXTS, language_of
 
 # What a browser may call each language that we speak.
 LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}

@@ -93,7 +93,7 @@ class Relay:
             return
         is_ours = self._insist(deadline, lambda: self._jobs.end(claim, outcome))
         is_cancelled = isinstance(outcome, Failed) and outcome.code == Cancelled.code
-        if is_ours or is_cancelled:  # else who was first has counted it: the checker
+        if is_ours or is_cancelled:  # else whoever was first counts it, as the checker
             self._metrics.ended(claim.request, outcome)
         if isinstance(outcome, Finished):
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)

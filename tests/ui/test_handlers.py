@@ -21,18 +21,8 @@ from edge.events import (
     Token,
 )
 from edge.request import Answer, Message, PictureRef
-from ui.handlers import (
-    ERRORS,
-    LANGUAGES,
-    TEXTS,
-    Turn,
-    conversation,
-    language_of,
-    notice,
-    status,
-    told,
-    turns,
-)
+from ui.handlers import Turn, conversation, notice, status, told, turns
+from ui.words import ERRORS, LANGUAGES, TEXTS, language_of
 
 CAT, DOG = PictureRef("ca", 30, 20), PictureRef("d0", 20, 30)
 PICTURES = {"/tmp/cat.png": CAT, "/tmp/dog.png": DOG}
