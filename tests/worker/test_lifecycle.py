@@ -1,0 +1,27 @@
+"""What a worker does before it takes its first question."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge.engine.engine import Engine
+from edge.errors import EngineError
+from edge.images import Picture
+from edge.runtime.stub import StubRuntime
+from edge.vision.stub import StubTower
+from worker.lifecycle import warm
+
+
+class BrokenTower(StubTower):
+    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+        raise RuntimeError("this machine lacks an instruction")
+
+
+def test_a_model_that_cannot_compute_ends_the_start() -> None:
+    engine = Engine(StubRuntime(), BrokenTower())
+    with closing(engine), pytest.raises(EngineError):
+        warm(engine)
