@@ -16,9 +16,18 @@ from PIL import Image
 
 from training import scenes
 from training.draw import Drawn
-from training.scenes import COLOURS, MAX_LETTERS, MAX_OBJECTS, PLACES, SHAPES, Scene
+from training.scenes import (
+    COLOURS,
+    MAX_LETTERS,
+    MAX_OBJECTS,
+    PLACES,
+    SHAPES,
+    Kind,
+    Scene,
+)
 
 THINGS: Final = (*SHAPES, *string.digits, *string.ascii_letters)
+KINDS: Final = tuple(Kind(colour, shape) for colour in COLOURS for shape in SHAPES)
 ZONES: Final = tuple(place for row in PLACES for place in row)
 UNKNOWN: Final = 255  # says nothing, and nothing is learnt from it
 
@@ -26,6 +35,7 @@ UNKNOWN: Final = 255  # says nothing, and nothing is learnt from it
 FACTS: Final = {
     "what": 1 + len(THINGS),
     "colour": 1 + len(COLOURS),
+    "kind": 1 + len(KINDS),  # so that one look-up finds "the red star"
     "rank": 1 + MAX_LETTERS,  # from the left
     "of": 1 + MAX_LETTERS,  # all things in the picture
     "zone": 1 + len(ZONES),
@@ -58,6 +68,7 @@ def _of_objects(scene: scenes.Shapes) -> Iterator[tuple[int, ...]]:
         yield (
             1 + THINGS.index(kind.shape),
             1 + COLOURS.index(kind.colour),
+            1 + KINDS.index(kind),
             1 + by_x.index(thing),
             len(things),
             1 + ZONES.index(thing.place) if scene.placed else UNKNOWN,
@@ -69,10 +80,11 @@ def _of_objects(scene: scenes.Shapes) -> Iterator[tuple[int, ...]]:
 
 
 def _of_letters(scene: scenes.Writing) -> Iterator[tuple[int, ...]]:
-    rest = (UNKNOWN,) * (len(FACTS) - 4)
+    rest = (UNKNOWN,) * (len(FACTS) - 5)
     colour = 1 + COLOURS.index(scene.colour)
     for rank, letter in enumerate(scene.text, 1):
-        yield 1 + THINGS.index(letter), colour, rank, len(scene.text), *rest
+        what = 1 + THINGS.index(letter)
+        yield what, colour, UNKNOWN, rank, len(scene.text), *rest
 
 
 def truth_of(

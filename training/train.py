@@ -34,7 +34,7 @@ BATCH = 36
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100
 FALL = 0.3  # of all steps, at the end: linearly down to nothing
-# A second run begins from the files of the first, with new pictures, and only falls.
+# A later run begins from the files of one before, with new pictures, and only falls.
 STEPS_AGAIN = 4000
 PEAK_AGAIN = 0.5
 ANSWERS = (2, *FACTS.values())  # whether a centre is here, and what else
@@ -153,6 +153,7 @@ def main(
     start: Annotated[
         Path | None, typer.Option(help="A folder of tiny's two files to begin from.")
     ] = None,
+    steps: Annotated[int, typer.Option(help="0 = as many as such a run needs.")] = 0,
     seed: int = 1,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
@@ -161,7 +162,8 @@ def main(
     tokens = Tokens()
     model = build(TINY, tokens)
     again = start is not None
-    steps, before = (STEPS_AGAIN, STEPS) if again else (STEPS, 0)
+    steps = steps or (STEPS_AGAIN if again else STEPS)
+    before = STEPS if again else 0
     if start is not None:
         model.load_state_dict(read(start, list(model.state_dict())))
     quicken(model)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from training import scenes
 from training.draw import Style, draw
-from training.facts import FACTS, THINGS, TRUTHS, UNKNOWN, ZONES, facts, truth_of
+from training.facts import FACTS, KINDS, THINGS, TRUTHS, UNKNOWN, ZONES, facts, truth_of
 from training.scenes import COLOURS, Kind, Object, Other, Shapes, Writing
 
 NAMES = list(FACTS)
@@ -29,6 +29,7 @@ def test_facts_of_objects_are_those_that_questions_are_asked_about(
         said = dict(zip(NAMES, row.tolist(), strict=True))
         assert THINGS[said["what"] - 1] == thing.kind.shape
         assert COLOURS[said["colour"] - 1] == thing.kind.colour
+        assert KINDS[said["kind"] - 1] == thing.kind
         assert said["of"] == n
         assert said["alike"] == scene.count(thing.kind)
         assert said["same shape"] >= said["alike"] <= said["same colour"]
@@ -50,7 +51,8 @@ def test_facts_of_letters_are_the_letter_and_its_place_in_the_line() -> None:
     assert {COLOURS[row[1] - 1] for row in table} == {"blue"}
     assert table[:, NAMES.index("rank")].tolist() == [1, 2, 3]
     assert set(table[:, NAMES.index("of")].tolist()) == {3}
-    assert (table[:, 4:] == UNKNOWN).all()  # nobody asks where a letter is
+    rest = [NAMES.index(name) for name in ("kind", "zone", "size", "alike")]
+    assert (table[:, rest] == UNKNOWN).all()  # nobody asks where a letter is
 
 
 @pytest.mark.parametrize("scene", [Other(), Shapes(()), Writing("", "red")])
