@@ -35,7 +35,7 @@ class MemoryNeed:
     kv_bytes: int  # grows with EDGE_CONTEXT_TOKENS
     compute_bytes: int  # what the language model computes in, and its vocabulary
     tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
-    seen_bytes: int = 0  # remembered of pictures, and OpenVINO itself
+    seen_bytes: int = 0  # remembered of pictures, and what OpenVINO keeps
     prefill_bytes: int = 0  # computing prompts beside llama.cpp
 
     @property
@@ -68,7 +68,7 @@ def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
         seen_bytes=settings.embeddings_mb * 1_000_000
-        + (0 if settings.vision == "mtmd" else OPENVINO_BYTES),
+        + _openvino_bytes(mmproj, settings.vision),
         prefill_bytes=_prefill_bytes(model) if settings.prefill == "openvino" else 0,
     )
 
@@ -94,15 +94,28 @@ def _prefill_bytes(model: Header) -> int:
     of the longest prompt activations of two layers, and its keys and values in what
     they pass through: in the graph, as its outputs, as cells and as llama.cpp's state.
     """
-    weights = sum(
-        prod(tensor.shape)
-        for name, tensor in model.tensors.items()
-        if name.startswith("blk.")
-    )
+    weights = _n_weights(model, "blk.")
     hidden = model.number(f"{model.architecture}.embedding_length")
     ffn = model.number(f"{model.architecture}.feed_forward_length", 4 * hidden)
     token = 2 * (8 * hidden + 3 * ffn) * F32 + 4 * _cell_bytes(model, "f16")
     return weights + LONGEST_PREFILL * token
+
+
+def _openvino_bytes(mmproj: Header, vision: str) -> int:
+    """OpenVINO itself, and what weights of the tower take beyond those of the file: in
+    int8 nothing, in float32 two copies, of which it frees one when it has started."""
+    if vision == "mtmd":
+        return 0
+    copies = 2 * F32 * _n_weights(mmproj) if vision == "f32" else 0
+    return OPENVINO_BYTES + copies
+
+
+def _n_weights(header: Header, prefix: str = "") -> int:
+    return sum(
+        prod(tensor.shape)
+        for name, tensor in header.tensors.items()
+        if name.startswith(prefix)
+    )
 
 
 def _cell_bytes(model: Header, kv: str) -> int:
