@@ -164,7 +164,8 @@ class Client:
                 return Asked(job, model, True, _only(done, watch))
             watch.admitted()
             await self._jobs.enqueue(
-                job.job_id, request, key, pictures, pool, place.bounds
+                *(job.job_id, request, key, pictures, pool, place.bounds),
+                shares=self._may_cache(request),
             )
             await self._call(pool)
         except (*UNREACHABLE, OperationalError) as error:

@@ -126,8 +126,11 @@ class ClientJobs:
         pictures: Iterable[Picture],
         pool: str,
         bounds: Bounds,
+        *,
+        shares: bool = False,
     ) -> None:
-        """Puts an admitted job into the queue; `content` names what is asked.
+        """Puts an admitted job into the queue; `content` names what is asked. If it
+        `shares`, the answer to another job of this content may end it while it waits.
 
         Raises RequestQuarantined when workers have died of this content.
         """
@@ -135,8 +138,8 @@ class ClientJobs:
         spacing_s = (await self._pace(pool)).job_s / max(bounds.n_slots, 1)
         word = await self._scripts(
             "enqueue",
-            *(job_id, json.dumps(request.to_json()), content, spacing_s),
-            request.sampling.max_tokens,
+            *(job_id, json.dumps(request.to_json()), content, int(shares)),
+            *(spacing_s, request.sampling.max_tokens),
         )
         if word == b"quarantined":
             raise RequestQuarantined(QUARANTINED)

@@ -56,6 +56,23 @@ async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
     assert (await ask(service.url, "after")).is_right
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_crowd_with_one_question_is_answered_together(
+    start: Start, stream: bool
+) -> None:
+    """F30: whoever waits when the first answer comes is given it."""
+    with start(answer_cache="on") as service:
+        asking = (
+            ask(service.url, "the same", 60, key=f"crowd{n}", stream=stream)
+            for n in range(16)
+        )
+        outcomes = await asyncio.gather(*asking)
+        assert all(one.is_right and len(one.text) == 60 for one in outcomes)
+        jobs = service.broker.client.keys("edge:job:*")
+        attempts = [service.broker.client.hget(key, "attempt") for key in jobs]
+        assert sum(map(int, attempts)) <= 2, "more were computed than there are slots"
+
+
 async def test_one_client_cannot_take_all_places(service) -> None:
     many = [ask(service.url, f"q{n}", 40, key="greedy") for n in range(14)]
     tasks = [asyncio.create_task(one) for one in many]

@@ -67,11 +67,10 @@ class Desk:
         content: str = "",
         pictures: Iterable[Picture] = (PICTURE,),
         max_tokens: int = 512,
+        shares: bool = False,
     ) -> None:
-        request = question(text, max_tokens)
-        await self.client.enqueue(
-            job_id, request, content or text, pictures, POOL, BOUNDS
-        )
+        what = (question(text, max_tokens), content or text, pictures, POOL, BOUNDS)
+        await self.client.enqueue(job_id, *what, shares=shares)
 
     async def ask(self, owner: str = "me", text: str = "what?", **given: Any) -> str:
         """The id of a job that waits for its turn."""

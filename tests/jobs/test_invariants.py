@@ -23,7 +23,7 @@ which = st.integers(0, 8)
 switch = st.booleans()
 asks = st.tuples(
     *(st.just("ask"), st.sampled_from(OWNERS), st.sampled_from(CONTENTS)),
-    *(switch, switch, st.sampled_from(["", "", "key"])),
+    *(switch, switch, st.sampled_from(["", "", "key"]), switch),
 )
 befall = st.tuples(
     st.sampled_from(["check", "cancel", "refuse", "forget", "expire"]), which
@@ -89,7 +89,13 @@ class Story:
         return job.job_id
 
     async def _ask(
-        self, owner: str, content: str, is_batch: bool, streams: bool, once: str
+        self,
+        owner: str,
+        content: str,
+        is_batch: bool,
+        streams: bool,
+        once: str,
+        shares: bool,
     ) -> None:
         job_id = await self._admit(
             owner, is_batch=is_batch, streams=streams, once=once, body=content
@@ -99,7 +105,7 @@ class Story:
         if content == "none":
             return  # its pictures are being looked at
         try:
-            await self.desk.enqueue(job_id, content)
+            await self.desk.enqueue(job_id, content, shares=shares)
             self.queued.add(job_id)
         except EdgeError as quarantined:
             await self.desk.client.fail(job_id, quarantined)
@@ -134,6 +140,7 @@ class Story:
                 assert desk.worker.renew(claim) == (is_ours and is_watched)
             case "finish":
                 assert desk.worker.end(claim, FINISHED) == is_ours
+                assert not (is_ours and self._is_awaited(before[b"content"]))
             case "fail":
                 assert desk.worker.end(claim, Failed("engine_error", "no")) == is_ours
             case "release":
@@ -142,6 +149,13 @@ class Story:
             case "die" | "kill":
                 if desk.sync.zscore(record.running_key(POOL), claim.job_id):
                     desk.lose(claim)
+
+    def _is_awaited(self, content: bytes) -> bool:
+        """Whether somebody who shares answers waits for one to `content`."""
+        fields = ("state", "content", "shares")
+        keys = map(record.job_key, self.ids)
+        jobs = [self.desk.sync.hmget(key, fields) for key in keys]
+        return [b"waiting", content, b"1"] in jobs
 
     def check(self) -> None:
         """What is always true."""

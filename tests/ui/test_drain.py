@@ -97,9 +97,9 @@ async def test_a_question_that_was_let_in_already_may_end_too(
     """Its pictures are being looked at, or its job is on its way into the queue."""
     really_enqueue = web.client._jobs.enqueue
 
-    async def enqueue(*args):
+    async def enqueue(*args, **options):
         await asyncio.sleep(0.3)
-        await really_enqueue(*args)
+        await really_enqueue(*args, **options)
 
     monkeypatch.setattr(web.client._jobs, "enqueue", enqueue)
     async with web.working():
