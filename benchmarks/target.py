@@ -88,7 +88,7 @@ def ours(settings: Settings) -> Iterator[Target]:
                 "slots": used.slots,
                 "context_tokens": used.context_tokens,
                 "chunk_tokens": used.chunk_tokens,
-                "prefill": used.prefill,
+                "runtime": used.runtime,
                 "repack": used.repack,
                 "kv": used.kv,
                 "threads": used.threads or host.usable_cores(),

@@ -54,10 +54,10 @@ class Settings:
         "How keys and values of the context are kept: f16, or q8_0 in half the memory.",
         one_of=("f16", "q8_0"),
     )
-    prefill: str = _setting(
+    runtime: str = _setting(
         "auto",
-        "Who computes prompts: openvino, in half the time and with more memory, or "
-        "llama.cpp; auto = openvino where that memory is free.",
+        "Who computes the language model: openvino, in half the time and with more "
+        "memory, or llama, which is llama.cpp; auto = openvino if that memory is free.",
         one_of=("auto", "openvino", "llama"),
     )
     image_tokens: int = _setting(

@@ -207,7 +207,7 @@ def test_rm_says_what_it_frees(edge: Edge, folder: Path) -> None:
 def test_rm_takes_what_was_compiled_of_a_model(edge: Edge, folder: Path) -> None:
     (folder / "synthetic-2b-Q4_0.gguf").write_bytes(bytes(1000))
     (folder / "compiled").mkdir()
-    for name in ("synthetic-2b-Q4_0-prefill-int8-1f.blob", "other-int8-1f.blob"):
+    for name in ("synthetic-2b-Q4_0-language-int8-1f.blob", "other-int8-1f.blob"):
         (folder / "compiled" / name).write_bytes(bytes(1000))
     assert edge("rm", "synthetic-2b").stderr == "2.0 kB freed.\n"
     assert [p.name for p in (folder / "compiled").iterdir()] == ["other-int8-1f.blob"]

@@ -21,7 +21,7 @@ MODULES = {
 # Who may import a library that only one place should know.
 ONE_PLACE = {
     "llama_cpp": ("edge.runtime",),
-    "openvino": ("edge.openvino", "edge.vision.graph", "edge.prefill.graph"),
+    "openvino": ("edge.openvino", "edge.vision.graph", "edge.language.graph"),
     "psutil": ("edge.host",),
     "redis": ("edge.redis_clients", "edge.jobs", "edge.caches"),
     "celery": ("worker", "ui.client"),
@@ -43,7 +43,13 @@ ROOMS = {
     "edge.openvino": {"edge", "edge.models"},
     "edge.vision": {"edge", "edge.models", "edge.openvino"},
     "edge.engine": {"edge", "edge.vision"},
-    "edge.prefill": {"edge", "edge.engine", "edge.models", "edge.openvino"},
+    "edge.language": {
+        "edge",
+        "edge.engine",
+        "edge.models",
+        "edge.openvino",
+        "edge.runtime",
+    },
     "edge.runtime": {"edge", "edge.engine", "edge.vision"},
     "edge.models": {"edge"},
     "edge.jobs": {"edge"},
@@ -57,8 +63,8 @@ ROOMS = {
         "edge",
         "edge.engine",
         "edge.jobs",
+        "edge.language",
         "edge.models",
-        "edge.prefill",
         "edge.runtime",
         "edge.vision",
     },

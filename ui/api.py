@@ -77,7 +77,7 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
             "status": "ready" if workers else "no_worker",
             "models": sorted({worker.model for worker in workers}),
             "vision": sorted({worker.vision for worker in workers}),
-            "prefill": sorted({worker.prefill for worker in workers}),
+            "runtime": sorted({worker.runtime for worker in workers}),
             "slots": sum(worker.n_slots for worker in workers),
         }
         return JSONResponse(state, status_code=200 if workers else 503)

@@ -13,19 +13,18 @@ from typing import Any
 
 from edge import host
 from edge.engine.engine import Engine
-from edge.engine.protocols import NoPrefill, Prefill, VisionTower
+from edge.engine.protocols import VisionTower
 from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
+from edge.language.runtime_openvino import OpenvinoRuntime
 from edge.models.check import check, settle
-from edge.models.memory import LONGEST_PREFILL
 from edge.models.registry import ModelFiles, compiled_folder, find_model
 from edge.models.store import obtain
 from edge.models.tuning import tuned
-from edge.prefill.prefill_openvino import OpenvinoPrefill
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
@@ -47,52 +46,44 @@ def build_engine(settings: Settings, files: ModelFiles) -> Engine:
     settings, _, said = tuned(settings, files)
     log.info(said)
     cells = check(files, settings)
-    prefill = build_prefill(settings, files)
-    model = Model(files.model, repack=settings.repack)
-    tower = build_tower(settings, files, model, cells)
-    runtime = build_runtime(settings, model)
+    runtime = build_runtime(settings, files)
+    tower = build_tower(settings, files, cells)
     keep_bytes = settings.embeddings_mb * 1_000_000
-    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes, prefill)
+    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes)
 
 
-def build_prefill(settings: Settings, files: ModelFiles) -> Prefill:
-    """Who computes prompts beside llama.cpp, if anybody.
+def build_runtime(
+    settings: Settings, files: ModelFiles
+) -> OpenvinoRuntime | LlamaRuntime:
+    """The language model, computed by whom `settings` ask for.
 
-    Raises SetupError when `settings` ask for somebody who cannot.
+    Raises SetupError when it cannot be, or there is not enough memory; `auto` falls
+    back to llama.cpp.
     """
-    wanted, settings = settings.prefill, settle(files, settings)
-    if settings.prefill == "llama":
-        return NoPrefill()
-    try:
-        return OpenvinoPrefill(
-            files.model,
-            compiled_folder(settings),
-            threads=settings.threads or host.usable_cores(),
-            longest=min(LONGEST_PREFILL, settings.context_tokens),
-        )
-    except SetupError as error:
-        if wanted != "auto":
-            raise
-        log.warning("%s Prompts are computed by llama.cpp: slower.", error)
-        return NoPrefill()
-
-
-def build_runtime(settings: Settings, model: Model) -> LlamaRuntime:
-    """llama.cpp over `model`, which it owns from now on. Raises SetupError when there
-    is not enough memory."""
+    sizes: dict[str, Any] = {
+        "n_slots": settings.slots,
+        "n_cells": settings.context_tokens,
+        "n_kept": settings.kept,
+        "threads": settings.threads or host.usable_cores(),
+        "kv": settings.kv,
+    }
+    if settle(files, settings).runtime == "openvino":
+        folder = compiled_folder(settings)
+        try:
+            return OpenvinoRuntime(files.model, folder, **sizes)
+        except SetupError as error:
+            if settings.runtime != "auto":
+                raise
+            log.warning("%s llama.cpp computes answers: slower.", error)
     return LlamaRuntime(
-        model,
-        n_slots=settings.slots,
-        n_cells=settings.context_tokens,
+        Model(files.model, repack=settings.repack),
         max_batch=settings.chunk_tokens + settings.slots,
-        threads=settings.threads or host.usable_cores(),
-        n_kept=settings.kept,
-        kv=settings.kv,
+        **sizes,
     )
 
 
 def build_tower(
-    settings: Settings, files: ModelFiles, model: Model, cells: tuple[int, int]
+    settings: Settings, files: ModelFiles, cells: tuple[int, int]
 ) -> VisionTower:
     """The vision tower that `settings` ask for, for pictures of so many `cells`.
 
@@ -116,7 +107,7 @@ def build_tower(
             log.warning("%s Pictures are read by llama.cpp: slower.", error)
     return MtmdTower(
         files.mmproj,
-        model,
+        Model(files.model),
         threads=threads,
         min_tokens=min_tokens,
         max_tokens=max_tokens,
@@ -165,7 +156,7 @@ class Life:
             fingerprint=f"{files.fingerprint} {self._engine.tower_name}",
             vision=self._engine.tower_name,
             n_slots=settings.slots,
-            prefill=self._engine.prefill_name,
+            runtime=self._engine.runtime_name,
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
@@ -23,13 +23,12 @@ from edge.engine.batch import Row, TokenBatch
 from edge.engine.protocols import Runtime, VisionTower
 from edge.errors import SetupError
 from edge.images import CELL, Picture
-from edge.models.check import check, settle
+from edge.models.check import check
 from edge.models.registry import ModelFiles, models_folder
 from edge.models.tuning import TUNED, Tuning, this_machine
 from edge.request import SamplingParams
-from edge.runtime.model import Model
 from edge.settings import Settings, in_words
-from worker.lifecycle import build_prefill, build_runtime, build_tower
+from worker.lifecycle import build_runtime, build_tower
 
 WITHIN_S: Final = 170.0
 WORTH: Final = 0.97  # a change has to bring the time down to this part of it
@@ -42,6 +41,7 @@ PROMPT_TOKENS: Final = 512  # a whole number of bites of every size
 N_STEPS: Final = 5
 
 Say = Callable[[str], None]
+Choice = Mapping[str, Any]  # values of settings that are tried together
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,14 @@ def tune(
 
     def question_s(tried: Settings) -> float:
         small = replace(tried, context_tokens=2 * PROMPT_TOKENS, kept=0)
-        model = Model(files.model, repack=tried.repack)
-        with closing(build_runtime(small, model)) as runtime:
+        with closing(build_runtime(small, files)) as runtime:
             speeds[tried] = speed_of(runtime, tried.chunk_tokens)
-        if beside_s and settle(files, tried).prefill == "openvino":
-            speeds[tried] = replace(speeds[tried], row_s=beside_s)
         return speeds[tried].question_s
 
     say("Reading a picture of 800 x 600 pixels:")
-    best = fastest(settings, {"vision": ("f32",)}, tower_s, say, ends)
+    best = fastest(settings, [{"vision": "f32"}], tower_s, say, ends)
     say(f"Computing the question, and {ANSWER_TOKENS} tokens of an answer:")
     ends -= LAST_PICTURES * pictures[best]
-    beside_s = prefill_row_s(best, files)
     best = fastest(best, language_choices(), question_s, say, ends)
     speed = speeds[best]
     best = replace(best, threads=best.threads or host.usable_cores())
@@ -106,22 +102,23 @@ def tune(
     )
 
 
-def language_choices() -> dict[str, tuple[Any, ...]]:
+def language_choices() -> tuple[Choice, ...]:
     """What is tried beside the defaults. Half of the cores are all there are where each
     shows as two."""
     half = host.usable_cores() // 2
-    return {
-        "prefill": ("llama",),
-        "repack": (True,),
-        "chunk_tokens": (128, 512),
-        "kv": ("q8_0",),
-        "threads": (half,) if half else (),
-    }
+    return (
+        {"runtime": "llama"},
+        {"runtime": "llama", "repack": True},  # which only llama.cpp does
+        {"chunk_tokens": 128},
+        {"chunk_tokens": 512},
+        {"kv": "q8_0"},
+        *([{"threads": half}] if half else []),
+    )
 
 
 def fastest(
     settings: Settings,
-    choices: Mapping[str, tuple[Any, ...]],
+    choices: Iterable[Choice],
     measure: Callable[[Settings], float],
     say: Say,
     ends: float,
@@ -130,11 +127,7 @@ def fastest(
 
     Raises SetupError when it does so for `settings`; a choice that cannot be is left.
     """
-    changes = [
-        {name: value}
-        for name, values in choices.items()
-        for value in (() if name in settings.given else values)
-    ]
+    changes = [change for change in choices if not change.keys() & settings.given]
     best, least, longest = settings, math.inf, 0.0
     for change in ({}, *changes):
         label = ", ".join(f"{k} {in_words(v)}" for k, v in change.items()) or "as it is"
@@ -164,25 +157,9 @@ def tower_speed(
     settings: Settings, files: ModelFiles, cells: tuple[int, int], *sizes: int
 ) -> tuple[tuple[int, float], ...]:
     """Tokens and seconds of pictures of about these `sizes` in tokens."""
-    with (
-        closing(Model(files.model)) as model,
-        closing(build_tower(settings, files, model, cells)) as tower,
-    ):
+    with closing(build_tower(settings, files, cells)) as tower:
         embed_s(tower, 1)  # what only the first one pays for
         return tuple(embed_s(tower, n) for n in sizes)
-
-
-def prefill_row_s(settings: Settings, files: ModelFiles) -> float | None:
-    """Seconds of one token of a prompt that is computed beside llama.cpp; None where
-    nobody does."""
-    prompt = [TokenBatch(tuple(Row(0, _TOKEN, at) for at in range(PROMPT_TOKENS)))]
-    with closing(build_prefill(settings, files)) as prefill:
-        if prefill.longest < PROMPT_TOKENS:
-            return None
-        prefill.compute(prompt)  # what only the first one pays for
-        begun = time.monotonic()
-        prefill.compute(prompt)
-        return (time.monotonic() - begun) / PROMPT_TOKENS
 
 
 def embed_s(tower: VisionTower, n_tokens: int) -> tuple[int, float]:

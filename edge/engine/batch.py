@@ -1,5 +1,4 @@
-"""What one step computes: rows of tokens, or a stretch of one picture. And what comes
-of a prompt that was computed elsewhere.
+"""What one step computes: rows of tokens, or a stretch of one picture.
 
 llama.cpp takes tokens or embeddings in a batch, never both.
 """
@@ -10,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-PICTURE = -1  # what a cell of a picture has for a token
 
 
 @dataclass(frozen=True)
@@ -57,17 +54,3 @@ class PictureBatch:
 
 
 Batch = TokenBatch | PictureBatch
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """What the KV cache holds of `n` tokens: which they are, i32 [n], PICTURE in a
-    picture; where, i32 [4, n]; and keys and values of each layer in turn, f16 [n, kv
-    heads * head]."""
-
-    tokens: npt.NDArray[np.int32]
-    positions: npt.NDArray[np.int32]
-    kept: list[npt.NDArray[np.float16]]
-
-    def __len__(self) -> int:
-        return len(self.tokens)

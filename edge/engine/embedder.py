@@ -38,7 +38,7 @@ class Embedder:
             done(embeddings)
             return
         compute = partial(self._embed, picture)
-        self._side.add(Order(True, compute, self._tower.interrupt, is_wanted, done))
+        self._side.add(Order(compute, self._tower.interrupt, is_wanted, done))
 
     def _embed(self, picture: Picture) -> Embeddings:
         # An order before this one may have been for an equal picture.

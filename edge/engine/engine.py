@@ -10,17 +10,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
-from edge.engine.batch import Batch, Cells, PictureBatch
+from edge.engine.batch import Batch, PictureBatch
 from edge.engine.embedder import Embedder, Embeddings
-from edge.engine.pace import language_threads
+from edge.engine.pace import language_threads, rest_after
 from edge.engine.prepare import prepare
-from edge.engine.protocols import NoPrefill, Prefill, Runtime, VisionTower
+from edge.engine.protocols import Runtime, VisionTower
 from edge.engine.repetition import is_stuck
 from edge.engine.scheduler import Admission, Load, Scheduler
 from edge.engine.sequence import Phase, Sequence
-from edge.engine.side import Order, SideThread
+from edge.engine.side import SideThread
 from edge.engine.slots import Slots
 from edge.engine.ticket import Clock, Ticket
 from edge.errors import Cancelled, EdgeError, EngineError, Unavailable
@@ -35,7 +36,7 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     `chunk` tokens of a prompt are computed in one step; `keep_bytes` of embeddings of
-    pictures are remembered. With `prefill` most prompts are computed beside it.
+    pictures are remembered.
     """
 
     def __init__(
@@ -44,18 +45,14 @@ class Engine:
         tower: VisionTower,
         chunk: int = 256,
         keep_bytes: int = 64 << 20,
-        prefill: Prefill = NoPrefill(),  # noqa: B008 - it has no state
     ) -> None:
         self._runtime = runtime
         self._tower = tower
-        self._prefill = prefill
-        self.tower_name, self.prefill_name = tower.name, prefill.name
+        self.tower_name, self.runtime_name = tower.name, runtime.name
         self._side = SideThread()
         self._embedder = Embedder(tower, keep_bytes, self._side)
         self._scheduler = Scheduler(
-            Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept),
-            chunk,
-            prefill.longest,
+            Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept), chunk
         )
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
@@ -116,18 +113,17 @@ class Engine:
             self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
         self._side.close()
-        self._prefill.close()
         self._tower.close()
         self._runtime.close()
 
     # Everything below runs on the engine thread, but for `_later`.
 
     def _loop(self) -> None:
-        is_idle = True
+        rest_s: float | None = None
         try:
             while not self._closing or self._tickets:
-                self._take_messages(wait=is_idle)
-                is_idle = not self._step()
+                self._take_messages(rest_s)
+                rest_s = self._step()
                 self._load = self._scheduler.load
                 self.longest_turn_s = max(self.longest_turn_s, self.silent_s)
         except BaseException:
@@ -135,19 +131,21 @@ class Engine:
             self._closing = True
             self._end_all(EngineError("The engine failed. Try again."))
 
-    def _take_messages(self, *, wait: bool) -> None:
-        if wait:  # idle costs nothing: sleep until somebody writes
+    def _take_messages(self, rest_s: float | None) -> None:
+        """All that there are; the first may come within so long, or at any time."""
+        message: Callable[[], None] | None = None
+        if rest_s != 0.0:  # a rest costs nothing: sleep until somebody writes
             self._turn_began = None
-            message = self._inbox.get()
-            self._turn_began = time.monotonic()
+            with suppress(queue.Empty):
+                message = self._inbox.get(timeout=rest_s)
+        self._turn_began = time.monotonic()
+        if message:
             message()
-        else:
-            self._turn_began = time.monotonic()
         while not self._inbox.empty():
             self._inbox.get()()
 
-    def _step(self) -> bool:
-        """Whether there was anything to compute."""
+    def _step(self) -> float | None:
+        """How long to rest after it; None when there was nothing to compute."""
         # One after the other: the next may share what this one has just been given.
         while admission := self._scheduler.admit():
             self._open(admission)
@@ -156,7 +154,7 @@ class Engine:
         tower_works = self._side.is_busy
         batch = self._scheduler.schedule(tower_works=tower_works)
         if batch is None:
-            return False
+            return None
         n_threads = language_threads(self._runtime.n_threads, tower_works=tower_works)
         begun = time.monotonic()
         try:
@@ -167,7 +165,9 @@ class Engine:
         else:
             self._scheduler.advance(batch, time.monotonic() - begun)
             self._postprocess(batch, tokens)
-        return True
+        if self._side.is_busy and not self._scheduler.is_prefilling:
+            return rest_after(time.monotonic() - begun)
+        return 0.0
 
     def _open(self, admission: Admission) -> None:
         sequence = admission.sequence
@@ -178,35 +178,10 @@ class Engine:
             if admission.source is not None:
                 n_positions = admission.n_positions
                 self._runtime.share(admission.source, sequence.slot, n_positions)
-            if sequence.phase is Phase.FILL:
-                self._fill(ticket)
         except Exception as error:
             self._fail(ticket, error)
         for slot in admission.evicted:
             self._runtime.release(slot)
-
-    def _fill(self, ticket: Ticket) -> None:
-        sequence = ticket.sequence
-        order = Order(
-            is_picture=False,
-            compute=partial(self._prefill.compute, sequence.all_but_last()),
-            interrupt=self._prefill.interrupt,
-            is_wanted=lambda: sequence.phase is Phase.FILL,
-            done=partial(self._later, self._filled, ticket),
-        )
-        self._side.add(order)
-
-    def _filled(self, ticket: Ticket, outcome: Cells | Exception) -> None:
-        if (sequence := ticket.sequence).phase is not Phase.FILL:
-            return
-        try:
-            if isinstance(outcome, Exception):
-                raise outcome
-            self._runtime.fill(sequence.slot, outcome)
-            sequence.skip(len(outcome))
-        except Exception:
-            log.warning("a prompt has to be computed by llama.cpp", exc_info=True)
-            sequence.skip(0)
 
     def _postprocess(self, batch: Batch, tokens: list[int]) -> None:
         if isinstance(batch, PictureBatch):

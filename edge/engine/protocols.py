@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.batch import Batch, Cells
-from edge.errors import EngineError
+from edge.engine.batch import Batch
 from edge.images import Picture
 from edge.request import SamplingParams
 
@@ -38,6 +36,7 @@ class Runtime(Tokenizer, Protocol):
     Everything but the tokenizer belongs to one thread: the engine's.
     """
 
+    name: str  # who computes, and how exactly
     n_slots: int
     n_cells: int
     n_kept: int
@@ -57,17 +56,10 @@ class Runtime(Tokenizer, Protocol):
         ...
 
     def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
-        """Computes `batch`, with all threads or so many; one sampled token for each row
-        that asks, in row order.
+        """Computes `batch`, with all threads or, where it can choose, so many; one
+        sampled token for each row that asks, in row order.
 
         Raises EngineError; then the slots in the batch hold nothing useful.
-        """
-        ...
-
-    def fill(self, slot: int, cells: Cells) -> None:
-        """Lets an empty slot begin with cells that were computed elsewhere.
-
-        Raises EngineError; then the slot is empty still.
         """
         ...
 
@@ -101,40 +93,3 @@ class VisionTower(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class Prefill(Protocol):
-    """Computes prompts of at most `longest` tokens for a Runtime. `compute` belongs to
-    one thread: the second one."""
-
-    name: str  # who computes, and how exactly
-    longest: int
-
-    def compute(self, prompt: Sequence[Batch]) -> Cells:
-        """The cells of a whole prompt, whose batches come in their order.
-
-        Raises Cancelled when it was interrupted, EngineError when it failed.
-        """
-        ...
-
-    def interrupt(self) -> None:
-        """Ends the `compute` in hand early. Any thread may."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class NoPrefill:
-    """A Prefill for no prompt: the Runtime computes all of them."""
-
-    name = "llama.cpp"
-    longest = 0
-
-    def compute(self, prompt: Sequence[Batch]) -> Cells:
-        raise EngineError("There is nobody to compute a prompt of any length.")
-
-    def interrupt(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass

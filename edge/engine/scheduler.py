@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
 from edge.engine.pace import Pace
-from edge.engine.sequence import PROMPTING, Phase, PicturePiece, Sequence
+from edge.engine.sequence import Phase, PicturePiece, Sequence
 from edge.engine.slots import Slots
 
 WORTH_SHARING = 16  # cells; the template alone, which all share, is less
 WORTH_WAITING = 64  # cells that another is just computing
-WORTH_FILLING = 64  # cells; a shorter prompt costs about as much in one step
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,10 @@ class Scheduler:
 
     `chunk` bounds the prompt tokens of one step; while somebody is being answered, a
     `Pace` may bound them further. It differs while the tower works on the same cores.
-
-    Prompts of at most `longest_fill` tokens may be computed beside the engine, whole
-    and in half the time: so they are, unless half of them can be shared.
     """
 
-    def __init__(self, slots: Slots, chunk: int, longest_fill: int = 0) -> None:
+    def __init__(self, slots: Slots, chunk: int) -> None:
         self.chunk = chunk
-        self.longest_fill = longest_fill
         self._paces = {False: Pace(chunk), True: Pace(chunk)}
         self._tower_works = False
         self.waiting: deque[Sequence] = deque()
@@ -85,7 +80,7 @@ class Scheduler:
 
     @property
     def is_prefilling(self) -> bool:
-        return any(s.phase in PROMPTING for s in self.running.values())
+        return bool(self._prefilling())
 
     def add(self, sequence: Sequence) -> None:
         sequence.phase = Phase.WAIT
@@ -104,17 +99,12 @@ class Scheduler:
         source, n_shared = self._longest_prefix(sequence)
         if self._is_being_computed(sequence, n_shared):
             return None
-        is_to_fill = self._is_to_fill(sequence, n_shared)
-        if is_to_fill:
-            source, n_shared = None, 0
         claim = self._slots.claim(sequence.n_cells_needed, source, n_shared)
         if claim is None:
             return None
         self.waiting.popleft()
         sequence.slot = claim.slot
         n_positions = sequence.reuse(n_shared)
-        if is_to_fill:
-            sequence.phase = Phase.FILL
         self.running[claim.slot] = sequence
         return Admission(sequence, source, n_positions, claim.evicted)
 
@@ -133,13 +123,8 @@ class Scheduler:
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
         return any(
             sequence.n_common(other.content) >= n_shared + WORTH_WAITING
-            for other in self.running.values()
-            if other.phase in PROMPTING
+            for other in self._prefilling()
         )
-
-    def _is_to_fill(self, sequence: Sequence, n_shared: int) -> bool:
-        n = sequence.n_prompt
-        return WORTH_FILLING <= n <= self.longest_fill and 2 * n_shared < n
 
     def schedule(self, *, tower_works: bool = False) -> Batch | None:
         """The next step, or None when nothing runs."""

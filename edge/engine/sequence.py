@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
+from edge.engine.batch import PictureBatch, Row
 from edge.engine.detokenizer import Detokenizer
 from edge.engine.slots import Content
 from edge.request import FinishReason, PictureRef, SamplingParams
@@ -77,18 +77,13 @@ Piece = TextPiece | PicturePiece
 
 
 class Phase(Enum):
-    """Where a sequence is in its life. Between WAIT and DECODE its prompt is computed:
-    beside the engine, or by its steps, or first the one and then the other."""
+    """Where a sequence is in its life."""
 
     EMBED = auto()
     WAIT = auto()
-    FILL = auto()
     PREFILL = auto()
     DECODE = auto()
     DONE = auto()
-
-
-PROMPTING = Phase.FILL, Phase.PREFILL
 
 
 @dataclass(eq=False)
@@ -133,7 +128,7 @@ class Sequence:
     @property
     def filled(self) -> Content:
         """What it has put into its cells so far; its latest token is in none yet."""
-        if self.phase in PROMPTING:
+        if self.phase is Phase.PREFILL:
             done = sum(piece.n_cells for piece in self.pieces[: self._piece])
             return self.content[: done + self._offset]
         return [*self.content, *self.generated[:-1]]
@@ -171,32 +166,12 @@ class Sequence:
         """Begins behind the first `n` cells, for which `n_common` was asked; returns
         the position there."""
         self.n_reused = n
-        self.skip(n)
-        return self._position + self._offset
-
-    def skip(self, n: int) -> None:
-        """Goes on behind `n` cells that were computed elsewhere."""
         self.phase = Phase.PREFILL
         while n:
             step = min(n, self.next_piece.n_cells)
             self.prefilled(step)
             n -= step
-
-    def all_but_last(self) -> list[Batch]:
-        """The whole prompt but its last token, which is computed for its answer."""
-        batches: list[Batch] = []
-        position, n_left = 0, self.n_prompt - 1
-        for piece in self.pieces:
-            n = min(piece.n_cells, n_left)
-            if isinstance(piece, PicturePiece):
-                embeddings = self.embeddings[piece.ref.sha256]
-                whole = piece.batch(self.slot, position, embeddings, slice(n))
-                batches.append(whole)
-            else:
-                batches.append(TokenBatch(piece.rows(self.slot, position, 0, n)))
-            position += piece.n_positions
-            n_left -= n
-        return batches
+        return self._position + self._offset
 
     def prefill_rows(self, limit: int) -> tuple[Row, ...]:
         """At most `limit` next prompt tokens; the prompt's last asks for a token."""

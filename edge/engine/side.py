@@ -1,4 +1,4 @@
-"""The second thread: what OpenVINO computes, beside the engine's own."""
+"""The second thread: the tower's, beside the engine's own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from edge.errors import Cancelled
 
 @dataclass(frozen=True)
 class Order:
-    """A picture or a prompt to compute for somebody.
+    """A picture to embed for somebody.
 
     `compute` and then `done`, with what came of it or went wrong, are called on the
     second thread; `interrupt` ends `compute` early. `is_wanted` is asked when the
     order's turn comes: nobody's is skipped.
     """
 
-    is_picture: bool
     compute: Callable[[], Any]
     interrupt: Callable[[], None]
     is_wanted: Callable[[], bool]
@@ -28,15 +27,14 @@ class Order:
 
 
 class SideThread:
-    """Computes one thing at a time: prompts first, then pictures, each in their order.
+    """Embeds one picture at a time, in their order.
 
-    After each picture it waits for `go_on`: the language model has to compute that one
-    before another helps anybody, and both at once would take each other's cores.
+    After each it waits for `go_on`: the language model has to compute that one before
+    another helps anybody, and both at once would take each other's cores.
     """
 
     def __init__(self) -> None:
-        self._prompts: deque[Order] = deque()
-        self._pictures: deque[Order] = deque()
+        self._orders: deque[Order] = deque()
         self._may_go_on = True
         self._is_closing = False
         self._in_hand: Order | None = None
@@ -46,14 +44,14 @@ class SideThread:
 
     def add(self, order: Order) -> None:
         with self._changed:
-            (self._pictures if order.is_picture else self._prompts).append(order)
+            self._orders.append(order)
             self._changed.notify()
 
     @property
     def is_busy(self) -> bool:
         """Whether it computes, or is just about to."""
         with self._changed:
-            return self._in_hand is not None or self._next_queue is not None
+            return self._in_hand is not None or self._has_next
 
     def go_on(self) -> None:
         """Lets the next picture be embedded."""
@@ -85,8 +83,7 @@ class SideThread:
         outcome = _outcome(order)
         self._in_hand = None
         if outcome is not None:
-            if order.is_picture:
-                self._may_go_on = False
+            self._may_go_on = False
             order.done(outcome)
         return True
 
@@ -94,18 +91,15 @@ class SideThread:
         """Waits for it; None at the end."""
         with self._changed:
             while not self._is_closing:
-                if (queue := self._next_queue) is not None:
-                    self._in_hand = queue.popleft()
+                if self._has_next:
+                    self._in_hand = self._orders.popleft()
                     return self._in_hand
                 self._changed.wait()
             return None
 
     @property
-    def _next_queue(self) -> deque[Order] | None:
-        """Where the next order is that may be computed now."""
-        if self._prompts:
-            return self._prompts
-        return self._pictures if self._pictures and self._may_go_on else None
+    def _has_next(self) -> bool:
+        return bool(self._orders) and self._may_go_on
 
 
 def _outcome(order: Order) -> Any:

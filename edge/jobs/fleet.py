@@ -30,7 +30,7 @@ class WorkerInfo:
     fingerprint: str
     vision: str
     n_slots: int
-    prefill: str = ""
+    runtime: str = ""
 
     @cached_property
     def pool(self) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 
 from edge import host
-from edge.errors import SetupError
 from edge.models.header import read_header
 from edge.models.memory import check_memory, memory_need
 from edge.models.pair import check_pair, picture_cells
@@ -42,22 +41,15 @@ def check(
 def settle(
     files: ModelFiles, settings: Settings, *, reserve_bytes: int = 0
 ) -> Settings:
-    """`settings` in which it is decided who computes prompts.
+    """`settings` in which it is decided who computes the language model.
 
-    Raises SetupError when one of the files is no whole GGUF file, and when OpenVINO is
-    asked for and cannot be.
+    Raises SetupError when one of the files is no whole GGUF file.
     """
-    if settings.prefill == "llama":
+    if settings.runtime != "auto":
         return settings
-    with_openvino = replace(settings, prefill="openvino")
-    if settings.kv != "f16":
-        if settings.prefill == "openvino":
-            raise SetupError("EDGE_PREFILL=openvino goes with EDGE_KV=f16 only.")
-        return replace(settings, prefill="llama")
+    with_openvino = replace(settings, runtime="openvino")
     need = memory_need(
         read_header(files.model), read_header(files.mmproj), with_openvino
     )
     is_free = need.total_bytes <= host.available_memory_bytes() - reserve_bytes
-    if settings.prefill == "openvino" or is_free:
-        return with_openvino
-    return replace(settings, prefill="llama")
+    return with_openvino if is_free else replace(settings, runtime="llama")

@@ -18,12 +18,12 @@ from edge.settings import Settings
 
 F16, F32 = 2, 4  # bytes
 KV_BYTES: Final = {"f16": 2.0, "q8_0": 34 / 32}  # of one number, by EDGE_KV
+SPARE_CELLS: Final = 64  # of each sequence in OpenVINO's cache
 GIB: Final = 1 << 30
 VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
 # What OpenVINO takes beside what llama.cpp's tower would, measured at 64 to 1024 cells.
 OPENVINO_FACTOR: Final = 1.75
 OPENVINO_BYTES: Final = 50 << 20
-LONGEST_PREFILL: Final = 1280  # tokens; a largest picture and a question about it
 PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
 
 
@@ -31,12 +31,11 @@ PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
 class MemoryNeed:
     """Bytes that a worker needs beside Python itself, by what they are for."""
 
-    weights_bytes: int  # of both files
+    weights_bytes: int  # of the language model and the tower
     kv_bytes: int  # grows with EDGE_CONTEXT_TOKENS
     compute_bytes: int  # what the language model computes in, and its vocabulary
     tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
     seen_bytes: int = 0  # remembered of pictures, and what OpenVINO keeps
-    prefill_bytes: int = 0  # computing prompts beside llama.cpp
 
     @property
     def vision_bytes(self) -> int:
@@ -44,14 +43,14 @@ class MemoryNeed:
 
     @property
     def total_bytes(self) -> int:
-        of_text = self.kv_bytes + self.compute_bytes + self.prefill_bytes
+        of_text = self.kv_bytes + self.compute_bytes
         return self.weights_bytes + of_text + self.vision_bytes
 
     def __str__(self) -> str:
         return (
             f"weights {_gib(self.weights_bytes)} + cache {_gib(self.kv_bytes)} + "
-            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.vision_bytes)} + "
-            f"prefill {_gib(self.prefill_bytes)} = {_gib(self.total_bytes)} GiB"
+            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.vision_bytes)} = "
+            f"{_gib(self.total_bytes)} GiB"
         )
 
 
@@ -63,13 +62,12 @@ def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed
     resident, but the kernel drops them when memory is short.
     """
     return MemoryNeed(
-        weights_bytes=model.tensor_bytes + mmproj.tensor_bytes,
-        kv_bytes=settings.context_tokens * _cell_bytes(model, settings.kv),
+        weights_bytes=_text_bytes(model, settings.runtime) + mmproj.tensor_bytes,
+        kv_bytes=_n_cells(settings) * _cell_bytes(model, settings.kv),
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
         seen_bytes=settings.embeddings_mb * 1_000_000
         + _openvino_bytes(mmproj, settings.vision),
-        prefill_bytes=_prefill_bytes(model) if settings.prefill == "openvino" else 0,
     )
 
 
@@ -78,7 +76,6 @@ def check_memory(need: MemoryNeed, available_bytes: int) -> None:
     if need.total_bytes <= available_bytes:
         return
     savings = {
-        "EDGE_PREFILL=llama": need.prefill_bytes,
         "half of EDGE_CONTEXT_TOKENS": need.kv_bytes // 2,
         "half of EDGE_IMAGE_TOKENS": need.tower_bytes // 2,
     }
@@ -89,16 +86,19 @@ def check_memory(need: MemoryNeed, available_bytes: int) -> None:
     )
 
 
-def _prefill_bytes(model: Header) -> int:
-    """OpenVINO's own copy of the layers' weights, one byte each, and for each token
-    of the longest prompt activations of two layers, and its keys and values in what
-    they pass through: in the graph, as its outputs, as cells and as llama.cpp's state.
-    """
-    weights = _n_weights(model, "blk.")
-    hidden = model.number(f"{model.architecture}.embedding_length")
-    ffn = model.number(f"{model.architecture}.feed_forward_length", 4 * hidden)
-    token = 2 * (8 * hidden + 3 * ffn) * F32 + 4 * _cell_bytes(model, "f16")
-    return weights + LONGEST_PREFILL * token
+def _text_bytes(model: Header, runtime: str) -> int:
+    """Weights of the language model: those of its file, or OpenVINO's own, one byte
+    each, of what it multiplies with; of the rest it only looks rows up."""
+    if runtime != "openvino":
+        return model.tensor_bytes
+    head = "output.weight" if "output.weight" in model.tensors else "token_embd.weight"
+    return _n_weights(model, "blk.") + _n_weights(model, head)
+
+
+def _n_cells(settings: Settings) -> int:
+    """OpenVINO's cache is of blocks (`edge/language/blocks.py`), never quite full."""
+    spare = SPARE_CELLS * (settings.slots + settings.kept)
+    return settings.context_tokens + (spare if settings.runtime == "openvino" else 0)
 
 
 def _openvino_bytes(mmproj: Header, vision: str) -> int:

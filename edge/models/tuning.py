@@ -20,7 +20,7 @@ from edge.images import DETAILS, budget
 from edge.models.registry import ModelFiles
 from edge.settings import Settings, in_words
 
-TUNED: Final = ("vision", "prefill", "repack", "threads", "chunk_tokens", "kv")
+TUNED: Final = ("vision", "runtime", "repack", "threads", "chunk_tokens", "kv")
 LIBRARIES: Final = ("llama-cpp-python", "openvino")
 TEMPLATE_TOKENS: Final = 32  # of a short question and what is around it
 COMMAND: Final = "`edge doctor --tune`"

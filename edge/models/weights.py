@@ -29,10 +29,13 @@ class Weights:
 
         A copy: the caller decides how long it lives.
         """
-        shape = self._tensor(name).shape
-        return self.rows(name).reshape([int(n) for n in reversed(shape)])
+        return self.rows(name).reshape(self.shape(name))
 
-    def rows(self, name: str, numbers: list[int] | None = None) -> Floats:
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The number of rows first. Raises SetupError without that tensor."""
+        return tuple(int(n) for n in reversed(self._tensor(name).shape))
+
+    def rows(self, name: str, numbers: list[int] | slice = slice(None)) -> Floats:
         """All rows of a tensor, or those with these numbers: [n rows, width]."""
         tensor = self._tensor(name)
         width = tensor.shape[0]
@@ -41,9 +44,8 @@ class Weights:
         packed = np.memmap(
             self.path, np.uint8, "r", tensor.start, (tensor.n_bytes,)
         ).reshape(-1, width // block * block_bytes)
-        wanted = packed if numbers is None else packed[numbers]
         try:
-            return np.array(gguf.quants.dequantize(wanted, kind), np.float32)
+            return np.array(gguf.quants.dequantize(packed[numbers], kind), np.float32)
         except NotImplementedError:
             raise SetupError(
                 f"{self.path} holds {name} as {kind.name}, which only llama.cpp reads."

@@ -1,8 +1,7 @@
-"""A graph that is compiled for this machine once, and can be stopped while it computes.
+"""A graph that is compiled for this machine, and can be stopped while it computes.
 
-Building a graph takes seconds and twice its memory, so it is done once for each file,
-precision and machine; what the compiler made of it lies on disk and is mapped from
-there.
+To make a graph out of a GGUF file takes seconds, and twice its memory. So what costs
+most is done once for each file, precision and machine, and mapped from the disk then.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ import hashlib
 import logging
 import mmap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,40 +31,30 @@ ROUNDED_TOGETHER = 128
 
 
 class Compiled:
-    """What `build` makes out of the GGUF file `source`, computed by `threads` threads.
+    """A graph that computes, and the `pages` that its weights were read from."""
 
-    `name` and `revision` tell it from other graphs of that file; `folder` keeps what
-    was compiled. Raises SetupError when it cannot be compiled here, and what `build`
-    raises.
-    """
-
-    def __init__(
-        self,
-        build: Callable[[], ov.Model],
-        source: Path,
-        folder: Path,
-        *,
-        name: str,
-        revision: int,
-        precision: Precision,
-        threads: int,
-    ) -> None:
-        core = ov.Core()
-        options = _options(core, precision, threads)
-        key = _key(core, source, revision, options)
-        blob = folder / f"{source.stem}-{name}-{key}.blob"
-        try:
-            self._pages, self._request = _open(core, build, options, blob)
-        except (RuntimeError, OSError) as error:
-            raise SetupError(f"OpenVINO cannot serve {source}: {error}.") from error
-        for old in folder.glob(f"{source.stem}-{name}-*.blob"):
-            if old != blob:
-                old.unlink(missing_ok=True)
+    def __init__(self, request: Any, pages: mmap.mmap | None = None) -> None:
+        self._request = request
+        self._pages = pages
         self._lock = threading.Lock()
         self._is_interrupted = False
 
-    def run(self, *inputs: npt.NDArray[np.float32]) -> list[npt.NDArray[Any]]:
-        """The outputs, which the next run overwrites.
+    def hold(self, word: str, n: int) -> list[npt.NDArray[Any]]:
+        """Takes memory of `n` rows for each input with that word in its name, which
+        stays in place from run to run."""
+        held = []
+        for port in self._request.model_inputs:
+            if word in port.any_name:
+                _, *row = port.partial_shape
+                shape = [n, *(each.get_length() for each in row)]
+                tensor = ov.Tensor(port.element_type, ov.Shape(shape))
+                tensor.data[:] = 0  # takes it now, not when somebody asks
+                self._request.set_tensor(port, tensor)
+                held.append(tensor.data)
+        return held
+
+    def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """The outputs, which the next run overwrites; `inputs` are the first ones.
 
         Raises Cancelled when it was interrupted, EngineError when it failed.
         """
@@ -91,6 +81,75 @@ class Compiled:
         del self._request
 
 
+def compile_once(
+    build: Callable[[], ov.Model],
+    source: Path,
+    folder: Path,
+    *,
+    name: str,
+    revision: int,
+    precision: Precision,
+    threads: int,
+) -> Compiled:
+    """What `build` makes out of the GGUF file `source`, computed by `threads` threads.
+
+    `name` and `revision` tell it from other graphs of that file; `folder` keeps what
+    was compiled. Raises SetupError when it cannot be compiled here, and what `build`
+    raises.
+    """
+    core = ov.Core()
+    options = _options(core, precision, threads)
+    parts = (
+        ov.get_version(),
+        core.get_property("CPU", "FULL_DEVICE_NAME"),
+        sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        options,
+    )
+    blob = place(source, folder, name, revision, *parts)
+    try:
+        return _open(core, build, options, blob)
+    except (RuntimeError, OSError) as error:
+        raise SetupError(f"OpenVINO cannot serve {source}: {error}.") from error
+
+
+def compile_now(
+    build: Callable[[], ov.Model],
+    source: Path,
+    *,
+    precision: Precision,
+    threads: int,
+    kv: str,
+    pages: mmap.mmap | None = None,
+) -> Compiled:
+    """A graph with a cache of numbers of the type `kv`, whose weights lie in `pages`,
+    made out of the GGUF file `source`.
+
+    Not for the disk: what the plugin writes down it cannot read with a cache in it.
+    Raises SetupError when it cannot be compiled here.
+    """
+    core = ov.Core()
+    options = _options(core, precision, threads) | {"KV_CACHE_PRECISION": kv}
+    try:
+        request = core.compile_model(build(), "CPU", options).create_infer_request()
+    except RuntimeError as error:
+        raise SetupError(f"OpenVINO cannot serve {source}: {error}.") from error
+    return Compiled(request, pages)
+
+
+def place(source: Path, folder: Path, name: str, revision: int, *parts: object) -> Path:
+    """Where what is made of the GGUF file `source` lies, if it was made for all these:
+    another revision, another file, other parts. What was made before for others goes.
+    """
+    file = source.stat()
+    key = (revision, source.resolve(), file.st_size, file.st_mtime_ns, *parts)
+    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    found = folder / f"{source.stem}-{name}-{digest}.blob"
+    for old in folder.glob(f"{source.stem}-{name}-*.blob"):
+        if old != found:
+            old.unlink(missing_ok=True)
+    return found
+
+
 def _options(core: ov.Core, precision: Precision, threads: int) -> dict[str, object]:
     """How the CPU plugin is to compute: all threads on one thing, free to move to where
     the language model is not."""
@@ -105,30 +164,12 @@ def _options(core: ov.Core, precision: Precision, threads: int) -> dict[str, obj
     }
 
 
-def _key(core: ov.Core, source: Path, revision: int, options: dict[str, object]) -> str:
-    """Changes when anything changes that a compiled graph depends on."""
-    file = source.stat()
-    parts = (
-        revision,
-        source.resolve(),
-        file.st_size,
-        file.st_mtime_ns,
-        ov.get_version(),
-        core.get_property("CPU", "FULL_DEVICE_NAME"),
-        sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
-        options,
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
 def _open(
     core: ov.Core,
     build: Callable[[], ov.Model],
     options: dict[str, object],
     blob: Path,
-) -> tuple[mmap.mmap | None, Any]:
-    """The compiled graph, ready to compute, and the pages of the file that it lies in,
-    where there could be one."""
+) -> Compiled:
     try:
         return _load(core, blob, options)
     except (RuntimeError, OSError, ValueError):  # not there, or damaged
@@ -138,23 +179,34 @@ def _open(
         _write(compiled, blob)
     except OSError as error:
         log.warning("%s It will be compiled at each start.", error)
-        return None, compiled.create_infer_request()
+        return Compiled(compiled.create_infer_request())
     return _load(core, blob, options)
 
 
-def _load(
-    core: ov.Core, blob: Path, options: dict[str, object]
-) -> tuple[mmap.mmap, Any]:
-    with blob.open("rb") as file:
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+def _load(core: ov.Core, blob: Path, options: dict[str, object]) -> Compiled:
+    pages = mapped(blob)
     tensor = ov.Tensor(np.frombuffer(pages, np.uint8), shared_memory=True)
-    return pages, core.import_model(tensor, "CPU", options).create_infer_request()
+    graph = core.import_model(tensor, "CPU", options)
+    return Compiled(graph.create_infer_request(), pages)
 
 
 def _write(compiled: ov.CompiledModel, blob: Path) -> None:
-    """All of it or nothing."""
-    blob.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=blob.parent) as unfinished:
-        whole = Path(unfinished, blob.name)
-        whole.write_bytes(compiled.export_model().getbuffer())
-        whole.replace(blob)
+    with whole_or_not(blob) as file:
+        file.write(compiled.export_model().getbuffer())
+
+
+def mapped(path: Path) -> mmap.mmap:
+    """OpenVINO takes only memory that could be written; nobody does."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
+@contextmanager
+def whole_or_not(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is there only when all of it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent) as unfinished:
+        whole = Path(unfinished, path.name)
+        with whole.open("wb") as file:
+            yield file
+        whole.replace(path)

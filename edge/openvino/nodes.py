@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from openvino import opset13 as ops
 
 from edge.models.weights import Floats
@@ -19,13 +20,22 @@ def linear(x: Node, matrix: Floats, precision: Precision) -> Node:
     return ops.matmul(x, _KEEP[precision](matrix), False, True)
 
 
-def _int8(matrix: Floats) -> Node:
-    """Whole numbers from -127 to 127 and a scale for each row: the form that the CPU
-    plugin multiplies without expanding it again."""
+def rounded(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Whole numbers from -127 to 127, and a scale for each row, f32 [n, 1]."""
     scale = np.abs(matrix).max(axis=1, keepdims=True) / 127
     whole = np.rint(matrix / np.where(scale == 0, 1, scale)).astype(np.int8)
-    expanded = ops.convert(ops.constant(whole), "f32")
-    return ops.multiply(expanded, ops.constant(scale.astype(np.float32)))
+    return whole, scale.astype(np.float32)
+
+
+def expanded(whole: npt.NDArray[np.int8], scale: Floats) -> Node:
+    """The form of a rounded matrix that the CPU plugin multiplies without expanding it
+    in memory. The numbers are not copied: they must stay where they are."""
+    numbers = ops.convert(ops.constant(whole, shared_memory=True), "f32")
+    return ops.multiply(numbers, ops.constant(scale))
+
+
+def _int8(matrix: Floats) -> Node:
+    return expanded(*rounded(matrix))
 
 
 _KEEP: dict[Precision, Callable[[Floats], Node]] = {"int8": _int8, "f32": ops.constant}

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
-from edge.engine.batch import Batch, Cells, PictureBatch, TokenBatch
+from edge.engine.batch import Batch, PictureBatch, TokenBatch
 from edge.errors import EngineError, SetupError
 from edge.request import SamplingParams
 from edge.runtime.model import Model
 from edge.runtime.sampler import Sampler
-from edge.runtime.state import state_of
 
 _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
@@ -53,6 +52,7 @@ class LlamaRuntime:
                 f"There is not enough memory for a context of {n_cells} tokens. "
                 "Set a smaller EDGE_CONTEXT_TOKENS."
             )
+        self.name = "llama.cpp"
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_kept = n_kept
@@ -82,16 +82,10 @@ class LlamaRuntime:
             return []
         self._decode(_token_batch(batch))
         return [
-            self._samplers[row.slot].sample(self._context, i)
+            self._samplers[row.slot].sample(self._logits(i))
             for i, row in enumerate(batch.rows)
             if row.sampled
         ]
-
-    def fill(self, slot: int, cells: Cells) -> None:
-        state = state_of(cells)
-        start = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
-        if not lib.llama_state_seq_set_data(self._context, start, state.nbytes, slot):
-            raise EngineError("llama.cpp did not take a prompt computed elsewhere.")
 
     def release(self, slot: int) -> None:
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
@@ -103,6 +97,10 @@ class LlamaRuntime:
             self.release(slot)
         lib.llama_free(self._context)
         self._model.close()
+
+    def _logits(self, row: int) -> npt.NDArray[np.float32]:
+        logits = lib.llama_get_logits_ith(self._context, row)
+        return np.ctypeslib.as_array(logits, (self._model.n_vocab,))
 
     def _decode(self, batch: lib.llama_batch) -> None:
         status = lib.llama_decode(self._context, batch)

@@ -38,18 +38,22 @@ class Model:
     """A loaded language model: a Tokenizer, and the handle that contexts need.
 
     With `repack` llama.cpp copies the weights into an order of its own; without, they
-    stay in the file's pages, which processes share and the kernel may drop.
+    stay in the file's pages, which processes share and the kernel may drop. With
+    `vocabulary_only` it has none.
 
     Raises SetupError when the file is missing or llama.cpp cannot load it.
     """
 
-    def __init__(self, path: Path, *, repack: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, repack: bool = False, vocabulary_only: bool = False
+    ) -> None:
         start_backend()
         if not path.is_file():
             raise SetupError(f"There is no model file at {path}.")
         params = lib.llama_model_default_params()
         params.n_gpu_layers = 0
         params.use_extra_bufts = repack
+        params.vocab_only = vocabulary_only
         handle = lib.llama_model_load_from_file(str(path).encode(), params)
         if not handle:
             raise SetupError(

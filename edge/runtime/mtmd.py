@@ -21,8 +21,8 @@ from edge.vision import preprocess
 class MtmdTower:
     """The vision encoder in the mmproj file that belongs to `model`.
 
-    Borrows `model`: close the tower first. Pictures get between `min_tokens` and
-    `max_tokens` tokens. Raises SetupError when the two files do not fit together.
+    Owns `model` from now on. Pictures get between `min_tokens` and `max_tokens` tokens.
+    Raises SetupError when the two files do not fit together.
     """
 
     name = "mtmd"
@@ -54,6 +54,7 @@ class MtmdTower:
             mtmd.mtmd_free(context)
             raise SetupError(f"{path} is not a Qwen-VL vision file.")
         self._context = context
+        self._model = model
         self._width = model.n_embd
         self._cells = min(min_tokens, max_tokens), max_tokens
 
@@ -75,6 +76,7 @@ class MtmdTower:
 
     def close(self) -> None:
         mtmd.mtmd_free(self._context)
+        self._model.close()
 
     @contextmanager
     def _image_chunk(self, picture: Picture) -> Iterator[Any]:

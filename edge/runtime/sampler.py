@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
@@ -36,19 +37,19 @@ class Sampler:
             lib.llama_sampler_chain_add(chain, link)
         self._chain = chain
 
-    def sample(self, context: Any, row: int) -> int:
-        """The token after row number `row` of the batch just computed."""
-        if self._grammar is None:
-            return int(lib.llama_sampler_sample(self._chain, context, row))
-        logits = lib.llama_get_logits_ith(context, row)
+    def sample(self, logits: npt.NDArray[np.float32]) -> int:
+        """The next token, given how likely each is: f32 [vocabulary]."""
         candidates = np.zeros(self._n_vocab, _CANDIDATE)
         candidates["id"] = np.arange(self._n_vocab)
-        candidates["logit"] = np.ctypeslib.as_array(logits, (self._n_vocab,))
-        # Asking a grammar about all tokens is slow: most often the first choice fits.
-        token = _choose(candidates.copy(), self._chain)
-        if not self._fits(token):
-            token = _choose(candidates, self._grammar, self._chain)
-        lib.llama_sampler_accept(self._grammar, token)
+        candidates["logit"] = logits[: self._n_vocab]
+        if self._grammar is None:
+            token = _choose(candidates, self._chain)
+        else:
+            # Asking it about all tokens is slow: most often the first choice fits.
+            token = _choose(candidates.copy(), self._chain)
+            if not self._fits(token):
+                token = _choose(candidates, self._grammar, self._chain)
+            lib.llama_sampler_accept(self._grammar, token)
         lib.llama_sampler_accept(self._chain, token)
         return token
 

@@ -10,10 +10,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from edge.engine.batch import PICTURE, Batch, Cells, PictureBatch
+from edge.engine.batch import Batch, PictureBatch
 from edge.errors import InvalidRequest
 from edge.request import SamplingParams
 
+PICTURE = -1  # what a cell of a picture has for a token
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
 END = 256 + CONTROL.index("<|im_end|>")
@@ -24,6 +25,8 @@ class StubRuntime:
     """Says `answer`; each step takes `step_s`. A prompt that holds one of the words of
     `faults` makes that happen before its first token: an exception, an abort, a hang.
     """
+
+    name = "stub"
 
     def __init__(
         self,
@@ -86,10 +89,6 @@ class StubRuntime:
             if row.sampled:
                 sampled.append(self._say(row.slot))
         return sampled
-
-    def fill(self, slot: int, cells: Cells) -> None:
-        for token, at in zip(cells.tokens, cells.positions[0], strict=True):
-            self._fill(slot, int(at), int(token))
 
     def release(self, slot: int) -> None:
         del self.prompts[slot], self.cells[slot], self._said[slot]

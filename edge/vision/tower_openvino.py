@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.images import Picture
-from edge.openvino.compiled import Compiled
+from edge.openvino.compiled import compile_once
 from edge.openvino.nodes import Precision
 from edge.vision import places, preprocess
 from edge.vision.graph import Tower
@@ -42,7 +42,7 @@ class OpenvinoTower:
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
         self._cells = min(min_tokens, max_tokens), max_tokens
-        self._graph = Compiled(
+        self._graph = compile_once(
             lambda: Tower(weights, precision).graph(),
             path,
             folder,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.engine.pace import FEWEST, PAUSE_S, Pace, language_threads
+from edge.engine.pace import FEWEST, PAUSE_S, Pace, language_threads, rest_after
 
 
 def learnt(row_s: float, most: int = 256) -> Pace:
@@ -22,7 +22,7 @@ def test_nobody_waits_for_a_large_bite() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row_s", "rows"), [(0.0001, 256), (0.01, 64), (0.0134, 48), (0.021, 16), (1, 16)]
+    ("row_s", "rows"), [(0.0001, 256), (0.0062, 64), (0.008, 48), (0.013, 16), (1, 16)]
 )
 def test_a_bite_fits_into_the_pause(row_s: float, rows: int) -> None:
     assert learnt(row_s).rows(somebody_waits=True) == rows
@@ -47,6 +47,11 @@ def test_a_step_of_answers_says_nothing_about_prompts() -> None:
     for _ in range(50):
         pace.took(4, 10.0)
     assert pace.rows(somebody_waits=True) == before
+
+
+@given(st.floats(0, 10))
+def test_answers_rest_beside_the_tower_and_go_on(step_s: float) -> None:
+    assert 0 <= rest_after(step_s) <= min(5 * step_s, 0.5)
 
 
 @pytest.mark.parametrize(("n", "beside"), [(1, 1), (2, 1), (3, 2), (4, 2), (16, 8)])

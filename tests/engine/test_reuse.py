@@ -102,16 +102,14 @@ PLANS = st.lists(st.tuples(QUESTION, st.integers(1, 8)), min_size=1, max_size=14
     PLANS,
     st.integers(1, 40),
     st.integers(0, 5),
-    st.sampled_from([0, 120]),
     st.randoms(use_true_random=False),
 )
 def test_every_answer_sees_its_own_prompt_and_all_of_it(
-    plans, chunk, n_kept, longest_fill, random
+    plans, chunk, n_kept, random
 ) -> None:
-    """Against a cache that does what it is told, with arrivals and ends at random, and
-    prompts that are computed elsewhere, or not."""
+    """Against a cache that does what it is told, with arrivals and ends at random."""
     cache, slots = Cache(260), Slots(3, 260, n_kept)
-    scheduler = Scheduler(slots, chunk, longest_fill)
+    scheduler = Scheduler(slots, chunk)
     todo = [sequence(*parts, end, max_tokens=n) for (parts, end), n in plans]
     arriving, ended = list(todo), 0
     for _ in range(5_000):
@@ -119,12 +117,6 @@ def test_every_answer_sees_its_own_prompt_and_all_of_it(
             scheduler.add(arriving.pop())
         for admission in iter(scheduler.admit, None):
             cache.admit(admission)
-        for one in scheduler.running.values():
-            if one.phase is Phase.FILL and random.random() < 0.4:
-                is_done = random.random() < 0.8  # or else it failed
-                for batch in one.all_but_last() if is_done else ():
-                    cache.fill(batch)
-                one.skip(one.n_prompt - 1 if is_done else 0)
         batch = scheduler.schedule()
         if batch is None:
             if not arriving and not (scheduler.waiting or scheduler.running):
@@ -196,31 +188,6 @@ def test_a_short_common_beginning_is_not_worth_it() -> None:
     other = sequence(same + "two")
     finish(scheduler, other)
     assert other.n_reused == 0
-
-
-def test_most_of_a_prompt_that_is_new_is_computed_elsewhere() -> None:
-    scheduler = Scheduler(Slots(2, 500, n_kept=2), 64, longest_fill=200)
-    first = sequence("d", "what is it?")
-    scheduler.add(first)
-    scheduler.admit()
-    assert first.phase is Phase.FILL and scheduler.is_prefilling
-    assert scheduler.schedule() is None
-    other = sequence("d", "how many?")  # which shares the picture, once it is there
-    scheduler.add(other)
-    assert scheduler.admit() is None
-    first.skip(first.n_prompt - 1)
-    assert scheduler.schedule().n_rows == 1
-    scheduler.admit()
-    assert (other.phase, other.n_reused) == (Phase.PREFILL, 81)
-
-
-def test_a_short_and_a_very_long_prompt_are_computed_here() -> None:
-    for parts in (("c", "hello"), ("d", "x" * 200)):
-        scheduler = Scheduler(Slots(2, 500, n_kept=2), 64, longest_fill=200)
-        one = sequence(*parts)
-        scheduler.add(one)
-        scheduler.admit()
-        assert one.phase is Phase.PREFILL
 
 
 def test_a_question_waits_for_what_another_is_just_computing() -> None:

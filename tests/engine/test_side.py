@@ -1,4 +1,4 @@
-"""The second thread: what comes first, and what waits for what."""
+"""The second thread: what waits for what."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ class Log:
             return name
 
         return Order(
-            is_picture="picture" in name,
             compute=compute,
             interrupt=lambda: None,
             is_wanted=lambda: is_wanted,
@@ -45,26 +44,15 @@ class Log:
         )
 
 
-def test_prompts_come_before_pictures(side: SideThread) -> None:
+def test_pictures_come_in_their_order_each_when_it_may(side: SideThread) -> None:
     log = Log()
-    for name in ("gate", "picture 1", "prompt 1", "prompt 2"):
+    for name in ("first", "second"):
         side.add(log.order(name))
-    log.gate.set()
-    wait_for(lambda: len(log.done) == 4)
-    assert log.done == ["gate", "prompt 1", "prompt 2", "picture 1"]
-
-
-def test_after_a_picture_the_next_one_waits_and_prompts_do_not(side) -> None:
-    log = Log()
-    for name in ("picture 1", "picture 2"):
-        side.add(log.order(name))
-    wait_for(lambda: log.done == ["picture 1"])
-    side.add(log.order("prompt"))
-    wait_for(lambda: log.done == ["picture 1", "prompt"])
+    wait_for(lambda: log.done == ["first"])
     assert not side.is_busy
     side.go_on()
-    assert side.is_busy or log.computed[-1] == "picture 2"
-    wait_for(lambda: log.done == ["picture 1", "prompt", "picture 2"])
+    assert side.is_busy or log.computed[-1] == "second"
+    wait_for(lambda: log.done == ["first", "second"])
 
 
 def test_it_is_busy_from_the_moment_that_it_may_begin(side: SideThread) -> None:
@@ -76,14 +64,15 @@ def test_it_is_busy_from_the_moment_that_it_may_begin(side: SideThread) -> None:
         assert side.is_busy
         log.gate.set()
         wait_for(lambda: not side.is_busy)
+        side.go_on()
 
 
 def test_what_nobody_wants_is_not_computed(side: SideThread) -> None:
     log = Log()
-    side.add(log.order("prompt nobody wants", is_wanted=False))
-    side.add(log.order("prompt"))
-    wait_for(lambda: log.done == ["prompt"])
-    assert log.computed == ["prompt"]
+    side.add(log.order("unwanted", is_wanted=False))
+    side.add(log.order("wanted"))
+    wait_for(lambda: log.done == ["wanted"])
+    assert log.computed == ["wanted"]
 
 
 def test_what_goes_wrong_is_handed_over(side: SideThread) -> None:
@@ -93,7 +82,7 @@ def test_what_goes_wrong_is_handed_over(side: SideThread) -> None:
     def broken() -> None:
         raise error
 
-    side.add(Order(False, broken, lambda: None, lambda: True, done.append))
+    side.add(Order(broken, lambda: None, lambda: True, done.append))
     wait_for(lambda: done == [error])
 
 
@@ -107,13 +96,13 @@ def test_an_interrupt_that_came_too_late_hits_nobody(side: SideThread) -> None:
             raise Cancelled("meant for another")
         return "result"
 
-    side.add(Order(True, compute, lambda: None, lambda: True, done.append))
+    side.add(Order(compute, lambda: None, lambda: True, done.append))
     wait_for(lambda: done == ["result"])
 
 
 def test_closing_leaves_what_has_not_begun() -> None:
     log, one = Log(), SideThread()
-    for name in ("gate", "prompt", "picture"):
+    for name in ("gate", "next"):
         one.add(log.order(name))
     wait_for(lambda: log.has_begun.is_set())
     threading.Timer(0.05, log.gate.set).start()

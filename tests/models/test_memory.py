@@ -58,7 +58,7 @@ def real(small: Pair) -> Pair:
             lengths=words,
             tensors={
                 "blk.all": Tensor((1_409_408_000,), 846_196_736),
-                "rest": Tensor((), 255_260_672),
+                "token_embd.weight": Tensor((2048, 151_936), 255_260_672),
             },
         ),
         replace(
@@ -93,21 +93,21 @@ def test_weights_are_those_of_both_files(small: Pair) -> None:
 # Resident memory of a worker with files of these shapes after one picture, beside what
 # Python held before.
 @pytest.mark.parametrize(
-    ("vision", "prefill", "cells", "measured_mib"),
+    ("vision", "runtime", "cells", "measured_mib"),
     [
         ("int8", "llama", 64, 2511),
         ("int8", "llama", 256, 2616),
         ("int8", "llama", 1024, 2919),
         ("mtmd", "llama", 1024, 2767),
-        ("int8", "openvino", 1024, 4953),  # after a prompt of 1234 tokens
+        ("int8", "openvino", 1024, 3525),
         ("f32", "llama", 1024, 6148),  # the most while it started; 4268 afterwards
     ],
 )
 def test_the_need_is_what_was_measured(
-    real: Pair, vision: str, prefill: str, cells: int, measured_mib: int
+    real: Pair, vision: str, runtime: str, cells: int, measured_mib: int
 ) -> None:
     chosen = Settings(slots=1, image_tokens=cells, embeddings_mb=0)
-    need = memory_need(*real, replace(chosen, vision=vision, prefill=prefill))
+    need = memory_need(*real, replace(chosen, vision=vision, runtime=runtime))
     assert 0.95 < need.total_bytes / (measured_mib * MIB) < 1.05
 
 
@@ -186,9 +186,8 @@ def test_a_smaller_kind_of_number_makes_a_smaller_cache(real: Pair) -> None:
 
 
 def test_a_need_reads_as_a_sum() -> None:
-    need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10, 0, 2 * GIB)
-    text = "weights 1.0 + cache 0.9 + compute 0.3 + vision 0.6 + prefill 2.0 = 4.8 GiB"
-    assert str(need) == text
+    need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10)
+    assert str(need) == ("weights 1.0 + cache 0.9 + compute 0.3 + vision 0.6 = 2.8 GiB")
 
 
 def test_what_fits_passes() -> None:
@@ -201,34 +200,39 @@ def test_what_does_not_fit_is_refused_with_the_sum_and_advice() -> None:
         check_memory(need, need.total_bytes - 1)
     assert caught.value.message == (
         "The model needs more memory (weights 1.0 + cache 0.9 + compute 0.3 + vision "
-        "0.6 + prefill 0.0 = 2.8 GiB) than the 2.8 GiB that are free: half of "
+        "0.6 = 2.8 GiB) than the 2.8 GiB that are free: half of "
         "EDGE_CONTEXT_TOKENS saves 0.4 GiB, half of EDGE_IMAGE_TOKENS saves 0.3 GiB, "
         "and a smaller model the most."
     )
 
 
-def test_who_cannot_afford_openvino_for_prompts_is_told_what_it_saves() -> None:
-    need = MemoryNeed(GIB, GIB, GIB, GIB, 0, 2 * GIB)
-    with pytest.raises(SetupError, match=r"free: EDGE_PREFILL=llama saves 2\.0 GiB, "):
-        check_memory(need, need.total_bytes - 1)
-
-
-def test_openvino_computes_prompts_where_there_is_memory_for_it(
+def test_openvino_computes_the_language_model_where_there_is_memory_for_it(
     tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, auto = ModelFiles("tiny", *tiny), Settings()
     headers = read_header(tiny[0]), read_header(tiny[1])
-    need = memory_need(*headers, replace(auto, prefill="openvino")).total_bytes
+    need = memory_need(*headers, replace(auto, runtime="openvino")).total_bytes
 
     def settled(free: int, settings: Settings = auto) -> str:
         monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
-        return settle(files, settings, reserve_bytes=7).prefill
+        return settle(files, settings, reserve_bytes=7).runtime
 
     assert settled(need + 7) == "openvino"
     assert settled(need + 6) == "llama"
-    assert settled(need + 7, replace(auto, kv="q8_0")) == "llama"
-    assert settled(0, replace(auto, prefill="openvino")) == "openvino"
-    assert settled(need + 7, replace(auto, prefill="llama")) == "llama"
+    assert settled(0, replace(auto, runtime="openvino")) == "openvino"
+    assert settled(need + 7, replace(auto, runtime="llama")) == "llama"
+
+
+def test_openvino_has_its_own_weights_and_blocks_that_are_never_full(
+    real: Pair,
+) -> None:
+    ours, theirs = (
+        memory_need(*real, Settings(runtime=who)) for who in ("openvino", "llama")
+    )
+    n_weights = 1_409_408_000 + 2048 * 151_936
+    assert ours.weights_bytes - theirs.weights_bytes == n_weights - 1_101_457_408
+    spare = 64 * (Settings().slots + Settings().kept)
+    assert ours.kv_bytes - theirs.kv_bytes == spare * 112 * 1024
 
 
 def test_the_advice_is_true(real: Pair) -> None:

@@ -257,10 +257,11 @@ def answer(files: Pair, *, seed: int) -> str:
     request = Request(
         (Message("user", (picture.ref, "What is it?")),), SamplingParams(max_tokens=20)
     )
-    model = Model(files[0])
-    tower = MtmdTower(files[1], model, threads=1, min_tokens=16, max_tokens=64)
+    cells = {"min_tokens": 16, "max_tokens": 64}
+    tower = MtmdTower(files[1], Model(files[0]), threads=1, **cells)
     assert np.isfinite(tower.embed(picture)).all()
-    runtime = LlamaRuntime(model, n_slots=1, n_cells=256, max_batch=64, threads=1)
+    sizes = {"n_slots": 1, "n_cells": 256, "max_batch": 64, "threads": 1}
+    runtime = LlamaRuntime(Model(files[0]), **sizes)
     with closing(Engine(runtime, tower, chunk=32)) as engine:
         ticket = engine.submit(request, {picture.ref.sha256: picture})
         while not isinstance(event := ticket.next(timeout_s=60), Finished | Failed):

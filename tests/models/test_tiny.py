@@ -11,13 +11,14 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from llama_cpp import llama_cpp as lib
 
 from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
+from edge.language.runtime_openvino import OpenvinoRuntime
 from edge.models.header import read_header
+from edge.models.layout import TINY
 from edge.models.registry import ModelFiles
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
@@ -31,6 +32,7 @@ from worker.lifecycle import build_engine, build_tower
 pytestmark = pytest.mark.model
 
 FIXTURES = Path(__file__).with_name("parity")  # made by training/parity.py
+CELLS = TINY.min_cells, TINY.max_cells
 Pair = tuple[Path, Path]
 
 
@@ -39,12 +41,13 @@ def asked() -> list[Item]:
     return parity_questions()
 
 
-@pytest.fixture(scope="module", params=["int8", "mtmd"])
+@pytest.fixture(scope="module", params=["openvino int8", "llama int8", "llama mtmd"])
 def answered(
     request: pytest.FixtureRequest, tiny: Pair, towers: Path, asked: list[Item]
 ) -> list[str]:
     files = ModelFiles("tiny", *tiny)
-    settings = Settings(threads=1, vision=request.param, data_dir=towers)
+    runtime, vision = request.param.split()
+    settings = Settings(threads=1, runtime=runtime, vision=vision, data_dir=towers)
     with closing(build_engine(settings, files)) as engine:
         return answers(engine, asked)
 
@@ -85,25 +88,32 @@ def as_f16(source: Path, target: Path) -> Path:
     return target
 
 
-@pytest.fixture(scope="module", params=["f32", "mtmd"])
-def runtime_f16(
+@pytest.fixture(scope="module", params=["openvino f32", "llama f32", "llama mtmd"])
+def pair_f16(
     request: pytest.FixtureRequest,
     tiny: Pair,
     towers: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[LlamaRuntime, VisionTower]]:
+) -> Iterator[tuple[OpenvinoRuntime | LlamaRuntime, VisionTower]]:
     folder = tmp_path_factory.mktemp("f16")
     files = ModelFiles("tiny", *(as_f16(path, folder / path.name) for path in tiny))
-    model = Model(files.model)
-    settings = Settings(threads=1, vision=request.param, data_dir=towers)
-    tower = build_tower(settings, files, model, (16, 64))
-    runtime = LlamaRuntime(model, n_slots=1, n_cells=1024, max_batch=512, threads=1)
+    who, vision = request.param.split()
+    sizes = {"n_slots": 1, "n_cells": 1024, "threads": 1}
+    runtime: OpenvinoRuntime | LlamaRuntime
+    if who == "openvino":
+        runtime = OpenvinoRuntime(files.model, towers, precision="f32", **sizes)
+    else:
+        runtime = LlamaRuntime(Model(files.model), max_batch=512, **sizes)
+    settings = Settings(threads=1, vision=vision, data_dir=towers)
+    tower = build_tower(settings, files, CELLS)
     yield runtime, tower
     tower.close()
     runtime.close()
 
 
-def first_logits(runtime: LlamaRuntime, tower: VisionTower, item: Item) -> np.ndarray:
+def first_logits(
+    runtime: OpenvinoRuntime | LlamaRuntime, tower: VisionTower, item: Item
+) -> np.ndarray:
     """Logits of the first token of the answer."""
     picture = item.picture
     message = Message("user", (picture.ref, item.question.text))
@@ -116,22 +126,24 @@ def first_logits(runtime: LlamaRuntime, tower: VisionTower, item: Item) -> np.nd
             at = picture_positions(position, piece.rows, piece.columns)
             runtime.run(PictureBatch(0, tower.embed(picture), at))
         else:
-            rows = [
+            rows = tuple(
                 Row(0, token, position + n, sampled=n == len(piece.tokens) - 1)
                 for n, token in enumerate(piece.tokens)
-            ]
-            runtime.run(TokenBatch(tuple(rows)))
+            )
+            if isinstance(runtime, LlamaRuntime):
+                runtime.run(TokenBatch(rows))
+                logits = runtime._logits(-1).copy()
+            else:
+                logits = runtime._compute(runtime._stretch(rows))[0].copy()
         position += piece.n_positions
-    row = lib.llama_get_logits_ith(runtime._context, -1)
-    logits = np.ctypeslib.as_array(row, (runtime._model.n_vocab,)).copy()
     runtime.release(0)
     return logits
 
 
-def test_logits_are_those_of_transformers(runtime_f16, asked: list[Item]) -> None:
+def test_logits_are_those_of_transformers(pair_f16, asked: list[Item]) -> None:
     expected = np.load(FIXTURES / "logits.npz")["logits"]
     for item, theirs in zip(asked, expected, strict=False):
-        ours = first_logits(*runtime_f16, item)
+        ours = first_logits(*pair_f16, item)
         assert ours.argmax() == theirs.argmax()
         assert np.linalg.norm(ours - theirs) < 1e-2 * np.linalg.norm(theirs)
 

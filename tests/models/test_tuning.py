@@ -16,7 +16,7 @@ from edge.settings import Settings
 
 VALUES = {
     "vision": "f32",
-    "prefill": "llama",
+    "runtime": "llama",
     "repack": True,
     "threads": 3,
     "chunk_tokens": 512,
@@ -60,7 +60,7 @@ def test_it_goes_in_the_place_of_defaults(settings, files, measured) -> None:
     assert got == replace(settings, **VALUES)
     assert found == measured
     assert said == (
-        "Tuned on 2026-11-26: vision f32, prefill llama, repack on, threads 3, "
+        "Tuned on 2026-11-26: vision f32, runtime llama, repack on, threads 3, "
         "chunk_tokens 512, kv q8_0."
     )
 

@@ -15,6 +15,7 @@ from edge.engine.protocols import Runtime, VisionTower
 from edge.errors import SetupError
 from edge.events import Failed, Finished, Token
 from edge.images import Picture
+from edge.language.runtime_openvino import OpenvinoRuntime
 from edge.request import Message, Request, SamplingParams
 from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
@@ -28,37 +29,38 @@ GREEDY = SamplingParams()
 Pair = tuple[Runtime, VisionTower]
 
 
-def real(tiny: tuple[Path, Path], towers: Path | None, kv: str = "f16") -> Pair:
-    """llama.cpp with OpenVINO's tower, compiled into `towers`, or with its own."""
-    model = Model(tiny[0])
-    sizes = {"threads": 1, "min_tokens": 16, "max_tokens": 256}
-    tower: VisionTower
-    if towers:
-        tower = OpenvinoTower(tiny[1], towers, precision="int8", **sizes)
+def real(
+    tiny: tuple[Path, Path], towers: Path, runtime: str, vision: str, kv: str = "f16"
+) -> Pair:
+    """Both by whom it says; what OpenVINO compiles goes into `towers`."""
+    sizes = {"n_slots": 4, "n_cells": 2048, "threads": 1, "kv": kv}
+    one: OpenvinoRuntime | LlamaRuntime
+    if runtime == "openvino":
+        one = OpenvinoRuntime(tiny[0], towers, **sizes)
     else:
-        tower = MtmdTower(tiny[1], model, **sizes)
-    runtime = LlamaRuntime(
-        model, n_slots=4, n_cells=2048, max_batch=128, threads=1, kv=kv
-    )
-    return runtime, tower
+        one = LlamaRuntime(Model(tiny[0]), max_batch=128, **sizes)
+    limits = {"threads": 1, "min_tokens": 16, "max_tokens": 256}
+    if vision == "openvino":
+        return one, OpenvinoTower(tiny[1], towers, precision="int8", **limits)
+    return one, MtmdTower(tiny[1], Model(tiny[0]), **limits)
 
 
 @pytest.fixture(
     params=[
         "stub",
-        pytest.param("openvino", marks=pytest.mark.model),
-        pytest.param("mtmd", marks=pytest.mark.model),
-        pytest.param("mtmd q8_0", marks=pytest.mark.model),
+        pytest.param("openvino openvino", marks=pytest.mark.model),
+        pytest.param("openvino mtmd q8_0", marks=pytest.mark.model),
+        pytest.param("llama openvino", marks=pytest.mark.model),
+        pytest.param("llama mtmd", marks=pytest.mark.model),
+        pytest.param("llama mtmd q8_0", marks=pytest.mark.model),
     ]
 )
 def open_pair(request: pytest.FixtureRequest) -> Pair:
     """A runtime and a tower, for the test to close."""
     if request.param == "stub":
         return StubRuntime(), StubTower()
-    tiny = request.getfixturevalue("tiny")
-    if request.param.startswith("mtmd"):
-        return real(tiny, None, *request.param.split()[1:])
-    return real(tiny, request.getfixturevalue("towers"))
+    tiny, towers = map(request.getfixturevalue, ("tiny", "towers"))
+    return real(tiny, towers, *request.param.split())
 
 
 @pytest.fixture

@@ -258,7 +258,7 @@ async def test_health_and_readiness_are_told(stack: Stack) -> None:
             "status": "ready",
             "models": ["tiny"],
             "vision": ["openvino int8"],
-            "prefill": ["openvino int8"],
+            "runtime": ["openvino int8"],
             "slots": 4,
         }
 

@@ -19,12 +19,8 @@ from edge.vision.positions import picture_advance, picture_positions
 
 @pytest.fixture(scope="module")
 def tower(tiny) -> Iterator[MtmdTower]:
-    with (
-        closing(Model(tiny[0])) as model,
-        closing(
-            MtmdTower(tiny[1], model, threads=1, min_tokens=16, max_tokens=1024)
-        ) as one,
-    ):
+    cells = {"min_tokens": 16, "max_tokens": 1024}
+    with closing(MtmdTower(tiny[1], Model(tiny[0]), threads=1, **cells)) as one:
         yield one
 
 

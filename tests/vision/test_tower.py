@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +40,8 @@ def files(request: pytest.FixtureRequest) -> Pair:
 
 @pytest.fixture(scope="module")
 def mtmd(files: Pair) -> Iterator[MtmdTower]:
-    with ExitStack() as stack:
-        model = stack.enter_context(closing(Model(files[0])))
-        yield stack.enter_context(closing(MtmdTower(files[1], model, **SIZES)))
+    with closing(MtmdTower(files[1], Model(files[0]), **SIZES)) as tower:
+        yield tower
 
 
 def scene(width: int, height: int) -> Picture:
@@ -137,18 +136,16 @@ def test_a_file_that_is_no_qwen3_vl_falls_back_or_is_refused(
 
     monkeypatch.setattr("edge.vision.tower_openvino.TowerWeights", refuse)
     files = ModelFiles("tiny", *tiny)
-    with closing(Model(tiny[0])) as model:
 
-        def built(vision: str) -> str:
-            settings = Settings(vision=vision, data_dir=tmp_path, threads=1)
-            tower = lifecycle.build_tower(settings, files, model, (16, 64))
-            with closing(tower):
-                return tower.name
+    def built(vision: str) -> str:
+        settings = Settings(vision=vision, data_dir=tmp_path, threads=1)
+        with closing(lifecycle.build_tower(settings, files, (16, 64))) as tower:
+            return tower.name
 
-        assert built("auto") == "mtmd"
-        assert "foreign" in caplog.text
-        with pytest.raises(SetupError, match="foreign"):
-            built("int8")
+    assert built("auto") == "mtmd"
+    assert "foreign" in caplog.text
+    with pytest.raises(SetupError, match="foreign"):
+        built("int8")
 
 
 def test_a_language_model_is_no_tower(tiny, tmp_path) -> None:

@@ -51,6 +51,22 @@ class TextWeights(Weights):
         return self._number("n_deepstack_layers")
 
     @cached_property
+    def head_name(self) -> str:
+        """What turns the last layer into logits; often the embeddings once more."""
+        has_own = "output.weight" in self.header.tensors
+        return "output" if has_own else "token_embd"
+
+    @cached_property
+    def matrices(self) -> list[str]:
+        """Names of all that is multiplied with, in the order of the file."""
+        return [
+            name
+            for name, tensor in self.header.tensors.items()
+            if name == f"{self.head_name}.weight"
+            or (name.startswith("blk.") and len(tensor.shape) == 2)
+        ]
+
+    @cached_property
     def epsilon(self) -> float:
         """Of the norms."""
         return float(self._value("attention.layer_norm_rms_epsilon"))

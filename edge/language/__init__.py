@@ -1,0 +1,1 @@
+"""The language model in OpenVINO: its graph, its paged cache, a Runtime over both."""
