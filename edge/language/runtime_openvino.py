@@ -89,8 +89,8 @@ class OpenvinoRuntime:
         Sampler(sampling, self._model).close()
 
     def open(self, slot: int, sampling: SamplingParams) -> None:
+        self._blocks.open(slot)  # first: whatever comes of it, the slot is released
         self._samplers[slot] = Sampler(sampling, self._model)
-        self._blocks.open(slot)
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
         if copy := self._blocks.share(source, slot, n_positions):

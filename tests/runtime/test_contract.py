@@ -12,7 +12,7 @@ import pytest
 from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.engine import Engine
 from edge.engine.protocols import Runtime, VisionTower
-from edge.errors import SetupError
+from edge.errors import InvalidRequest, SetupError
 from edge.events import Failed, Finished, Token
 from edge.images import Picture
 from edge.language.runtime_openvino import OpenvinoRuntime
@@ -180,6 +180,18 @@ def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
     runtime.open(2, GREEDY)
     runtime.share(1, 2, 7)
     assert computed(1, 7) == computed(2, 7) == alone
+
+
+def test_a_slot_that_could_not_be_opened_can_be_released(pair: Pair) -> None:
+    runtime, _ = pair
+    if isinstance(runtime, StubRuntime):
+        return  # it opens for anybody
+    impossible = SamplingParams(json_schema='{"type": "nonsense"}')
+    with pytest.raises(InvalidRequest):
+        runtime.open(0, impossible)
+    runtime.release(0)
+    runtime.open(0, GREEDY)
+    assert len(answer(runtime, 0, "what is it", 3)) == 3
 
 
 def test_a_released_slot_has_given_its_cells_back(pair: Pair) -> None:
