@@ -34,12 +34,12 @@ def test_a_machine_that_is_too_small_is_told_the_sum(
 def test_the_tiny_model_fits_this_machine(tiny: tuple[Path, Path]) -> None:
     files = ModelFiles("tiny", *tiny)
     # Its files say for which sizes of pictures it was trained.
-    assert check(files, Settings(), reserve_bytes=RESERVE_BYTES) == (16, 64)
+    assert check(files, Settings(), reserve_bytes=RESERVE_BYTES) == (64, 96)
 
 
 def test_the_operator_may_allow_smaller_pictures_only(tiny: tuple[Path, Path]) -> None:
-    assert check(ModelFiles("tiny", *tiny), Settings(image_tokens=32)) == (16, 32)
-    assert check(ModelFiles("tiny", *tiny), Settings(image_tokens=2048)) == (16, 64)
+    assert check(ModelFiles("tiny", *tiny), Settings(image_tokens=32)) == (32, 32)
+    assert check(ModelFiles("tiny", *tiny), Settings(image_tokens=2048)) == (64, 96)
 
 
 # --- stopping ---------------------------------------------------------------------

@@ -31,10 +31,12 @@ from training.rows import (
 from training.scenes import Scene
 from training.tokens import Tokens
 
-N_TOKENS: Final = 170  # of a conversation: questions are added until it is this long
+N_TOKENS: Final = 200  # of a conversation: questions are added until it is this long
 USES: Final = 3
 APART: Final = 100  # batches between two uses of a picture
 EASY_CELLS: Final = 36
+SMALLEST: Final = 16  # cells of a picture as drawn: it is enlarged to the least
+LARGEST: Final = 4 * TINY.max_cells
 EASY: Final = 600  # until this batch few, large and clean things are drawn
 HARD: Final = 2600  # from this batch on anything
 
@@ -66,7 +68,7 @@ def draw_seen(rng: Random, fonts: tuple[Font, ...], hard: float) -> Seen:
     else:
         scene = scenes.Other()
     area = math.exp(
-        rng.uniform(math.log(TINY.min_cells), math.log(4 * TINY.max_cells)) * hard
+        rng.uniform(math.log(SMALLEST), math.log(LARGEST)) * hard
         + math.log(EASY_CELLS) * (1 - hard)
     )
     pixels = area * PIXELS_PER_TOKEN

@@ -99,8 +99,8 @@ TINY: Final = Shapes(
     vision_ffn=576,
     image_size=256,
     deepstack_blocks=(0, 1, 2),
-    min_cells=16,
-    max_cells=64,
+    min_cells=64,
+    max_cells=96,
 )
 
 

@@ -95,7 +95,6 @@ def test_logits_are_those_of_llama_cpp(
         for shape in ((3, 5), (6, 4), (1, 9), (9, 9)):
             x, y = (logits(one, prompt(*shape)) for one in (ours, llama))
             assert x @ y / np.linalg.norm(x) / np.linalg.norm(y) > least
-            assert x.argmax() == y.argmax()
 
 
 def answer(runtime: OpenvinoRuntime | LlamaRuntime, slot: int) -> list[int]:
