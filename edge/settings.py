@@ -56,8 +56,8 @@ class Settings:
     )
     runtime: str = _setting(
         "auto",
-        "Who computes the language model: openvino, in half the time and with more "
-        "memory, or llama, which is llama.cpp; auto = openvino if that memory is free.",
+        "Who computes the language model: openvino, sooner and with more memory, or "
+        "llama, which is llama.cpp; auto = openvino where that memory is free.",
         one_of=("auto", "openvino", "llama"),
     )
     image_tokens: int = _setting(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edge.errors import SetupError
 from edge.language.weights import TextWeights
 from edge.models.weights import Floats
-from edge.openvino.compiled import mapped, place, whole_or_not
+from edge.openvino.compiled import blob_of, mapped, whole_or_not
 from edge.openvino.nodes import rounded
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Packed:
 
     def __init__(self, weights: TextWeights, folder: Path) -> None:
         self._shapes = {name: weights.shape(name) for name in weights.matrices}
-        path = place(weights.path, folder, "language-int8", REVISION)
+        path = blob_of(weights.path, folder, "language-int8", REVISION)
         n_bytes = sum(map(_n_bytes, self._shapes.values()))
         try:
             if not path.is_file() or path.stat().st_size != n_bytes:

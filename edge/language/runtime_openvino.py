@@ -32,8 +32,8 @@ KV = {"f16": "f16", "q8_0": "u8"}
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Rows of a batch, those of a sequence together: f32 [n, (1 + levels) * hidden] at
-    positions i32 [4, n]; which rows ask for a token, and in which slots."""
+    """Rows of a batch, those of a slot together: f32 [n, (1 + levels) * hidden] at
+    positions i32 [4, n]."""
 
     n_rows: dict[int, int]  # of each slot, in order
     embeddings: npt.NDArray[np.float32]

@@ -105,7 +105,7 @@ def compile_once(
         sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         options,
     )
-    blob = place(source, folder, name, revision, *parts)
+    blob = blob_of(source, folder, name, revision, *parts)
     try:
         return _open(core, build, options, blob)
     except (RuntimeError, OSError) as error:
@@ -136,7 +136,9 @@ def compile_now(
     return Compiled(request, pages)
 
 
-def place(source: Path, folder: Path, name: str, revision: int, *parts: object) -> Path:
+def blob_of(
+    source: Path, folder: Path, name: str, revision: int, *parts: object
+) -> Path:
     """Where what is made of the GGUF file `source` lies, if it was made for all these:
     another revision, another file, other parts. What was made before for others goes.
     """

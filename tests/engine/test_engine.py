@@ -106,6 +106,27 @@ def test_a_running_answer_does_not_wait_for_anothers_picture() -> None:
         assert isinstance(events(slow)[-1], Finished)
 
 
+def test_answers_rest_while_a_picture_is_read() -> None:
+    used: list[int | None] = []  # threads: half of all beside the tower
+
+    class Counting(StubRuntime):
+        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+            used.append(n_threads)
+            return super().run(batch, n_threads)
+
+    runtime = Counting(LONG_ANSWER, n_cells=9000, step_s=0.02)
+    runtime.n_threads = 4
+    with closing(Engine(runtime, StubTower(seconds=1.0))) as one:
+        talker = ask(one, "talk", max_tokens=2000)
+        while not isinstance(talker.next(5), Token):
+            pass
+        ask(one, "slow", PICTURE, max_tokens=1)
+        time.sleep(0.9)
+        talker.cancel(Cancelled("enough"))
+    # 45 steps would fit into that time; a fifth of them and a few at the edges came
+    assert 3 <= used.count(2) <= 15
+
+
 def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
     with engine(n_cells=100) as one, pytest.raises(ContextLengthExceeded) as refusal:
         ask(one, "x" * 90, max_tokens=50)
