@@ -23,11 +23,13 @@ class Encoded:
 
 
 class Draft:
-    """What `body` asks. Raises InvalidRequest for what is no data URL of a picture."""
+    """What `body` asks, for an answer of at most `max_tokens`, in the scope of whoever
+    asks. Raises InvalidRequest for what is no data URL of a picture."""
 
-    def __init__(self, body: schema.ChatBody, default_max_tokens: int) -> None:
+    def __init__(self, body: schema.ChatBody, max_tokens: int, scope: str) -> None:
         self._body = body
-        self._sampling = body.sampling(default_max_tokens)
+        self._scope = scope
+        self._sampling = body.sampling(max_tokens)
         self._parts: list[tuple[schema.ChatMessage, list[str | Encoded]]] = []
         self.pictures: list[Encoded] = []
         for i, message in enumerate(body.messages):
@@ -71,7 +73,9 @@ class Draft:
             for message, content in self._parts
         ]
         truncate = self._body.truncate == "auto"
-        return Request(tuple(messages), self._sampling, self._body.model, truncate)
+        return Request(
+            tuple(messages), self._sampling, self._body.model, truncate, self._scope
+        )
 
 
 @contextmanager
