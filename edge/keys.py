@@ -164,10 +164,10 @@ class Keys:
         entries = read_keys(self._path)
         self._seen = seen
         self._looked = time.monotonic()
-        if entries or not self.are_needed:
-            self._by_id = {key.id: key for key in entries}
-        else:
+        if self._by_id and not entries:
             log.error("The keys in %s are gone: those read before count.", self._path)
+            return
+        self._by_id = {key.id: key for key in entries}
         self.are_needed = self.are_needed or bool(entries)
 
     def _stat(self) -> tuple[int, ...] | None:

@@ -12,6 +12,7 @@ import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -80,18 +81,25 @@ class Door:
         await self._app(scope, receive, send_with_limits)
 
     async def _enter(
-        self, scope: Scope, headers: Headers, state: dict[str, object]
+        self, scope: Scope, headers: Headers, state: dict[str, Any]
     ) -> Response | None:
         """Fills the state; a response where the request goes no further."""
         path, address = scope["path"], address_of(scope)
         if path == "/health":
             return None
-        if path == "/metrics" and self._may_read_metrics(scope):
+        reads_metrics = path == "/metrics"
+        if reads_metrics and self._may_read_metrics(scope):
             return None
-        if not self._keys.look():
+        is_known = True
+        if self._keys.look():
+            is_known = await self._enter_with_key(scope, headers, address, state)
+        else:
             await self._enter_open(scope, headers, address, state)
-            return None
-        if await self._enter_with_key(scope, headers, address, state):
+        if is_known and reads_metrics and not is_admin(state["key"]):
+            raise Forbidden(
+                "Metrics are for an admin key, or for the networks in EDGE_METRICS_FROM."
+            )
+        if is_known:
             return None
         if path in PUBLIC:
             return None
