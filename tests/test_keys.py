@@ -40,7 +40,12 @@ def test_a_key_is_found_by_itself_and_by_nothing_else(path: Path) -> None:
     secret = key.rpartition("_")[2]
     for wrong in (
         *("", "edge", id_, f"edge_{id_}_", key[:-1], f"{key}A", key.upper()),
-        *(f"edge_{id_}_{other[-43:]}", f"edge_{'0' * 12}_{secret}", f" {key}", f"{key}\n"),
+        *(
+            f"edge_{id_}_{other[-43:]}",
+            f"edge_{'0' * 12}_{secret}",
+            f" {key}",
+            f"{key}\n",
+        ),
         found.hash,
     ):
         assert known.find(wrong) is None

@@ -51,7 +51,7 @@ class Bench:
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
-        self.runtime = StubRuntime(LONG_ANSWER, n_cells=40_000, step_s=step_s)
+        self.runtime = StubRuntime(LONG_ANSWER, n_cells=40_000, n_kept=8, step_s=step_s)
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)

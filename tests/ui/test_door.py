@@ -164,7 +164,9 @@ async def test_a_name_and_its_key_begin_a_session(web: Bench, path: Path) -> Non
     key = create_key(path, "alice", NO_LIMITS)
     reply = await sign_in(web, "alice", key)
     assert (reply.status_code, reply.headers["location"]) == (303, "/")
-    by_name = {one.partition("=")[0]: one for one in reply.headers.get_list("set-cookie")}
+    by_name = {
+        one.partition("=")[0]: one for one in reply.headers.get_list("set-cookie")
+    }
     for flag in ("HttpOnly", "SameSite=Strict", "Path=/"):
         assert flag in by_name[COOKIE]
     assert "HttpOnly" not in by_name[CSRF_COOKIE]
@@ -252,7 +254,9 @@ async def test_cookies_that_the_server_has_not_made_are_nothing(
         *("", "x", "a.b.c.d", f"{'0' * 32}.{key_id}.9999999999.{'0' * 64}"),
     ]
     for cookie in forged:
-        reply = await web.http.get("/v1/models", headers={"cookie": f"{COOKIE}={cookie}"})
+        reply = await web.http.get(
+            "/v1/models", headers={"cookie": f"{COOKIE}={cookie}"}
+        )
         assert code_of(reply) == (401, "invalid_api_key")
 
 
