@@ -17,8 +17,8 @@ def write_line(
     model: str,
     outcome: str,
     code: str,
-    usage: Usage | None,
-    seconds: float,
+    usage: Usage | None = None,
+    seconds: float = 0.0,
 ) -> None:
     """Logs the end of a question of `caller`, after so many seconds."""
     line: dict[str, object] = {

@@ -150,6 +150,7 @@ class Client:
             return None
         self.metrics.answer_cache.labels("hit").inc()
         self._do_soon(meter.known(served.model))
+        watch.of(asker.caller, served.model)
         job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
         return Asked(job, served.model, True, _only(Finished(answer), watch))
 

@@ -22,6 +22,7 @@ from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, Forbidden, Unauthorized
 from edge.keys import Key, Keys
 from edge.settings import Settings
+from ui.audit import write_line
 from ui.refusals import response_to
 from ui.session import COOKIE, CSRF_HEADER, NO_KEY, Session, set_cookie, sign
 
@@ -47,6 +48,7 @@ class Door:
         self._app = app
         self._keys = keys
         self._secret = secret
+        self._audits = settings.audit
         self._shares_all = settings.share == "all"
         self._metrics_from = [
             ipaddress.ip_network(part)
@@ -139,6 +141,7 @@ class Door:
         session = None
         if (presented := presented_key(headers)) is not None:
             if (key := self._keys.find(presented)) is None:
+                self._log(address)
                 raise Unauthorized(
                     "This key is not valid here, or not any more. Ask whoever runs "
                     "this server for another."
@@ -158,6 +161,12 @@ class Door:
         caller = Caller(key.id, name, address, shared)
         state |= {"caller": caller, "key": key, "session": session}
         return True
+
+    def _log(self, address: str) -> None:
+        """Somebody guesses, or uses a key that was revoked."""
+        if self._audits:
+            nobody = Caller("", "", address, "")
+            write_line(nobody, "", "refused", Unauthorized.code)
 
     def _may_read_metrics(self, scope: Scope) -> bool:
         host = scope["client"][0] if scope.get("client") else ""

@@ -66,6 +66,18 @@ async def test_each_question_leaves_one_line_of_who_and_how_much(
     assert all("\n" not in r.getMessage() for r in caplog.records)
 
 
+async def test_a_key_that_is_not_valid_leaves_a_line_too(
+    broker_url: str, tmp_path: Path, lines: Any
+) -> None:
+    path = tmp_path / "keys.json"
+    create_key(path, "alice", NO_LIMITS)
+    async with bench(broker_url, keys_file=str(path)) as web:
+        await web.post(key="guess", address="10.0.0.9")
+    [line] = lines()
+    assert (line["tenant"], line["address"]) == ("", "10.0.0.9")
+    assert (line["outcome"], line["code"]) == ("refused", "invalid_api_key")
+
+
 async def test_it_can_be_switched_off(
     broker_url: str, tmp_path: Path, lines: Any
 ) -> None:
