@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final
 
 from edge.errors import InvalidPicture
 
@@ -31,19 +32,32 @@ _CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _MEANT: Final = (b"tRNS", b"eXIf")
 
 
-def claimed_pixels(encoded: bytes) -> int | None:
-    """Width x height as the header says, None for what is none of the four formats.
+@dataclass(frozen=True)
+class Claim:
+    """What the header of a file says; what follows need not keep it."""
 
-    Cheap enough for an event loop. A JPEG whose size is hidden counts as the largest.
+    format: str
+    width: int
+    height: int
+
+    @property
+    def n_pixels(self) -> int:
+        return self.width * self.height
+
+
+def claim_of(encoded: bytes) -> Claim | None:
+    """None for what is none of the four formats, or a JPEG that hides its size.
+
+    Cheap enough for an event loop.
     """
     if encoded.startswith(_JPEG):
-        return _jpeg_pixels(encoded)
+        return _jpeg_claim(encoded)
     if encoded.startswith(_PNG):
-        return _product(encoded[16:20], encoded[20:24], "big")
+        return Claim("PNG", _big(encoded[16:20]), _big(encoded[20:24]))
     if encoded.startswith(b"GIF8"):
-        return _product(encoded[6:8], encoded[8:10], "little")
+        return Claim("GIF", _little(encoded[6:8]), _little(encoded[8:10]))
     if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
-        return _webp_pixels(encoded)
+        return Claim("WEBP", *_webp_size(encoded))
     return None
 
 
@@ -77,7 +91,7 @@ def essential_png(encoded: bytes) -> bytes:
         return encoded
     kept, at = [_PNG], len(_PNG)
     for _ in range(MAX_CHUNKS):
-        end = at + 12 + int.from_bytes(encoded[at : at + 4], "big")
+        end = at + 12 + _big(encoded[at : at + 4])
         kind = encoded[at + 4 : at + 8]
         chunk = encoded[at:end]
         if len(chunk) < end - at or kind == b"IEND":
@@ -91,7 +105,7 @@ def essential_png(encoded: bytes) -> bytes:
 
 
 def _is_sound(chunk: bytes) -> bool:
-    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
+    return zlib.crc32(chunk[4:-4]) == _big(chunk[-4:])
 
 
 def _segments(jpeg: bytes, near: int) -> Iterator[tuple[int, int]]:
@@ -105,35 +119,34 @@ def _segments(jpeg: bytes, near: int) -> Iterator[tuple[int, int]]:
             return
         yield marker, at
         if marker != _TEM:
-            at += max(2, int.from_bytes(jpeg[at : at + 2], "big"))
+            at += max(2, _big(jpeg[at : at + 2]))
 
 
-def _jpeg_pixels(jpeg: bytes) -> int:
-    for _, (marker, at) in zip(
-        range(_FIRST_SEGMENTS), _segments(jpeg, _NEAR), strict=False
-    ):
+def _jpeg_claim(jpeg: bytes) -> Claim | None:
+    segments = _segments(jpeg, _NEAR)
+    for _, (marker, at) in zip(range(_FIRST_SEGMENTS), segments, strict=False):
         if marker in _SOF:
-            return _product(jpeg[at + 3 : at + 5], jpeg[at + 5 : at + 7], "big")
+            height, width = jpeg[at + 3 : at + 5], jpeg[at + 5 : at + 7]
+            return Claim("JPEG", _big(width), _big(height))
         if marker == _SOS:
             break
-    return 1 << 32
+    return None
 
 
-def _webp_pixels(webp: bytes) -> int:
+def _webp_size(webp: bytes) -> tuple[int, int]:
     match webp[12:16]:
         case b"VP8X":
-            width, height = webp[24:27], webp[27:30]
-            return (_little(width) + 1) * (_little(height) + 1)
+            return _little(webp[24:27]) + 1, _little(webp[27:30]) + 1
         case b"VP8L":  # a byte of signature, then twice 14 bits
             bits = _little(webp[21:25])
-            return ((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1)
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         case _:  # VP8, whose two upper bits are scales
-            return (_little(webp[26:28]) & 0x3FFF) * (_little(webp[28:30]) & 0x3FFF)
+            return _little(webp[26:28]) & 0x3FFF, _little(webp[28:30]) & 0x3FFF
+
+
+def _big(number: bytes) -> int:
+    return int.from_bytes(number, "big")
 
 
 def _little(number: bytes) -> int:
     return int.from_bytes(number, "little")
-
-
-def _product(width: bytes, height: bytes, order: Literal["big", "little"]) -> int:
-    return int.from_bytes(width, order) * int.from_bytes(height, order)

@@ -8,12 +8,14 @@ import math
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edge.errors import InvalidPicture
-from edge.images.container import check_jpeg, essential_png
+from edge.images.container import check_jpeg, claim_of, essential_png
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_SOURCE_PIXELS = 1 << 26  # 8192 x 8192: a camera of 64 megapixels, 256 MB as RGBA
-MAX_JPEG_PIXELS = 1 << 28  # which is decoded at 1/2 to 1/8
+MAX_JPEG_PIXELS = 1 << 28  # one of 200 and more, decoded at 1/2 to 1/8
+MAX_WEBP_PIXELS = 50_000_000  # held four times while it is decoded
+_MOST = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "WEBP": MAX_WEBP_PIXELS}
 MAX_ASPECT_RATIO = 200  # the bound the model's own preprocessing sets
 
 
@@ -22,11 +24,14 @@ def normalise(encoded: bytes, max_tokens: int) -> Picture:
 
     Raises InvalidPicture for anything else.
     """
+    if claim := claim_of(encoded):
+        _check_size(claim.format, claim.width, claim.height)
     check_jpeg(encoded)
     try:
         file = io.BytesIO(essential_png(encoded))
         with Image.open(file, formats=FORMATS) as image:
-            _check_size(image)
+            _check_size(image.format, image.width, image.height)
+            _check_shape(image.width, image.height)
             # JPEG can decode at 1/2, 1/4 or 1/8: ask for what will be kept.
             image.draft("RGB", _fit(image.width, image.height, max_tokens))
             image.load()  # before _turn, which forgives everything
@@ -43,14 +48,15 @@ def normalise(encoded: bytes, max_tokens: int) -> Picture:
     return Picture(*flat.size, flat.tobytes())
 
 
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
-    is_jpeg = image.format in ("JPEG", "MPO")
-    most = MAX_JPEG_PIXELS if is_jpeg else MAX_SOURCE_PIXELS
+def _check_size(name: str | None, width: int, height: int) -> None:
+    most = _MOST.get(name or "", MAX_SOURCE_PIXELS)
     if width * height > most:
         raise InvalidPicture(
             f"This picture has {width} x {height} pixels; send at most {most:,} in all."
         )
+
+
+def _check_shape(width: int, height: int) -> None:
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise InvalidPicture(
             f"This picture is {width} x {height}: its longer side may be at most "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edge.images.container import claimed_pixels
+from edge.images.container import claim_of
 
 CHILD_MEMORY_BYTES = 1 << 30
 SMALL_MEMORY_BYTES = 384 << 20
@@ -29,10 +29,8 @@ class Limits:
 
 
 def limits_for(encoded: bytes) -> Limits:
-    """A file that claims less than it holds is not decoded to its end."""
-    n_pixels = claimed_pixels(encoded)
-    if n_pixels is None:  # no picture at all: it will be refused at once
-        return Limits(SMALL_SECONDS, SMALL_MEMORY_BYTES)
-    more = max(0, n_pixels - SMALL_PIXELS)
+    """A file that claims less than it holds, or nothing, has to do with little."""
+    claim = claim_of(encoded)
+    more = max(0, claim.n_pixels - SMALL_PIXELS) if claim else 0
     cpu_s = min(CHILD_SECONDS, SMALL_SECONDS + math.ceil(more / _PIXELS_PER_SECOND))
     return Limits(cpu_s, CHILD_MEMORY_BYTES if more else SMALL_MEMORY_BYTES)

@@ -1,0 +1,206 @@
+"""Pictures as weapons: code that took over a decoder, and pictures that take long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.images import Decoding, confinement, seccomp
+from edge.images.limits import SMALL_MEMORY_BYTES
+from tests.conftest import cannot
+from tests.test_images import black_png
+
+# --- code that took over a decoder ----------------------------------------------------
+
+# It runs in a process that was closed as the decoder's child is. `done` is how it says
+# that it got what it wanted.
+HOSTILE = """
+import ctypes, errno, os, resource, signal, socket, subprocess, sys, threading
+from edge.images import lockdown, seccomp
+from edge.images.limits import Limits
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def done(really=True):
+    if really:
+        os.write(1, b"DONE")
+
+def call(number, *words):
+    result = libc.syscall(number, *(ctypes.c_long(word) for word in words))
+    done(result != -1 or ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS))
+
+confine = sys.argv[1]
+if confine != "free":
+    lockdown.limit(Limits(5, {memory}))
+    if confine == "unfiltered":
+        seccomp.install = lambda: False
+    lockdown.lock_down()
+{attack}
+os._exit(0)
+"""
+
+ATTACKS = {
+    "read a file": "done(os.open('/etc/passwd', os.O_RDONLY) >= 0)",
+    "read by openat2": (
+        "call(437, -100, ctypes.cast(ctypes.c_char_p(b'/etc/passwd'), "
+        "ctypes.c_void_p).value, ctypes.addressof(ctypes.create_string_buffer(24)), 24)"
+    ),
+    "list a folder": "done(os.listdir('/'))",
+    "look at a file": "done(os.stat('/etc/passwd'))",
+    "read its parent's environment": (
+        "done(os.open(f'/proc/{os.getppid()}/environ', os.O_RDONLY))"
+    ),
+    "write a file": "done(os.open(sys.argv[2] + '/x', os.O_CREAT | os.O_WRONLY) >= 0)",
+    "delete a file": "os.unlink(sys.argv[2] + '/here'); done()",
+    "make a folder": "os.mkdir(sys.argv[2] + '/new'); done()",
+    "open a socket": "done(socket.socket())",
+    "open a local socket": "done(socket.socket(socket.AF_UNIX))",
+    "open a pair of sockets": "done(socket.socketpair())",
+    "open a pipe": "done(os.pipe())",
+    "open a file in memory": "done(os.memfd_create('x') >= 0)",
+    "fork": "done(os.fork() >= 0)",
+    "start a thread": "threading.Thread(target=done).start()",
+    "run a program": "os.execve('/bin/echo', ['echo', 'DONE'], {})",
+    "signal its parent": "os.kill(os.getppid(), 0); done()",
+    "stop its parent": "done(os.pidfd_open(os.getppid()) >= 0)",
+    "trace": "done(libc.ptrace(0, 0, 0, 0) == 0)",
+    "map code": (
+        "libc.mmap.restype = ctypes.c_long; "
+        "done(libc.mmap(None, 4096, 7, 0x22, -1, 0) != -1)"
+    ),
+    "make data code": (
+        "libc.mmap.restype = ctypes.c_long; "
+        "at = libc.mmap(None, 4096, 3, 0x22, -1, 0); "
+        "done(libc.mprotect(ctypes.c_void_p(at), 4096, 7) == 0)"
+    ),
+    "write to another descriptor": "done(os.write(int(sys.argv[3]), b'x') == 1)",
+    "change its limits": "resource.setrlimit(resource.RLIMIT_CPU, (4, 4)); done()",
+    "have another priority": "os.nice(1); done()",
+    "wait for ever": "signal.alarm(1); signal.signal(14, lambda *_: done()); "
+    "signal.pause()",
+}
+# What the limits stop by themselves, where a kernel filters nothing.
+UNFILTERED = [
+    *("read a file", "read its parent's environment", "write a file"),
+    *("list a folder", "open a socket", "open a local socket"),
+    *("open a pair of sockets", "open a pipe", "open a file in memory"),
+]
+
+
+def run_hostile(attack: str, confine: str, folder: Path) -> tuple[int, bytes]:
+    """The status and the words of a process that tries `attack`."""
+    code = HOSTILE.replace("{attack}", attack)
+    code = code.replace("{memory}", str(SMALL_MEMORY_BYTES))
+    (folder / "here").touch()
+    folder.chmod(0o777)
+    with (folder / "ours").open("wb") as ours:
+        tried = subprocess.run(
+            [
+                sys.executable,
+                "-I",
+                "-c",
+                code,
+                confine,
+                str(folder),
+                str(ours.fileno()),
+            ],
+            pass_fds=[ours.fileno()],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=30,
+        )
+    return tried.returncode, tried.stdout
+
+
+@pytest.fixture
+def filtered() -> None:
+    """Skips where the kernel filters nothing."""
+    if sentences := confinement():
+        cannot(" ".join(sentences))
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_an_attack_would_succeed_in_a_free_process(attack: str, tmp_path: Path) -> None:
+    """Or it would prove nothing that it fails in a confined one."""
+    assert b"DONE" in run_hostile(attack, "free", tmp_path)[1]
+
+
+@pytest.mark.usefixtures("filtered")
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_hostile_code_in_a_decoder_gets_nothing(attack: str, tmp_path: Path) -> None:
+    status, words = run_hostile(attack, "confined", tmp_path)
+    assert words == b""
+    assert status in (-signal.SIGSYS, 1)  # ended, or refused with an exception
+
+
+@pytest.mark.parametrize("attack", UNFILTERED)
+def test_where_a_kernel_filters_nothing_no_descriptor_is_left(
+    attack: str, tmp_path: Path
+) -> None:
+    status, words = run_hostile(ATTACKS[attack], "unfiltered", tmp_path)
+    assert words == b""
+    assert status == 1
+
+
+def test_the_filter_is_made_for_both_machines_that_people_have() -> None:
+    x86, arm = seccomp.program("x86_64"), seccomp.program("aarch64")
+    assert x86
+    assert arm
+    for program in (x86, arm):
+        assert program[0] == (0x20, 0, 0, 4)  # the machine is looked at first
+        assert program[-1] == (0x06, 0, 0, 0x80000000)  # and all that is left is ended
+        assert len(program) < 4096  # BPF_MAXINSNS
+    assert seccomp.program("sparc") is None
+
+
+@contextmanager
+def decoding_child() -> Iterator[int]:
+    """The pid of a real child that is at work."""
+    slow = Decoding(black_png(8000, 8000, bits=8, colour=6), 64)
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(slow.run)
+        give_up = time.monotonic() + 10
+        while time.monotonic() < give_up and not outcome.done():
+            if slow._child and "\nSeccomp:\t2" in status_of(slow._child.pid):
+                yield slow._child.pid
+                break
+            time.sleep(0.005)
+        else:
+            pytest.fail("no child was seen at work")
+        assert outcome.result()
+
+
+def status_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.usefixtures("filtered")
+def test_a_decoder_at_work_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_BROKER_URL", "redis://:password@127.0.0.1/0")
+    read_end, write_end = os.pipe()
+    os.set_inheritable(write_end, True)
+    with decoding_child() as pid:
+        status = status_of(pid)
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        folder = os.readlink(f"/proc/{pid}/cwd")
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    os.close(read_end)
+    os.close(write_end)
+    assert environment == b""
+    assert folder == "/"
+    assert set(descriptors) <= {"0", "1", "2"}
+    assert "\nNoNewPrivs:\t1\n" in status
+    if os.geteuid() == 0:
+        assert "\nUid:\t65534\t65534\t65534\t65534\n" in status
+        assert "\nGid:\t65534\t65534\t65534\t65534\n" in status
+        assert "\nGroups:\t \n" in status
+        assert "\nCapEff:\t0000000000000000\n" in status
