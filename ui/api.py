@@ -11,9 +11,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from edge.caller import Caller
 from edge.errors import Cancelled, NotFound
 from ui import openai_schema as schema
-from ui.asker import asker_of
+from ui.asker import asker_of, caller_of
 from ui.client import Asked, Client, Place
 from ui.draft import Draft
 from ui.handlers import notice
@@ -41,10 +42,11 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
                 is_batch=body.service_tier == "flex",
                 streams=body.stream,
             )
-            asked = await client.recall(draft.recalled(vetting), asker, watch)
+            caller = caller_of(asker.owner, http.client.host if http.client else "")
+            asked = await client.recall(draft.recalled(vetting, caller), asker, watch)
             if asked is None:
                 async with client.place(asker, body.model) as place:
-                    work = _ask(client, vetting, draft, place, watch)
+                    work = _ask(client, vetting, caller, draft, place, watch)
                     asked = await _unless_gone(http, work)
         reply = Reply(asked.job.job_id, asked.job.created, asked.model)
         if asked.is_cached:  # there is no job to look at, or not for long
@@ -96,11 +98,16 @@ def _model(name: str) -> dict[str, str]:
 
 
 async def _ask(
-    client: Client, vetting: Vetting, draft: Draft, place: Place, watch: Stopwatch
+    client: Client,
+    vetting: Vetting,
+    caller: Caller,
+    draft: Draft,
+    place: Place,
+    watch: Stopwatch,
 ) -> Asked:
     if not place.job.is_new:
         return client.asked_before(place, watch)
-    request, pictures = await draft.vetted(vetting)
+    request, pictures = await draft.vetted(vetting, caller)
     return await client.ask(place, request, pictures, watch)
 
 

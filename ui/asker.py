@@ -6,6 +6,7 @@ import hashlib
 
 from fastapi import Request
 
+from edge.caller import ANONYMOUS, Caller
 from edge.errors import InvalidRequest
 from edge.jobs.client_side import Asker
 
@@ -20,6 +21,11 @@ def owner_of(http: Request) -> str:
     if key := http.headers.get("authorization", ""):
         return _name("key", key)
     return _name("address", http.client.host if http.client else "")
+
+
+def caller_of(owner: str, address: str) -> Caller:
+    """Who asks, on a server without keys."""
+    return Caller(ANONYMOUS, owner, address, owner)
 
 
 def owner_of_session(session: str | None) -> str:

@@ -11,12 +11,13 @@ from typing import Any
 
 import gradio as gr
 
+from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.events import Failed, Finished, Retried, Token
 from edge.images import Picture
 from edge.jobs.client_side import Asker
 from edge.request import Request, SamplingParams
-from ui.asker import owner_of_session
+from ui.asker import caller_of, owner_of_session
 from ui.client import Client
 from ui.handlers import Turn, conversation, notice, status, told, turns
 from ui.vetting import Vetting, check_count
@@ -54,17 +55,19 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
             return
         try:
             asker = Asker(owner_of_session(http.session_hash))
-            async for text in _answer(asker, [*turns(history), now], language):
+            caller = caller_of(asker.owner, http.client.host if http.client else "")
+            conversed = [*turns(history), now]
+            async for text in _answer(asker, caller, conversed, language):
                 yield text
         except EdgeError as refusal:
             yield status(Failed.because(refusal), language) or ""
 
     async def _answer(
-        asker: Asker, conversed: list[Turn], language: str
+        asker: Asker, caller: Caller, conversed: list[Turn], language: str
     ) -> AsyncIterator[str]:
         with client.metrics.question() as watch:
             async with client.place(asker, "") as place:
-                pictures = await _vet_files(conversed, vetting)
+                pictures = await _vet_files(conversed, vetting, caller)
                 refs = {path: picture.ref for path, picture in pictures.items()}
                 messages = conversation(conversed, refs, language)
                 sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
@@ -145,10 +148,13 @@ def _translated(name: str) -> Any:
     return I18N(name)
 
 
-async def _vet_files(conversed: list[Turn], vetting: Vetting) -> dict[str, Picture]:
+async def _vet_files(
+    conversed: list[Turn], vetting: Vetting, caller: Caller
+) -> dict[str, Picture]:
     paths = dict.fromkeys(path for turn in conversed for path in turn.files)
     check_count(len(paths))
     encoded = [await asyncio.to_thread(Path(path).read_bytes) for path in paths]
     return {
-        path: await vetting.vet(data) for path, data in zip(paths, encoded, strict=True)
+        path: await vetting.vet(data, "auto", caller)
+        for path, data in zip(paths, encoded, strict=True)
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.images import Detail, Picture
 from edge.request import Message, PictureRef, Request
@@ -40,18 +41,21 @@ class Draft:
                     content.append(self._decode(part.image_url, param))
             self._parts.append((message, content))
 
-    def recalled(self, vetting: Vetting) -> Request | None:
+    def recalled(self, vetting: Vetting, caller: Caller) -> Request | None:
         """The request, if all its pictures have been vetted before."""
-        refs = [vetting.recall(one.data, one.detail) for one in self.pictures]
+        refs = [vetting.recall(one.data, one.detail, caller) for one in self.pictures]
         known = [ref for ref in refs if ref is not None]
         return self._request(known) if len(known) == len(refs) else None
 
-    async def vetted(self, vetting: Vetting) -> tuple[Request, list[Picture]]:
-        """The request and its pictures. Raises InvalidPicture."""
+    async def vetted(
+        self, vetting: Vetting, caller: Caller
+    ) -> tuple[Request, list[Picture]]:
+        """The request and its pictures. Raises InvalidPicture, or QueueFull when too
+        many pictures wait."""
         pictures = []
         for one in self.pictures:
             with _blamed(one.param):
-                pictures.append(await vetting.vet(one.data, one.detail))
+                pictures.append(await vetting.vet(one.data, one.detail, caller))
         return self._request([picture.ref for picture in pictures]), pictures
 
     def _decode(self, image: schema.ImageUrl, param: str) -> Encoded:

@@ -45,24 +45,28 @@ class FairLine:
     def n_working(self) -> int:
         return len(self._working)
 
-    def enter(self, ticket: Ticket) -> None:
-        """Raises ClientLimit or QueueFull when too many wait already."""
+    def enter(self, ticket: Ticket) -> Ticket | None:
+        """Returns the picture that had to go for this one, if any: in a full line, one
+        of the address with the most. Raises ClientLimit or QueueFull."""
         caller = ticket.caller
-        at_address = self._waiting.get(caller.address, {})
-        if sum(map(len, at_address.values())) >= MAX_WAITING_OF_ADDRESS:
+        n_here = self._n_waiting_at(caller.address)
+        if n_here >= MAX_WAITING_OF_ADDRESS:
             raise ClientLimit(
-                f"{MAX_WAITING_OF_ADDRESS} pictures from your address wait to be read, "
-                "as many as may. Try again soon.",
+                f"{n_here} pictures from your address wait to be read, as many as may. "
+                "Try again soon.",
                 retry_after_s=RETRY_AFTER_S,
             )
+        gone = None
         if self._n_waiting >= MAX_WAITING:
-            raise QueueFull(
-                "Too many pictures wait to be read. Try again soon.",
-                retry_after_s=RETRY_AFTER_S,
-            )
+            longest = max(self._waiting, key=self._n_waiting_at)
+            if self._n_waiting_at(longest) <= n_here + 1:
+                raise full()
+            gone = self._latest_at(longest)
+            self._remove(gone)
         names = self._waiting.setdefault(caller.address, OrderedDict())
         names.setdefault(caller.name, deque()).append(ticket)
         self._n_waiting += 1
+        return gone
 
     def start(self) -> Ticket | None:
         """The next picture that may be decoded now; it is at work until it leaves."""
@@ -88,11 +92,22 @@ class FairLine:
         return None
 
     def leave(self, ticket: Ticket) -> None:
-        """The picture is decoded, or nobody wants it any more."""
+        """The picture is decoded, or nobody wants it any more. Nothing happens to one
+        that has left already."""
         if ticket in self._working:
             self._working.remove(ticket)
-        else:
+        elif ticket in self._line_of(ticket):
             self._remove(ticket)
+
+    def _n_waiting_at(self, address: str) -> int:
+        return sum(map(len, self._waiting.get(address, {}).values()))
+
+    def _latest_at(self, address: str) -> Ticket:
+        return max(self._waiting[address].values(), key=len)[-1]
+
+    def _line_of(self, ticket: Ticket) -> deque[Ticket]:
+        lines = self._waiting.get(ticket.caller.address)
+        return lines.get(ticket.caller.name, deque()) if lines else deque()
 
     def _remove(self, ticket: Ticket) -> None:
         address, name = ticket.caller.address, ticket.caller.name
@@ -103,3 +118,11 @@ class FairLine:
             del lines[name]
         if not lines:
             del self._waiting[address]
+
+
+def full() -> QueueFull:
+    """The refusal of whoever finds no room in the line."""
+    return QueueFull(
+        "Too many pictures wait to be read. Try again soon.",
+        retry_after_s=RETRY_AFTER_S,
+    )
