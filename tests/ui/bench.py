@@ -46,7 +46,7 @@ class Bench:
     def __init__(self, url: str, *, step_s: float = 0.0, **settings: Any) -> None:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
-        app = FastAPI(openapi_url=None)
+        self.app = app = FastAPI(openapi_url=None)
         add_refusals(app, self.client.metrics)
         app.include_router(job_routes(self.client))
         app.include_router(routes(self.client, Vetting(1024)))
