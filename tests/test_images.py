@@ -28,7 +28,8 @@ from PIL import Image
 from edge import images
 from edge.errors import InvalidPicture, Unavailable
 from edge.images import Decoding, Picture, jail, normalise, vet
-from edge.images.limits import SMALL_MEMORY_BYTES
+from edge.images.container import Claim, check_jpeg, claim_of, essential_png
+from edge.images.limits import SMALL_MEMORY_BYTES, limits_for
 
 TOKENS = 64
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -116,6 +117,10 @@ def halves() -> Image.Image:
     return image
 
 
+GOOD_EXIF = exif(6)
+GOOD_EXIF[0x010F] = "Edge Camera Works"
+GOOD_EXIF.get_ifd(0x8769)[0x9000] = b"0220"
+GOOD_EXIF.get_ifd(0x8825)[1] = "N"
 PHOTO = encode(Image.linear_gradient("L"), "JPEG")
 DRAWING = encode(Image.linear_gradient("L"), "PNG")
 
@@ -273,6 +278,22 @@ def test_the_largest_shape_of_all_still_fits(max_tokens: int) -> None:
     picture = normalise(black_png(1400, 7), max_tokens)
     assert picture.width * picture.height <= max_tokens * 1024
     assert picture.height >= 1
+
+
+@pytest.mark.parametrize("size", [(8160, 6144), (8192, 6144), (9248, 6936)])
+def test_pictures_of_cameras_with_many_megapixels_are_decoded(
+    size: tuple[int, int],
+) -> None:
+    kept = vet(black_png(*size), 256)
+    assert kept.width / kept.height == pytest.approx(size[0] / size[1], rel=0.01)
+    photo = vet(encode(Image.new("L", size), "JPEG"), 256)
+    assert photo.width / photo.height == pytest.approx(size[0] / size[1], rel=0.01)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_photo_of_200_megapixels_is_decoded(progressive: bool) -> None:
+    photo = encode(Image.new("L", (16320, 12240)), "JPEG", progressive=progressive)
+    assert vet(photo, 1024).width == 1182
 
 
 def test_a_picture_as_large_as_we_promise_is_decoded() -> None:
@@ -481,6 +502,93 @@ def test_huge_remarks_in_a_picture_cost_no_time(extra: bytes) -> None:
     assert time.monotonic() - start < 3
 
 
+WRONG = bytes(4)  # no checksum of anything below
+NO_PIXELS = {
+    "a long text": REMARKS["zTXt"],
+    "a colour profile of 64 MB": REMARKS["iCCP"],
+    "a text with a wrong checksum": chunk(b"tEXt", b"k\0v")[:-4] + WRONG,
+    "a brightness with a wrong checksum": chunk(b"gAMA", b"\0\0\xb1\x8f")[:-4] + WRONG,
+    "an orientation with a wrong checksum": chunk(b"eXIf", b"MM\0*\0\0")[:-4] + WRONG,
+    "a transparent colour with a wrong checksum": chunk(b"tRNS", b"\0\0")[:-4] + WRONG,
+    "an unknown chunk": chunk(b"abCd", b"?"),
+    "frames that move": chunk(b"acTL", struct.pack(">II", 2**31, 0)),
+}
+
+
+@pytest.mark.parametrize("extra", NO_PIXELS.values(), ids=NO_PIXELS)
+def test_what_is_no_pixels_is_skipped(extra: bytes) -> None:
+    assert normalise(black_png(8, 8, extra=extra), TOKENS) == normalise(
+        black_png(8, 8), TOKENS
+    )
+
+
+def test_a_transparent_colour_and_an_orientation_are_not_skipped() -> None:
+    clear = encode(Image.new("L", (3, 2)), "PNG", transparency=0)
+    assert normalise(clear, TOKENS).rgb == bytes(WHITE) * 6
+    turned = encode(Image.new("L", (3, 2)), "PNG", exif=exif(6))
+    assert normalise(turned, TOKENS).width == 2
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(256, 256), (1999, 1001), (17, 9)])
+def test_a_photo_that_lacks_its_end_alone_is_whole(
+    size: tuple[int, int], progressive: bool
+) -> None:
+    image = Image.linear_gradient("L").resize(size)
+    whole = encode(image, "JPEG", progressive=progressive)
+    assert normalise(whole[:-2], TOKENS) == normalise(whole, TOKENS)
+    assert normalise(whole[:-1], TOKENS) == normalise(whole, TOKENS)
+    for n_missing in (len(whole) // 4, len(whole) // 2):
+        with pytest.raises(InvalidPicture):
+            normalise(whole[:-n_missing], TOKENS)
+
+
+CLAIMED = ["JPEG", "PNG", "WEBP", "GIF"]
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(CLAIMED), st.integers(1, 900), st.integers(1, 900), st.data())
+def test_the_size_in_a_header_is_the_size_that_pillow_finds(
+    name: str, width: int, height: int, data: st.DataObject
+) -> None:
+    options = {}
+    if name == "JPEG":
+        options["progressive"] = data.draw(st.booleans())
+        options["exif"] = GOOD_EXIF
+    if name == "WEBP":
+        options["lossless"] = data.draw(st.booleans())
+        if data.draw(st.booleans()):  # which makes it an extended one
+            options["exif"] = GOOD_EXIF
+    encoded = encode(Image.new("RGB", (width, height)), name, **options)
+    assert claim_of(encoded) == Claim(name, width, height)
+
+
+@given(
+    st.sampled_from([b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF89a", b""]), st.binary()
+)
+def test_whatever_the_bytes_are_looking_at_them_raises_nothing_else(
+    start: bytes, rest: bytes
+) -> None:
+    encoded = start + rest
+    claim = claim_of(encoded)
+    assert claim is None or claim.n_pixels >= 0
+    assert essential_png(encoded).startswith(start)
+    check_jpeg(encoded)
+
+
+def test_limits_grow_with_the_size_that_is_claimed() -> None:
+    small, phone = (
+        limits_for(png_header(2048, 2048)),
+        limits_for(png_header(4000, 3000)),
+    )
+    largest = limits_for(png_header(8192, 8192))
+    assert (small.cpu_s, small.is_large) == (2, False)
+    assert (phone.cpu_s, phone.is_large) == (3, True)
+    assert (largest.cpu_s, largest.memory_bytes) == (10, images.CHILD_MEMORY_BYTES)
+    assert limits_for(jpeg_header(65535, 65535)) == largest
+    assert limits_for(b"no picture") == limits_for(b"\xff\xd8" + bytes(9)) == small
+
+
 def test_more_pixels_than_the_header_promised_are_not_decoded() -> None:
     packed = zlib.compress(bytes(64 * MIB))
     small = black_png(8, 8)
@@ -537,12 +645,6 @@ JUNK = {
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
 def test_junk_in_exif_harms_nobody(junk: str) -> None:
     sized_or_refused(with_exif(bytes.fromhex(junk)))
-
-
-GOOD_EXIF = exif(6)
-GOOD_EXIF[0x010F] = "Edge Camera Works"
-GOOD_EXIF.get_ifd(0x8769)[0x9000] = b"0220"
-GOOD_EXIF.get_ifd(0x8825)[1] = "N"
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -61,12 +61,17 @@ def claim_of(encoded: bytes) -> Claim | None:
     return None
 
 
-def check_jpeg(encoded: bytes) -> None:
-    """Raises InvalidPicture for more scans or segments than any camera writes."""
+def check_jpeg(encoded: bytes) -> bool:
+    """Whether the file ends as a JPEG does; True for what is none.
+
+    Raises InvalidPicture for more scans or segments than any camera writes.
+    """
     if not encoded.startswith(_JPEG):
-        return
+        return True
     n_scans = 0
     for n_segments, (marker, _) in enumerate(_segments(encoded, len(encoded))):
+        if marker == _EOI:
+            return True
         n_scans += marker == _SOS
         if n_scans > MAX_SCANS:
             raise InvalidPicture(
@@ -78,6 +83,17 @@ def check_jpeg(encoded: bytes) -> None:
                 f"This JPEG has more than {MAX_SEGMENTS} segments. Save it again "
                 "without metadata."
             )
+    return False
+
+
+def ended_jpegs(encoded: bytes) -> list[bytes]:
+    """A JPEG that breaks off, with an end put to it in several ways.
+
+    If they are the same picture, nothing but its end was missing: more data would have
+    changed pixels.
+    """
+    fills = (b"", b"\x55" * 64, b"\xaa" * 64)
+    return [encoded.rstrip(b"\xff") + fill + b"\xff\xd9" for fill in fills]
 
 
 def essential_png(encoded: bytes) -> bytes:
@@ -115,9 +131,9 @@ def _segments(jpeg: bytes, near: int) -> Iterator[tuple[int, int]]:
     at = len(_JPEG)
     while found := _MARKER.search(jpeg, at, at + near):
         marker, at = found[0][1], found.end()
+        yield marker, at
         if marker == _EOI:
             return
-        yield marker, at
         if marker != _TEM:
             at += max(2, _big(jpeg[at : at + 2]))
 
@@ -128,7 +144,7 @@ def _jpeg_claim(jpeg: bytes) -> Claim | None:
         if marker in _SOF:
             height, width = jpeg[at + 3 : at + 5], jpeg[at + 5 : at + 7]
             return Claim("JPEG", _big(width), _big(height))
-        if marker == _SOS:
+        if marker in (_SOS, _EOI):
             break
     return None
 

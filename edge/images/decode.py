@@ -8,7 +8,7 @@ import math
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edge.errors import InvalidPicture
-from edge.images.container import check_jpeg, claim_of, essential_png
+from edge.images.container import check_jpeg, claim_of, ended_jpegs, essential_png
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -26,7 +26,15 @@ def normalise(encoded: bytes, max_tokens: int) -> Picture:
     """
     if claim := claim_of(encoded):
         _check_size(claim.format, claim.width, claim.height)
-    check_jpeg(encoded)
+    if check_jpeg(encoded):
+        return _decode(encoded, max_tokens)
+    first, *others = (_decode(one, max_tokens) for one in ended_jpegs(encoded))
+    if any(other != first for other in others):
+        raise InvalidPicture("This picture is damaged: the file is cut off.")
+    return first
+
+
+def _decode(encoded: bytes, max_tokens: int) -> Picture:
     try:
         file = io.BytesIO(essential_png(encoded))
         with Image.open(file, formats=FORMATS) as image:
