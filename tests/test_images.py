@@ -48,6 +48,12 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + check
 
 
+def clear(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    image.putalpha(99)
+    return image
+
+
 @cache
 def black_png(
     width: int, height: int, bits: int = 1, colour: int = 0, extra: bytes = b""
@@ -229,6 +235,40 @@ def test_of_a_moving_picture_the_first_frame_is_taken() -> None:
         encoded = encode(frames[0], name, save_all=True, append_images=frames[1:])
         seen = pixel(normalise(encoded, TOKENS), 4, 4)
         assert seen == pytest.approx(RED, abs=12)
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
+FRAMES = {"save_all": True, "append_images": [halves().rotate(180)]}
+FORMS = {
+    "JPEG with EXIF": encode(halves(), "JPEG", exif=GOOD_EXIF),
+    "JPEG with XMP": encode(halves(), "JPEG", xmp=XMP),
+    "JPEG of another subsampling": encode(halves(), "JPEG", subsampling=0),
+    "JPEG, progressive": encode(halves(), "JPEG", progressive=True),
+    "JPEG, grey": encode(halves().convert("L"), "JPEG"),
+    "JPEG, four inks": encode(halves().convert("CMYK"), "JPEG"),
+    "JPEG with a profile": encode(halves(), "JPEG", icc_profile=bytes(100_000)),
+    "JPEG of two pictures": encode(halves(), "MPO", **FRAMES),
+    "PNG with EXIF": encode(halves(), "PNG", exif=GOOD_EXIF),
+    "PNG, one bit": encode(halves().convert("1"), "PNG"),
+    "PNG, sixteen bits": encode(Image.new("I;16", (40, 20), 9999), "PNG"),
+    "PNG, palette": encode(halves().convert("P"), "PNG", transparency=1),
+    "PNG, grey and clear": encode(halves().convert("LA"), "PNG"),
+    "PNG, clear": encode(clear(halves()), "PNG"),
+    "PNG that moves": encode(halves(), "PNG", **FRAMES),
+    "WebP with EXIF": encode(halves(), "WEBP", exif=GOOD_EXIF),
+    "WebP, lossless": encode(clear(halves()), "WEBP", lossless=True),
+    "WebP, clear": encode(clear(halves()), "WEBP"),
+    "WebP that moves": encode(halves(), "WEBP", **FRAMES),
+    "GIF, clear": encode(clear(halves()), "GIF"),
+    "GIF, interlaced": encode(halves(), "GIF", interlace=1, comment=b"a remark"),
+    "GIF that moves": encode(halves(), "GIF", **FRAMES),
+    "twelve megapixels": encode(Image.new("RGB", (4032, 3024)), "JPEG"),
+}
+
+
+@pytest.mark.parametrize("encoded", FORMS.values(), ids=FORMS)
+def test_a_confined_child_sees_what_a_free_process_sees(encoded: bytes) -> None:
+    assert vet(encoded, TOKENS) == normalise(encoded, TOKENS)
 
 
 def test_a_picture_that_is_also_an_archive_is_a_picture() -> None:
@@ -753,6 +793,7 @@ LIES = {
     "no object": "echo 7",
     "a nest": "head -c 4000 /dev/zero | tr '\\0' '['; echo",
     "no size": """echo '{"missing": []}'""",
+    "an endless size": """echo '{"missing": [], "width": 1e999, "height": 1}'""",
     "too few pixels": """echo '{"missing": [], "width": 9, "height": 9}'""",
     "a negative size": """echo '{"missing": [], "width": -1, "height": -1}'; echo ab""",
     "more than was asked for": (

@@ -27,6 +27,7 @@ _MISSING = {
     "filter": "This kernel filters no system calls (seccomp): pictures are decoded "
     "within limits on memory, time, files and processes only.",
 }
+_NO_VERDICT = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 _SMALLEST = bytes.fromhex(  # a GIF of one pixel
     "4749463839610100010080000000000000000021f90401000000002c00000000010001000002024401003b"
 )
@@ -50,20 +51,28 @@ class Decoding:
         Raises InvalidPicture within WALL_SECONDS for what is no picture, Unavailable
         when no child can be started.
         """
+        try:
+            status, output = self._run()
+        except (OSError, RuntimeError) as error:  # no memory, process or thread is left
+            self.was_ended = True
+            raise Unavailable("No picture can be read now. Try again.") from error
+        return self._picture(status, output)
+
+    def _run(self) -> tuple[int, bytes]:
+        """The child's exit status and its output, or the beginning of too much."""
         most = _LONGEST_HEADER + self._max_tokens * PIXELS_PER_TOKEN * 3
         with _file_of(self._encoded) as file, self._start(file) as child:
             assert child.stdout
             watch = threading.Timer(WALL_SECONDS, self.kill)
-            watch.start()
             try:
+                watch.start()
                 output = child.stdout.read(most + 1)
                 if len(output) > most:
                     child.kill()
-                child.wait()
+                return child.wait(), output
             finally:
                 child.kill()
                 watch.cancel()
-        return self._picture(child.returncode, output)
 
     def kill(self) -> None:
         """Ends the child, from any thread; a child that has not begun never will."""
@@ -79,18 +88,14 @@ class Decoding:
         with self._lock:
             if self.was_ended:
                 raise InvalidPicture("This picture is not wanted any more.")
-            try:
-                self._child = subprocess.Popen(
-                    [sys.executable, "-I", "-m", "edge.images.child", *words],
-                    stdin=file,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env={},
-                    cwd="/",
-                )
-            except OSError as error:  # too many processes, no memory
-                self.was_ended = True
-                raise Unavailable("No picture can be read now. Try again.") from error
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-m", "edge.images.child", *words],
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+            )
         return self._child
 
     def _picture(self, status: int, output: bytes) -> Picture:
@@ -101,7 +106,7 @@ class Decoding:
             self.was_ended = True
         header, _, rgb = output.partition(b"\n")
         if status == 0 and len(header) <= _LONGEST_HEADER:
-            with suppress(ValueError, TypeError, KeyError, RecursionError):
+            with suppress(*_NO_VERDICT):
                 return self._believed(json.loads(header), rgb)
         log.warning("a picture's decoder ended with status %d", status)
         raise InvalidPicture(
