@@ -38,7 +38,7 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
             max_tokens = longest_answer(
                 body.longest_answer, client.settings.answer_tokens, limits_of(http)
             )
-            draft = Draft(body, max_tokens, caller_of(http).scope)
+            draft = Draft(body, max_tokens, caller_of(http))
             asker = asker_of(
                 http,
                 await http.body(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.events import Failed, Finished, Retried, Token
 from edge.images import Picture
@@ -70,7 +71,7 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
             meter = client.meter(asker)
             await meter.charge("requests", 1)
             async with client.place(asker, "", meter) as place:
-                pictures = await _vet_files(conversed, vetting)
+                pictures = await _vet_files(conversed, vetting, asker.caller)
                 refs = {path: picture.ref for path, picture in pictures.items()}
                 messages = conversation(conversed, refs, language)
                 sampling = SamplingParams(max_tokens=asker.max_tokens)
@@ -152,10 +153,13 @@ def _translated(name: str) -> Any:
     return I18N(name)
 
 
-async def _vet_files(conversed: list[Turn], vetting: Vetting) -> dict[str, Picture]:
+async def _vet_files(
+    conversed: list[Turn], vetting: Vetting, caller: Caller
+) -> dict[str, Picture]:
     paths = dict.fromkeys(path for turn in conversed for path in turn.files)
     check_count(len(paths))
     encoded = [await asyncio.to_thread(Path(path).read_bytes) for path in paths]
     return {
-        path: await vetting.vet(data) for path, data in zip(paths, encoded, strict=True)
+        path: await vetting.vet(data, "auto", caller)
+        for path, data in zip(paths, encoded, strict=True)
     }

@@ -99,7 +99,7 @@ class Door:
             await self._enter_open(scope, headers, address, state)
         if is_known and reads_metrics and not is_admin(state["key"]):
             raise Forbidden(
-                "Metrics are for an admin key and for the networks in EDGE_METRICS_FROM."
+                "Metrics need an admin key, or an address in EDGE_METRICS_FROM."
             )
         if is_known:
             return None

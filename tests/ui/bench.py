@@ -47,7 +47,7 @@ class Bench:
         self.client = Client(Settings(**given))
         app = FastAPI(openapi_url=None)
         add_api(app, self.client, Vetting(1024))
-        self._app = app
+        self.app = app
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
@@ -64,7 +64,7 @@ class Bench:
     def at(self, address: str) -> httpx.AsyncClient:
         """A client at this address, without cookies so far."""
         if address not in self._at:
-            transport = httpx.ASGITransport(self._app, client=(address, 1))
+            transport = httpx.ASGITransport(self.app, client=(address, 1))
             self._at[address] = httpx.AsyncClient(
                 transport=transport, base_url="http://ui", timeout=20
             )
