@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, SetupError
 from edge.images import Decoding, jail, normalise
 from edge.images.container import check_jpeg, claim_of, essential_png
@@ -32,6 +33,7 @@ from ui.draft import Draft
 from ui.refusals import _complaint
 
 MAX_TOKENS = 64
+CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def check_body(body: Any) -> str:
         parsed = json.loads(json.dumps(body))
         asked = schema.ChatBody.model_validate(parsed)
         asked.refuse_unsupported()
-        Draft(asked, 100)
+        Draft(asked, 100, CALLER)
     except EdgeError as refusal:
         assert 400 <= refusal.status < 500
         return "refused"
