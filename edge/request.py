@@ -79,13 +79,15 @@ class SamplingParams:
 class Request:
     """What a client asked. `model` is the served name it was asked of.
 
-    With `truncate` the oldest turns of a conversation that is too long are left out.
+    With `truncate` the oldest turns of a conversation that is too long are left out;
+    `n_dropped` of its messages have been already.
     """
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     model: str = ""
     truncate: bool = False
+    n_dropped: int = 0
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -98,6 +100,7 @@ class Request:
             "sampling": asdict(self.sampling),
             "model": self.model,
             "truncate": self.truncate,
+            "n_dropped": self.n_dropped,
         }
 
     @classmethod
@@ -107,6 +110,7 @@ class Request:
             sampling=SamplingParams.from_json(data["sampling"]),
             model=data["model"],
             truncate=data["truncate"],
+            n_dropped=data.get("n_dropped", 0),  # jobs queued by an older version
         )
 
 
