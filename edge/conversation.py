@@ -50,10 +50,13 @@ def newest(
 
 def trim(request: Request, n_tokens: int) -> Request:
     """The same request without the turns that can never fit a context of `n_tokens`,
-    judged by their characters alone, if it may be truncated.
+    judged by their characters alone, if it may be truncated; as it is where `n_tokens`
+    is 0: unknown.
 
     Raises ContextLengthExceeded when what has to stay is still too long.
     """
+    if not n_tokens:
+        return request
     room = CHARS_PER_TOKEN * n_tokens
     kept = request.messages
     if request.truncate:

@@ -27,15 +27,15 @@ def owner_of_session(session: str | None) -> str:
     return _name("session", session or "")
 
 
-def asker_of(http: Request, body: bytes, *, is_batch: bool, streams: bool) -> Asker:
-    """Who sends `body` to the API. Raises InvalidRequest for a wrong header."""
+def asker_of(http: Request, sha256: str, *, is_batch: bool, streams: bool) -> Asker:
+    """Who sends the body with this hash to the API. Raises InvalidRequest for a wrong
+    header."""
     once = http.headers.get("idempotency-key", "")
     if len(once) > LONGEST_KEY:
         raise InvalidRequest(
             f"An Idempotency-Key may have {LONGEST_KEY} characters at most."
         )
-    asked = hashlib.sha256(body).hexdigest()
-    return Asker(owner_of(http), is_batch, streams, once, asked if once else "")
+    return Asker(owner_of(http), is_batch, streams, once, sha256 if once else "")
 
 
 def _name(kind: str, text: str) -> str:

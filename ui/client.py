@@ -18,11 +18,10 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from edge.caches.answers import AnswerCache, answer_key
+from edge.conversation import trim
 from edge.errors import (
     EdgeError,
-    ModelNotFound,
     NotFound,
-    NoWorker,
     ShuttingDown,
 )
 from edge.events import Event, Finished, Queued, Terminal
@@ -30,7 +29,7 @@ from edge.images import Picture
 from edge.jobs.channel import RedisFollower
 from edge.jobs.client_side import Admitted, Asker, Bounds, ClientJobs
 from edge.jobs.demand import Demand, demand
-from edge.jobs.fleet import Fleet, WorkerInfo
+from edge.jobs.fleet import Fleet, WorkerInfo, serving
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
@@ -110,7 +109,7 @@ class Client:
         ends the job.
         """
         workers = await self.workers()
-        served = _serving(model, workers)
+        served = serving(model, workers)
         bounds = self._bounds(sum(w.n_slots for w in workers if w.pool == served.pool))
         try:
             job = await self._jobs.admit(asker, served.pool, served.model, bounds)
@@ -131,10 +130,14 @@ class Client:
         self, request: Request | None, asker: Asker, watch: Stopwatch
     ) -> Asked | None:
         """A question that can be answered without a place, because its answer is
-        known; so it can be though the queue is full."""
+        known; so it can be though the queue is full.
+
+        Raises ContextLengthExceeded when it is too long for any answer.
+        """
         if request is None or asker.once or not self._may_cache(request):
             return None
-        served = _serving(request.model, await self.workers())
+        served = serving(request.model, await self.workers())
+        request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
         if answer is None:
             return None
@@ -156,6 +159,8 @@ class Client:
         if pictures:
             watch.prepared()
         job, model, pool = place.job, place.served.model, place.served.pool
+        request = trim(request, place.served.n_cells)
+        pictures = [one for one in pictures if one.ref in request.pictures]
         key = answer_key(request, place.served.fingerprint)
         try:
             if answer := await self._known(request, key):
@@ -281,15 +286,3 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
         await work
     except UNREACHABLE as error:  # then the reconciler will find that nobody waits
         log.warning("a job could not be ended: %s", error)
-
-
-def _serving(model: str, workers: list[WorkerInfo]) -> WorkerInfo:
-    if not workers:
-        raise NoWorker("No worker is running yet. Try again soon.")
-    for worker in workers:
-        if model in ("", worker.model):
-            return worker
-    known = ", ".join(sorted({worker.model for worker in workers}))
-    raise ModelNotFound(
-        f"The model {model[:80]!r} is not served here. Served: {known}.", param="model"
-    )

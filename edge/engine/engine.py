@@ -80,6 +80,11 @@ class Engine:
         began = self._turn_began
         return 0.0 if began is None else time.monotonic() - began
 
+    @property
+    def n_open(self) -> int:
+        """How many questions it has; any thread may ask."""
+        return len(self._tickets)
+
     def check(
         self, request: Request, is_wanted: Callable[[], bool] = lambda: True
     ) -> Sequence:

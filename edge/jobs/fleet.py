@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import redis
 import redis.asyncio
 
+from edge.errors import ModelNotFound, NoWorker
 from edge.jobs.scripts import Scripts
 
 BEAT_S = 0.5
@@ -22,7 +24,8 @@ class WorkerInfo:
     """What a worker says of itself.
 
     Workers of equal `fingerprint` give equal answers: it names the model files by their
-    sha256, and who reads the pictures. They form a pool, which has a queue.
+    sha256, and who reads the pictures. They form a pool, which has a queue. A question
+    and its answer may have `n_cells` tokens; 0 from a worker that does not say.
     """
 
     name: str
@@ -31,6 +34,7 @@ class WorkerInfo:
     vision: str
     n_slots: int
     runtime: str = ""
+    n_cells: int = 0
 
     @cached_property
     def pool(self) -> str:
@@ -65,6 +69,22 @@ class Fleet:
         beats = await self._scripts("fleet")
         found = [WorkerInfo(**json.loads(text)) for text in beats if text]
         return sorted(found, key=lambda worker: worker.name)
+
+
+def serving(model: str, workers: Sequence[WorkerInfo]) -> WorkerInfo:
+    """One of `workers` that serves `model`, which may be empty: any.
+
+    Raises NoWorker, ModelNotFound.
+    """
+    if not workers:
+        raise NoWorker("No worker is running yet. Try again soon.")
+    for worker in workers:
+        if model in ("", worker.model):
+            return worker
+    known = ", ".join(sorted({worker.model for worker in workers}))
+    raise ModelNotFound(
+        f"The model {model[:80]!r} is not served here. Served: {known}.", param="model"
+    )
 
 
 def is_here(broker: redis.Redis, host: str) -> bool:

@@ -192,7 +192,7 @@ async def test_a_question_asked_twice_under_one_name_is_one_job(service) -> None
     other = await ask(service.url, "x", 100, key="you", headers=named)
     assert other.job_id != first.job_id
     reused = await ask(service.url, "y", 100, key="me", headers=named)
-    assert (reused.status, reused.end) == (400, "idempotency_key_reused")
+    assert (reused.status, reused.end) == (409, "idempotency_key_reused")
 
 
 async def test_a_named_question_outlives_its_connection(service) -> None:

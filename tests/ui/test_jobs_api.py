@@ -308,7 +308,7 @@ async def test_another_question_under_the_same_key_is_refused(web: Bench) -> Non
         other = await web.post("something else", headers=once)
         streamed = await web.post(headers=once, stream=True)
     assert first.status_code == 200
-    assert code_of(other) == code_of(streamed) == (400, "idempotency_key_reused")
+    assert code_of(other) == code_of(streamed) == (409, "idempotency_key_reused")
 
 
 async def test_the_same_key_of_another_client_is_another_question(web: Bench) -> None:
