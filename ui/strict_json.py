@@ -22,10 +22,14 @@ MAX_STRUCTURE = 50_000  # of the characters [ { , :
 MAX_DEPTH = 64
 MAX_OUTSIDE = 1 << 20  # bytes outside of strings: what is larger has to be strings
 MAX_NUMBER = 100  # characters; Python needs quadratic time for an integer
-MAX_WIDE = 200_000  # characters of a string that is not ASCII, each of 4 bytes
+MAX_TEXT = 200_000  # characters of a string
+LONG = {"url"}  # fields that may be longer, in ASCII: what holds a picture
 PIECE = 1 << 20  # bytes looked at in one step
 
+Quotes = npt.NDArray[np.int64]
+
 QUOTE, BACKSLASH = ord('"'), ord("\\")
+_TOO_LONG = f"should have at most {MAX_TEXT:,} characters"
 _LONG_NUMBER = re.compile(rb"[-+.0-9A-Za-z]{%d,}" % (MAX_NUMBER + 1))
 
 
@@ -36,7 +40,9 @@ def load(data: bytes | bytearray) -> Any:
     than the limits above.
     """
     check_encoding(data)
-    check_bounds(outside_strings(data))
+    quotes = find_quotes(data)
+    check_strings(data, quotes)
+    check_bounds(outside_strings(data, quotes))
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -70,19 +76,11 @@ def check_encoding(data: bytes | bytearray) -> None:
         raise InvalidJson("The body is not valid JSON in UTF-8. Send it in UTF-8.")
 
 
-def outside_strings(data: bytes | bytearray) -> bytes:
-    """All bytes of `data` that are in no string, without the quotes.
+def find_quotes(data: bytes | bytearray) -> Quotes:
+    """Where `data` has quotes that no backslash escapes.
 
-    What follows a quote that nothing closes is taken for a string. Raises
-    InvalidRequest for more strings than any body may have.
+    Raises InvalidRequest for more strings than any body may have.
     """
-    ends = [-1, *_quotes(data).tolist(), len(data)]
-    pairs = zip(ends[::2], ends[1::2], strict=False)
-    return b"".join(data[before + 1 : after] for before, after in pairs)
-
-
-def _quotes(data: bytes | bytearray) -> npt.NDArray[np.int64]:
-    """Where `data` has quotes that no backslash escapes."""
     whole = np.frombuffer(data, np.uint8)
     found = [np.zeros(0, np.int64)]
     n_found, is_escaped = 0, False  # the first byte of the piece
@@ -105,6 +103,24 @@ def _quotes(data: bytes | bytearray) -> npt.NDArray[np.int64]:
             raise _too_much()
         found.append(quotes)
     return np.concatenate(found)
+
+
+def check_strings(data: bytes | bytearray, quotes: Quotes) -> None:
+    """Raises InvalidRequest for a long string that is not ASCII: one such character
+    makes Python take four bytes for each of the others."""
+    ends = [*quotes.tolist(), len(data)]
+    for begin, end in zip(ends[::2], ends[1::2], strict=False):
+        # the longest way to write a character is 12 bytes: \ud83d\ude00
+        if end - begin > 12 * MAX_TEXT and not data[begin:end].isascii():
+            raise InvalidRequest(f"A text in the body {_TOO_LONG}.")
+
+
+def outside_strings(data: bytes | bytearray, quotes: Quotes) -> bytes:
+    """All bytes of `data` that are in no string, without the quotes. What follows a
+    quote that nothing closes is taken for a string."""
+    ends = [-1, *quotes.tolist(), len(data)]
+    pairs = zip(ends[::2], ends[1::2], strict=False)
+    return b"".join(data[before + 1 : after] for before, after in pairs)
 
 
 def check_bounds(outside: bytes) -> None:
@@ -151,16 +167,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _fault(value: Any) -> tuple[str, str] | None:
-    """The first value in `value` that is no JSON or too long: its path and what is
-    wrong with it."""
+def _fault(value: Any, field: str = "") -> tuple[str, str] | None:
+    """The first value in `value`, which is that of `field`, that is no JSON or too
+    long: its path and what is wrong with it."""
     match value:
         case str():
-            if value.isascii():
-                return None
-            if len(value) > MAX_WIDE:
-                return "", f"String should have at most {MAX_WIDE:,} characters"
-            if not _is_whole(value):
+            is_ascii = value.isascii()
+            if len(value) > MAX_TEXT and not (is_ascii and field in LONG):
+                return "", f"String {_TOO_LONG}"
+            if not is_ascii and not _is_whole(value):
                 return "", "Half a character (a lone surrogate) is no text"
         case float():
             if not math.isfinite(value):
@@ -171,7 +186,7 @@ def _fault(value: Any) -> tuple[str, str] | None:
                     return _join(f"[{n}]", fault[0]), fault[1]
         case dict():
             for key, item in value.items():
-                if fault := _fault(key) or _fault(item):
+                if fault := _fault(key) or _fault(item, key):
                     return _join(key[:80], fault[0]), fault[1]
     return None
 

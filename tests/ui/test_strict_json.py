@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.errors import InvalidRequest
 from ui import strict_json
-from ui.strict_json import load, outside_strings
+from ui.strict_json import find_quotes, load, outside_strings
 
 TEXT = st.text(
     st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\/bnu{}[]')
@@ -58,7 +58,10 @@ def test_strings_end_where_they_end_wherever_a_piece_does(
     data = b"".join(b'%s"%s"' % pair for pair in pairs) + last
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strict_json, "PIECE", n)
-        assert outside_strings(data) == b"".join(o for o, _ in pairs) + last
+        assert (
+            outside_strings(data, find_quotes(data))
+            == b"".join(o for o, _ in pairs) + last
+        )
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
@@ -69,7 +72,9 @@ def test_an_even_number_of_backslashes_escapes_no_quote(
     monkeypatch.setattr(strict_json, "PIECE", n)
     data = b'["' + b"\\" * n_slashes + b'" , 1]'
     is_escaped = n_slashes % 2
-    assert outside_strings(data) == (b"[" if is_escaped else b"[ , 1]")
+    assert outside_strings(data, find_quotes(data)) == (
+        b"[" if is_escaped else b"[ , 1]"
+    )
 
 
 def test_the_limits_are_legal() -> None:
@@ -81,8 +86,8 @@ def test_the_limits_are_legal() -> None:
     assert load(json.dumps(wide).encode()) == wide
     number = 10 ** (strict_json.MAX_NUMBER - 1)
     assert load(b"%d" % number) == number
-    text = "[{,:" * 2_000_000
-    assert load(json.dumps([text]).encode()) == [text]
+    found = {"url": "[{,:" * 2_000_000}
+    assert load(json.dumps(found).encode()) == found
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,15 @@ def test_a_fault_is_found_by_its_path(text: str, param: str) -> None:
     assert caught.value.message.startswith(param)
 
 
-def test_a_wide_string_is_bounded_before_anybody_copies_it() -> None:
-    text = "x" * strict_json.MAX_WIDE + "😀"
-    with pytest.raises(InvalidRequest, match="200,000"):
-        load(json.dumps({"a": text}, ensure_ascii=False).encode())
+@pytest.mark.parametrize("wide", ["", "é", "好", "😀"])
+@pytest.mark.parametrize("n", [strict_json.MAX_TEXT, 12 * strict_json.MAX_TEXT])
+def test_only_ascii_pictures_may_be_long(n: int, wide: str) -> None:
+    def read(field: str) -> Any:
+        return load(json.dumps({field: "x" * n + wide}, ensure_ascii=False).encode())
+
+    for field in ("url", "text"):
+        if n + len(wide) > strict_json.MAX_TEXT and (wide or field != "url"):
+            with pytest.raises(InvalidRequest, match="at most 200,000 characters"):
+                read(field)
+        else:
+            assert read(field) == {field: "x" * n + wide}
