@@ -135,7 +135,7 @@ class KeyReused(InvalidRequest):
 class BodyTooLarge(InvalidRequest):
     """Raised when a body has more bytes than any may have."""
 
-    code = "body_too_large"
+    code = "request_too_large"
     status = 413
 
 

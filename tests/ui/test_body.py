@@ -92,7 +92,7 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(says_so: bool) ->
     with pytest.raises(BodyTooLarge, match="32 MiB"):
         await read(Bodies(metrics), request(endless(), **more))
     assert n_read == (0 if says_so else 33)
-    assert refused(metrics) == {"body_too_large": 1}
+    assert refused(metrics) == {"request_too_large": 1}
 
 
 async def slowly(n: int = 10_000) -> AsyncIterator[bytes]:

@@ -203,7 +203,7 @@ def test_json_is_read_strictly(http: TestClient, body: bytes, said: str) -> None
 
 def test_what_is_long_has_to_be_strings(http: TestClient) -> None:
     hostile = b'{"x": [' + b"[]," * 400_000 + b"1]}"
-    assert refusal(post(http, hostile), 413)["code"] == "body_too_large"
+    assert refusal(post(http, hostile), 413)["code"] == "request_too_large"
     assert refusal(post(http, b" " * (1 << 20) + b"{}"), 413)
 
 
