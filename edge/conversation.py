@@ -53,10 +53,17 @@ def trim(request: Request, n_tokens: int) -> Request:
     judged by their characters alone, if it may be truncated; as it is where `n_tokens`
     is 0: unknown.
 
-    Raises ContextLengthExceeded when what has to stay is still too long.
+    Raises ContextLengthExceeded when what has to stay is still too long, or the answer
+    alone may be.
     """
     if not n_tokens:
         return request
+    if request.sampling.max_tokens > n_tokens:
+        raise ContextLengthExceeded(
+            f"max_tokens is {request.sampling.max_tokens}; prompt and answer together "
+            f"may have at most {n_tokens} tokens. Ask for fewer.",
+            param="max_tokens",
+        )
     room = CHARS_PER_TOKEN * n_tokens
     kept = request.messages
     if request.truncate:

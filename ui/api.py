@@ -40,10 +40,12 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         body.refuse_unsupported()
         return Draft(body, client.settings.answer_tokens)
 
-    async def ask(http: Request) -> tuple[Asked, Draft]:
-        """Once this has returned nothing keeps the pictures' bytes alive."""
+    async def ask(http: Request) -> tuple[Asked, Draft, int]:
+        """Besides, how much of the answer the client has. Once this has returned
+        nothing keeps the pictures' bytes alive."""
         async with bodies.read(http, draft_of) as (draft, sha256):
             with client.metrics.question() as watch:
+                skip = last_event_id(http)
                 asker = asker_of(
                     http, sha256, is_batch=draft.is_batch, streams=draft.streams
                 )
@@ -53,12 +55,11 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
                         work = _ask(client, vetting, draft, place, watch)
                         asked = await _unless_gone(http, work)
             draft.forget_pictures()
-            return asked, draft
+            return asked, draft, skip
 
     @router.post("/v1/chat/completions")
     async def chat_completions(http: Request) -> Response:
-        skip = last_event_id(http)
-        asked, draft = await ask(http)
+        asked, draft, skip = await ask(http)
         reply = Reply(asked.job.job_id, asked.job.created, asked.model)
         if asked.is_cached:  # there is no job to look at, or not for long
             headers = {"x-cache": "hit"}

@@ -70,7 +70,7 @@ def _form(value: Any) -> str:
 
 Text = Annotated[str, Field(max_length=200_000)]
 TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
-Count = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 

@@ -116,6 +116,23 @@ async def test_what_can_never_fit_is_refused_before_it_takes_a_place(
     assert web.live == []
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+async def test_an_answer_that_can_never_fit_is_refused_likewise(
+    web: Bench, name: str
+) -> None:
+    info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
+    Heart(web.sync, info).beat()
+    reply = await web.post(**{name: 2**31 - 1})
+    assert code_of(reply) == (400, "context_length_exceeded")
+    assert "at most 100 tokens" in reply.json()["error"]["message"]
+    assert web.live == []
+    for number in (2**31, 10**90):
+        reply = await web.post(**{name: number})
+        assert code_of(reply) == (400, "invalid_request")
+        assert reply.json()["error"]["param"] == name
+        assert str(number) not in reply.json()["error"]["message"]
+
+
 async def test_turns_that_can_never_fit_stay_out_of_the_queue(web: Bench) -> None:
     info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
     Heart(web.sync, info).beat()

@@ -273,6 +273,17 @@ async def test_a_bad_body_is_a_refused_question(
     assert (outcome, counted) == ("refused", code)
 
 
+@pytest.mark.redis
+async def test_metrics_are_only_read(broker_url: str) -> None:
+    app = FastAPI()
+    settings = Settings(broker_url=broker_url, cache_url=broker_url)
+    app.include_router(scrape_route(Client(settings)))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ui") as http:
+        reply = await http.post("/metrics")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET")
+
+
 # --- the client, over a real Redis and a stub engine ------------------------------
 
 
