@@ -267,6 +267,8 @@ async def test_an_unknown_path_is_json(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=stack.url) as http:
         reply = await http.get("/v1/nothing")
         assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+        reply = await http.post("/health")  # the page does not take it
+        assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD")
         reply = await http.get("/v1/chat/completions")
         assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
         assert reply.json()["error"]["code"] == "method_not_allowed"
