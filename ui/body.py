@@ -29,8 +29,8 @@ from edge.errors import (
     UnsupportedMedia,
 )
 from ui import strict_json
+from ui.ignored import check_ignored
 from ui.metrics import Metrics
-from ui.openai_schema import check_ignored
 from ui.refusals import complaint
 
 T = TypeVar("T")

@@ -54,7 +54,6 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
     "json_schema",
 }
 LONGEST_SCHEMA = 20_000  # characters of JSON
-MOST_IGNORED = 65_536  # characters of fields that we do not know
 
 
 def _whole(value: Any) -> Any:
@@ -76,7 +75,7 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class _Body(BaseModel):
-    # what it does not know is kept only to be weighed: see `check_ignored`
+    # what it does not know is kept only to be weighed: see `ui.ignored`
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
 
 
@@ -235,39 +234,6 @@ class ChatBody(_Body):
                 param="response_format",
             )
         return text
-
-
-def check_ignored(body: BaseModel) -> None:
-    """Raises InvalidRequest when what `body` has that we do not know, at any depth, is
-    more than a client's own notes."""
-    n = sum(map(_weight, _ignored(body)))
-    if n > MOST_IGNORED:
-        raise InvalidRequest(
-            f"Fields that this server does not know have {n:,} characters in all; "
-            f"{MOST_IGNORED:,} are allowed. Leave them out."
-        )
-
-
-def _ignored(value: Any) -> Iterator[dict[str, Any]]:
-    """The unknown fields of all models in `value`."""
-    if isinstance(value, BaseModel):
-        yield value.model_extra or {}
-        value = list(vars(value).values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _ignored(item)
-
-
-def _weight(value: Any) -> int:
-    """About as many characters as JSON takes for it."""
-    match value:
-        case str():
-            return len(value)
-        case dict():
-            return sum(len(key) + _weight(item) + 6 for key, item in value.items())
-        case list():
-            return sum(_weight(item) + 2 for item in value)
-    return len(str(value))
 
 
 def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:

@@ -17,12 +17,12 @@ from edge.errors import (
     UrlNotAllowed,
 )
 from edge.request import SamplingParams
+from ui.ignored import check_ignored
 from ui.openai_schema import (
     UNSUPPORTED,
     ChatBody,
     ImagePart,
     TextPart,
-    check_ignored,
     decode_data_url,
     parts_of,
 )
