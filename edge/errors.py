@@ -12,10 +12,13 @@
     │   ├── KeyReused .......... 409
     │   ├── BodyTooLarge ....... 413
     │   └── UnsupportedMedia ... 415
+    ├── Unauthorized ........... 401  no valid key
+    ├── Forbidden .............. 403  the key does not allow this
     ├── NotFound ............... 404
     │   └── ModelNotFound
     ├── QueueFull .............. 429  come back in `retry_after_s`
-    │   └── ClientLimit
+    │   ├── ClientLimit
+    │   └── RateLimited ........      a limit of the key is reached
     ├── Unavailable ............ 503  come back in `retry_after_s`
     │   ├── NoWorker
     │   ├── ShuttingDown
@@ -146,6 +149,22 @@ class UnsupportedMedia(InvalidRequest):
     status = 415
 
 
+class Unauthorized(EdgeError):
+    """Raised when a caller has to show a key and shows none that is valid."""
+
+    code = "invalid_api_key"
+    status = 401
+    type = "authentication_error"
+
+
+class Forbidden(EdgeError):
+    """Raised when a caller is known and may not do this."""
+
+    code = "forbidden"
+    status = 403
+    type = "permission_error"
+
+
 class NotFound(EdgeError):
     """Raised when a path or an id does not exist."""
 
@@ -172,6 +191,12 @@ class ClientLimit(QueueFull):
     """Raised when one client has as many questions in work as one may have."""
 
     code = "client_limit"
+
+
+class RateLimited(QueueFull):
+    """Raised when a key has used what it may use in a minute or a day."""
+
+    code = "rate_limit_exceeded"
 
 
 class Unavailable(EdgeError):

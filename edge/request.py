@@ -21,6 +21,11 @@ class PictureRef:
     width: int
     height: int
 
+    @property
+    def n_tokens(self) -> int:
+        """About how many tokens it becomes: one for each 32x32 pixels."""
+        return max(1, round(self.width / 32)) * max(1, round(self.height / 32))
+
 
 @dataclass(frozen=True)
 class Message:
@@ -81,12 +86,15 @@ class Request:
 
     With `truncate` the oldest turns of a conversation that is too long are left out;
     `n_dropped` of its messages have been already.
+    What was computed for a request may be used again for those of the same `scope`
+    (see `edge.caller`) and for no others.
     """
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     model: str = ""
     truncate: bool = False
+    scope: str = ""
     n_dropped: int = 0
 
     @property
@@ -100,6 +108,7 @@ class Request:
             "sampling": asdict(self.sampling),
             "model": self.model,
             "truncate": self.truncate,
+            "scope": self.scope,
             "n_dropped": self.n_dropped,
         }
 
@@ -110,6 +119,7 @@ class Request:
             sampling=SamplingParams.from_json(data["sampling"]),
             model=data["model"],
             truncate=data["truncate"],
+            scope=data["scope"],
             n_dropped=data.get("n_dropped", 0),  # jobs queued by an older version
         )
 

@@ -55,7 +55,14 @@ ROOMS = {
     "edge.jobs": {"edge"},
     "edge.caches": {"edge"},
     "edge.up": {"edge", "edge.jobs", "edge.models"},
-    "edge.cli": {"edge", "edge.engine", "edge.models", "edge.up", "worker"},
+    "edge.cli": {
+        "edge",
+        "edge.engine",
+        "edge.jobs",
+        "edge.models",
+        "edge.up",
+        "worker",
+    },
     "ui": {"edge", "edge.jobs", "edge.caches"},
     "benchmarks": {"edge", "edge.models", "edge.up", "training"},
     "training": {"edge", "edge.engine", "edge.models", "edge.vision", "worker"},
@@ -70,7 +77,13 @@ ROOMS = {
     },
 }
 UP = ("edge.stack", "edge.parts", "edge.supervise", "edge.doctor")
-CLI = ("edge.cli", "edge.cli_bench", "edge.cli_doctor", "edge.cli_models")
+CLI = (
+    "edge.cli",
+    "edge.cli_bench",
+    "edge.cli_doctor",
+    "edge.cli_keys",
+    "edge.cli_models",
+)
 PURE = (
     "sequence",
     "slots",

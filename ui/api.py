@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -12,11 +13,13 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from edge.errors import Cancelled, EdgeError, NotFound
-from edge.jobs.fleet import WorkerInfo, serving
+from edge.jobs.fleet import WorkerInfo
+from edge.limits import Limits
 from ui import openai_schema as schema
-from ui.asker import asker_of
+from ui.admission import Place, may_ask, serving
+from ui.asker import asker_of, caller_of, limits_of, longest_answer
 from ui.body import Bodies, parse
-from ui.client import Asked, Client, Place
+from ui.client import Asked, Client
 from ui.draft import Draft
 from ui.handlers import notice
 from ui.jobs import last_event_id
@@ -35,23 +38,34 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
 
     bodies = Bodies(client.metrics)
 
-    def draft_of(data: bytearray) -> Draft:
+    def draft_of(http: Request, data: bytearray) -> Draft:
         body = parse(schema.ChatBody, data)
         body.refuse_unsupported()
-        return Draft(body, client.settings.answer_tokens)
+        max_tokens = longest_answer(
+            body.longest_answer, client.settings.answer_tokens, limits_of(http)
+        )
+        return Draft(body, max_tokens, caller_of(http).scope)
 
     async def ask(http: Request) -> tuple[Asked, Draft, int]:
         """Besides, how much of the answer the client has. Once this has returned
         nothing keeps the pictures' bytes alive."""
-        async with bodies.read(http, draft_of) as (draft, sha256):
+        async with bodies.read(http, partial(draft_of, http)) as (draft, sha256):
             with client.metrics.question() as watch:
                 skip = last_event_id(http)
                 asker = asker_of(
-                    http, sha256, is_batch=draft.is_batch, streams=draft.streams
+                    http,
+                    sha256,
+                    max_tokens=draft.max_tokens,
+                    is_batch=draft.is_batch,
+                    streams=draft.streams,
                 )
-                asked = await client.recall(draft.recalled(vetting), asker, watch)
+                watch.of(asker.caller, draft.model)
+                meter = client.meter(asker, http.state.ratelimit)
+                await meter.charge("requests", 1)
+                known = draft.recalled(vetting)
+                asked = await client.recall(known, asker, watch, meter)
                 if asked is None:
-                    async with client.place(asker, draft.model) as place:
+                    async with client.place(asker, draft.model, meter) as place:
                         work = _ask(client, vetting, draft, place, watch)
                         asked = await _unless_gone(http, work)
             draft.forget_pictures()
@@ -72,13 +86,14 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         return event_stream(reply.stream(events, draft.includes_usage, skip), headers)
 
     @router.api_route("/v1/models", methods=READ)
-    async def models() -> dict[str, Any]:
-        names = sorted({worker.model for worker in await client.workers()})
+    async def models(http: Request) -> dict[str, Any]:
+        served = {worker.model for worker in await client.workers()}
+        names = sorted(name for name in served if may_ask(name, limits_of(http)))
         return {"object": "list", "data": [_model(name) for name in names]}
 
     @router.api_route("/v1/models/{name:path}", methods=READ)
-    async def model(name: str) -> dict[str, Any]:
-        return _model(serving(name, await client.workers()).model)
+    async def model(name: str, http: Request) -> dict[str, Any]:
+        return _model(serving(name, await client.workers(), limits_of(http)).model)
 
     @router.api_route("/health", methods=READ)
     async def health() -> dict[str, str]:
@@ -86,17 +101,20 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         return {"status": "ok"}
 
     @router.api_route("/ready", methods=READ)
-    async def ready() -> Response:
-        """Whether a question could be answered now; if not, why."""
+    async def ready(http: Request) -> Response:
+        """Whether a question could be answered now; if not, why. What
+        answers them is no stranger's business."""
         workers: list[WorkerInfo] = []
         state: dict[str, Any] = {"status": "ready"}
         status, headers = 200, {}
         try:
             workers = await client.workers()
-            serving("", workers)
+            serving("", workers, Limits())
         except EdgeError as refusal:
             state = {"status": refusal.code} | refusal.body()
             status, headers = refusal.status, headers_of(refusal)
+        if http.state.caller is None:
+            return JSONResponse(state, status, headers)
         state |= {
             "models": sorted({worker.model for worker in workers}),
             "vision": sorted({worker.vision for worker in workers}),

@@ -70,7 +70,8 @@ class Bodies:
                 built, digest = await self._beside(data, build)
             except EdgeError as refusal:
                 if not isinstance(refusal, Cancelled):
-                    self._metrics.refused(refusal)
+                    caller = getattr(http.state, "caller", None)
+                    self._metrics.refused(refusal, caller)
                 raise
             del data
             yield built, digest

@@ -16,7 +16,7 @@ from edge.events import Failed, Finished, Retried, Token
 from edge.images import Picture
 from edge.jobs.client_side import Asker
 from edge.request import Request, SamplingParams
-from ui.asker import owner_of_session
+from ui.asker import asker_of, limits_of, longest_answer
 from ui.client import Client
 from ui.handlers import Turn, conversation, notice, status, told, turns
 from ui.vetting import Vetting, check_count
@@ -52,8 +52,11 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
         if not now.text and not now.files:
             yield TEXTS[language]["empty"]
             return
+        assert http.request is not None
         try:
-            asker = Asker(owner_of_session(http.session_hash))
+            most = client.settings.answer_tokens
+            max_tokens = longest_answer(None, most, limits_of(http.request))
+            asker = asker_of(http.request, max_tokens=max_tokens)
             async for text in _answer(asker, [*turns(history), now], language):
                 yield text
         except EdgeError as refusal:
@@ -63,12 +66,16 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
         asker: Asker, conversed: list[Turn], language: str
     ) -> AsyncIterator[str]:
         with client.metrics.question() as watch:
-            async with client.place(asker, "") as place:
+            watch.of(asker.caller, "")
+            meter = client.meter(asker)
+            await meter.charge("requests", 1)
+            async with client.place(asker, "", meter) as place:
                 pictures = await _vet_files(conversed, vetting)
                 refs = {path: picture.ref for path, picture in pictures.items()}
                 messages = conversation(conversed, refs, language)
-                sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
-                request = Request(messages, sampling, truncate=True)
+                sampling = SamplingParams(max_tokens=asker.max_tokens)
+                scope = asker.caller.scope
+                request = Request(messages, sampling, truncate=True, scope=scope)
                 asked = await client.ask(place, request, [*pictures.values()], watch)
         text, shown_at = "", 0.0
         async with aclosing(asked.events) as events:

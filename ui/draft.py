@@ -23,19 +23,22 @@ class Encoded:
 
 
 class Draft:
-    """What `body` asks; the body itself, which may be long, is not kept.
+    """What `body` asks, for an answer of at most `max_tokens`, in the scope of whoever
+    asks; the body itself, which may be long, is not kept.
 
     Raises InvalidRequest for what is no data URL of a picture.
     """
 
-    def __init__(self, body: schema.ChatBody, default_max_tokens: int) -> None:
+    def __init__(self, body: schema.ChatBody, max_tokens: int, scope: str) -> None:
         self.model = body.model
         self.streams = body.stream
         options = body.stream_options or schema.StreamOptions()
         self.includes_usage = options.include_usage
         self.is_batch = body.service_tier == "flex"
+        self.max_tokens = max_tokens
+        self._scope = scope
         self._truncate = body.truncate == "auto"
-        self._sampling = body.sampling(default_max_tokens)
+        self._sampling = body.sampling(max_tokens)
         self._parts: list[tuple[Role, list[str | Encoded]]] = []
         self.pictures: list[Encoded] = []
         for i, message in enumerate(body.messages):
@@ -83,7 +86,9 @@ class Draft:
             )
             for role, content in self._parts
         )
-        return Request(messages, self._sampling, self.model, self._truncate)
+        return Request(
+            messages, self._sampling, self.model, self._truncate, self._scope
+        )
 
 
 @contextmanager

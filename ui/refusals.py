@@ -42,7 +42,7 @@ def add_refusals(app: FastAPI, metrics: Metrics) -> None:
         else:
             refusal = complaint(first, location, body)
         if kind == "body":
-            metrics.refused(refusal)
+            metrics.refused(refusal, getattr(http.state, "caller", None))
         return await _refuse(http, refusal)
 
     app.add_exception_handler(EdgeError, _refuse)
@@ -62,6 +62,11 @@ async def _refuse_http(http: Request, error: Exception) -> Response:
 
 async def _refuse(_http: Request, error: Exception) -> Response:
     assert isinstance(error, EdgeError)
+    return response_to(error)
+
+
+def response_to(error: EdgeError) -> Response:
+    """The response that tells `error`."""
     return JSONResponse(error.body(), error.status, headers_of(error))
 
 
@@ -72,6 +77,8 @@ def headers_of(error: EdgeError) -> dict[str, str]:
         headers["retry-after"] = str(error.retry_after_s)
     if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
         headers["x-should-retry"] = "false"
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
     return headers
 
 

@@ -58,7 +58,7 @@ def prepare(
             param="messages",
         )
     parts = [part for message in kept for part in rendered(message)]
-    sequence = Sequence(_pieces([*parts, opening]), request.sampling)
+    sequence = Sequence(_pieces([*parts, opening]), request.sampling, request.scope)
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     return sequence
 

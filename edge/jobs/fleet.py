@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import redis
 import redis.asyncio
 
-from edge.errors import ModelNotFound, NoWorker
 from edge.jobs.scripts import Scripts
 
 BEAT_S = 0.5
@@ -69,22 +67,6 @@ class Fleet:
         beats = await self._scripts("fleet")
         found = [WorkerInfo(**json.loads(text)) for text in beats if text]
         return sorted(found, key=lambda worker: worker.name)
-
-
-def serving(model: str, workers: Sequence[WorkerInfo]) -> WorkerInfo:
-    """One of `workers` that serves `model`, which may be empty: any.
-
-    Raises NoWorker, ModelNotFound.
-    """
-    if not workers:
-        raise NoWorker("No worker is running yet. Try again soon.")
-    for worker in workers:
-        if model in ("", worker.model):
-            return worker
-    known = ", ".join(sorted({worker.model for worker in workers}))
-    raise ModelNotFound(
-        f"The model {model[:80]!r} is not served here. Served: {known}.", param="model"
-    )
 
 
 def is_here(broker: redis.Redis, host: str) -> bool:

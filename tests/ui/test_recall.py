@@ -71,7 +71,7 @@ async def test_pictures_are_forgotten_in_the_end(
 async def test_a_draft_is_the_same_request_from_memory_as_from_pixels() -> None:
     vetting = Vetting(1024)
     asked = body(part(png()), words("Which?"), part(png("blue")), temperature=0.0)
-    draft = Draft(asked, default_max_tokens=77)
+    draft = Draft(asked, 77, "me")
     assert draft.recalled(vetting) is None
     request, pictures = await draft.vetted(vetting)
     assert draft.recalled(vetting) == request
@@ -81,7 +81,7 @@ async def test_a_draft_is_the_same_request_from_memory_as_from_pixels() -> None:
 
 
 async def test_a_draft_without_pictures_is_always_known() -> None:
-    draft = Draft(body(words("Hello"), truncate="auto", model="tiny"), 5)
+    draft = Draft(body(words("Hello"), truncate="auto", model="tiny"), 5, "me")
     request = draft.recalled(Vetting(1024))
     assert request == (await draft.vetted(Vetting(1024)))[0]
     assert request
@@ -101,12 +101,12 @@ def test_what_is_no_picture_is_refused_by_its_place(
 ) -> None:
     wrong = {"type": "image_url", "image_url": {"url": url}}
     with pytest.raises(kind) as caught:
-        Draft(body(words("a"), part(png()), wrong), 5)
+        Draft(body(words("a"), part(png()), wrong), 5, "me")
     assert caught.value.param == "messages[0].content[2].image_url"
 
 
 async def test_what_turns_out_to_be_no_picture_is_too() -> None:
-    draft = Draft(body(part(png()), part(b"no picture")), 5)
+    draft = Draft(body(part(png()), part(b"no picture")), 5, "me")
     with pytest.raises(InvalidPicture) as caught:
         await draft.vetted(Vetting(1024))
     assert caught.value.param == "messages[0].content[1].image_url"
@@ -114,7 +114,7 @@ async def test_what_turns_out_to_be_no_picture_is_too() -> None:
 
 def test_too_many_pictures_are_refused_before_any_is_looked_at() -> None:
     with pytest.raises(InvalidRequest, match=f"at most {MAX_PICTURES}") as caught:
-        Draft(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5)
+        Draft(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5, "me")
     assert caught.value.param == f"messages[0].content[{MAX_PICTURES}].image_url"
 
 
