@@ -7,7 +7,11 @@
     │   ├── UrlNotAllowed
     │   ├── UnsupportedParameter
     │   ├── ContextLengthExceeded
-    │   └── KeyReused .......... 409
+    │   ├── MethodNotAllowed ... 405
+    │   ├── BodyTimeout ........ 408
+    │   ├── KeyReused .......... 409
+    │   ├── BodyTooLarge ....... 413
+    │   └── UnsupportedMedia ... 415
     ├── Unauthorized ........... 401  no valid key
     ├── Forbidden .............. 403  the key does not allow this
     ├── NotFound ............... 404
@@ -33,6 +37,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+MAX_MESSAGE = 1000  # characters
+MAX_PARAM = 200
+
 
 class EdgeError(Exception):
     """Root of all errors this package raises on purpose."""
@@ -56,12 +63,13 @@ class EdgeError(Exception):
         self.retry_after_s = retry_after_s or self.default_retry_after_s
 
     def body(self) -> dict[str, Any]:
-        """The error in the shape that OpenAI clients read."""
+        """The error in the shape that OpenAI clients read; what a client sent is in it
+        only as short, printable text."""
         return {
             "error": {
-                "message": self.message,
+                "message": printable(self.message, MAX_MESSAGE),
                 "type": self.type,
-                "param": self.param,
+                "param": self.param and printable(self.param, MAX_PARAM),
                 "code": self.code,
             }
         }
@@ -105,11 +113,40 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
 
+class MethodNotAllowed(InvalidRequest):
+    """Raised when a path exists, but not with this method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class BodyTimeout(InvalidRequest):
+    """Raised when a body takes too long to arrive."""
+
+    code = "body_timeout"
+    status = 408
+
+
 class KeyReused(InvalidRequest):
     """Raised when an Idempotency-Key comes again with another body."""
 
     code = "idempotency_key_reused"
     status = 409
+    is_final = True
+
+
+class BodyTooLarge(InvalidRequest):
+    """Raised when a body has more bytes than any may have."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class UnsupportedMedia(InvalidRequest):
+    """Raised when a body is not plain JSON by its headers."""
+
+    code = "unsupported_media_type"
+    status = 415
 
 
 class Unauthorized(EdgeError):
@@ -221,6 +258,13 @@ class SetupError(EdgeError):
     """Raised when this machine or its settings cannot run the service."""
 
     code = "setup_error"
+
+
+def printable(text: str, most: int) -> str:
+    """`text` for a terminal or a log: at most so many characters, none of which
+    controls anything (C0, C1, bidirectional marks, halves of characters)."""
+    short = text if len(text) <= most else text[: most - 2] + " …"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
 
 
 def _family(root: type[EdgeError]) -> dict[str, type[EdgeError]]:

@@ -84,7 +84,8 @@ class SamplingParams:
 class Request:
     """What a client asked. `model` is the served name it was asked of.
 
-    With `truncate` the oldest turns of a conversation that is too long are left out.
+    With `truncate` the oldest turns of a conversation that is too long are left out;
+    `n_dropped` of its messages have been already.
     What was computed for a request may be used again for those of the same `scope`
     (see `edge.caller`) and for no others.
     """
@@ -94,6 +95,7 @@ class Request:
     model: str = ""
     truncate: bool = False
     scope: str = ""
+    n_dropped: int = 0
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -107,6 +109,7 @@ class Request:
             "model": self.model,
             "truncate": self.truncate,
             "scope": self.scope,
+            "n_dropped": self.n_dropped,
         }
 
     @classmethod
@@ -117,6 +120,7 @@ class Request:
             model=data["model"],
             truncate=data["truncate"],
             scope=data["scope"],
+            n_dropped=data.get("n_dropped", 0),  # jobs queued by an older version
         )
 
 

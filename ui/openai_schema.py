@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
 
 from edge.errors import (
     InvalidPicture,
@@ -33,6 +40,12 @@ UNSUPPORTED = (
     "tools",
     "web_search_options",
 )
+# What of them changes nothing, and is sent by clients that mean nothing by it.
+HARMLESS = {
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "tool_choice": ("none", "auto"),
+}
 # Sampling fields that mean the same here and there.
 SHARED = {f.name for f in fields(SamplingParams)} - {
     "max_tokens",
@@ -42,10 +55,11 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
 }
 LONGEST_SCHEMA = 20_000  # characters of JSON
 
-Text = Annotated[str, Field(max_length=200_000)]
-TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
-Bias = Annotated[float, Field(ge=-100, le=100)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+def _whole(value: Any) -> Any:
+    """100.0 is 100: some clients know only one kind of number."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole else value
 
 
 def _form(value: Any) -> str:
@@ -53,8 +67,16 @@ def _form(value: Any) -> str:
     return "list" if isinstance(value, list) else "text"
 
 
+Text = Annotated[str, Field(max_length=200_000)]
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
 class _Body(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    # what it does not know is kept only to be weighed: see `ui.ignored`
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
 
 
 class ImageUrl(_Body):
@@ -73,19 +95,18 @@ class ImagePart(_Body):
 
 
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
-
+# The first wrong item ends a list: a million complaints take as long to write.
+N_PARTS = Field(min_length=1, max_length=1000, fail_fast=True)
 
 Texts = Annotated[
-    Annotated[Text, Tag("text")]
-    | Annotated[list[TextPart], Field(min_length=1), Tag("list")],
+    Annotated[Text, Tag("text")] | Annotated[list[TextPart], N_PARTS, Tag("list")],
     Discriminator(_form),
 ]
 Parts = Annotated[
-    Annotated[Text, Tag("text")]
-    | Annotated[list[Part], Field(min_length=1), Tag("list")],
+    Annotated[Text, Tag("text")] | Annotated[list[Part], N_PARTS, Tag("list")],
     Discriminator(_form),
 ]
-Word = Annotated[str, Field(min_length=1)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
 Stop = Annotated[
     Annotated[Word, Tag("text")]
     | Annotated[list[Word], Field(max_length=4), Tag("list")],
@@ -156,14 +177,12 @@ Tier = Literal["auto", "default", "fast", "flex", "priority", "scale"]
 
 
 class ChatBody(_Body):
-    model_config = ConfigDict(extra="allow")
-
-    messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=1000, fail_fast=True)
     model: Annotated[str, Field(max_length=1000)] = ""
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -187,7 +206,8 @@ class ChatBody(_Body):
         although the client relies on it."""
         extra = self.model_extra or {}
         for name in UNSUPPORTED:
-            if extra.get(name):
+            asked = extra.get(name)
+            if asked and asked not in HARMLESS.get(name, ()):
                 raise UnsupportedParameter(
                     f"{name} is not supported by this server. Leave it out.", param=name
                 )
