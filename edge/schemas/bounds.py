@@ -11,9 +11,10 @@ from typing import Any
 from edge.errors import InvalidRequest
 
 MAX_CHARACTERS = 65_536  # in all keys and strings
+MAX_PATTERNS = 10_000  # characters in all patterns: they are read one by one
 MAX_NODES = 10_000  # values of any kind: objects, lists, strings, numbers
 MAX_RESULT = 500_000  # characters of what is made of it
-MAX_DEPTH = 96  # JSON in JSON; llguidance reads 128 levels
+MAX_DEPTH = 60  # JSON in JSON: what a body may have, less what is around a schema
 LARGEST = 2**53 - 1  # beyond it a double, which is what clients read, is not exact
 MAX_LENGTH = 2**31 - 1  # maxLength and maxItems: what 32-bit clients write for none
 MAX_LEAST = 10_000  # minLength and minItems: no answer is longer than that
@@ -54,7 +55,7 @@ class Place:
 def count(schema: Any, place: Place) -> None:
     """Raises InvalidRequest for JSON that is too large, too deep, or holds what JSON
     cannot carry: half of a surrogate pair, or a number that is not finite."""
-    n_nodes = n_characters = 0
+    n_nodes = n_characters = n_in_patterns = 0
     waiting = [(schema, 1)]
     while waiting:
         node, depth = waiting.pop()
@@ -64,6 +65,8 @@ def count(schema: Any, place: Place) -> None:
             raise place.refusal(_TOO_LARGE)
         if isinstance(node, dict):
             texts = list(node)
+            if isinstance(pattern := node.get("pattern"), str):
+                n_in_patterns += len(pattern)
             waiting += ((value, depth + 1) for value in node.values())
         elif isinstance(node, list):
             texts = []
@@ -76,6 +79,11 @@ def count(schema: Any, place: Place) -> None:
         n_characters += sum(map(len, texts))
         if max(n_nodes, len(waiting)) > MAX_NODES or n_characters > MAX_CHARACTERS:
             raise place.refusal(_TOO_LARGE)
+        if n_in_patterns > MAX_PATTERNS:
+            raise place.refusal(
+                f"The patterns of this schema have more than {MAX_PATTERNS:,} "
+                "characters together. Use shorter ones."
+            )
         for text in texts:
             if any("\ud800" <= char <= "\udfff" for char in text):
                 raise place.refusal("This schema has half of a surrogate pair.")

@@ -82,7 +82,8 @@ class _Reader:
         self._root = root
         self._place = place
         self._is_open = _combines(root)
-        self._references = References(root, place)
+        self._references = references = References(root, place)
+        self._disjoint = Disjoint(lambda name: references.find(name)[0])
         self._used: set[str] = set()  # definitions of our own
         self._n_read = 0
 
@@ -166,13 +167,9 @@ class _Reader:
         return {"allOf" if key == "allOf" else "anyOf": read}
 
     def _refuse_overlap(self, branches: list[Any], place: Place) -> None:
-        def resolve(reference: str) -> Any:
-            return self._references.find(reference)[0]
-
-        disjoint = Disjoint(resolve)
         for i, branch in enumerate(branches):
             for j in range(i):
-                if not disjoint.are(branches[j], branch):
+                if not self._disjoint.are(branches[j], branch):
                     raise place.refusal(
                         f"Schemas {j} and {i} of oneOf may fit the same value. Use "
                         "anyOf, or give each object a property with a const of its own."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from edge.schemas.bounds import LARGEST, MAX_LEAST, MAX_LENGTH, Place
@@ -71,12 +72,13 @@ def string_schema(node: Schema, place: Place) -> Schema:
         text = node[key]
         if not isinstance(text, str):
             raise (place / key).refusal(f"{key} must be a string.")
-        wanted = text if key == "pattern" else PATTERNS.get(text)
-        if wanted is not None:
-            try:
-                patterns.append(whole_string(wanted))
-            except UnreadablePattern as fault:
-                raise (place / key).refusal(f"This pattern {fault}.") from None
+        try:
+            if key == "pattern":
+                patterns.append(whole_string(text))
+            elif text in PATTERNS:
+                patterns.append(_of_format(text))
+        except UnreadablePattern as fault:
+            raise (place / key).refusal(f"This pattern {fault}.") from None
     if not patterns:
         return schema
     first, *others = patterns
@@ -84,6 +86,11 @@ def string_schema(node: Schema, place: Place) -> Schema:
     if others:
         return {"allOf": [schema, *({"pattern": other} for other in others)]}
     return schema
+
+
+@cache
+def _of_format(name: str) -> str:
+    return whole_string(PATTERNS[name])
 
 
 def number_schema(node: Schema, place: Place, *, is_integer: bool) -> Schema:

@@ -129,6 +129,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "deep": (nested(200), ""),
     "large": ({"enum": ["x" * 70_000]}, ""),
     "many values": ({"enum": [[1] * 200] * 100}, ""),
+    "many patterns": (
+        {"anyOf": [{"pattern": "a" * 1_900 + str(i)} for i in range(9)]},
+        "",
+    ),
     "half a character": (an_object(a={"enum": ["\ud83d"]}), ""),
     "no finite number": (an_object(a={"const": float("inf")}), ""),
     "nothing": (
