@@ -36,6 +36,7 @@ PATTERNS: Final = {
     "date-time": f"^{_DATE}T{_TIME}$",
     "duration": f"^P(?:{_N}W|{_DAYS}(?:{_CLOCK})?|{_CLOCK})$",
     "uuid": f"^{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}$",
+    "uuid4": f"^{_HEX}{{8}}-{_HEX}{{4}}-4{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}$",
     "email": f"^{_LOCAL}(?:[.]{_LOCAL}){{0,3}}@(?:{_LABEL}[.]){{1,4}}[A-Za-z]{{2,12}}$",
     "hostname": f"^{_LABEL}(?:[.]{_LABEL}){{0,5}}$",
     "ipv4": f"^(?:{_BYTE}[.]){{3}}{_BYTE}$",

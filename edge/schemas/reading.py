@@ -28,7 +28,15 @@ from edge.schemas.values import (
 
 ANNOTATIONS = {
     *("$anchor", "$comment", "$schema", "contentEncoding", "contentMediaType"),
-    *("default", "deprecated", "description", "discriminator", "example", "examples"),
+    *(
+        "contentSchema",
+        "default",
+        "deprecated",
+        "description",
+        "discriminator",
+        "example",
+        "examples",
+    ),
     *("externalDocs", "nullable", "readOnly", "title", "writeOnly", "xml"),
 }
 CONTAINERS = ("$defs", "definitions")

@@ -14,7 +14,7 @@ import openai
 import pydantic.v1
 import pytest
 from openai import OpenAI
-from pydantic import BaseModel, Field
+from pydantic import UUID4, BaseModel, Field
 
 from tests.stack.conftest import Stack
 
@@ -67,6 +67,7 @@ class Moments(BaseModel):
     time: dt.time
     span: dt.timedelta
     name: uuid.UUID
+    key: UUID4
 
 
 class Mixed(BaseModel):
