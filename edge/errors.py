@@ -277,6 +277,6 @@ def _family(root: type[EdgeError]) -> dict[str, type[EdgeError]]:
 _BY_CODE = _family(EdgeError)
 
 
-def from_code(code: str, message: str) -> EdgeError:
+def from_code(code: str, message: str, param: str | None = None) -> EdgeError:
     """The error that `code` names; an unknown code is a plain `EdgeError`."""
-    return _BY_CODE.get(code, EdgeError)(message)
+    return _BY_CODE.get(code, EdgeError)(message, param=param)

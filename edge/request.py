@@ -53,8 +53,8 @@ class SamplingParams:
     """How tokens are chosen. The defaults are greedy: equal questions, equal answers.
 
     Ranges follow the OpenAI API; `top_k` 0, `min_p` 0, `repeat_penalty` 1 do nothing.
-    `logit_bias` pairs tokens with what is added to their logits. Unless `json_schema`,
-    a JSON Schema as text, is empty, the answer is JSON that fits it.
+    `logit_bias` pairs tokens with what is added to their logits. Unless `json_schema`
+    is empty, the answer is JSON that fits it; `edge.schemas` writes it.
     """
 
     max_tokens: int = 512

@@ -7,7 +7,6 @@ the answer and that we do not do are refused; other unknown fields are ignored.
 from __future__ import annotations
 
 import binascii
-import json
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Annotated, Any, Literal
@@ -23,12 +22,12 @@ from pydantic import (
 
 from edge.errors import (
     InvalidPicture,
-    InvalidRequest,
     UnsupportedParameter,
     UrlNotAllowed,
 )
 from edge.images import Detail
 from edge.request import SamplingParams
+from edge.schemas.reading import read
 
 UNSUPPORTED = (
     "audio",
@@ -53,7 +52,6 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
     "logit_bias",
     "json_schema",
 }
-LONGEST_SCHEMA = 20_000  # characters of JSON
 
 
 def _whole(value: Any) -> Any:
@@ -138,16 +136,20 @@ class PlainFormat(_Body):
     type: Literal["text"]
 
     @property
-    def schema_text(self) -> str:
+    def constraint(self) -> str:
         return ""
 
 
 class JsonFormat(_Body):
+    """An object of any kind; or of this schema, as llama-server understands it."""
+
     type: Literal["json_object"]
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
 
     @property
-    def schema_text(self) -> str:
-        return '{"type": "object"}'
+    def constraint(self) -> str:
+        schema = {"type": "object"} if self.schema_ is None else self.schema_
+        return read(schema, "response_format.schema")
 
 
 class NamedSchema(_Body):
@@ -160,8 +162,8 @@ class SchemaFormat(_Body):
     json_schema: NamedSchema
 
     @property
-    def schema_text(self) -> str:
-        return json.dumps(self.json_schema.schema_)
+    def constraint(self) -> str:
+        return read(self.json_schema.schema_)
 
 
 ResponseFormat = Annotated[
@@ -225,19 +227,9 @@ class ChatBody(_Body):
             max_tokens=max_tokens,
             stop=stop,
             logit_bias=tuple(sorted((int(token), bias) for token, bias in biases)),
-            json_schema=self._json_schema(),
+            json_schema=self.response_format.constraint if self.response_format else "",
             **given,
         )
-
-    def _json_schema(self) -> str:
-        text = self.response_format.schema_text if self.response_format else ""
-        if len(text) > LONGEST_SCHEMA:
-            raise InvalidRequest(
-                f"This JSON schema has {len(text):,} characters; "
-                f"{LONGEST_SCHEMA:,} are allowed.",
-                param="response_format",
-            )
-        return text
 
 
 def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:

@@ -92,9 +92,11 @@ class Engine:
 
         Raises what `submit` does when that can never be.
         """
-        self._runtime.check(request.sampling)
+        constraint = self._runtime.check(request.sampling)
         n_cells = self._runtime.n_cells
-        return prepare(request, self._runtime, self._tower, n_cells, is_wanted)
+        sequence = prepare(request, self._runtime, self._tower, n_cells, is_wanted)
+        sequence.constraint = constraint
+        return sequence
 
     def submit(
         self,
@@ -189,7 +191,7 @@ class Engine:
         ticket = self._tickets[sequence]
         ticket.clock.admitted = time.monotonic()
         try:
-            self._runtime.open(sequence.slot, sequence.sampling)
+            self._runtime.open(sequence.slot, sequence.sampling, sequence.constraint)
             if admission.source is not None:
                 n_positions = admission.n_positions
                 self._runtime.share(admission.source, sequence.slot, n_positions)
@@ -198,12 +200,16 @@ class Engine:
         for slot in admission.evicted:
             self._runtime.release(slot)
 
-    def _postprocess(self, batch: Batch, tokens: list[int]) -> None:
+    def _postprocess(self, batch: Batch, tokens: list[int | EngineError]) -> None:
         if isinstance(batch, PictureBatch):
             return
         sampled = (row.slot for row in batch.rows if row.sampled)
         for slot, token in zip(sampled, tokens, strict=True):
-            self._append(self._tickets[self._scheduler.running[slot]], token)
+            ticket = self._tickets[self._scheduler.running[slot]]
+            if isinstance(token, EngineError):
+                self._fail(ticket, token)
+            else:
+                self._append(ticket, token)
 
     def _append(self, ticket: Ticket, token: int) -> None:
         sequence = ticket.sequence

@@ -17,6 +17,7 @@ from edge.errors import (
     UrlNotAllowed,
 )
 from edge.request import SamplingParams
+from edge.schemas.reading import read
 from ui.ignored import check_ignored
 from ui.openai_schema import (
     UNSUPPORTED,
@@ -480,14 +481,21 @@ def test_biases_and_schemas_reach_the_sampling() -> None:
     body = chat(logit_bias={"12": 2, "3": -1.5}, response_format=asked)
     sampling = body.sampling(8)
     assert sampling.logit_bias == ((3, -1.5), (12, 2.0))
-    assert json.loads(sampling.json_schema) == schema
+    assert sampling.json_schema == read(schema)
+    asked = {"type": "json_object", "schema": schema}  # as llama-server spells it
+    assert chat(response_format=asked).sampling(8).json_schema == read(schema)
     plain = chat(response_format={"type": "json_object"}).sampling(8)
-    assert json.loads(plain.json_schema) == {"type": "object"}
+    assert json.loads(plain.json_schema)["type"] == "object"
     assert chat(response_format={"type": "text"}).sampling(8).json_schema == ""
 
 
-def test_a_giant_schema_is_refused_with_its_size() -> None:
-    schema = {"enum": ["x" * 30_000]}
+def test_a_schema_is_refused_with_its_keyword_and_place() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "not": {}}}}
     asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
-    with pytest.raises(InvalidRequest, match="30,0"):
+    with pytest.raises(InvalidRequest, match="'not'") as refusal:
         chat(response_format=asked).sampling(8)
+    at = "response_format.json_schema.schema.properties.a.not"
+    assert refusal.value.param == at
+    with pytest.raises(InvalidRequest) as refusal:
+        chat(response_format={"type": "json_object", "schema": schema}).sampling(8)
+    assert refusal.value.param == "response_format.schema.properties.a.not"
