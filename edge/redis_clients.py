@@ -56,6 +56,18 @@ def async_client(url: str) -> redis.asyncio.Redis:
     )
 
 
+def hears(client: redis.Redis) -> bool:
+    """Whether the server answers at all; an error is an answer, too: one whose disk is
+    full refuses even a ping."""
+    try:
+        client.ping()
+    except (redis.ConnectionError, redis.TimeoutError, OSError):
+        return False
+    except redis.RedisError:
+        pass
+    return True
+
+
 def _given(url: str) -> str:
     if not url:
         raise SetupError(

@@ -123,6 +123,15 @@ class Settings:
     )
     broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")
     cache_url: str = _setting("", "Redis for caches; edge up starts its own.")
+    host: str = _setting(
+        "127.0.0.1",
+        "Address that it is reached at; any but 127.0.0.1 and ::1 needs keys.",
+    )
+    open: bool = _setting(False, "Serve strangers too, without keys, at any address.")
+    trust: str = _setting(
+        "",
+        "Networks, by commas, of the proxies in front that tell who their clients are.",
+    )
     metrics_port: int = _setting(
         0, "Where a worker tells its metrics; 0 = nowhere.", at_least=0, at_most=65535
     )
@@ -190,6 +199,11 @@ class Settings:
         }
         others = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         return others | ours
+
+
+def live_as(name: str, home: str) -> None:
+    """Tells this process and its children who they are, after a change of account."""
+    os.environ.update(HOME=home, USER=name, LOGNAME=name)
 
 
 def _parse(key: str, text: str, spec: Field[Any]) -> Any:
