@@ -67,6 +67,10 @@ class Watch:
     def close(self) -> None:
         self._closed.set()
 
+    def hear(self) -> None:
+        """The part has just answered."""
+        self.has_answered, self.silent_s = True, 0.0
+
     def _ask(self) -> None:
         is_missed = self._part.is_missed or (lambda: not self._part.is_ready())
         before = time.monotonic()
@@ -76,7 +80,7 @@ class Watch:
                 passed_s = time.monotonic() - before
                 self.silent_s += min(passed_s, MOST_COUNTED_S)
             elif missed is False:
-                self.has_answered, self.silent_s = True, 0.0
+                self.hear()
             before = time.monotonic()
             self._closed.wait(ASK_S)
 
@@ -131,6 +135,8 @@ class Child:
                     + self.last_words()
                 )
             if self.part.is_ready():
+                if self.watch:
+                    self.watch.hear()
                 return
             if time.monotonic() > give_up:
                 raise SetupError(

@@ -212,6 +212,16 @@ def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_who_was_ready_has_answered(tmp_path: Path) -> None:
+    """It may hang the moment after."""
+    one = child(tmp_path, READY, is_missed=lambda: True, missed_s=0.1, start_s=60)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
     began = time.monotonic()
     answers = iter([False, True] * 100)
