@@ -7,8 +7,18 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from redis._parsers import BaseParser
 
 from edge.errors import SetupError
+
+ServerError = redis.ResponseError  # what a server answers that refuses
+
+
+class DiskFull(ServerError):
+    """The server cannot write its log and refuses all changes until it can."""
+
+
+BaseParser.EXCEPTION_CLASSES["MISCONF"] = DiskFull
 
 TIMEOUT_S = 5  # longer than any blocking read, or the read itself would fail
 # What a call raises when the server is away, full, slow, or refuses us;
@@ -19,6 +29,7 @@ AWAY = (
     redis.TimeoutError,
     redis.exceptions.OutOfMemoryError,
     redis.ReadOnlyError,
+    DiskFull,
     OSError,
 )
 

@@ -24,7 +24,7 @@ from edge.logs import printable, set_up_logs
 from edge.settings import Settings
 from ui.app import build
 from ui.client import Client
-from ui.watchdog import keep_turning
+from ui.watchdog import watched
 
 M_MMAP_THRESHOLD = -3  # malloc.h
 LEAVE_S = 2  # for connections that never end by themselves: each open page has one
@@ -40,8 +40,8 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        keep_turning(self._loop)
-        await super().serve(sockets)
+        with watched(self._loop):
+            await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining is not None:

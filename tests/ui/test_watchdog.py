@@ -10,13 +10,14 @@ import pytest
 
 PROGRAM = """
 import asyncio, re, sys, time
-from ui.watchdog import keep_turning
+from ui.watchdog import watched
 async def main():
-    keep_turning(asyncio.get_running_loop(), 1.0, 0.1)
-    await asyncio.sleep(2.5)
-    print("still here", flush=True)
-    {then}
+    with watched(asyncio.get_running_loop(), 1.0, 0.1):
+        await asyncio.sleep(2.5)
+        print("still here", flush=True)
+        {then}
 asyncio.run(main())
+time.sleep(2)
 """
 # The last holds Python's own lock all the while: no thread could end it.
 STANDING_STILL = ["time.sleep(60)", "re.match('(a+)+$', 'a' * 60 + 'b')"]
