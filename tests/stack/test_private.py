@@ -8,12 +8,14 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import cannot
 from tests.stack.conftest import Stack, running
 from tests.stack.test_up import answers, edge_, post
 
@@ -184,3 +186,78 @@ def test_a_client_is_not_believed_about_its_address(edge: str, tmp_path: Path) -
         lie = urllib.request.Request(job, headers={"x-forwarded-for": "10.9.8.7"})
         with urllib.request.urlopen(lie, timeout=10) as reply:
             assert reply.status == 200  # still the one who asked
+
+
+# --- proxies and disks ----------------------------------------------------------------
+
+
+def test_a_proxy_that_is_trusted_tells_its_clients_apart(
+    edge: str, tmp_path: Path
+) -> None:
+    """EDGE_TRUST reaches nginx: else all of them would be one address."""
+    with running(edge, tmp_path, trust="127.0.0.1/32, ::1/128") as stack:
+        ours = {"x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "https"}
+        request = post(stack)
+        request.headers.update(ours)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            job = f"{stack.url}/v1/jobs/{reply.headers['x-job-id']}"
+        own = urllib.request.Request(job, headers=ours)
+        with urllib.request.urlopen(own, timeout=10) as reply:
+            assert reply.status == 200
+        theirs = urllib.request.Request(job, headers={"x-forwarded-for": "203.0.113.8"})
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(theirs, timeout=10)
+        assert refusal.value.status == 404
+        refusal.value.close()
+
+
+@pytest.mark.parametrize("trust", ["everybody", "10.0.0.0/33", "10.0.0.0/8; evil"])
+def test_a_wrong_network_is_one_sentence(edge: str, tmp_path: Path, trust) -> None:
+    done = edge_(edge, "up", EDGE_DATA_DIR=str(tmp_path), EDGE_TRUST=trust)
+    assert done.returncode == 1
+    assert "EDGE_TRUST" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_ends_the_start_with_one_sentence(
+    edge: str, tmp_path: Path
+) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        cannot("Only root can mount a small disk.")
+    try:
+        done = edge_(edge, "up", EDGE_DATA_DIR=str(tmp_path))
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+    assert done.returncode == 1
+    assert "free" in done.stderr
+    assert "EDGE_DATA_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_used_is_one_sentence(
+    edge: str, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("a file")
+    done = edge_(edge, "up", EDGE_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_names_in_a_models_file_do_nothing_to_a_terminal(
+    edge: str, tmp_path: Path, tiny: tuple[Path, Path]
+) -> None:
+    """`general.architecture` is anybody's text."""
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(
+        tiny[0]
+        .read_bytes()
+        .replace(b"\x07\0\0\0\0\0\0\0qwen3vl", b"\x07\0\0\0\0\0\0\0\x1b[2Jevi", 1)
+    )
+    files = ("--model", str(bad), "--mmproj", str(tiny[1]))
+    for command in ("up", "doctor"):
+        done = edge_(edge, command, *files, EDGE_DATA_DIR=str(tmp_path))
+        assert done.returncode == 1
+        assert "\x1b[2J" not in done.stdout + done.stderr
+        assert r"\x1b[2J" in done.stdout + done.stderr
