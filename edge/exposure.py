@@ -40,6 +40,18 @@ def check_exposure(settings: Settings) -> None:
     )
 
 
+def trusted(settings: Settings) -> list[str]:
+    """The networks of EDGE_TRUST. Raises SetupError for what is none."""
+    named = [text.strip() for text in settings.trust.split(",") if text.strip()]
+    try:
+        return [str(ipaddress.ip_network(text)) for text in named]
+    except ValueError as error:
+        raise SetupError(
+            f"EDGE_TRUST={settings.trust!r}: {error}. Write networks like 10.0.0.0/8, "
+            "with commas between them."
+        ) from None
+
+
 def described(settings: Settings) -> str:
     """One sentence: which address is open, and whether it asks for keys."""
     host = address(settings.host)

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edge.errors import SetupError
-from edge.exposure import in_url, reached_at
+from edge.exposure import in_url, reached_at, trusted
 from edge.jobs import fleet
 from edge.private import let_in, web_account
 from edge.probes import http_answers
@@ -198,7 +198,7 @@ def nginx(
     server, own = nginx_server(), _subfolder(folder, "nginx")
     build = [sys.executable, str(NGINX_BUILD), "--listen", f"{in_url(host)}:{port}"]
     build += ["--upstream", upstream, "--run-dir", str(own)]
-    for network in filter(None, map(str.strip, settings.trust.split(","))):
+    for network in trusted(settings):
         build += ["--trust", network]
     if account := web_account():
         build += ["--user", account]
@@ -206,7 +206,7 @@ def nginx(
     built = subprocess.run(build, capture_output=True, text=True)
     if built.returncode != 0:
         reason = built.stderr.strip().rpartition("\n")[2]
-        raise SetupError(f"nginx.conf was not built (EDGE_HOST, EDGE_TRUST): {reason}")
+        raise SetupError(f"nginx.conf was not built: {reason}")
     (own / "nginx.conf").write_text(built.stdout)
     return Part(
         name="nginx",

@@ -54,7 +54,10 @@ def up(
     settings, running_as = leave_root(settings, user)
     if running_as:
         console.print(running_as)
+    if settings.keys_file:  # each part works in a folder of its own
+        settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
     exposure.check_exposure(settings)
+    exposure.trusted(settings)
     check_port(settings.host, port)
     files = find_model(settings, obtain)
     if settings.model == "auto":  # decided here, and once

@@ -75,7 +75,9 @@ class Watch:
         is_missed = self._part.is_missed or (lambda: not self._part.is_ready())
         before = time.monotonic()
         while not self._closed.is_set():
-            missed = is_missed()
+            missed: bool | None = True
+            with suppress(Exception):  # a check that fails is no answer
+                missed = is_missed()
             if missed:
                 passed_s = time.monotonic() - before
                 self.silent_s += min(passed_s, MOST_COUNTED_S)

@@ -16,6 +16,8 @@ import yaml
 
 from edge.errors import SetupError
 from edge.exposure import check_exposure
+from edge.keys import create_key
+from edge.limits import NO_LIMITS
 from edge.parts import AFTER_GRACE_S
 from edge.redis_clients import sync_client
 from edge.settings import Settings
@@ -281,7 +283,7 @@ def test_another_address_needs_keys(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="no keys"):
         check_exposure(settings)
     check_exposure(ui_settings(tmp_path, EDGE_HOST="0.0.0.0", EDGE_OPEN="on"))
-    (tmp_path / "keys.json").write_text("[{}]")
+    create_key(tmp_path / "keys.json", "ann", NO_LIMITS)
     check_exposure(settings)
     assert SERVICES["nginx"]["depends_on"]["ui"]["condition"] == "service_healthy"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import SetupError
-from edge.exposure import check_exposure, described, in_url, reached_at
+from edge.exposure import check_exposure, described, in_url, reached_at, trusted
 from edge.keys import create_key
 from edge.limits import NO_LIMITS
 from edge.settings import Settings
@@ -76,6 +76,21 @@ def test_the_keys_may_lie_elsewhere(settings: Settings, tmp_path: Path) -> None:
 def test_a_name_is_no_address(settings: Settings, host: str) -> None:
     with pytest.raises(SetupError, match="not an address"):
         check_exposure(replace(settings, host=host))
+
+
+def test_networks_of_proxies_are_named_with_commas() -> None:
+    assert trusted(Settings()) == []
+    assert trusted(Settings(trust=" 10.0.0.0/8,fd00::/8 ,, 10.1.2.3")) == [
+        "10.0.0.0/8",
+        "fd00::/8",
+        "10.1.2.3/32",
+    ]
+
+
+@pytest.mark.parametrize("trust", ["all", "10.0.0.0/33", "10.0.0.1/8", "::/0; evil {"])
+def test_what_is_no_network_is_refused(trust: str) -> None:
+    with pytest.raises(SetupError, match="EDGE_TRUST"):
+        trusted(Settings(trust=trust))
 
 
 @pytest.mark.parametrize(

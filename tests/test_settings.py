@@ -257,7 +257,7 @@ def test_a_password_that_cannot_be_read_is_one_sentence(
 
 def test_the_keys_lie_with_the_data_unless_told(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).keys_path == tmp_path / "keys.json"
-    moved = Settings(data_dir=tmp_path, keys_file=tmp_path / "secret")
+    moved = Settings(data_dir=tmp_path, keys_file=str(tmp_path / "secret"))
     assert moved.keys_path == tmp_path / "secret"
 
 

@@ -235,6 +235,18 @@ def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
+    def fail() -> bool:
+        raise ValueError("a strange answer")
+
+    one = child(tmp_path, READY, is_missed=fail, missed_s=0.1)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_part_of_which_nothing_can_be_told_is_left_alone(tmp_path: Path) -> None:
     one = child(tmp_path, READY, is_missed=lambda: None, missed_s=0.05, start_s=0.1)
     one.start()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 import subprocess
-import threading
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,47 +30,29 @@ def certificate(folder: Path) -> None:
     subprocess.run([*command, *subject, *paths], check=True, capture_output=True)
 
 
-class Tunnel:
-    """TLS on `port`, in front of a server without."""
-
-    def __init__(self, behind: int, folder: Path) -> None:
-        self._behind = behind
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(folder / "certificate", folder / "key")
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        opened = asyncio.run_coroutine_threadsafe(self._open(), self._loop)
-        self._server = opened.result(10)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _open(self) -> asyncio.Server:
-        return await asyncio.start_server(self._join, "127.0.0.1", 0, ssl=self._context)
-
-    async def _join(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        inner, outer = await asyncio.open_connection("127.0.0.1", self._behind)
-        with suppress(asyncio.CancelledError):  # at the end of the test
-            await asyncio.gather(self._copy(reader, outer), self._copy(inner, writer))
-
-    async def _copy(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter
-    ) -> None:
-        with suppress(OSError):
-            while data := await source.read(65536):
-                target.write(data)
-                await target.drain()
-        target.close()
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.1))
-        self._loop.close()
+# TLS in front of a server without: BEHIND CERTIFICATE KEY; prints its port.
+TUNNEL = """
+import asyncio, ssl, sys
+behind, certificate, key = sys.argv[1:]
+async def copy(source, target):
+    try:
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    except OSError:
+        pass
+    target.close()
+async def join(reader, writer):
+    inner, outer = await asyncio.open_connection("127.0.0.1", int(behind))
+    await asyncio.gather(copy(reader, outer), copy(inner, writer))
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(join, "127.0.0.1", 0, ssl=context)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +65,17 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         cannot("openssl, which makes the certificate, is not here.")
     users = "user default on nopass -@all +ping\nuser edge on >p@ss ~* &* +@all\n"
     server = Server(folder / "data", users)
-    tunnel = Tunnel(server.port, folder)
-    where = f"127.0.0.1:{tunnel.port}/0?ssl_ca_certs={folder / 'certificate'}"
-    yield f"rediss://{USER}@{where}"
-    tunnel.close()
+    paths = [str(folder / name) for name in ("certificate", "key")]
+    with subprocess.Popen(
+        [sys.executable, "-c", TUNNEL, str(server.port), *paths],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as tunnel:
+        assert tunnel.stdout
+        port = int(tunnel.stdout.readline())
+        yield f"rediss://{USER}@127.0.0.1:{port}/0?ssl_ca_certs={paths[0]}"
+        tunnel.kill()
     server.kill()
 
 

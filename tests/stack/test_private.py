@@ -119,6 +119,16 @@ def test_no_log_holds_a_question(stack: Stack) -> None:
     for body in bodies:
         with suppress(OSError):  # refused
             urllib.request.urlopen(post(stack, **body), timeout=30).close()
+    for path in ("run/ask", "run/x", "queue/join", "upload", "component_server"):
+        for data in ([[SECRET]], [{"path": SECRET}], [SECRET], {"a": SECRET}):
+            body = {"fn_index": 3, "session_hash": "a", "data": data}
+            request = urllib.request.Request(
+                f"{stack.url}/gradio_api/{path}",
+                data=json.dumps(body).encode(),
+                headers={"content-type": "application/json"},
+            )
+            with suppress(OSError):
+                urllib.request.urlopen(request, timeout=30).close()
     for log in (stack.data_dir / "state").rglob("*.log"):
         assert SECRET not in log.read_text(errors="replace"), log
 
