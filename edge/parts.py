@@ -146,18 +146,23 @@ def _redis(
 
 def _worker(settings: Settings, folder: Path) -> Part:
     broker = sync_client(settings.broker_url)
-    is_here = _quietly(lambda: fleet.is_here(broker, socket.gethostname()))
+    host = socket.gethostname()
     pings = _quietly(lambda: bool(broker.ping()))
+
+    def is_missed(pid: int) -> bool | None:
+        is_here = _quietly(lambda: fleet.is_here(broker, host, pid))()
+        return False if is_here else True if pings() else None
+
     return Part(
         name="worker",
         command=[sys.executable, "-m", "worker"],
-        is_ready=is_here,
+        is_ready=_quietly(lambda: fleet.is_here(broker, host)),
         env=settings.environ(),
         folder=_subfolder(folder, "worker"),
         start_s=600,  # a model on a slow disk
         stop_s=settings.grace_s + AFTER_GRACE_S,
         drains=True,
-        is_missed=lambda: not is_here() if pings() else None,
+        is_missed=is_missed,
         missed_s=settings.hang_s + AFTER_GRACE_S,  # it would have ended itself
         about=f"{settings.slots} questions at once",
     )
@@ -231,9 +236,9 @@ def _pings(url: str) -> Callable[[], bool]:
     return _quietly(lambda: bool(client.ping()))
 
 
-def _is_deaf(url: str) -> Callable[[], bool]:
+def _is_deaf(url: str) -> Callable[[int], bool]:
     client = sync_client(url)
-    return lambda: not hears(client)
+    return lambda _: not hears(client)
 
 
 def _quietly(question: Callable[[], bool]) -> Callable[[], bool]:

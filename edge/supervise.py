@@ -25,7 +25,9 @@ _libc = ctypes.CDLL(None)
 
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
-ASK_S = 1.0  # between two questions to a part whether it still answers
+# Between two questions to a part whether it still answers. A worker is told of for
+# longer than that after its death, so a first answer is not missed.
+ASK_S = 0.5
 # The most that one such question counts for: we may have been stopped ourselves.
 MOST_COUNTED_S = 4.0
 
@@ -33,8 +35,8 @@ MOST_COUNTED_S = 4.0
 @dataclass
 class Part:
     """What to run. `is_ready` is polled after a start and must return within seconds;
-    so is `is_missed` later on, which says that a process that runs does not answer,
-    or None when that cannot be told.
+    so is `is_missed` later on, which says that the process with this id does not
+    answer, or None when that cannot be told.
 
     One that `drains` is asked to stop before the others and may take its time.
     """
@@ -49,7 +51,8 @@ class Part:
     stop_s: float = 10.0
     stop_signal: signal.Signals = signal.SIGTERM
     drains: bool = False
-    is_missed: Callable[[], bool | None] | None = None  # by default: it is not ready
+    # By default: it is not ready.
+    is_missed: Callable[[int], bool | None] | None = None
     missed_s: float = 60.0
     about: str = ""
 
@@ -57,8 +60,9 @@ class Part:
 class Watch:
     """Asks one run of a part, in a thread, whether it still answers."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, pid: int) -> None:
         self._part = part
+        self._pid = pid
         self._closed = threading.Event()
         self.has_answered = False
         self.silent_s = 0.0  # since its last answer, or its start
@@ -72,12 +76,12 @@ class Watch:
         self.has_answered, self.silent_s = True, 0.0
 
     def _ask(self) -> None:
-        is_missed = self._part.is_missed or (lambda: not self._part.is_ready())
+        is_missed = self._part.is_missed or (lambda _: not self._part.is_ready())
         before = time.monotonic()
         while not self._closed.is_set():
             missed: bool | None = True
             with suppress(Exception):  # a check that fails is no answer
-                missed = is_missed()
+                missed = is_missed(self._pid)
             if missed:
                 passed_s = time.monotonic() - before
                 self.silent_s += min(passed_s, MOST_COUNTED_S)
@@ -95,12 +99,13 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    died: float = 0.0  # when that was noticed
     pause_s: float = 0.0
     asked: bool = False
     watch: Watch | None = None
 
     def start(self) -> None:
-        self.started, self.asked = time.monotonic(), False
+        self.started, self.died, self.asked = time.monotonic(), 0.0, False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.part.command,
@@ -118,7 +123,7 @@ class Child:
             self.process.stdin.close()
         except BrokenPipeError:
             pass  # it died at once; whoever waits for it will say so
-        self.watch = Watch(self.part)
+        self.watch = Watch(self.part, self.process.pid)
 
     @property
     def is_alive(self) -> bool:
@@ -158,11 +163,13 @@ class Child:
             return self._end_if_hung()
         if self.process is None or self.watch is None:
             return None
-        self.watch.close()
+        now = time.monotonic()
+        self.died = self.died or now
         if self.pause_s == 0.0 or self.watch.has_answered:
             self.pause_s = FIRST_PAUSE_S
-        if time.monotonic() - self.started < self.pause_s:
+        if now - self.died < self.pause_s:
             return None
+        self.watch.close()
         self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)
         death = self._death()
         self.start()

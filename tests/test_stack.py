@@ -121,4 +121,4 @@ def test_those_who_answer_get_the_grace_and_a_little(tmp_path: Path) -> None:
         assert part.stop_s == 7 + AFTER_GRACE_S
     assert worker.missed_s > settings.hang_s  # it would have ended itself
     assert worker.is_missed
-    assert worker.is_missed() is None  # the broker does not answer: no news of it
+    assert worker.is_missed(1) is None  # the broker does not answer: no news of it

@@ -199,7 +199,7 @@ def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
     tmp_path: Path,
 ) -> None:
     is_missed = False
-    one = child(tmp_path, READY, is_missed=lambda: is_missed, missed_s=0.3)
+    one = child(tmp_path, READY, is_missed=lambda _: is_missed, missed_s=0.3)
     one.start()
     wait_for(lambda: one.watch.has_answered)
     hung, is_missed, began = one.process, True, time.monotonic()
@@ -214,7 +214,7 @@ def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
 @pytest.mark.usefixtures("impatient")
 def test_who_was_ready_has_answered(tmp_path: Path) -> None:
     """It may hang the moment after."""
-    one = child(tmp_path, READY, is_missed=lambda: True, missed_s=0.1, start_s=60)
+    one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.1, start_s=60)
     one.start()
     one.wait_ready(is_stopping=lambda: False)
     wait_for(lambda: (said := one.revive()) and "was killed" in said)
@@ -225,7 +225,7 @@ def test_who_was_ready_has_answered(tmp_path: Path) -> None:
 def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
     began = time.monotonic()
     answers = iter([False, True] * 100)
-    one = child(tmp_path, READY, is_missed=lambda: next(answers), missed_s=0.2)
+    one = child(tmp_path, READY, is_missed=lambda _: next(answers), missed_s=0.2)
     one.start()
     while time.monotonic() - began < 1:
         assert one.revive() is None
@@ -236,7 +236,7 @@ def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
-    def fail() -> bool:
+    def fail(pid: int) -> bool:
         raise ValueError("a strange answer")
 
     one = child(tmp_path, READY, is_missed=fail, missed_s=0.1)
@@ -248,7 +248,7 @@ def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_part_of_which_nothing_can_be_told_is_left_alone(tmp_path: Path) -> None:
-    one = child(tmp_path, READY, is_missed=lambda: None, missed_s=0.05, start_s=0.1)
+    one = child(tmp_path, READY, is_missed=lambda _: None, missed_s=0.05, start_s=0.1)
     one.start()
     for _ in range(20):
         assert one.revive() is None
@@ -259,7 +259,7 @@ def test_a_part_of_which_nothing_can_be_told_is_left_alone(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("impatient")
 def test_a_part_that_has_not_answered_yet_is_still_starting(tmp_path: Path) -> None:
-    one = child(tmp_path, READY, is_missed=lambda: True, missed_s=0.05, start_s=30)
+    one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.05, start_s=30)
     one.start()
     for _ in range(20):
         assert one.revive() is None
@@ -270,7 +270,7 @@ def test_a_part_that_has_not_answered_yet_is_still_starting(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("impatient")
 def test_a_restart_that_never_answers_is_ended_too(tmp_path: Path) -> None:
-    one = child(tmp_path, READY, is_missed=lambda: True, start_s=0.2)
+    one = child(tmp_path, READY, is_missed=lambda _: True, start_s=0.2)
     one.start()
     wait_for(lambda: (said := one.revive()) and "was killed" in said)
     one.stop()
@@ -279,7 +279,7 @@ def test_a_restart_that_never_answers_is_ended_too(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_check_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
     let_go = threading.Event()
-    slow = child(tmp_path, READY, is_missed=lambda: let_go.wait(30))
+    slow = child(tmp_path, READY, is_missed=lambda _: let_go.wait(30))
     slow.start()
     began = time.monotonic()
     for _ in range(10):
@@ -297,7 +297,7 @@ def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
     monkeypatch.setattr(supervise, "MOST_COUNTED_S", 0.01)
     answers = iter([False])
     one = child(
-        tmp_path, READY, is_missed=lambda: next(answers, True), missed_s=5, start_s=5
+        tmp_path, READY, is_missed=lambda _: next(answers, True), missed_s=5, start_s=5
     )
     one.start()
     wait_for(lambda: one.watch.has_answered)
@@ -322,6 +322,37 @@ def test_deaths_of_a_part_that_works_do_not_lengthen_the_pause(
         wait_for(lambda: not one.is_alive)
         wait_for(one.revive)
         assert one.pause_s <= 2 * supervise.FIRST_PAUSE_S
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_answered_only_after_its_death_had_been_working(tmp_path: Path) -> None:
+    """A worker is told of for three seconds more: it died before it was asked."""
+    heard = False
+    one = child(tmp_path, "pass", is_missed=lambda _: not heard)
+    one.start()
+    wait_for(one.revive)
+    one.pause_s = 0.5
+    wait_for(lambda: not one.is_alive)
+    assert one.revive() is None
+    heard = True
+    wait_for(one.revive)
+    assert one.pause_s <= 2 * supervise.FIRST_PAUSE_S
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_each_run_is_asked_about_by_its_own_process(tmp_path: Path) -> None:
+    """News of the one before it is none of the next."""
+    asked: list[int] = []
+    one = child(tmp_path, "import time; time.sleep(60)", is_missed=asked.append)
+    one.start()
+    first = one.process.pid
+    wait_for(lambda: first in asked)
+    one.process.kill()
+    wait_for(one.revive)
+    asked.clear()
+    wait_for(lambda: one.process.pid in asked)
     one.stop()
 
 
