@@ -2,7 +2,8 @@
 
 One line for each record, of bounded length, without control characters. Of an
 exception come its kind and the lines of code that it passed; what it says may quote a
-question, so only what the network or the disk says is kept.
+question, so that is kept only of what the network, the disk or the engine says, and of
+what ends the whole process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from edge.errors import EngineError, SetupError
 from edge.redis_clients import AWAY
 
 LONGEST_LINE = 1000  # characters
@@ -26,6 +28,8 @@ LARGEST_BYTES = 10 << 20  # of one log, of which KEPT older parts are kept
 KEPT = 2
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+_WITHOUT_QUESTIONS = (*AWAY, EngineError, SetupError)
 
 # What moves a terminal's cursor or changes the direction of text; \n and \t are left.
 _UNPRINTABLE = re.compile(
@@ -76,7 +80,7 @@ def _told(error: BaseException) -> Iterator[str]:
 
 def _named(error: BaseException) -> str:
     name = f"{type(error).__module__}.{type(error).__qualname__}"
-    if isinstance(error, AWAY):
+    if isinstance(error, _WITHOUT_QUESTIONS):
         said = printable(str(error)).replace("\n", "\\n")[:LONGEST_LINE]
         return f"{name}: {said}"
     return name
@@ -97,7 +101,7 @@ def set_up_logs() -> None:
 def _died(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    log.critical("the process ends", exc_info=(kind, error, trace))
+    log.critical("the process ends: %s", error, exc_info=(kind, error, trace))
 
 
 def _thread_died(args: threading.ExceptHookArgs) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import logs
+from edge.errors import EngineError, SetupError
 from edge.logs import LogFormatter, printable, rotate, start_afresh
 
 SECRET = "my salary is 939676"
@@ -63,8 +64,11 @@ def test_an_exception_is_told_without_what_it_says(error: BaseException) -> None
     assert f"{__file__}:" in told
 
 
-def test_what_the_disk_or_the_network_says_is_kept() -> None:
-    told = LogFormatter().format(record("failed", raised(OSError(28, "No space"))))
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space"), EngineError("No space"), SetupError("No space")]
+)
+def test_what_is_no_client_s_is_kept(error: BaseException) -> None:
+    told = LogFormatter().format(record("failed", raised(error)))
     assert "No space" in told
 
 
@@ -93,7 +97,7 @@ thread = threading.Thread(target=fail)
 thread.start()
 thread.join()
 warnings.warn("a warning")
-raise ValueError(secret)
+raise ValueError("no such library")
 """
 
 
@@ -106,6 +110,7 @@ def test_whatever_a_part_prints_of_an_exception_goes_this_way() -> None:
     assert done.stderr.count("builtins.ValueError, newest call last") == 4
     assert "a question\\nFAKE LINE \\x1b[2J" in done.stderr
     assert "a warning" in done.stderr
+    assert "the process ends: no such library" in done.stderr
 
 
 # --- rotation ---------------------------------------------------------------------
