@@ -131,7 +131,7 @@ class Settings:
         "127.0.0.1",
         "Address that it is reached at; any but 127.0.0.1 and ::1 needs keys.",
     )
-    open: bool = _setting(False, "Serve strangers too, without keys, at any address.")
+    open: bool = _setting(False, "Let others reach it although there are no keys.")
     trust: str = _setting(
         "",
         "Networks, by commas, of the proxies in front that tell who their clients are.",

@@ -330,9 +330,10 @@ def test_two_installations_have_two_passwords(tmp_path: Path) -> None:
 
 
 def test_who_needs_redis_waits_for_the_password_and_has_it() -> None:
-    for name in ("broker", "cache"):
+    for name in ("broker", "cache", "keys"):
         needed = SERVICES[name]["depends_on"]["password"]["condition"]
         assert needed == "service_completed_successfully"
+    for name in ("broker", "cache"):
         assert "--aclfile /run/redis/users.acl" in SERVICES[name]["command"]
         assert "redis:/run/redis:ro" in SERVICES[name]["volumes"]
     for name in ("worker", "ui", "keys"):
