@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,7 +82,15 @@ def _door(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that is free at this moment."""
+    """A TCP port on loopback that is free at this moment.
+
+    If possible it is not one of those that the system gives to whoever asks for any,
+    each outgoing connection too: somebody else would have it before we listen.
+    """
+    for _ in range(100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, 20_000 + secrets.randbelow(12_000)))
+            return int(probe.getsockname()[1])
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
