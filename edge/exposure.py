@@ -35,8 +35,8 @@ def check_exposure(settings: Settings) -> None:
         return
     raise SetupError(
         f"Whoever reaches {host} could use this service, because there are no keys "
-        "yet. Make one with `edge keys create NAME`, or allow everybody with --open "
-        "(EDGE_OPEN=on)."
+        f"yet in {settings.keys_path}. Make one with `edge keys create NAME`, or allow "
+        "everybody with --open (EDGE_OPEN=on)."
     )
 
 

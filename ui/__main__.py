@@ -11,6 +11,7 @@ import ctypes
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -86,7 +87,8 @@ def main(
     set_up_logs()
     try:
         settings = Settings.load()
-        check_exposure(settings)
+        is_behind = uds is not None or forwarded_allow_ips
+        check_exposure(settings if is_behind else replace(settings, host=host))
         client = Client(settings)
     except SetupError as error:
         sys.exit(printable(error.message))
