@@ -6,6 +6,8 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +232,11 @@ def test_prometheus_scrapes_what_is_served() -> None:
     assert found["names"] == ["worker"]
     assert str(found["port"]) == environ["EDGE_METRICS_PORT"]
     assert environ["EDGE_METRICS_ADDRESS"] == "0.0.0.0"
+    networks = SERVICES["ui"]["environment"]["EDGE_METRICS_FROM"].split(",")
+    # what Docker gives its networks
+    for address in ("172.18.0.5", "192.168.0.3", "10.0.1.2"):
+        assert any(ip_address(address) in ip_network(one) for one in networks)
+    assert not any(ip_address("8.8.8.8") in ip_network(one) for one in networks)
     for name in ("ui", "worker", "prometheus"):
         assert "metrics" in SERVICES[name]["networks"]
 
@@ -355,16 +362,18 @@ def guarded(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.mark.redis
 def test_without_the_password_a_server_only_answers_a_ping(guarded: Server) -> None:
-    stranger = sync_client(guarded.url)
-    assert stranger.ping()  # the health check of the container
-    for command in (("GET", "x"), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("INFO",)):
-        with pytest.raises(redis.exceptions.NoPermissionError):
-            stranger.execute_command(*command)
-    for password in ("", "wrong"):
+    with closing(sync_client(guarded.url)) as stranger:
+        assert stranger.ping()  # the health check of the container
+        for command in (("GET", "x"), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("INFO",)):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                stranger.execute_command(*command)
+    for password in ("a", "wrong"):
         url = guarded.url.replace("redis://", f"redis://edge:{password}@")
-        with pytest.raises(redis.AuthenticationError):
-            sync_client(url).get("x")
-    stranger.close()
+        with (
+            closing(sync_client(url)) as guessing,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            guessing.get("x")
 
 
 @pytest.mark.redis

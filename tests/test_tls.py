@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,11 @@ def test_celery_speaks_tls(url: str) -> None:
 
 def test_a_certificate_that_nobody_knows_is_refused(url: str) -> None:
     unknown = url.partition("?")[0]
-    with pytest.raises(redis.ConnectionError, match="certificate"):
-        sync_client(unknown).ping()
+    with (
+        closing(sync_client(unknown)) as client,
+        pytest.raises(redis.ConnectionError, match="certificate"),
+    ):
+        client.ping()
     app = Celery("test")
     app.conf.update(celery_settings(unknown))
     with pytest.raises(OperationalError, match="certificate"), app.connection() as one:

@@ -49,6 +49,7 @@ class Server:
         wait_for(self._answers, 20)
 
     def kill(self) -> None:
+        self.client.close()
         self.process.kill()
         self.process.wait(10)
 
