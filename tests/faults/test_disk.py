@@ -79,6 +79,7 @@ async def test_a_full_disk_is_a_refusal_and_nobody_dies(small_disk: Path) -> Non
             await asyncio.sleep(0.2)
         assert await is_back()
         assert {name: service.pid(name) for name in service.children} == pids
-        await until(lambda: not service.broker.client.keys("edge:live:*"), 20)
+        # One that was admitted in the last moment keeps its place for a minute.
+        await until(lambda: not service.broker.client.keys("edge:live:*"), 90)
     finally:
         service.stop()
