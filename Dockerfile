@@ -3,7 +3,8 @@
 #   docker build --target worker .
 
 FROM python:3.12-slim-bookworm AS base
-RUN useradd --uid 10001 --no-create-home edge
+RUN useradd --uid 10001 --no-create-home edge \
+    && install --directory --owner=10001 --mode=700 /data/keys
 ENV PATH=/opt/edge/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp

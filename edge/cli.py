@@ -43,6 +43,15 @@ def up(
     model: Model = None,
     mmproj: Mmproj = None,
     port: Port = 8080,
+    host: Annotated[
+        str | None, typer.Option(help="Where to listen; 0.0.0.0 = everywhere.")
+    ] = None,
+    open_: Annotated[
+        bool | None, typer.Option("--open", help="Ask strangers for no key.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="For root: the account to change to.")
+    ] = None,
     no_nginx: Annotated[
         bool, typer.Option("--no-nginx", help="Serve without the front door.")
     ] = False,
@@ -52,8 +61,8 @@ def up(
 ) -> None:
     """Start everything: chat and API on one port. Ctrl-C stops it."""
     with clear_errors():
-        settings = settings_with(model, mmproj, slots=slots)
-        stack.up(settings, port, with_nginx=not no_nginx)
+        settings = settings_with(model, mmproj, slots=slots, host=host, open=open_)
+        stack.up(settings, port, with_nginx=not no_nginx, user=user)
 
 
 @app.command()

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.cli_errors import clear_errors
 from edge.cli_options import Mmproj, Model, Port, settings_with
 from edge.doctor import Finding, findings
 from edge.errors import SetupError
+from edge.logs import printable
 from edge.models.check import check
 from edge.models.registry import find_model
 from edge.models.tuning import save, tuned
@@ -51,7 +53,8 @@ def _show(finding: Finding) -> None:
     line.add_column(width=5)
     line.add_column(width=9)
     line.add_column(overflow="fold")
-    line.add_row(MARKS[finding.level], finding.about, finding.said)
+    said = escape(printable(finding.said))  # names in a model's file are anybody's
+    line.add_row(MARKS[finding.level], finding.about, said)
     console.print(line)
 
 

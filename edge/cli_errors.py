@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge.errors import EdgeError
+from edge.logs import printable
 
 
 @contextmanager
@@ -17,5 +18,5 @@ def clear_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(130)
     except EdgeError as error:
-        print(f"edge: {error.message}", file=sys.stderr)
+        print(f"edge: {printable(error.message)}", file=sys.stderr)
         sys.exit(1)

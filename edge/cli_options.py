@@ -20,13 +20,13 @@ Port = Annotated[int, typer.Option(min=1, max=65535)]
 
 
 def settings_with(
-    model: str | None, mmproj: Path | None, slots: int | None = None
+    model: str | None, mmproj: Path | None, **others: str | int | None
 ) -> Settings:
-    """The settings, with what the command line says over them.
+    """The settings, with what the command line says over them; None says nothing.
 
     Paths of files become absolute: child processes work in other folders.
     """
-    given = {"model": model, "mmproj": mmproj, "slots": slots}
+    given = {"model": model, "mmproj": mmproj} | others
     named: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     settings = replace(Settings.load(), **named)
     return replace(

@@ -64,7 +64,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
     yield disk(settings)
     yield queue(settings)
     yield nginx()
-    yield door(port)
+    yield door(settings.host, port)
     yield trial()
     yield from model(settings)
 
@@ -120,9 +120,9 @@ def nginx() -> Finding:
         return Finding("nginx", "wrong", error.message)
 
 
-def door(port: int) -> Finding:
+def door(host: str, port: int) -> Finding:
     try:
-        check_port(port)
+        check_port(host, port)
     except SetupError as error:  # perhaps by `edge up` itself
         return Finding("port", "note", error.message)
     return Finding("port", "ok", f"{port} is free.")

@@ -8,15 +8,18 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from edge.errors import SetupError
+from edge.exposure import in_url, reached_at, trusted
 from edge.jobs import fleet
-from edge.redis_clients import UNREACHABLE, sync_client
+from edge.private import let_in, web_account
+from edge.probes import http_answers
+from edge.redis_clients import UNREACHABLE, hears, sync_client
 from edge.settings import Settings
 from edge.supervise import Part
 
@@ -24,6 +27,11 @@ LOOPBACK = "127.0.0.1"
 NGINX_BUILD = Path(__file__).parents[1] / "nginx" / "build.py"
 
 AFTER_GRACE_S = 5  # for what is left to do when the grace is over
+# A web process or nginx that has not answered for so long is restarted: together with
+# the time that a start takes, within 15 s.
+FRONT_MISSED_S = 8.0
+# A disk that stalls holds Redis up for seconds, and a restart would not help it.
+REDIS_MISSED_S = 20.0
 
 # The broker must never drop a job, and refuses new ones before the machine is full;
 # the cache must never be in the way.
@@ -56,15 +64,33 @@ def parts(
         yield part
     yield _worker(settings, folder)
     if with_nginx:
-        ui_port = free_port()
-        yield _ui(settings, LOOPBACK, ui_port, folder)
-        yield nginx(port, ui_port, settings, folder)
+        upstream = f"unix:{_door(folder) / 'ui.sock'}"
+        yield _ui(settings, upstream, folder)
+        yield nginx(settings.host, port, upstream, settings, folder)
     else:
-        yield _ui(settings, "0.0.0.0", port, folder)
+        yield _ui(settings, f"{in_url(settings.host)}:{port}", folder)
+
+
+def _door(folder: Path) -> Path:
+    """The folder of the socket between nginx and the web process, which believes
+    whatever it is told there of a client's address."""
+    door = _subfolder(folder, "door")
+    if account := web_account():
+        for passed in (folder, door):
+            let_in(passed, account)
+    return door
 
 
 def free_port() -> int:
-    """A TCP port on loopback that is free at this moment."""
+    """A TCP port on loopback that is free at this moment.
+
+    If possible it is not one of those that the system gives to whoever asks for any,
+    each outgoing connection too: somebody else would have it before we listen.
+    """
+    for _ in range(100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, 20_000 + secrets.randbelow(12_000)))
+            return int(probe.getsockname()[1])
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -120,6 +146,8 @@ def _redis(
         is_ready=_pings(url),
         env=settings.environ(),
         folder=_subfolder(folder, name),
+        is_missed=_is_deaf(url),
+        missed_s=REDIS_MISSED_S,
         about=Path(server).name,
     )
     return part, url
@@ -127,54 +155,82 @@ def _redis(
 
 def _worker(settings: Settings, folder: Path) -> Part:
     broker = sync_client(settings.broker_url)
-    is_here = _quietly(lambda: fleet.is_here(broker, socket.gethostname()))
+    host = socket.gethostname()
     pings = _quietly(lambda: bool(broker.ping()))
+
+    def is_missed(pid: int) -> bool | None:
+        is_here = _quietly(lambda: fleet.is_here(broker, host, pid))()
+        return False if is_here else True if pings() else None
+
     return Part(
         name="worker",
         command=[sys.executable, "-m", "worker"],
-        is_ready=is_here,
+        is_ready=_quietly(lambda: fleet.is_here(broker, host)),
         env=settings.environ(),
         folder=_subfolder(folder, "worker"),
         start_s=600,  # a model on a slow disk
         stop_s=settings.grace_s + AFTER_GRACE_S,
         drains=True,
-        is_missed=lambda: pings() and not is_here(),
+        is_missed=is_missed,
         missed_s=settings.hang_s + AFTER_GRACE_S,  # it would have ended itself
         about=f"{settings.slots} questions at once",
     )
 
 
-def _ui(settings: Settings, address: str, port: int, folder: Path) -> Part:
-    command = [sys.executable, "-m", "ui", "--host", address, "--port", str(port)]
+def _ui(settings: Settings, listen: str, folder: Path) -> Part:
+    """The web process, on HOST:PORT or on `unix:PATH`."""
+    command = [sys.executable, "-m", "ui"]
+    if listen.startswith("unix:"):
+        command += ["--uds", listen.removeprefix("unix:")]
+        reached = listen
+    else:
+        host, _, port = listen.rpartition(":")
+        host = host.strip("[]")
+        command += ["--host", host, "--port", port]
+        reached = f"{in_url(reached_at(host))}:{port}"
     uploads = {"GRADIO_TEMP_DIR": str(_subfolder(folder, "uploads"))}
     return Part(
         name="ui",
         command=command,
-        is_ready=_answers(f"http://{LOOPBACK}:{port}/health"),
+        is_ready=http_answers(reached, "/health"),
         env=settings.environ() | PRIVATE | uploads,
         folder=_subfolder(folder, "ui"),
         stop_s=settings.grace_s + AFTER_GRACE_S,
         drains=True,
+        missed_s=FRONT_MISSED_S,
         about="API and chat page",
     )
 
 
-def nginx(port: int, ui_port: int, settings: Settings, folder: Path) -> Part:
+def nginx(
+    host: str, port: int, upstream: str, settings: Settings, folder: Path
+) -> Part:
+    """The front door on `host` and `port`, before `upstream`, an address as of `_ui`.
+
+    Raises SetupError when its configuration cannot be made.
+    """
     server, own = nginx_server(), _subfolder(folder, "nginx")
-    build = [sys.executable, str(NGINX_BUILD), "--listen", str(port)]
-    build += ["--upstream", f"{LOOPBACK}:{ui_port}", "--run-dir", str(own)]
-    built = subprocess.run(build, capture_output=True)
+    build = [sys.executable, str(NGINX_BUILD), "--listen", f"{in_url(host)}:{port}"]
+    build += ["--upstream", upstream, "--run-dir", str(own)]
+    for network in trusted(settings):
+        build += ["--trust", network]
+    if account := web_account():
+        build += ["--user", account]
+        let_in(own, account)
+    built = subprocess.run(build, capture_output=True, text=True)
     if built.returncode != 0:
-        raise SetupError(f"nginx.conf was not built:\n{built.stderr.decode()}")
-    (own / "nginx.conf").write_bytes(built.stdout)
+        reason = built.stderr.strip().rpartition("\n")[2]
+        raise SetupError(f"nginx.conf was not built: {reason}")
+    (own / "nginx.conf").write_text(built.stdout)
     return Part(
         name="nginx",
         command=[server, "-e", "stderr", "-p", str(own), "-c", str(own / "nginx.conf")],
-        is_ready=_answers(f"http://{LOOPBACK}:{port}/nginx-health"),
+        is_ready=http_answers(f"{in_url(reached_at(host))}:{port}", "/nginx-health"),
         env=settings.environ(),
         folder=own,
         stop_signal=signal.SIGQUIT,  # lets open streams end
         stop_s=5,
+        missed_s=FRONT_MISSED_S,
         about=f"front door on port {port}",
     )
 
@@ -189,6 +245,11 @@ def _pings(url: str) -> Callable[[], bool]:
     return _quietly(lambda: bool(client.ping()))
 
 
+def _is_deaf(url: str) -> Callable[[int], bool]:
+    client = sync_client(url)
+    return lambda _: not hears(client)
+
+
 def _quietly(question: Callable[[], bool]) -> Callable[[], bool]:
     """The same question; a Redis that does not answer means no."""
 
@@ -199,14 +260,3 @@ def _quietly(question: Callable[[], bool]) -> Callable[[], bool]:
             return False
 
     return ask
-
-
-def _answers(url: str) -> Callable[[], bool]:
-    def get() -> bool:
-        try:
-            with urllib.request.urlopen(url, timeout=1) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
-
-    return get

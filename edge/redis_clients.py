@@ -7,8 +7,18 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from redis._parsers import BaseParser
 
 from edge.errors import SetupError
+
+ServerError = redis.ResponseError  # what a server answers that refuses
+
+
+class DiskFull(ServerError):
+    """The server cannot write its log and refuses all changes until it can."""
+
+
+BaseParser.EXCEPTION_CLASSES["MISCONF"] = DiskFull
 
 TIMEOUT_S = 5  # longer than any blocking read, or the read itself would fail
 # What a call raises when the server is away, full, slow, or refuses us;
@@ -19,6 +29,7 @@ AWAY = (
     redis.TimeoutError,
     redis.exceptions.OutOfMemoryError,
     redis.ReadOnlyError,
+    DiskFull,
     OSError,
 )
 
@@ -54,6 +65,18 @@ def async_client(url: str) -> redis.asyncio.Redis:
     return AsyncRedis.from_url(
         _given(url), socket_timeout=None, max_connections=512, **_OPTIONS
     )
+
+
+def hears(client: redis.Redis) -> bool:
+    """Whether the server answers at all; an error is an answer, too: one whose disk is
+    full refuses even a ping."""
+    try:
+        client.ping()
+    except (redis.ConnectionError, redis.TimeoutError, OSError):
+        return False
+    except redis.RedisError:
+        pass
+    return True
 
 
 def _given(url: str) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from edge.errors import SetupError
 
@@ -123,6 +124,18 @@ class Settings:
     )
     broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")
     cache_url: str = _setting("", "Redis for caches; edge up starts its own.")
+    redis_password_file: str = _setting(
+        "", "File that holds the password of both, where their URLs name none."
+    )
+    host: str = _setting(
+        "127.0.0.1",
+        "Address that it is reached at; any but 127.0.0.1 and ::1 needs keys.",
+    )
+    open: bool = _setting(False, "Let others reach it although there are no keys.")
+    trust: str = _setting(
+        "",
+        "Networks, by commas, of the proxies in front that tell who their clients are.",
+    )
     metrics_port: int = _setting(
         0, "Where a worker tells its metrics; 0 = nowhere.", at_least=0, at_most=65535
     )
@@ -177,7 +190,25 @@ class Settings:
         environ = _dotenv(Path(".env")) | os.environ
         if hub := environ.get("HF_ENDPOINT"):
             environ = {f"{PREFIX}HUB_URL": hub} | environ
-        return cls.read(environ)
+        return cls.read(environ)._with_password()
+
+    def _with_password(self) -> Settings:
+        """These settings with the password of both Redis in their URLs."""
+        if not self.redis_password_file:
+            return self
+        path = Path(self.redis_password_file).expanduser()
+        try:
+            password = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(
+                f"EDGE_REDIS_PASSWORD_FILE: {path} cannot be read: {error}."
+            ) from None
+        return replace(
+            self,
+            redis_password_file="",
+            broker_url=_url_with(self.broker_url, password),
+            cache_url=_url_with(self.cache_url, password),
+        )
 
     def environ(self) -> dict[str, str]:
         """This process's environment with these settings, for a child process: those
@@ -190,6 +221,20 @@ class Settings:
         }
         others = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         return others | ours
+
+
+def _url_with(url: str, password: str) -> str:
+    """`url` with a password for its user, unless it has one."""
+    scheme, separator, rest = url.partition("://")
+    user, _, where = rest.rpartition("@")
+    if not separator or ":" in user:
+        return url
+    return f"{scheme}://{user}:{quote(password, safe='')}@{where}"
+
+
+def live_as(name: str, home: str) -> None:
+    """Tells this process and its children who they are, after a change of account."""
+    os.environ.update(HOME=home, USER=name, LOGNAME=name)
 
 
 def _parse(key: str, text: str, spec: Field[Any]) -> Any:

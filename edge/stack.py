@@ -8,7 +8,9 @@ answers end before it stops them.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -19,27 +21,44 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
 
+from edge import exposure
+from edge.account import leave_root
 from edge.errors import SetupError
+from edge.logs import printable, rotate, start_afresh
 from edge.models.check import check
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.models.tuning import tuned
 from edge.parts import parts
+from edge.private import UMASK, make_private
 from edge.settings import Settings
 from edge.supervise import Child, Part
 
 RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
+ROOM_BYTES = 64 << 20  # on disk, to begin with: for the queue and the logs
 
 console = Console(highlight=False, soft_wrap=True)
 
 
-def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
-    """Runs everything until SIGINT or SIGTERM.
+def up(
+    settings: Settings, port: int, *, with_nginx: bool, user: str | None = None
+) -> None:
+    """Runs everything until SIGINT or SIGTERM; as the account `user`, if root asks.
 
     Raises SetupError, with nothing left running, when a part cannot start.
     """
-    check_port(port)
+    os.umask(UMASK)
+    settings, running_as = leave_root(settings, user)
+    if running_as:
+        console.print(running_as)
+    if settings.keys_file:  # each part works in a folder of its own
+        settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
+    exposure.check_exposure(settings)
+    exposure.trusted(settings)
+    check_port(settings.host, port)
     files = find_model(settings, obtain)
     if settings.model == "auto":  # decided here, and once
         settings = replace(settings, model=files.name)
@@ -47,26 +66,58 @@ def up(settings: Settings, port: int, *, with_nginx: bool) -> None:
     _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
     if tuning:
         said += f" {tuning.forecast(most)}"
-    state = settings.data_dir / "state" / str(port)  # one for each running stack
-    logs = state / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    state = private_state(settings, port)
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
-        os.chmod(folder, 0o711)  # nginx's workers may be another user
         plan = parts(settings, port, Path(folder), state, with_nginx=with_nginx)
-        stack = Stack(logs, asked)
+        stack = Stack(state / "logs", asked)
         try:
             stack.start(plan)
             if not asked:
+                console.print(_welcome(settings, port, state / "logs"))
+                console.print(escape(printable(f"Serving {files.name}. {said}")))
                 console.print(
-                    f"\n[bold]Open http://localhost:{port}[/]   "
-                    f"API: http://localhost:{port}/v1   Logs: {logs}\n"
-                    f"Serving {files.name}. {said}\n"
                     "Ctrl-C lets running answers end, within "
                     f"{settings.grace_s} s, and stops everything; twice: at once."
                 )
             stack.watch()
         finally:
             stack.stop()
+
+
+def private_state(settings: Settings, port: int) -> Path:
+    """The folder of what stays of a stack, one for each port, closed to others.
+
+    Raises SetupError when it cannot be used or its disk is full.
+    """
+    everything = settings.data_dir / "state"
+    state = everything / str(port)
+    try:
+        make_private(everything)
+        make_private(state / "logs")
+        free = shutil.disk_usage(state).free
+    except OSError as error:
+        raise SetupError(
+            f"{error.filename} cannot be used: {error.strerror}. EDGE_DATA_DIR names "
+            "another folder."
+        ) from None
+    if free < ROOM_BYTES:
+        raise SetupError(
+            f"{settings.data_dir} has {decimal(free)} free and {decimal(ROOM_BYTES)} "
+            "are needed for the queue and the logs. Make room, or choose another "
+            "folder with EDGE_DATA_DIR."
+        )
+    return state
+
+
+def _welcome(settings: Settings, port: int, logs: Path) -> str:
+    host = exposure.address(settings.host)
+    is_near = host.is_loopback or host.is_unspecified
+    name = "localhost" if is_near and host.version == 4 else None
+    url = f"http://{name or exposure.in_url(exposure.reached_at(settings.host))}:{port}"
+    return (
+        f"\n[bold]Open {escape(url)}[/]   API: {escape(url)}/v1   "
+        f"Logs: {escape(printable(str(logs)))}\n{exposure.described(settings)}"
+    )
 
 
 class Stack:
@@ -82,7 +133,7 @@ class Stack:
             if self._asked:
                 return
             log = self._logs / f"{part.name}.log"
-            log.write_bytes(b"")
+            start_afresh(log)
             child = Child(part, log)
             self._children.append(child)
             child.start()
@@ -94,6 +145,7 @@ class Stack:
             for child in self._children:
                 if news := child.revive():
                     self._say(child, news)
+                rotate(child.log)
             time.sleep(0.2)
 
     def stop(self) -> None:
@@ -111,16 +163,26 @@ class Stack:
 
     def _say(self, child: Child, news: str) -> None:
         seconds = time.monotonic() - child.started
-        console.print(f"  [bold]{child.part.name:7}[/] {news}  [dim]{seconds:.1f} s[/]")
+        said = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
+        console.print(f"  {said}  [dim]{seconds:.1f} s[/]")
 
 
-def check_port(port: int) -> None:
-    """Raises SetupError when somebody listens on `port` already."""
-    with socket.socket() as probe:
+def check_port(host: str, port: int) -> None:
+    """Raises SetupError when `port` cannot be listened on at `host`."""
+    address = exposure.address(host)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))
+            probe.bind((str(address), port))
+        except PermissionError:
+            raise SetupError(
+                f"Port {port} needs root, and nothing here runs as root. Choose one "
+                "from 1024 on: edge up --port 8080."
+            ) from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SetupError(f"{host} is no address of this machine.") from None
             raise SetupError(
                 f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
                 f"choose another: edge up --port {port + 1}."

@@ -1,4 +1,9 @@
-"""One child process: started with a log of its own, watched, restarted, stopped."""
+"""One child process: started with a log of its own, watched, restarted, stopped.
+
+A thread beside each asks again and again whether the part still answers, so that one
+which hangs holds up nobody's watch. Processes are started and ended by one thread only:
+a child dies with the *thread* that started it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,13 +25,18 @@ _libc = ctypes.CDLL(None)
 
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
-CALM_S = 60.0  # after so long a life a death starts with a short pause again
+# Between two questions to a part whether it still answers. A worker is told of for
+# longer than that after its death, so a first answer is not missed.
+ASK_S = 0.5
+# The most that one such question counts for: we may have been stopped ourselves.
+MOST_COUNTED_S = 4.0
 
 
 @dataclass
 class Part:
-    """What to run. `is_ready` is polled after a start and must return quickly; so is
-    `is_missed` later on, which says that a process that runs is not heard of.
+    """What to run. `is_ready` is polled after a start and must return within seconds;
+    so is `is_missed` later on, which says that the process with this id does not
+    answer, or None when that cannot be told.
 
     One that `drains` is asked to stop before the others and may take its time.
     """
@@ -40,9 +51,44 @@ class Part:
     stop_s: float = 10.0
     stop_signal: signal.Signals = signal.SIGTERM
     drains: bool = False
-    is_missed: Callable[[], bool] = lambda: False
+    # By default: it is not ready.
+    is_missed: Callable[[int], bool | None] | None = None
     missed_s: float = 60.0
     about: str = ""
+
+
+class Watch:
+    """Asks one run of a part, in a thread, whether it still answers."""
+
+    def __init__(self, part: Part, pid: int) -> None:
+        self._part = part
+        self._pid = pid
+        self._closed = threading.Event()
+        self.has_answered = False
+        self.silent_s = 0.0  # since its last answer, or its start
+        threading.Thread(target=self._ask, name=part.name, daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def hear(self) -> None:
+        """The part has just answered."""
+        self.has_answered, self.silent_s = True, 0.0
+
+    def _ask(self) -> None:
+        is_missed = self._part.is_missed or (lambda _: not self._part.is_ready())
+        before = time.monotonic()
+        while not self._closed.is_set():
+            missed: bool | None = True
+            with suppress(Exception):  # a check that fails is no answer
+                missed = is_missed(self._pid)
+            if missed:
+                passed_s = time.monotonic() - before
+                self.silent_s += min(passed_s, MOST_COUNTED_S)
+            elif missed is False:
+                self.hear()
+            before = time.monotonic()
+            self._closed.wait(ASK_S)
 
 
 @dataclass
@@ -53,12 +99,13 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    died: float = 0.0  # when that was noticed
     pause_s: float = 0.0
-    heard: float = 0.0  # when it was last not missed; 0 before the first time
     asked: bool = False
+    watch: Watch | None = None
 
     def start(self) -> None:
-        self.started, self.heard, self.asked = time.monotonic(), 0.0, False
+        self.started, self.died, self.asked = time.monotonic(), 0.0, False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.part.command,
@@ -76,6 +123,7 @@ class Child:
             self.process.stdin.close()
         except BrokenPipeError:
             pass  # it died at once; whoever waits for it will say so
+        self.watch = Watch(self.part, self.process.pid)
 
     @property
     def is_alive(self) -> bool:
@@ -94,6 +142,8 @@ class Child:
                     + self.last_words()
                 )
             if self.part.is_ready():
+                if self.watch:
+                    self.watch.hear()
                 return
             if time.monotonic() > give_up:
                 raise SetupError(
@@ -104,16 +154,22 @@ class Child:
 
     def revive(self) -> str | None:
         """Restarts a dead child after a pause; says so when it did. One that has not
-        been heard of for too long is dead too."""
+        answered for too long is killed.
+
+        The pause grows with each death of one that never answered: it cannot start.
+        Whoever can kill a part that works would otherwise keep it away for long.
+        """
         if self.is_alive:
             return self._end_if_hung()
-        if self.process is None:
+        if self.process is None or self.watch is None:
             return None
         now = time.monotonic()
-        if self.pause_s == 0.0 or now - self.started > CALM_S:
+        self.died = self.died or now
+        if self.pause_s == 0.0 or self.watch.has_answered:
             self.pause_s = FIRST_PAUSE_S
-        if now - self.started < self.pause_s:
+        if now - self.died < self.pause_s:
             return None
+        self.watch.close()
         self.pause_s = min(2 * self.pause_s, MAX_PAUSE_S)
         death = self._death()
         self.start()
@@ -128,6 +184,8 @@ class Child:
     def stop(self, in_a_hurry: Callable[[], bool] = lambda: False) -> None:
         """Asks it to stop, and kills it if it has not after `stop_s`, or when there is
         no time for that."""
+        if self.watch is not None:
+            self.watch.close()
         if self.process is None or not self.is_alive:
             return
         self.ask()
@@ -145,13 +203,13 @@ class Child:
         self.process.wait()
 
     def _end_if_hung(self) -> str | None:
-        now = time.monotonic()
-        if not self.part.is_missed():
-            self.heard = now
-        elif self.heard and now - self.heard > self.part.missed_s:
-            self._kill()
-            return f"was not heard of for {self.part.missed_s:.0f} s and was killed"
-        return None
+        assert self.watch
+        has_answered = self.watch.has_answered
+        limit_s = self.part.missed_s if has_answered else self.part.start_s
+        if (silent_s := self.watch.silent_s) <= limit_s:
+            return None
+        self._kill()
+        return f"did not answer for {silent_s:.0f} s and was killed"
 
     def _death(self) -> str:
         """How the dead process ended: a native crash leaves nothing in its log."""

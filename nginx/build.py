@@ -228,9 +228,15 @@ def port(text: str) -> str:
 
 def host_and_port(text: str) -> str:
     host, _, number = text.rpartition(":")
-    if not re.fullmatch(r"\w[\w.-]*", host):
+    if not re.fullmatch(r"\w[\w.-]*|\[[0-9a-fA-F:.]+\]", host):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT.")
     return f"{host}:{port(number)}"
+
+
+def server_address(text: str) -> str:
+    if text.startswith("unix:"):
+        return f"unix:{directory(text.removeprefix('unix:'))}"
+    return host_and_port(text)
 
 
 def listening(text: str) -> str:
@@ -267,7 +273,12 @@ def arguments() -> argparse.Namespace:
     action.add_argument("--write", action="store_true", help="rewrite nginx.conf")
     option = parser.add_argument
     option("--listen", type=listening, default="8080", metavar="[HOST:]PORT")
-    option("--upstream", type=host_and_port, default="ui:8000", metavar="HOST:PORT")
+    option(
+        "--upstream",
+        type=server_address,
+        default="ui:8000",
+        metavar="HOST:PORT|unix:PATH",
+    )
     option("--run-dir", type=directory, default="/tmp", metavar="DIR")
     option(
         "--trust",

@@ -4,15 +4,28 @@ import re
 import shlex
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import redis
 import yaml
 
+from edge.errors import SetupError
+from edge.exposure import check_exposure
+from edge.keys import create_key
+from edge.limits import NO_LIMITS
 from edge.parts import AFTER_GRACE_S
+from edge.redis_clients import sync_client
 from edge.settings import Settings
+from tests.faults.service import Server
+from tests.stack.conftest import running
+from tests.stack.test_up import answers
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -39,12 +52,20 @@ DEPENDENCY = {
     "type": "object",
     "required": ["condition"],
     "properties": {
-        "condition": {"enum": ["service_started", "service_healthy"]},
+        "condition": {
+            "enum": [
+                "service_started",
+                "service_healthy",
+                "service_completed_successfully",
+            ]
+        },
         "restart": {"type": "boolean"},
     },
     "additionalProperties": False,
 }
 TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+# What runs once and ends; everything else is watched and comes back.
+ONCE = {"password", "keys"}
 SERVICE = {
     "type": "object",
     "required": [
@@ -70,6 +91,7 @@ SERVICE = {
         },
         "cap_drop": {"const": ["ALL"]},
         "command": {"type": ["array", "string"]},
+        "entrypoint": TEXTS,
         "depends_on": {"type": "object", "additionalProperties": DEPENDENCY},
         "environment": {"type": "object", "additionalProperties": {"type": "string"}},
         "healthcheck": HEALTHCHECK,
@@ -106,28 +128,47 @@ def test_the_file_fits_the_compose_specification() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", SERVICES.keys() - ONCE)
 def test_every_service_is_hardened_watched_and_limited(name: str) -> None:
     jsonschema.validate(SERVICES[name], SERVICE)
 
 
+@pytest.mark.parametrize("name", ONCE)
+def test_what_runs_once_is_hardened_and_limited_too(name: str) -> None:
+    service = dict(SERVICES[name])
+    assert service.pop("restart") == "no"
+    assert service.pop("healthcheck") == {"disable": True}
+    if service.pop("network_mode", "") == "none":
+        service["networks"] = ["none"]
+    lasting = {
+        "restart": "unless-stopped",
+        "healthcheck": SERVICES["ui"]["healthcheck"],
+    }
+    jsonschema.validate(service | lasting, SERVICE)
+
+
 def test_what_a_service_names_exists() -> None:
     for service in SERVICES.values():
-        assert set(service["networks"]) <= COMPOSE["networks"].keys()
+        assert set(service.get("networks", ())) <= COMPOSE["networks"].keys()
         assert set(service.get("depends_on", {})) <= SERVICES.keys()
+        for volume in service.get("volumes", ()):
+            source = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", volume).split(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).exists()
     optional = {name for name in SERVICES if "profiles" in SERVICES[name]}
-    assert optional == {"prometheus"}
-    assert SERVICES.keys() - optional == {"broker", "cache", "worker", "ui", "nginx"}
+    assert optional == {"prometheus", "keys"}
+    parts = {"password", "broker", "cache", "worker", "ui", "nginx"}
+    assert SERVICES.keys() - optional == parts
 
 
 def test_only_nginx_can_be_reached_and_can_reach_out() -> None:
     published = {n: s["ports"] for n, s in SERVICES.items() if "ports" in s}
     only_here = ["127.0.0.1:9090:9090"]
-    assert published == {"nginx": ["${PORT:-8080}:8080"], "prometheus": only_here}
+    door = ["${EDGE_HOST:-127.0.0.1}:${PORT:-8080}:8080"]
+    assert published == {"nginx": door, "prometheus": only_here}
     for name, service in SERVICES.items():
         ways_out = {
             network
-            for network in service["networks"]
+            for network in service.get("networks", ())
             if not COMPOSE["networks"][network].get("internal")
         }
         outside = {"public"}
@@ -160,16 +201,17 @@ def test_the_queue_never_forgets_and_the_cache_may() -> None:
     assert "broker:/data" in SERVICES["broker"]["volumes"]
     assert cache["--appendonly"] == "no"
     assert cache["--maxmemory-policy"] == "allkeys-lru"
-    assert "volumes" not in SERVICES["cache"]
+    assert all(volume.endswith(":ro") for volume in SERVICES["cache"]["volumes"])
     assert broker["--save"] == cache["--save"] == ""
 
 
 def test_nginx_and_the_ui_agree_on_ports() -> None:
-    assert SERVICES["nginx"]["ports"] == ["${PORT:-8080}:8080"]
+    assert SERVICES["nginx"]["ports"][0].endswith(":8080")
     assert "listen 8080;" in NGINX_CONF
     assert "server ui:8000;" in NGINX_CONF
     assert '"--port", "8000"' in final_stage("ui")
-    assert "./nginx/nginx.conf:/etc/nginx/nginx.conf:ro" in SERVICES["nginx"]["volumes"]
+    [volume] = SERVICES["nginx"]["volumes"]
+    assert volume == "${NGINX_CONF:-./nginx/nginx.conf}:/etc/nginx/nginx.conf:ro"
 
 
 @pytest.mark.parametrize("name", ["worker", "ui"])
@@ -190,6 +232,11 @@ def test_prometheus_scrapes_what_is_served() -> None:
     assert found["names"] == ["worker"]
     assert str(found["port"]) == environ["EDGE_METRICS_PORT"]
     assert environ["EDGE_METRICS_ADDRESS"] == "0.0.0.0"
+    networks = SERVICES["ui"]["environment"]["EDGE_METRICS_FROM"].split(",")
+    # what Docker gives its networks
+    for address in ("172.18.0.5", "192.168.0.3", "10.0.1.2"):
+        assert any(ip_address(address) in ip_network(one) for one in networks)
+    assert not any(ip_address("8.8.8.8") in ip_network(one) for one in networks)
     for name in ("ui", "worker", "prometheus"):
         assert "metrics" in SERVICES[name]["networks"]
 
@@ -209,9 +256,143 @@ def test_both_halves_get_settings_that_exist() -> None:
             for key, text in environ.items()
         }
         settings = Settings.read(defaults)
-        assert settings.broker_url == "redis://broker:6379/0"
-        assert settings.cache_url == "redis://cache:6379/0"
+        assert settings.broker_url == "redis://edge@broker:6379/0"
+        assert settings.cache_url == "redis://edge@cache:6379/0"
         assert (settings.model, settings.slots) == ("auto", 4)
+
+
+# --- who can reach it -----------------------------------------------------------------
+
+
+def ui_settings(folder: Path, **given: str) -> Settings:
+    """The ui's, with `given` in the environment of `docker compose up`."""
+    environ = {
+        key: re.sub(
+            r"\$\{(\w+):-(.*)\}", lambda found: given.get(found[1]) or found[2], text
+        )
+        for key, text in SERVICES["ui"]["environment"].items()
+        if key.startswith("EDGE_")
+    }
+    keys = Path(environ["EDGE_KEYS_FILE"])
+    assert f"${{KEYS:-keys}}:{keys.parent}:ro" in SERVICES["ui"]["volumes"]
+    return Settings.read(environ | {"EDGE_KEYS_FILE": str(folder / keys.name)})
+
+
+def test_by_default_only_this_machine_reaches_it(tmp_path: Path) -> None:
+    settings = ui_settings(tmp_path)
+    assert settings.host == "127.0.0.1"
+    check_exposure(settings)
+
+
+def test_another_address_needs_keys(tmp_path: Path) -> None:
+    """The ui refuses to start, and nginx starts only after it is healthy."""
+    settings = ui_settings(tmp_path, EDGE_HOST="0.0.0.0")
+    with pytest.raises(SetupError, match="no keys"):
+        check_exposure(settings)
+    check_exposure(ui_settings(tmp_path, EDGE_HOST="0.0.0.0", EDGE_OPEN="on"))
+    create_key(tmp_path / "keys.json", "ann", NO_LIMITS)
+    check_exposure(settings)
+    assert SERVICES["nginx"]["depends_on"]["ui"]["condition"] == "service_healthy"
+
+
+def test_keys_are_made_where_the_ui_reads_them() -> None:
+    keys, ui = SERVICES["keys"], SERVICES["ui"]
+    name = "EDGE_KEYS_FILE"
+    assert keys["environment"][name] == ui["environment"][name]
+    assert "${KEYS:-keys}:/data/keys" in keys["volumes"]
+    assert keys["entrypoint"] == ["edge", "keys"]
+    assert keys["image"] == SERVICES["worker"]["image"]  # the ui's has no such command
+    assert "/data/keys" in final_stage("base")  # so that a new volume is that user's
+
+
+# --- the password of Redis ------------------------------------------------------------
+
+
+def make_password(folder: Path) -> None:
+    """What the service `password` does, in `folder` instead of its volume."""
+    shell, option, script = SERVICES["password"]["command"]
+    script = script.replace("/data", str(folder)).replace("$$", "$")
+    subprocess.run([shell, option, script], check=True)
+
+
+def test_a_password_is_made_once_and_kept(tmp_path: Path) -> None:
+    make_password(tmp_path)
+    first = (tmp_path / "password").read_text()
+    assert re.fullmatch(r"[0-9a-f]{64}\n", first)
+    rules = (tmp_path / "users.acl").read_text()
+    assert first.strip() not in rules
+    make_password(tmp_path)
+    assert (tmp_path / "password").read_text() == first
+    assert (tmp_path / "users.acl").read_text() == rules
+    assert {path.name for path in tmp_path.iterdir()} == {"password", "users.acl"}
+
+
+def test_two_installations_have_two_passwords(tmp_path: Path) -> None:
+    found = set()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        make_password(tmp_path / name)
+        found.add((tmp_path / name / "password").read_text())
+    assert len(found) == 2
+
+
+def test_who_needs_redis_waits_for_the_password_and_has_it() -> None:
+    for name in ("broker", "cache", "keys"):
+        needed = SERVICES[name]["depends_on"]["password"]["condition"]
+        assert needed == "service_completed_successfully"
+    for name in ("broker", "cache"):
+        assert "--aclfile /run/redis/users.acl" in SERVICES[name]["command"]
+        assert "redis:/run/redis:ro" in SERVICES[name]["volumes"]
+    for name in ("worker", "ui", "keys"):
+        assert "redis:/run/redis:ro" in SERVICES[name]["volumes"]
+        where = SERVICES[name]["environment"]["EDGE_REDIS_PASSWORD_FILE"]
+        assert where == "/run/redis/password"
+    for name in ("nginx", "prometheus"):
+        assert not any("redis" in volume for volume in SERVICES[name]["volumes"])
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Server]:
+    """A real server with the rules that the service `password` has written."""
+    make_password(tmp_path)
+    server = Server(tmp_path / "broker", f"aclfile {tmp_path / 'users.acl'}\n")
+    yield server
+    server.kill()
+
+
+@pytest.mark.redis
+def test_without_the_password_a_server_only_answers_a_ping(guarded: Server) -> None:
+    with closing(sync_client(guarded.url)) as stranger:
+        assert stranger.ping()  # the health check of the container
+        for command in (("GET", "x"), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("INFO",)):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                stranger.execute_command(*command)
+    for password in ("a", "wrong"):
+        url = guarded.url.replace("redis://", f"redis://edge:{password}@")
+        with (
+            closing(sync_client(url)) as guessing,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            guessing.get("x")
+
+
+@pytest.mark.redis
+@pytest.mark.stack
+@pytest.mark.model
+def test_with_the_password_the_whole_service_works(
+    guarded: Server, edge: str, tmp_path: Path
+) -> None:
+    url = guarded.url.replace("redis://", "redis://edge@")
+    settings = {"broker_url": url, "cache_url": url}
+    settings["redis_password_file"] = str(tmp_path / "password")
+    with running(edge, tmp_path, **settings) as stack:
+        assert answers(stack)
+        assert answers(stack)  # from the cache
+        with urllib.request.urlopen(f"{stack.url}/metrics", timeout=10) as reply:
+            metrics = reply.read().decode()
+    assert "edge_broker_up 1.0" in metrics
+    assert "edge_cache_up 1.0" in metrics
+    assert "stopped" in stack.said()
 
 
 def final_stage(target: str) -> str:

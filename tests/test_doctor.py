@@ -112,7 +112,7 @@ def test_redis_servers_of_ones_own_are_asked(settings, redis_url: str) -> None:
 
 
 def test_a_port_in_use_is_noted(taken_port: int) -> None:
-    finding = doctor.door(taken_port)
+    finding = doctor.door("127.0.0.1", taken_port)
     assert finding.level == "note"
     assert str(taken_port) in finding.said
 

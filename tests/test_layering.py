@@ -79,7 +79,15 @@ ROOMS = {
         "edge.vision",
     },
 }
-UP = ("edge.stack", "edge.parts", "edge.supervise", "edge.doctor")
+UP = (
+    "edge.account",
+    "edge.doctor",
+    "edge.parts",
+    "edge.private",
+    "edge.probes",
+    "edge.stack",
+    "edge.supervise",
+)
 CLI = (
     "edge.cli",
     "edge.cli_bench",

@@ -223,6 +223,44 @@ def test_our_own_name_for_the_hub_wins_from_a_dotenv_too(
     assert Settings.load().hub_url == "http://b"
 
 
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("redis://h:1/0", "redis://:p%40%2Fw@h:1/0"),
+        ("redis://edge@h:1/0", "redis://edge:p%40%2Fw@h:1/0"),
+        ("rediss://edge@h:1/0?a=b", "rediss://edge:p%40%2Fw@h:1/0?a=b"),
+        ("redis://:own@h:1/0", "redis://:own@h:1/0"),
+        ("redis://edge:own@h:1/0", "redis://edge:own@h:1/0"),
+        ("", ""),
+    ],
+)
+def test_the_password_of_redis_may_come_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, clean_place: Path, url: str, wanted: str
+) -> None:
+    (clean_place / "secret").write_text("p@/w\n")
+    monkeypatch.setenv("EDGE_REDIS_PASSWORD_FILE", str(clean_place / "secret"))
+    monkeypatch.setenv("EDGE_BROKER_URL", url)
+    settings = Settings.load()
+    assert settings.broker_url == wanted
+    environ = settings.environ()  # a child is told, and needs no file
+    assert Settings.read(environ).broker_url == wanted
+    assert not environ.get("EDGE_REDIS_PASSWORD_FILE")
+
+
+def test_a_password_that_cannot_be_read_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, clean_place: Path
+) -> None:
+    monkeypatch.setenv("EDGE_REDIS_PASSWORD_FILE", str(clean_place / "nowhere"))
+    with pytest.raises(SetupError, match=r"EDGE_REDIS_PASSWORD_FILE: .*nowhere"):
+        Settings.load()
+
+
+def test_the_keys_lie_with_the_data_unless_told(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).keys_path == tmp_path / "keys.json"
+    moved = Settings(data_dir=tmp_path, keys_file=str(tmp_path / "secret"))
+    assert moved.keys_path == tmp_path / "secret"
+
+
 @pytest.mark.parametrize("line", ["EDGE_SLTS=2", "EDGE_SLOTS=two", "EDGE_SLOTS"])
 def test_a_mistake_in_the_dotenv_is_refused_too(clean_place: Path, line: str) -> None:
     (clean_place / ".env").write_text(line)

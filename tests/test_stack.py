@@ -116,8 +116,9 @@ def test_nothing_more_is_started_once_asked_to_stop(tmp_path: Path) -> None:
 def test_those_who_answer_get_the_grace_and_a_little(tmp_path: Path) -> None:
     settings = Settings(broker_url="redis://127.0.0.1:1/0", grace_s=7, hang_s=11)
     worker = _worker(settings, tmp_path)
-    for part in (worker, _ui(settings, "127.0.0.1", 1, tmp_path)):
+    for part in (worker, _ui(settings, "127.0.0.1:1", tmp_path)):
         assert part.drains
         assert part.stop_s == 7 + AFTER_GRACE_S
     assert worker.missed_s > settings.hang_s  # it would have ended itself
-    assert not worker.is_missed()  # the broker does not answer: that is no news of it
+    assert worker.is_missed
+    assert worker.is_missed(1) is None  # the broker does not answer: no news of it

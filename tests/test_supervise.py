@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -184,48 +185,174 @@ pathlib.Path("pid").write_text(str(other.pid))
     assert gone
 
 
-# --- a part that runs and is not heard of ---------------------------------------
+# --- a part that runs and does not answer ----------------------------------------
 
 
-def test_a_part_that_is_missed_for_too_long_is_killed_and_restarted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
-    is_missed = False
-    one = child(tmp_path, READY, is_missed=lambda: is_missed, missed_s=0.2)
-    one.start()
-    assert one.revive() is None  # heard of
-    hung, is_missed = one.process, True
-    assert one.revive() is None  # not for too long yet
-    time.sleep(0.25)
-    assert one.revive() == "was not heard of for 0 s and was killed"
-    assert hung and hung.returncode == -signal.SIGKILL
-    time.sleep(0.02)
-    assert one.revive() == "was killed by SIGKILL and was restarted"
-    assert one.is_alive
-    one.stop()
+    monkeypatch.setattr(supervise, "ASK_S", 0.01)
 
 
-def test_a_part_that_is_heard_of_again_is_left_alone(tmp_path: Path) -> None:
-    answers = iter([False, True, False, True])
-    one = child(tmp_path, READY, is_missed=lambda: next(answers), missed_s=0.5)
-    one.start()
-    for _ in range(4):
-        assert one.revive() is None
-        time.sleep(0.2)
-    assert one.is_alive
-    one.stop()
-
-
-def test_a_part_that_has_not_been_heard_of_yet_is_still_starting(
+@pytest.mark.usefixtures("impatient")
+def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
     tmp_path: Path,
 ) -> None:
-    one = child(tmp_path, READY, is_missed=lambda: True, missed_s=0.05)
+    is_missed = False
+    one = child(tmp_path, READY, is_missed=lambda _: is_missed, missed_s=0.3)
     one.start()
-    for _ in range(3):
-        assert one.revive() is None
-        time.sleep(0.05)
+    wait_for(lambda: one.watch.has_answered)
+    hung, is_missed, began = one.process, True, time.monotonic()
+    wait_for(lambda: (said := one.revive()) and "did not answer for 0 s" in said)
+    assert time.monotonic() - began >= 0.3
+    assert hung and hung.returncode == -signal.SIGKILL
+    wait_for(lambda: one.revive() == "was killed by SIGKILL and was restarted")
     assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_was_ready_has_answered(tmp_path: Path) -> None:
+    """It may hang the moment after."""
+    one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.1, start_s=60)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
+    began = time.monotonic()
+    answers = iter([False, True] * 100)
+    one = child(tmp_path, READY, is_missed=lambda _: next(answers), missed_s=0.2)
+    one.start()
+    while time.monotonic() - began < 1:
+        assert one.revive() is None
+        time.sleep(0.02)
+    assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
+    def fail(pid: int) -> bool:
+        raise ValueError("a strange answer")
+
+    one = child(tmp_path, READY, is_missed=fail, missed_s=0.1)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_part_of_which_nothing_can_be_told_is_left_alone(tmp_path: Path) -> None:
+    one = child(tmp_path, READY, is_missed=lambda _: None, missed_s=0.05, start_s=0.1)
+    one.start()
+    for _ in range(20):
+        assert one.revive() is None
+        time.sleep(0.02)
+    assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_part_that_has_not_answered_yet_is_still_starting(tmp_path: Path) -> None:
+    one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.05, start_s=30)
+    one.start()
+    for _ in range(20):
+        assert one.revive() is None
+        time.sleep(0.02)
+    assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_restart_that_never_answers_is_ended_too(tmp_path: Path) -> None:
+    one = child(tmp_path, READY, is_missed=lambda _: True, start_s=0.2)
+    one.start()
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_check_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+    let_go = threading.Event()
+    slow = child(tmp_path, READY, is_missed=lambda _: let_go.wait(30))
+    slow.start()
+    began = time.monotonic()
+    for _ in range(10):
+        slow.revive()
+    assert time.monotonic() - began < 5
+    let_go.set()
+    slow.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen machine: hours pass in one step."""
+    monkeypatch.setattr(supervise, "MOST_COUNTED_S", 0.01)
+    answers = iter([False])
+    one = child(
+        tmp_path, READY, is_missed=lambda _: next(answers, True), missed_s=5, start_s=5
+    )
+    one.start()
+    wait_for(lambda: one.watch.has_answered)
+    with monkeypatch.context() as frozen:
+        clock = time.monotonic
+        frozen.setattr(supervise.time, "monotonic", lambda: clock() + 7200)
+        wait_for(lambda: one.watch.silent_s > 0)
+    assert one.watch.silent_s < 5
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_deaths_of_a_part_that_works_do_not_lengthen_the_pause(
+    tmp_path: Path,
+) -> None:
+    """Whoever can kill a worker with a question must not keep it away for 30 s."""
+    one = child(tmp_path, READY)
+    one.start()
+    for _ in range(6):
+        wait_for(lambda: one.watch.has_answered)
+        os.kill(one.process.pid, signal.SIGKILL)
+        wait_for(lambda: not one.is_alive)
+        wait_for(one.revive)
+        assert one.pause_s <= 2 * supervise.FIRST_PAUSE_S
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_answered_only_after_its_death_had_been_working(tmp_path: Path) -> None:
+    """A worker is told of for three seconds more: it died before it was asked."""
+    heard = False
+    one = child(tmp_path, "pass", is_missed=lambda _: not heard)
+    one.start()
+    wait_for(one.revive)
+    one.pause_s = 0.5
+    wait_for(lambda: not one.is_alive)
+    assert one.revive() is None
+    heard = True
+    wait_for(one.revive)
+    assert one.pause_s <= 2 * supervise.FIRST_PAUSE_S
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_each_run_is_asked_about_by_its_own_process(tmp_path: Path) -> None:
+    """News of the one before it is none of the next."""
+    asked: list[int] = []
+    one = child(tmp_path, "import time; time.sleep(60)", is_missed=asked.append)
+    one.start()
+    first = one.process.pid
+    wait_for(lambda: first in asked)
+    one.process.kill()
+    wait_for(one.revive)
+    asked.clear()
+    wait_for(lambda: one.process.pid in asked)
     one.stop()
 
 

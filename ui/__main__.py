@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
+import os
+import socket
 import sys
-from socket import socket
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -18,9 +20,12 @@ import typer
 import uvicorn
 
 from edge.errors import SetupError
+from edge.exposure import check_exposure
+from edge.logs import printable, set_up_logs
 from edge.settings import Settings
 from ui.app import build
 from ui.client import Client
+from ui.watchdog import watched
 
 M_MMAP_THRESHOLD = -3  # malloc.h
 LEAVE_S = 2  # for connections that never end by themselves: each open page has one
@@ -34,9 +39,10 @@ class Server(uvicorn.Server):
         self._client = client
         self._draining: asyncio.Task[None] | None = None
 
-    async def serve(self, sockets: list[socket] | None = None) -> None:
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)
+        with watched(self._loop):
+            await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining is not None:
@@ -64,21 +70,51 @@ def return_large_blocks() -> None:
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
-def main(host: Annotated[str, typer.Option()] = "127.0.0.1", port: int = 8000) -> None:
+def main(
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: int = 8000,
+    uds: Annotated[
+        Path | None, typer.Option(help="A Unix socket to listen on instead.")
+    ] = None,
+    forwarded_allow_ips: Annotated[
+        str,
+        typer.Option(
+            envvar="FORWARDED_ALLOW_IPS", help="Proxies that may say who a client is."
+        ),
+    ] = "",
+) -> None:
     return_large_blocks()
-    logging.basicConfig(level=logging.INFO)
+    set_up_logs()
     try:
-        client = Client(Settings.load())
+        settings = Settings.load()
+        is_behind = uds is not None or forwarded_allow_ips
+        check_exposure(settings if is_behind else replace(settings, host=host))
+        client = Client(settings)
     except SetupError as error:
-        sys.exit(error.message)
+        sys.exit(printable(error.message))
     config = uvicorn.Config(
         build(client),
         host=host,
         port=port,
         access_log=False,
+        log_config=None,
+        # who can open the socket is nginx
+        forwarded_allow_ips="*" if uds else forwarded_allow_ips,
         timeout_graceful_shutdown=LEAVE_S,
     )
-    Server(config, client).run()
+    Server(config, client).run([listener(uds)] if uds else None)
+
+
+def listener(path: Path) -> socket.socket:
+    """A Unix socket at `path` for its owner and its group, instead of an older one."""
+    path.unlink(missing_ok=True)
+    one = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o117)
+    try:
+        one.bind(str(path))
+    finally:
+        os.umask(before)
+    return one
 
 
 if __name__ == "__main__":

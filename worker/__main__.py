@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from edge.errors import EdgeError
+from edge.logs import printable, set_up_logs
 from edge.settings import Settings
 from worker.app import run
 from worker.lifecycle import Life
 
 
 def main() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    set_up_logs()
     try:
         settings = Settings.load()
         life = Life(settings)
         life.start()
     except EdgeError as error:
-        sys.exit(error.message)
+        sys.exit(printable(error.message))
     run(settings, life)
 
 

@@ -11,12 +11,14 @@ from edge.jobs.queue import celery_settings, queue_of
 from edge.settings import Settings
 from worker import tasks
 from worker.lifecycle import Life
+from worker.transport import use_for_redis
 
 LOOK_S = 0.1  # the longest that a free slot waits for the next job
 
 
 def build(settings: Settings, life: Life) -> Celery:
     """A Celery app whose worker is a `life` that has been started."""
+    use_for_redis()
     app = Celery("edge")
     app.conf.update(celery_settings(settings.broker_url))
     app.conf.task_default_queue = queue_of(life.pool)

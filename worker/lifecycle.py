@@ -147,13 +147,14 @@ class Life:
             # first of all: a port that is taken is told before the model is loaded
             serve(metrics, settings.metrics_address, port)
         files = find_model(settings, obtain)
+        fingerprint = files.fingerprint  # first: a changed file must not be loaded
         self._engine = build(settings, files)
         warm(self._engine)
         metrics.watch(self._engine)
         self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,
-            fingerprint=f"{files.fingerprint} {self._engine.tower_name}",
+            fingerprint=f"{fingerprint} {self._engine.tower_name}",
             vision=self._engine.tower_name,
             n_slots=settings.slots,
             runtime=self._engine.runtime_name,

@@ -26,7 +26,7 @@ from edge.errors import (
 from edge.events import Event, Failed, Queued, Retried, Terminal, from_json, to_json
 from edge.images import Picture
 from edge.jobs import record
-from edge.jobs.channel import QUIET_MS, Follower
+from edge.jobs.channel import PATIENCE_S, QUIET_MS, Follower
 from edge.jobs.estimate import Pace, Size, starts
 from edge.jobs.fleet import Fleet
 from edge.jobs.pictures import put_pictures
@@ -193,20 +193,30 @@ class ClientJobs:
         """The job's events up to its terminal one, and None in quiet seconds.
 
         Each second the record is told that somebody waits, and asked too: a job that
-        still waits is told its place, and one that is lost ends here.
+        still waits is told its place, and one that is lost ends here. Raises one of
+        AWAY when neither the events nor the record can be had for PATIENCE_S: a broker
+        whose disk is full can be read, and nothing comes.
         """
         attempt, looked = 1, time.monotonic()
+        refused_since: float | None = None
         while True:
             async for event in self._channel.follow(job_id, attempt):
                 if event is not None:
+                    refused_since = None
                     yield event
                     if isinstance(event, Terminal):
                         return
                     if isinstance(event, Retried):
                         break
                 if event is None or time.monotonic() - looked > QUIET_MS / 1000:
-                    looked = time.monotonic()
-                    news = await self._news(job_id)
+                    looked, news = time.monotonic(), None
+                    try:
+                        news = await self._news(job_id)
+                        refused_since = None
+                    except AWAY:
+                        refused_since = refused_since or looked
+                        if looked - refused_since > PATIENCE_S:
+                            raise
                     if news is not None or event is None:
                         yield news
                     if isinstance(news, Terminal):
@@ -262,16 +272,13 @@ class ClientJobs:
         return Queued(rank + 1, round(begun[rank], 1) if begun else None)
 
     async def _news(self, job_id: str) -> Event | None:
-        try:
-            job = await self.look(job_id, watch=True)
-            if job is None:
-                return Failed.because(WorkerLost("This question was lost. Ask again."))
-            if job.outcome:
-                return from_json(job.outcome)
-            if job.state == "waiting":
-                return await self.place(job_id, job.pool)
-        except AWAY:  # the channel knows for how long already
-            pass
+        job = await self.look(job_id, watch=True)
+        if job is None:
+            return Failed.because(WorkerLost("This question was lost. Ask again."))
+        if job.outcome:
+            return from_json(job.outcome)
+        if job.state == "waiting":
+            return await self.place(job_id, job.pool)
         return None
 
     async def _pace(self, pool: str) -> Pace:

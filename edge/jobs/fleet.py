@@ -69,10 +69,12 @@ class Fleet:
         return sorted(found, key=lambda worker: worker.name)
 
 
-def is_here(broker: redis.Redis, host: str) -> bool:
-    """Whether a worker on this host is alive."""
-    return any(
-        json.loads(text)["name"].startswith(f"{host}-")
-        for text in Scripts(broker)("fleet")
-        if text
-    )
+def is_here(broker: redis.Redis, host: str, pid: int | None = None) -> bool:
+    """Whether a worker on this host is alive; that of one process, if `pid` is given.
+
+    One that has died is still told of for DEAD_AFTER_S.
+    """
+    names = (json.loads(text)["name"] for text in Scripts(broker)("fleet") if text)
+    if pid is not None:
+        return f"{host}-{pid}" in names
+    return any(name.startswith(f"{host}-") for name in names)

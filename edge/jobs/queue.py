@@ -10,6 +10,7 @@ when Redis restarts), no result backend (publishing would block when Redis is go
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 TASK = "edge.answer"
@@ -22,7 +23,10 @@ def queue_of(pool: str) -> str:
 
 def celery_settings(broker_url: str) -> dict[str, Any]:
     """The configuration of the Celery app at either end of the queue."""
+    # by itself kombu does not look at a server's certificate
+    checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     return {
+        "broker_use_ssl": checked if broker_url.startswith("rediss://") else None,
         # kombu spells a Unix socket differently from redis-py
         "broker_url": broker_url.replace("unix://", "redis+socket://", 1),
         "task_serializer": "json",
@@ -34,6 +38,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "worker_disable_prefetch": True,
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_enable_remote_control": False,  # nobody here uses it
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {

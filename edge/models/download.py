@@ -6,11 +6,14 @@ becomes NAME in one step when its size and its sha256 are right.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from io import BufferedRandom
 from pathlib import Path
 from typing import Final
 
@@ -55,10 +58,29 @@ def download(
             _fill(part, file, endpoints, progress, sleep, stall_s)
             part.finish(target)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SetupError(
+                f"{part_of(target)} is a link, and nothing is written through links: "
+                "remove it."
+            ) from None
         raise SetupError(
             f"{file.name} cannot be written into {folder}: {error.strerror or error}."
         ) from None
     return target
+
+
+def open_plain(path: Path) -> BufferedRandom:
+    """The file at `path`, made if it is not there, to read and to append to.
+
+    Raises OSError for a link, which might lead to a file of somebody else's, and for
+    what is no file, which might never end.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = open(os.open(path, flags, 0o644), "r+b")  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    return file
 
 
 class _Part:
@@ -66,10 +88,10 @@ class _Part:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("ab")
-        with path.open("rb") as there:
-            self._hash = hashlib.file_digest(there, "sha256")
-            self.size = there.tell()
+        self._file = open_plain(path)
+        self._file.seek(0)
+        self._hash = hashlib.file_digest(self._file, "sha256")
+        self.size = self._file.tell()
 
     @property
     def sha256(self) -> str:

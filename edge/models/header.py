@@ -27,7 +27,9 @@ _MOST_DIMENSIONS: Final = 4
 _BLOCKS: Final = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 # No true file comes near these: what does is damaged, and would cost time and memory.
-_MOST_ENTRIES: Final = 1 << 22
+# The largest vocabularies have 262,144 tokens, or 200,000 and 446,000 merges.
+_MOST_ENTRIES: Final = 1 << 20  # all texts, keys and tensors of a file together
+_MOST_NUMBERS: Final = 1 << 22  # in one array, which is skipped
 _LONGEST_TEXT: Final = 1 << 24
 # Longer arrays are read and not kept: they are the vocabulary.
 _MOST_KEPT: Final = 1024
@@ -95,11 +97,12 @@ class _Reader:
         self._path = path
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
+        self._n_left = _MOST_ENTRIES
         self._lengths: dict[str, int] = {}
         self._marks: frozenset[str] = frozenset()
 
     def header(self) -> Header:
-        n_tensors, n_values = self._count(), self._count()
+        n_tensors, n_values = self._count(_MOST_ENTRIES), self._count(_MOST_ENTRIES)
         values: dict[str, Any] = {}
         for _ in range(n_values):
             key = self._new_name(values)
@@ -139,10 +142,15 @@ class _Reader:
 
     def _array(self, key: str) -> tuple[Any, ...] | None:
         [kind] = self._numbers("I")
-        n = self._lengths[key] = self._count()
+        n = self._lengths[key] = self._count(_MOST_NUMBERS)
         if kind != _TEXT:
-            array = self._numbers(f"{n}{self._code(kind)}")
-            return array if n <= _MOST_KEPT else None
+            codes = f"{n}{self._code(kind)}"
+            if n > _MOST_KEPT:
+                self._take(struct.calcsize(f"<{codes}"))
+                return None
+            return self._numbers(codes)
+        if n > self._n_left:  # none of them is read
+            raise self._damaged()
         texts = [self._text() for _ in range(n)]
         if key == "tokenizer.ggml.tokens":
             marks = (text for text in texts if text.startswith(b"<|"))
@@ -181,13 +189,14 @@ class _Reader:
 
     def _text(self) -> bytes:
         [length] = self._numbers("Q")
-        if length > _LONGEST_TEXT:
+        self._n_left -= 1
+        if length > _LONGEST_TEXT or self._n_left < 0:
             raise self._damaged()
         return self._take(length)
 
-    def _count(self) -> int:
+    def _count(self, most: int) -> int:
         [n] = self._numbers("Q")
-        if n > _MOST_ENTRIES:
+        if n > most:
             raise self._damaged()
         return int(n)
 

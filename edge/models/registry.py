@@ -10,7 +10,7 @@ import hashlib
 import logging
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -88,14 +88,27 @@ class ModelFiles:
     name: str
     model: Path
     mmproj: Path
+    # The sha256 that they must have, where it is known.
+    pins: tuple[str | None, str | None] = field(default=(None, None), compare=False)
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over both files. Reads them once, about a second for each GiB."""
+        """sha256 over both files. Reads them once, about a second for each GiB.
+
+        Raises SetupError when one of them is not the file that was pinned.
+        """
         both = hashlib.sha256()
-        for path in (self.model, self.mmproj):
+        for path, pin in zip((self.model, self.mmproj), self.pins, strict=True):
             with path.open("rb") as file:
-                both.update(hashlib.file_digest(file, "sha256").digest())
+                found = hashlib.file_digest(file, "sha256")
+            if pin not in (None, found.hexdigest()):
+                raise SetupError(
+                    f"{path} is not the file that was published for {self.name}: its "
+                    "sha256 is another. It is damaged, or somebody has changed it. See "
+                    f"`edge models verify {self.name}`; `edge models pull {self.name}` "
+                    "gets it again."
+                )
+            both.update(found.digest())
         return both.hexdigest()
 
 
@@ -188,7 +201,9 @@ def _complete(entry: Entry, folder: Path) -> ModelFiles:
             f"The model {entry.name} is not (or not whole) in {folder}. "
             f"Get it with `edge models pull {entry.name}`."
         )
-    return ModelFiles(entry.name, folder / entry.model.name, folder / entry.mmproj.name)
+    model, mmproj = (folder / file.name for file in entry.files)
+    pins = (entry.model.sha256, entry.mmproj.sha256)
+    return ModelFiles(entry.name, model, mmproj, pins)
 
 
 def _given(model: Path, mmproj: str) -> ModelFiles:

@@ -18,7 +18,7 @@ from typing import Final, Literal
 from rich.filesize import decimal
 
 from edge.errors import SetupError
-from edge.models.download import download, part_of
+from edge.models.download import download, open_plain, part_of
 from edge.models.hub import any_answers, host_of
 from edge.models.registry import COMPILED, Entry, RemoteFile, models_folder
 from edge.progress import Progress, shown, unseen
@@ -169,7 +169,7 @@ def _check_room(missing: Iterable[RemoteFile], folder: Path) -> None:
 def _locked(folder: Path, notice: Notice) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("ab") as lock:
+        with open_plain(folder / ".lock") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

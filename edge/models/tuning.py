@@ -85,7 +85,9 @@ def save(tuning: Tuning, settings: Settings, files: ModelFiles) -> Path:
     path = _path(settings, files)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".new")
-    unfinished.write_text(json.dumps(asdict(tuning), indent=1) + "\n")
+    unfinished.unlink(missing_ok=True)  # it may be a link to anywhere
+    with unfinished.open("x") as file:
+        file.write(json.dumps(asdict(tuning), indent=1) + "\n")
     unfinished.replace(path)
     return path
 

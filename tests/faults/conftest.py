@@ -58,8 +58,9 @@ def service(shared: Service) -> Iterator[Service]:
     """The shared one, whole and empty."""
     ready(shared)
     deadline = time.monotonic() + 20
-    for key in shared.broker.client.keys("edge:death*"):
-        shared.broker.client.delete(key)
+    for kind in ("edge:death*", "edge:guilt*"):
+        for key in shared.broker.client.keys(kind):
+            shared.broker.client.delete(key)
     while shared.broker.client.keys("edge:live:*"):
         assert time.monotonic() < deadline, "jobs were left over"
         time.sleep(0.1)

@@ -49,6 +49,7 @@ class Server:
         wait_for(self._answers, 20)
 
     def kill(self) -> None:
+        self.client.close()
         self.process.kill()
         self.process.wait(10)
 
@@ -92,7 +93,10 @@ class Service:
         web = {"EDGE_BROKER_URL": broker_seen_at or self.broker.url}
         for n, port in enumerate(self.ports):
             command = [sys.executable, "-m", "ui", "--port", str(port)]
-            self._add(f"web{n}", command, web | {"GRADIO_ANALYTICS_ENABLED": "False"})
+            more = {"GRADIO_ANALYTICS_ENABLED": "False"}
+            if with_nginx:  # so that a test can go round it, it is on a port
+                more["FORWARDED_ALLOW_IPS"] = LOOPBACK
+            self._add(f"web{n}", command, web | more)
         self.url = f"http://{LOOPBACK}:{self.ports[0]}"
         if with_nginx:
             self._add_nginx()
@@ -149,7 +153,8 @@ class Service:
         """As `edge up` would start it, in front of the first web process."""
         port = free_port()
         os.chmod(self.folder, 0o711)
-        part = nginx(port, self.ports[0], self.settings, self.folder)
+        upstream = f"{LOOPBACK}:{self.ports[0]}"
+        part = nginx(LOOPBACK, port, upstream, self.settings, self.folder)
         self.children["nginx"] = Child(part, self.folder / "nginx.log")
         self.children["nginx"].start()
         self.direct_url, self.url = self.url, f"http://{LOOPBACK}:{port}"

@@ -43,6 +43,10 @@ async def test_a_host_knows_its_own(desk: Desk) -> None:
     assert is_here(desk.sync, "host")
     assert not is_here(desk.sync, "other")
     assert not is_here(desk.sync, "hos")
+    [(name, _)] = desk.sync.zrange(FLEET, 0, -1, withscores=True)
+    pid = int(name.decode().removeprefix("host-"))
+    assert is_here(desk.sync, "host", pid)
+    assert not is_here(desk.sync, "host", pid + 1)
 
 
 async def test_who_leaves_is_gone_at_once(desk: Desk, fleet: Fleet) -> None:

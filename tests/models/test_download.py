@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import os
 import resource
 import socket
+import stat
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,6 +95,36 @@ def test_progress_rises_to_the_size(case: Case, hub: Hub) -> None:
 def test_a_slash_at_the_end_of_a_place_is_no_matter(case: Case, hub: Hub) -> None:
     case.get(hub.url + "/")
     assert case.is_whole()
+
+
+# --- what lies in the way -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_written_through_a_link(
+    case: Case, hub: Hub, tmp_path_factory: pytest.TempPathFactory, there: bool
+) -> None:
+    victim = tmp_path_factory.mktemp("elsewhere") / "victim"
+    if there:
+        victim.write_text("precious")
+    case.part.symlink_to(victim)
+    said = case.refusal(hub)
+    assert f"{case.part} is a link" in said
+    assert victim.exists() == there
+    assert not there or victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_file_is_not_waited_for(case: Case, hub: Hub, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(case.part)
+    elif kind == "folder":
+        case.part.mkdir()
+    elif os.geteuid() != 0:
+        pytest.skip("only root can make a device")
+    else:
+        os.mknod(case.part, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero
+    assert "cannot be written" in case.refusal(hub)
 
 
 # --- going on -------------------------------------------------------------------------

@@ -81,6 +81,38 @@ def test_a_vocabulary_of_real_size_takes_no_time(tmp_path: Path) -> None:
     assert header.get("tokenizer.ggml.merges") is None
 
 
+@pytest.mark.parametrize("shape", ["one array", "many arrays", "many keys"])
+def test_more_texts_than_any_vocabulary_has_are_refused_unread(
+    tmp_path: Path, shape: str
+) -> None:
+    """Empty ones cost eight bytes each and took 10 to 22 s."""
+    n, path = 4 << 20, tmp_path / "model.gguf"
+    array = struct.pack("<II", KV_ARRAY, KV_TEXT)
+    if shape == "one array":
+        n_values, rest = 1, text("a") + array + struct.pack("<Q", n) + bytes(8 * n)
+    elif shape == "many arrays":
+        some = array + struct.pack("<Q", n // 32) + bytes(n // 4)
+        n_values, rest = 32, b"".join(text(f"a{i}") + some for i in range(32))
+    else:
+        n_values, rest = n, bytes(8)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, n_values) + rest)
+    began = time.process_time()
+    assert "damaged header" in refusal(path)
+    assert time.process_time() - began < 6
+
+
+def test_long_arrays_of_numbers_are_skipped(tmp_path: Path) -> None:
+    n, path = 1 << 22, tmp_path / "model.gguf"
+    array = struct.pack("<IIQ", KV_ARRAY, KV_UINT32, n) + bytes(4 * n)
+    rest = ARCHITECTURE + b"".join(text(f"a{i}") + array for i in range(8))
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 9) + rest + bytes(32))
+    began = time.process_time()
+    header = read_header(path)
+    assert time.process_time() - began < 2
+    assert header.lengths["a7"] == n
+    assert header.get("a7") is None
+
+
 def written(folder: Path, file: GGUFWriter) -> Path:
     """`file` with one small tensor."""
     path = folder / "file.gguf"

@@ -163,6 +163,28 @@ def test_a_fingerprint_follows_the_contents_of_both_files(tmp_path: Path) -> Non
     assert ModelFiles("x", b, a).fingerprint != same
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_pinned_file_that_was_changed_is_not_served(
+    small_default, tmp_path: Path, which: int
+) -> None:
+    """Of the same size: that it is there says nothing."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "m.gguf").write_bytes(MODEL)
+    (folder / "mmproj-m.gguf").write_bytes(MMPROJ)
+    settings = Settings(model=DEFAULT, data_dir=tmp_path)
+    assert find_model(settings).fingerprint
+    path = (folder / "m.gguf", folder / "mmproj-m.gguf")[which]
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(SetupError) as refusal:
+        print(find_model(settings).fingerprint)
+    assert str(path) in refusal.value.message
+    assert "edge models verify m" in refusal.value.message
+    assert "edge models pull m" in refusal.value.message
+
+
 # --- auto -----------------------------------------------------------------------------
 
 

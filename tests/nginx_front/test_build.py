@@ -44,6 +44,13 @@ def test_a_stale_file_is_named_and_rewritten(build: Build, tmp_path: Path) -> No
         ("--listen", "http"),
         ("--listen", "8080; evil"),
         ("--listen", "9" * 5000),
+        ("--listen", "[::1]"),
+        ("--listen", "[::1;]:80"),
+        ("--listen", "::1:80"),
+        ("--upstream", "unix:"),
+        ("--upstream", "unix:ui.sock"),
+        ("--upstream", "unix:/tmp/ui.sock;"),
+        ("--upstream", "unix:/tmp/a b"),
         ("--upstream", "8000"),
         ("--upstream", ":8000"),
         ("--upstream", "ui:0"),
@@ -83,9 +90,11 @@ def test_checking_and_writing_at_once_is_refused(build: Build) -> None:
     [
         (),
         ("--listen", "127.0.0.1:18080"),
+        ("--listen", "[::1]:18080"),
+        ("--upstream", "unix:/tmp/edge-1/ui.sock"),
         ("--trust", "10.0.0.0/8", "--trust", "fd00::/8", "--trust", "10.0.0.0/8"),
     ],
-    ids=["plain", "one address", "behind proxies"],
+    ids=["plain", "one address", "IPv6", "a socket", "behind proxies"],
 )
 def test_nginx_accepts_the_file(
     build: Build, nginx: str, tmp_path: Path, options: tuple[str, ...]

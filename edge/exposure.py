@@ -1,0 +1,78 @@
+"""Who can reach the service: this machine alone, unless there are keys or `--open`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from edge.errors import SetupError
+from edge.keys import read_keys
+from edge.settings import Settings
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def address(host: str) -> Address:
+    """The address that `host` means. Raises SetupError unless it is an IP address or
+    "localhost": a name may mean another machine tomorrow."""
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise SetupError(
+            f"{host!r} is not an address to listen on. Give 127.0.0.1 (this machine "
+            "only), 0.0.0.0 (every IPv4 address of it), or one of its addresses."
+        ) from None
+
+
+def has_keys(settings: Settings) -> bool:
+    """Whether there are keys. Raises SetupError for a file that cannot be read."""
+    return bool(read_keys(settings.keys_path))
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raises SetupError when strangers could reach a service that asks for no key."""
+    host = address(settings.host)
+    if host.is_loopback or settings.open or has_keys(settings):
+        return
+    raise SetupError(
+        f"Whoever reaches {host} could use this service, because there are no keys "
+        f"yet in {settings.keys_path}. Make one with `edge keys create NAME`, or allow "
+        "everybody with --open (EDGE_OPEN=on)."
+    )
+
+
+def trusted(settings: Settings) -> list[str]:
+    """The networks of EDGE_TRUST. Raises SetupError for what is none."""
+    named = [text.strip() for text in settings.trust.split(",") if text.strip()]
+    try:
+        return [str(ipaddress.ip_network(text)) for text in named]
+    except ValueError as error:
+        raise SetupError(
+            f"EDGE_TRUST={settings.trust!r}: {error}. Write networks like 10.0.0.0/8, "
+            "with commas between them."
+        ) from None
+
+
+def described(settings: Settings) -> str:
+    """One sentence: which address is open, and whether it asks for keys."""
+    host = address(settings.host)
+    where = f"{host} is open"
+    if host.is_loopback:
+        where = f"Only this machine can reach it ({host})"
+    elif host.is_unspecified:
+        where = f"Every address of this machine is open ({host})"
+    asks = "a key is required" if has_keys(settings) else "no key is required"
+    return f"{where}; {asks}."
+
+
+def in_url(host: str) -> str:
+    """`host` as it is written before a port: an IPv6 address in brackets."""
+    found = address(host)
+    return f"[{found}]" if found.version == 6 else str(found)
+
+
+def reached_at(host: str) -> str:
+    """An address of this machine at which a listener on `host` answers."""
+    found = address(host)
+    if found.is_unspecified:
+        return "::1" if found.version == 6 else "127.0.0.1"
+    return str(found)

@@ -1,0 +1,93 @@
+"""A part that runs and does nothing any more is found and restarted."""
+
+from __future__ import annotations
+
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.conftest import wait_for
+from tests.stack.conftest import Stack, running
+from tests.stack.test_up import answers
+
+pytestmark = [pytest.mark.stack, pytest.mark.model]
+
+BACK_S = 15.0
+PATIENCE_S = 40.0  # other tests may use the machine
+
+
+@pytest.fixture(scope="module")
+def watched(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack of its own: these tests stop its parts."""
+    with running(edge, tmp_path_factory.mktemp("watched")) as one:
+        yield one
+
+
+def front(stack: Stack) -> list[psutil.Process]:
+    """nginx's master and workers."""
+    return [child for child in stack.children() if child.name().startswith("nginx")]
+
+
+def is_up(stack: Stack) -> bool:
+    try:
+        with urllib.request.urlopen(f"{stack.url}/health", timeout=1) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def hang(stack: Stack, processes: list[psutil.Process]) -> float:
+    """Stops them; the seconds until the service answers again."""
+    pids = {child.pid for child in stack.children()}
+    began = time.monotonic()
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: not is_up(stack))
+    wait_for(lambda: is_up(stack), PATIENCE_S)
+    seconds = time.monotonic() - began
+    others = pids - {process.pid for process in processes}
+    assert others <= {child.pid for child in stack.children()}  # nobody else died
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
+    return seconds
+
+
+def test_a_hung_web_process_is_restarted(watched: Stack) -> None:
+    seconds = hang(watched, [watched.child("-m", "ui")])
+    wait_for(lambda: answers(watched), PATIENCE_S)
+    assert "ui      did not answer for" in watched.said()
+    assert seconds < BACK_S or psutil.getloadavg()[0] > 2
+
+
+@pytest.mark.nginx
+def test_a_hung_nginx_is_restarted_with_its_workers(watched: Stack) -> None:
+    found = front(watched)
+    assert len(found) >= 2
+    seconds = hang(watched, found)
+    wait_for(lambda: answers(watched), PATIENCE_S)
+    assert "nginx   did not answer for" in watched.said()
+    assert seconds < BACK_S or psutil.getloadavg()[0] > 2
+
+
+def test_a_hung_redis_holds_up_no_other_watch(watched: Stack) -> None:
+    """While the broker and the cache hang a dead web process still comes back."""
+    servers = [
+        c for c in watched.children() if "valkey" in c.name() or "redis" in c.name()
+    ]
+    assert len(servers) == 2
+    for server in servers:
+        server.send_signal(signal.SIGSTOP)
+    try:
+        killed = watched.child("-m", "ui")
+        killed.kill()
+        wait_for(lambda: not killed.is_running())
+        wait_for(lambda: is_up(watched), PATIENCE_S)
+    finally:
+        for server in servers:
+            if server.is_running():
+                server.send_signal(signal.SIGCONT)
+    wait_for(lambda: answers(watched), PATIENCE_S)

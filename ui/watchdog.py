@@ -1,0 +1,38 @@
+"""The end of a web process whose event loop stands still: whoever started it starts
+another. In a container nobody else looks."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STILL_S = 15.0  # far beyond any stall that a request can cause
+TURN_S = 1.0
+
+
+@contextmanager
+def watched(
+    loop: asyncio.AbstractEventLoop, still_s: float = STILL_S, turn_s: float = TURN_S
+) -> Iterator[None]:
+    """Ends this process, and says where each of its threads stands, when `loop` does
+    not turn for `still_s` while the block runs.
+
+    The clock runs in native code, which needs no lock of Python's: a regular expression
+    that never ends would hold up any thread.
+    """
+
+    is_over = False
+
+    def turn() -> None:
+        if not is_over:
+            faulthandler.dump_traceback_later(still_s, exit=True)
+            loop.call_later(turn_s, turn)
+
+    turn()
+    try:
+        yield
+    finally:
+        is_over = True
+        faulthandler.cancel_dump_traceback_later()
