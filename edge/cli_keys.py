@@ -106,8 +106,8 @@ def usage(
 
 
 def broker_file(settings: Settings, port: int) -> Path:
-    """Where a running `edge up` writes the address of its broker, for its user only."""
-    return settings.data_dir / "state" / str(port) / "broker-url"
+    """Where `edge up` writes the address of its broker, for its own account only."""
+    return settings.data_dir / "state" / str(port) / "broker" / "url"
 
 
 def _broker_of(settings: Settings, port: int) -> str:

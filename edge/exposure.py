@@ -31,10 +31,12 @@ def has_keys(settings: Settings) -> bool:
 def check_exposure(settings: Settings) -> None:
     """Raises SetupError when strangers could reach a service that asks for no key."""
     host = address(settings.host)
-    if host.is_loopback or settings.open or has_keys(settings):
+    is_private = host.is_loopback and not settings.trust
+    if is_private or settings.open or has_keys(settings):
         return
+    where = "the proxy that EDGE_TRUST names" if host.is_loopback else str(host)
     raise SetupError(
-        f"Whoever reaches {host} could use this service, because there are no keys "
+        f"Whoever reaches {where} could use this service, because there are no keys "
         f"yet in {settings.keys_path}. Make one with `edge keys create NAME`, or allow "
         "everybody with --open (EDGE_OPEN=on)."
     )

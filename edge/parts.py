@@ -138,6 +138,8 @@ def _redis(
     port, password = free_port(), secrets.token_hex(16)
     data = _subfolder(state, name)
     url = f"redis://:{password}@{LOOPBACK}:{port}/0"
+    # For `edge keys usage`; the folder is for our eyes only.
+    (data / "url").write_text(url)
     config += f'bind {LOOPBACK}\nport {port}\nrequirepass {password}\ndir "{data}"\n'
     part = Part(
         name=name,

@@ -273,9 +273,9 @@ def ui_settings(folder: Path, **given: str) -> Settings:
         for key, text in SERVICES["ui"]["environment"].items()
         if key.startswith("EDGE_")
     }
-    keys = Path(environ["EDGE_KEYS_FILE"])
-    assert f"${{KEYS:-keys}}:{keys.parent}:ro" in SERVICES["ui"]["volumes"]
-    return Settings.read(environ | {"EDGE_KEYS_FILE": str(folder / keys.name)})
+    assert environ["EDGE_DATA_DIR"] == "/data/keys"
+    assert "${KEYS:-keys}:/data/keys:ro" in SERVICES["ui"]["volumes"]
+    return Settings.read(environ | {"EDGE_DATA_DIR": str(folder)})
 
 
 def test_by_default_only_this_machine_reaches_it(tmp_path: Path) -> None:
@@ -297,11 +297,11 @@ def test_another_address_needs_keys(tmp_path: Path) -> None:
 
 def test_keys_are_made_where_the_ui_reads_them() -> None:
     keys, ui = SERVICES["keys"], SERVICES["ui"]
-    name = "EDGE_KEYS_FILE"
+    name = "EDGE_DATA_DIR"
     assert keys["environment"][name] == ui["environment"][name]
     assert "${KEYS:-keys}:/data/keys" in keys["volumes"]
-    assert keys["entrypoint"] == ["edge", "keys"]
-    assert keys["image"] == SERVICES["worker"]["image"]  # the ui's has no such command
+    assert keys["entrypoint"] == ["python", "-m", "edge.cli_keys"]
+    assert keys["image"] == ui["image"]  # which holds no model, and starts at once
     assert "/data/keys" in final_stage("base")  # so that a new volume is that user's
 
 

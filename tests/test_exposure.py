@@ -105,3 +105,12 @@ def test_what_is_no_network_is_refused(trust: str) -> None:
 )
 def test_how_an_address_is_written(host: str, url: str, reached: str) -> None:
     assert (in_url(host), reached_at(host)) == (url, reached)
+
+
+def test_a_proxy_in_front_lets_others_reach_this_machine(settings: Settings) -> None:
+    behind = replace(settings, trust="127.0.0.1/32")
+    with pytest.raises(SetupError, match="EDGE_TRUST"):
+        check_exposure(behind)
+    check_exposure(replace(behind, open=True))
+    create_key(settings.keys_path, "ann", NO_LIMITS)
+    check_exposure(behind)
