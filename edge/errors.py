@@ -8,14 +8,19 @@
     │   ├── UnsupportedParameter
     │   ├── ContextLengthExceeded
     │   └── KeyReused
+    ├── Forbidden .............. 403
     ├── NotFound ............... 404
     │   └── ModelNotFound
+    ├── MethodNotAllowed ....... 405
+    ├── RequestTooLarge ........ 413
+    ├── UnknownHost ............ 421
     ├── QueueFull .............. 429  come back in `retry_after_s`
     │   └── ClientLimit
     ├── Unavailable ............ 503  come back in `retry_after_s`
     │   ├── NoWorker
     │   ├── ShuttingDown
     │   └── WorkerLost
+    ├── StorageFull ............ 507
     ├── Cancelled .............. 499  nobody waits for the answer any more
     ├── DeadlineExceeded ....... 504
     ├── EngineError ............ 500  this request failed inside the engine
@@ -108,6 +113,38 @@ class KeyReused(InvalidRequest):
     code = "idempotency_key_reused"
 
 
+class Forbidden(EdgeError):
+    """Raised when a request comes from a place that may not send it."""
+
+    code = "forbidden"
+    status = 403
+    type = "permission_error"
+
+
+class MethodNotAllowed(EdgeError):
+    """Raised when a path exists, but not for this method."""
+
+    code = "method_not_allowed"
+    status = 405
+    type = "invalid_request_error"
+
+
+class RequestTooLarge(EdgeError):
+    """Raised when a request has more bytes, files or texts than it may."""
+
+    code = "request_too_large"
+    status = 413
+    type = "invalid_request_error"
+
+
+class UnknownHost(EdgeError):
+    """Raised when a request names a host that this server is not."""
+
+    code = "unknown_host"
+    status = 421
+    type = "invalid_request_error"
+
+
 class NotFound(EdgeError):
     """Raised when a path or an id does not exist."""
 
@@ -160,6 +197,13 @@ class WorkerLost(Unavailable):
     """Raised when the worker died while it computed this answer."""
 
     code = "worker_lost"
+
+
+class StorageFull(EdgeError):
+    """Raised when there is no room left for what a client sends."""
+
+    code = "storage_full"
+    status = 507
 
 
 class Cancelled(EdgeError):

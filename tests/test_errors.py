@@ -74,13 +74,17 @@ def test_an_error_has_its_own_code_and_a_docstring(kind: type[EdgeError]) -> Non
 def test_the_status_and_the_type_belong_together(kind: type[EdgeError]) -> None:
     allowed = {
         400: "invalid_request_error",
+        403: "permission_error",
         404: "invalid_request_error",
+        405: "invalid_request_error",
         413: "invalid_request_error",
+        421: "invalid_request_error",
         429: "rate_limit_error",
         499: "invalid_request_error",
         500: "server_error",
         503: "server_error",
         504: "server_error",
+        507: "server_error",
     }
     assert allowed[kind.status] == kind.type
 

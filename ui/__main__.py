@@ -55,13 +55,15 @@ def main(host: Annotated[str, typer.Option()] = "127.0.0.1", port: int = 8000) -
     logging.basicConfig(level=logging.INFO)
     try:
         client = Client(Settings.load())
+        app = build(client)
     except SetupError as error:
         sys.exit(error.message)
     config = uvicorn.Config(
-        build(client),
+        app,
         host=host,
         port=port,
         access_log=False,
+        ws="none",
         timeout_graceful_shutdown=LEAVE_S,
     )
     Server(config, client).run()

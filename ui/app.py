@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.utils import get_upload_folder
+from starlette.types import ASGIApp
 
 from edge import __version__
 from ui.api import routes
+from ui.boundary import Boundary
 from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
+from ui.guard import Guard
 from ui.jobs import job_routes
+from ui.origins import Origins
+from ui.page_policy import PagePolicy
 from ui.refusals import add_refusals
 from ui.scrape import scrape_route
+from ui.upload_routes import upload_routes
+from ui.uploads import Uploads
 from ui.vetting import Vetting
 
-MAX_UPLOAD = "24mb"  # as base64 in an API body it is the 32 MB that nginx lets through
 
-
-def build(client: Client) -> FastAPI:
-    """The application over `client`."""
+def build(client: Client) -> ASGIApp:
+    """The application over `client`. Raises SetupError for names that are none."""
     settings = client.settings
+    origins = Origins.of(settings.hosts, settings.cors, [socket.gethostname()])
+    uploads = Uploads(Path(get_upload_folder()) / "edge-vl")
     vetting = Vetting(settings.image_tokens)
+    page = build_chat(client, vetting, uploads)
+    everything = PagePolicy(mounted(client, page, vetting, uploads))
+    return Boundary(Guard(everything, page, uploads), origins)
+
+
+def mounted(
+    client: Client, page: gr.Blocks, vetting: Vetting, uploads: Uploads
+) -> FastAPI:
+    """API and page as one application, with all that Gradio brings along."""
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
@@ -39,14 +58,14 @@ def build(client: Client) -> FastAPI:
     app.include_router(job_routes(client))
     app.include_router(routes(client, vetting))
     app.include_router(scrape_route(client))
+    app.include_router(upload_routes(uploads))
     served: FastAPI = gr.mount_gradio_app(
         app,
-        build_chat(client, vetting),
+        page,
         path="/",
         footer_links=["settings"],
         run_history=False,
         show_error=False,
-        max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.types import Scope
 
 from edge.errors import EdgeError
 from edge.events import Failed, Finished, Retried, Token
@@ -17,10 +17,18 @@ from edge.images import Picture
 from edge.jobs.client_side import Asker
 from edge.request import Request, SamplingParams
 from ui.asker import owner_of_session
+from ui.boundary import log_failure
 from ui.client import Client
+from ui.components import Conversation, QuestionBox
 from ui.handlers import Turn, conversation, notice, status, told, turns
+from ui.markup import NEVER_TAGS
+from ui.sessions import LIVE
+from ui.uploads import Uploads
 from ui.vetting import Vetting, check_count
+from ui.who import caller_of
 from ui.words import TEXTS, language_of
+
+History = list[dict[str, Any]]  # Gradio's messages: role, and content in parts
 
 # What a browser may call each language that we speak.
 LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}
@@ -38,33 +46,79 @@ CSS = """
 #chat { height: calc(100dvh - 260px); min-height: 240px; }
 #chat .placeholder-content { justify-content: center; }
 #chat .message-buttons a + button { display: none; }
+/* whatever an answer holds, it stays in its own place */
+#chat .message { contain: layout paint; }
 """
 
 
-def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
-    """The page. Its Stop button, or closing the tab, cancels the job."""
+def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
+    """The page. Its Stop button, or closing the tab, cancels the job.
 
-    async def answer(
-        message: Mapping[str, Any], history: list[dict[str, Any]], http: gr.Request
-    ) -> AsyncIterator[str]:
-        language = language_of(http.headers.get("accept-language", ""))
-        now = Turn("user", message["text"].strip(), tuple(message["files"]))
-        if not now.text and not now.files:
-            yield TEXTS[language]["empty"]
+    The conversation lives in the browser, which sends it with each question: there is
+    no state to lose here, or to fill. Each function has a name and a shape in
+    `ui.payloads`.
+    """
+
+    async def ask(
+        message: Mapping[str, Any], history: History, http: gr.Request
+    ) -> AsyncIterator[tuple[Any, Any]]:
+        """A question from the box, behind what the conversation shows."""
+        content = [*({"path": path} for path in message["files"]), message["text"]]
+        asked = {"role": "user", "content": [part for part in content if part]}
+        if not message["text"].strip() and not message["files"]:
+            said = TEXTS[_language(http)]["empty"]
+            yield READY, [*history, {"role": "assistant", "content": said}]
             return
+        async for step in _shown([*history, asked], http):
+            yield step
+
+    async def retry(
+        history: History, http: gr.Request
+    ) -> AsyncIterator[tuple[Any, Any]]:
+        """The last question again, without what was answered."""
+        async for step in _shown(_up_to_question(history), http):
+            yield step
+
+    def undo(history: History) -> tuple[History, dict[str, Any]]:
+        """The last question goes from the conversation back into the box."""
+        [*before, last] = _up_to_question(history) or [{"content": []}]
+        files = [part["file"] for part in last["content"] if part["type"] == "file"]
+        texts = [part["text"] for part in last["content"] if part["type"] == "text"]
+        return before, gr.update(value={"text": "".join(texts), "files": files})
+
+    async def _shown(
+        history: History, http: gr.Request
+    ) -> AsyncIterator[tuple[Any, Any]]:
+        """States of box and conversation while the last question is answered."""
+        yield BUSY, history
+        async with aclosing(_answer(history, http)) as texts:
+            async for text in texts:
+                answered = {"role": "assistant", "content": text}
+                yield gr.skip(), [*history, answered]
+        yield READY, gr.skip()
+
+    async def _answer(history: History, http: gr.Request) -> AsyncGenerator[str, None]:
+        language = _language(http)
         try:
             asker = Asker(owner_of_session(http.session_hash))
-            async for text in _answer(asker, [*turns(history), now], language):
-                yield text
+            owner = caller_of(_scope(http)).name
+            async with aclosing(
+                _asked(asker, owner, turns(history), language)
+            ) as texts:
+                async for text in texts:
+                    yield text
         except EdgeError as refusal:
             yield status(Failed.because(refusal), language) or ""
+        except Exception as error:  # the page would stand still without a word
+            log_failure(_scope(http), error)
+            yield TEXTS[language]["failed"]
 
-    async def _answer(
-        asker: Asker, conversed: list[Turn], language: str
-    ) -> AsyncIterator[str]:
+    async def _asked(
+        asker: Asker, owner: str, conversed: list[Turn], language: str
+    ) -> AsyncGenerator[str, None]:
         with client.metrics.question() as watch:
             async with client.place(asker, "") as place:
-                pictures = await _vet_files(conversed, vetting)
+                pictures = await _vet_files(conversed, vetting, uploads, owner)
                 refs = {path: picture.ref for path, picture in pictures.items()}
                 messages = conversation(conversed, refs, language)
                 sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
@@ -92,51 +146,84 @@ def build_chat(client: Client, vetting: Vetting) -> gr.Blocks:
 
     async def about(http: gr.Request) -> Any:
         """The line under the title when the answers deserve no trust."""
-        language = language_of(http.headers.get("accept-language", ""))
         try:
             models = {worker.model for worker in await client.workers()}
         except EdgeError:
             models = set()
-        text = notice(models, language)
+        text = notice(models, _language(http))
         return gr.Markdown(text, visible=bool(text))
 
     page = gr.Blocks(
         title="Edge-VL",
         analytics_enabled=False,
         fill_height=True,
-        delete_cache=(600, 3600),  # uploads older than an hour go, each ten minutes
     )
     with page:
         gr.Markdown(_translated("title"), elem_id="title")
         banner = gr.Markdown(elem_id="notice", visible=False)
-        gr.ChatInterface(
-            answer,
-            multimodal=True,
-            chatbot=gr.Chatbot(
-                elem_id="chat",
-                placeholder=_translated("hint"),
-                show_label=False,
-                buttons=["copy"],
-                allow_tags=False,
-                height=None,  # the style sheet says it
-            ),
-            textbox=gr.MultimodalTextbox(
-                file_types=["image"],
-                file_count="multiple",
-                sources=["upload"],
-                placeholder=_translated("placeholder"),
-                show_label=False,
-                stop_btn=True,
-                max_plain_text_length=MAX_TEXT,
-                autofocus=True,
-            ),
-            concurrency_limit=None,  # admission decides, not Gradio's queue
-            show_progress="hidden",
-            api_visibility="private",
+        shown = Conversation(
+            elem_id="chat",
+            placeholder=_translated("hint"),
+            show_label=False,
+            buttons=["copy"],
+            allow_tags=NEVER_TAGS,
+            scale=1,
+            height=None,  # the style sheet says it
         )
-        page.load(about, outputs=banner, queue=False, api_visibility="private")
+        box = QuestionBox(
+            file_types=["image"],
+            file_count="multiple",
+            sources=["upload"],
+            placeholder=_translated("placeholder"),
+            show_label=False,
+            max_plain_text_length=MAX_TEXT,
+            autofocus=True,
+        )
+        listening: dict[str, Any] = {
+            "concurrency_limit": None,  # admission decides, not Gradio's queue
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
+        both = [box, shown]
+        asking = box.submit(ask, both, both, api_name="ask", **listening)
+        again = shown.retry(retry, [shown], both, api_name="retry", **listening)
+        shown.undo(undo, [shown], [shown, box], api_name="undo", **listening)
+        box.stop(
+            lambda: READY,
+            None,
+            [box],
+            cancels=[asking, again],
+            api_name="rest",
+            **listening,
+        )
+        page.load(about, outputs=banner, api_name="about", **listening)
     page.queue(max_size=64, default_concurrency_limit=None, api_open=False)
+    # Gradio looks at no path before this; `ui.guard` has, already
+    page.has_launched = True
+    page.state_session_capacity = LIVE
     return page
+
+
+READY = gr.update(interactive=True, submit_btn=True, stop_btn=False)
+BUSY = gr.update(
+    value={"text": "", "files": []}, interactive=False, submit_btn=False, stop_btn=True
+)
+
+
+def _scope(http: gr.Request) -> Scope:
+    assert http.request is not None
+    return http.request.scope
+
+
+def _language(http: gr.Request) -> str:
+    return language_of(http.headers.get("accept-language", ""))
+
+
+def _up_to_question(history: History) -> History:
+    """A conversation without the answers at its end."""
+    while history and history[-1]["role"] == "assistant":
+        history = history[:-1]
+    return history
 
 
 def _translated(name: str) -> Any:
@@ -145,10 +232,12 @@ def _translated(name: str) -> Any:
     return I18N(name)
 
 
-async def _vet_files(conversed: list[Turn], vetting: Vetting) -> dict[str, Picture]:
+async def _vet_files(
+    conversed: list[Turn], vetting: Vetting, uploads: Uploads, owner: str
+) -> dict[str, Picture]:
     paths = dict.fromkeys(path for turn in conversed for path in turn.files)
     check_count(len(paths))
-    encoded = [await asyncio.to_thread(Path(path).read_bytes) for path in paths]
+    encoded = [await asyncio.to_thread(uploads.read, owner, path) for path in paths]
     return {
         path: await vetting.vet(data) for path, data in zip(paths, encoded, strict=True)
     }

@@ -23,6 +23,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "thinking": "Thinking …",
         "cancelled": "Stopped.",
         "empty": "Write a question or add a picture.",
+        "failed": "Something went wrong here. Please ask again.",
         "dropped": "The oldest messages no longer fit and were left out.",
     },
     "zh": {
@@ -42,6 +43,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "thinking": "正在思考 ……",
         "cancelled": "已停止。",
         "empty": "请输入问题或添加图片。",
+        "failed": "处理这个问题时出错，请再问一次。",
         "dropped": "较早的消息已放不下，未包含在内。",
     },
 }

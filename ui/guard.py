@@ -1,0 +1,136 @@
+"""Gradio's routes, for the callers that the door let in: vetted, then passed on.
+
+Behind the door and before Gradio. The page that talks to /v1 itself will need none of
+this: then the module goes, and with it `ui.payloads` and `ui.sessions`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import gradio as gr
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.errors import NotFound
+from ui import payloads
+from ui.sessions import Sessions
+from ui.uploads import Uploads
+from ui.who import caller_of
+
+JOIN, DATA, CANCEL = (
+    f"/gradio_api/{end}" for end in ("queue/join", "queue/data", "cancel")
+)
+
+
+class Guard:
+    """`app`, which serves `page`, behind the shapes of what the page sends."""
+
+    def __init__(self, app: ASGIApp, page: gr.Blocks, uploads: Uploads) -> None:
+        self._app = app
+        self._page = page
+        self._uploads = uploads
+        self._functions = functions_of(page)
+        self._sessions = Sessions(self._forget)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and path.startswith("/gradio_api/"):
+            caller = caller_of(scope).name
+            if path == JOIN:
+                body = self._joined(await read_body(receive), caller)
+                scope, receive = replay(scope, receive, body)
+            elif path == CANCEL:
+                cancelled = self._cancelled(await read_body(receive), caller)
+                if cancelled is None:  # it has ended, which is as good
+                    await JSONResponse({"success": True})(scope, receive, send)
+                    return
+                scope, receive = replay(scope, receive, cancelled)
+            elif path == DATA:
+                session = self._listening(scope, caller)
+                query = f"session_hash={session}".encode()
+                scope = {**scope, "query_string": query}
+        await self._app(scope, receive, send)
+
+    def _joined(self, body: bytes, caller: str) -> Mapping[str, Any]:
+        def find(path: str) -> payloads.File:
+            return self._uploads.find(caller, path)
+
+        joined = payloads.joining(payloads.parse(body), self._functions, find)
+        self._sessions.use(joined["session_hash"], caller)
+        return joined
+
+    def _cancelled(self, body: bytes, caller: str) -> Mapping[str, Any] | None:
+        asked = payloads.parse(body)
+        session, event = payloads.session_of(asked), asked.get("event_id")
+        self._sessions.use(session, caller)
+        number = asked.get("fn_index")
+        if type(number) is not int or number not in self._functions:
+            raise NotFound("There is no such function.")
+        if event not in self._queue.pending_event_ids_session.get(session, ()):
+            return None
+        return {"session_hash": session, "fn_index": number, "event_id": event}
+
+    def _listening(self, scope: Scope, caller: str) -> str:
+        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
+        session = payloads.session_of(
+            {"session_hash": query.get("session_hash", [""])[0]}
+        )
+        self._sessions.use(session, caller)
+        if session not in self._queue.pending_messages_per_session:
+            raise NotFound("There is no such session.")
+        return session
+
+    @property
+    def _queue(self) -> Any:
+        return self._page._queue
+
+    def _forget(self, session: str) -> None:
+        holder = self._page.state_holder
+        holder.session_data.pop(session, None)
+        holder.time_last_used.pop(session, None)
+
+
+def functions_of(page: gr.Blocks) -> dict[int, str]:
+    """The functions of `page` that a browser may call, by number: those that have a
+    shape. What Gradio adds to them by itself has none."""
+    return {
+        number: str(function.api_name)
+        for number, function in page.fns.items()
+        if function.api_name in payloads.SHAPES
+    }
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body; `ui.boundary` has bounded it."""
+    pieces: list[bytes] = []
+    while True:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(pieces)
+
+
+def replay(
+    scope: Scope, receive: Receive, body: Mapping[str, Any]
+) -> tuple[Scope, Receive]:
+    """The request with another body."""
+    raw = json.dumps(body).encode()
+    scope = {**scope, "headers": [*scope["headers"]], "query_string": b""}
+    headers = MutableHeaders(scope=scope)
+    headers["content-type"] = "application/json"
+    headers["content-length"] = str(len(raw))
+    is_told = False
+
+    async def again() -> Message:
+        nonlocal is_told
+        if is_told:
+            return await receive()
+        is_told = True
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    return scope, again
