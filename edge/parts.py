@@ -163,6 +163,7 @@ def nginx(port: int, ui_port: int, settings: Settings, folder: Path) -> Part:
     server, own = nginx_server(), _subfolder(folder, "nginx")
     build = [sys.executable, str(NGINX_BUILD), "--listen", str(port)]
     build += ["--upstream", f"{LOOPBACK}:{ui_port}", "--run-dir", str(own)]
+    build += ["--hosts", settings.hosts, "--cors", settings.cors]
     built = subprocess.run(build, capture_output=True)
     if built.returncode != 0:
         raise SetupError(f"nginx.conf was not built:\n{built.stderr.decode()}")
