@@ -26,6 +26,9 @@ JOIN, DATA, CANCEL = (
     f"/gradio_api/{end}" for end in ("queue/join", "queue/data", "cancel")
 )
 
+# The door answers these; Gradio's own would lead to whatever Host says.
+DOORS = ("/login", "/logout")
+
 
 class Guard:
     """`app`, which serves `page`, behind the shapes of what the page sends."""
@@ -39,6 +42,10 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
+        if path in DOORS:
+            raise NotFound(f"There is no {path} here.")
+        if path == "/":  # Gradio would read a page's state from files by a query
+            scope = {**scope, "query_string": b""}
         if scope["type"] == "http" and path.startswith("/gradio_api/"):
             caller = caller_of(scope).name
             if path == JOIN:
