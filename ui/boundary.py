@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # What a script of an allowed origin may read of an answer.
 EXPOSED = "retry-after, x-cache, x-job-id, x-request-id"
-ASKED_HEADERS = re.compile("[a-z0-9-]+( *, *[a-z0-9-]+){0,63}", re.IGNORECASE)
+ASKED_HEADERS = re.compile("[a-z0-9-]{1,64}( *, *[a-z0-9-]{1,64}){0,63}", re.I)
 # For all that is no document; `ui.page_policy` says what the page may do.
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 
