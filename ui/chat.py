@@ -63,14 +63,16 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
         message: Mapping[str, Any], history: History, http: gr.Request
     ) -> AsyncIterator[tuple[Any, Any]]:
         """A question from the box, behind what the conversation shows."""
-        content = [*({"path": path} for path in message["files"]), message["text"]]
-        asked = {"role": "user", "content": [part for part in content if part]}
-        if not message["text"].strip() and not message["files"]:
+        text, files = message["text"].strip(), message["files"]
+        if not text and not files:
             said = TEXTS[_language(http)]["empty"]
             yield READY, [*history, {"role": "assistant", "content": said}]
             return
-        async for step in _shown([*history, asked], http):
-            yield step
+        content = [{"type": "file", "file": {"path": path}} for path in files]
+        content += [{"type": "text", "text": text}] if text else []
+        asked = {"role": "user", "content": content}
+        async for box, shown in _shown([*history, asked], http):
+            yield {**box, "value": EMPTY}, shown
 
     async def retry(
         history: History, http: gr.Request
@@ -91,11 +93,12 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
     ) -> AsyncIterator[tuple[Any, Any]]:
         """States of box and conversation while the last question is answered."""
         yield BUSY, history
+        now = history
         async with aclosing(_answer(history, http)) as texts:
             async for text in texts:
-                answered = {"role": "assistant", "content": text}
-                yield gr.skip(), [*history, answered]
-        yield READY, gr.skip()
+                now = [*history, {"role": "assistant", "content": text}]
+                yield BUSY, now  # again: of two states a browser may draw the last only
+        yield READY, now
 
     async def _answer(history: History, http: gr.Request) -> AsyncGenerator[str, None]:
         language = _language(http)
@@ -205,9 +208,8 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
 
 
 READY = gr.update(interactive=True, submit_btn=True, stop_btn=False)
-BUSY = gr.update(
-    value={"text": "", "files": []}, interactive=False, submit_btn=False, stop_btn=True
-)
+BUSY = gr.update(interactive=False, submit_btn=False, stop_btn=True)
+EMPTY = {"text": "", "files": []}
 
 
 def _scope(http: gr.Request) -> Scope:

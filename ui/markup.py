@@ -13,7 +13,7 @@ from collections.abc import Callable
 # A fenced block up to its end, or a span within one line; an odd mark stays outside.
 CODE = re.compile(
     r"(?P<fence>^(?P<indent> {0,3})(?P<mark>`{3,}|~{3,})(?P<info>[^\n`]*)\n"
-    r"(?:.*\n)*?(?: {0,3}(?P=mark)[`~]*[ \t]*$|\Z))"
+    r"(?:.*\n)*?(?: {0,3}(?P=mark)[`~]*[ \t]*$|.*\Z))"
     r"|(?P<span>(?<![`\\])(?P<ticks>`+)(?!`)[^`\n]+(?<!`)(?P=ticks)(?!`))",
     re.MULTILINE,
 )
