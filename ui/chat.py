@@ -23,7 +23,7 @@ from ui.components import Conversation, QuestionBox
 from ui.handlers import Turn, conversation, notice, status, told, turns
 from ui.markup import NEVER_TAGS
 from ui.sessions import LIVE
-from ui.uploads import Uploads
+from ui.uploads import Uploads, media_type
 from ui.vetting import Vetting, check_count
 from ui.who import caller_of
 from ui.words import TEXTS, language_of
@@ -68,7 +68,8 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
             said = TEXTS[_language(http)]["empty"]
             yield READY, [*history, {"role": "assistant", "content": said}]
             return
-        content = [{"type": "file", "file": {"path": path}} for path in files]
+        kinds = [{"path": path, "mime_type": media_type(path)} for path in files]
+        content: list[Any] = [{"type": "file", "file": kind} for kind in kinds]
         content += [{"type": "text", "text": text}] if text else []
         asked = {"role": "user", "content": content}
         async for box, shown in _shown([*history, asked], http):

@@ -52,6 +52,11 @@ def format_of(data: bytes) -> str:
     )
 
 
+def media_type(path: str) -> str:
+    """The media type of an upload, by the extension that we gave it."""
+    return MEDIA[path.rpartition(".")[2]]
+
+
 @dataclass
 class Upload:
     """One file: whose it is, where it lies, when it was last used."""
@@ -64,7 +69,7 @@ class Upload:
 
     @property
     def media_type(self) -> str:
-        return MEDIA[self.path.suffix[1:]]
+        return media_type(str(self.path))
 
 
 class Uploads:

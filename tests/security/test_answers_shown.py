@@ -139,7 +139,7 @@ SEEN = """() => {
   const of = (names) => inside.filter(e => names.includes(e.localName)).length;
   return {
     forbidden: of(['form', 'iframe', 'object', 'embed', 'style', 'link', 'meta', 'base',
-      'script', 'video', 'audio', 'dialog', 'textarea', 'select', 'math']),
+      'script', 'video', 'audio', 'dialog', 'textarea', 'select']),
     overlays: inside.filter(e => {
       const kind = getComputedStyle(e).position, box = e.getBoundingClientRect();
       const own = e.closest('.message').getBoundingClientRect();
