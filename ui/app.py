@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 from fastapi import FastAPI
 from gradio.utils import get_upload_folder
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from edge import __version__
@@ -79,4 +80,8 @@ def mounted(
             font_mono=["ui-monospace", "monospace"],
         ),
     )
+    # what Gradio refuses has the shape of the API too
+    for route in served.routes:
+        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            add_refusals(route.app, client.metrics)
     return served

@@ -10,7 +10,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from edge.errors import EdgeError, InvalidJson, InvalidRequest, NotFound
+from edge.errors import (
+    EdgeError,
+    InvalidJson,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+)
 from ui.metrics import Metrics
 
 MAX_COMPLAINT = 300  # characters
@@ -30,7 +36,8 @@ def add_refusals(app: FastAPI, metrics: Metrics) -> None:
     async def refuse_http(http: Request, error: Exception) -> Response:
         """Starlette's own refusals: unknown paths, wrong methods."""
         assert isinstance(error, HTTPException)
-        kind = NotFound if error.status_code == 404 else InvalidRequest
+        kinds = {404: NotFound, 503: Unavailable}
+        kind = kinds.get(error.status_code, InvalidRequest)
         refusal = kind(f"{http.method} {http.url.path[:200]}: {error.detail}.")
         if error.status_code == 400:  # FastAPI's word for a body that broke its parser
             metrics.refused(refusal)

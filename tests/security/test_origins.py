@@ -134,6 +134,18 @@ def test_an_origin_that_is_allowed_is_answered_and_may_read(named: Web) -> None:
     assert answer.status == 400
 
 
+@pytest.mark.parametrize("path", ["/", "/health", "/theme.css", "/assets/x.js"])
+def test_the_page_has_the_same_rule_as_the_api(named: Web, path: str) -> None:
+    """Gradio's own would allow any origin, with credentials."""
+    own = named.ask("GET", path, origin=f"http://127.0.0.1:{named.port}")
+    assert no_cors(own)
+    guest = named.ask("GET", path, origin="https://app.example")
+    assert guest.headers.get_all("Access-Control-Allow-Origin") == [
+        "https://app.example"
+    ]
+    assert guest.headers["Access-Control-Allow-Credentials"] is None
+
+
 @pytest.mark.parametrize("asked", ["x" * 5000, "a,\tb", "é", "a;b", ",", "a: b"])
 def test_headers_that_are_none_are_not_repeated(named: Web, asked: str) -> None:
     answer = named.ask(

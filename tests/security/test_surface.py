@@ -166,6 +166,11 @@ def test_a_wrong_method_is_told_the_right_ones(web: Web, route: surface.Route) -
             refused(answer, 405, "method_not_allowed")
 
 
+def test_what_gradio_refuses_has_the_shape_of_the_api(web: Web) -> None:
+    refused(web.ask("GET", "/assets/nothing.js"), 404, "not_found")
+    refused(web.ask("GET", "/assets/.."), 404, "not_found")
+
+
 @pytest.mark.parametrize("path", ["/", "/health", "/ready", "/v1/models"])
 def test_head_is_get_without_a_body(web: Web, path: str) -> None:
     head, get = web.ask("HEAD", path), web.ask("GET", path)
