@@ -28,7 +28,7 @@ HEADER = "# Written by nginx/build.py --write; change that file, not this one."
 REQUESTS_PER_SECOND = 20
 # A classroom behind one address may press Enter together.
 REQUESTS_AT_ONCE = 60
-# A browser tab holds two connections for as long as it is open: over 100 tabs.
+# A browser tab holds one while it is being answered, and none while it is idle.
 CONNECTIONS_PER_ADDRESS = 256
 # The first token may be a while coming on a slow CPU with a full queue.
 LONGEST_SILENCE = "600s"

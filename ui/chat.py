@@ -22,6 +22,7 @@ from ui.client import Client
 from ui.components import Conversation, QuestionBox
 from ui.handlers import Turn, conversation, notice, status, told, turns
 from ui.markup import NEVER_TAGS
+from ui.payloads import MOST_TEXT
 from ui.sessions import LIVE
 from ui.uploads import Uploads, media_type
 from ui.vetting import Vetting, check_count
@@ -34,7 +35,6 @@ History = list[dict[str, Any]]  # Gradio's messages: role, and content in parts
 LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}
 I18N = gr.I18n(**{locale: TEXTS[language] for locale, language in LOCALES.items()})
 FRAME_S = 0.05  # a browser renders the whole answer anew for each update
-MAX_TEXT = 4000  # characters of a paste; more becomes a file, which we refuse
 
 # One column that fits the window: the conversation scrolls, the question stays in
 # sight. Share buttons, in every language the one after a download, would send pictures
@@ -180,7 +180,7 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
             sources=["upload"],
             placeholder=_translated("placeholder"),
             show_label=False,
-            max_plain_text_length=MAX_TEXT,
+            max_plain_text_length=MOST_TEXT + 1,
             autofocus=True,
         )
         listening: dict[str, Any] = {

@@ -228,6 +228,40 @@ def test_a_mistake_of_ours_is_told_and_the_page_goes_on(
     assert "again" in say("again").locator("#chat .bot").inner_text()
 
 
+def test_more_text_than_the_page_sends_is_refused_in_words(
+    echo: Site, browser: Browser
+) -> None:
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{echo.port}")
+    box = page.get_by_role("textbox")
+    expect(box).to_be_visible(timeout=20_000)
+    box.fill("long " * 14_000)
+    page.locator(SUBMIT).click()
+    expect(page.get_by_text("too long for the page")).to_be_visible(timeout=10_000)
+    box.fill("short")
+    page.locator(SUBMIT).click()
+    expect(page.locator("#chat .bot")).to_have_text("short", timeout=10_000)
+    page.close()
+
+
+def test_an_idle_page_asks_for_nothing(echo: Site, browser: Browser) -> None:
+    """No polling and no connection that stays open, as many pages as there may be."""
+    page = browser.new_page()
+    asked: list[str] = []
+    ended: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("requestfinished", lambda request: ended.append(request.url))
+    page.on("requestfailed", lambda request: ended.append(request.url))
+    page.goto(f"http://127.0.0.1:{echo.port}")
+    expect(page.get_by_role("textbox")).to_be_visible(timeout=20_000)
+    page.wait_for_timeout(2000)
+    n_asked = len(asked)
+    page.wait_for_timeout(3000)
+    assert len(asked) == n_asked
+    assert sorted(asked) == sorted(ended)
+    page.close()
+
+
 def test_the_page_needs_no_script_that_its_policy_forbids(
     echo: Site, browser: Browser
 ) -> None:
