@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test faults check bench train clean
+.PHONY: help run setup test faults fuzz check bench train clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -22,6 +22,10 @@ test: setup ## all tests (ARGS="tests/engine -x")
 
 faults: setup ## break everything on purpose, for a quarter of an hour (ARGS)
 	$(BIN)/python -m pytest tests/faults -m faults $(ARGS)
+
+FUZZ_SECONDS ?= 60
+fuzz: setup ## random bodies, pictures and model files (FUZZ_SECONDS=60 for each kind)
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 check: setup ## format, lint, types, generated files fresh
 	$(BIN)/ruff format --check .

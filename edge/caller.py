@@ -1,4 +1,4 @@
-"""Who asks, as the door decided it: a word that every part of a question's way shares."""
+"""Who asks, as the door decided it: a word that all parts share."""
 
 from __future__ import annotations
 
@@ -20,3 +20,14 @@ class Caller:
     name: str
     address: str
     scope: str
+
+    @property
+    def account(self) -> str:
+        """Whose share of the queue is used: the tenant's, else each caller's own."""
+        return self.name if self.tenant == ANONYMOUS else self.tenant
+
+    @property
+    def culprit(self) -> str:
+        """Who answers for workers that die: who can get another name for nothing, by
+        the address."""
+        return self.address if self.tenant == ANONYMOUS else self.tenant

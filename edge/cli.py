@@ -14,6 +14,7 @@ from edge import images, stack
 from edge.cli_bench import PROGRAM, bench, monitor
 from edge.cli_doctor import doctor
 from edge.cli_errors import clear_errors
+from edge.cli_keys import keys_app
 from edge.cli_models import models_app
 from edge.cli_options import Mmproj, Model, Port, settings_with
 from edge.engine.ticket import Ticket
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 app.command(**PROGRAM)(bench)
 app.command(**PROGRAM)(monitor)
 app.command()(doctor)

@@ -7,15 +7,17 @@
     │   ├── UrlNotAllowed
     │   ├── UnsupportedParameter
     │   ├── ContextLengthExceeded
-    │   └── KeyReused
-    ├── Forbidden .............. 403
+    │   └── KeyReused .......... 409
+    ├── Unauthorized ........... 401  no valid key
+    ├── Forbidden .............. 403  not with this key, or not from there
     ├── NotFound ............... 404
     │   └── ModelNotFound
     ├── MethodNotAllowed ....... 405
     ├── RequestTooLarge ........ 413
     ├── UnknownHost ............ 421
     ├── QueueFull .............. 429  come back in `retry_after_s`
-    │   └── ClientLimit
+    │   ├── ClientLimit
+    │   └── RateLimited ........      a limit of the key is reached
     ├── Unavailable ............ 503  come back in `retry_after_s`
     │   ├── NoWorker
     │   ├── ShuttingDown
@@ -111,10 +113,19 @@ class KeyReused(InvalidRequest):
     """Raised when an Idempotency-Key comes again with another body."""
 
     code = "idempotency_key_reused"
+    status = 409
+
+
+class Unauthorized(EdgeError):
+    """Raised when a caller has to show a key and shows none that is valid."""
+
+    code = "invalid_api_key"
+    status = 401
+    type = "authentication_error"
 
 
 class Forbidden(EdgeError):
-    """Raised when a request comes from a place that may not send it."""
+    """Raised when a caller is known and may not do this, or not from there."""
 
     code = "forbidden"
     status = 403
@@ -171,6 +182,12 @@ class ClientLimit(QueueFull):
     """Raised when one client has as many questions in work as one may have."""
 
     code = "client_limit"
+
+
+class RateLimited(QueueFull):
+    """Raised when a key has used what it may use in a minute or a day."""
+
+    code = "rate_limit_exceeded"
 
 
 class Unavailable(EdgeError):

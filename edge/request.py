@@ -21,6 +21,11 @@ class PictureRef:
     width: int
     height: int
 
+    @property
+    def n_tokens(self) -> int:
+        """About how many tokens it becomes: one for each 32x32 pixels."""
+        return max(1, round(self.width / 32)) * max(1, round(self.height / 32))
+
 
 @dataclass(frozen=True)
 class Message:
@@ -80,12 +85,15 @@ class Request:
     """What a client asked. `model` is the served name it was asked of.
 
     With `truncate` the oldest turns of a conversation that is too long are left out.
+    What was computed for a request may be used again for those of the same `scope`
+    (see `edge.caller`) and for no others.
     """
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     model: str = ""
     truncate: bool = False
+    scope: str = ""
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -98,6 +106,7 @@ class Request:
             "sampling": asdict(self.sampling),
             "model": self.model,
             "truncate": self.truncate,
+            "scope": self.scope,
         }
 
     @classmethod
@@ -107,6 +116,7 @@ class Request:
             sampling=SamplingParams.from_json(data["sampling"]),
             model=data["model"],
             truncate=data["truncate"],
+            scope=data["scope"],
         )
 
 

@@ -102,6 +102,25 @@ class Settings:
     )
     answer_cache: bool = _setting(True, "Remember answers to identical questions.")
     answer_ttl_s: int = _setting(3600, "Seconds an answer is remembered.", at_least=1)
+    keys_file: str = _setting(
+        "",
+        "The file of API keys; empty = keys.json in EDGE_DATA_DIR, and where there is "
+        "none nobody needs a key.",
+    )
+    share: str = _setting(
+        "tenant",
+        "Who may see, by its speed, what others have asked: tenant = nobody but the "
+        "same key, page or address; all = everybody, for one household.",
+        one_of=("tenant", "all"),
+    )
+    audit: bool = _setting(
+        True, "Log a line for each question: who, when, how much, never what."
+    )
+    metrics_by_key: bool = _setting(False, "Metrics tell the requests of each key.")
+    metrics_from: str = _setting(
+        "127.0.0.0/8,::1/128",
+        "Networks that may read /metrics without an admin key.",
+    )
     broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")
     cache_url: str = _setting("", "Redis for caches; edge up starts its own.")
     metrics_port: int = _setting(
@@ -130,6 +149,10 @@ class Settings:
     # No setting: the names of those that an operator has written down. What this
     # machine was tuned to goes under them, and over the defaults.
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    @property
+    def keys_path(self) -> Path:
+        return Path(self.keys_file) if self.keys_file else self.data_dir / "keys.json"
 
     @classmethod
     def table(cls) -> list[Field[Any]]:

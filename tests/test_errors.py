@@ -74,9 +74,11 @@ def test_an_error_has_its_own_code_and_a_docstring(kind: type[EdgeError]) -> Non
 def test_the_status_and_the_type_belong_together(kind: type[EdgeError]) -> None:
     allowed = {
         400: "invalid_request_error",
+        401: "authentication_error",
         403: "permission_error",
         404: "invalid_request_error",
         405: "invalid_request_error",
+        409: "invalid_request_error",
         413: "invalid_request_error",
         421: "invalid_request_error",
         429: "rate_limit_error",

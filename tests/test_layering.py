@@ -39,7 +39,7 @@ ONE_PLACE = {
 
 # Who may import whom, by room. The front door may import what it starts.
 ROOMS = {
-    "edge": set(),  # settings, errors, request, events, images, host
+    "edge": set(),  # settings, errors, request, events, host, and edge/images
     "edge.openvino": {"edge", "edge.models"},
     "edge.vision": {"edge", "edge.models", "edge.openvino"},
     "edge.engine": {"edge", "edge.vision"},
@@ -55,7 +55,14 @@ ROOMS = {
     "edge.jobs": {"edge"},
     "edge.caches": {"edge"},
     "edge.up": {"edge", "edge.jobs", "edge.models"},
-    "edge.cli": {"edge", "edge.engine", "edge.models", "edge.up", "worker"},
+    "edge.cli": {
+        "edge",
+        "edge.engine",
+        "edge.jobs",
+        "edge.models",
+        "edge.up",
+        "worker",
+    },
     "ui": {"edge", "edge.jobs", "edge.caches"},
     "benchmarks": {"edge", "edge.models", "edge.up", "training"},
     "training": {"edge", "edge.engine", "edge.models", "edge.vision", "worker"},
@@ -70,7 +77,13 @@ ROOMS = {
     },
 }
 UP = ("edge.stack", "edge.parts", "edge.supervise", "edge.doctor")
-CLI = ("edge.cli", "edge.cli_bench", "edge.cli_doctor", "edge.cli_models")
+CLI = (
+    "edge.cli",
+    "edge.cli_bench",
+    "edge.cli_doctor",
+    "edge.cli_keys",
+    "edge.cli_models",
+)
 PURE = (
     "sequence",
     "slots",
@@ -103,6 +116,8 @@ def room(module: str) -> str:
         return "edge.up"
     if module in CLI:
         return "edge.cli"
+    if belongs(module, ("edge.images",)):  # a word that takes several modules to say
+        return "edge"
     parts = module.split(".")
     if parts[0] == "benchmarks":  # its scenarios are Locust files of the same room
         return "benchmarks"

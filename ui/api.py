@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from edge.errors import Cancelled, NotFound
 from ui import openai_schema as schema
-from ui.asker import asker_of
-from ui.client import Asked, Client, Place
+from ui.admission import Place, may_ask
+from ui.asker import asker_of, caller_of, limits_of, longest_answer
+from ui.client import Asked, Client
 from ui.draft import Draft
 from ui.handlers import notice
 from ui.jobs import last_event_id
@@ -34,16 +35,23 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         with client.metrics.question() as watch:
             body.refuse_unsupported()
             skip = last_event_id(http)
-            draft = Draft(body, client.settings.answer_tokens)
+            max_tokens = longest_answer(
+                body.longest_answer, client.settings.answer_tokens, limits_of(http)
+            )
+            draft = Draft(body, max_tokens, caller_of(http))
             asker = asker_of(
                 http,
                 await http.body(),
+                max_tokens=max_tokens,
                 is_batch=body.service_tier == "flex",
                 streams=body.stream,
             )
-            asked = await client.recall(draft.recalled(vetting), asker, watch)
+            watch.of(asker.caller, body.model)
+            meter = client.meter(asker, http.state.ratelimit)
+            await meter.charge("requests", 1)
+            asked = await client.recall(draft.recalled(vetting), asker, watch, meter)
             if asked is None:
-                async with client.place(asker, body.model) as place:
+                async with client.place(asker, body.model, meter) as place:
                     work = _ask(client, vetting, draft, place, watch)
                     asked = await _unless_gone(http, work)
         reply = Reply(asked.job.job_id, asked.job.created, asked.model)
@@ -59,8 +67,9 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         return event_stream(reply.stream(events, options.include_usage, skip), headers)
 
     @router.get("/v1/models")
-    async def models() -> dict[str, Any]:
-        names = sorted({worker.model for worker in await client.workers()})
+    async def models(http: Request) -> dict[str, Any]:
+        served = {worker.model for worker in await client.workers()}
+        names = sorted(name for name in served if may_ask(name, limits_of(http)))
         about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
         return {"object": "list", "data": [_model(name) | about for name in names]}
 
@@ -70,17 +79,21 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/ready")
-    async def ready() -> Response:
-        """Questions can be answered: the broker is there and a worker is alive."""
+    async def ready(http: Request) -> Response:
+        """Questions can be answered: the broker is there and a worker is alive. What
+        answers them is no stranger's business."""
         workers = await client.workers()
-        state = {
-            "status": "ready" if workers else "no_worker",
+        status = 200 if workers else 503
+        state: dict[str, Any] = {"status": "ready" if workers else "no_worker"}
+        if http.state.caller is None:
+            return JSONResponse(state, status)
+        state |= {
             "models": sorted({worker.model for worker in workers}),
             "vision": sorted({worker.vision for worker in workers}),
             "runtime": sorted({worker.runtime for worker in workers}),
             "slots": sum(worker.n_slots for worker in workers),
         }
-        return JSONResponse(state, status_code=200 if workers else 503)
+        return JSONResponse(state, status)
 
     @router.api_route("/v1/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
     async def nothing(path: str, http: Request) -> None:

@@ -19,15 +19,31 @@ from ui.api import routes
 from ui.boundary import Boundary
 from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
+from ui.door import Door
 from ui.guard import Guard
 from ui.jobs import job_routes
+from ui.login import login_routes
 from ui.origins import Origins
 from ui.page_policy import PagePolicy
 from ui.refusals import add_refusals
 from ui.scrape import scrape_route
 from ui.upload_routes import upload_routes
 from ui.uploads import Uploads
+from ui.usage import usage_route
 from ui.vetting import Vetting
+
+
+def add_api(app: FastAPI, client: Client, vetting: Vetting) -> None:
+    """The routes of the API, and the door in front of everything."""
+    add_refusals(app, client.metrics)
+    app.include_router(login_routes(client.keys, client.secret))
+    app.include_router(job_routes(client))
+    app.include_router(usage_route(client))
+    app.include_router(routes(client, vetting))
+    app.include_router(scrape_route(client))
+    app.add_middleware(
+        Door, settings=client.settings, keys=client.keys, secret=client.secret
+    )
 
 
 def build(client: Client) -> ASGIApp:
@@ -37,8 +53,7 @@ def build(client: Client) -> ASGIApp:
     uploads = Uploads(Path(get_upload_folder()) / "edge-vl")
     vetting = Vetting(settings.image_tokens)
     page = build_chat(client, vetting, uploads)
-    everything = PagePolicy(mounted(client, page, vetting, uploads))
-    return Boundary(Guard(everything, page, uploads), origins)
+    return Boundary(PagePolicy(mounted(client, page, vetting, uploads)), origins)
 
 
 def mounted(
@@ -55,11 +70,9 @@ def mounted(
 
     # no /docs: the API is OpenAI's, and its pages would load scripts from elsewhere
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
-    add_refusals(app, client.metrics)
-    app.include_router(job_routes(client))
-    app.include_router(routes(client, vetting))
-    app.include_router(scrape_route(client))
     app.include_router(upload_routes(uploads))
+    app.add_middleware(Guard, page=page, uploads=uploads)  # behind the door
+    add_api(app, client, vetting)
     served: FastAPI = gr.mount_gradio_app(
         app,
         page,

@@ -1,42 +1,63 @@
-"""Who asks: the client that shares of the queue and jobs belong to."""
+"""From a request at the door to the Asker of a question."""
 
 from __future__ import annotations
 
 import hashlib
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
+from edge.caller import Caller
 from edge.errors import InvalidRequest
 from edge.jobs.client_side import Asker
+from edge.keys import Key
+from edge.limits import Limits
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 
-def owner_of(http: Request) -> str:
-    """The client of an API request: its key if it has one, else its address.
-
-    No key is checked here: it only tells clients behind one address apart.
-    """
-    if key := http.headers.get("authorization", ""):
-        return _name("key", key)
-    return _name("address", http.client.host if http.client else "")
+def caller_of(http: HTTPConnection) -> Caller:
+    """Who sends a request, as the door decided."""
+    caller: Caller = http.state.caller
+    return caller
 
 
-def owner_of_session(session: str | None) -> str:
-    """The client of a page."""
-    return _name("session", session or "")
+def limits_of(http: HTTPConnection) -> Limits:
+    """What the key of a request allows."""
+    key: Key | None = http.state.key
+    return key.limits if key else Limits()
 
 
-def asker_of(http: Request, body: bytes, *, is_batch: bool, streams: bool) -> Asker:
-    """Who sends `body` to the API. Raises InvalidRequest for a wrong header."""
-    once = http.headers.get("idempotency-key", "")
-    if len(once) > LONGEST_KEY:
+def longest_answer(asked: int | None, default: int, limits: Limits) -> int:
+    """How many tokens the answer may have. Raises InvalidRequest for more than the key
+    allows."""
+    if limits.max_tokens and (asked or 0) > limits.max_tokens:
+        raise InvalidRequest(
+            f"Your key allows answers of at most {limits.max_tokens} tokens.",
+            param="max_tokens",
+        )
+    return asked or min(default, limits.max_tokens or default)
+
+
+def asker_of(
+    http: HTTPConnection,
+    body: bytes = b"",
+    *,
+    max_tokens: int,
+    is_batch: bool = False,
+    streams: bool = False,
+) -> Asker:
+    """Who asks with `body`. Raises InvalidRequest for a wrong header."""
+    idempotency_key = http.headers.get("idempotency-key", "")
+    if len(idempotency_key) > LONGEST_KEY:
         raise InvalidRequest(
             f"An Idempotency-Key may have {LONGEST_KEY} characters at most."
         )
-    asked = hashlib.sha256(body).hexdigest()
-    return Asker(owner_of(http), is_batch, streams, once, asked if once else "")
-
-
-def _name(kind: str, text: str) -> str:
-    return hashlib.sha256(f"{kind} {text}".encode()).hexdigest()[:32]
+    return Asker(
+        caller_of(http),
+        limits_of(http),
+        is_batch=is_batch,
+        streams=streams,
+        idempotency_key=idempotency_key,
+        body_hash=hashlib.sha256(body).hexdigest() if idempotency_key else "",
+        max_tokens=max_tokens,
+    )

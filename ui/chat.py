@@ -9,14 +9,14 @@ from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
-from starlette.types import Scope
 
+from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.events import Failed, Finished, Retried, Token
 from edge.images import Picture
 from edge.jobs.client_side import Asker
 from edge.request import Request, SamplingParams
-from ui.asker import owner_of_session
+from ui.asker import asker_of, limits_of, longest_answer
 from ui.boundary import log_failure
 from ui.client import Client
 from ui.components import Conversation, QuestionBox
@@ -26,7 +26,6 @@ from ui.payloads import MOST_TEXT
 from ui.sessions import LIVE
 from ui.uploads import Uploads, media_type
 from ui.vetting import Vetting, check_count
-from ui.who import caller_of
 from ui.words import TEXTS, language_of
 
 History = list[dict[str, Any]]  # Gradio's messages: role, and content in parts
@@ -72,15 +71,17 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
         content: list[Any] = [{"type": "file", "file": kind} for kind in kinds]
         content += [{"type": "text", "text": text}] if text else []
         asked = {"role": "user", "content": content}
-        async for box, shown in _shown([*history, asked], http):
-            yield {**box, "value": EMPTY}, shown
+        async with aclosing(_shown([*history, asked], http)) as steps:
+            async for box, shown in steps:
+                yield {**box, "value": EMPTY}, shown
 
     async def retry(
         history: History, http: gr.Request
     ) -> AsyncIterator[tuple[Any, Any]]:
         """The last question again, without what was answered."""
-        async for step in _shown(_up_to_question(history), http):
-            yield step
+        async with aclosing(_shown(_up_to_question(history), http)) as steps:
+            async for step in steps:
+                yield step
 
     def undo(history: History) -> tuple[History, dict[str, Any]]:
         """The last question goes from the conversation back into the box."""
@@ -91,7 +92,7 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
 
     async def _shown(
         history: History, http: gr.Request
-    ) -> AsyncIterator[tuple[Any, Any]]:
+    ) -> AsyncGenerator[tuple[Any, Any], None]:
         """States of box and conversation while the last question is answered."""
         yield BUSY, history
         now = history
@@ -102,31 +103,35 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
         yield READY, now
 
     async def _answer(history: History, http: gr.Request) -> AsyncGenerator[str, None]:
-        language = _language(http)
+        language, sender = _language(http), http.request
+        assert sender is not None
         try:
-            asker = Asker(owner_of_session(http.session_hash))
-            owner = caller_of(_scope(http)).name
-            async with aclosing(
-                _asked(asker, owner, turns(history), language)
-            ) as texts:
+            most = client.settings.answer_tokens
+            max_tokens = longest_answer(None, most, limits_of(sender))
+            asker = asker_of(sender, max_tokens=max_tokens)
+            async with aclosing(_asked(asker, turns(history), language)) as texts:
                 async for text in texts:
                     yield text
         except EdgeError as refusal:
             yield status(Failed.because(refusal), language) or ""
         except Exception as error:  # the page would stand still without a word
-            log_failure(_scope(http), error)
+            log_failure(sender.scope, error)
             yield TEXTS[language]["failed"]
 
     async def _asked(
-        asker: Asker, owner: str, conversed: list[Turn], language: str
+        asker: Asker, conversed: list[Turn], language: str
     ) -> AsyncGenerator[str, None]:
         with client.metrics.question() as watch:
-            async with client.place(asker, "") as place:
-                pictures = await _vet_files(conversed, vetting, uploads, owner)
+            watch.of(asker.caller, "")
+            meter = client.meter(asker)
+            await meter.charge("requests", 1)
+            async with client.place(asker, "", meter) as place:
+                pictures = await _vet_files(conversed, vetting, uploads, asker.caller)
                 refs = {path: picture.ref for path, picture in pictures.items()}
                 messages = conversation(conversed, refs, language)
-                sampling = SamplingParams(max_tokens=client.settings.answer_tokens)
-                request = Request(messages, sampling, truncate=True)
+                sampling = SamplingParams(max_tokens=asker.max_tokens)
+                scope = asker.caller.scope
+                request = Request(messages, sampling, truncate=True, scope=scope)
                 asked = await client.ask(place, request, [*pictures.values()], watch)
         text, shown_at = "", 0.0
         async with aclosing(asked.events) as events:
@@ -213,11 +218,6 @@ BUSY = gr.update(interactive=False, submit_btn=False, stop_btn=True)
 EMPTY = {"text": "", "files": []}
 
 
-def _scope(http: gr.Request) -> Scope:
-    assert http.request is not None
-    return http.request.scope
-
-
 def _language(http: gr.Request) -> str:
     return language_of(http.headers.get("accept-language", ""))
 
@@ -236,11 +236,13 @@ def _translated(name: str) -> Any:
 
 
 async def _vet_files(
-    conversed: list[Turn], vetting: Vetting, uploads: Uploads, owner: str
+    conversed: list[Turn], vetting: Vetting, uploads: Uploads, caller: Caller
 ) -> dict[str, Picture]:
     paths = dict.fromkeys(path for turn in conversed for path in turn.files)
     check_count(len(paths))
-    encoded = [await asyncio.to_thread(uploads.read, owner, path) for path in paths]
+    read, owner = uploads.read, caller.name
+    encoded = [await asyncio.to_thread(read, owner, path) for path in paths]
     return {
-        path: await vetting.vet(data) for path, data in zip(paths, encoded, strict=True)
+        path: await vetting.vet(data, "auto", caller)
+        for path, data in zip(paths, encoded, strict=True)
     }

@@ -11,47 +11,40 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from edge.caches.answers import AnswerCache, answer_key
+from edge.caller import Caller
 from edge.errors import (
     EdgeError,
-    ModelNotFound,
     NotFound,
-    NoWorker,
     ShuttingDown,
 )
 from edge.events import Event, Finished, Queued, Terminal
 from edge.images import Picture
 from edge.jobs.channel import RedisFollower
-from edge.jobs.client_side import Admitted, Asker, Bounds, ClientJobs
+from edge.jobs.client_side import Admitted, Asker, ClientJobs
 from edge.jobs.demand import Demand, demand
 from edge.jobs.fleet import Fleet, WorkerInfo
+from edge.jobs.ledger import Ledger
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
+from edge.jobs.secret import Secret
+from edge.keys import Keys
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.request import Answer, Request
 from edge.settings import Settings
+from ui.admission import Admission, Place, serving
+from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.readers import Events, Readers, broker_away
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Place:
-    """An admitted question: its job, kept though nobody follows it or not, and the
-    worker that stands for its pool."""
-
-    job: Admitted
-    is_kept: bool
-    served: WorkerInfo
-    bounds: Bounds
 
 
 @dataclass(frozen=True)
@@ -72,12 +65,16 @@ class Client:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = Metrics(by_key=settings.metrics_by_key, audits=settings.audit)
+        self.keys = Keys(settings.keys_path, are_needed=bool(settings.keys_file))
         self._broker = async_client(settings.broker_url)
         self._cache_redis = async_client(settings.cache_url)
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
         self._fleet = Fleet(self._broker)
+        self.ledger = Ledger(self._broker)
+        self._secret = Secret(self._broker)
         self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))
+        self._admission = Admission(settings, self._jobs)
         self._soon: set[asyncio.Task[None]] = set()
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
@@ -94,6 +91,18 @@ class Client:
         except UNREACHABLE as error:
             raise broker_away(error) from error
 
+    async def secret(self) -> bytes:
+        """What cookies are signed with. Raises Unavailable when the broker is away."""
+        try:
+            return await self._secret()
+        except UNREACHABLE as error:
+            raise broker_away(error) from error
+
+    def meter(self, asker: Asker, headers: dict[str, str] | None = None) -> Meter:
+        """Counts what a question of this asker costs."""
+        headers = {} if headers is None else headers
+        return Meter(self.ledger, asker.caller, asker.limits, headers)
+
     async def demand(self) -> Demand:
         """What is asked of them. Raises one of UNREACHABLE, for whoever only looks."""
         return await demand(self._broker)
@@ -103,22 +112,23 @@ class Client:
         return await self._cache.used_bytes()
 
     @asynccontextmanager
-    async def place(self, asker: Asker, model: str) -> AsyncIterator[Place]:
+    async def place(
+        self, asker: Asker, model: str, meter: Meter
+    ) -> AsyncIterator[Place]:
         """A place for a question, taken before anything costly is done for it.
 
         Raises the EdgeError that says why there is none. An error on the way to `ask`
         ends the job.
         """
         workers = await self.workers()
-        served = _serving(model, workers)
-        bounds = self._bounds(sum(w.n_slots for w in workers if w.pool == served.pool))
         try:
-            job = await self._jobs.admit(asker, served.pool, served.model, bounds)
+            place = await self._admission.place(asker, model, workers, meter)
         except UNREACHABLE as error:
             raise broker_away(error) from error
+        job = place.job
         try:
             with self._readers.counted():
-                yield Place(job, bool(asker.once), served, bounds)
+                yield place
         except BaseException as error:
             if job.is_new:
                 if isinstance(error, EdgeError):
@@ -128,17 +138,19 @@ class Client:
             raise
 
     async def recall(
-        self, request: Request | None, asker: Asker, watch: Stopwatch
+        self, request: Request | None, asker: Asker, watch: Stopwatch, meter: Meter
     ) -> Asked | None:
         """A question that can be answered without a place, because its answer is
         known; so it can be though the queue is full."""
-        if request is None or asker.once or not self._may_cache(request):
+        if request is None or asker.idempotency_key or not self._may_cache(request):
             return None
-        served = _serving(request.model, await self.workers())
+        served = serving(request.model, await self.workers(), asker.limits)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
         if answer is None:
             return None
         self.metrics.answer_cache.labels("hit").inc()
+        self._do_soon(meter.known(served.model))
+        watch.of(asker.caller, served.model)
         job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
         return Asked(job, served.model, True, _only(Finished(answer), watch))
 
@@ -155,8 +167,12 @@ class Client:
         """
         if pictures:
             watch.prepared()
+            n_tokens = sum(ref.n_tokens for ref in request.pictures)
+            await place.meter.charge("image-tokens", n_tokens)
         job, model, pool = place.job, place.served.model, place.served.pool
+        watch.of(place.asker.caller, model)
         key = answer_key(request, place.served.fingerprint)
+        content = answer_key(replace(request, scope=""), place.served.fingerprint)
         try:
             if answer := await self._known(request, key):
                 done = Finished(answer)
@@ -164,8 +180,8 @@ class Client:
                 return Asked(job, model, True, _only(done, watch))
             watch.admitted()
             await self._jobs.enqueue(
-                *(job.job_id, request, key, pictures, pool, place.bounds),
-                shares=self._may_cache(request),
+                *(job.job_id, request, content, pictures, pool, place.bounds),
+                shares=key if self._may_cache(request) else "",
             )
             await self._call(pool)
         except (*UNREACHABLE, OperationalError) as error:
@@ -194,17 +210,17 @@ class Client:
         finally:
             if not has_ended:  # the reader left: nobody waits for this answer
                 watch.cancelled()
-            if not has_ended and not place.is_kept:
+            if not has_ended and not place.asker.idempotency_key:
                 self._do_soon(self._jobs.cancel(job_id))
 
-    async def job(self, job_id: str, owner: str) -> tuple[JobRecord, Queued | None]:
+    async def job(self, job_id: str, caller: Caller) -> tuple[JobRecord, Queued | None]:
         """The record of a job, and its place while it waits.
 
         Raises NotFound for a job that is not, or not any more, or somebody else's.
         """
         try:
             job = await self._jobs.look(job_id)
-            if job is None or job.owner != owner:
+            if job is None or job.owner != caller.name:
                 raise NotFound("There is no such job.")
             if job.state != "waiting":
                 return job, None
@@ -247,11 +263,6 @@ class Client:
             retry=False,
         )
 
-    def _bounds(self, n_slots: int) -> Bounds:
-        n_jobs = n_slots + self.settings.backlog
-        n_of_client = self.settings.client_jobs or max(1, n_jobs // 2)
-        return Bounds(n_slots, n_jobs, n_of_client, self.settings.deadline_s)
-
     async def _known(self, request: Request, key: str) -> Answer | None:
         """The answer, if the cache has it."""
         if not self._may_cache(request):
@@ -281,15 +292,3 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
         await work
     except UNREACHABLE as error:  # then the reconciler will find that nobody waits
         log.warning("a job could not be ended: %s", error)
-
-
-def _serving(model: str, workers: list[WorkerInfo]) -> WorkerInfo:
-    if not workers:
-        raise NoWorker("No worker is running yet. Try again soon.")
-    for worker in workers:
-        if model in ("", worker.model):
-            return worker
-    known = ", ".join(sorted({worker.model for worker in workers}))
-    raise ModelNotFound(
-        f"The model {model[:80]!r} is not served here. Served: {known}.", param="model"
-    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.images import Detail, Picture
 from edge.request import Message, PictureRef, Request
@@ -23,11 +24,13 @@ class Encoded:
 
 
 class Draft:
-    """What `body` asks. Raises InvalidRequest for what is no data URL of a picture."""
+    """What `caller` asks with `body`, for an answer of at most `max_tokens`. Raises
+    InvalidRequest for what is no data URL of a picture."""
 
-    def __init__(self, body: schema.ChatBody, default_max_tokens: int) -> None:
+    def __init__(self, body: schema.ChatBody, max_tokens: int, caller: Caller) -> None:
         self._body = body
-        self._sampling = body.sampling(default_max_tokens)
+        self._caller = caller
+        self._sampling = body.sampling(max_tokens)
         self._parts: list[tuple[schema.ChatMessage, list[str | Encoded]]] = []
         self.pictures: list[Encoded] = []
         for i, message in enumerate(body.messages):
@@ -42,16 +45,19 @@ class Draft:
 
     def recalled(self, vetting: Vetting) -> Request | None:
         """The request, if all its pictures have been vetted before."""
-        refs = [vetting.recall(one.data, one.detail) for one in self.pictures]
+        recall, caller = vetting.recall, self._caller
+        refs = [recall(one.data, one.detail, caller) for one in self.pictures]
         known = [ref for ref in refs if ref is not None]
         return self._request(known) if len(known) == len(refs) else None
 
     async def vetted(self, vetting: Vetting) -> tuple[Request, list[Picture]]:
-        """The request and its pictures. Raises InvalidPicture."""
+        """The request and its pictures. Raises InvalidPicture, or QueueFull when too
+        many pictures wait."""
         pictures = []
         for one in self.pictures:
             with _blamed(one.param):
-                pictures.append(await vetting.vet(one.data, one.detail))
+                picture = await vetting.vet(one.data, one.detail, self._caller)
+            pictures.append(picture)
         return self._request([picture.ref for picture in pictures]), pictures
 
     def _decode(self, image: schema.ImageUrl, param: str) -> Encoded:
@@ -71,7 +77,10 @@ class Draft:
             for message, content in self._parts
         ]
         truncate = self._body.truncate == "auto"
-        return Request(tuple(messages), self._sampling, self._body.model, truncate)
+        scope = self._caller.scope
+        return Request(
+            tuple(messages), self._sampling, self._body.model, truncate, scope
+        )
 
 
 @contextmanager

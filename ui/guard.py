@@ -13,23 +13,18 @@ from urllib.parse import parse_qs
 
 import gradio as gr
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge.errors import NotFound
+from edge.errors import EdgeError, InvalidRequest, NotFound
 from ui import payloads
+from ui.asker import caller_of
+from ui.refusals import response_to
 from ui.sessions import Sessions
 from ui.uploads import Uploads
-from ui.who import caller_of
 
 Headers = list[tuple[bytes, bytes]]
-
-JOIN, DATA, CANCEL = (
-    f"/gradio_api/{end}" for end in ("queue/join", "queue/data", "cancel")
-)
-
-# The door answers these; Gradio's own would lead to whatever Host says.
-DOORS = ("/login", "/logout")
 
 
 class Guard:
@@ -43,29 +38,41 @@ class Guard:
         self._sessions = Sessions(self._forget)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] == "http":
-            scope = {**scope, "headers": without(b"origin", scope["headers"])}
-        if path in DOORS:
-            raise NotFound(f"There is no {path} here.")
-        if path == "/":  # Gradio would read a page's state from files by a query
-            scope = {**scope, "query_string": b""}
-        if scope["type"] == "http" and path.startswith("/gradio_api/"):
-            caller = caller_of(scope).name
-            if path == JOIN:
-                body = self._joined(await read_body(receive), caller)
-                scope, receive = replay(scope, receive, body)
-            elif path == CANCEL:
-                cancelled = self._cancelled(await read_body(receive), caller)
-                if cancelled is None:  # it has ended, which is as good
-                    await JSONResponse({"success": True})(scope, receive, send)
-                    return
-                scope, receive = replay(scope, receive, cancelled)
-            elif path == DATA:
-                session = self._listening(scope, caller)
-                query = f"session_hash={session}".encode()
-                scope = {**scope, "query_string": query}
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, "headers": without(b"origin", scope["headers"])}
+        if scope["path"] == "/":  # Gradio would read a page's state by a query
+            scope["query_string"] = b""
+        try:
+            if scope["path"].startswith("/gradio_api/"):
+                scope, receive = await self._vetted(scope, receive)
+        except EdgeError as refusal:
+            # `detail` is the field that Gradio's page shows
+            body = refusal.body() | {"detail": refusal.message}
+            headers = dict(response_to(refusal).headers)
+            del headers["content-length"]
+            answer = JSONResponse(body, refusal.status, headers)
+            await answer(scope, receive, send)
+            return
         await self._app(scope, receive, send)
+
+    async def _vetted(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+        """The request, rebuilt. Raises the EdgeError that refuses it."""
+        caller = caller_of(HTTPConnection(scope)).name
+        match scope["path"]:
+            case "/gradio_api/queue/join":
+                body = self._joined(await read_body(receive), caller)
+                return replay(scope, receive, body)
+            case "/gradio_api/cancel":
+                body = self._cancelled(await read_body(receive), caller)
+                return replay(scope, receive, body)
+            case "/gradio_api/queue/data":
+                session = self._listening(scope, caller)
+                return {**scope, "query_string": f"session_hash={session}".encode()}, (
+                    receive
+                )
+        return scope, receive
 
     def _joined(self, body: bytes, caller: str) -> Mapping[str, Any]:
         def find(path: str) -> payloads.File:
@@ -75,22 +82,26 @@ class Guard:
         self._sessions.use(joined["session_hash"], caller)
         return joined
 
-    def _cancelled(self, body: bytes, caller: str) -> Mapping[str, Any] | None:
+    def _cancelled(self, body: bytes, caller: str) -> Mapping[str, Any]:
         asked = payloads.parse(body)
         session, event = payloads.session_of(asked), asked.get("event_id")
         self._sessions.use(session, caller)
         number = asked.get("fn_index")
         if type(number) is not int or number not in self._functions:
             raise NotFound("There is no such function.")
+        if not isinstance(event, str):
+            raise InvalidRequest("This is no event.", param="event_id")
         if event not in self._queue.pending_event_ids_session.get(session, ()):
-            return None
+            session = event = ""  # it has ended: what runs now is another one
         return {"session_hash": session, "fn_index": number, "event_id": event}
 
     def _listening(self, scope: Scope, caller: str) -> str:
-        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
-        session = payloads.session_of(
-            {"session_hash": query.get("session_hash", [""])[0]}
-        )
+        try:
+            query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
+        except ValueError:
+            raise InvalidRequest("This is no query of the page.") from None
+        [named, *_] = query.get("session_hash", [""])
+        session = payloads.session_of({"session_hash": named})
         self._sessions.use(session, caller)
         if session not in self._queue.pending_messages_per_session:
             raise NotFound("There is no such session.")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, Queued, from_json
 from edge.jobs.record import JobRecord
-from ui.asker import owner_of
+from ui.asker import caller_of
 from ui.client import Client
 from ui.sse import Reply, event_stream
 
@@ -21,14 +21,14 @@ def job_routes(client: Client) -> APIRouter:
 
     @router.get("/v1/jobs/{job_id}")
     async def job(job_id: str, http: Request) -> dict[str, Any]:
-        return _told(job_id, *await client.job(job_id, owner_of(http)))
+        return _told(job_id, *await client.job(job_id, caller_of(http)))
 
     @router.delete("/v1/jobs/{job_id}")
     async def cancel(job_id: str, http: Request) -> dict[str, Any]:
         """Ends it, unless it has ended; either way, how it did."""
-        await client.job(job_id, owner_of(http))
+        await client.job(job_id, caller_of(http))
         await client.cancel(job_id)
-        return _told(job_id, *await client.job(job_id, owner_of(http)))
+        return _told(job_id, *await client.job(job_id, caller_of(http)))
 
     @router.get("/v1/jobs/{job_id}/events")
     async def events(
@@ -36,7 +36,7 @@ def job_routes(client: Client) -> APIRouter:
     ) -> Response:
         """The stream of its answer, again: all of it, or what comes after the chunk
         that `Last-Event-ID` names."""
-        found, _ = await client.job(job_id, owner_of(http))
+        found, _ = await client.job(job_id, caller_of(http))
         reply = Reply(job_id, found.created, found.model)
         heard = client.follow_again(job_id)
         return event_stream(reply.stream(heard, include_usage, last_event_id(http)))

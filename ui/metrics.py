@@ -19,10 +19,13 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from edge.caller import Caller
 from edge.errors import Cancelled, EdgeError
 from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
 from edge.jobs.record import labels_of
 from edge.measures import BUCKETS_S, TOKEN_BUCKETS_S
+from edge.request import Usage
+from ui.audit import write_line
 
 ERROR_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
 SHORTEST_WAIT_S = 1.0  # a shorter one counts as so long: nobody minds half a second
@@ -31,13 +34,28 @@ SHORTEST_WAIT_S = 1.0  # a shorter one counts as so long: nobody minds half a se
 class Metrics:
     """The counters and histograms of this process, in a registry of their own."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        by_key: bool = False,
+        audits: bool = False,
+    ) -> None:
         self.clock = clock
+        self.audits = audits
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = self._counter(
             "edge_requests", "Questions that have ended.", "outcome", "code"
         )
+        self.by_key = by_key
+        if by_key:
+            self.requests_of_key = self._counter(
+                "edge_key_requests", "Questions that have ended.", "key", "outcome"
+            )
+            self.tokens_of_key = self._counter(
+                "edge_key_tokens", "Tokens computed.", "key", "kind"
+            )
         self.answer_cache = self._counter(
             "edge_answer_cache", "What the answer cache was asked.", "result"
         )
@@ -67,9 +85,11 @@ class Metrics:
         """The clock of a question that has just come in, running."""
         return Stopwatch(self)
 
-    def refused(self, error: EdgeError) -> None:
+    def refused(self, error: EdgeError, caller: Caller | None = None) -> None:
         """Counts what was refused before it was a question."""
-        self.requests.labels("refused", error.code).inc()
+        watch = self.question()
+        watch.of(caller, "")
+        watch.refused(error)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self.registry)
@@ -95,6 +115,9 @@ class Stopwatch:
         self._first_text: float | None = None
         self._has_started = self._has_ended = False
         self._told: tuple[float, float] | None = None  # when, and in how many seconds
+        self._caller: Caller | None = None
+        self._model = ""
+        self._usage: Usage | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -111,9 +134,16 @@ class Stopwatch:
             case Cancelled() | asyncio.CancelledError() | GeneratorExit():
                 self.cancelled()
             case EdgeError():
-                self._end("refused", error.code)
+                self.refused(error)
             case _:
                 self._end("failed", EdgeError.code)
+
+    def of(self, caller: Caller | None, model: str) -> None:
+        """Whose question it is, and which model it asks."""
+        self._caller, self._model = caller, model
+
+    def refused(self, error: EdgeError) -> None:
+        self._end("refused", error.code)
 
     def prepared(self) -> None:
         """Its pictures have been vetted."""
@@ -138,6 +168,7 @@ class Stopwatch:
                 self._first_text = metrics.clock()
             case Finished(answer):
                 n_computed = 0
+                self._usage = answer.usage
                 if self._has_started:  # else it is an answer that was known
                     n_computed = answer.usage.completion_tokens
                     metrics.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
@@ -168,6 +199,20 @@ class Stopwatch:
         self._end("finished", "")
 
     def _end(self, outcome: str, code: str) -> None:
-        if not self._has_ended:
-            self._has_ended = True
-            self._metrics.requests.labels(outcome, code).inc()
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._metrics.requests.labels(outcome, code).inc()
+        if self._metrics.by_key and self._caller:
+            self._count_for(self._caller.tenant, outcome)
+        if self._metrics.audits:
+            seconds = self._metrics.clock() - self._asked
+            spent = (self._usage, seconds)
+            write_line(self._caller, self._model, outcome, code, *spent)
+
+    def _count_for(self, key: str, outcome: str) -> None:
+        self._metrics.requests_of_key.labels(key, outcome).inc()
+        if self._usage and self._has_started:
+            tokens = self._metrics.tokens_of_key
+            tokens.labels(key, "prompt").inc(self._usage.prompt_tokens)
+            tokens.labels(key, "answer").inc(self._usage.completion_tokens)

@@ -192,10 +192,14 @@ class ChatBody(_Body):
                     f"{name} is not supported by this server. Leave it out.", param=name
                 )
 
-    def sampling(self, default_max_tokens: int) -> SamplingParams:
+    @property
+    def longest_answer(self) -> int | None:
+        """How many tokens were asked for; None when the server is to decide."""
+        return self.max_completion_tokens or self.max_tokens
+
+    def sampling(self, max_tokens: int) -> SamplingParams:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         given = self.model_dump(include=SHARED, exclude_none=True)
-        max_tokens = self.max_completion_tokens or self.max_tokens or default_max_tokens
         biases = (self.logit_bias or {}).items()
         return SamplingParams(
             max_tokens=max_tokens,

@@ -60,7 +60,7 @@ class PagePolicy:
                     return
                 document = b"".join(pieces)
                 headers = MutableHeaders(scope=start)
-                headers["content-security-policy"] = policy(document)
+                headers.setdefault("content-security-policy", policy(document))
                 headers["content-length"] = str(len(document))
                 await send(start)
                 message = {"type": "http.response.body", "body": document}

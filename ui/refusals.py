@@ -30,8 +30,8 @@ def add_refusals(app: FastAPI, metrics: Metrics) -> None:
 
     async def refuse_body(http: Request, error: Exception) -> Response:
         refusal = _complaint(error)
-        metrics.refused(refusal)
-        return await _refuse(http, refusal)
+        metrics.refused(refusal, getattr(http.state, "caller", None))
+        return response_to(refusal)
 
     async def refuse_http(http: Request, error: Exception) -> Response:
         """Starlette's own refusals: unknown paths, wrong methods."""
@@ -40,7 +40,7 @@ def add_refusals(app: FastAPI, metrics: Metrics) -> None:
         kind = kinds.get(error.status_code, InvalidRequest)
         refusal = kind(f"{http.method} {http.url.path[:200]}: {error.detail}.")
         if error.status_code == 400:  # FastAPI's word for a body that broke its parser
-            metrics.refused(refusal)
+            metrics.refused(refusal, getattr(http.state, "caller", None))
         return JSONResponse(refusal.body(), error.status_code, error.headers)
 
     app.add_exception_handler(EdgeError, _refuse)
@@ -49,14 +49,21 @@ def add_refusals(app: FastAPI, metrics: Metrics) -> None:
     app.add_exception_handler(Exception, _refuse_unknown)
 
 
-async def _refuse(_http: Request, error: Exception) -> Response:
-    assert isinstance(error, EdgeError)
+def response_to(error: EdgeError) -> Response:
+    """The response that tells `error`."""
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
     if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
         headers["x-should-retry"] = "false"
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
     return JSONResponse(error.body(), error.status, headers)
+
+
+async def _refuse(_http: Request, error: Exception) -> Response:
+    assert isinstance(error, EdgeError)
+    return response_to(error)
 
 
 def _complaint(error: Exception) -> InvalidRequest:

@@ -15,9 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from edge.errors import InvalidRequest, RequestTooLarge, StorageFull
+from ui.asker import caller_of
 from ui.surface import UPLOAD_BYTES, UPLOAD_FILES
 from ui.uploads import Upload, Uploads
-from ui.who import caller_of
 
 
 def upload_routes(uploads: Uploads) -> APIRouter:
@@ -27,7 +27,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
     @router.post("/gradio_api/upload")
     async def upload(http: Request) -> Response:
         """A form of files; the paths under which the page names them, in its order."""
-        caller = caller_of(http.scope)
+        caller = caller_of(http)
         length = http.headers.get("content-length", "0")
         uploads.check_room(caller.address, int(length))
         form = await _form(http)
@@ -48,7 +48,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
     @router.get("/gradio_api/file={path:path}")
     async def file(path: str, http: Request) -> Response:
         """An upload, for the caller whose it is."""
-        owner = caller_of(http.scope).name
+        owner = caller_of(http).name
         data = await asyncio.to_thread(uploads.read, owner, path)
         headers = {"cache-control": "private, max-age=3600"}
         kind = uploads.find(owner, path).media_type

@@ -15,6 +15,7 @@ from edge.engine.side import Order, SideThread
 from edge.images import Picture
 
 Embeddings = npt.NDArray[np.float32]
+Name = tuple[str, str]  # of a picture: the scope it was sent in, and its sha256
 
 
 class Embedder:
@@ -29,22 +30,24 @@ class Embedder:
     def embed(
         self,
         picture: Picture,
+        scope: str,
         is_wanted: Callable[[], bool],
         done: Callable[[Embeddings | Exception], None],
     ) -> None:
         """Calls `done` with the embeddings or what went wrong: at once when they are
-        remembered, else later on the side thread."""
-        if (embeddings := self._kept.get(picture)) is not None:
+        remembered of this scope, else later on the side thread."""
+        name = (scope, picture.ref.sha256)
+        if (embeddings := self._kept.get(name)) is not None:
             done(embeddings)
             return
-        compute = partial(self._embed, picture)
+        compute = partial(self._embed, picture, name)
         self._side.add(Order(compute, self._tower.interrupt, is_wanted, done))
 
-    def _embed(self, picture: Picture) -> Embeddings:
+    def _embed(self, picture: Picture, name: Name) -> Embeddings:
         # An order before this one may have been for an equal picture.
-        if (embeddings := self._kept.get(picture)) is None:
+        if (embeddings := self._kept.get(name)) is None:
             embeddings = self._tower.embed(picture)
-            self._kept.add(picture, embeddings)
+            self._kept.add(name, embeddings)
         return embeddings
 
 
@@ -53,18 +56,18 @@ class _Kept:
 
     def __init__(self, n_bytes: int) -> None:
         self._room_bytes = n_bytes
-        self._held: OrderedDict[str, Embeddings] = OrderedDict()
+        self._held: OrderedDict[Name, Embeddings] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, picture: Picture) -> Embeddings | None:
+    def get(self, name: Name) -> Embeddings | None:
         with self._lock:
-            if (found := self._held.get(picture.ref.sha256)) is not None:
-                self._held.move_to_end(picture.ref.sha256)
+            if (found := self._held.get(name)) is not None:
+                self._held.move_to_end(name)
             return found
 
-    def add(self, picture: Picture, embeddings: Embeddings) -> None:
+    def add(self, name: Name, embeddings: Embeddings) -> None:
         with self._lock:
-            self._held[picture.ref.sha256] = embeddings
+            self._held[name] = embeddings
             self._room_bytes -= embeddings.nbytes
             while self._room_bytes < 0:
                 _, oldest = self._held.popitem(last=False)

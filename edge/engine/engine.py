@@ -226,6 +226,7 @@ class Engine:
         for picture in missing:
             self._embedder.embed(
                 picture,
+                sequence.scope,
                 is_wanted=lambda: sequence.phase is Phase.EMBED,
                 done=partial(self._later, self._embedded, ticket, picture),
             )

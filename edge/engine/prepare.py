@@ -25,7 +25,7 @@ def prepare(
     messages = request.messages
     while True:
         pieces = tuple(_pieces(messages, tokenizer, tower))
-        sequence = Sequence(pieces, request.sampling)
+        sequence = Sequence(pieces, request.sampling, request.scope)
         if sequence.n_cells_needed <= n_cells:
             sequence.n_dropped = len(request.messages) - len(messages)
             return sequence

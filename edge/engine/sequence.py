@@ -92,6 +92,7 @@ class Sequence:
 
     pieces: tuple[Piece, ...]
     sampling: SamplingParams
+    scope: str = ""  # only sequences of the same one share cells: see `edge.caller`
     phase: Phase = Phase.EMBED
     embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     slot: int = -1  # set by the scheduler when it admits the sequence
@@ -109,8 +110,10 @@ class Sequence:
 
     @cached_property
     def content(self) -> Content:
-        """What the prompt puts into each cell."""
-        return [entry for piece in self.pieces for entry in piece.content]
+        """What the prompt puts into each cell. The first one tells the scope as well,
+        so that no prefix is ever common to two of them."""
+        first, *others = [entry for piece in self.pieces for entry in piece.content]
+        return [f"{self.scope} {first}", *others]
 
     @property
     def n_prompt(self) -> int:

@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Content = list[int | str]  # of each cell: its token, or the sha256 of its picture
+# Of each cell its token, or the sha256 of its picture; of the first one the scope too.
+Content = list[int | str]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import secrets
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import redis.asyncio
 
+from edge.caller import ANONYMOUS, Caller
 from edge.errors import (
     Cancelled,
     ClientLimit,
@@ -30,26 +32,57 @@ from edge.jobs.fleet import Fleet
 from edge.jobs.pictures import put_pictures
 from edge.jobs.record import JobRecord
 from edge.jobs.scripts import QUARANTINED, Scripts
+from edge.limits import NO_LIMITS, Limits
 from edge.redis_clients import AWAY
 from edge.request import Request
 
+MOST_KEPT = 2  # jobs that outlive their connections, from one address without a key
 MOST_PAUSE_S = 60  # OpenAI's clients ignore a Retry-After of over 120
 
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asks, and how: `owner` names the client; a batch job may wait longer; of one
-    that streams, text that was shown cannot be taken back.
+    """Who asks, and how: a batch job may wait longer; of one that streams, text that
+    was shown cannot be taken back.
 
-    `once` names the question for its owner: asked again it is the same job, which is
-    therefore kept though its client leaves. `body` tells whether it is the same.
+    `idempotency_key` names the question for its caller: asked again it is the same
+    job, which is therefore kept though its client leaves. `body_hash` tells whether it
+    is the same. Its answer may have `max_tokens`; so many were `charged`, at the time
+    `charged_at`.
     """
 
-    owner: str
+    caller: Caller
+    limits: Limits = NO_LIMITS
     is_batch: bool = False
     streams: bool = False
-    once: str = ""
-    body: str = ""
+    idempotency_key: str = ""
+    body_hash: str = ""
+    max_tokens: int = 0
+    charged: int = 0
+    charged_at: float = 0.0
+
+    @property
+    def priority(self) -> str:
+        return "low" if self.is_batch else self.limits.priority
+
+    def record(self, model: str) -> dict[str, str | int | float]:
+        """What the record of its job holds of it."""
+        caller = self.caller
+        return {
+            "owner": caller.name,
+            "tenant": caller.tenant,
+            "account": caller.account,
+            "address": caller.address,
+            "culprit": caller.culprit,
+            "weight": self.limits.weight,
+            "priority": self.priority,
+            "streams": int(self.streams),
+            "kept": int(bool(self.idempotency_key)),
+            "body": self.body_hash,
+            "charged": self.charged,
+            "charged_at": self.charged_at,
+            "model": model,
+        }
 
 
 @dataclass(frozen=True)
@@ -63,12 +96,13 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many jobs of a pool may live at once, in all and of one client, and for how
-    long; `n_slots` of them run."""
+    """How many jobs of a pool may live at once, in all, of one account and from one
+    address, and for how long; `n_slots` of them run."""
 
     n_slots: int
     n_jobs: int
-    n_of_client: int
+    n_of_account: int
+    n_of_address: int
     deadline_s: int
 
 
@@ -89,13 +123,13 @@ class ClientJobs:
         Raises QueueFull, or ClientLimit, when there is none; KeyReused when its name
         was given to another question.
         """
-        once = f"{asker.owner}:{asker.once}" if asker.once else ""
+        key = asker.idempotency_key
+        most_kept = MOST_KEPT if asker.caller.tenant == ANONYMOUS else ""
         word, found, *created = await self._scripts(
             "admit",
-            *(secrets.token_hex(16), pool, asker.owner),
-            *(bounds.n_jobs, bounds.n_of_client, bounds.deadline_s),
-            *(int(asker.is_batch), int(asker.streams), int(bool(once))),
-            *(once, asker.body, model),
+            *(secrets.token_hex(16), pool, json.dumps(asker.record(model))),
+            *(bounds.n_jobs, bounds.n_of_account, bounds.n_of_address, most_kept),
+            *(bounds.deadline_s, f"{asker.caller.name}:{key}" if key else ""),
         )
         match word:
             case b"admitted" | b"joined":
@@ -105,18 +139,26 @@ class ClientJobs:
                 raise KeyReused(
                     "This Idempotency-Key was used for another question. Use a new one."
                 )
-        pace = await self._pace(pool)
-        seconds = pause_s(found, bounds.n_slots, pace)
-        if word == b"client_limit":
-            raise ClientLimit(
-                f"You have {bounds.n_of_client} questions in work, as many as one "
-                f"client may. Try again in {seconds} seconds.",
-                retry_after_s=seconds,
-            )
-        raise QueueFull(
-            f"All {bounds.n_jobs} places are taken. Try again in {seconds} seconds.",
-            retry_after_s=seconds,
-        )
+        seconds = pause_s(found, bounds.n_slots, await self._pace(pool))
+        again = f"Try again in {seconds} seconds."
+        match word:
+            case b"queue_full":
+                what = f"All {bounds.n_jobs} places are taken."
+                raise QueueFull(f"{what} {again}", retry_after_s=seconds)
+            case b"account_limit":
+                what = f"You have {bounds.n_of_account} unfinished questions, the most "
+                what += "that one client may have."
+            case b"address_limit":
+                what = (
+                    f"There are {bounds.n_of_address} unfinished questions from your "
+                )
+                what += "address, the most that one address may have."
+            case _:
+                what = f"There are {MOST_KEPT} unfinished questions with an "
+                what += (
+                    "Idempotency-Key from your address, the most without an API key."
+                )
+        raise ClientLimit(f"{what} {again}", retry_after_s=seconds)
 
     async def enqueue(
         self,
@@ -127,19 +169,22 @@ class ClientJobs:
         pool: str,
         bounds: Bounds,
         *,
-        shares: bool = False,
+        shares: str = "",
     ) -> None:
-        """Puts an admitted job into the queue; `content` names what is asked. If it
-        `shares`, the answer to another job of this content may end it while it waits.
+        """Puts an admitted job into the queue; `content` names what is asked, by
+        whomever. The answer to another job that `shares` under the same name may end
+        it while it waits.
 
         Raises RequestQuarantined when workers have died of this content.
         """
         await put_pictures(self._broker, job_id, pictures, bounds.deadline_s)
         spacing_s = (await self._pace(pool)).job_s / max(bounds.n_slots, 1)
+        schema = request.sampling.json_schema
         word = await self._scripts(
             "enqueue",
-            *(job_id, json.dumps(request.to_json()), content, int(shares)),
-            *(spacing_s, request.sampling.max_tokens),
+            *(job_id, json.dumps(request.to_json()), content),
+            hashlib.sha256(schema.encode()).hexdigest() if schema else "",
+            *(shares, spacing_s, request.sampling.max_tokens),
         )
         if word == b"quarantined":
             raise RequestQuarantined(QUARANTINED)

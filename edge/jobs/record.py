@@ -33,7 +33,9 @@ DEAD_AFTER_S = 3  # likewise a worker without a heartbeat: it gets nothing new
 KEEP_S = 600  # how long a job's traces stay after its end
 BATCH_S = 60  # how much later than they came batch jobs are placed
 MOST_DEATHS = 2  # so many workers may die of a content before it is refused,
-QUARANTINE_S = 600  # for so long after the latest
+MOST_GUILT = 3  # and of questions of one caller that were computed alone; both are
+QUARANTINE_S = 600  # forgotten so long after the latest
+KEEP_USAGE_S = 400 * 86_400  # how long it is known what a tenant used on a day
 
 
 def job_key(job_id: str) -> str:

@@ -25,6 +25,8 @@ _NUMBERS = {
     "BATCH_S": record.BATCH_S,
     "QUARANTINE_S": record.QUARANTINE_S,
     "MOST_DEATHS": record.MOST_DEATHS,
+    "MOST_GUILT": record.MOST_GUILT,
+    "KEEP_USAGE_S": record.KEEP_USAGE_S,
     "DEAD_AFTER_S": record.DEAD_AFTER_S,
 }
 QUARANTINED = (
@@ -38,7 +40,7 @@ _SENTENCES = {
     "QUARANTINED": QUARANTINED,
 }
 # A full broker refuses those that bring something; these let it become emptier.
-_FILLING = ("admit", "enqueue")
+_FILLING = ("admit", "enqueue", "charge")
 
 
 @cache  # each client asks for all of them

@@ -67,13 +67,13 @@ class WorkerJobs:
             return None
         if taken == LATER.encode():
             return LATER
-        job_id, attempt, request, seconds_left, n_deaths = taken
+        job_id, attempt, request, seconds_left, is_suspect = taken
         return Claim(
             job_id.decode(),
             attempt,
             Request.from_json(json.loads(request)),
             float(seconds_left),
-            bool(n_deaths),
+            bool(is_suspect),
         )
 
     def n_called(self) -> int:

@@ -224,9 +224,9 @@ class CountingTower(StubTower):
         return super().embed(picture)
 
 
-def ask(one: Engine, picture: Picture, text: str) -> Ticket:
+def ask(one: Engine, picture: Picture, text: str, scope: str = "") -> Ticket:
     message = Message("user", (picture.ref, text))
-    request = Request((message,), SamplingParams(max_tokens=9))
+    request = Request((message,), SamplingParams(max_tokens=9), scope=scope)
     return one.submit(request, {picture.ref.sha256: picture})
 
 
@@ -259,3 +259,44 @@ def test_a_picture_too_large_to_remember_is_answered_all_the_same() -> None:
     with engine(StubRuntime(), StubTower(), keep_bytes=0) as one:
         assert answer(ask(one, grey(1), "hello")).text
         assert answer(ask(one, grey(1), "hello")).text
+
+
+# --- scopes -------------------------------------------------------------------------
+
+questions = st.lists(
+    st.tuples(st.sampled_from("xyz"), st.integers(1, 2), st.text("ab", max_size=40)),
+    min_size=2,
+    max_size=8,
+)
+
+
+@settings(max_examples=40)
+@given(asked=questions)
+def test_nothing_computed_in_one_scope_is_used_in_another(
+    asked: list[tuple[str, int, str]],
+) -> None:
+    """Each question is told as many cached tokens as if the others did not exist."""
+    own: dict[str, list[int]] = {}
+    tower = CountingTower()
+    with engine(StubRuntime(n_kept=8), tower) as one:
+        for scope, level, text in asked:
+            told = answer(ask(one, grey(level), text, scope)).usage.cached_tokens
+            own.setdefault(scope, []).append(told)
+    assert tower.n_embedded == len({(scope, level) for scope, level, _ in asked})
+    for scope, told in own.items():
+        with engine(StubRuntime(n_kept=8), StubTower()) as alone:
+            mine = [
+                answer(ask(alone, grey(level), text)).usage.cached_tokens
+                for other, level, text in asked
+                if other == scope
+            ]
+        assert told == mine
+
+
+def test_a_picture_that_is_just_being_read_for_another_scope_is_read_again() -> None:
+    tower = CountingTower(seconds=0.05)
+    with engine(StubRuntime(n_kept=4), tower) as one:
+        tickets = [ask(one, grey(1), "what?", scope) for scope in ("a", "b", "a")]
+        told = [answer(ticket).usage.cached_tokens for ticket in tickets]
+    assert tower.n_embedded == 2
+    assert told[1] == 0 < told[2]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from edge.caller import ANONYMOUS, Caller
 from edge.events import Event, Failed, Finished
 from edge.images import Picture
 from edge.jobs import record
@@ -20,7 +21,7 @@ from edge.request import Answer, Message, Request, SamplingParams
 
 WORKER = WorkerInfo("host-1", "tiny", "f" * 64, "stub", n_slots=4)
 POOL = WORKER.pool
-BOUNDS = Bounds(n_slots=4, n_jobs=100, n_of_client=100, deadline_s=60)
+BOUNDS = Bounds(4, n_jobs=100, n_of_account=100, n_of_address=100, deadline_s=60)
 PICTURE = Picture(2, 1, b"\1\2\3\4\5\6")
 FINISHED = Finished(Answer("a dog", "stop"))
 
@@ -28,6 +29,11 @@ FINISHED = Finished(Answer("a dog", "stop"))
 def question(text: str = "what?", max_tokens: int = 512) -> Request:
     message = Message("user", (PICTURE.ref, text))
     return Request((message,), SamplingParams(max_tokens=max_tokens), model="tiny")
+
+
+def caller(name: str, address: str = "", tenant: str = ANONYMOUS) -> Caller:
+    """Somebody who shares nothing with others; each is at an address of their own."""
+    return Caller(tenant, name, address or name, name)
 
 
 class Desk:
@@ -54,9 +60,9 @@ class Desk:
     # --- the client's part
 
     async def admit(self, owner: str = "me", **given: Any) -> Admitted:
-        """A place; `given` are fields of the bounds or of the asker."""
+        """A place; `given` are fields of the bounds or of the asker, or an address."""
         bounds = {name: given.pop(name) for name in vars(BOUNDS) if name in given}
-        asker = Asker(owner, **given)
+        asker = Asker(caller(owner, given.pop("address", owner)), **given)
         return await self.client.admit(asker, POOL, "tiny", replace(BOUNDS, **bounds))
 
     async def enqueue(
@@ -70,7 +76,8 @@ class Desk:
         shares: bool = False,
     ) -> None:
         what = (question(text, max_tokens), content or text, pictures, POOL, BOUNDS)
-        await self.client.enqueue(job_id, *what, shares=shares)
+        name = f"shared {content or text}" if shares else ""
+        await self.client.enqueue(job_id, *what, shares=name)
 
     async def ask(self, owner: str = "me", text: str = "what?", **given: Any) -> str:
         """The id of a job that waits for its turn."""

@@ -38,11 +38,11 @@ async def test_forty_at_once_get_exactly_as_many_places_as_there_are(
 
 
 async def test_forty_of_one_client_at_once_get_the_share_of_one(desk: Desk) -> None:
-    entries = (desk.admit(n_jobs=20, n_of_client=3) for _ in range(40))
+    entries = (desk.admit(n_jobs=20, n_of_account=3) for _ in range(40))
     outcomes = await asyncio.gather(*entries, return_exceptions=True)
     assert sum(isinstance(one, Admitted) for one in outcomes) == 3
     assert sum(type(one) is ClientLimit for one in outcomes) == 37
-    assert await desk.admit("another", n_jobs=20, n_of_client=3)
+    assert await desk.admit("another", n_jobs=20, n_of_account=3)
 
 
 async def test_a_refusal_says_how_many_places_there_are(desk: Desk) -> None:
@@ -50,15 +50,15 @@ async def test_a_refusal_says_how_many_places_there_are(desk: Desk) -> None:
     with pytest.raises(QueueFull, match="All 1 places are taken") as full:
         await desk.admit("other", n_jobs=1)
     assert f"in {full.value.retry_after_s} seconds" in full.value.message
-    with pytest.raises(ClientLimit, match="You have 1 questions in work"):
-        await desk.admit(n_of_client=1)
+    with pytest.raises(ClientLimit, match="You have 1 unfinished question"):
+        await desk.admit(n_of_account=1)
 
 
 @pytest.mark.parametrize("ending", ["finish", "fail", "cancel", "expire"])
 async def test_an_ended_job_makes_room_for_all_and_for_its_client(
     desk: Desk, ending: str
 ) -> None:
-    only_one = {"n_jobs": 1, "n_of_client": 1}
+    only_one = {"n_jobs": 1, "n_of_account": 1}
     job_id = await desk.ask(**only_one)
     with pytest.raises(QueueFull):
         await desk.admit(**only_one)
@@ -88,13 +88,13 @@ async def test_places_of_another_pool_do_not_count_but_the_client_does(
     desk.sync.rename(live_key(POOL), live_key("other"))
     assert await desk.admit("another client", n_jobs=1)
     with pytest.raises(ClientLimit):
-        await desk.admit(n_of_client=1)
+        await desk.admit(n_of_account=1)
 
 
 async def test_a_share_is_not_held_by_jobs_that_redis_forgot(desk: Desk) -> None:
-    job = await desk.admit(n_of_client=1)
-    desk.sync.zadd("edge:client:me", {job.job_id: 1})  # long past its deadline
-    assert await desk.admit(n_of_client=1)
+    job = await desk.admit(n_of_account=1)
+    desk.sync.zadd("edge:account:me", {job.job_id: 1})  # long past its deadline
+    assert await desk.admit(n_of_account=1)
 
 
 # --- when to come back ------------------------------------------------------------
@@ -134,53 +134,59 @@ async def test_a_refusal_follows_the_pace_that_was_learnt(desk: Desk) -> None:
 async def test_the_same_question_under_the_same_name_is_the_same_job(
     desk: Desk,
 ) -> None:
-    first = await desk.admit(once="key", body="a")
-    again = await desk.admit(once="key", body="a", n_jobs=1)  # though all is full
+    first = await desk.admit(idempotency_key="key", body_hash="a")
+    again = await desk.admit(
+        idempotency_key="key", body_hash="a", n_jobs=1
+    )  # though all is full
     assert (again.job_id, again.is_new) == (first.job_id, False)
     assert int(again.created) == int(first.created)
     assert desk.n_live() == 1
 
 
 async def test_twenty_at_once_under_one_name_are_one_job(desk: Desk) -> None:
-    entries = (desk.admit(once="key", body="a") for _ in range(20))
+    entries = (desk.admit(idempotency_key="key", body_hash="a") for _ in range(20))
     jobs = await asyncio.gather(*entries)
     assert len({job.job_id for job in jobs}) == 1
     assert sum(job.is_new for job in jobs) == 1
 
 
 async def test_an_ended_job_is_joined_too(desk: Desk) -> None:
-    job_id = await desk.ask(once="key", body="a")
+    job_id = await desk.ask(idempotency_key="key", body_hash="a")
     desk.worker.end(desk.claim(), FINISHED)
-    again = await desk.admit(once="key", body="a")
+    again = await desk.admit(idempotency_key="key", body_hash="a")
     assert (again.job_id, again.is_new) == (job_id, False)
     assert await desk.events(again.job_id) == [FINISHED]
 
 
 async def test_another_question_under_the_same_name_is_refused(desk: Desk) -> None:
-    first = await desk.admit(once="key", body="a")
+    first = await desk.admit(idempotency_key="key", body_hash="a")
     with pytest.raises(KeyReused, match="Use a new one"):
-        await desk.admit(once="key", body="b")
+        await desk.admit(idempotency_key="key", body_hash="b")
     assert desk.n_live() == 1
-    assert (await desk.admit(once="key", body="a")).job_id == first.job_id
+    assert (
+        await desk.admit(idempotency_key="key", body_hash="a")
+    ).job_id == first.job_id
 
 
 async def test_another_client_does_not_join(desk: Desk) -> None:
-    mine = await desk.admit("me", once="key", body="a")
-    yours = await desk.admit("you", once="key", body="a")
+    mine = await desk.admit("me", idempotency_key="key", body_hash="a")
+    yours = await desk.admit("you", idempotency_key="key", body_hash="a")
     assert yours.is_new
     assert yours.job_id != mine.job_id
 
 
 async def test_questions_without_a_name_are_never_the_same(desk: Desk) -> None:
-    assert (await desk.admit(body="a")).job_id != (await desk.admit(body="a")).job_id
+    assert (await desk.admit(body_hash="a")).job_id != (
+        await desk.admit(body_hash="a")
+    ).job_id
 
 
 async def test_a_name_that_redis_remembers_without_its_job_is_free_again(
     desk: Desk,
 ) -> None:
-    first = await desk.admit(once="key", body="a")
+    first = await desk.admit(idempotency_key="key", body_hash="a")
     desk.sync.delete(f"edge:job:{first.job_id}")
-    again = await desk.admit(once="key", body="b")
+    again = await desk.admit(idempotency_key="key", body_hash="b")
     assert again.is_new
     assert again.job_id != first.job_id
 
@@ -188,12 +194,12 @@ async def test_a_name_that_redis_remembers_without_its_job_is_free_again(
 async def test_a_refused_question_leaves_no_name_behind(desk: Desk) -> None:
     await desk.admit("other")
     with pytest.raises(QueueFull):
-        await desk.admit(once="key", body="a", n_jobs=1)
-    assert (await desk.admit(once="key", body="b")).is_new
+        await desk.admit(idempotency_key="key", body_hash="a", n_jobs=1)
+    assert (await desk.admit(idempotency_key="key", body_hash="b")).is_new
 
 
 async def test_a_question_that_failed_for_now_may_be_asked_again(desk: Desk) -> None:
     """Clients send the same Idempotency-Key with each of their own retries."""
-    job_id = await desk.ask(once="key", body="a")
+    job_id = await desk.ask(idempotency_key="key", body_hash="a")
     await desk.client.fail(job_id, Unavailable("The queue cannot be reached."))
-    assert (await desk.admit(once="key", body="a")).is_new
+    assert (await desk.admit(idempotency_key="key", body_hash="a")).is_new

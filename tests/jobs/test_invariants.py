@@ -78,7 +78,7 @@ class Story:
 
     async def _admit(self, owner: str, **asker: object) -> str | None:
         try:
-            job = await self.desk.admit(owner, n_jobs=N_JOBS, n_of_client=4, **asker)
+            job = await self.desk.admit(owner, n_jobs=N_JOBS, n_of_account=4, **asker)
         except EdgeError:
             return None
         if not job.is_new:
@@ -98,7 +98,11 @@ class Story:
         shares: bool,
     ) -> None:
         job_id = await self._admit(
-            owner, is_batch=is_batch, streams=streams, once=once, body=content
+            owner,
+            is_batch=is_batch,
+            streams=streams,
+            idempotency_key=once,
+            body_hash=content,
         )
         if job_id is None:
             return
@@ -140,7 +144,7 @@ class Story:
                 assert desk.worker.renew(claim) == (is_ours and is_watched)
             case "finish":
                 assert desk.worker.end(claim, FINISHED) == is_ours
-                assert not (is_ours and self._is_awaited(before[b"content"]))
+                assert not (is_ours and self._is_awaited(before.get(b"shares")))
             case "fail":
                 assert desk.worker.end(claim, Failed("engine_error", "no")) == is_ours
             case "release":
@@ -150,12 +154,12 @@ class Story:
                 if desk.sync.zscore(record.running_key(POOL), claim.job_id):
                     desk.lose(claim)
 
-    def _is_awaited(self, content: bytes) -> bool:
-        """Whether somebody who shares answers waits for one to `content`."""
-        fields = ("state", "content", "shares")
+    def _is_awaited(self, name: bytes | None) -> bool:
+        """Whether somebody waits for an answer that is shared under `name`."""
+        fields = ("state", "shares")
         keys = map(record.job_key, self.ids)
         jobs = [self.desk.sync.hmget(key, fields) for key in keys]
-        return [b"waiting", content, b"1"] in jobs
+        return bool(name) and [b"waiting", name] in jobs
 
     def check(self) -> None:
         """What is always true."""
@@ -164,7 +168,8 @@ class Story:
             record.waiting_key(POOL),
             record.running_key(POOL),
         ]
-        keys += [f"edge:client:{owner}" for owner in OWNERS]
+        keys += [f"edge:account:{owner}" for owner in OWNERS]
+        keys += [f"edge:address:{owner}" for owner in OWNERS]
         with self.desk.sync.pipeline() as together:
             for key in keys:
                 together.zrange(key, 0, -1)
@@ -181,7 +186,7 @@ class Story:
         assert live == unended
         assert running == {i for i in unended if states[i] == "running"}
         assert waiting == {i for i in self.queued & unended if states[i] == "waiting"}
-        for owner, ids in zip(OWNERS, theirs, strict=True):
+        for owner, ids in zip((*OWNERS, *OWNERS), theirs, strict=True):
             assert ids == {i for i in unended if jobs[i][b"owner"].decode() == owner}
         assert len(live) <= N_JOBS
         self._check_streams(jobs)

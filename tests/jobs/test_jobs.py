@@ -191,7 +191,7 @@ async def test_a_busy_follower_says_so_too(
 
 @pytest.mark.parametrize("ending", ["finish", "cancel", "retry"])
 async def test_nothing_of_a_job_is_kept_for_ever(desk: Desk, ending: str) -> None:
-    job_id = await desk.ask(once="key", body="a")
+    job_id = await desk.ask(idempotency_key="key", body_hash="a")
     claim = desk.claim()
     desk.publisher.publish(job_id, 1, 1, [Token("a")])
     if ending == "finish":

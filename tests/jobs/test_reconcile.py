@@ -206,7 +206,7 @@ async def test_a_job_past_its_deadline_expires(desk: Desk, state: str) -> None:
 
 
 async def test_a_waiting_job_that_nobody_watches_is_cancelled(desk: Desk) -> None:
-    left, kept = await desk.ask(), await desk.ask(once="key", body="a")
+    left, kept = await desk.ask(), await desk.ask(idempotency_key="key", body_hash="a")
     watched = await desk.ask()
     for job_id in (left, kept):
         desk.forget(job_id)

@@ -161,7 +161,7 @@ async def test_a_job_that_nobody_waits_for_is_cancelled_instead_of_running(
 
 
 async def test_a_job_that_is_kept_runs_though_nobody_watches(desk: Desk) -> None:
-    kept = await desk.ask(once="key", body="a")
+    kept = await desk.ask(idempotency_key="key", body_hash="a")
     desk.forget(kept)
     assert desk.order() == [kept]
 
@@ -170,7 +170,7 @@ async def test_a_job_that_is_kept_runs_though_nobody_watches(desk: Desk) -> None
 async def test_a_running_job_is_renewed_while_somebody_wants_it(
     desk: Desk, is_kept: bool
 ) -> None:
-    await desk.ask(once="key" if is_kept else "", body="a")
+    await desk.ask(idempotency_key="key" if is_kept else "", body_hash="a")
     claim = desk.claim()
     assert desk.worker.renew(claim)
     desk.forget(claim.job_id)

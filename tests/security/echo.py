@@ -24,6 +24,14 @@ class Echo(Client):
 
     async def run(self) -> None: ...
 
+    async def secret(self) -> bytes:
+        return bytes(32)
+
+    def meter(self, *_: Any) -> Any:
+        async def charge(*_: Any) -> None: ...
+
+        return SimpleNamespace(charge=charge)
+
     @asynccontextmanager
     async def place(self, *_: Any) -> AsyncIterator[Any]:
         yield None

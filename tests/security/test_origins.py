@@ -161,8 +161,8 @@ def test_headers_that_are_none_are_not_repeated(named: Web, asked: str) -> None:
 def test_no_answer_leads_to_whatever_host_says(web: Web) -> None:
     for path in ("/v1/models/", "/health/", "/login", "/logout", "//evil.example/"):
         answer = web.ask("GET", path, x_forwarded_host="evil.example")
-        assert answer.status in (404, 405)
-        assert "evil" not in str(answer.headers)
+        assert answer.status in (303, 404, 405)
+        assert answer.headers["Location"] in (None, "/", "/login")
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

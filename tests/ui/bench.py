@@ -26,10 +26,9 @@ from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.settings import Settings
 from edge.vision.stub import StubTower
 from tests.conftest import wait_for
-from ui.api import routes
+from tests.jobs.desk import caller
+from ui.app import add_api
 from ui.client import Client
-from ui.jobs import job_routes
-from ui.refusals import add_refusals
 from ui.vetting import Vetting
 from worker.checker import Checker
 from worker.gate import Gate
@@ -47,14 +46,12 @@ class Bench:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
         app = FastAPI(openapi_url=None)
-        add_refusals(app, self.client.metrics)
-        app.include_router(job_routes(self.client))
-        app.include_router(routes(self.client, Vetting(1024)))
-        self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://ui", timeout=20
-        )
+        add_api(app, self.client, Vetting(1024))
+        self.app = app
+        self._at: dict[str, httpx.AsyncClient] = {}
+        self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
-        self.runtime = StubRuntime(LONG_ANSWER, n_cells=40_000, step_s=step_s)
+        self.runtime = StubRuntime(LONG_ANSWER, n_cells=40_000, n_kept=8, step_s=step_s)
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)
@@ -64,13 +61,23 @@ class Bench:
         )
         self.beat("here-1", n_slots=1)
 
+    def at(self, address: str) -> httpx.AsyncClient:
+        """A client at this address, without cookies so far."""
+        if address not in self._at:
+            transport = httpx.ASGITransport(self.app, client=(address, 1))
+            self._at[address] = httpx.AsyncClient(
+                transport=transport, base_url="http://ui", timeout=20
+            )
+        return self._at[address]
+
     def beat(self, name: str, n_slots: int) -> None:
         """As a worker does; but this heart beats once, so that must last."""
         Heart(self.sync, WorkerInfo(name, "stub", "f", "stub", n_slots)).beat()
         self.sync.zincrby(FLEET, 600, name)
 
     async def close(self) -> None:
-        await self.http.aclose()
+        for http in self._at.values():
+            await http.aclose()
         await self.client.close()
         self.engine.close()
         self.sync.close()
@@ -84,7 +91,9 @@ class Bench:
         )
         metrics = self.client.metrics
         with metrics.question() as watch:
-            async with self.client.place(Asker(owner), model) as place:
+            asker = Asker(caller(owner), max_tokens=n)
+            meter = self.client.meter(asker)
+            async with self.client.place(asker, model, meter) as place:
                 asked = await self.client.ask(place, request, [PICTURE], watch)
         if not asked.is_cached:
             await asyncio.to_thread(self.relay.answer)
@@ -95,14 +104,20 @@ class Bench:
         return {"messages": messages, "max_tokens": n} | more
 
     async def post(
-        self, text: str = "hello", n: int = 10, key: str = "", **more: Any
+        self,
+        text: str = "hello",
+        n: int = 10,
+        key: str = "",
+        address: str = "127.0.0.1",
+        **more: Any,
     ) -> httpx.Response:
-        """Asks as an OpenAI client does; a key beside it names the client."""
+        """Asks as an OpenAI client does, with this key, from this address."""
         headers = dict(more.pop("headers", {}))
         if key:
             headers["authorization"] = f"Bearer {key}"
         body = self.body(text, n, **more)
-        return await self.http.post("/v1/chat/completions", json=body, headers=headers)
+        http = self.at(address)
+        return await http.post("/v1/chat/completions", json=body, headers=headers)
 
     def asking(self, *args: Any, **more: Any) -> asyncio.Task[httpx.Response]:
         return asyncio.create_task(self.post(*args, **more))

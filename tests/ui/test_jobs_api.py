@@ -308,7 +308,7 @@ async def test_another_question_under_the_same_key_is_refused(web: Bench) -> Non
         other = await web.post("something else", headers=once)
         streamed = await web.post(headers=once, stream=True)
     assert first.status_code == 200
-    assert code_of(other) == code_of(streamed) == (400, "idempotency_key_reused")
+    assert code_of(other) == code_of(streamed) == (409, "idempotency_key_reused")
 
 
 async def test_the_same_key_of_another_client_is_another_question(web: Bench) -> None:
@@ -346,9 +346,11 @@ async def test_one_client_gets_half_and_others_the_rest(broker_url: str) -> None
         refused = await web.post("more", key="many")
         assert code_of(refused) == (429, "client_limit")
         assert 1 <= int(refused.headers["retry-after"]) <= 60
-        asking += [web.asking(f"{n}", key="other") for n in range(2)]
+        another_name = await web.post("more", key="other")
+        assert code_of(another_name) == (429, "client_limit")
+        asking += [web.asking(f"{n}", address="10.0.0.2") for n in range(2)]
         await web.until(lambda: len(web.live) == 4)
-        refused = await web.post("more", key="third")
+        refused = await web.post("more", address="10.0.0.3")
         assert code_of(refused) == (429, "queue_full")
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         for task in asking:
@@ -369,8 +371,8 @@ async def test_work_that_may_wait_says_so(web: Bench) -> None:
     await web.until(lambda: len(web.waiting) == 1)
     tasks.append(web.asking("now", key="b"))
     await web.until(lambda: len(web.waiting) == 2)
-    batch = [web.sync.hget(record.job_key(job_id), "batch") for job_id in web.waiting]
-    assert batch == [b"0", b"1"]
+    keys = map(record.job_key, web.waiting)
+    assert [web.sync.hget(key, "priority") for key in keys] == [b"normal", b"low"]
     for task in tasks:
         task.cancel()
 

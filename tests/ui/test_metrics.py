@@ -27,6 +27,7 @@ from edge.jobs.client_side import Asker
 from edge.parts import free_port
 from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
+from tests.jobs.desk import caller
 from tests.ui.bench import POOL, bench
 from ui.client import Client
 from ui.metrics import Metrics
@@ -306,7 +307,9 @@ async def test_refusals_and_departures_are_counted(broker_url: str) -> None:
             await one.ask(model=HOSTILE)
         request = Request((Message("user", ("hi",)),))
         with metrics.question() as watch:
-            async with one.client.place(Asker("other"), "") as place:
+            asker = Asker(caller("other"))
+            meter = one.client.meter(asker)
+            async with one.client.place(asker, "", meter) as place:
                 asked = await one.client.ask(place, request, [], watch)
         await anext(asked.events)
         with pytest.raises(QueueFull):

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, UrlNotAllowed
 from tests.ui.bench import Bench, bench, code_of
 from ui.draft import Draft
 from ui.openai_schema import ChatBody
 from ui.vetting import MAX_PICTURES, Vetting
+
+ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 
 
 def png(colour: str = "red", size: int = 64) -> bytes:
@@ -42,19 +45,19 @@ def words(text: str) -> dict[str, Any]:
 
 async def test_a_picture_is_known_by_its_bytes_once_it_was_vetted() -> None:
     vetting = Vetting(1024)
-    assert vetting.recall(png()) is None
-    picture = await vetting.vet(png())
-    assert vetting.recall(png()) == picture.ref
-    assert vetting.recall(png("blue")) is None
+    assert vetting.recall(png(), "auto", ME) is None
+    picture = await vetting.vet(png(), "auto", ME)
+    assert vetting.recall(png(), "auto", ME) == picture.ref
+    assert vetting.recall(png("blue"), "auto", ME) is None
 
 
 async def test_it_is_another_picture_at_another_size() -> None:
     vetting = Vetting(1024)
-    await vetting.vet(png(), "low")
-    assert vetting.recall(png(), "low")
-    assert vetting.recall(png(), "auto") is None
-    await vetting.vet(png(), "auto")
-    assert vetting.recall(png(), "high") == vetting.recall(png(), "auto")
+    await vetting.vet(png(), "low", ME)
+    assert vetting.recall(png(), "low", ME)
+    assert vetting.recall(png(), "auto", ME) is None
+    await vetting.vet(png(), "auto", ME)
+    assert vetting.recall(png(), "high", ME) == vetting.recall(png(), "auto", ME)
 
 
 async def test_pictures_are_forgotten_in_the_end(
@@ -63,15 +66,17 @@ async def test_pictures_are_forgotten_in_the_end(
     monkeypatch.setattr("ui.vetting.REMEMBERED", 2)
     vetting = Vetting(1024)
     for colour in ("red", "green", "blue"):
-        await vetting.vet(png(colour))
-    known = [vetting.recall(png(colour)) for colour in ("red", "green", "blue")]
+        await vetting.vet(png(colour), "auto", ME)
+    known = [
+        vetting.recall(png(colour), "auto", ME) for colour in ("red", "green", "blue")
+    ]
     assert [ref is not None for ref in known] == [False, True, True]
 
 
 async def test_a_draft_is_the_same_request_from_memory_as_from_pixels() -> None:
     vetting = Vetting(1024)
     asked = body(part(png()), words("Which?"), part(png("blue")), temperature=0.0)
-    draft = Draft(asked, default_max_tokens=77)
+    draft = Draft(asked, 77, ME)
     assert draft.recalled(vetting) is None
     request, pictures = await draft.vetted(vetting)
     assert draft.recalled(vetting) == request
@@ -81,7 +86,7 @@ async def test_a_draft_is_the_same_request_from_memory_as_from_pixels() -> None:
 
 
 async def test_a_draft_without_pictures_is_always_known() -> None:
-    draft = Draft(body(words("Hello"), truncate="auto", model="tiny"), 5)
+    draft = Draft(body(words("Hello"), truncate="auto", model="tiny"), 5, ME)
     request = draft.recalled(Vetting(1024))
     assert request == (await draft.vetted(Vetting(1024)))[0]
     assert request
@@ -101,12 +106,12 @@ def test_what_is_no_picture_is_refused_by_its_place(
 ) -> None:
     wrong = {"type": "image_url", "image_url": {"url": url}}
     with pytest.raises(kind) as caught:
-        Draft(body(words("a"), part(png()), wrong), 5)
+        Draft(body(words("a"), part(png()), wrong), 5, ME)
     assert caught.value.param == "messages[0].content[2].image_url"
 
 
 async def test_what_turns_out_to_be_no_picture_is_too() -> None:
-    draft = Draft(body(part(png()), part(b"no picture")), 5)
+    draft = Draft(body(part(png()), part(b"no picture")), 5, ME)
     with pytest.raises(InvalidPicture) as caught:
         await draft.vetted(Vetting(1024))
     assert caught.value.param == "messages[0].content[1].image_url"
@@ -114,7 +119,7 @@ async def test_what_turns_out_to_be_no_picture_is_too() -> None:
 
 def test_too_many_pictures_are_refused_before_any_is_looked_at() -> None:
     with pytest.raises(InvalidRequest, match=f"at most {MAX_PICTURES}") as caught:
-        Draft(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5)
+        Draft(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5, ME)
     assert caught.value.param == f"messages[0].content[{MAX_PICTURES}].image_url"
 
 

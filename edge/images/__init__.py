@@ -1,0 +1,44 @@
+"""Pictures: bytes from a stranger in, vetted RGB out.
+
+`vet` decodes in a confined child process, because a decoder's bug or a decompression
+bomb must not reach a server process; `normalise` is what that child does.
+"""
+
+from __future__ import annotations
+
+from edge.images.decode import (
+    FORMATS,
+    MAX_ASPECT_RATIO,
+    MAX_JPEG_PIXELS,
+    MAX_SOURCE_PIXELS,
+    normalise,
+)
+from edge.images.jail import Decoding, confinement, vet
+from edge.images.limits import CHILD_MEMORY_BYTES, CHILD_SECONDS
+from edge.images.picture import (
+    CELL,
+    DETAILS,
+    PIXELS_PER_TOKEN,
+    Detail,
+    Picture,
+    budget,
+)
+
+__all__ = [
+    "CELL",
+    "CHILD_MEMORY_BYTES",
+    "CHILD_SECONDS",
+    "DETAILS",
+    "FORMATS",
+    "MAX_ASPECT_RATIO",
+    "MAX_JPEG_PIXELS",
+    "MAX_SOURCE_PIXELS",
+    "PIXELS_PER_TOKEN",
+    "Decoding",
+    "Detail",
+    "Picture",
+    "budget",
+    "confinement",
+    "normalise",
+    "vet",
+]

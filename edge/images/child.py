@@ -1,0 +1,77 @@
+"""The child that decodes one picture: encoded bytes on stdin, the verdict on stdout.
+
+    python -I -m edge.images.child MAX_TOKENS CPU_S MEMORY_BYTES
+
+The verdict is one line of JSON, then raw RGB. Pillow imports some of its modules when
+it meets a file that needs them: here they are imported first, because afterwards no
+file can be opened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+
+from PIL import (
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from edge.errors import InvalidPicture
+from edge.images.decode import normalise
+from edge.images.limits import Limits
+from edge.images.lockdown import limit, lock_down
+
+READERS = (
+    *(GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin),
+    *(TiffImagePlugin, WebPImagePlugin),  # TIFF is what EXIF is written in
+)
+STDIN, STDOUT = 0, 1
+PIECE = 1 << 20
+
+
+def main(max_tokens: int, limits: Limits) -> None:
+    limit(limits)
+    Image.preinit()
+    Image.MAX_IMAGE_PIXELS = None  # our own bound is stricter and refuses, not warns
+    warnings.simplefilter("ignore")  # to show one, Python would read source files
+    missing = lock_down()
+    verdict: dict[str, object]
+    try:
+        picture = normalise(_read(), max_tokens)
+        verdict = {"width": picture.width, "height": picture.height}
+        rgb = picture.rgb
+    except InvalidPicture as refusal:
+        verdict, rgb = {"error": refusal.message}, b""
+    _write(json.dumps(verdict | {"missing": missing}).encode() + b"\n")
+    _write(rgb)
+
+
+def _read() -> bytes:
+    """All of stdin; Python's own file would ask the kernel what kind of file it is."""
+    pieces = []
+    while piece := os.read(STDIN, PIECE):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _write(data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(STDOUT, left[:PIECE]) :]
+
+
+if __name__ == "__main__":
+    exit_code = 1
+    try:
+        main(int(sys.argv[1]), Limits(int(sys.argv[2]), int(sys.argv[3])))
+        exit_code = 0
+    finally:
+        os._exit(exit_code)  # the end of an interpreter asks for more system calls

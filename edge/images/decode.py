@@ -1,0 +1,117 @@
+"""Encoded bytes to vetted RGB, with Pillow and without any protection: see `jail`."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from edge.errors import InvalidPicture
+from edge.images.container import check_jpeg, claim_of, ended_jpegs, essential_png
+from edge.images.picture import PIXELS_PER_TOKEN, Picture
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+MAX_SOURCE_PIXELS = 1 << 26  # 8192 x 8192: a camera of 64 megapixels, 256 MB as RGBA
+MAX_JPEG_PIXELS = 1 << 28  # one of 200 and more, decoded at 1/2 to 1/8
+MAX_WEBP_PIXELS = 50_000_000  # held four times while it is decoded
+_MOST = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "WEBP": MAX_WEBP_PIXELS}
+MAX_ASPECT_RATIO = 200  # the bound the model's own preprocessing sets
+
+
+def normalise(encoded: bytes, max_tokens: int) -> Picture:
+    """The picture that `encoded` holds, at most `max_tokens` x 1024 pixels large.
+
+    Raises InvalidPicture for anything else.
+    """
+    if claim := claim_of(encoded):
+        _check_size(claim.format, claim.width, claim.height)
+    if check_jpeg(encoded):
+        return _decode(encoded, max_tokens)
+    first, *others = (_decode(one, max_tokens) for one in ended_jpegs(encoded))
+    if any(other != first for other in others):
+        raise InvalidPicture("This picture is damaged: the file is cut off.")
+    return first
+
+
+def _decode(encoded: bytes, max_tokens: int) -> Picture:
+    try:
+        file = io.BytesIO(essential_png(encoded))
+        with Image.open(file, formats=FORMATS) as image:
+            _check_size(image.format, image.width, image.height)
+            _check_shape(image.width, image.height)
+            # JPEG can decode at 1/2, 1/4 or 1/8: ask for what will be kept.
+            image.draft("RGB", _fit(image.width, image.height, max_tokens))
+            image.load()  # before _turn, which forgives everything
+            turn = _turn(image)
+            flat = _on_white(_shrink(image, max_tokens))
+            if turn is not None:
+                flat = flat.transpose(turn)
+    except UnidentifiedImageError:
+        raise InvalidPicture(
+            f"This is not a picture in one of the formats {', '.join(FORMATS)}."
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as damage:
+        raise InvalidPicture(f"This picture is damaged: {damage}.") from None
+    return Picture(*flat.size, flat.tobytes())
+
+
+def _check_size(name: str | None, width: int, height: int) -> None:
+    most = _MOST.get(name or "", MAX_SOURCE_PIXELS)
+    if width * height > most:
+        raise InvalidPicture(
+            f"This picture has {width} x {height} pixels; send at most {most:,} in all."
+        )
+
+
+def _check_shape(width: int, height: int) -> None:
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise InvalidPicture(
+            f"This picture is {width} x {height}: its longer side may be at most "
+            f"{MAX_ASPECT_RATIO} times the shorter."
+        )
+
+
+def _fit(width: int, height: int, max_tokens: int) -> tuple[int, int]:
+    """The size to keep: the same shape, at most `max_tokens` x 1024 pixels."""
+    scale = min(1.0, math.sqrt(max_tokens * PIXELS_PER_TOKEN / (width * height)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How to set the picture upright. Junk in EXIF is no reason to refuse a picture,
+    and Pillow meets it with whatever exception comes to pass."""
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return None
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _shrink(image: Image.Image, max_tokens: int) -> Image.Image:
+    """The picture as small as it is kept. The first step of all, because each copy of
+    50 megapixels takes 200 MB of the child's memory."""
+    if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
+        image = image.point(lambda grey: grey * (1 / 256)).convert("L")
+    elif image.mode in ("1", "P", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    size = _fit(image.width, image.height, max_tokens)
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    page = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(page, layer).convert("RGB")

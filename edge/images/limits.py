@@ -1,0 +1,36 @@
+"""What one decoding may take, by the size that the file claims: pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edge.images.container import claim_of
+
+CHILD_MEMORY_BYTES = 1 << 30
+SMALL_MEMORY_BYTES = 384 << 20
+CHILD_SECONDS = 10  # of CPU time, for the largest
+SMALL_SECONDS = 2
+SMALL_PIXELS = 1 << 22
+_PIXELS_PER_SECOND = 1 << 23  # a tenth of what the slowest format does on slow cores
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of the child: CPU seconds and bytes of address space."""
+
+    cpu_s: int
+    memory_bytes: int
+
+    @property
+    def is_large(self) -> bool:
+        """One of these takes as much memory as all the others may."""
+        return self.memory_bytes > SMALL_MEMORY_BYTES
+
+
+def limits_for(encoded: bytes) -> Limits:
+    """A file that claims less than it holds, or nothing, has to do with little."""
+    claim = claim_of(encoded)
+    more = max(0, claim.n_pixels - SMALL_PIXELS) if claim else 0
+    cpu_s = min(CHILD_SECONDS, SMALL_SECONDS + math.ceil(more / _PIXELS_PER_SECOND))
+    return Limits(cpu_s, CHILD_MEMORY_BYTES if more else SMALL_MEMORY_BYTES)

@@ -1,0 +1,41 @@
+"""A vetted picture, and how many tokens one may get.
+
+From here on a picture is RGB in reading order plus the sha256 of its width, height,
+mode and pixels. The size is hashed too: 30x100 and 100x30 may share all their bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from edge.request import PictureRef
+
+CELL = 32  # pixels on each side of what becomes one token: 2x2 patches of 16
+PIXELS_PER_TOKEN = CELL**2
+
+Detail = Literal["low", "auto", "high"]  # the words of OpenAI's API
+DETAILS: tuple[Detail, ...] = ("low", "auto", "high")
+_BUDGETS = {"low": 256, "auto": 1024}  # tokens
+
+
+def budget(detail: Detail, most: int) -> int:
+    """Tokens that a picture may get at most, where `most` are allowed: high is all."""
+    return min(_BUDGETS.get(detail, most), most)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A vetted picture: `rgb` holds height x width x 3 bytes, row by row."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+    @cached_property
+    def ref(self) -> PictureRef:
+        header = f"{self.width}x{self.height} RGB\n".encode()
+        sha256 = hashlib.sha256(header + self.rgb).hexdigest()
+        return PictureRef(sha256, self.width, self.height)

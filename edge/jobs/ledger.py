@@ -1,0 +1,135 @@
+"""What each tenant has used, counted in the broker: quotas of a minute and a day, and
+the sums of each day that `edge keys usage` tells."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import redis.asyncio
+
+from edge.errors import RateLimited
+from edge.jobs.scripts import Scripts
+from edge.limits import WINDOWS_S, Quota
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What was counted, when, and of the tightest window the limit, what is left of it
+    and the seconds until the next window. Nothing was counted if it is not granted."""
+
+    counted: str
+    is_granted: bool
+    at: float
+    limit: int
+    left: int
+    resets_s: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tenant used of a model on a day, which is written 2026-11-28, in UTC.
+
+    `requests` have ended in whatever way, `cached` of them with an answer that was
+    known, `failed` without one. Tokens are those that were computed.
+    """
+
+    day: str
+    tenant: str
+    model: str
+    requests: int = 0
+    cached: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    image_tokens: int = 0
+    answer_tokens: int = 0
+
+
+COUNTS = [field.name for field in fields(Usage)][3:]
+
+
+class Ledger:
+    """The web process's side. What a job used is counted where it ends."""
+
+    def __init__(self, broker: redis.asyncio.Redis) -> None:
+        self._broker = broker
+        self._scripts = Scripts(broker)
+
+    async def charge(
+        self, tenant: str, quotas: Sequence[Quota], counted: str, n: int
+    ) -> Charge | None:
+        """Counts `n` before they are used, unless that is more than is left; None when
+        no quota speaks of them."""
+        windows = [
+            (WINDOWS_S[window], most)
+            for what, window, most in quotas
+            if what == counted
+        ]
+        if not windows:
+            return None
+        is_granted, at, *numbers = await self._scripts(
+            "charge",
+            tenant,
+            counted,
+            n,
+            *(number for pair in windows for number in pair),
+        )
+        return Charge(counted, bool(is_granted), float(at), *map(int, numbers))
+
+    async def refund(self, tenant: str, charge: Charge, n: int) -> None:
+        """Takes back a charge of `n` that was not used."""
+        await self._scripts("refund", tenant, charge.counted, n, charge.at)
+
+    async def known(self, tenant: str, model: str) -> None:
+        """Counts an answer that was known, without a job."""
+        await self._scripts("known", tenant, model)
+
+    async def usage(self, n_days: int, tenant: str | None = None) -> list[Usage]:
+        """What was used on the last days, today's first; of one tenant or of all."""
+        today = int(time.time() // DAY_S)
+        found: list[Usage] = []
+        for day in range(today, today - n_days, -1):
+            stored: Any = await self._broker.hgetall(usage_key(day))
+            found += rows(day, stored)
+        return [row for row in found if tenant in (None, row.tenant)]
+
+
+def usage_key(day: int) -> str:
+    """`day` is counted from 1970."""
+    return f"edge:usage:{day}"
+
+
+def rows(day: int, stored: dict[bytes, bytes]) -> Iterator[Usage]:
+    """The rows of one day, by tenant and model."""
+    sums: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for name, n in stored.items():
+        tenant, what, model = name.decode().split(" ", 2)
+        sums[tenant, model][what] = int(n)
+    date = time.strftime("%Y-%m-%d", time.gmtime(day * DAY_S))
+    for (tenant, model), counts in sorted(sums.items()):
+        known = {what: n for what, n in counts.items() if what in COUNTS}
+        yield Usage(date, tenant, model, **known)
+
+
+def refusal(charge: Charge, n: int) -> RateLimited:
+    """Why a charge of `n` was not granted, and when to come back."""
+    words = charge.counted.replace("-", " ")
+    if n > charge.limit:
+        return RateLimited(
+            f"This needs up to {n:,} {words}, and your key may use {charge.limit:,} in "
+            "all. Ask for a shorter answer or send a smaller picture."
+        )
+    wait = f"{charge.resets_s} seconds"
+    if charge.resets_s > 5400:
+        wait = f"{math.ceil(charge.resets_s / 3600)} hours"
+    return RateLimited(
+        f"Your key may use {charge.limit:,} {words} in this window; {charge.left:,} "
+        f"are left and this needs up to {n:,}. Try again in {wait}.",
+        retry_after_s=charge.resets_s,
+    )

@@ -1,0 +1,252 @@
+"""What strangers' bytes meet first. Each check says how it ended, and raises for
+everything that must not happen."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import struct
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+
+from edge.errors import EdgeError, InvalidPicture, InvalidRequest, SetupError
+from edge.images import Decoding, jail, normalise
+from edge.images.container import check_jpeg, claim_of, essential_png
+from edge.models.header import read_header
+from tests.fuzz.mutations import mutated, mutated_json
+from tests.test_images import GOOD_EXIF, chunk, encode
+from ui import openai_schema as schema
+from ui.draft import Draft
+from ui.refusals import _complaint
+
+MAX_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Target:
+    """Inputs, and what is done with one: it gives one word for how it ended."""
+
+    name: str
+    inputs: st.SearchStrategy[Any]
+    check: Callable[[Any], str]
+
+
+def pictures() -> list[bytes]:
+    """Small ones of all four formats, in many forms."""
+    colours = Image.linear_gradient("L").resize((24, 16)).convert("RGB")
+    clear = colours.convert("RGBA")
+    clear.putalpha(99)
+    frames = {"save_all": True, "append_images": [colours.rotate(180)]}
+    return [
+        encode(colours, "JPEG", exif=GOOD_EXIF),
+        encode(colours, "JPEG", progressive=True),
+        encode(colours.convert("CMYK"), "JPEG"),
+        encode(clear, "PNG", exif=GOOD_EXIF),
+        encode(colours.convert("I;16"), "PNG"),
+        encode(colours.convert("P"), "PNG", transparency=0),
+        encode(colours, "PNG", **frames),
+        encode(clear, "WEBP", lossless=True, exif=GOOD_EXIF),
+        encode(colours, "WEBP"),
+        encode(clear, "WEBP"),
+        encode(colours, "WEBP", **frames),
+        encode(colours, "GIF", **frames),
+        encode(clear, "GIF", comment=b"a remark"),
+    ]
+
+
+PICTURES = pictures()
+
+
+def repaired(data: bytes) -> bytes:
+    """With right checksums, if it is a PNG: what is wrong in it gets further."""
+    if not data.startswith(b"\x89PNG"):
+        return data
+    parts, at = [data[:8]], 8
+    while len(data) - at >= 12:
+        n_bytes = int.from_bytes(data[at : at + 4], "big")
+        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + n_bytes]
+        parts.append(chunk(kind, content))
+        at += 12 + n_bytes
+    return b"".join(parts)
+
+
+MUTATED = mutated(PICTURES)
+PICTURE_INPUTS = MUTATED | MUTATED.map(repaired)
+
+
+def check_picture(encoded: bytes) -> str:
+    """Through the real child, which must not ask for what the filter forbids."""
+    decoding, start = Decoding(encoded, MAX_TOKENS), time.monotonic()
+    try:
+        picture = decoding.run()
+    except InvalidPicture as refusal:
+        assert refusal.message.endswith(".")
+        assert decoding._child
+        assert decoding._child.returncode != -signal.SIGSYS
+        return "refused" if decoding._child.returncode == 0 else "ended"
+    finally:
+        assert time.monotonic() - start < jail.WALL_SECONDS + 5
+    assert 0 < picture.width * picture.height <= MAX_TOKENS * 1024
+    assert len(picture.rgb) == 3 * picture.width * picture.height
+    return "decoded"
+
+
+def check_pixels(encoded: bytes) -> str:
+    """In this process, and so many more of them: nothing else is raised."""
+    with as_in_the_child():
+        try:
+            normalise(encoded, MAX_TOKENS)
+        except InvalidPicture as refusal:
+            assert refusal.message.endswith(".")
+            return "refused"
+    return "decoded"
+
+
+@contextmanager
+def as_in_the_child() -> Iterator[None]:
+    """Pillow's own bound is off in the child, and its warnings are not shown."""
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = most
+
+
+def check_container(encoded: bytes) -> str:
+    claim = claim_of(encoded)
+    assert claim is None or claim.n_pixels >= 0
+    assert len(essential_png(encoded)) <= len(encoded)
+    try:
+        check_jpeg(encoded)
+    except InvalidPicture:
+        return "refused"
+    return claim.format if claim else "unknown"
+
+
+GOOD_URL = "data:image/png;base64," + base64.b64encode(PICTURES[3]).decode()
+URLS = [GOOD_URL, "data:image/jpeg;base64,", "data:;base64,AAAA", "https://a/b.png"]
+
+
+def check_url(url: bytes) -> str:
+    try:
+        schema.decode_data_url(url.decode(errors="surrogateescape"))
+    except InvalidRequest as refusal:
+        assert refusal.message.endswith((".", ","))
+        return refusal.code
+    return "decoded"
+
+
+BODIES: list[Any] = [
+    {"messages": [{"role": "user", "content": "Hello"}]},
+    {
+        "model": "tiny",
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What is it?"},
+                    {"type": "image_url", "image_url": {"url": GOOD_URL}},
+                ],
+            },
+            {"role": "assistant", "content": "A ramp."},
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 5,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "stop": ["a", "b"],
+        "logit_bias": {"5": -100},
+        "seed": 7,
+        "truncate": "auto",
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "n", "schema": {"type": "object"}},
+        },
+    },
+]
+
+
+def check_body(body: Any) -> str:
+    """As the web process does it: parse, refuse, or make a draft of it."""
+    try:
+        parsed = json.loads(json.dumps(body))
+        asked = schema.ChatBody.model_validate(parsed)
+        asked.refuse_unsupported()
+        Draft(asked, 100)
+    except EdgeError as refusal:
+        assert 400 <= refusal.status < 500
+        return "refused"
+    except ValidationError as error:
+        # as FastAPI tells it: errors are about a place in the body
+        errors = [one | {"loc": ("body", *one["loc"])} for one in error.errors()]
+        said = _complaint(RequestValidationError(errors, body=parsed)).body()
+        assert said["error"]["message"]
+        return "invalid"
+    return "accepted"
+
+
+def gguf() -> bytes:
+    """A small file with every kind of value, and one tensor."""
+
+    def text(words: bytes) -> bytes:
+        return struct.pack("<Q", len(words)) + words
+
+    values = [
+        text(b"general.architecture") + struct.pack("<I", 8) + text(b"qwen3vl"),
+        text(b"general.alignment") + struct.pack("<II", 4, 32),
+        *(
+            text(b"n%d" % kind) + struct.pack(f"<I{code}", kind, 1)
+            for kind, code in zip((*range(8), 10, 11), "BbHhIif?Qq", strict=True)
+        ),
+        text(b"ids") + struct.pack("<IIQ3I", 9, 4, 3, 1, 2, 3),
+        text(b"tokenizer.ggml.tokens")
+        + struct.pack("<IIQ", 9, 8, 2)
+        + text(b"<|im_start|>")
+        + text(b"\xffword"),
+    ]
+    tensor = text(b"weight") + struct.pack("<I2QIQ", 2, 32, 2, 0, 0)
+    start = b"GGUF" + struct.pack("<IQQ", 3, 1, len(values))
+    header = start + b"".join(values) + tensor
+    return header + bytes(-len(header) % 32 + 256)
+
+
+GGUF = gguf()
+
+
+def check_header(data: bytes) -> str:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            header = read_header(Path(file.name))
+        except SetupError as refusal:
+            assert refusal.message.endswith(".")
+            return "refused"
+    assert header.tensor_bytes >= 0
+    return "read"
+
+
+TARGETS = [
+    Target("bodies", mutated_json(BODIES), check_body),
+    Target("data URLs", mutated([url.encode() for url in URLS]), check_url),
+    Target("picture structure", PICTURE_INPUTS, check_container),
+    Target("pictures", PICTURE_INPUTS, check_pixels),
+    Target("picture jail", PICTURE_INPUTS, check_picture),
+    Target("GGUF headers", mutated([GGUF]), check_header),
+]

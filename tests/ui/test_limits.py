@@ -1,0 +1,207 @@
+"""The limits of a key over HTTP: refusals that say what is left, and headers too."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from edge import keys
+from edge.jobs.fleet import Heart, WorkerInfo
+from edge.keys import create_key
+from edge.limits import Limits
+from tests.ui.bench import Bench, bench, code_of
+
+pytestmark = pytest.mark.redis
+
+
+class Keyed:
+    """A server that needs keys, over a worker that answers."""
+
+    def __init__(self, web: Bench, path: Path) -> None:
+        self.web = web
+        self._path = path
+
+    def key(self, name: str, limits: str = "", *, is_admin: bool = False) -> str:
+        return create_key(self._path, name, Limits.read(limits), is_admin=is_admin)
+
+    async def get(self, path: str, key: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {key}"}
+        return await self.web.http.get(path, headers=headers)
+
+
+@pytest.fixture
+async def server(
+    broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Keyed]:
+    monkeypatch.setattr(keys, "LOOK_S", 0.0)
+    path = tmp_path / "keys.json"
+    async with (
+        bench(broker_url, keys_file=str(path), metrics_by_key=True) as web,
+        web.working(),
+    ):
+        yield Keyed(web, path)
+
+
+async def test_requests_are_counted_and_the_next_one_is_told_when(
+    server: Keyed,
+) -> None:
+    key = server.key("alice", "requests/minute=2, requests/day=50")
+    for left in (1, 0):
+        reply = await server.web.post(key=key)
+        assert reply.status_code == 200
+        assert reply.headers["x-ratelimit-limit-requests"] == "2"
+        assert reply.headers["x-ratelimit-remaining-requests"] == str(left)
+    reply = await server.web.post(key=key)
+    assert code_of(reply) == (429, "rate_limit_exceeded")
+    assert reply.headers["x-ratelimit-remaining-requests"] == "0"
+    seconds = int(reply.headers["retry-after"])
+    assert 1 <= seconds <= 60
+    assert reply.headers["x-ratelimit-reset-requests"] == f"{seconds}s"
+    assert (await server.web.post(key=server.key("bob"))).status_code == 200
+
+
+async def test_known_answers_are_requests_too(server: Keyed) -> None:
+    key = server.key("alice", "requests/day=2")
+    seen = [(await server.web.post(key=key)).headers.get("x-cache") for _ in range(3)]
+    assert seen == ["miss", "hit", None]
+
+
+async def test_answer_tokens_are_taken_before_they_are_computed(server: Keyed) -> None:
+    key = server.key("alice", "answer-tokens/day=100")
+    reply = await server.web.post(key=key, n=60)
+    assert reply.headers["x-ratelimit-remaining-tokens"] == "40"
+    assert reply.json()["usage"]["completion_tokens"] == 60
+    reply = await server.web.post("again", key=key, n=60)
+    assert code_of(reply) == (429, "rate_limit_exceeded")
+    assert "40 are left" in reply.json()["error"]["message"]
+    assert (await server.web.post("again", key=key, n=40)).status_code == 200
+
+
+def picture(size: int) -> dict[str, Any]:
+    encoded = io.BytesIO()
+    Image.new("RGB", (size, size), "red").save(encoded, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(encoded.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+async def test_picture_tokens_are_counted_before_they_are_computed(
+    server: Keyed,
+) -> None:
+    key = server.key("alice", "image-tokens/day=20, answer-tokens/day=500")
+
+    async def ask(size: int) -> httpx.Response:
+        parts = [picture(size), {"type": "text", "text": f"What, at {size}?"}]
+        message = {"role": "user", "content": parts}
+        return await server.web.post(key=key, messages=[message])
+
+    reply = await ask(128)  # 16 tokens
+    assert reply.status_code == 200
+    assert reply.headers["x-ratelimit-remaining-image-tokens"] == "4"
+    assert code_of(await ask(96)) == (429, "rate_limit_exceeded")
+    await server.web.until(lambda: not server.web.live)
+    reply = await ask(64)
+    assert reply.status_code == 200
+    # what was refused has used no answer tokens
+    assert reply.headers["x-ratelimit-remaining-tokens"] == "480"
+
+
+async def test_the_longest_answer_is_a_limit_and_a_default(server: Keyed) -> None:
+    key = server.key("alice", "max-tokens=5")
+    reply = await server.web.post(key=key, max_tokens=None)
+    assert reply.json()["usage"]["completion_tokens"] == 5
+    reply = await server.web.post(key=key, n=6)
+    assert code_of(reply) == (400, "invalid_request")
+    assert reply.json()["error"]["param"] == "max_tokens"
+
+
+async def test_a_key_asks_the_models_that_it_may(server: Keyed) -> None:
+    web = server.web
+    may, may_not = server.key("a", "models=stub|other"), server.key("b", "models=other")
+    assert (await web.post(key=may)).status_code == 200
+    for model in ("", "stub"):
+        reply = await web.post(key=may_not, model=model)
+        assert code_of(reply) == (403, "forbidden")
+    assert code_of(await web.post(key=may_not, model="x")) == (404, "model_not_found")
+    Heart(web.sync, WorkerInfo("x-1", "secret", "g", "stub", 1)).beat()
+    for key, names in ((may, ["stub"]), (may_not, [])):
+        reply = await server.get("/v1/models", key)
+        assert [one["id"] for one in reply.json()["data"]] == names
+
+
+async def test_places_of_a_key_are_its_own_limit(server: Keyed) -> None:
+    web = server.web
+    key = server.key("alice", "jobs=1")
+    slow = web.asking(key=key, n=20_000, stream=True)
+    await web.until(lambda: web.running)
+    reply = await web.post("another", key=key)
+    assert code_of(reply) == (429, "client_limit")
+    assert "You have 1 unfinished question" in reply.json()["error"]["message"]
+    slow.cancel()
+
+
+async def test_usage_is_told_to_whom_it_belongs(server: Keyed) -> None:
+    alice, bob = server.key("alice", "requests/day=9"), server.key("bob")
+    admin = server.key("root", is_admin=True)
+    await server.web.post(key=alice)
+    await server.web.post(key=alice)
+    await server.web.post(key=bob, n=7)
+
+    async def told(key: str) -> list[tuple[str, int, int, int]]:
+        await server.web.until(lambda: not server.web.live)
+        rows = (await server.get("/v1/usage?days=2", key)).json()["data"]
+        names = ("key", "requests", "cached", "answer_tokens")
+        return sorted(tuple(row[name] for name in names) for row in rows)
+
+    assert await told(alice) == [("alice", 2, 1, 10)]
+    assert await told(bob) == [("bob", 1, 0, 7)]
+    assert await told(admin) == [("alice", 2, 1, 10), ("bob", 1, 0, 7)]
+    reply = await server.get("/v1/usage", alice)
+    assert reply.json()["limits"] == "requests/day=9"
+    assert (await server.get("/v1/usage?days=0", alice)).status_code == 400
+    assert (await server.get("/v1/usage?days=x", alice)).status_code == 400
+
+
+async def test_metrics_tell_keys_apart_only_where_they_are_asked_to(
+    server: Keyed, broker_url: str
+) -> None:
+    key = server.key("alice")
+    await server.web.post(key=key)
+    text = (await server.web.http.get("/metrics")).text
+    id_ = key.split("_")[1]
+    assert f'edge_key_requests_total{{key="{id_}",outcome="finished"}} 1.0' in text
+    assert f'edge_key_tokens_total{{key="{id_}",kind="answer"}} 10.0' in text
+    async with bench(broker_url, data_dir=Path("/nonexistent")) as plain:
+        assert "edge_key" not in (await plain.http.get("/metrics")).text
+
+
+async def test_priority_and_weight_move_the_place(
+    broker_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.json"
+    given = {
+        "low": "priority=low",
+        "plain": "",
+        "heavy": "weight=10",
+        "high": "priority=high",
+    }
+    one = {name: create_key(path, name, Limits.read(given[name])) for name in given}
+    async with bench(broker_url, keys_file=str(path)) as web:
+        tasks = []
+        for name in ("low", "plain", "plain", "heavy", "heavy", "high"):
+            tasks.append(web.asking(f"{name} {len(tasks)}", key=one[name]))
+            await web.until(lambda: len(web.live) == len(tasks))
+        await web.until(lambda: len(web.waiting) == 6)
+        order = []
+        while claim := web.jobs.claim():
+            [message] = claim.request.messages
+            order.append(message.content[0])
+        assert order == ["high 5", "plain 1", "heavy 3", "heavy 4", "plain 2", "low 0"]
+        for task in tasks:
+            task.cancel()

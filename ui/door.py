@@ -1,0 +1,233 @@
+"""Who asks is decided here, once, for every request: by a key, else by a session.
+
+Where the server has keys, whoever shows none gets the login page and `/health`, and
+nothing else. Where it has none, all are one tenant, and rights over jobs belong to the
+session that the server began, or to the address and whatever key was sent along.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.caller import ANONYMOUS, Caller
+from edge.errors import EdgeError, Forbidden, Unauthorized
+from edge.keys import Key, Keys
+from edge.settings import Settings
+from ui.audit import write_line
+from ui.refusals import response_to
+from ui.session import COOKIE, CSRF_HEADER, NO_KEY, Session, set_cookie, sign
+
+PUBLIC = ("/health", "/ready", "/login")
+SAFE = ("GET", "HEAD", "OPTIONS")
+# A cookie is not sent along when a link on another site is followed. This page is ours,
+# so the request that it makes at once does carry it.
+AGAIN = '<!doctype html><meta http-equiv="refresh" content="0; url=/">'
+
+Secret = Callable[[], Awaitable[bytes]]
+
+
+class Door:
+    """ASGI middleware: puts `caller`, `key` and `session` into the state of a request.
+
+    `key` is the Key that was shown, None where there are none; `session` is None for
+    programs. Both and `caller` are None for a stranger at a PUBLIC path.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keys: Keys, secret: Secret
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._secret = secret
+        self._audits = settings.audit
+        self._shares_all = settings.share == "all"
+        self._metrics_from = [
+            ipaddress.ip_network(part)
+            for part in settings.metrics_from.split(",")
+            if part
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state |= {"caller": None, "key": None, "session": None, "ratelimit": {}}
+        headers = Headers(scope=scope)
+        try:
+            answer = await self._enter(scope, headers, state)
+        except EdgeError as refusal:
+            answer = response_to(refusal)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = MutableHeaders(scope=message)
+                for name, value in state["ratelimit"].items():
+                    added[name] = value
+                if cookie := state.get("new_cookie"):
+                    added.append("set-cookie", cookie)
+            await send(message)
+
+        await self._app(scope, receive, send_with_limits)
+
+    async def _enter(
+        self, scope: Scope, headers: Headers, state: dict[str, Any]
+    ) -> Response | None:
+        """Fills the state; a response where the request goes no further."""
+        path, address = scope["path"], address_of(scope)
+        if path == "/health":
+            return None
+        reads_metrics = path == "/metrics"
+        if reads_metrics and self._may_read_metrics(scope):
+            return None
+        is_known = True
+        if self._keys.look():
+            is_known = await self._enter_with_key(scope, headers, address, state)
+        else:
+            await self._enter_open(scope, headers, address, state)
+        if is_known and reads_metrics and not is_admin(state["key"]):
+            raise Forbidden(
+                "Metrics need an admin key, or an address in EDGE_METRICS_FROM."
+            )
+        if is_known:
+            return None
+        if path in PUBLIC:
+            return None
+        if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+            if headers.get("sec-fetch-site") == "cross-site":
+                return HTMLResponse(AGAIN)
+            return RedirectResponse("/login", status_code=303)
+        raise Unauthorized(
+            "Send a key of this server as `Authorization: Bearer KEY`. Whoever runs it "
+            "makes one with `edge keys create NAME`."
+        )
+
+    async def _enter_open(
+        self, scope: Scope, headers: Headers, address: str, state: dict[str, object]
+    ) -> None:
+        secret = await self._secret()
+        session = _session(headers, secret)
+        authorization = headers.get("authorization", "")
+        if session is None and scope["path"] == "/" and not authorization:
+            session = Session.begin(NO_KEY, time.time())
+            cookie = session.cookie(secret)
+            state["new_cookie"] = set_cookie(COOKIE, cookie, secure=is_secure(scope))
+        if session is not None and not authorization:
+            name = sign(secret, "session caller", session.id)
+        else:
+            name = sign(secret, "address caller", f"{address} {authorization}")
+        scope_name = "all" if self._shares_all else name
+        state |= {
+            "caller": Caller(ANONYMOUS, name[:32], address, scope_name[:32]),
+            "session": session,
+        }
+
+    async def _enter_with_key(
+        self, scope: Scope, headers: Headers, address: str, state: dict[str, object]
+    ) -> bool:
+        """False for a stranger. Raises Unauthorized for a key that is not valid."""
+        session = None
+        if (presented := presented_key(headers)) is not None:
+            if (key := self._keys.find(presented)) is None:
+                self._log(address)
+                raise Unauthorized(
+                    "This key is not valid here, or not any more. Ask whoever runs "
+                    "this server for another."
+                )
+            name = f"key {key.id}"
+        elif COOKIE in headers.get("cookie", ""):
+            secret = await self._secret()
+            session = _session(headers, secret)
+            key = self._keys.valid(session.key_id) if session else None
+            if session is None or key is None:
+                return False
+            _check_origin(scope, headers, session.csrf_token(secret))
+            name = sign(secret, "session caller", session.id)[:32]
+        else:
+            return False
+        shared = "all" if self._shares_all else key.id
+        caller = Caller(key.id, name, address, shared)
+        state |= {"caller": caller, "key": key, "session": session}
+        return True
+
+    def _log(self, address: str) -> None:
+        """Somebody guesses, or uses a key that was revoked."""
+        if self._audits:
+            nobody = Caller("", "", address, "")
+            write_line(nobody, "", "refused", Unauthorized.code)
+
+    def _may_read_metrics(self, scope: Scope) -> bool:
+        host = scope["client"][0] if scope.get("client") else ""
+        try:
+            found = ipaddress.ip_address(host)
+        except ValueError:  # a Unix socket that only this machine can reach
+            return not host
+        return any(found in network for network in self._metrics_from)
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from: an IPv4 address, the /64 of an IPv6 one, which is
+    what one customer of a provider gets, or `local`."""
+    host = scope["client"][0] if scope.get("client") else ""
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host[:64] or "local"
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
+def presented_key(headers: Headers) -> str | None:
+    """The key in `Authorization: Bearer` or `x-api-key`; None where neither is."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme:
+        return key.strip() if scheme.lower() == "bearer" else ""
+    return headers.get("x-api-key")
+
+
+def is_secure(scope: Scope) -> bool:
+    return bool(scope["scheme"] == "https")
+
+
+def is_admin(key: Key | None) -> bool:
+    return key is not None and key.is_admin
+
+
+def cookie_of(headers: Headers, name: str) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")[:8192]).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _session(headers: Headers, secret: bytes) -> Session | None:
+    return Session.read(cookie_of(headers, COOKIE), secret, time.time())
+
+
+def _check_origin(scope: Scope, headers: Headers, token: str) -> None:
+    """A browser sends its cookie along with whatever any page makes it send. So what
+    changes something needs proof that the page was ours."""
+    if scope["method"] in SAFE:
+        return
+    origin = headers.get("origin", "").partition("://")[2]
+    if origin and origin == headers.get("host", ""):
+        return
+    if hmac.compare_digest(headers.get(CSRF_HEADER, "").encode(), token.encode()):
+        return
+    raise Forbidden("This request was not made by a page of this server. Reload it.")

@@ -1,0 +1,128 @@
+"""Whose picture is decoded next: pure policy.
+
+Of each name and of each address one picture is decoded at a time, and those who wait
+take turns: addresses first, then the names at one address. What a caller sends first is
+decoded first. One large picture at a time leaves the other decoder to the small ones.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from edge.caller import Caller
+from edge.errors import ClientLimit, QueueFull
+
+AT_ONCE = 2  # decoders; each takes a core for about a tenth of a second
+LARGE_AT_ONCE = 1  # of 1 GB each
+MAX_WAITING = 256
+MAX_WAITING_OF_ADDRESS = 16
+RETRY_AFTER_S = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A picture in the line. Two are never equal."""
+
+    caller: Caller
+    is_large: bool
+
+
+class FairLine:
+    """Who waits and who is at work. Not thread-safe."""
+
+    def __init__(self) -> None:
+        # addresses, and names at each: those who were served last stand last
+        self._waiting: OrderedDict[str, OrderedDict[str, deque[Ticket]]] = OrderedDict()
+        self._working: list[Ticket] = []
+        self._n_waiting = 0
+
+    @property
+    def n_waiting(self) -> int:
+        return self._n_waiting
+
+    @property
+    def n_working(self) -> int:
+        return len(self._working)
+
+    def enter(self, ticket: Ticket) -> Ticket | None:
+        """Returns the picture that had to go for this one, if any: in a full line, one
+        of the address with the most. Raises ClientLimit or QueueFull."""
+        caller = ticket.caller
+        n_here = self._n_waiting_at(caller.address)
+        if n_here >= MAX_WAITING_OF_ADDRESS:
+            raise ClientLimit(
+                f"{n_here} pictures from your address wait to be read, as many as may. "
+                "Try again soon.",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        gone = None
+        if self._n_waiting >= MAX_WAITING:
+            longest = max(self._waiting, key=self._n_waiting_at)
+            if self._n_waiting_at(longest) <= n_here + 1:
+                raise full()
+            gone = self._latest_at(longest)
+            self._remove(gone)
+        names = self._waiting.setdefault(caller.address, OrderedDict())
+        names.setdefault(caller.name, deque()).append(ticket)
+        self._n_waiting += 1
+        return gone
+
+    def start(self) -> Ticket | None:
+        """The next picture that may be decoded now; it is at work until it leaves."""
+        if len(self._working) >= AT_ONCE:
+            return None
+        addresses = {ticket.caller.address for ticket in self._working}
+        names = {ticket.caller.name for ticket in self._working}
+        n_large = sum(ticket.is_large for ticket in self._working)
+        for address, lines in self._waiting.items():
+            if address in addresses:
+                continue
+            for name, line in lines.items():
+                if name in names or (line[0].is_large and n_large >= LARGE_AT_ONCE):
+                    continue
+                ticket = line[0]
+                self._remove(ticket)
+                if name in lines:
+                    lines.move_to_end(name)
+                if address in self._waiting:
+                    self._waiting.move_to_end(address)
+                self._working.append(ticket)
+                return ticket
+        return None
+
+    def leave(self, ticket: Ticket) -> None:
+        """The picture is decoded, or nobody wants it any more. Nothing happens to one
+        that has left already."""
+        if ticket in self._working:
+            self._working.remove(ticket)
+        elif ticket in self._line_of(ticket):
+            self._remove(ticket)
+
+    def _n_waiting_at(self, address: str) -> int:
+        return sum(map(len, self._waiting.get(address, {}).values()))
+
+    def _latest_at(self, address: str) -> Ticket:
+        return max(self._waiting[address].values(), key=len)[-1]
+
+    def _line_of(self, ticket: Ticket) -> deque[Ticket]:
+        lines = self._waiting.get(ticket.caller.address)
+        return lines.get(ticket.caller.name, deque()) if lines else deque()
+
+    def _remove(self, ticket: Ticket) -> None:
+        address, name = ticket.caller.address, ticket.caller.name
+        lines = self._waiting[address]
+        lines[name].remove(ticket)
+        self._n_waiting -= 1
+        if not lines[name]:
+            del lines[name]
+        if not lines:
+            del self._waiting[address]
+
+
+def full() -> QueueFull:
+    """The refusal of whoever finds no room in the line."""
+    return QueueFull(
+        "Too many pictures wait to be read. Try again soon.",
+        retry_after_s=RETRY_AFTER_S,
+    )
