@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge.caller import Caller
 from edge.errors import EdgeError, InvalidRequest, NotFound
 from ui import payloads
 from ui.asker import caller_of
@@ -59,7 +60,7 @@ class Guard:
 
     async def _vetted(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
         """The request, rebuilt. Raises the EdgeError that refuses it."""
-        caller = caller_of(HTTPConnection(scope)).name
+        caller = caller_of(HTTPConnection(scope))
         match scope["path"]:
             case "/gradio_api/queue/join":
                 body = self._joined(await read_body(receive), caller)
@@ -74,15 +75,15 @@ class Guard:
                 )
         return scope, receive
 
-    def _joined(self, body: bytes, caller: str) -> Mapping[str, Any]:
+    def _joined(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
         def find(path: str) -> payloads.File:
-            return self._uploads.find(caller, path)
+            return self._uploads.find(caller.name, path)
 
         joined = payloads.joining(payloads.parse(body), self._functions, find)
         self._sessions.use(joined["session_hash"], caller)
         return joined
 
-    def _cancelled(self, body: bytes, caller: str) -> Mapping[str, Any]:
+    def _cancelled(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
         asked = payloads.parse(body)
         session, event = payloads.session_of(asked), asked.get("event_id")
         self._sessions.use(session, caller)
@@ -95,7 +96,7 @@ class Guard:
             session = event = ""  # it has ended: what runs now is another one
         return {"session_hash": session, "fn_index": number, "event_id": event}
 
-    def _listening(self, scope: Scope, caller: str) -> str:
+    def _listening(self, scope: Scope, caller: Caller) -> str:
         try:
             query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
         except ValueError:

@@ -86,6 +86,7 @@ def attacked(
     try:
         statuses = []
         while len(statuses) < n or n_attacks < 20:
+            assert attacker.is_alive()
             statuses.append(ask().status)
             time.sleep(0.01)
     finally:
