@@ -7,13 +7,15 @@
     │   ├── UrlNotAllowed
     │   ├── UnsupportedParameter
     │   ├── ContextLengthExceeded
-    │   └── KeyReused .......... 409
+    │   ├── MethodNotAllowed ... 405
+    │   ├── BodyTimeout ........ 408
+    │   ├── KeyReused .......... 409
+    │   ├── BodyTooLarge ....... 413
+    │   └── UnsupportedMedia ... 415
     ├── Unauthorized ........... 401  no valid key
     ├── Forbidden .............. 403  not with this key, or not from there
     ├── NotFound ............... 404
     │   └── ModelNotFound
-    ├── MethodNotAllowed ....... 405
-    ├── RequestTooLarge ........ 413
     ├── UnknownHost ............ 421
     ├── QueueFull .............. 429  come back in `retry_after_s`
     │   ├── ClientLimit
@@ -36,6 +38,9 @@ says what to do next. `from_code` turns what came over a wire back into an error
 from __future__ import annotations
 
 from typing import Any, ClassVar
+
+MAX_MESSAGE = 1000  # characters
+MAX_PARAM = 200
 
 
 class EdgeError(Exception):
@@ -60,12 +65,13 @@ class EdgeError(Exception):
         self.retry_after_s = retry_after_s or self.default_retry_after_s
 
     def body(self) -> dict[str, Any]:
-        """The error in the shape that OpenAI clients read."""
+        """The error in the shape that OpenAI clients read; what a client sent is in it
+        only as short, printable text."""
         return {
             "error": {
-                "message": self.message,
+                "message": printable(self.message, MAX_MESSAGE),
                 "type": self.type,
-                "param": self.param,
+                "param": self.param and printable(self.param, MAX_PARAM),
                 "code": self.code,
             }
         }
@@ -109,11 +115,40 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
 
+class MethodNotAllowed(InvalidRequest):
+    """Raised when a path exists, but not with this method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class BodyTimeout(InvalidRequest):
+    """Raised when a body takes too long to arrive."""
+
+    code = "body_timeout"
+    status = 408
+
+
 class KeyReused(InvalidRequest):
     """Raised when an Idempotency-Key comes again with another body."""
 
     code = "idempotency_key_reused"
     status = 409
+    is_final = True
+
+
+class BodyTooLarge(InvalidRequest):
+    """Raised when a body has more bytes, files or texts than it may."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class UnsupportedMedia(InvalidRequest):
+    """Raised when a body is not plain JSON by its headers."""
+
+    code = "unsupported_media_type"
+    status = 415
 
 
 class Unauthorized(EdgeError):
@@ -130,22 +165,6 @@ class Forbidden(EdgeError):
     code = "forbidden"
     status = 403
     type = "permission_error"
-
-
-class MethodNotAllowed(EdgeError):
-    """Raised when a path exists, but not for this method."""
-
-    code = "method_not_allowed"
-    status = 405
-    type = "invalid_request_error"
-
-
-class RequestTooLarge(EdgeError):
-    """Raised when a request has more bytes, files or texts than it may."""
-
-    code = "request_too_large"
-    status = 413
-    type = "invalid_request_error"
 
 
 class UnknownHost(EdgeError):
@@ -258,6 +277,13 @@ class SetupError(EdgeError):
     code = "setup_error"
 
 
+def printable(text: str, most: int) -> str:
+    """`text` for a terminal or a log: at most so many characters, none of which
+    controls anything (C0, C1, bidirectional marks, halves of characters)."""
+    short = text if len(text) <= most else text[: most - 2] + " …"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
+
+
 def _family(root: type[EdgeError]) -> dict[str, type[EdgeError]]:
     tree = {root.code: root}
     for child in root.__subclasses__():
@@ -268,6 +294,6 @@ def _family(root: type[EdgeError]) -> dict[str, type[EdgeError]]:
 _BY_CODE = _family(EdgeError)
 
 
-def from_code(code: str, message: str) -> EdgeError:
+def from_code(code: str, message: str, param: str | None = None) -> EdgeError:
     """The error that `code` names; an unknown code is a plain `EdgeError`."""
-    return _BY_CODE.get(code, EdgeError)(message)
+    return _BY_CODE.get(code, EdgeError)(message, param=param)

@@ -67,18 +67,20 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """There will be no answer; `code` names a class in `edge.errors`."""
+    """There will be no answer; `code` names a class in `edge.errors`, `param` the field
+    of the request that is at fault, where it is one."""
 
     code: str
     message: str
+    param: str | None = None
 
     @classmethod
     def because(cls, error: EdgeError) -> Failed:
-        return cls(error.code, error.message)
+        return cls(error.code, error.message, error.param)
 
     @property
     def error(self) -> EdgeError:
-        return from_code(self.code, self.message)
+        return from_code(self.code, self.message, self.param)
 
 
 Event = Accepted | Queued | Started | Embedded | Token | Retried | Finished | Failed

@@ -53,8 +53,8 @@ class SamplingParams:
     """How tokens are chosen. The defaults are greedy: equal questions, equal answers.
 
     Ranges follow the OpenAI API; `top_k` 0, `min_p` 0, `repeat_penalty` 1 do nothing.
-    `logit_bias` pairs tokens with what is added to their logits. Unless `json_schema`,
-    a JSON Schema as text, is empty, the answer is JSON that fits it.
+    `logit_bias` pairs tokens with what is added to their logits. Unless `json_schema`
+    is empty, the answer is JSON that fits it; `edge.schemas` writes it.
     """
 
     max_tokens: int = 512
@@ -84,7 +84,8 @@ class SamplingParams:
 class Request:
     """What a client asked. `model` is the served name it was asked of.
 
-    With `truncate` the oldest turns of a conversation that is too long are left out.
+    With `truncate` the oldest turns of a conversation that is too long are left out;
+    `n_dropped` of its messages have been already.
     What was computed for a request may be used again for those of the same `scope`
     (see `edge.caller`) and for no others.
     """
@@ -94,6 +95,7 @@ class Request:
     model: str = ""
     truncate: bool = False
     scope: str = ""
+    n_dropped: int = 0
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -107,6 +109,7 @@ class Request:
             "model": self.model,
             "truncate": self.truncate,
             "scope": self.scope,
+            "n_dropped": self.n_dropped,
         }
 
     @classmethod
@@ -117,6 +120,7 @@ class Request:
             model=data["model"],
             truncate=data["truncate"],
             scope=data["scope"],
+            n_dropped=data.get("n_dropped", 0),  # jobs queued by an older version
         )
 
 

@@ -78,8 +78,10 @@ def test_the_status_and_the_type_belong_together(kind: type[EdgeError]) -> None:
         403: "permission_error",
         404: "invalid_request_error",
         405: "invalid_request_error",
+        408: "invalid_request_error",
         409: "invalid_request_error",
         413: "invalid_request_error",
+        415: "invalid_request_error",
         421: "invalid_request_error",
         429: "rate_limit_error",
         499: "invalid_request_error",
@@ -120,6 +122,22 @@ def test_the_body_has_exactly_the_shape_that_openai_clients_read(
     assert list(body["error"]) == ["message", "type", "param", "code"]
 
 
+@pytest.mark.parametrize(
+    "hostile", ["\x1b[2J", "\0", "\r\n", "\u202e", "\ud800", "\x9b"]
+)
+def test_what_a_client_sent_controls_no_terminal(hostile: str) -> None:
+    error = EdgeError(f"Bad: {hostile * 9}.", param=f"a{hostile}").body()["error"]
+    assert error["message"].isprintable() and error["param"].isprintable()
+    json.dumps(error, ensure_ascii=False).encode()
+
+
+def test_an_error_is_short_whatever_a_client_sent() -> None:
+    error = EdgeError("a" * 100_000, param="b" * 100_000).body()["error"]
+    assert len(error["message"]) <= errors.MAX_MESSAGE
+    assert len(error["param"]) <= errors.MAX_PARAM
+    assert EdgeError("好 😀 é.").body()["error"]["message"] == "好 😀 é."
+
+
 def test_param_and_retry_after_are_empty_unless_given() -> None:
     full = QueueFull("Busy.")
     assert full.body()["error"]["param"] is None
@@ -134,7 +152,11 @@ def test_an_absent_service_says_when_to_come_back_after_a_wire_too() -> None:
 
 def test_asking_again_is_in_vain_only_where_it_would_end_the_same() -> None:
     final = {kind.code for kind in TREE if kind.is_final}
-    assert final == {"deadline_exceeded", "request_quarantined"}
+    assert final == {
+        "deadline_exceeded",
+        "idempotency_key_reused",
+        "request_quarantined",
+    }
 
 
 @every_error

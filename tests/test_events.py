@@ -42,7 +42,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Embedded),
     st.builds(Token),
     st.builds(Finished, answers),
-    st.builds(Failed),
+    st.builds(Failed, param=...),
 )
 
 
@@ -79,7 +79,12 @@ def test_an_event_says_what_kind_it_is(event: Event) -> None:
         (Token("猫\n"), {"kind": "token", "text": "猫\n"}),
         (
             Failed("cancelled", "Stopped."),
-            {"kind": "failed", "code": "cancelled", "message": "Stopped."},
+            {
+                "kind": "failed",
+                "code": "cancelled",
+                "message": "Stopped.",
+                "param": None,
+            },
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -21,6 +21,7 @@ MODULES = {
 # Who may import a library that only one place should know.
 ONE_PLACE = {
     "llama_cpp": ("edge.runtime",),
+    "llguidance": ("edge.structured",),
     "openvino": ("edge.openvino", "edge.vision.graph", "edge.language.graph"),
     "psutil": ("edge.host",),
     "redis": ("edge.redis_clients", "edge.jobs", "edge.caches"),
@@ -50,7 +51,9 @@ ROOMS = {
         "edge.openvino",
         "edge.runtime",
     },
-    "edge.runtime": {"edge", "edge.engine", "edge.vision"},
+    "edge.runtime": {"edge", "edge.engine", "edge.structured", "edge.vision"},
+    "edge.schemas": {"edge"},
+    "edge.structured": {"edge"},
     "edge.models": {"edge"},
     "edge.jobs": {"edge"},
     "edge.caches": {"edge"},
@@ -63,7 +66,7 @@ ROOMS = {
         "edge.up",
         "worker",
     },
-    "ui": {"edge", "edge.jobs", "edge.caches"},
+    "ui": {"edge", "edge.jobs", "edge.caches", "edge.schemas"},
     "benchmarks": {"edge", "edge.models", "edge.up", "training"},
     "training": {"edge", "edge.engine", "edge.models", "edge.vision", "worker"},
     "worker": {
@@ -151,9 +154,13 @@ def test_only_settings_reads_the_environment(module: str) -> None:
     assert "getenv" not in text
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_policy_is_pure(name: str) -> None:
-    libraries = {target.split(".")[0] for target in imports(f"edge.engine.{name}")}
+@pytest.mark.parametrize(
+    "module",
+    [f"edge.engine.{name}" for name in PURE]
+    + [name for name in MODULES if belongs(name, ("edge.schemas",))],
+)
+def test_policy_is_pure(module: str) -> None:
+    libraries = {target.split(".")[0] for target in imports(module)}
     assert not libraries & IMPURE_LIBRARIES
 
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from edge.errors import Cancelled, NotFound
+from edge.errors import Cancelled, EdgeError, NotFound
+from edge.jobs.fleet import WorkerInfo
+from edge.limits import Limits
 from ui import openai_schema as schema
-from ui.admission import Place, may_ask
+from ui.admission import Place, may_ask, serving
 from ui.asker import asker_of, caller_of, limits_of, longest_answer
+from ui.body import Bodies, parse
 from ui.client import Asked, Client
 from ui.draft import Draft
 from ui.handlers import notice
 from ui.jobs import last_event_id
+from ui.methods import METHODS, READ, refuse_other_methods
 from ui.metrics import Stopwatch
+from ui.refusals import headers_of
 from ui.sse import Reply, event_stream, finished, started
 from ui.vetting import Vetting
 
@@ -30,82 +36,107 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
     """The API over `client`."""
     router = APIRouter()
 
+    bodies = Bodies(client.metrics)
+
+    def draft_of(http: Request, data: bytearray) -> Draft:
+        body = parse(schema.ChatBody, data)
+        body.refuse_unsupported()
+        max_tokens = longest_answer(
+            body.longest_answer, client.settings.answer_tokens, limits_of(http)
+        )
+        return Draft(body, max_tokens, caller_of(http))
+
+    async def ask(http: Request) -> tuple[Asked, Draft, int]:
+        """Besides, how much of the answer the client has. Once this has returned
+        nothing keeps the pictures' bytes alive."""
+        async with bodies.read(http, partial(draft_of, http)) as (draft, sha256):
+            with client.metrics.question() as watch:
+                skip = last_event_id(http)
+                asker = asker_of(
+                    http,
+                    sha256,
+                    max_tokens=draft.max_tokens,
+                    is_batch=draft.is_batch,
+                    streams=draft.streams,
+                )
+                watch.of(asker.caller, draft.model)
+                meter = client.meter(asker, http.state.ratelimit)
+                await meter.charge("requests", 1)
+                known = draft.recalled(vetting)
+                asked = await client.recall(known, asker, watch, meter)
+                if asked is None:
+                    async with client.place(asker, draft.model, meter) as place:
+                        work = _ask(client, vetting, draft, place, watch)
+                        asked = await _unless_gone(http, work)
+            draft.forget_pictures()
+            return asked, draft, skip
+
     @router.post("/v1/chat/completions")
-    async def chat_completions(body: schema.ChatBody, http: Request) -> Response:
-        with client.metrics.question() as watch:
-            body.refuse_unsupported()
-            skip = last_event_id(http)
-            max_tokens = longest_answer(
-                body.longest_answer, client.settings.answer_tokens, limits_of(http)
-            )
-            draft = Draft(body, max_tokens, caller_of(http))
-            asker = asker_of(
-                http,
-                await http.body(),
-                max_tokens=max_tokens,
-                is_batch=body.service_tier == "flex",
-                streams=body.stream,
-            )
-            watch.of(asker.caller, body.model)
-            meter = client.meter(asker, http.state.ratelimit)
-            await meter.charge("requests", 1)
-            asked = await client.recall(draft.recalled(vetting), asker, watch, meter)
-            if asked is None:
-                async with client.place(asker, body.model, meter) as place:
-                    work = _ask(client, vetting, draft, place, watch)
-                    asked = await _unless_gone(http, work)
+    async def chat_completions(http: Request) -> Response:
+        asked, draft, skip = await ask(http)
         reply = Reply(asked.job.job_id, asked.job.created, asked.model)
         if asked.is_cached:  # there is no job to look at, or not for long
             headers = {"x-cache": "hit"}
         else:
             headers = {"x-cache": "miss", "x-job-id": asked.job.job_id}
-        if not body.stream:
+        if not draft.streams:
             answer = await _unless_gone(http, finished(asked.events))
             return JSONResponse(reply.complete(answer), headers=headers)
         events = await _unless_gone(http, started(asked.events))
-        options = body.stream_options or schema.StreamOptions()
-        return event_stream(reply.stream(events, options.include_usage, skip), headers)
+        return event_stream(reply.stream(events, draft.includes_usage, skip), headers)
 
-    @router.get("/v1/models")
+    @router.api_route("/v1/models", methods=READ)
     async def models(http: Request) -> dict[str, Any]:
         served = {worker.model for worker in await client.workers()}
         names = sorted(name for name in served if may_ask(name, limits_of(http)))
-        about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
-        return {"object": "list", "data": [_model(name) | about for name in names]}
+        return {"object": "list", "data": [_model(name) for name in names]}
 
-    @router.get("/health")
+    @router.api_route("/v1/models/{name:path}", methods=READ)
+    async def model(name: str, http: Request) -> dict[str, Any]:
+        return _model(serving(name, await client.workers(), limits_of(http)).model)
+
+    @router.api_route("/health", methods=READ)
     async def health() -> dict[str, str]:
         """This process answers."""
         return {"status": "ok"}
 
-    @router.get("/ready")
+    @router.api_route("/ready", methods=READ)
     async def ready(http: Request) -> Response:
-        """Questions can be answered: the broker is there and a worker is alive. What
+        """Whether a question could be answered now; if not, why. What
         answers them is no stranger's business."""
-        workers = await client.workers()
-        status = 200 if workers else 503
-        state: dict[str, Any] = {"status": "ready" if workers else "no_worker"}
+        workers: list[WorkerInfo] = []
+        state: dict[str, Any] = {"status": "ready"}
+        status, headers = 200, {}
+        try:
+            workers = await client.workers()
+            serving("", workers, Limits())
+        except EdgeError as refusal:
+            state = {"status": refusal.code} | refusal.body()
+            status, headers = refusal.status, headers_of(refusal)
         if http.state.caller is None:
-            return JSONResponse(state, status)
+            return JSONResponse(state, status, headers)
         state |= {
             "models": sorted({worker.model for worker in workers}),
             "vision": sorted({worker.vision for worker in workers}),
             "runtime": sorted({worker.runtime for worker in workers}),
             "slots": sum(worker.n_slots for worker in workers),
         }
-        return JSONResponse(state, status)
+        return JSONResponse(state, status, headers)
 
-    @router.api_route("/v1/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
+    refuse_other_methods(router)
+
+    @router.api_route("/v1/{path:path}", methods=METHODS)
     async def nothing(path: str, http: Request) -> None:
         raise NotFound(f"There is no {http.method} /v1/{path[:200]} here.")
 
     return router
 
 
-def _model(name: str) -> dict[str, str]:
+def _model(name: str) -> dict[str, Any]:
     """A model by its name, with what has to be said of it."""
     warning = notice({name}, "en")
-    return {"id": name} | ({"description": warning} if warning else {})
+    about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
+    return {"id": name} | ({"description": warning} if warning else {}) | about
 
 
 async def _ask(

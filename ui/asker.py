@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from starlette.requests import HTTPConnection
 
 from edge.caller import Caller
@@ -40,13 +38,13 @@ def longest_answer(asked: int | None, default: int, limits: Limits) -> int:
 
 def asker_of(
     http: HTTPConnection,
-    body: bytes = b"",
+    body_hash: str = "",
     *,
     max_tokens: int,
     is_batch: bool = False,
     streams: bool = False,
 ) -> Asker:
-    """Who asks with `body`. Raises InvalidRequest for a wrong header."""
+    """Who asks, with a body of this hash. Raises InvalidRequest for a wrong header."""
     idempotency_key = http.headers.get("idempotency-key", "")
     if len(idempotency_key) > LONGEST_KEY:
         raise InvalidRequest(
@@ -58,6 +56,6 @@ def asker_of(
         is_batch=is_batch,
         streams=streams,
         idempotency_key=idempotency_key,
-        body_hash=hashlib.sha256(body).hexdigest() if idempotency_key else "",
+        body_hash=body_hash if idempotency_key else "",
         max_tokens=max_tokens,
     )

@@ -15,7 +15,7 @@ import traceback
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge.errors import EdgeError, MethodNotAllowed, NotFound, RequestTooLarge
+from edge.errors import BodyTooLarge, EdgeError, MethodNotAllowed, NotFound
 from ui.origins import Origins
 from ui.surface import Route, find
 
@@ -180,10 +180,10 @@ class Body:
         return message
 
 
-def too_large(most: int) -> RequestTooLarge:
+def too_large(most: int) -> BodyTooLarge:
     if not most:
-        return RequestTooLarge("A request to this address has no body.")
-    return RequestTooLarge(f"The request is larger than {most / (1 << 20):.3g} MiB.")
+        return BodyTooLarge("A request to this address has no body.")
+    return BodyTooLarge(f"The request is larger than {most / (1 << 20):.3g} MiB.")
 
 
 def log_failure(scope: Scope, error: Exception) -> None:

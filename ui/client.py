@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 
 from edge.caches.answers import AnswerCache, answer_key
 from edge.caller import Caller
+from edge.conversation import trim
 from edge.errors import (
     EdgeError,
     NotFound,
@@ -141,10 +142,11 @@ class Client:
         self, request: Request | None, asker: Asker, watch: Stopwatch, meter: Meter
     ) -> Asked | None:
         """A question that can be answered without a place, because its answer is
-        known; so it can be though the queue is full."""
+        known; so it can be though the queue is full. Raises ContextLengthExceeded."""
         if request is None or asker.idempotency_key or not self._may_cache(request):
             return None
         served = serving(request.model, await self.workers(), asker.limits)
+        request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
         if answer is None:
             return None
@@ -171,6 +173,8 @@ class Client:
             await place.meter.charge("image-tokens", n_tokens)
         job, model, pool = place.job, place.served.model, place.served.pool
         watch.of(place.asker.caller, model)
+        request = trim(request, place.served.n_cells)
+        pictures = [one for one in pictures if one.ref in request.pictures]
         key = answer_key(request, place.served.fingerprint)
         content = answer_key(replace(request, scope=""), place.served.fingerprint)
         try:

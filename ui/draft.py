@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.images import Detail, Picture
-from edge.request import Message, PictureRef, Request
+from edge.request import Message, PictureRef, Request, Role
 from ui import openai_schema as schema
 from ui.vetting import Vetting, check_count
 
@@ -24,14 +24,23 @@ class Encoded:
 
 
 class Draft:
-    """What `caller` asks with `body`, for an answer of at most `max_tokens`. Raises
-    InvalidRequest for what is no data URL of a picture."""
+    """What `caller` asks with `body`, for an answer of at most `max_tokens`; the body
+    itself, which may be long, is not kept.
+
+    Raises InvalidRequest for what is no data URL of a picture.
+    """
 
     def __init__(self, body: schema.ChatBody, max_tokens: int, caller: Caller) -> None:
-        self._body = body
+        self.model = body.model
+        self.streams = body.stream
+        options = body.stream_options or schema.StreamOptions()
+        self.includes_usage = options.include_usage
+        self.is_batch = body.service_tier == "flex"
+        self.max_tokens = max_tokens
         self._caller = caller
+        self._truncate = body.truncate == "auto"
         self._sampling = body.sampling(max_tokens)
-        self._parts: list[tuple[schema.ChatMessage, list[str | Encoded]]] = []
+        self._parts: list[tuple[Role, list[str | Encoded]]] = []
         self.pictures: list[Encoded] = []
         for i, message in enumerate(body.messages):
             content: list[str | Encoded] = []
@@ -41,7 +50,8 @@ class Draft:
                 else:
                     param = f"messages[{i}].content[{j}].image_url"
                     content.append(self._decode(part.image_url, param))
-            self._parts.append((message, content))
+            role: Role = "system" if message.role == "developer" else message.role
+            self._parts.append((role, content))
 
     def recalled(self, vetting: Vetting) -> Request | None:
         """The request, if all its pictures have been vetted before."""
@@ -60,6 +70,11 @@ class Draft:
             pictures.append(picture)
         return self._request([picture.ref for picture in pictures]), pictures
 
+    def forget_pictures(self) -> None:
+        """Frees their bytes: an answer may take minutes."""
+        self.pictures.clear()
+        self._parts.clear()
+
     def _decode(self, image: schema.ImageUrl, param: str) -> Encoded:
         with _blamed(param):
             check_count(len(self.pictures) + 1)
@@ -69,17 +84,14 @@ class Draft:
 
     def _request(self, refs: Sequence[PictureRef]) -> Request:
         found = iter(refs)
-        messages = [
+        messages = tuple(
             Message(
-                "system" if message.role == "developer" else message.role,
-                tuple(p if isinstance(p, str) else next(found) for p in content),
+                role, tuple(p if isinstance(p, str) else next(found) for p in content)
             )
-            for message, content in self._parts
-        ]
-        truncate = self._body.truncate == "auto"
-        scope = self._caller.scope
+            for role, content in self._parts
+        )
         return Request(
-            tuple(messages), self._sampling, self._body.model, truncate, scope
+            messages, self._sampling, self.model, self._truncate, self._caller.scope
         )
 
 

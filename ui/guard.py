@@ -21,7 +21,7 @@ from edge.caller import Caller
 from edge.errors import EdgeError, InvalidRequest, NotFound
 from ui import payloads
 from ui.asker import caller_of
-from ui.refusals import response_to
+from ui.refusals import headers_of
 from ui.sessions import Sessions
 from ui.uploads import Uploads
 
@@ -51,9 +51,7 @@ class Guard:
         except EdgeError as refusal:
             # `detail` is the field that Gradio's page shows
             body = refusal.body() | {"detail": refusal.message}
-            headers = dict(response_to(refusal).headers)
-            del headers["content-length"]
-            answer = JSONResponse(body, refusal.status, headers)
+            answer = JSONResponse(body, refusal.status, headers_of(refusal))
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -114,7 +114,7 @@ def status(event: Event | None, language: str) -> str | None:
             return texts["thinking"]
         case Failed("cancelled"):
             return texts["cancelled"]
-        case Failed(code, message):
+        case Failed(code, message, _):
             return ERRORS[language].get(code, "{message}").format(message=message)
         case _:
             return None

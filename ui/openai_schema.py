@@ -7,21 +7,27 @@ the answer and that we do not do are refused; other unknown fields are ignored.
 from __future__ import annotations
 
 import binascii
-import json
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
 
 from edge.errors import (
     InvalidPicture,
-    InvalidRequest,
     UnsupportedParameter,
     UrlNotAllowed,
 )
 from edge.images import Detail
 from edge.request import SamplingParams
+from edge.schemas.reading import read
 
 UNSUPPORTED = (
     "audio",
@@ -33,6 +39,12 @@ UNSUPPORTED = (
     "tools",
     "web_search_options",
 )
+# What of them changes nothing, and is sent by clients that mean nothing by it.
+HARMLESS = {
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "tool_choice": ("none", "auto"),
+}
 # Sampling fields that mean the same here and there.
 SHARED = {f.name for f in fields(SamplingParams)} - {
     "max_tokens",
@@ -40,12 +52,12 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
     "logit_bias",
     "json_schema",
 }
-LONGEST_SCHEMA = 20_000  # characters of JSON
 
-Text = Annotated[str, Field(max_length=200_000)]
-TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
-Bias = Annotated[float, Field(ge=-100, le=100)]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+def _whole(value: Any) -> Any:
+    """100.0 is 100: some clients know only one kind of number."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole else value
 
 
 def _form(value: Any) -> str:
@@ -53,8 +65,16 @@ def _form(value: Any) -> str:
     return "list" if isinstance(value, list) else "text"
 
 
+Text = Annotated[str, Field(max_length=200_000)]
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
 class _Body(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    # what it does not know is kept only to be weighed: see `ui.ignored`
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
 
 
 class ImageUrl(_Body):
@@ -73,19 +93,18 @@ class ImagePart(_Body):
 
 
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
-
+# The first wrong item ends a list: a million complaints take as long to write.
+N_PARTS = Field(min_length=1, max_length=1000, fail_fast=True)
 
 Texts = Annotated[
-    Annotated[Text, Tag("text")]
-    | Annotated[list[TextPart], Field(min_length=1), Tag("list")],
+    Annotated[Text, Tag("text")] | Annotated[list[TextPart], N_PARTS, Tag("list")],
     Discriminator(_form),
 ]
 Parts = Annotated[
-    Annotated[Text, Tag("text")]
-    | Annotated[list[Part], Field(min_length=1), Tag("list")],
+    Annotated[Text, Tag("text")] | Annotated[list[Part], N_PARTS, Tag("list")],
     Discriminator(_form),
 ]
-Word = Annotated[str, Field(min_length=1)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
 Stop = Annotated[
     Annotated[Word, Tag("text")]
     | Annotated[list[Word], Field(max_length=4), Tag("list")],
@@ -117,16 +136,20 @@ class PlainFormat(_Body):
     type: Literal["text"]
 
     @property
-    def schema_text(self) -> str:
+    def constraint(self) -> str:
         return ""
 
 
 class JsonFormat(_Body):
+    """An object of any kind; or of this schema, as llama-server understands it."""
+
     type: Literal["json_object"]
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
 
     @property
-    def schema_text(self) -> str:
-        return '{"type": "object"}'
+    def constraint(self) -> str:
+        schema = {"type": "object"} if self.schema_ is None else self.schema_
+        return read(schema, "response_format.schema")
 
 
 class NamedSchema(_Body):
@@ -139,8 +162,8 @@ class SchemaFormat(_Body):
     json_schema: NamedSchema
 
     @property
-    def schema_text(self) -> str:
-        return json.dumps(self.json_schema.schema_)
+    def constraint(self) -> str:
+        return read(self.json_schema.schema_)
 
 
 ResponseFormat = Annotated[
@@ -156,14 +179,12 @@ Tier = Literal["auto", "default", "fast", "flex", "priority", "scale"]
 
 
 class ChatBody(_Body):
-    model_config = ConfigDict(extra="allow")
-
-    messages: list[ChatMessage] = Field(min_length=1, max_length=1000)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=1000, fail_fast=True)
     model: Annotated[str, Field(max_length=1000)] = ""
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -187,7 +208,8 @@ class ChatBody(_Body):
         although the client relies on it."""
         extra = self.model_extra or {}
         for name in UNSUPPORTED:
-            if extra.get(name):
+            asked = extra.get(name)
+            if asked and asked not in HARMLESS.get(name, ()):
                 raise UnsupportedParameter(
                     f"{name} is not supported by this server. Leave it out.", param=name
                 )
@@ -205,19 +227,9 @@ class ChatBody(_Body):
             max_tokens=max_tokens,
             stop=stop,
             logit_bias=tuple(sorted((int(token), bias) for token, bias in biases)),
-            json_schema=self._json_schema(),
+            json_schema=self.response_format.constraint if self.response_format else "",
             **given,
         )
-
-    def _json_schema(self) -> str:
-        text = self.response_format.schema_text if self.response_format else ""
-        if len(text) > LONGEST_SCHEMA:
-            raise InvalidRequest(
-                f"This JSON schema has {len(text):,} characters; "
-                f"{LONGEST_SCHEMA:,} are allowed.",
-                param="response_format",
-            )
-        return text
 
 
 def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from edge.errors import InvalidJson, InvalidRequest, NotFound, RequestTooLarge
+from edge.errors import BodyTooLarge, InvalidJson, InvalidRequest, NotFound
 from ui.surface import KIB
 
 MOST_TEXT = 64 * KIB  # characters of a conversation
@@ -60,7 +60,7 @@ def joining(
     """The body of a call of one of `functions` (its number: its name), rebuilt.
 
     Raises NotFound for any other function or a picture that is not the caller's, and
-    InvalidRequest or RequestTooLarge for data that it does not take.
+    InvalidRequest or BodyTooLarge for data that it does not take.
     """
     number = body.get("fn_index")
     if type(number) is not int or number not in functions:
@@ -95,7 +95,7 @@ class _Budget:
             raise _wrong("data")
         self._characters -= len(text)
         if self._characters < 0:
-            raise RequestTooLarge(
+            raise BodyTooLarge(
                 "This conversation is too long for the page. Clear it and ask again."
             )
         return text
@@ -106,7 +106,7 @@ class _Budget:
             raise _wrong("data")
         self._files -= 1
         if self._files < 0:
-            raise RequestTooLarge(
+            raise BodyTooLarge(
                 "This conversation has too many pictures. Clear it and ask again."
             )
         found = find(path)

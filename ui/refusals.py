@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,8 +15,8 @@ from edge.errors import (
     EdgeError,
     InvalidJson,
     InvalidRequest,
+    MethodNotAllowed,
     NotFound,
-    Unavailable,
 )
 from ui.metrics import Metrics
 
@@ -25,40 +26,38 @@ MAX_COMPLAINT = 300  # characters
 def add_refusals(app: FastAPI, metrics: Metrics) -> None:
     """Answers every exception on any route of `app` in that shape.
 
-    Counts bodies that never became a question; of a question, its own clock knows.
+    Counts what FastAPI refuses for its body; `ui.body` counts its own refusals.
     """
 
-    async def refuse_body(http: Request, error: Exception) -> Response:
-        refusal = _complaint(error)
-        metrics.refused(refusal, getattr(http.state, "caller", None))
-        return response_to(refusal)
-
-    async def refuse_http(http: Request, error: Exception) -> Response:
-        """Starlette's own refusals: unknown paths, wrong methods."""
-        assert isinstance(error, HTTPException)
-        kinds = {404: NotFound, 503: Unavailable}
-        kind = kinds.get(error.status_code, InvalidRequest)
-        refusal = kind(f"{http.method} {http.url.path[:200]}: {error.detail}.")
-        if error.status_code == 400:  # FastAPI's word for a body that broke its parser
+    async def refuse_fields(http: Request, error: Exception) -> Response:
+        """FastAPI's refusals: values in the query, small bodies that it reads."""
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        kind, *location = first["loc"]
+        body = error.body if kind == "body" else dict.fromkeys(location, "")
+        if first["type"] == "json_invalid" or (
+            kind == "body" and not location and first["type"] == "missing"
+        ):
+            refusal: InvalidRequest = InvalidJson("The body is not valid JSON.")
+        else:
+            refusal = complaint(first, location, body)
+        if kind == "body":
             metrics.refused(refusal, getattr(http.state, "caller", None))
-        return JSONResponse(refusal.body(), error.status_code, error.headers)
+        return await _refuse(http, refusal)
 
     app.add_exception_handler(EdgeError, _refuse)
-    app.add_exception_handler(RequestValidationError, refuse_body)
-    app.add_exception_handler(HTTPException, refuse_http)
+    app.add_exception_handler(RequestValidationError, refuse_fields)
+    app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(Exception, _refuse_unknown)
 
 
-def response_to(error: EdgeError) -> Response:
-    """The response that tells `error`."""
-    headers = {}
-    if error.retry_after_s is not None:
-        headers["retry-after"] = str(error.retry_after_s)
-    if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
-        headers["x-should-retry"] = "false"
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return JSONResponse(error.body(), error.status, headers)
+async def _refuse_http(http: Request, error: Exception) -> Response:
+    """Starlette's own refusals: unknown paths, wrong methods."""
+    assert isinstance(error, HTTPException)
+    kinds = {404: NotFound, 405: MethodNotAllowed}
+    kind = kinds.get(error.status_code, InvalidRequest)
+    refusal = kind(f"{http.method} {http.url.path[:200]}: {error.detail}.")
+    return JSONResponse(refusal.body(), error.status_code, error.headers)
 
 
 async def _refuse(_http: Request, error: Exception) -> Response:
@@ -66,19 +65,33 @@ async def _refuse(_http: Request, error: Exception) -> Response:
     return response_to(error)
 
 
-def _complaint(error: Exception) -> InvalidRequest:
-    """pydantic's first complaint, as one sentence with the path of the field."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    location = first["loc"][1:]
-    is_empty = not location and first["type"] == "missing"
-    if is_empty or first["type"] == "json_invalid":
-        return InvalidJson("The body is not valid JSON.")
-    param = field_path(location, error.body, _absent(first))
-    complaint = first["msg"]
-    if len(complaint) > MAX_COMPLAINT:  # it repeats what the client sent
-        complaint = complaint[:MAX_COMPLAINT] + " …"
-    message = f"{param or 'The body'}: {complaint}."
+def response_to(error: EdgeError) -> Response:
+    """The response that tells `error`."""
+    return JSONResponse(error.body(), error.status, headers_of(error))
+
+
+def headers_of(error: EdgeError) -> dict[str, str]:
+    """What the headers of a response say of the error in it."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
+    if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
+        headers["x-should-retry"] = "false"
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return headers
+
+
+def complaint(
+    error: Mapping[str, Any], location: Sequence[int | str], body: Any
+) -> InvalidRequest:
+    """pydantic's complaint about what is at `location` in `body`, as one sentence with
+    the path of the field."""
+    param = field_path(location, body, _absent(error))
+    message = error["msg"]
+    if len(message) > MAX_COMPLAINT:  # it repeats what the client sent
+        message = message[:MAX_COMPLAINT] + " …"
+    message = f"{param or 'The body'}: {message}."
     return InvalidRequest(message, param=param)
 
 
@@ -99,7 +112,7 @@ def _absent(error: Any) -> str | None:
 
 
 def field_path(
-    location: tuple[int | str, ...], body: Any, absent: str | None = None
+    location: Sequence[int | str], body: Any, absent: str | None = None
 ) -> str | None:
     """`messages[0].content` for where in `body` an error is; None for the whole body.
 

@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from edge.errors import InvalidRequest, RequestTooLarge, StorageFull
+from edge.errors import BodyTooLarge, InvalidRequest, StorageFull
 from ui.asker import caller_of
 from ui.surface import UPLOAD_BYTES, UPLOAD_FILES
 from ui.uploads import Upload, Uploads
@@ -63,7 +63,7 @@ async def _form(http: Request) -> FormData:
     except HTTPException as error:  # Starlette's word for a form it cannot read
         too_many = "Too many files" in str(error.detail)
         if too_many:
-            raise RequestTooLarge(f"Send at most {UPLOAD_FILES} files.") from None
+            raise BodyTooLarge(f"Send at most {UPLOAD_FILES} files.") from None
         raise InvalidRequest(f"The form cannot be read: {error.detail}") from None
     except FormParserError:
         raise InvalidRequest("The form cannot be read.") from None
@@ -78,5 +78,5 @@ def _files(form: FormData) -> list[UploadFile]:
     if not files:
         raise InvalidRequest("There is no file in the form.")
     if sum(file.size or 0 for file in files) > UPLOAD_BYTES:
-        raise RequestTooLarge(f"Send at most {UPLOAD_BYTES >> 20} MiB at a time.")
+        raise BodyTooLarge(f"Send at most {UPLOAD_BYTES >> 20} MiB at a time.")
     return files

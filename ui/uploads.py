@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import InvalidPicture, NotFound, RequestTooLarge, StorageFull
+from edge.errors import BodyTooLarge, InvalidPicture, NotFound, StorageFull
 from edge.images import FORMATS
 from ui.surface import KIB, MIB, UPLOAD_BYTES
 
@@ -94,7 +94,7 @@ class Uploads:
         self._found: dict[str, Upload] = {}
 
     def check_room(self, address: str, n_bytes: int) -> None:
-        """Raises RequestTooLarge or StorageFull when so much more does not fit."""
+        """Raises BodyTooLarge or StorageFull when so much more does not fit."""
         with self._lock:
             self._check_room(address, n_bytes)
 
@@ -104,7 +104,7 @@ class Uploads:
         if sum(u.n_bytes for u in rows if u.address == address) + n_bytes > (
             self._of_address
         ):
-            raise RequestTooLarge(
+            raise BodyTooLarge(
                 f"Your pictures take more than {self._of_address // MIB} MiB here. "
                 "They are removed an hour after their last use."
             )
@@ -114,7 +114,7 @@ class Uploads:
             )
 
     def add(self, owner: str, address: str, name: str, data: bytes) -> Upload:
-        """Keeps a picture. Raises InvalidPicture, RequestTooLarge, StorageFull."""
+        """Keeps a picture. Raises InvalidPicture, BodyTooLarge, StorageFull."""
         kind = format_of(data)
         n_bytes = max(len(data), LEAST_BYTES)
         folder = self._folder / secrets.token_hex(32)

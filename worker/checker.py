@@ -1,16 +1,18 @@
 """What can never be answered is refused at once, not when its turn comes.
 
 A thread beside the engine's tokenises each new question as soon as it is in the queue,
-which takes milliseconds. That also tells how large it is, and so when others may start.
+which takes milliseconds: `prepare` bounds it. That also tells how large it is, and so
+when others may start.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from edge.engine.engine import Engine
-from edge.errors import EdgeError
+from edge.errors import Cancelled, EdgeError
 from edge.events import Failed
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import UNREACHABLE
@@ -48,8 +50,19 @@ class Checker:
                 log.exception("a question could not be checked")
 
     def _check(self, job_id: str, request: Request) -> None:
+        looked = time.monotonic()
+
+        def is_wanted() -> bool:
+            nonlocal looked
+            if time.monotonic() - looked < LOOK_S:
+                return True
+            looked = time.monotonic()
+            return self._jobs.is_waiting(job_id)
+
         try:
-            found = self._engine.check(request)
+            found = self._engine.check(request, is_wanted)
+        except Cancelled:  # it has ended, or a worker has it and prepares it itself
+            return
         except EdgeError as refusal:
             outcome = Failed.because(refusal)
             if self._jobs.refuse(job_id, outcome):

@@ -157,6 +157,7 @@ class Life:
             vision=self._engine.tower_name,
             n_slots=settings.slots,
             runtime=self._engine.runtime_name,
+            n_cells=settings.context_tokens,
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)

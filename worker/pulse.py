@@ -27,8 +27,8 @@ EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class Pulse:
-    """Beats until `close`; ends the process when the engine makes no step for
-    `hang_s`, or for ten times its longest one."""
+    """Beats until `close`, while a question could be answered here; ends the process
+    when the engine makes no step for `hang_s`, or for ten times its longest one."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Pulse:
         self._n_slots = n_slots
         self._hang_s = hang_s
         self._unseen_since: float | None = None
+        self._held_since: float | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="pulse", daemon=True)
         self._thread.start()
@@ -57,20 +58,29 @@ class Pulse:
     def _loop(self) -> None:
         while not self._closed.is_set():
             self._watch_engine()
+            self._watch_threads()
             try:
                 if not self._is_doubtful:
                     self._heart.beat()
                 self._watch_queue()
             except UNREACHABLE as error:  # it beats again when Redis is back
                 log.warning("no heartbeat: %s", error)
-                self._unseen_since = None
+                self._unseen_since = self._held_since = None
             self._closed.wait(BEAT_S)
         with suppress(*UNREACHABLE):  # it will be missed soon enough
             self._heart.leave()
 
     @property
     def _is_doubtful(self) -> bool:
+        """Whether a new question might not be answered here: then it does not beat."""
+        if self._held_s > SILENT_S:
+            return True
         return self._engine.silent_s > max(SILENT_S, 3 * self._engine.longest_turn_s)
+
+    @property
+    def _held_s(self) -> float:
+        """How long all threads have held questions of which the engine has none."""
+        return time.monotonic() - self._held_since if self._held_since else 0.0
 
     def _watch_engine(self) -> None:
         if not self._engine.is_alive:
@@ -78,6 +88,14 @@ class Pulse:
         silent_s = self._engine.silent_s
         if silent_s > max(self._hang_s, 10 * self._engine.longest_turn_s):
             _end(f"the engine has made no step for {silent_s:.0f} s")
+
+    def _watch_threads(self) -> None:
+        if self._gate.n_running < self._n_slots or self._engine.n_open:
+            self._held_since = None
+        elif self._held_since is None:
+            self._held_since = time.monotonic()
+        if self._held_s > self._hang_s:
+            _end("all threads hold questions, and none has reached the engine")
 
     def _watch_queue(self) -> None:
         """Consumers have been seen to hear nothing after Redis had been away."""

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 RENEW_S = 0.5  # also how soon a cancelled job is noticed; well inside the lease
 RETRY_S = 0.3  # while the broker is away
+LATE = "The answer was not ready in time."
 STOPPED = Failed.because(ShuttingDown("The server was stopped. Ask again."))
 
 
@@ -78,7 +79,8 @@ class Relay:
         n_image = 0
         try:
             pictures = self._insist(deadline, lambda: self._jobs.pictures(claim))
-            ticket = self._engine.submit(claim.request, pictures)
+            is_wanted = self._renewing(claim, deadline)
+            ticket = self._engine.submit(claim.request, pictures, is_wanted)
             n_image = ticket.sequence.n_image
             outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
@@ -97,6 +99,25 @@ class Relay:
             self._metrics.ended(claim.request, outcome)
         if isinstance(outcome, Finished):
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
+
+    def _renewing(self, claim: Claim, deadline: float) -> Callable[[], bool]:
+        """To be asked while a question is prepared: keeps the lease, and says whether
+        anybody waits for the answer. Raises the error that ends it otherwise."""
+        renewal = time.monotonic() + RENEW_S
+
+        def is_wanted() -> bool:
+            nonlocal renewal
+            now = time.monotonic()
+            if now >= deadline:
+                raise DeadlineExceeded(LATE)
+            if now >= self._stop_at:
+                raise STOPPED.error
+            if now < renewal:
+                return True
+            renewal = now + RENEW_S
+            return self._insist(deadline, lambda: self._jobs.renew(claim))
+
+        return is_wanted
 
     def _follow(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
         try:
@@ -121,7 +142,7 @@ class Relay:
                 return end
             now = time.monotonic()
             if now >= deadline:
-                ticket.cancel(DeadlineExceeded("The answer was not ready in time."))
+                ticket.cancel(DeadlineExceeded(LATE))
             elif now >= self._stop_at:
                 ticket.cancel(STOPPED.error)
             elif now >= renewal:

@@ -80,22 +80,39 @@ class Engine:
         began = self._turn_began
         return 0.0 if began is None else time.monotonic() - began
 
-    def check(self, request: Request) -> Sequence:
+    @property
+    def n_open(self) -> int:
+        """How many questions it has; any thread may ask."""
+        return len(self._tickets)
+
+    def check(
+        self, request: Request, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Sequence:
         """What would be computed, without pixels and without accepting it.
 
         Raises what `submit` does when that can never be.
         """
-        self._runtime.check(request.sampling)
-        return prepare(request, self._runtime, self._tower, self._runtime.n_cells)
+        constraint = self._runtime.check(request.sampling)
+        n_cells = self._runtime.n_cells
+        sequence = prepare(request, self._runtime, self._tower, n_cells, is_wanted)
+        sequence.constraint = constraint
+        return sequence
 
-    def submit(self, request: Request, pictures: Mapping[str, Picture]) -> Ticket:
-        """Accepts a question; `pictures` holds the pixels by sha256.
+    def submit(
+        self,
+        request: Request,
+        pictures: Mapping[str, Picture],
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Ticket:
+        """Accepts a question; `pictures` holds the pixels by sha256. `is_wanted` is
+        asked again and again while it is prepared.
 
         Raises ContextLengthExceeded when it can never fit, InvalidRequest when it asks
-        for sampling that cannot be, Unavailable once closed.
+        for sampling that cannot be, Cancelled when it is not wanted any more,
+        Unavailable once closed.
         """
         clock = Clock(time.monotonic())
-        sequence = self.check(request)
+        sequence = self.check(request, is_wanted)
         clock.prepared = time.monotonic()
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)
         missing = [pictures[sha256] for sha256 in sequence.missing_pictures]
@@ -174,7 +191,7 @@ class Engine:
         ticket = self._tickets[sequence]
         ticket.clock.admitted = time.monotonic()
         try:
-            self._runtime.open(sequence.slot, sequence.sampling)
+            self._runtime.open(sequence.slot, sequence.sampling, sequence.constraint)
             if admission.source is not None:
                 n_positions = admission.n_positions
                 self._runtime.share(admission.source, sequence.slot, n_positions)
@@ -183,12 +200,16 @@ class Engine:
         for slot in admission.evicted:
             self._runtime.release(slot)
 
-    def _postprocess(self, batch: Batch, tokens: list[int]) -> None:
+    def _postprocess(self, batch: Batch, tokens: list[int | EngineError]) -> None:
         if isinstance(batch, PictureBatch):
             return
         sampled = (row.slot for row in batch.rows if row.sampled)
         for slot, token in zip(sampled, tokens, strict=True):
-            self._append(self._tickets[self._scheduler.running[slot]], token)
+            ticket = self._tickets[self._scheduler.running[slot]]
+            if isinstance(token, EngineError):
+                self._fail(ticket, token)
+            else:
+                self._append(ticket, token)
 
     def _append(self, ticket: Ticket, token: int) -> None:
         sequence = ticket.sequence

@@ -1,67 +1,88 @@
 """From a request to a sequence: template, tokens, picture grids, and what fits.
 
-Runs on the caller's thread, so that tokenising never holds up a step.
+Runs on the caller's thread, so that tokenising never holds up a step. Its time is
+bounded: each message is tokenised once, and none that cannot fit by its characters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from functools import cache
 
-from edge.engine.prompt import Template, render
+from edge.conversation import newest, trim
+from edge.engine.prompt import OPENING, Part, Template, render_message
 from edge.engine.protocols import Tokenizer, VisionTower
 from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
-from edge.errors import ContextLengthExceeded
+from edge.errors import Cancelled, ContextLengthExceeded
 from edge.request import Message, PictureRef, Request
+
+Tokens = list[int]
 
 
 def prepare(
-    request: Request, tokenizer: Tokenizer, tower: VisionTower, n_cells: int
+    request: Request,
+    tokenizer: Tokenizer,
+    tower: VisionTower,
+    n_cells: int,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> Sequence:
     """A sequence in phase EMBED, without its embeddings.
 
     Raises ContextLengthExceeded, with the numbers, when prompt and answer need more
-    than `n_cells`; a request may ask to leave out the oldest turns before that.
+    than `n_cells`; a request may ask to leave out the oldest turns before that. Asks
+    `is_wanted` before each message; raises Cancelled when it is not.
     """
-    messages = request.messages
-    while True:
-        pieces = tuple(_pieces(messages, tokenizer, tower))
-        sequence = Sequence(pieces, request.sampling, request.scope)
-        if sequence.n_cells_needed <= n_cells:
-            sequence.n_dropped = len(request.messages) - len(messages)
-            return sequence
-        shorter = without_oldest(messages) if request.truncate else messages
-        if shorter == messages:
-            raise ContextLengthExceeded(
-                f"The prompt has {sequence.n_prompt} tokens and max_tokens is "
-                f"{request.sampling.max_tokens}; together they may be at most "
-                f"{n_cells}. Send less text, fewer or smaller pictures, or a smaller "
-                "max_tokens.",
-                param="messages",
-            )
-        messages = shorter
+    trimmed = trim(request, n_cells)
+
+    @cache
+    def rendered(message: Message) -> list[Tokens | PicturePiece]:
+        if not is_wanted():
+            raise Cancelled("Nobody waits for this answer any more.")
+        return [_encode(part, tokenizer, tower) for part in render_message(message)]
+
+    def size(message: Message) -> int:
+        return sum(_n_cells(part) for part in rendered(message))
+
+    opening = _encode(OPENING, tokenizer, tower)
+    n_rest = _n_cells(opening) + request.sampling.max_tokens - 1
+    kept = trimmed.messages
+    if request.truncate:
+        kept = newest(kept, size, n_cells - n_rest)
+    n_prompt = sum(map(size, kept)) + _n_cells(opening)
+    if n_prompt + request.sampling.max_tokens - 1 > n_cells:
+        raise ContextLengthExceeded(
+            f"The prompt has {n_prompt} tokens and max_tokens is "
+            f"{request.sampling.max_tokens}; together they may be at most "
+            f"{n_cells}. Send less text, fewer or smaller pictures, or a smaller "
+            "max_tokens.",
+            param="messages",
+        )
+    parts = [part for message in kept for part in rendered(message)]
+    sequence = Sequence(_pieces([*parts, opening]), request.sampling, request.scope)
+    sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
+    return sequence
 
 
-def without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """A conversation without its oldest question and what was said to it. What the
-    system says stays, and so does the last question."""
-    asked = [n for n, message in enumerate(messages) if message.role == "user"]
-    if len(asked) < 2:
-        return messages
-    second = asked[1]
-    kept = (m for m in messages[:second] if m.role == "system")
-    return (*kept, *messages[second:])
+def _encode(
+    part: Part, tokenizer: Tokenizer, tower: VisionTower
+) -> Tokens | PicturePiece:
+    if isinstance(part, PictureRef):
+        return PicturePiece(part, *tower.grid(part.width, part.height))
+    return tokenizer.tokenize(part.text, special=isinstance(part, Template))
 
 
-def _pieces(
-    messages: tuple[Message, ...], tokenizer: Tokenizer, tower: VisionTower
-) -> Iterator[Piece]:
-    run: list[int] = []  # neighbouring texts become one piece
-    for part in render(messages):
-        if isinstance(part, PictureRef):
-            yield TextPiece(tuple(run))
+def _n_cells(part: Tokens | PicturePiece) -> int:
+    return part.n_cells if isinstance(part, PicturePiece) else len(part)
+
+
+def _pieces(parts: Iterable[Tokens | PicturePiece]) -> tuple[Piece, ...]:
+    """Neighbouring texts become one piece."""
+    pieces: list[Piece] = []
+    run: Tokens = []
+    for part in parts:
+        if isinstance(part, PicturePiece):
+            pieces += [TextPiece(tuple(run)), part]
             run = []
-            yield PicturePiece(part, *tower.grid(part.width, part.height))
         else:
-            special = isinstance(part, Template)
-            run += tokenizer.tokenize(part.text, special=special)
-    yield TextPiece(tuple(run))
+            run += part
+    return (*pieces, TextPiece(tuple(run)))

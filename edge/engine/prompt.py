@@ -30,16 +30,25 @@ class UserText:
 Part = Template | UserText | PictureRef
 
 
+# After the last message: where the assistant's next words begin.
+OPENING = Template("<|im_start|>assistant\n")
+
+
+def render_message(message: Message) -> Iterator[Part]:
+    """One message of the prompt."""
+    yield Template(f"<|im_start|>{message.role}\n")
+    for part in message.content:
+        if isinstance(part, PictureRef):
+            yield Template("<|vision_start|>")
+            yield part
+            yield Template("<|vision_end|>")
+        else:
+            yield UserText(part)
+    yield Template("<|im_end|>\n")
+
+
 def render(messages: Sequence[Message]) -> Iterator[Part]:
     """The whole prompt, up to where the assistant's next words begin."""
     for message in messages:
-        yield Template(f"<|im_start|>{message.role}\n")
-        for part in message.content:
-            if isinstance(part, PictureRef):
-                yield Template("<|vision_start|>")
-                yield part
-                yield Template("<|vision_end|>")
-            else:
-                yield UserText(part)
-        yield Template("<|im_end|>\n")
-    yield Template("<|im_start|>assistant\n")
+        yield from render_message(message)
+    yield OPENING

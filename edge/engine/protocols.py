@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.batch import Batch
+from edge.errors import EngineError
 from edge.images import Picture
 from edge.request import SamplingParams
 
@@ -29,6 +30,29 @@ class Tokenizer(Protocol):
         ...
 
 
+class Constraint(Protocol):
+    """Holds one answer to a schema. Belongs to the engine's thread once it is opened.
+
+    Each method raises EngineError when the answer cannot go on within its limits.
+    """
+
+    def forced(self) -> list[int]:
+        """The next tokens that have no alternative; often none."""
+        ...
+
+    def allowed(self) -> npt.NDArray[np.intp]:
+        """Ids of all tokens that may come next, in order; at least one."""
+        ...
+
+    def allows(self, token: int) -> bool:
+        """Whether this one may come next."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Moves on behind the token that was chosen."""
+        ...
+
+
 class Runtime(Tokenizer, Protocol):
     """A language model with `n_slots` independent sequences over `n_cells` cells, and
     `n_kept` more that rest.
@@ -42,12 +66,19 @@ class Runtime(Tokenizer, Protocol):
     n_kept: int
     n_threads: int  # at most
 
-    def check(self, sampling: SamplingParams) -> None:
-        """Raises InvalidRequest when it cannot sample in this way. Any thread may."""
+    def check(self, sampling: SamplingParams) -> Constraint | None:
+        """What holds one answer to the schema of `sampling`, if it has one. May take
+        long; any thread but the engine's may call it.
+
+        Raises InvalidRequest when it cannot sample in this way.
+        """
         ...
 
-    def open(self, slot: int, sampling: SamplingParams) -> None:
-        """Prepares an empty slot for a sequence that samples in this way."""
+    def open(
+        self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
+    ) -> None:
+        """Prepares an empty slot for a sequence that samples in this way, within the
+        `constraint` that `check` has made for it."""
         ...
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
@@ -55,9 +86,12 @@ class Runtime(Tokenizer, Protocol):
         `n_positions`, without computing or copying them."""
         ...
 
-    def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+    def run(
+        self, batch: Batch, n_threads: int | None = None
+    ) -> list[int | EngineError]:
         """Computes `batch`, with all threads or, where it can choose, so many; one
-        sampled token for each row that asks, in row order.
+        sampled token for each row that asks, in row order, or why that row alone has
+        none.
 
         Raises EngineError; then the slots in the batch hold nothing useful.
         """

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge.engine.batch import PictureBatch, Row
 from edge.engine.detokenizer import Detokenizer
+from edge.engine.protocols import Constraint
 from edge.engine.slots import Content
 from edge.request import FinishReason, PictureRef, SamplingParams
 from edge.vision.positions import picture_advance, picture_positions
@@ -94,6 +95,7 @@ class Sequence:
     sampling: SamplingParams
     scope: str = ""  # only sequences of the same one share cells: see `edge.caller`
     phase: Phase = Phase.EMBED
+    constraint: Constraint | None = None  # what holds the answer to its schema
     embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     slot: int = -1  # set by the scheduler when it admits the sequence
     generated: list[int] = field(default_factory=list)

@@ -22,7 +22,8 @@ class WorkerInfo:
     """What a worker says of itself.
 
     Workers of equal `fingerprint` give equal answers: it names the model files by their
-    sha256, and who reads the pictures. They form a pool, which has a queue.
+    sha256, and who reads the pictures. They form a pool, which has a queue. A question
+    and its answer may have `n_cells` tokens; 0 from a worker that does not say.
     """
 
     name: str
@@ -31,6 +32,7 @@ class WorkerInfo:
     vision: str
     n_slots: int
     runtime: str = ""
+    n_cells: int = 0
 
     @cached_property
     def pool(self) -> str:

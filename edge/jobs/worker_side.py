@@ -50,6 +50,10 @@ class WorkerJobs:
                 return job_id, Request.from_json(json.loads(cast(bytes, text)))
         return None
 
+    def is_waiting(self, job_id: str) -> bool:
+        """Whether a job has neither been claimed nor ended."""
+        return self._broker.hget(record.job_key(job_id), "state") == b"waiting"
+
     def accept(self, job_id: str, prompt_tokens: int, image_tokens: int) -> None:
         """Tells that a job fits, and how large it is."""
         event = to_json(Accepted(prompt_tokens))

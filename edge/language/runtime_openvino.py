@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.batch import Batch, PictureBatch, Row
+from edge.engine.protocols import Constraint
+from edge.errors import EngineError
 from edge.language.blocks import Blocks, n_blocks
 from edge.language.graph import Language
 from edge.language.packed import Packed
@@ -25,7 +27,7 @@ from edge.openvino.compiled import compile_now
 from edge.openvino.nodes import Precision
 from edge.request import SamplingParams
 from edge.runtime.model import Model
-from edge.runtime.sampler import Sampler
+from edge.runtime.sampler import Sampler, check_bias, sample_each
 
 KV = {"f16": "f16", "q8_0": "u8"}
 
@@ -80,17 +82,22 @@ class OpenvinoRuntime:
         self._blocks = Blocks(blocks)
         self._caches = self._graph.hold("cache", blocks)
         self._model = Model(path, vocabulary_only=True)
+        self._compiler = self._model.compiler()
         self.tokenize = self._model.tokenize
         self.piece = self._model.piece
         self.is_end = self._model.is_end
         self._samplers: dict[int, Sampler] = {}
 
-    def check(self, sampling: SamplingParams) -> None:
-        Sampler(sampling, self._model).close()
+    def check(self, sampling: SamplingParams) -> Constraint | None:
+        check_bias(sampling, self._model.n_vocab)
+        schema = sampling.json_schema
+        return self._compiler.constraint(schema) if schema else None
 
-    def open(self, slot: int, sampling: SamplingParams) -> None:
+    def open(
+        self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
+    ) -> None:
         self._blocks.open(slot)  # first: whatever comes of it, the slot is released
-        self._samplers[slot] = Sampler(sampling, self._model)
+        self._samplers[slot] = Sampler(sampling, self._model.n_vocab, constraint)
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
         if copy := self._blocks.share(source, slot, n_positions):
@@ -98,7 +105,9 @@ class OpenvinoRuntime:
             for cache in self._caches:
                 cache[new] = cache[old]
 
-    def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+    def run(
+        self, batch: Batch, n_threads: int | None = None
+    ) -> list[int | EngineError]:
         if isinstance(batch, PictureBatch):
             rows = {batch.slot: batch.n_rows}
             self._compute(_Stretch(rows, batch.embeddings, batch.positions, {}))
@@ -106,11 +115,11 @@ class OpenvinoRuntime:
         stretch = self._stretch(batch.rows)
         logits = self._compute(stretch)
         of_slot = dict(zip(stretch.wanted, logits, strict=False))
-        return [
-            self._samplers[row.slot].sample(of_slot[row.slot])
+        return sample_each(
+            (self._samplers[row.slot], of_slot[row.slot])
             for row in batch.rows
             if row.sampled
-        ]
+        )
 
     def release(self, slot: int) -> None:
         self._blocks.release(slot)
@@ -121,6 +130,7 @@ class OpenvinoRuntime:
         for slot in list(self._samplers):
             self.release(slot)
         self._graph.close()
+        self._compiler.close()
         self._model.close()
 
     def _stretch(self, rows: Iterable[Row]) -> _Stretch:

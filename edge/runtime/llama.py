@@ -10,10 +10,11 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
 from edge.engine.batch import Batch, PictureBatch, TokenBatch
+from edge.engine.protocols import Constraint
 from edge.errors import EngineError, SetupError
 from edge.request import SamplingParams
 from edge.runtime.model import Model
-from edge.runtime.sampler import Sampler
+from edge.runtime.sampler import Sampler, check_bias, sample_each
 
 _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
@@ -61,31 +62,38 @@ class LlamaRuntime:
         self.piece = model.piece
         self.is_end = model.is_end
         self._model = model
+        self._compiler = model.compiler()
         self._context = context
         self._memory = lib.llama_get_memory(context)
         self._samplers: dict[int, Sampler] = {}
 
-    def check(self, sampling: SamplingParams) -> None:
-        Sampler(sampling, self._model).close()
+    def check(self, sampling: SamplingParams) -> Constraint | None:
+        check_bias(sampling, self._model.n_vocab)
+        schema = sampling.json_schema
+        return self._compiler.constraint(schema) if schema else None
 
-    def open(self, slot: int, sampling: SamplingParams) -> None:
-        self._samplers[slot] = Sampler(sampling, self._model)
+    def open(
+        self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
+    ) -> None:
+        self._samplers[slot] = Sampler(sampling, self._model.n_vocab, constraint)
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
         lib.llama_memory_seq_cp(self._memory, source, slot, 0, n_positions)
 
-    def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+    def run(
+        self, batch: Batch, n_threads: int | None = None
+    ) -> list[int | EngineError]:
         n_threads = n_threads or self.n_threads
         lib.llama_set_n_threads(self._context, n_threads, n_threads)
         if isinstance(batch, PictureBatch):
             self._decode(_picture_batch(batch))
             return []
         self._decode(_token_batch(batch))
-        return [
-            self._samplers[row.slot].sample(self._logits(i))
+        return sample_each(
+            (self._samplers[row.slot], self._logits(i))
             for i, row in enumerate(batch.rows)
             if row.sampled
-        ]
+        )
 
     def release(self, slot: int) -> None:
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
@@ -96,6 +104,7 @@ class LlamaRuntime:
         for slot in list(self._samplers):
             self.release(slot)
         lib.llama_free(self._context)
+        self._compiler.close()
         self._model.close()
 
     def _logits(self, row: int) -> npt.NDArray[np.float32]:

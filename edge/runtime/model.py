@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
+from functools import partial
 from pathlib import Path
 
 from llama_cpp import llama_cpp as lib
 from llama_cpp import mtmd_cpp as mtmd
 
 from edge.errors import SetupError
+from edge.structured.compiler import Compiler
 
 log = logging.getLogger("llama.cpp")
 
@@ -81,6 +83,15 @@ class Model:
 
     def is_end(self, token: int) -> bool:
         return bool(lib.llama_vocab_is_eog(self.vocab, token))
+
+    def compiler(self) -> Compiler:
+        """Makes constraints over this vocabulary; close it before the model."""
+        tokens = range(self.n_vocab)
+        return Compiler(
+            [self.piece(token) for token in tokens],
+            [token for token in tokens if self.is_end(token)],
+            partial(self.tokenize, special=False),
+        )
 
     def close(self) -> None:
         lib.llama_model_free(self.handle)

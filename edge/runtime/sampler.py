@@ -1,20 +1,26 @@
-"""One slot's sampler: a chain of llama.cpp's own samplers, and perhaps a grammar."""
+"""One slot's sampler: a chain of llama.cpp's own samplers, over the tokens that a
+constraint allows."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
-from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-from edge.errors import InvalidRequest
+from edge.engine.protocols import Constraint
+from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
-from edge.runtime.model import Model
+
+log = logging.getLogger(__name__)
+
+Logits = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.intp]
 
 PENALTY_WINDOW = 256  # tokens of the answer that the penalties look back on
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -24,51 +30,81 @@ assert _CANDIDATE.itemsize == ctypes.sizeof(lib.llama_token_data)
 class Sampler:
     """Chooses a token from logits, and remembers it for the penalties.
 
-    Raises InvalidRequest when `params` ask for what this model does not have, or for
-    an answer in a form that cannot be checked.
+    Raises InvalidRequest when `params` ask for what this model does not have.
     """
 
-    def __init__(self, params: SamplingParams, model: Model) -> None:
-        self._n_vocab = model.n_vocab
-        _check_bias(params, model.n_vocab)
-        self._grammar = _grammar(params.json_schema, model)
+    def __init__(
+        self,
+        params: SamplingParams,
+        n_vocab: int,
+        constraint: Constraint | None = None,
+    ) -> None:
+        check_bias(params, n_vocab)
+        self._n_vocab = n_vocab
+        self._is_greedy = params.is_greedy
+        self._constraint = constraint
+        self._all = np.arange(n_vocab)
         chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        for link in _links(params, model.n_vocab):
+        for link in _links(params, n_vocab):
             lib.llama_sampler_chain_add(chain, link)
         self._chain = chain
 
-    def sample(self, logits: npt.NDArray[np.float32]) -> int:
-        """The next token, given how likely each is: f32 [vocabulary]."""
-        candidates = np.zeros(self._n_vocab, _CANDIDATE)
-        candidates["id"] = np.arange(self._n_vocab)
-        candidates["logit"] = logits[: self._n_vocab]
-        if self._grammar is None:
-            token = _choose(candidates, self._chain)
-        else:
-            # Asking it about all tokens is slow: most often the first choice fits.
-            token = _choose(candidates.copy(), self._chain)
-            if not self._fits(token):
-                token = _choose(candidates, self._grammar, self._chain)
-            lib.llama_sampler_accept(self._grammar, token)
+    def sample(self, logits: Logits) -> int:
+        """The next token, given how likely each is: f32 [vocabulary].
+
+        Raises EngineError when none can be.
+        """
+        token = self._choose(logits[: self._n_vocab])
         lib.llama_sampler_accept(self._chain, token)
         return token
 
     def close(self) -> None:
         lib.llama_sampler_free(self._chain)  # frees its links too
-        if self._grammar is not None:
-            lib.llama_sampler_free(self._grammar)
 
-    def _fits(self, token: int) -> bool:
-        alone = np.array([(token, 0.0, 0.0)], _CANDIDATE)
-        lib.llama_sampler_apply(self._grammar, ctypes.byref(_array(alone)))
-        return bool(np.isfinite(alone["logit"][0]))
+    def _choose(self, logits: Logits) -> int:
+        constraint = self._constraint
+        if constraint is None:
+            return self._draw(self._all, logits)
+        if forced := constraint.forced():
+            token = forced[0]
+        else:
+            # The best of all is also the best of those that are allowed, if it is one.
+            token = self._draw(self._all, logits) if self._is_greedy else -1
+            if token < 0 or not constraint.allows(token):
+                allowed = constraint.allowed()
+                token = self._draw(allowed, logits[allowed])
+        constraint.accept(token)
+        return token
+
+    def _draw(self, tokens: Ids, logits: Logits) -> int:
+        """One of `tokens`, by the chain, given how likely each of them is."""
+        if not np.isfinite(logits.max()):  # the chain would sort by what has no order
+            usable = np.isfinite(logits)
+            tokens, logits = tokens[usable], logits[usable]
+            if not tokens.size:
+                raise EngineError("The model gave no likelihoods. Try again.")
+        candidates = np.zeros(len(tokens), _CANDIDATE)
+        candidates["id"] = tokens
+        candidates["logit"] = logits
+        array = _array(candidates)
+        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
 
 
-def _choose(candidates: np.ndarray[Any, Any], *samplers: Any) -> int:
-    array = _array(candidates)
-    for sampler in samplers:
-        lib.llama_sampler_apply(sampler, ctypes.byref(array))
-    return int(array.data[array.selected].id)
+def sample_each(
+    rows: Iterable[tuple[Sampler, Logits]],
+) -> list[int | EngineError]:
+    """A token for each row, or why it has none: one that fails ends no other."""
+    outcomes: list[int | EngineError] = []
+    for sampler, logits in rows:
+        try:
+            outcomes.append(sampler.sample(logits))
+        except EngineError as error:
+            outcomes.append(error)
+        except Exception:
+            log.exception("choosing a token failed")
+            outcomes.append(EngineError("Computing this answer failed. Try again."))
+    return outcomes
 
 
 def _array(candidates: np.ndarray[Any, Any]) -> lib.llama_token_data_array:
@@ -82,28 +118,8 @@ def _array(candidates: np.ndarray[Any, Any]) -> lib.llama_token_data_array:
     return array
 
 
-def _grammar(json_schema: str, model: Model) -> Any | None:
-    """A sampler that lets through what may still become JSON of that schema."""
-    if not json_schema:
-        return None
-    try:
-        text = json_schema_to_gbnf(json_schema)
-    except Exception as error:  # it raises whatever comes to pass
-        raise InvalidRequest(
-            f"This JSON schema cannot be used: {error or type(error).__name__}. "
-            "Use a simpler one.",
-            param="response_format",
-        ) from None
-    grammar = lib.llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
-    if not grammar:
-        raise InvalidRequest(
-            "This JSON schema is too complicated. Use a simpler one.",
-            param="response_format",
-        )
-    return grammar
-
-
-def _check_bias(params: SamplingParams, n_vocab: int) -> None:
+def check_bias(params: SamplingParams, n_vocab: int) -> None:
+    """Raises InvalidRequest when a bias is for a token that the model lacks."""
     for token, _ in params.logit_bias:
         if token >= n_vocab:
             raise InvalidRequest(

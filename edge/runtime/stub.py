@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from edge.engine.batch import Batch, PictureBatch
-from edge.errors import InvalidRequest
+from edge.engine.protocols import Constraint
+from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
+from edge.structured.compiler import Compiler
 
 PICTURE = -1  # what a cell of a picture has for a token
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
@@ -47,6 +49,9 @@ class StubRuntime:
         self.cells: dict[int, list[int]] = {}  # of each slot, the positions
         self._script: list[int] = [*answer.encode(), END]
         self._said: dict[int, int] = {}
+        self._constraints: dict[int, Constraint | None] = {}
+        pieces = [self.piece(token) for token in range(256 + len(CONTROL))]
+        self._compiler = Compiler(pieces, [END], lambda text: [*text.encode()])
         self._faults = faults or {}
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
@@ -64,41 +69,63 @@ class StubRuntime:
     def is_end(self, token: int) -> bool:
         return token == END
 
-    def check(self, sampling: SamplingParams) -> None:
+    def check(self, sampling: SamplingParams) -> Constraint | None:
         if sampling.logit_bias and max(sampling.logit_bias)[0] > END:
             raise InvalidRequest("The stub has fewer tokens.", param="logit_bias")
+        schema = sampling.json_schema
+        return self._compiler.constraint(schema) if schema else None
 
-    def open(self, slot: int, sampling: SamplingParams) -> None:
+    def open(
+        self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
+    ) -> None:
         assert slot not in self.cells, f"slot {slot} is not empty"
         self.prompts[slot], self.cells[slot], self._said[slot] = [], [], 0
+        self._constraints[slot] = constraint
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
         before = [at for at in self.cells[source] if at < n_positions]
         self.cells[slot] = before
         self.prompts[slot] = self.prompts[source][: len(before)]
 
-    def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
+    def run(
+        self, batch: Batch, n_threads: int | None = None
+    ) -> list[int | EngineError]:
         time.sleep(self.step_s)
         if isinstance(batch, PictureBatch):
             for at in batch.positions[0].tolist():
                 self._fill(batch.slot, at, PICTURE)
             return []
-        sampled = []
+        sampled: list[int | EngineError] = []
         for row in batch.rows:
             self._fill(row.slot, row.position, row.token)
             if row.sampled:
-                sampled.append(self._say(row.slot))
+                sampled.append(self._constrained(row.slot, self._say(row.slot)))
         return sampled
 
     def release(self, slot: int) -> None:
         del self.prompts[slot], self.cells[slot], self._said[slot]
+        del self._constraints[slot]
 
     def close(self) -> None:
-        pass
+        self._compiler.close()
 
     def _fill(self, slot: int, position: int, token: int) -> None:
         self.cells[slot].append(position)
         self.prompts[slot].append(token)
+
+    def _constrained(self, slot: int, token: int) -> int | EngineError:
+        """The token, or one that is allowed and brings the answer to its end."""
+        if not (constraint := self._constraints[slot]):
+            return token
+        try:
+            if not constraint.allows(token):
+                allowed = constraint.allowed().tolist()
+                closing = [byte for byte in (END, *b'}]"0') if byte in allowed]
+                token = [*closing, allowed[-1]][0]
+            constraint.accept(token)
+        except EngineError as error:
+            return error
+        return token
 
     def _say(self, slot: int) -> int:
         said = self._said[slot]

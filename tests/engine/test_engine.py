@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailab
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
 from edge.runtime.stub import LONG_ANSWER, StubRuntime
+from edge.structured.compiler import Compiler
+from edge.structured.matcher import Constraint
 from edge.vision.stub import StubTower
 from tests.engine.asking import ask, events
 
@@ -222,6 +225,41 @@ def test_a_failing_step_ends_only_the_questions_in_it() -> None:
         bad = ask(one, "POISON")
         assert events(bad)[-1] == Failed("engine_error", "The stub was poisoned.")
         assert isinstance(events(ask(one, "good"))[-1], Finished)
+
+
+SCHEMA = (
+    '{"type":"object","properties":{"a":{"type":"string","maxLength":5}},'
+    '"required":["a"],"additionalProperties":false}'
+)
+
+
+def test_an_answer_that_leaves_its_schema_fails_alone_and_midway(monkeypatch) -> None:
+    def break_down(constraint: Constraint, token: int) -> None:
+        raise EngineError("It costs too much.")
+
+    with engine(answer=LONG_ANSWER, step_s=0.001, n_slots=2) as one:
+        free = ask(one, max_tokens=150)
+        monkeypatch.setattr(Constraint, "accept", break_down)
+        held = ask(one, json_schema=SCHEMA, max_tokens=150)
+        assert events(held)[-1] == Failed("engine_error", "It costs too much.")
+        assert isinstance(events(free)[-1], Finished)
+        monkeypatch.undo()
+        again = events(ask(one, json_schema=SCHEMA, max_tokens=150))
+    assert isinstance(json.loads(text_of(again))["a"], str)
+
+
+def test_no_schema_is_compiled_on_the_engines_thread(monkeypatch) -> None:
+    threads = []
+    compiled = Compiler.constraint
+
+    def constraint(compiler: Compiler, schema: str) -> Constraint:
+        threads.append(threading.current_thread().name)
+        return compiled(compiler, schema)
+
+    monkeypatch.setattr(Compiler, "constraint", constraint)
+    with engine() as one:
+        assert isinstance(events(ask(one, json_schema=SCHEMA))[-1], Finished)
+    assert threads == [threading.current_thread().name]
 
 
 def test_a_picture_that_breaks_the_tower_ends_only_its_question() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.engine.prepare import prepare, without_oldest
+from edge.conversation import CHARS_PER_TOKEN, trim
+from edge.engine.prepare import prepare
+from edge.engine.prompt import Template, render
 from edge.engine.sequence import PicturePiece, TextPiece
-from edge.errors import ContextLengthExceeded
+from edge.errors import Cancelled, ContextLengthExceeded
 from edge.images import Picture
-from edge.request import Message, Request, SamplingParams
+from edge.request import Message, PictureRef, Request, SamplingParams
 from edge.runtime.stub import StubRuntime
 from edge.vision.stub import StubTower
 
@@ -66,22 +70,119 @@ MESSAGES = st.lists(
     st.builds(
         Message,
         st.sampled_from(["system", "user", "assistant"]),
-        st.tuples(st.text("abc", min_size=1)),
+        st.tuples(st.text("abc")) | st.tuples(st.text("abc"), st.just(PICTURE.ref)),
     ),
     max_size=12,
 ).map(tuple)
 
 
-@given(MESSAGES)
-def test_it_comes_to_an_end_with_the_last_question(messages) -> None:
-    for _ in range(len(messages) + 1):
-        shorter = without_oldest(messages)
-        if shorter == messages:
-            break
-        assert len(shorter) < len(messages)
-        assert [m for m in shorter if m.role == "system"] == [
-            m for m in messages if m.role == "system"
-        ]
-        assert shorter[-1] == messages[-1]
-        messages = shorter
-    assert sum(message.role == "user" for message in messages) <= 1
+def without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """A conversation without its oldest question and what was said to it."""
+    asked = [n for n, message in enumerate(messages) if message.role == "user"]
+    if len(asked) < 2:
+        return messages
+    second = asked[1]
+    kept = (m for m in messages[:second] if m.role == "system")
+    return (*kept, *messages[second:])
+
+
+def plainly(messages: tuple[Message, ...], n_cells: int, n_answer: int):
+    """What `prepare` must give, in quadratic time: the tokens and how many messages
+    were left out, or None."""
+    kept = messages
+    while True:
+        tokens: list[int] = []
+        for part in render(kept):
+            if isinstance(part, PictureRef):
+                rows, columns = TOWER.grid(part.width, part.height)
+                tokens += [part.sha256] * (rows * columns)
+            else:
+                special = isinstance(part, Template)
+                tokens += RUNTIME.tokenize(part.text, special=special)
+        if len(tokens) + n_answer - 1 <= n_cells:
+            return tokens, len(messages) - len(kept)
+        shorter = without_oldest(kept)
+        if shorter == kept:
+            return None
+        kept = shorter
+
+
+@given(MESSAGES, st.integers(1, 400), st.integers(1, 60))
+def test_the_newest_turns_that_fit_are_kept(messages, n_cells, n_answer) -> None:
+    request = Request(messages, SamplingParams(max_tokens=n_answer), truncate=True)
+    expected = plainly(messages, n_cells, n_answer)
+    try:
+        found = prepare(request, RUNTIME, TOWER, n_cells)
+    except ContextLengthExceeded:
+        assert expected is None
+    else:
+        # its first cell tells the scope too
+        assert expected is not None
+        tokens, n_dropped = expected
+        assert found.content[1:] == tokens[1:]
+        assert (found.n_prompt, found.n_dropped) == (len(tokens), n_dropped)
+
+
+@given(MESSAGES, st.integers(1, 400))
+def test_what_was_left_out_before_is_left_out_for_good(messages, n_cells) -> None:
+    """The web process does so by characters."""
+    request = Request(messages, SamplingParams(max_tokens=5), truncate=True)
+    try:
+        found = prepare(request, RUNTIME, TOWER, n_cells)
+    except ContextLengthExceeded:
+        return
+    again = prepare(trim(request, n_cells), RUNTIME, TOWER, n_cells)
+    assert (again.content, again.n_dropped) == (found.content, found.n_dropped)
+
+
+class CountingRuntime(StubRuntime):
+    """Counts what it is asked to tokenise."""
+
+    n_chars = 0
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        self.n_chars += len(text)
+        return super().tokenize(text, special=special)
+
+
+def long_talk(n_messages: int, n_chars: int) -> tuple[Message, ...]:
+    roles = ("user", "assistant")
+    return tuple(
+        Message(roles[n % 2], (f"{n} ".ljust(n_chars, "x"),)) for n in range(n_messages)
+    )
+
+
+@pytest.mark.parametrize("truncate", [True, False])
+@pytest.mark.parametrize(
+    "messages",
+    [long_talk(999, 1000), long_talk(999, 30_000), long_talk(1, 200_000), TALK * 150],
+    ids=["1 MB", "30 MB", "one text", "pictures"],
+)
+def test_no_more_is_tokenised_than_can_fit(messages, truncate: bool) -> None:
+    runtime, n_cells = CountingRuntime(), 8192
+    request = Request(messages, SamplingParams(max_tokens=10), truncate=truncate)
+    with suppress(ContextLengthExceeded):
+        prepare(request, runtime, TOWER, n_cells)
+    assert runtime.n_chars <= 2 * CHARS_PER_TOKEN * n_cells
+
+
+def test_what_can_never_fit_is_refused_by_its_characters() -> None:
+    runtime = CountingRuntime()
+    request = Request(long_talk(1, 200_000), SamplingParams(10))
+    with pytest.raises(ContextLengthExceeded, match=r"200,000 characters.*1,000 tok"):
+        prepare(request, runtime, TOWER, 1000)
+    assert runtime.n_chars == 0
+
+
+def test_preparing_ends_when_nobody_wants_it_any_more() -> None:
+    runtime, n_left = CountingRuntime(), 3
+
+    def is_wanted() -> bool:
+        nonlocal n_left
+        n_left -= 1
+        return n_left >= 0
+
+    request = Request(long_talk(99, 50), SamplingParams(10), truncate=True)
+    with pytest.raises(Cancelled):
+        prepare(request, runtime, TOWER, 8192, is_wanted)
+    assert runtime.n_chars < 3 * 100

@@ -12,12 +12,20 @@ import subprocess
 import sys
 import time
 
-import httpx
 import pytest
 
 from edge import host
 from edge.runtime.stub import LONG_ANSWER
-from tests.faults.asking import PATH, Outcome, ask, body, is_ready, until
+from tests.faults.asking import (
+    PATH,
+    Outcome,
+    address_of,
+    ask,
+    body,
+    client_of,
+    is_ready,
+    until,
+)
 from tests.faults.conftest import Start, ready
 from tests.faults.service import Service
 from tests.faults.test_workers import begun, running, start_asking
@@ -31,21 +39,14 @@ def n_live(service: Service) -> int:
 
 
 async def job(service: Service, job_id: str, key: str = "", how: str = "GET"):
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(timeout=20) as client:
-        url = f"{service.url}/v1/jobs/{job_id}"
-        return await client.request(how, url, headers=headers)
+    async with client_of(key) as client:
+        return await client.request(how, f"{service.url}/v1/jobs/{job_id}")
 
 
 async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
     """F20, F30: 40 in the same moment, 2 slots and 16 places."""
-    async with httpx.AsyncClient(timeout=60) as client:
-        outcomes = await asyncio.gather(
-            *(
-                ask(service.url, f"q{n}", 60, key=f"crowd{n}", client=client)
-                for n in range(40)
-            )
-        )
+    crowd = (ask(service.url, f"q{n}", 60, key=f"crowd{n}") for n in range(40))
+    outcomes = await asyncio.gather(*crowd)
     answered = [one for one in outcomes if one.status == 200]
     refused = [one for one in outcomes if one.status == 429]
     assert (len(answered), len(refused)) == (18, 22)
@@ -160,21 +161,12 @@ async def test_a_client_that_leaves_frees_its_slot(service, when: str) -> None:
 
 async def test_a_hundred_that_leave_leave_no_trace(service) -> None:
     """P10, as vLLM tests it: then one that stays is answered as if alone."""
-    async with httpx.AsyncClient(timeout=30) as client:
-        for _ in range(5):
-            await asyncio.gather(
-                *(
-                    ask(
-                        service.url,
-                        f"l{n}",
-                        3000,
-                        hang_up_s=0.5,
-                        key=f"l{n}",
-                        client=client,
-                    )
-                    for n in range(20)
-                )
-            )
+    for _ in range(5):
+        leaving = (
+            ask(service.url, f"l{n}", 3000, hang_up_s=0.5, key=f"l{n}")
+            for n in range(20)
+        )
+        await asyncio.gather(*leaving)
     await until(lambda: n_live(service) == 0, 5)
     outcome = await ask(service.url, "stays", 5)
     assert outcome.is_right and outcome.seconds < 6
@@ -192,7 +184,7 @@ async def test_a_question_asked_twice_under_one_name_is_one_job(service) -> None
     other = await ask(service.url, "x", 100, key="you", headers=named)
     assert other.job_id != first.job_id
     reused = await ask(service.url, "y", 100, key="me", headers=named)
-    assert (reused.status, reused.end) == (400, "idempotency_key_reused")
+    assert (reused.status, reused.end) == (409, "idempotency_key_reused")
 
 
 async def test_a_named_question_outlives_its_connection(service) -> None:
@@ -216,11 +208,11 @@ async def test_a_named_question_outlives_its_connection(service) -> None:
 
 async def test_a_stream_goes_on_after_the_chunk_that_was_last(service) -> None:
     whole = await ask(service.url, "x", 60, key="me")
-    async with httpx.AsyncClient() as client:
+    async with client_of("me") as client:
         for at in (0, 1, 17, 60, 61, 999):
             got = await client.get(
                 f"{service.url}/v1/jobs/{whole.job_id}/events",
-                headers={"authorization": "Bearer me", "last-event-id": str(at)},
+                headers={"last-event-id": str(at)},
             )
             chunks = [
                 json.loads(line[6:])
@@ -294,9 +286,9 @@ async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> Non
         outcomes = await asyncio.gather(*tasks)
         assert {one.end for one in outcomes} == {"RemoteProtocolError"}
         kept_id = None
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with client_of("k0") as http:
             for job_id in jobs:
-                headers = {"authorization": "Bearer k0", "last-event-id": "0"}
+                headers = {"last-event-id": "0"}
                 url = f"{other}/v1/jobs/{job_id}/events"
                 if (
                     await http.get(url.removesuffix("/events"), headers=headers)
@@ -387,7 +379,8 @@ async def test_a_slow_reader_slows_down_nobody(service) -> None:
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     head += f"Authorization: Bearer slow\r\nContent-Length: {len(data)}\r\n\r\n"
     alone = await ask(service.url, "alone", 100)
-    with socket.create_connection(("127.0.0.1", port)) as slow:
+    here = (address_of("slow"), 0)
+    with socket.create_connection(("127.0.0.1", port), source_address=here) as slow:
         slow.sendall(head.encode() + data)
         await running(service, 1)
         beside = await ask(service.url, "beside", 100, key="b")

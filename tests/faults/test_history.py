@@ -11,11 +11,10 @@ import random
 import signal
 from collections import Counter
 
-import httpx
 import pytest
 
 from edge.events import Failed, Finished, from_json
-from tests.faults.asking import Outcome, ask, until
+from tests.faults.asking import Outcome, ask, client_of, until
 from tests.faults.conftest import Start, ready
 from tests.faults.service import Service
 from tests.faults.test_clients import n_live
@@ -43,7 +42,7 @@ class Client:
         self._service = service
         self._name = name
         self._draw = draw
-        self._http = httpx.AsyncClient(timeout=90)
+        self._http = client_of(name)
         self.outcomes: list[Outcome] = []
 
     async def ask(self, n_questions: int) -> None:
@@ -62,7 +61,6 @@ class Client:
             f"{self._name} {n} {word}",
             draw.randint(3, 60),
             stream=draw.random() < 0.5,
-            key=self._name,
             headers=name,
             hang_up_s=draw.random() if draw.random() < 0.05 else None,
             client=self._http,

@@ -12,12 +12,11 @@ import time
 from collections import Counter
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.faults.asking import PATH, Outcome, ask, body
+from tests.faults.asking import PATH, Outcome, address_of, ask, body, client_of
 from tests.faults.conftest import Start
 
 pytestmark = [
@@ -40,19 +39,18 @@ def photo() -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-async def user(
-    url: str, n: int, picture: str, until: float, client: httpx.AsyncClient
-) -> list[Outcome]:
+async def user(url: str, n: int, picture: str, until: float) -> list[Outcome]:
     """A closed loop that comes back when it is told to, as OpenAI's client does."""
     outcomes = []
     await asyncio.sleep(0.02 * n)  # as people come, not in one moment
-    while time.monotonic() < until:
-        key, text = f"user {n}", f"{n} {len(outcomes)}"
-        one = await ask(url, text, 30, picture=picture, key=key, client=client)
-        outcomes.append(one)
-        if one.retry_after:
-            left = until - time.monotonic()
-            await asyncio.sleep(min(float(one.retry_after), max(left, 0)))
+    async with client_of(f"user {n}") as client:
+        while time.monotonic() < until:
+            text = f"{n} {len(outcomes)}"
+            one = await ask(url, text, 30, picture=picture, client=client)
+            outcomes.append(one)
+            if one.retry_after:
+                left = until - time.monotonic()
+                await asyncio.sleep(min(float(one.retry_after), max(left, 0)))
     return outcomes
 
 
@@ -63,7 +61,9 @@ def probe(url: str, ended: threading.Event) -> list[float]:
     headers = {"content-type": "application/json", "authorization": "Bearer probe"}
     question = json.dumps(body("probe", 1))
     while not ended.wait(0.05):
-        connection = http.client.HTTPConnection(address, timeout=60)
+        connection = http.client.HTTPConnection(
+            address, timeout=60, source_address=(address_of("probe"), 0)
+        )
         began = time.monotonic()
         connection.request("POST", PATH, question, headers)
         status = connection.getresponse().status
@@ -74,11 +74,9 @@ def probe(url: str, ended: threading.Event) -> list[float]:
 
 
 async def stage(url: str, n_users: int, picture: str) -> list[Outcome]:
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(timeout=60, limits=limits) as client:
-        until = time.monotonic() + SECONDS
-        loops = (user(url, n, picture, until, client) for n in range(n_users))
-        return [one for loop in await asyncio.gather(*loops) for one in loop]
+    until = time.monotonic() + SECONDS
+    loops = (user(url, n, picture, until) for n in range(n_users))
+    return [one for loop in await asyncio.gather(*loops) for one in loop]
 
 
 async def test_throughput_holds_and_refusals_are_quick(start: Start) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.engine import Engine
 from edge.engine.protocols import Runtime, VisionTower
-from edge.errors import InvalidRequest, SetupError
+from edge.errors import EngineError, InvalidRequest, SetupError
 from edge.events import Failed, Finished, Token
 from edge.images import Picture
 from edge.language.runtime_openvino import OpenvinoRuntime
@@ -21,6 +23,7 @@ from edge.runtime.llama import LlamaRuntime
 from edge.runtime.model import Model
 from edge.runtime.mtmd import MtmdTower
 from edge.runtime.stub import StubRuntime
+from edge.schemas.reading import read
 from edge.vision.positions import picture_positions
 from edge.vision.stub import StubTower
 from edge.vision.tower_openvino import OpenvinoTower
@@ -92,6 +95,43 @@ def answer(runtime: Runtime, slot: int, text: str, n: int) -> list[int]:
         row = Row(slot, tokens[-1], position + i, sampled=True)
         tokens += runtime.run(TokenBatch((row,)))
     return tokens
+
+
+def answer_until_end(runtime: Runtime, slot: int, text: str, most: int) -> list[int]:
+    position = len(runtime.tokenize(text, special=False))
+    tokens = [prefill(runtime, slot, text)]
+    while not runtime.is_end(tokens[-1]) and len(tokens) < most:
+        row = Row(slot, tokens[-1], position + len(tokens) - 1, sampled=True)
+        tokens += runtime.run(TokenBatch((row,)))
+    return tokens
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "colour": {"enum": ["red", "blue", "绿"]},
+        "large": {"type": "boolean"},
+        "title": {"type": "string", "maxLength": 5},
+    },
+    "required": ["colour", "large", "title"],
+    "additionalProperties": False,
+}
+
+
+class Stuck:
+    """A constraint that nothing fits."""
+
+    def forced(self) -> list[int]:
+        return []
+
+    def allows(self, token: int) -> bool:
+        return False
+
+    def allowed(self) -> np.ndarray:
+        raise EngineError("Nothing fits.")
+
+    def accept(self, token: int) -> None:
+        raise AssertionError
 
 
 TEXTS = [
@@ -182,13 +222,47 @@ def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
     assert computed(1, 7) == computed(2, 7) == alone
 
 
+@pytest.mark.parametrize("schema", ['{"type": "nonsense"}', "[" * 5000, "no JSON"])
+def test_a_schema_that_cannot_be_is_refused(pair: Pair, schema: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        pair[0].check(SamplingParams(json_schema=schema))
+    assert refusal.value.param == "response_format"
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_an_answer_fits_its_schema(pair: Pair, temperature: float) -> None:
+    runtime, _ = pair
+    sampling = SamplingParams(json_schema=read(SCHEMA), temperature=temperature)
+    runtime.open(0, sampling, runtime.check(sampling))
+    [*tokens, end] = answer_until_end(runtime, 0, "what is it", 200)
+    assert runtime.is_end(end)
+    text = b"".join(map(runtime.piece, tokens))
+    jsonschema.validate(json.loads(text), SCHEMA)
+
+
+def test_one_answer_that_cannot_go_on_fails_alone(pair: Pair) -> None:
+    runtime, _ = pair
+    if isinstance(runtime, StubRuntime):
+        impossible = Stuck()
+    else:
+        sampling = SamplingParams(json_schema=read(SCHEMA))
+        impossible = runtime.check(sampling)
+        impossible._left_s = -1e9  # its budget of time is spent
+    runtime.open(0, GREEDY, impossible)
+    runtime.open(1, GREEDY)
+    token = runtime.tokenize("?", special=False)[0]
+    rows = tuple(Row(slot, token, 0, sampled=True) for slot in (0, 1))
+    failed, chosen = runtime.run(TokenBatch(rows))
+    assert isinstance(failed, EngineError)
+    assert isinstance(chosen, int)
+
+
 def test_a_slot_that_could_not_be_opened_can_be_released(pair: Pair) -> None:
     runtime, _ = pair
     if isinstance(runtime, StubRuntime):
         return  # it opens for anybody
-    impossible = SamplingParams(json_schema='{"type": "nonsense"}')
     with pytest.raises(InvalidRequest):
-        runtime.open(0, impossible)
+        runtime.open(0, SamplingParams(logit_bias=((10**8, 1.0),)))
     runtime.release(0)
     runtime.open(0, GREEDY)
     assert len(answer(runtime, 0, "what is it", 3)) == 3

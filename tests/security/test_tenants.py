@@ -51,7 +51,7 @@ async def two(
         who = [(create_key(path, name, NO_LIMITS), at) for name, at in who]
         keys_file = str(path)
     async with (
-        bench(broker_url, keys_file=keys_file, data_dir=tmp_path) as web,
+        bench(broker_url, n_kept=8, keys_file=keys_file, data_dir=tmp_path) as web,
         web.working(),
     ):
         yield Two(web, [{"key": key, "address": at} for key, at in who])

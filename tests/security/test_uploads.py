@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import InvalidPicture, NotFound, RequestTooLarge, StorageFull
+from edge.errors import BodyTooLarge, InvalidPicture, NotFound, StorageFull
 from tests.security.conftest import HELD, Web, refused
 from ui.surface import KIB, MIB, UPLOAD_FILES
 from ui.uploads import IDLE_S, LEAST_BYTES, Uploads, format_of
@@ -91,7 +91,7 @@ def test_an_upload_is_its_owners_alone(uploads: Uploads) -> None:
 def test_an_address_has_its_share_and_no_more(uploads: Uploads) -> None:
     for i in range(2 * MIB // LEAST_BYTES):
         uploads.add(f"caller {i}", "one", "a.png", PNG)  # small ones count as well
-    with pytest.raises(RequestTooLarge):
+    with pytest.raises(BodyTooLarge):
         uploads.add("another", "one", "a.png", PNG)
     uploads.add("another", "two", "a.png", PNG)
 

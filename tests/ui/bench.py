@@ -42,7 +42,9 @@ POOL = WorkerInfo("", "", "f", "", 0).pool
 class Bench:
     """Client and API over a real Redis; the stub behind them counts."""
 
-    def __init__(self, url: str, *, step_s: float = 0.0, **settings: Any) -> None:
+    def __init__(
+        self, url: str, *, step_s: float = 0.0, n_kept: int = 0, **settings: Any
+    ) -> None:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
         app = FastAPI(openapi_url=None)
@@ -51,7 +53,9 @@ class Bench:
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
-        self.runtime = StubRuntime(LONG_ANSWER, n_cells=40_000, n_kept=8, step_s=step_s)
+        self.runtime = StubRuntime(
+            LONG_ANSWER, n_cells=40_000, n_kept=n_kept, step_s=step_s
+        )
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from PIL import Image
 
@@ -205,3 +206,34 @@ async def test_priority_and_weight_move_the_place(
         assert order == ["high 5", "plain 1", "heavy 3", "heavy 4", "plain 2", "low 0"]
         for task in tasks:
             task.cancel()
+
+
+async def test_the_openai_client_shows_what_is_wrong(server: Keyed) -> None:
+    """With a key, without one, and with one whose limits are reached."""
+    key = server.key("alice", "requests/minute=1, models=stub")
+
+    def client(api_key: str) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url="http://ui/v1",
+            api_key=api_key,
+            http_client=server.web.http,
+            max_retries=0,
+        )
+
+    async def ask(api_key: str, model: str = "stub") -> str | None:
+        reply = await client(api_key).chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "Hello"}], max_tokens=3
+        )
+        return reply.choices[0].message.content
+
+    assert await ask(key) == "0 1"
+    with pytest.raises(
+        openai.RateLimitError, match=r"1 requests.*Try again in"
+    ) as full:
+        await ask(key)
+    assert full.value.response.headers["x-ratelimit-remaining-requests"] == "0"
+    with pytest.raises(openai.AuthenticationError, match="not valid here"):
+        await ask("unused")
+    with pytest.raises(openai.PermissionDeniedError, match="allows other models"):
+        await ask(server.key("bob", "models=other"))
+    assert [model.id async for model in client(key).models.list()] == ["stub"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import fastapi
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -29,8 +30,10 @@ from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
 from tests.jobs.desk import caller
 from tests.ui.bench import POOL, bench
+from ui.body import Bodies, parse
 from ui.client import Client
 from ui.metrics import Metrics
+from ui.openai_schema import ChatBody
 from ui.refusals import add_refusals
 from ui.scrape import scrape_route
 
@@ -245,7 +248,8 @@ def test_who_was_told_nothing_of_a_start_is_not_compared(metrics: Metrics) -> No
     [
         (b"{", "invalid_json"),
         (b'{"messages": 1}', "invalid_request"),
-        (b"[" * 150_000, "invalid_json"),
+        (b"[" * 150_000, "invalid_request"),
+        (b"", "invalid_json"),
     ],
 )
 async def test_a_bad_body_is_a_refused_question(
@@ -254,9 +258,12 @@ async def test_a_bad_body_is_a_refused_question(
     app = FastAPI()
     add_refusals(app, metrics)
 
+    bodies = Bodies(metrics)
+
     @app.post("/v1/chat/completions")
-    async def chat(body: dict[str, list[int]]) -> None:
-        raise AssertionError
+    async def chat(http: fastapi.Request) -> None:
+        async with bodies.read(http, lambda data: parse(ChatBody, data)):
+            raise AssertionError
 
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://ui") as http:
@@ -264,8 +271,18 @@ async def test_a_bad_body_is_a_refused_question(
         await http.post("/v1/chat/completions", content=body, headers=kind)
         await http.get("/nothing")  # no question at all
     [(outcome, counted)] = ends(metrics)
-    assert outcome == "refused"
-    assert counted in (code, "invalid_request")
+    assert (outcome, counted) == ("refused", code)
+
+
+@pytest.mark.redis
+async def test_metrics_are_only_read(broker_url: str) -> None:
+    app = FastAPI()
+    settings = Settings(broker_url=broker_url, cache_url=broker_url)
+    app.include_router(scrape_route(Client(settings)))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ui") as http:
+        reply = await http.post("/metrics")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET")
 
 
 # --- the client, over a real Redis and a stub engine ------------------------------

@@ -17,6 +17,8 @@ from edge.errors import (
     UrlNotAllowed,
 )
 from edge.request import SamplingParams
+from edge.schemas.reading import read
+from ui.ignored import check_ignored
 from ui.openai_schema import (
     UNSUPPORTED,
     ChatBody,
@@ -96,6 +98,9 @@ ACCEPTED = {
     "the largest seed": {"seed": 2**63 - 1},
     "no seed": {"seed": None},
     "stop at a newline": {"stop": "\n"},
+    "a stop of 200 characters": {"stop": ["x" * 200]},
+    "a float that is whole": {"max_tokens": 100.0},
+    "the most tokens": {"max_tokens": 2**31 - 1},
     "four stops": {"stop": ["a", "b", "c", "d"]},
     "no stop": {"stop": None},
     "one choice": {"n": 1},
@@ -196,9 +201,20 @@ REFUSED_FIELDS = {
     "min_p": [-0.1, 1.1, 2, "0", True],
     "presence_penalty": [-2.1, 2.1, 3, "1", True, float("nan")],
     "frequency_penalty": [-2.1, 2.1, 3, "1", True, float("nan")],
-    "max_tokens": [0, -1, 1.5, 1e9, "10", True, []],
-    "max_completion_tokens": [0, -1, 1.5, "10", True],
-    "stop": [["a"] * 5, "", [""], 5, True, [5], {}, {"stop": "a"}],
+    "max_tokens": [0, -1, 1.5, 2**31, 2.0**31, 10**80, "10", True, []],
+    "max_completion_tokens": [0, -1, 1.5, 2**31, "10", True],
+    "stop": [
+        "x" * 201,
+        ["x" * 201],
+        ["a"] * 5,
+        "",
+        [""],
+        5,
+        True,
+        [5],
+        {},
+        {"stop": "a"},
+    ],
     "seed": [2**64, 2**63, -(2**63) - 1, "x", 1.5, True],
     "n": [0, 2, -1, "1", 1.5, []],
     "stream": ["yes", "true", 1, None, []],
@@ -251,9 +267,10 @@ def test_a_bad_parameter_is_refused(field: str, value: Any) -> None:
     ("name", "value"),
     [
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("tool_choice", "auto"),
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "f"}}),
         ("functions", [{"name": "f"}]),
-        ("function_call", "auto"),
+        ("function_call", {"name": "f"}),
         ("logprobs", True),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy", "format": "wav"}),
@@ -273,6 +290,47 @@ def test_what_we_do_not_do_is_refused_by_name(name: str, value: Any) -> None:
 @pytest.mark.parametrize("value", [None, False, [], {}, ""])
 def test_asking_for_none_of_it_is_fine(name: str, value: Any) -> None:
     chat(**{name: value}).refuse_unsupported()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tool_choice", "none"),
+        ("tool_choice", "auto"),
+        ("function_call", "auto"),
+        ("modalities", ["text"]),
+    ],
+)
+def test_what_changes_nothing_is_accepted(name: str, value: Any) -> None:
+    chat(**{name: value}).refuse_unsupported()
+
+
+IGNORED = {
+    "at the top": {"metadata": {"a": "x" * 70_000}},
+    "of many keys": {"metadata": {f"k{n}": n for n in range(10_000)}},
+    "lists": {"extra": [[]] * 40_000},
+    "in a message": {"messages": [{**HELLO[0], "name": "x" * 70_000}]},
+    "in a part": message([LATIN | {"cache_control": "x" * 70_000}]),
+    "in a picture": message(
+        [{"type": "image_url", "image_url": {"url": DATA_URL, "id": "x" * 70_000}}]
+    ),
+    "in an option": {"stream_options": {"include": ["x" * 35_000] * 2}},
+    "everywhere": {
+        "messages": [{**HELLO[0], "name": "x" * 40_000}],
+        "user": "x" * 40_000,
+    },
+}
+
+
+@pytest.mark.parametrize("given", IGNORED.values(), ids=IGNORED)
+def test_a_client_s_own_notes_are_bounded(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="does not know"):
+        check_ignored(chat(**given))
+
+
+@pytest.mark.parametrize("given", ACCEPTED.values(), ids=ACCEPTED)
+def test_what_is_known_is_no_note(given: dict[str, Any]) -> None:
+    check_ignored(chat(**given))
 
 
 # --- what it means ------------------------------------------------------------
@@ -321,6 +379,7 @@ def test_zero_is_a_value_and_not_a_gap() -> None:
         ({}, 77),
         ({"max_tokens": 5}, 5),
         ({"max_completion_tokens": 6}, 6),
+        ({"max_tokens": 100.0}, 100),
         ({"max_tokens": 5, "max_completion_tokens": 6}, 6),
         ({"max_tokens": 6, "max_completion_tokens": 5}, 5),
     ],
@@ -422,14 +481,21 @@ def test_biases_and_schemas_reach_the_sampling() -> None:
     body = chat(logit_bias={"12": 2, "3": -1.5}, response_format=asked)
     sampling = body.sampling(8)
     assert sampling.logit_bias == ((3, -1.5), (12, 2.0))
-    assert json.loads(sampling.json_schema) == schema
+    assert sampling.json_schema == read(schema)
+    asked = {"type": "json_object", "schema": schema}  # as llama-server spells it
+    assert chat(response_format=asked).sampling(8).json_schema == read(schema)
     plain = chat(response_format={"type": "json_object"}).sampling(8)
-    assert json.loads(plain.json_schema) == {"type": "object"}
+    assert json.loads(plain.json_schema)["type"] == "object"
     assert chat(response_format={"type": "text"}).sampling(8).json_schema == ""
 
 
-def test_a_giant_schema_is_refused_with_its_size() -> None:
-    schema = {"enum": ["x" * 30_000]}
+def test_a_schema_is_refused_with_its_keyword_and_place() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "not": {}}}}
     asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
-    with pytest.raises(InvalidRequest, match="30,0"):
+    with pytest.raises(InvalidRequest, match="'not'") as refusal:
         chat(response_format=asked).sampling(8)
+    at = "response_format.json_schema.schema.properties.a.not"
+    assert refusal.value.param == at
+    with pytest.raises(InvalidRequest) as refusal:
+        chat(response_format={"type": "json_object", "schema": schema}).sampling(8)
+    assert refusal.value.param == "response_format.schema.properties.a.not"

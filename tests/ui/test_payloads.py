@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import EdgeError, InvalidRequest, NotFound, RequestTooLarge
+from edge.errors import BodyTooLarge, EdgeError, InvalidRequest, NotFound
 from ui.payloads import MOST_FILES, MOST_MESSAGES, MOST_TEXT, SHAPES, joining, parse
 
 FUNCTIONS = dict(enumerate(SHAPES))
@@ -142,9 +142,9 @@ def test_what_no_shape_knows_is_refused(history: Any) -> None:
 def test_a_conversation_is_bounded_in_each_way() -> None:
     full = [said("user", text("x" * (MOST_TEXT // 2)))] * 2
     assert join("retry", full)
-    with pytest.raises(RequestTooLarge):
+    with pytest.raises(BodyTooLarge):
         join("retry", [*full, said("user", text("x"))])
-    with pytest.raises(RequestTooLarge):
+    with pytest.raises(BodyTooLarge):
         join("retry", [said("user", file())] * (MOST_FILES + 1))
     with pytest.raises(EdgeError):
         join("retry", [said("user", text(""))] * (MOST_MESSAGES + 1))

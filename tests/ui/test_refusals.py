@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
@@ -20,6 +21,7 @@ from edge.errors import (
     SetupError,
     from_code,
 )
+from ui.body import Bodies, parse
 from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
 from ui.refusals import add_refusals, field_path
@@ -36,10 +38,17 @@ def http() -> Iterator[TestClient]:
     app = FastAPI(openapi_url=None)
     add_refusals(app, Metrics())
 
+    bodies = Bodies(Metrics())
+
     @app.post("/chat")
-    async def chat(body: ChatBody) -> dict[str, int]:
-        body.refuse_unsupported()
-        return {"n_messages": len(body.messages)}
+    async def chat(http: Request) -> dict[str, int]:
+        async with bodies.read(http, lambda data: parse(ChatBody, data)) as (body, _):
+            body.refuse_unsupported()
+            return {"n_messages": len(body.messages)}
+
+    @app.get("/query")
+    async def query(is_long: bool = False) -> None:
+        pass
 
     @app.get("/busy")
     async def busy() -> None:
@@ -156,12 +165,90 @@ def test_a_hostile_body_is_refused_quickly_and_briefly(
     assert post(http, chat()).status_code == 200
 
 
+STRICT = {
+    "nothing": (b"", "empty"),
+    "a byte order mark": (b"\xef\xbb\xbf{}", "byte order mark"),
+    "UTF-16": (chat().encode("utf-16"), "UTF-8"),
+    "UTF-16, no mark": (chat().encode("utf-16-le"), "UTF-8"),
+    "UTF-32": (chat().encode("utf-32"), "UTF-8"),
+    "Latin-1": ('{"é": 1}'.encode("latin-1"), "byte 3 is not UTF-8"),
+    "half a character in UTF-8": (b'{"a": "\xed\xa0\x80"}', "not UTF-8"),
+    "an overlong NUL": (b'{"a": "\xc0\x80"}', "not UTF-8"),
+    "a key twice": (b'{"messages": [], "messages": []}', "'messages' twice"),
+    "a key twice, deep": (b'{"a": [{"b": {"c": 1, "c": 1}}]}', "'c' twice"),
+    "a key twice, escaped": (b'{"a": 1, "\\u0061": 1}', "'a' twice"),
+    "NaN": (b'{"a": [NaN]}', "a[0]: NaN"),
+    "-Infinity": (b'{"a": {"b": -Infinity}}', "a.b: NaN"),
+    "1e999": (b'{"a": 1e999}', "a: NaN"),
+    "half a character": (b'{"a": ["\\udc00"]}', "a[0]: Half a character"),
+    "half a character as a key": (b'{"a": {"\\ud800": 1}}', "Half a character"),
+    "a raw line break": (b'{"a": "\n"}', "control character"),
+    "a comment": (b'{} // "', "Extra data"),
+    "two values": (b"{} {}", "Extra data (line 1, column 4)"),
+    "a trailing comma": (b'{"a": 1,}', "line 1, column"),
+    "no end": (b'{"a": "b', "Unterminated string"),
+    "a long number": (b'{"a": %s}' % (b"9" * 101), "number"),
+    "a longer number": (b'{"a": %s}' % (b"9" * 1_000_000), "number"),
+    "a long fraction": (b'{"a": 0.%s}' % (b"9" * 1_000_000), "number"),
+    "65 deep": (b"[" * 65 + b"]" * 65, "nested more than 64"),
+    "50,001 values": (b"[" + b"1," * 50_000 + b"1]", "more than 50,000 values"),
+    "100,003 quotes": (b'"' * 100_003, "more than 50,000 values"),
+}
+
+
+@pytest.mark.parametrize(("body", "said"), STRICT.values(), ids=STRICT)
+def test_json_is_read_strictly(http: TestClient, body: bytes, said: str) -> None:
+    assert said in refusal(post(http, body))["message"]
+
+
+def test_what_is_long_has_to_be_strings(http: TestClient) -> None:
+    hostile = b'{"x": [' + b"[]," * 400_000 + b"1]}"
+    assert refusal(post(http, hostile), 413)["code"] == "request_too_large"
+    assert refusal(post(http, b" " * (1 << 20) + b"{}"), 413)
+
+
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 def test_json_under_another_name_is_refused(http: TestClient, kind: str) -> None:
     response = http.post("/chat", content=chat(), headers={"content-type": kind})
-    assert refusal(response)["type"] == "invalid_request_error"
+    error = refusal(response, 415)
+    assert error["code"] == "unsupported_media_type"
+    assert kind in error["message"]
+    assert "Content-Type: application/json" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json; charset=utf-8",
+        'APPLICATION/JSON;charset="UTF-8"',
+        "application/vnd.api+json",
+    ],
+)
+def test_json_by_any_of_its_names_is_read(http: TestClient, kind: str) -> None:
+    response = http.post("/chat", content=chat(), headers={"content-type": kind})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "gzip, identity"])
+def test_a_compressed_body_is_refused_as_such(http: TestClient, coding: str) -> None:
+    headers = JSON | {"content-encoding": coding}
+    response = http.post("/chat", content=gzip.compress(b"{}"), headers=headers)
+    error = refusal(response, 415)
+    assert "gzip" in error["message"] or coding in error["message"]
+
+
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16", "gbk"])
+def test_another_charset_is_refused(http: TestClient, charset: str) -> None:
+    headers = {"content-type": f"application/json; charset={charset}"}
+    response = http.post("/chat", content=chat(), headers=headers)
+    assert "UTF-8" in refusal(response, 415)["message"]
+
+
+def test_a_wrong_value_in_the_address_is_refused_by_its_name(http: TestClient) -> None:
+    error = refusal(http.get("/query?is_long=maybe"))
+    assert error["param"] == "is_long"
 
 
 # --- bodies that are the wrong JSON -------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -81,15 +83,48 @@ async def test_a_question_that_breaks_the_check_is_left_for_its_turn(
 ) -> None:
     really_check = checked.engine.check
 
-    def check(request: Request):
+    def check(request: Request, *more):
         if "broken" in str(request):
             raise ZeroDivisionError
-        return really_check(request)
+        return really_check(request, *more)
 
     monkeypatch.setattr(checked.engine, "check", check)
     broken, good = await ask(checked, "broken"), await ask(checked, "good")
     assert isinstance(await first(checked, good), Accepted)
     assert await checked.state(broken) == "waiting"
+
+
+@pytest.mark.parametrize("how", ["cancelled", "claimed"])
+async def test_a_check_ends_with_the_waiting(
+    checked: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Of a question that takes long, when its client leaves or a worker takes it."""
+    begun, really_tokenize = threading.Event(), checked.runtime.tokenize
+    n_messages = 0
+
+    def tokenize(text: str, *, special: bool) -> list[int]:
+        nonlocal n_messages
+        if "slow" in text:
+            n_messages += 1
+            begun.set()
+            time.sleep(0.05)
+        return really_tokenize(text, special=special)
+
+    monkeypatch.setattr(checked.runtime, "tokenize", tokenize)
+    slow = tuple(Message("user", (f"slow {n}",)) for n in range(200))
+    job = await checked.admit()
+    request = Request(slow, SamplingParams(10), truncate=True)
+    await checked.client.enqueue(job.job_id, request, "slow", [], POOL, BOUNDS)
+    assert await asyncio.to_thread(begun.wait, 5)
+    if how == "claimed":
+        assert checked.claim().job_id == job.job_id
+    else:
+        await checked.client.cancel(job.job_id)
+    good = await ask(checked, "good")
+    assert isinstance(await first(checked, good), Accepted)
+    assert n_messages < 100
+    state = "running" if how == "claimed" else "cancelled"
+    assert await checked.state(job.job_id) == state
 
 
 async def test_checks_go_on_when_the_broker_is_back(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
@@ -160,6 +161,51 @@ async def test_it_does_not_beat_while_a_turn_is_overlong(
         go_on.set()
         wait_for(lambda: latest_beat(bench) > before)
     assert ends == []
+
+
+async def test_nobody_new_is_sent_to_threads_that_are_all_held(
+    make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By questions that do not reach the engine; when they do, it beats again."""
+    monkeypatch.setattr(pulse, "SILENT_S", 0.2)
+    bench, go_on = make(), threading.Event()
+
+    def tokenize(text: str, *, special: bool) -> list[int]:
+        assert go_on.wait(10)
+        return really_tokenize(text, special=special)
+
+    really_tokenize = bench.runtime.tokenize
+    monkeypatch.setattr(bench.runtime, "tokenize", tokenize)
+    await bench.ask()
+    with beating(bench, n_slots=2), bench.answering(seconds=10):
+        wait_for(lambda: bench.gate.n_running == 1)
+        before = latest_beat(bench)
+        wait_for(lambda: latest_beat(bench) > before + 0.5)  # one thread is free
+        await bench.ask(text="another")
+        with bench.answering(seconds=10):
+            wait_for(lambda: bench.gate.n_running == 2)
+            wait_for(lambda: not is_beating(bench))
+            go_on.set()
+            wait_for(lambda: is_beating(bench))
+    assert ends == []
+
+
+def is_beating(bench: Bench) -> bool:
+    before = latest_beat(bench)
+    time.sleep(0.3)
+    return latest_beat(bench) > before
+
+
+async def test_it_ends_when_threads_stay_held(
+    make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, go_on = make(), threading.Event()
+    monkeypatch.setattr(bench.runtime, "tokenize", lambda *_, **__: go_on.wait(5) or [])
+    await bench.ask()
+    with beating(bench, hang_s=0.3), bench.answering():
+        wait_for(lambda: ends)
+        go_on.set()
+    assert ends == ["all threads hold questions, and none has reached the engine"]
 
 
 async def test_it_ends_when_messages_lie_unseen_beside_a_free_slot(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 
@@ -22,8 +23,9 @@ from edge.jobs import record
 from edge.jobs.channel import Closing, Publisher
 from edge.jobs.estimate import Pace
 from edge.jobs.worker_side import Claim
+from edge.request import Message, Request, SamplingParams
 from edge.runtime.stub import LONG_ANSWER, StubRuntime
-from tests.jobs.desk import POOL
+from tests.jobs.desk import BOUNDS, POOL
 from tests.worker.bench import Bench
 from worker import relay
 
@@ -73,6 +75,64 @@ async def test_a_running_answer_stops_computing(bench: Bench, how: str) -> None:
     expected = "expired" if how == "deadline" else "cancelled"
     assert await bench.state(job_id) == expected
     assert bench.gate.n_running == 0
+
+
+SLOW = Request(
+    tuple(Message("user", (f"slow {n}",)) for n in range(200)),
+    SamplingParams(5),
+    truncate=True,
+)
+
+
+@pytest.fixture
+def preparing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Each message of SLOW takes 50 ms; set when the first is reached."""
+    begun, really_tokenize = threading.Event(), bench.runtime.tokenize
+
+    def tokenize(text: str, *, special: bool) -> list[int]:
+        if "slow" in text:
+            begun.set()
+            time.sleep(0.05)
+        return really_tokenize(text, special=special)
+
+    monkeypatch.setattr(bench.runtime, "tokenize", tokenize)
+    monkeypatch.setattr(relay, "RENEW_S", 0.1)
+    return begun
+
+
+@pytest.mark.parametrize("how", ["client", "deadline", "nobody watches", "stop"])
+async def test_preparing_ends_when_nobody_waits(
+    bench: Bench, preparing: threading.Event, how: str
+) -> None:
+    job = await bench.admit(deadline_s=1 if how == "deadline" else 60)
+    await bench.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
+    with bench.answering(seconds=3):
+        assert await asyncio.to_thread(preparing.wait, 5)
+        if how == "client":
+            await bench.client.cancel(job.job_id)
+        elif how == "nobody watches":
+            bench.forget(job.job_id)
+        elif how == "stop":
+            bench.relay.drain(grace_s=0)
+    states = {"deadline": "expired", "stop": "waiting"}
+    assert await bench.state(job.job_id) == states.get(how, "cancelled")
+    assert bench.gate.n_running == 0
+
+
+async def test_the_lease_is_kept_while_a_question_is_prepared(
+    bench: Bench, preparing: threading.Event
+) -> None:
+    job = await bench.admit()
+    await bench.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
+
+    def lease() -> float:
+        return bench.sync.zscore(record.running_key(POOL), job.job_id) or 0
+
+    with bench.answering(seconds=5):
+        assert await asyncio.to_thread(preparing.wait, 5)
+        first = lease()
+        await asyncio.to_thread(bench.wait, lambda: lease() > first + 0.3)
+        await bench.client.cancel(job.job_id)
 
 
 async def test_a_job_that_waited_too_long_is_not_run(bench: Bench) -> None:

@@ -1,0 +1,84 @@
+"""What of a conversation is kept when it is too long: the newest turns. Pure.
+
+A turn is a question and what follows it until the next one. System messages stay, and
+so does the last turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from edge.errors import ContextLengthExceeded
+from edge.request import Message, Request
+
+# Text with more characters a token than this is no text: English has 4 to 5. Counting
+# characters costs nothing, so it comes before everything that reads them.
+CHARS_PER_TOKEN = 16
+
+
+def newest(
+    messages: tuple[Message, ...], size: Callable[[Message], int], room: int
+) -> tuple[Message, ...]:
+    """The messages that stay when as many whole turns as necessary are left out, the
+    oldest first, until their sizes add up to at most `room`. What must stay does so
+    even if it does not fit.
+
+    Asks for the size of each message once at most, from the newest backwards, and of
+    none older than the first turn that does not fit.
+    """
+    questions = [n for n, message in enumerate(messages) if message.role == "user"]
+    begins = questions[:0:-1]  # where the conversation may begin, the newest first
+    if not begins:
+        return messages
+    begin = begins[0]
+    older, last = messages[:begin], messages[begin:]
+    room -= sum(size(message) for message in older if message.role == "system")
+    room -= sum(map(size, last))
+    for earlier in (*begins[1:], 0):
+        for message in messages[earlier:begin]:
+            if room < 0:
+                break
+            if message.role != "system":
+                room -= size(message)
+        if room < 0:
+            break
+        begin = earlier
+    kept = (message for message in messages[:begin] if message.role == "system")
+    return (*kept, *messages[begin:])
+
+
+def trim(request: Request, n_tokens: int) -> Request:
+    """The same request without the turns that can never fit a context of `n_tokens`,
+    judged by their characters alone, if it may be truncated; as it is where `n_tokens`
+    is 0: unknown.
+
+    Raises ContextLengthExceeded when what has to stay is still too long, or the answer
+    alone may be.
+    """
+    if not n_tokens:
+        return request
+    if request.sampling.max_tokens > n_tokens:
+        raise ContextLengthExceeded(
+            f"max_tokens is {request.sampling.max_tokens}; prompt and answer together "
+            f"may have at most {n_tokens} tokens. Ask for fewer.",
+            param="max_tokens",
+        )
+    room = CHARS_PER_TOKEN * n_tokens
+    kept = request.messages
+    if request.truncate:
+        kept = newest(kept, n_characters, room)
+    n_chars = sum(map(n_characters, kept))
+    if n_chars > room:
+        raise ContextLengthExceeded(
+            f"The conversation has {n_chars:,} characters of text. This model's "
+            f"context has {n_tokens:,} tokens, which more than {room:,} characters "
+            "never fit. Send less text.",
+            param="messages",
+        )
+    n_dropped = request.n_dropped + len(request.messages) - len(kept)
+    return replace(request, messages=kept, n_dropped=n_dropped)
+
+
+def n_characters(message: Message) -> int:
+    return sum(len(part) for part in message.content if isinstance(part, str))

@@ -1,0 +1,129 @@
+"""Whether no value fits two schemas at once: then `oneOf` is the same as `anyOf`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+MAX_DEPTH = 8  # of what is compared; deeper counts as "may overlap"
+MAX_STEPS = 10_000  # comparisons, likewise: there may be as many as pairs of branches
+TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+
+# Which type a keyword says something about.
+OF_TYPE = {
+    **dict.fromkeys(("minLength", "maxLength", "pattern", "format"), "string"),
+    **dict.fromkeys(("minimum", "maximum", "multipleOf"), "number"),
+    **dict.fromkeys(("exclusiveMinimum", "exclusiveMaximum"), "number"),
+    **dict.fromkeys(("items", "prefixItems", "additionalItems"), "array"),
+    **dict.fromkeys(("minItems", "maxItems"), "array"),
+    **dict.fromkeys(("properties", "additionalProperties", "required"), "object"),
+    **dict.fromkeys(("minProperties", "maxProperties"), "object"),
+}
+
+NUMBERS = {"integer", "number"}  # an integer is also a number
+
+Schema = dict[str, Any]
+Resolve = Callable[[str], Any]  # the schema that a $ref names
+
+
+def type_of(value: Any) -> str:
+    """The JSON type of a value; a whole number is an integer, also 1.0."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return "integer"
+    names = {float: "number", str: "string", list: "array", dict: "object"}
+    return names[type(value)]
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same; true is not 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            equal(one[key], other[key]) for key in one
+        )
+    return bool(one == other)
+
+
+class Disjoint:
+    """Compares schemas, as long as `MAX_STEPS` last: then all may overlap."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._n_left = MAX_STEPS
+
+    def are(self, one: Any, other: Any, depth: int = 0) -> bool:
+        """True when it is certain that nothing fits both."""
+        self._n_left -= 1
+        if depth > MAX_DEPTH or self._n_left < 0:
+            return False
+        one, other = self._resolved(one), self._resolved(other)
+        if one is False or other is False:
+            return True
+        if not isinstance(one, dict) or not isinstance(other, dict):
+            return False
+        for either, besides in ((one, other), (other, one)):
+            for key in ("anyOf", "oneOf"):
+                branches = either.get(key)
+                if isinstance(branches, list) and all(
+                    self.are(branch, besides, depth + 1) for branch in branches
+                ):
+                    return True
+        types, others = _types(one), _types(other)
+        if not types & others and not (types & NUMBERS and others & NUMBERS):
+            return True
+        values, other_values = _values(one), _values(other)
+        if values is not None and other_values is not None:
+            self._n_left -= len(values) * len(other_values) // 10
+            return self._n_left > 0 and not any(
+                equal(a, b) for a in values for b in other_values
+            )
+        return types == others == {"object"} and self._objects(one, other, depth)
+
+    def _resolved(self, schema: Any) -> Any:
+        for _ in range(MAX_DEPTH):
+            if not isinstance(schema, dict):
+                break
+            if isinstance(schema.get("$ref"), str):
+                schema = self._resolve(schema["$ref"])
+            elif isinstance(parts := schema.get("allOf"), list) and len(parts) == 1:
+                schema = parts[0]
+            else:
+                break
+        return schema
+
+    def _objects(self, one: Schema, other: Schema, depth: int) -> bool:
+        """Whether a property that one of them requires cannot fit the other."""
+        for either, besides in ((one, other), (other, one)):
+            mine, others = either.get("properties", {}), besides.get("properties", {})
+            required = either.get("required", [])
+            if not all(isinstance(kind, dict) for kind in (mine, others)):
+                return False
+            for name in required if isinstance(required, list) else []:
+                if not isinstance(name, str):
+                    return False
+                theirs = others.get(name, besides.get("additionalProperties", True))
+                if self.are(mine.get(name, True), theirs, depth + 1):
+                    return True
+        return False
+
+
+def _values(schema: Schema) -> list[Any] | None:
+    if "const" in schema:
+        return [schema["const"]]
+    values = schema.get("enum")
+    return values if isinstance(values, list) else None
+
+
+def _types(schema: Schema) -> set[str]:
+    if (values := _values(schema)) is not None:
+        return {type_of(value) for value in values}
+    named = schema.get("type", [])
+    types = {named} if isinstance(named, str) else set(map(str, named))
+    return types or set(TYPES)

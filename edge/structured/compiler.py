@@ -1,0 +1,88 @@
+"""From the schema of a request to what holds its answer to it.
+
+Nothing here runs on the engine thread: a schema is tried out in the jail before a
+matcher is made of it in this process, and what came of that is remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from edge.errors import InvalidRequest
+from edge.structured.jail import Jail
+from edge.structured.matcher import Constraint, Unusable, Vocabulary
+
+REMEMBERED = 1_000  # schemas; a hash and a sentence each
+
+
+class Compiler:
+    """Makes constraints over a vocabulary; the arguments are those of `Vocabulary`."""
+
+    def __init__(
+        self,
+        pieces: Sequence[bytes],
+        ends: Sequence[int],
+        tokenize: Callable[[str], list[int]],
+    ) -> None:
+        self._vocabulary = Vocabulary(pieces, ends, tokenize)
+        self._jail = Jail(pieces, ends)
+        self._judging = threading.Lock()
+        self._lock = threading.Lock()  # of what is remembered; never held for long
+        self._faults: OrderedDict[bytes, str] = OrderedDict()  # "" of a harmless one
+
+    def constraint(self, schema: str) -> Constraint:
+        """What holds one answer to `schema`, the result of `edge.schemas.reading.read`.
+
+        Blocks while it is tried out. Raises InvalidRequest when no answer can be held
+        to it, EngineError when that cannot be found out.
+        """
+        if fault := self._fault(schema):
+            raise _refusal(fault)
+        try:
+            return Constraint(self._vocabulary, schema)
+        except Unusable as unusable:
+            raise _refusal(str(unusable)) from None
+
+    def close(self) -> None:
+        self._jail.close()
+
+    def _fault(self, schema: str) -> str:
+        """Why it cannot be used, or nothing; found out once for each schema."""
+        name = hashlib.sha256(schema.encode()).digest()
+        fault = self._known(name)
+        if fault is None:
+            with self._judging:  # others wait for this one, and may then know it
+                fault = self._known(name)
+                if fault is None:
+                    fault = self._judged(schema)
+                    self._remember(name, fault)
+        return fault
+
+    def _known(self, name: bytes) -> str | None:
+        with self._lock:
+            if name in self._faults:
+                self._faults.move_to_end(name)
+            return self._faults.get(name)
+
+    def _remember(self, name: bytes, fault: str) -> None:
+        with self._lock:
+            self._faults[name] = fault
+            if len(self._faults) > REMEMBERED:
+                self._faults.popitem(last=False)
+
+    def _judged(self, schema: str) -> str:
+        try:
+            self._jail.judge(schema)
+        except Unusable as unusable:
+            return str(unusable)
+        return ""
+
+
+def _refusal(fault: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"This JSON schema cannot be used: {fault}. Use a simpler one.",
+        param="response_format",
+    )

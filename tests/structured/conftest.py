@@ -1,0 +1,51 @@
+"""A compiler over the vocabulary of the bundled model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.request import SamplingParams
+from edge.runtime.model import Model
+from edge.runtime.sampler import Sampler
+from edge.structured.compiler import Compiler
+from tests.structured.hostile import HostileModel
+
+
+@dataclass
+class Writer:
+    """Writes answers as a model would that wants something else."""
+
+    compiler: Compiler
+    pieces: list[bytes]
+    ends: list[int]
+
+    def write(
+        self, schema: str, push: str, seed: int, *, most: int = 200, **sampling: object
+    ) -> tuple[bytes, bool]:
+        """An answer to `schema`, and whether it ended before `most` tokens."""
+        params = SamplingParams(seed=seed, **sampling)  # type: ignore[arg-type]
+        constraint = self.compiler.constraint(schema)
+        model = HostileModel(self.pieces, self.ends, push, seed)
+        with closing(Sampler(params, len(self.pieces), constraint)) as sampler:
+            text = b""
+            for _ in range(most):
+                token = sampler.sample(model.logits())
+                if token in self.ends:
+                    return text, True
+                text += self.pieces[token]
+        return text, False
+
+
+@pytest.fixture(scope="session")
+def writer(tiny: tuple[Path, Path]) -> Iterator[Writer]:
+    with closing(Model(tiny[0], vocabulary_only=True)) as model:
+        tokens = range(model.n_vocab)
+        pieces = [model.piece(token) for token in tokens]
+        ends = [token for token in tokens if model.is_end(token)]
+        with closing(model.compiler()) as compiler:
+            yield Writer(compiler, pieces, ends)

@@ -1,0 +1,82 @@
+"""What stays of a conversation that is too long, judged by characters alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.conversation import CHARS_PER_TOKEN, n_characters, newest, trim
+from edge.errors import ContextLengthExceeded
+from edge.request import Message, PictureRef, Request, SamplingParams
+
+SYSTEM = Message("system", ("Be brief.",))
+REF = PictureRef("0" * 64, 32, 32)
+ROLES = st.sampled_from(["system", "user", "assistant"])
+MESSAGES = st.lists(
+    st.builds(Message, ROLES, st.tuples(st.text("a", max_size=99), st.just(REF))),
+    min_size=1,
+    max_size=15,
+).map(tuple)
+
+
+def turns(n: int, n_chars: int = 10) -> tuple[Message, ...]:
+    return tuple(Message("user", ("x" * n_chars,)) for _ in range(n))
+
+
+def request(messages: tuple[Message, ...], *, truncate: bool = True) -> Request:
+    return Request(messages, SamplingParams(max_tokens=1), truncate=truncate)
+
+
+@given(MESSAGES, st.integers(-50, 1000))
+def test_no_turn_more_than_necessary_goes(messages, room: int) -> None:
+    kept = newest(messages, n_characters, room)
+    questions = [n for n, m in enumerate(messages) if m.role == "user"]
+    begins = [0, *questions[1:]]
+    legal = [
+        (*(m for m in messages[:begin] if m.role == "system"), *messages[begin:])
+        for begin in begins
+    ]
+    fitting = [one for one in legal if sum(map(n_characters, one)) <= room]
+    assert kept == (fitting[0] if fitting else legal[-1])
+
+
+@given(st.lists(ROLES, max_size=15), st.integers(0, 15))
+def test_each_message_is_measured_once_at_most(roles: list, room: int) -> None:
+    messages = tuple(Message(role, (str(n),)) for n, role in enumerate(roles))
+    measured: list[Message] = []
+
+    def size(message: Message) -> int:
+        measured.append(message)
+        return 1
+
+    newest(messages, size, room)
+    assert len(measured) == len(set(measured))
+
+
+def test_what_went_before_is_counted_too() -> None:
+    once = trim(request((SYSTEM, *turns(100))), 10)
+    assert once.messages == (SYSTEM, *turns(15))
+    assert once.n_dropped == 85
+    again = trim(once, 5)
+    assert (len(again.messages), again.n_dropped) == (1 + 7, 93)
+
+
+def test_a_request_remembers_on_its_way_what_it_lost() -> None:
+    trimmed = trim(request(turns(100)), 10)
+    assert Request.from_json(trimmed.to_json()) == trimmed
+
+
+def test_nothing_is_left_out_unasked_or_of_an_unknown_context() -> None:
+    long = request(turns(100), truncate=False)
+    assert trim(request(turns(100)), 0) == request(turns(100))
+    assert trim(long, 1000) == long
+    with pytest.raises(ContextLengthExceeded, match="1,000 characters"):
+        trim(long, 10)
+
+
+def test_what_just_might_fit_is_left_for_the_tokens_to_tell() -> None:
+    longest = request(turns(1, CHARS_PER_TOKEN * 10))
+    assert trim(longest, 10) == longest
+    with pytest.raises(ContextLengthExceeded):
+        trim(request(turns(1, CHARS_PER_TOKEN * 10 + 1)), 10)

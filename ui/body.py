@@ -1,0 +1,181 @@
+"""The bodies of API requests: bounded while they arrive, parsed beside the event loop.
+
+    headers -> bytes, within a budget of all requests -> `strict_json` -> pydantic
+
+What is small is parsed where it is. Large bodies wait for one another: the parser holds
+Python's lock, and one at a time bounds its memory. A body of middle size has a lane of
+its own and does not wait for those with pictures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from edge.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    Cancelled,
+    EdgeError,
+    Unavailable,
+    UnsupportedMedia,
+)
+from ui import strict_json
+from ui.ignored import check_ignored
+from ui.metrics import Metrics
+from ui.refusals import complaint
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_BODY = 32 << 20  # bytes, as in nginx/build.py
+READ_S = 60.0  # for all of it; nginx has it before it asks us
+FREE = 64 << 10  # bytes of each body that always find room
+IN_FLIGHT = 128 << 20  # bytes of all others, until their pictures have been vetted
+SHARE = IN_FLIGHT // 2  # those from one address
+INLINE = 4 << 10  # bytes; what is parsed in less than a millisecond
+MIDDLE = 1 << 20
+
+
+class Bodies:
+    """Reads the bodies of this process. Refusals are counted in `metrics`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._held: Counter[str] = Counter()
+        self._lanes = asyncio.Semaphore(1), asyncio.Semaphore(1)
+
+    @asynccontextmanager
+    async def read(
+        self, http: Request, build: Callable[[bytearray], T]
+    ) -> AsyncIterator[tuple[T, str]]:
+        """What `build` makes of the body, and the body's sha256. Its bytes count as
+        being in flight until the end of the block.
+
+        Raises BodyTooLarge, BodyTimeout, UnsupportedMedia, Unavailable when too many
+        are in flight, Cancelled when the client left, and what `build` raises.
+        """
+        with self._holding(_address(http)) as hold:
+            try:
+                check_headers(http)
+                data = await _receive(http, hold)
+                built, digest = await self._beside(data, build)
+            except EdgeError as refusal:
+                if not isinstance(refusal, Cancelled):
+                    caller = getattr(http.state, "caller", None)
+                    self._metrics.refused(refusal, caller)
+                raise
+            del data
+            yield built, digest
+
+    async def _beside(
+        self, data: bytearray, build: Callable[[bytearray], T]
+    ) -> tuple[T, str]:
+        def work() -> tuple[T, str]:
+            return build(data), hashlib.sha256(data).hexdigest()
+
+        if len(data) <= INLINE:
+            return work()
+        async with self._lanes[len(data) > MIDDLE]:
+            return await asyncio.to_thread(work)
+
+    @contextmanager
+    def _holding(self, address: str) -> Iterator[Callable[[int], None]]:
+        """Gives what is to be called with the size of each piece that has arrived."""
+        n_bytes = n_counted = 0
+
+        def hold(n: int) -> None:
+            nonlocal n_bytes, n_counted
+            n_bytes += n
+            more = max(0, n_bytes - FREE) - n_counted
+            n_counted += more
+            self._held[address] += more
+            if more and (self._held.total() > IN_FLIGHT or self._held[address] > SHARE):
+                raise Unavailable(
+                    "The server is reading as many large requests as it can. Try "
+                    "again soon."
+                )
+
+        try:
+            yield hold
+        finally:
+            self._held[address] -= n_counted
+            if not self._held[address]:
+                del self._held[address]
+
+
+def parse(model: type[Model], data: bytearray) -> Model:
+    """The `model` that a body holds. Raises InvalidRequest, with the path of the
+    field."""
+    value = strict_json.load(data)
+    try:
+        found = model.model_validate(value)
+    except ValidationError as error:
+        [first, *_] = error.errors(include_url=False, include_input=False)
+        raise complaint(first, first["loc"], value) from None
+    check_ignored(found)
+    return found
+
+
+def check_headers(http: Request) -> None:
+    """Raises UnsupportedMedia for a body that is not plain JSON, BodyTooLarge for one
+    that says so."""
+    coding = http.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise UnsupportedMedia(
+            f"The body is sent with Content-Encoding: {coding[:40]}, which this server "
+            "does not read. Send it as it is."
+        )
+    given = http.headers.get("content-type", "")
+    kind, _, options = given.lower().partition(";")
+    kind, options = kind.strip(), options.replace(" ", "").replace('"', "")
+    if kind != "application/json" and not kind.endswith("+json"):
+        called = f"as {kind[:80]}" if kind else "without a Content-Type"
+        raise UnsupportedMedia(
+            f"The body was sent {called}. Send JSON with the header "
+            "Content-Type: application/json."
+        )
+    if "charset=" in options and "charset=utf-8" not in options:
+        raise UnsupportedMedia("JSON is read in UTF-8 only. Send it in UTF-8.")
+    length = http.headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:20]) > MAX_BODY:
+        raise _too_large()
+
+
+async def _receive(http: Request, hold: Callable[[int], None]) -> bytearray:
+    data = bytearray()
+    try:
+        async with asyncio.timeout(READ_S):
+            async for piece in http.stream():
+                if len(data) + len(piece) > MAX_BODY:
+                    raise _too_large()
+                hold(len(piece))
+                data += piece
+    except TimeoutError:
+        raise BodyTimeout(
+            f"The body did not arrive within {READ_S:.0f} seconds. Send it faster."
+        ) from None
+    except ClientDisconnect:
+        raise Cancelled("The client hung up.") from None
+    return data
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is larger than {MAX_BODY >> 20} MiB. Send fewer or smaller pictures."
+    )
+
+
+def _address(http: Request) -> str:
+    caller = getattr(http.state, "caller", None)  # the door's word, where there is one
+    if caller is not None:
+        return str(caller.address)
+    return http.client.host if http.client else ""

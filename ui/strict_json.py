@@ -1,0 +1,203 @@
+"""JSON from strangers: counted before it is parsed, and read strictly.
+
+Two passes over the bytes in NumPy, which lets other threads run, find where strings are
+and count what is outside them. Only then does the parser of the standard library, whose
+time is bounded by that, make objects. Python's is lenient (UTF-16, NaN, repeated keys,
+half characters): RFC 8259 is not, and neither is this.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import BodyTooLarge, InvalidJson, InvalidRequest
+
+MAX_STRUCTURE = 50_000  # of the characters [ { , :
+MAX_DEPTH = 64
+MAX_OUTSIDE = 1 << 20  # bytes outside of strings: what is larger has to be strings
+MAX_NUMBER = 100  # characters; Python needs quadratic time for an integer
+MAX_TEXT = 200_000  # characters of a string
+LONG = {"url"}  # fields that may be longer, in ASCII: what holds a picture
+PIECE = 1 << 20  # bytes looked at in one step
+
+Quotes = npt.NDArray[np.int64]
+
+QUOTE, BACKSLASH = ord('"'), ord("\\")
+_TOO_LONG = f"should have at most {MAX_TEXT:,} characters"
+_LONG_NUMBER = re.compile(rb"[-+.0-9A-Za-z]{%d,}" % (MAX_NUMBER + 1))
+
+
+def load(data: bytes | bytearray) -> Any:
+    """The value that `data`, JSON in UTF-8, stands for.
+
+    Raises InvalidJson for what is none, InvalidRequest or BodyTooLarge for what is more
+    than the limits above.
+    """
+    check_encoding(data)
+    quotes = find_quotes(data)
+    check_strings(data, quotes)
+    check_bounds(outside_strings(data, quotes))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidJson(
+            f"The body is not valid JSON: byte {error.start + 1} is not UTF-8."
+        ) from None
+    try:
+        value = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        message = error.msg.removesuffix(" at").removesuffix(" starting")
+        raise InvalidJson(f"The body is not valid JSON: {message} ({where}).") from None
+    if fault := _fault(value):
+        path, complaint = fault
+        raise InvalidRequest(f"{path or 'The body'}: {complaint}.", param=path or None)
+    return value
+
+
+def check_encoding(data: bytes | bytearray) -> None:
+    """Raises InvalidJson for an empty body and for other encodings than UTF-8 without
+    a mark (RFC 8259, section 8.1)."""
+    start = bytes(data[:4])
+    if not start:
+        raise InvalidJson("The body is empty. Send JSON.")
+    if start.startswith(b"\xef\xbb\xbf"):
+        raise InvalidJson(
+            "The body is not valid JSON: it begins with a byte order mark. Send UTF-8 "
+            "without one."
+        )
+    if b"\0" in start or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InvalidJson("The body is not valid JSON in UTF-8. Send it in UTF-8.")
+
+
+def find_quotes(data: bytes | bytearray) -> Quotes:
+    """Where `data` has quotes that no backslash escapes.
+
+    Raises InvalidRequest for more strings than any body may have.
+    """
+    whole = np.frombuffer(data, np.uint8)
+    found = [np.zeros(0, np.int64)]
+    n_found, is_escaped = 0, False  # the first byte of the piece
+    for start in range(0, len(whole), PIECE):
+        piece = whole[start : start + PIECE]
+        escaped = np.zeros(len(piece) + 1, bool)
+        escaped[0] = is_escaped
+        slashes = np.flatnonzero(piece == BACKSLASH)
+        if is_escaped and len(slashes) and slashes[0] == 0:
+            slashes = slashes[1:]
+        if len(slashes):
+            is_first = np.diff(slashes, prepend=-2) != 1
+            first = np.maximum.accumulate(np.where(is_first, slashes, 0))
+            escaped[slashes[(slashes - first) % 2 == 0] + 1] = True
+        quotes = np.flatnonzero(piece == QUOTE)
+        quotes = quotes[~escaped[quotes]] + start
+        is_escaped = bool(escaped[-1])
+        n_found += len(quotes)
+        if n_found > 2 * MAX_STRUCTURE + 2:
+            raise _too_much()
+        found.append(quotes)
+    return np.concatenate(found)
+
+
+def check_strings(data: bytes | bytearray, quotes: Quotes) -> None:
+    """Raises InvalidRequest for a long string that is not ASCII: one such character
+    makes Python take four bytes for each of the others."""
+    ends = [*quotes.tolist(), len(data)]
+    for begin, end in zip(ends[::2], ends[1::2], strict=False):
+        # the longest way to write a character is 12 bytes: \ud83d\ude00
+        if end - begin > 12 * MAX_TEXT and not data[begin:end].isascii():
+            raise InvalidRequest(f"A text in the body {_TOO_LONG}.")
+
+
+def outside_strings(data: bytes | bytearray, quotes: Quotes) -> bytes:
+    """All bytes of `data` that are in no string, without the quotes. What follows a
+    quote that nothing closes is taken for a string."""
+    ends = [-1, *quotes.tolist(), len(data)]
+    pairs = zip(ends[::2], ends[1::2], strict=False)
+    return b"".join(data[before + 1 : after] for before, after in pairs)
+
+
+def check_bounds(outside: bytes) -> None:
+    """Raises InvalidRequest or BodyTooLarge for what is too much to be parsed; see
+    `outside_strings`."""
+    if len(outside) > MAX_OUTSIDE:
+        raise BodyTooLarge(
+            f"The body has {len(outside):,} bytes outside of strings; "
+            f"{MAX_OUTSIDE:,} are allowed. Only texts and pictures may be long."
+        )
+    kinds = np.frombuffer(outside, np.uint8)
+    opens = (kinds == ord("[")) | (kinds == ord("{"))
+    closes = (kinds == ord("]")) | (kinds == ord("}"))
+    others = (kinds == ord(",")) | (kinds == ord(":"))
+    if int(opens.sum()) + int(others.sum()) > MAX_STRUCTURE:
+        raise _too_much()
+    depth = np.cumsum(opens.astype(np.int32) - closes)
+    if len(depth) and depth.max() > MAX_DEPTH:
+        raise InvalidRequest(
+            f"The body is nested more than {MAX_DEPTH} deep. Send a flatter one."
+        )
+    if _LONG_NUMBER.search(outside):
+        raise InvalidRequest(
+            f"A number in the body has more than {MAX_NUMBER} characters."
+        )
+
+
+def _too_much() -> InvalidRequest:
+    return InvalidRequest(
+        f"The body has more than {MAX_STRUCTURE:,} values. Send fewer messages or "
+        "fields."
+    )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                key = key[:80]
+                raise InvalidRequest(f"The body has the key {key!r} twice.", param=key)
+            seen.add(key)
+    return found
+
+
+def _fault(value: Any, field: str = "") -> tuple[str, str] | None:
+    """The first value in `value`, which is that of `field`, that is no JSON or too
+    long: its path and what is wrong with it."""
+    match value:
+        case str():
+            is_ascii = value.isascii()
+            if len(value) > MAX_TEXT and not (is_ascii and field in LONG):
+                return "", f"String {_TOO_LONG}"
+            if not is_ascii and not _is_whole(value):
+                return "", "Half a character (a lone surrogate) is no text"
+        case float():
+            if not math.isfinite(value):
+                return "", "NaN, Infinity and what is as large are no JSON numbers"
+        case list():
+            for n, item in enumerate(value):
+                if fault := _fault(item):
+                    return _join(f"[{n}]", fault[0]), fault[1]
+        case dict():
+            for key, item in value.items():
+                if fault := _fault(key) or _fault(item, key):
+                    return _join(key[:80], fault[0]), fault[1]
+    return None
+
+
+def _join(step: str, rest: str) -> str:
+    return step + rest if rest[:1] in ("", "[") else f"{step}.{rest}"
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
