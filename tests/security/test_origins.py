@@ -15,6 +15,7 @@ from ui.origins import Origins
 
 HOST = socket.gethostname().lower()
 POSTS = ("/v1/chat/completions", "/gradio_api/queue/join", "/gradio_api/upload")
+ASKED = (400, 415)  # what the API says of `{}`: it came that far
 OWN = Origins.of("chat.example", "https://app.example")
 
 
@@ -56,7 +57,7 @@ def test_a_name_that_is_not_this_servers_is_misdirected(named: Web, host: str) -
 def test_addresses_and_named_hosts_are_known(named: Web, host: str) -> None:
     assert named.ask("GET", "/health", host=host).status == 200
     own = named.ask("POST", POSTS[0], b"{}", host=host, origin=f"http://{host}")
-    assert own.status == 400  # of the API's making
+    assert own.status in ASKED
 
 
 FOREIGN = [
@@ -108,7 +109,7 @@ def test_requests_across_sites_pass_only_as_a_link_to_the_page(
 def test_programs_and_the_page_itself_pass(web: Web, site: str | None) -> None:
     headers = {"sec_fetch_site": site} if site else {}
     assert web.ask("GET", "/health", **headers).status == 200
-    assert web.ask("POST", POSTS[0], b"{}", **headers).status == 400
+    assert web.ask("POST", POSTS[0], b"{}", **headers).status in ASKED
 
 
 def test_an_origin_that_is_allowed_is_answered_and_may_read(named: Web) -> None:
@@ -131,7 +132,7 @@ def test_an_origin_that_is_allowed_is_answered_and_may_read(named: Web) -> None:
         ]
         assert reply.headers["Access-Control-Allow-Credentials"] is None
         assert "Origin" in reply.headers["Vary"]
-    assert answer.status == 400
+    assert answer.status in ASKED
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/theme.css", "/assets/x.js"])
