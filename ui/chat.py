@@ -197,14 +197,10 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
         asking = box.submit(ask, both, both, api_name="ask", **listening)
         again = shown.retry(retry, [shown], both, api_name="retry", **listening)
         shown.undo(undo, [shown], [shown, box], api_name="undo", **listening)
-        box.stop(
-            lambda: READY,
-            None,
-            [box],
-            cancels=[asking, again],
-            api_name="rest",
-            **listening,
-        )
+        box.stop(None, None, None, cancels=[asking, again], api_visibility="private")
+        # after an answer has come to its end, or was stopped
+        for event, name in ((asking, "rest"), (again, "rest_again")):
+            event.then(lambda: READY, None, [box], api_name=name, **listening)
         page.load(about, outputs=banner, api_name="about", **listening)
     page.queue(max_size=64, default_concurrency_limit=None, api_open=False)
     # Gradio looks at no path before this; `ui.guard` has, already

@@ -170,4 +170,5 @@ SHAPES: dict[str, tuple[Callable[[object, Find, _Budget], Any], ...]] = {
     "retry": (_history,),
     "undo": (_history,),
     "rest": (),
+    "rest_again": (),
 }
