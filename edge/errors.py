@@ -13,9 +13,10 @@
     │   ├── BodyTooLarge ....... 413
     │   └── UnsupportedMedia ... 415
     ├── Unauthorized ........... 401  no valid key
-    ├── Forbidden .............. 403  the key does not allow this
+    ├── Forbidden .............. 403  not with this key, or not from there
     ├── NotFound ............... 404
     │   └── ModelNotFound
+    ├── UnknownHost ............ 421
     ├── QueueFull .............. 429  come back in `retry_after_s`
     │   ├── ClientLimit
     │   └── RateLimited ........      a limit of the key is reached
@@ -23,6 +24,7 @@
     │   ├── NoWorker
     │   ├── ShuttingDown
     │   └── WorkerLost
+    ├── StorageFull ............ 507
     ├── Cancelled .............. 499  nobody waits for the answer any more
     ├── DeadlineExceeded ....... 504
     ├── EngineError ............ 500  this request failed inside the engine
@@ -136,7 +138,7 @@ class KeyReused(InvalidRequest):
 
 
 class BodyTooLarge(InvalidRequest):
-    """Raised when a body has more bytes than any may have."""
+    """Raised when a body has more bytes, files or texts than it may."""
 
     code = "request_too_large"
     status = 413
@@ -158,11 +160,19 @@ class Unauthorized(EdgeError):
 
 
 class Forbidden(EdgeError):
-    """Raised when a caller is known and may not do this."""
+    """Raised when a caller is known and may not do this, or not from there."""
 
     code = "forbidden"
     status = 403
     type = "permission_error"
+
+
+class UnknownHost(EdgeError):
+    """Raised when a request names a host that this server is not."""
+
+    code = "unknown_host"
+    status = 421
+    type = "invalid_request_error"
 
 
 class NotFound(EdgeError):
@@ -223,6 +233,13 @@ class WorkerLost(Unavailable):
     """Raised when the worker died while it computed this answer."""
 
     code = "worker_lost"
+
+
+class StorageFull(EdgeError):
+    """Raised when there is no room left for what a client sends."""
+
+    code = "storage_full"
+    status = 507
 
 
 class Cancelled(EdgeError):

@@ -214,6 +214,7 @@ def nginx(
     server, own = nginx_server(), _subfolder(folder, "nginx")
     build = [sys.executable, str(NGINX_BUILD), "--listen", f"{in_url(host)}:{port}"]
     build += ["--upstream", upstream, "--run-dir", str(own)]
+    build += ["--hosts", settings.hosts, "--cors", settings.cors]
     for network in trusted(settings):
         build += ["--trust", network]
     if account := web_account():

@@ -142,6 +142,15 @@ class Settings:
     metrics_address: str = _setting(
         "127.0.0.1", "The address of that port; 0.0.0.0 = all, in a container."
     )
+    hosts: str = _setting(
+        "",
+        "Names under which clients reach this server, comma separated; addresses, "
+        "localhost and this machine's own name need none.",
+    )
+    cors: str = _setting(
+        "",
+        "Origins (https://app.example) whose pages may call the API, comma separated.",
+    )
     hub_url: str = _setting(
         "https://huggingface.co", "Where models are downloaded from."
     )

@@ -6,53 +6,53 @@ nothing is escaped, so every value from outside is checked on its way in.
 """
 
 import argparse
-import ipaddress
 import json
 import re
+import socket
 import sys
 from pathlib import Path
 
+from arguments import arguments  # beside this script
 from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
+
+from edge.errors import SetupError
+from ui.origins import Origins
+from ui.surface import SURFACE, Route
 
 CONF = Path(__file__).with_name("nginx.conf")
 HEADER = "# Written by nginx/build.py --write; change that file, not this one."
 
-# The routes that cost real work. Loading the page is 67 requests within one second
-# from one address and must never be limited.
-COSTLY = (
-    "POST /v1/chat/completions",
-    "POST /gradio_api/queue/join",
-    "POST /gradio_api/upload",
-)
 # Far above what a CPU can answer, so that cached answers still flow: this keeps a
 # flood away from Python, which does the fair queueing.
 REQUESTS_PER_SECOND = 20
 # A classroom behind one address may press Enter together.
 REQUESTS_AT_ONCE = 60
-# A browser tab holds two connections for as long as it is open: over 100 tabs.
+# A browser tab holds one while it is being answered, and none while it is idle.
 CONNECTIONS_PER_ADDRESS = 256
-# Pictures travel as base64, a third larger than their files.
-LARGEST_BODY_MIB = 32
 # The first token may be a while coming on a slow CPU with a full queue.
 LONGEST_SILENCE = "600s"
 # uvicorn drops idle connections after 5 s. Let go first: nothing is ever sent twice,
 # so a question that met a closing connection would end as a 502.
 UPSTREAM_IDLE = "4s"
 
-# Answered here, whatever the ui has there.
-CLOSED = {
-    r"~ ^/(docs|redoc|openapi\.json|gradio_api/(call|runs))(/|$)": 404,
-}
-
-LARGER = f"The request is larger than {LARGEST_BODY_MIB} MiB."
+LARGER = "The request is larger than this address takes."
+UNKNOWN = (
+    "This server does not know this name. Whoever runs it can add it to EDGE_HOSTS; "
+    "until then, use its address."
+)
+GUEST = "Pages of other sites may not call this server, unless EDGE_CORS names them."
 # What nginx itself says, in the shape of OpenAI's errors: type, code, message.
-REFUSALS = {
+FOREIGN = "foreign"
+REFUSALS: dict[int | str, tuple[str, str, str]] = {
     400: ("invalid_request_error", "invalid_request", "This is not valid HTTP."),
     403: ("permission_error", "forbidden", "This address is not public."),
     404: ("invalid_request_error", "not_found", "There is nothing at this address."),
+    FOREIGN: ("permission_error", "forbidden", GUEST),
+    405: ("invalid_request_error", "method_not_allowed", "Not with this method."),
     413: ("invalid_request_error", "request_too_large", LARGER),
     414: ("invalid_request_error", "uri_too_long", "The address is too long."),
+    421: ("invalid_request_error", "unknown_host", UNKNOWN),
     429: ("rate_limit_error", "rate_limit_exceeded", "Too many requests at once."),
     500: ("server_error", "internal_error", "The front server failed."),
     502: ("server_error", "service_unavailable", "The service is not running."),
@@ -60,18 +60,6 @@ REFUSALS = {
     504: ("server_error", "service_unavailable", "The service did not answer."),
 }
 RETRY_AFTER_S = {429: 2, 502: 5, 503: 5, 504: 5}
-
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    # Gradio's page is inline scripts and styles. Pictures from elsewhere stay out,
-    # lest an answer carry the conversation away in the address of one.
-    "Content-Security-Policy": "default-src 'self'; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
-    "object-src 'none'; frame-ancestors 'self'",
-}
 
 
 def process(run_dir: str, user: str | None) -> EmptyBlock:
@@ -108,7 +96,9 @@ def trusted_proxies(networks: list[str]) -> EmptyBlock:
 
 def limits() -> EmptyBlock:
     # A request with an empty key is not counted.
-    askers = {f'"{route}"': "$binary_remote_addr" for route in COSTLY}
+    files = [route for route in SURFACE if route.is_limited]
+    patterns = ["^POST ", *(rf"^\S+ {route.pattern}$" for route in files)]
+    askers = {f'"~{pattern}"': "$binary_remote_addr" for pattern in patterns}
     return EmptyBlock(
         Block('map "$request_method $uri" $asker', default='""', **askers),
         limit_req_zone=f"$asker zone=costly:1m rate={REQUESTS_PER_SECOND}r/s",
@@ -117,7 +107,6 @@ def limits() -> EmptyBlock:
         limit_conn_zone="$binary_remote_addr zone=addresses:1m",
         limit_conn=f"addresses {CONNECTIONS_PER_ADDRESS}",
         limit_conn_status=429,
-        client_max_body_size=f"{LARGEST_BODY_MIB}m",
         client_body_buffer_size="256k",
         large_client_header_buffers="4 8k",
         client_header_timeout="10s",
@@ -137,7 +126,8 @@ def headers_added(headers: dict[str, str]) -> EmptyBlock:
     return repeated("add_header", rows)
 
 
-def chat_and_api(scheme: str) -> Location:
+def upstream_rules(scheme: str) -> EmptyBlock:
+    """How every location talks to the ui."""
     headers = {
         "Host": "$http_host",
         "Connection": '""',
@@ -147,35 +137,91 @@ def chat_and_api(scheme: str) -> Location:
         "X-Forwarded-Proto": scheme,
         "X-Request-ID": "$request_id",
     }
-    return Location(
-        "/",
+    return EmptyBlock(
         repeated("proxy_set_header", [[*header] for header in headers.items()]),
-        proxy_pass="http://ui",
         proxy_http_version="1.1",
         proxy_buffering=False,
         proxy_request_buffering=True,
-        proxy_next_upstream="off",
+        # On a connection that the ui has closed: again on another one, but no POST,
+        # which nginx never repeats by itself.
+        proxy_next_upstream="error",
         proxy_connect_timeout="5s",
         proxy_read_timeout=LONGEST_SILENCE,
     )
 
 
-def metrics() -> Location:
-    """The ui's, for this machine; a proxy of yours on it must be named by --trust."""
+def in_kib(n_bytes: int) -> str:
+    return (
+        f"{n_bytes >> 20}m"
+        if n_bytes % (1 << 20) == 0 < n_bytes
+        else (f"{max(1, n_bytes >> 10)}k")
+    )
+
+
+def open_route(route: Route) -> Location:
+    """One row of the surface. A preflight is the ui's to answer."""
+    is_exact = "{" not in route.path
+    allowed = "|".join((*route.methods, "OPTIONS"))
+    # 1k, because 0 would mean no limit
+    limits = EmptyBlock(client_max_body_size=in_kib(route.body))
+    if route.path == "/metrics":  # for this machine; proxies on it are named by --trust
+        allowed = "|".join(route.methods)
+        # deny after allow: the first rule that fits decides
+        rules = repeated("allow", ["127.0.0.1", "::1"])
+        limits = EmptyBlock(rules, EmptyBlock(deny="all"), limits)
     return Location(
-        "~ ^/metrics(/|$)",
-        repeated("allow", ["127.0.0.1", "::1"]),
-        EmptyBlock(deny="all"),  # after the others: the first rule that fits decides
+        f"= {route.path}" if is_exact else f'~ "^{route.pattern}$"',
+        EmptyBlock(set=f'$allow "{", ".join(route.methods)}"'),
+        Block(f'if ($request_method !~ "^({allowed})$")', **{"return": "405"}),
+        limits,
         proxy_pass="http://ui",
     )
 
 
-def refusal(status: int, kind: str, code: str, message: str) -> EmptyBlock:
-    page = f"/nginx-refusals/{status}"
+def own_names(origins: Origins) -> EmptyBlock:
+    """Whether a request names this server, and comes from a page of its own: the rules
+    of `ui.origins`, which holds them again for whoever comes by another way."""
+    known = {"default": 0, "localhost": 1}
+    known |= dict.fromkeys((r'"~^[0-9]{1,3}(\.[0-9]{1,3}){3}$"', r'"~^\["'), 1)
+    known |= dict.fromkeys(sorted(origins.hosts), 1)
+    cors = {"default": 0} | {f'"{origin}"': 1 for origin in sorted(origins.cors)}
+    own = {"default": 1, '"~^1 "': 0, '"~^0  "': 0, r'"~*^0 https?://(\S+) \1$"': 0}
+    names = "|".join(re.escape(name) for name in sorted(origins.hosts))
+    own |= {f'"~*^0 https?://({names}) "': 0} if names else {}
+    pages = "|".join(route.path for route in SURFACE if route.is_page)
+    crossing = f'"~^0 cross-site (?!(GET|HEAD) ({pages})$)"'
+    return EmptyBlock(
+        Block("map $host $is_known", **known),
+        Block("map $http_origin $is_guest", **cors),
+        Block('map "$is_guest $http_origin $http_host" $is_foreign', **own),
+        Block(
+            'map "$is_guest $http_sec_fetch_site $request_method $uri" $is_crossing',
+            **{"default": 0, crossing: 1},
+        ),
+    )
+
+
+def turned_away() -> EmptyBlock:
+    """At the top of the server, before any location."""
+    rules = {"$is_known = 0": 421, "$is_foreign": FOREIGN, "$is_crossing": FOREIGN}
+    return EmptyBlock(
+        *(
+            Block(f"if ({test})", rewrite=f"^ /nginx-refusals/{name} last")
+            for test, name in rules.items()
+        )
+    )
+
+
+def refusal(name: int | str, kind: str, code: str, message: str) -> EmptyBlock:
+    """An answer of nginx's own, by its status; by another name, a 403."""
+    status = name if isinstance(name, int) else 403
+    page = f"/nginx-refusals/{name}"
     error = {"message": message, "type": kind, "param": None, "code": code}
     headers = {"X-Content-Type-Options": "nosniff", "X-Request-ID": "$request_id"}
     if status in RETRY_AFTER_S:
         headers["Retry-After"] = str(RETRY_AFTER_S[status])
+    if status == 405:
+        headers["Allow"] = "$allow"
     answer = Location(
         f"= {page}",
         headers_added(headers),
@@ -183,35 +229,44 @@ def refusal(status: int, kind: str, code: str, message: str) -> EmptyBlock:
         default_type="application/json",
         **{"return": [str(status), f"'{json.dumps({'error': error})}'"]},
     )
+    if name != status:
+        return EmptyBlock(answer)
     return EmptyBlock(answer, error_page=f"{status} {page}")
 
 
-def server(listen: str, scheme: str) -> Block:
+def server(listen: str, scheme: str, has_names: bool) -> Block:
     health = {"default_type": "text/plain", "return": "200 ok"}
     return Block(
         "server",
-        headers_added(SECURITY_HEADERS),
+        upstream_rules(scheme),
+        *([turned_away()] if has_names else []),
         Location("= /nginx-health", **health),
-        *(Location(path, **{"return": status}) for path, status in CLOSED.items()),
-        metrics(),
-        chat_and_api(scheme),
-        *(refusal(status, *why) for status, why in REFUSALS.items()),
+        *(open_route(route) for route in SURFACE),
+        Location("/", **{"return": "404"}),
+        *(refusal(name, *why) for name, why in REFUSALS.items()),
         listen=listen,
         server_tokens=False,
+        # `//v1` is another path than `/v1`, here as in the ui
+        merge_slashes=False,
         # nginx's own number for headers that are too large.
         error_page="494 /nginx-refusals/400",
     )
 
 
 def config(args: argparse.Namespace) -> str:
-    """The whole file for these (checked) arguments."""
+    """The whole file for these (checked) arguments. Raises SetupError."""
+    names = None
+    if args.hosts is not None:
+        names = Origins.of(args.hosts, args.cors, [socket.gethostname()])
+    scheme = "$client_scheme" if args.trust else "$scheme"
     http = Block(
         "http",
         temporary_files(args.run_dir),
         limits(),
         *([trusted_proxies(args.trust)] if args.trust else []),
         upstream(args.upstream),
-        server(args.listen, "$client_scheme" if args.trust else "$scheme"),
+        *([own_names(names)] if names else []),
+        server(args.listen, scheme, names is not None),
         # The ui logs what it answers, the error log what is refused here.
         access_log="off",
     )
@@ -220,81 +275,13 @@ def config(args: argparse.Namespace) -> str:
     return f"{HEADER}{whole}\n"
 
 
-def port(text: str) -> str:
-    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535.")
-    return text
-
-
-def host_and_port(text: str) -> str:
-    host, _, number = text.rpartition(":")
-    if not re.fullmatch(r"\w[\w.-]*|\[[0-9a-fA-F:.]+\]", host):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT.")
-    return f"{host}:{port(number)}"
-
-
-def server_address(text: str) -> str:
-    if text.startswith("unix:"):
-        return f"unix:{directory(text.removeprefix('unix:'))}"
-    return host_and_port(text)
-
-
-def listening(text: str) -> str:
-    return host_and_port(text) if ":" in text else port(text)
-
-
-def directory(text: str) -> str:
-    if not re.fullmatch(r"(/[\w.@+-]+)+/?", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not an absolute path of letters, digits and . _ - + @ only."
-        )
-    return text.rstrip("/")
-
-
-def network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}.") from None
-
-
-def account(text: str) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_-]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a user.")
-    return text
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Print nginx.conf.")
-    action = parser.add_mutually_exclusive_group()
-    action.add_argument(
-        "--check", action="store_true", help="fail if nginx.conf is old"
-    )
-    action.add_argument("--write", action="store_true", help="rewrite nginx.conf")
-    option = parser.add_argument
-    option("--listen", type=listening, default="8080", metavar="[HOST:]PORT")
-    option(
-        "--upstream",
-        type=server_address,
-        default="ui:8000",
-        metavar="HOST:PORT|unix:PATH",
-    )
-    option("--run-dir", type=directory, default="/tmp", metavar="DIR")
-    option(
-        "--trust",
-        type=network,
-        default=[],
-        action="append",
-        metavar="CIDR",
-        help="proxies in front of this one; may be repeated",
-    )
-    option("--user", type=account, help="whom the workers run as, if started by root")
-    return parser.parse_args()
-
-
 def main() -> int:
     args = arguments()
-    wanted = config(args)
+    try:
+        wanted = config(args)
+    except SetupError as error:
+        print(error.message, file=sys.stderr)
+        return 2
     if args.write:
         CONF.write_text(wanted)
     elif not args.check:

@@ -82,11 +82,13 @@ def test_the_status_and_the_type_belong_together(kind: type[EdgeError]) -> None:
         409: "invalid_request_error",
         413: "invalid_request_error",
         415: "invalid_request_error",
+        421: "invalid_request_error",
         429: "rate_limit_error",
         499: "invalid_request_error",
         500: "server_error",
         503: "server_error",
         504: "server_error",
+        507: "server_error",
     }
     assert allowed[kind.status] == kind.type
 

@@ -90,16 +90,18 @@ def main(
         is_behind = uds is not None or forwarded_allow_ips
         check_exposure(settings if is_behind else replace(settings, host=host))
         client = Client(settings)
+        app = build(client)
     except SetupError as error:
         sys.exit(printable(error.message))
     config = uvicorn.Config(
-        build(client),
+        app,
         host=host,
         port=port,
         access_log=False,
         log_config=None,
         # who can open the socket is nginx
         forwarded_allow_ips="*" if uds else forwarded_allow_ips,
+        ws="none",
         timeout_graceful_shutdown=LEAVE_S,
     )
     Server(config, client).run([listener(uds)] if uds else None)

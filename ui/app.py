@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.utils import get_upload_folder
+from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from edge import __version__
 from ui.api import routes
+from ui.boundary import Boundary
 from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
 from ui.door import Door
+from ui.guard import Guard
 from ui.jobs import job_routes
 from ui.login import login_routes
+from ui.origins import Origins
+from ui.page_policy import PagePolicy
 from ui.refusals import add_refusals
 from ui.scrape import scrape_route
+from ui.upload_routes import upload_routes
+from ui.uploads import Uploads
 from ui.usage import usage_route
 from ui.vetting import Vetting
-
-MAX_UPLOAD = "24mb"  # as base64 in an API body it is the 32 MB that nginx lets through
 
 
 def add_api(app: FastAPI, client: Client, vetting: Vetting) -> None:
@@ -37,10 +46,20 @@ def add_api(app: FastAPI, client: Client, vetting: Vetting) -> None:
     )
 
 
-def build(client: Client) -> FastAPI:
-    """The application over `client`."""
+def build(client: Client) -> ASGIApp:
+    """The application over `client`. Raises SetupError for names that are none."""
     settings = client.settings
+    origins = Origins.of(settings.hosts, settings.cors, [socket.gethostname()])
+    uploads = Uploads(Path(get_upload_folder()) / "edge-vl")
     vetting = Vetting(settings.image_tokens)
+    page = build_chat(client, vetting, uploads)
+    return Boundary(PagePolicy(mounted(client, page, vetting, uploads)), origins)
+
+
+def mounted(
+    client: Client, page: gr.Blocks, vetting: Vetting, uploads: Uploads
+) -> FastAPI:
+    """API and page as one application, with all that Gradio brings along."""
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
@@ -51,15 +70,16 @@ def build(client: Client) -> FastAPI:
 
     # no /docs: the API is OpenAI's, and its pages would load scripts from elsewhere
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
+    app.include_router(upload_routes(uploads))
+    app.add_middleware(Guard, page=page, uploads=uploads)  # behind the door
     add_api(app, client, vetting)
     served: FastAPI = gr.mount_gradio_app(
         app,
-        build_chat(client, vetting),
+        page,
         path="/",
         footer_links=["settings"],
         run_history=False,
         show_error=False,
-        max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
@@ -73,4 +93,8 @@ def build(client: Client) -> FastAPI:
             font_mono=["ui-monospace", "monospace"],
         ),
     )
+    # what Gradio refuses has the shape of the API too
+    for route in served.routes:
+        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            add_refusals(route.app, client.metrics)
     return served

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ui.surface import SURFACE
+
 Build = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +22,7 @@ def test_the_committed_file_is_fresh(build: Build) -> None:
 
 
 def test_a_stale_file_is_named_and_rewritten(build: Build, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "nginx" / "arguments.py", tmp_path)
     script = shutil.copy(ROOT / "nginx" / "build.py", tmp_path)
 
     missing = build("--check", script=script)
@@ -80,6 +83,23 @@ def test_a_bad_value_is_refused_in_one_sentence(
     assert sentence.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        (("--hosts", "a b"), "EDGE_HOSTS"),
+        (("--hosts", "a;evil"), "EDGE_HOSTS"),
+        (("--hosts", "", "--cors", "app.example"), "EDGE_CORS"),
+        (("--hosts", "", "--cors", 'https://a"; evil'), "EDGE_CORS"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_by_its_setting(
+    build: Build, options: tuple[str, ...], setting: str
+) -> None:
+    refused = build(*options)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"{setting}: ")
+
+
 def test_checking_and_writing_at_once_is_refused(build: Build) -> None:
     assert build("--check", "--write").returncode == 2
 
@@ -93,8 +113,13 @@ def test_checking_and_writing_at_once_is_refused(build: Build) -> None:
         ("--listen", "[::1]:18080"),
         ("--upstream", "unix:/tmp/edge-1/ui.sock"),
         ("--trust", "10.0.0.0/8", "--trust", "fd00::/8", "--trust", "10.0.0.0/8"),
+        ("--hosts", ""),
+        ("--hosts", "a.example,b.lan", "--cors", "https://c.example:8443"),
     ],
-    ids=["plain", "one address", "IPv6", "a socket", "behind proxies"],
+    ids=[
+        *("plain", "one address", "IPv6", "a socket"),
+        *("behind proxies", "own names", "more names"),
+    ],
 )
 def test_nginx_accepts_the_file(
     build: Build, nginx: str, tmp_path: Path, options: tuple[str, ...]
@@ -113,8 +138,7 @@ def test_nginx_accepts_the_file(
 @pytest.mark.parametrize(
     ("directive", "values"),
     [
-        ("error_page", "400 403 404 413 414 429 494 500 502 503 504"),
-        ("return", "200 400 403 404 404 413 414 429 500 502 503 504"),
+        ("error_page", "400 403 404 405 413 414 421 429 494 500 502 503 504"),
         ("Retry-After", '"2" "5" "5" "5"'),
         ("proxy_set_header X-Forwarded-For", "$remote_addr"),
         ("proxy_set_header X-Forwarded-Host", "$http_host"),
@@ -122,7 +146,8 @@ def test_nginx_accepts_the_file(
         ("proxy_set_header Host", "$http_host"),
         ("proxy_set_header X-Request-ID", "$request_id"),
         ("set_real_ip_from", "10.0.0.0/8 fd00::/8"),
-        ("add_header X-Content-Type-Options", 11 * '"nosniff" '),
+        ("add_header X-Content-Type-Options", 13 * '"nosniff" '),
+        ("proxy_pass", len(SURFACE) * "http://ui "),
     ],
 )
 def test_what_repeats_is_all_there(build: Build, directive: str, values: str) -> None:

@@ -172,9 +172,9 @@ def test_a_file_that_is_no_picture_is_refused_in_words(
     fake.write_bytes(b"<html>not a picture</html>")
     page = open_page(browser, stack)
     page.set_input_files("input[type=file]", str(fake))
-    page.get_by_role("textbox").fill("What is this?")
-    page.locator(SUBMIT).click()
-    wait_for(lambda: "not a picture in one of the formats" in answer(page), 10)
+    expect(page.get_by_text("not a picture in one of the formats")).to_be_visible()
+    ask(page, "And without it?")  # the page goes on
+    wait_for(lambda: answer(page), 30)
 
 
 def test_more_pictures_than_the_api_takes_are_refused_too(
@@ -185,10 +185,31 @@ def test_more_pictures_than_the_api_takes_are_refused_too(
         file.write_bytes(draw("red", i, size=(64, 64)))
     page = open_page(browser, stack)
     page.set_input_files("input[type=file]", [str(file) for file in files])
-    expect(page.locator(".thumbnail-item")).to_have_count(9)
-    page.get_by_role("textbox").fill("What are these?")
+    expect(page.get_by_text("Send at most 8 files")).to_be_visible()
+    assert page.locator(".thumbnail-item").count() == 0
+
+
+def test_a_picture_can_be_asked_about_again_and_taken_back(
+    browser, stack, picture
+) -> None:
+    page = open_page(browser, stack)
+    ask(page, "What shape is this, and which colour?", picture)
+    wait_for(lambda: answer(page) == "A red circle.", 30)
+    expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
+    page.get_by_title("Retry").click()
+    wait_for(lambda: answer(page) == "A red circle.", 30)
+    expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
+    assert page.locator("#chat .user img").count() == 1
+    page.get_by_title("Undo").click()
+    box = page.get_by_role("textbox")
+    expect(box).to_have_value("What shape is this, and which colour?")
+    expect(page.locator(".thumbnail-item, .thumbnail-image").first).to_be_visible()
+    expect(page.locator(BOT)).to_have_count(0)
     page.locator(SUBMIT).click()
-    wait_for(lambda: "at most 8 pictures" in answer(page), 10)
+    wait_for(lambda: answer(page) == "A red circle.", 30)
+    expect(box).to_have_value("")
+    page.get_by_title("Clear").click()
+    expect(page.locator(BOT)).to_have_count(0)
 
 
 def test_markup_in_a_question_is_shown_and_not_run(browser, stack) -> None:

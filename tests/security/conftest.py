@@ -1,0 +1,163 @@
+"""A real web process on loopback, to be attacked from several addresses."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from PIL import Image
+
+from edge.parts import free_port
+from tests.conftest import wait_for
+
+PATIENCE_S = 10
+HELD = "edge_vl_form"  # the boundary of our forms
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    seconds: float
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Site:
+    """A web process, or an nginx before one, at a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        source: str = "127.0.0.1",
+        **headers: str,
+    ) -> Answer:
+        """`headers` have `_` for `-`. Other sources are other callers."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        began = time.monotonic()
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE_S, source_address=(source, 0)
+        )
+        with closing(connection):
+            connection.request(method, path, body, named)
+            reply = connection.getresponse()
+            whole = reply.read()
+        return Answer(reply.status, reply.headers, whole, time.monotonic() - began)
+
+    def tell(self, path: str, body: Any, **options: str) -> Answer:
+        """A POST of JSON."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.ask("POST", path, raw, content_type="application/json", **options)
+
+    def join(self, number: int, data: Any, **options: str) -> Answer:
+        """A call of one of the page's functions."""
+        body = {"fn_index": number, "data": data, "session_hash": "abc"}
+        return self.tell("/gradio_api/queue/join", body, **options)
+
+    def upload(self, *files: tuple[str, bytes], **options: str) -> Answer:
+        lines = b"".join(
+            b'--%s\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n'
+            b"Content-Type: image/png\r\n\r\n%s\r\n" % (HELD.encode(), n.encode(), data)
+            for n, data in files
+        )
+        body = lines + f"--{HELD}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={HELD}"
+        return self.ask(
+            "POST", "/gradio_api/upload", body, content_type=kind, **options
+        )
+
+
+class Web(Site):
+    """`python -m ui` as `edge up` starts it."""
+
+    def __init__(self, folder: Path, broker_url: str, **settings: str) -> None:
+        super().__init__(free_port())
+        self.uploads = folder / "uploads"
+        self.log = folder / "ui.log"
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
+        environ |= {"EDGE_BROKER_URL": broker_url, "EDGE_CACHE_URL": broker_url}
+        environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        environ |= {"GRADIO_TEMP_DIR": str(self.uploads), "TMPDIR": str(folder)}
+        environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ui", "--port", str(self.port)],
+                env=environ,
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self.answers, 30)
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.ask("GET", "/health").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def start_web(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Web]]:
+    """Starts a web process, without any worker."""
+    running: list[Web] = []
+
+    def start(**settings: str) -> Web:
+        running.append(Web(tmp_path_factory.mktemp("web"), redis_url, **settings))
+        return running[-1]
+
+    yield start
+    for web in running:
+        web.stop()
+
+
+@pytest.fixture(scope="session")
+def web(start_web: Callable[..., Web]) -> Web:
+    """One for all attacks: it must survive them."""
+    return start_web()
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """A small picture."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
+    """The error of an answer that refuses, in the API's shape."""
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/json"
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["code"] == code
+    return dict(error)
+
+
+def canary() -> socket.socket:
+    """A server that nobody may call."""
+    return socket.create_server(("127.0.0.1", 0))

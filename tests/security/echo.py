@@ -1,0 +1,55 @@
+"""A script: the page, answering each question with its own words. PORT on argv."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import uvicorn
+
+from edge.events import Finished, Token
+from edge.request import Answer, Request
+from edge.settings import Settings
+from ui.app import build
+from ui.client import Client
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+class Echo(Client):
+    """No queue and no worker: what the last message says is the answer."""
+
+    async def run(self) -> None: ...
+
+    async def secret(self) -> bytes:
+        return bytes(32)
+
+    def meter(self, *_: Any) -> Any:
+        async def charge(*_: Any) -> None: ...
+
+        return SimpleNamespace(charge=charge)
+
+    @asynccontextmanager
+    async def place(self, *_: Any) -> AsyncIterator[Any]:
+        yield None
+
+    async def ask(self, place: Any, request: Request, *_: Any) -> Any:
+        text = "".join(str(part) for part in request.messages[-1].content)
+        if text == "fail":
+            raise ValueError("a mistake of ours")
+
+        async def events() -> AsyncIterator[Any]:
+            for n in range(len(text)):  # as it grows, half a tag at a time
+                yield Token(text[n])
+            yield Finished(Answer(text, "stop"))
+
+        return SimpleNamespace(events=events())
+
+
+if __name__ == "__main__":
+    client = Echo(Settings(broker_url=NOWHERE, cache_url=NOWHERE))
+    app = build(client)
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")

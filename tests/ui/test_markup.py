@@ -1,0 +1,67 @@
+"""Text as the page shows it, and back."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ui.markup import CODE, meant, shown
+
+words = st.sampled_from(
+    [
+        "<",
+        ">",
+        "`",
+        "```",
+        "~~~",
+        "\n",
+        " ",
+        "a",
+        "&lt;",
+        "&amp;lt;",
+        "&",
+        "amp;",
+        "/",
+        "!",
+    ]
+)
+texts = st.lists(words, max_size=40).map("".join)
+
+
+@given(st.one_of(texts, st.text()))
+def test_what_is_shown_means_what_was_said(text: str) -> None:
+    assert meant(shown(text)) == re.sub("(```|~~~)(?=mermaid)", r"\1 ", text)
+
+
+@given(st.one_of(texts, st.text()))
+def test_outside_code_no_tag_can_begin(text: str) -> None:
+    rest = CODE.sub("", shown(text))
+    assert not re.search("<[A-Za-z/!?]", CODE.sub("", rest)) or CODE.search(rest)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a<b", "a&lt;b"),
+        ("1 < 2, a<-b", "1 < 2, a<-b"),
+        ("`a<b` c<d", "`a<b` c&lt;d"),
+        ("```\n<b>\n```\n<b>", "```\n<b>\n```\n&lt;b>"),
+        ("```\n<b>", "```\n<b>"),
+        ("a ` <b>", "a ` &lt;b>"),
+        ("\\`<b>`", "\\`&lt;b>`"),
+        ("&lt;b", "&amp;lt;b"),
+        ("```mermaid\nx", "``` mermaid\nx"),
+    ],
+)
+def test_a_tag_is_an_entity_but_in_code(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["`" * 60_000, "```\n" * 20_000, "<" * 60_000, "` " * 30_000]
+)
+def test_long_texts_take_no_longer_than_they_are(text: str) -> None:
+    assert meant(shown(text)) == text

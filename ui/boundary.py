@@ -1,0 +1,193 @@
+"""The outermost layer of the web process: what is not on the surface ends here.
+
+Around every framework: Host and Origin are checked, unknown paths and methods are
+answered, bodies are counted, and no exception reaches uvicorn, which would close the
+connection that nginx keeps for other people's requests.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.errors import BodyTooLarge, EdgeError, MethodNotAllowed, NotFound
+from ui.origins import Origins
+from ui.surface import Route, find
+
+log = logging.getLogger(__name__)
+
+# What a script of an allowed origin may read of an answer.
+EXPOSED = "retry-after, x-cache, x-job-id, x-request-id"
+ASKED_HEADERS = re.compile("[a-z0-9-]{1,64}( *, *[a-z0-9-]{1,64}){0,63}", re.I)
+# For all that is no document; `ui.page_policy` says what the page may do.
+POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+class Boundary:
+    """`app` behind its surface."""
+
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        reply = Reply(send, scope["path"], self._cors(origin))
+        try:
+            route = self._vet(scope, headers, origin)
+            if scope["method"] == "OPTIONS":
+                await reply.preflight(route, headers)
+                return
+            if scope["method"] == "HEAD":  # as GET; the server sends no body
+                scope = {**scope, "method": "GET"}
+            body = Body(receive, route.body, reply)
+            await self._app(scope, body.receive, reply.send)
+        except EdgeError as refusal:
+            await reply.refuse(refusal)
+        except Exception as error:
+            log_failure(scope, error)
+            await reply.refuse(EdgeError("Something went wrong here. Try again."))
+
+    def _cors(self, origin: str | None) -> dict[str, str]:
+        if origin is None or origin.lower() not in self._origins.cors:
+            return {"cross-origin-resource-policy": "same-origin"}
+        return {
+            "access-control-allow-origin": origin,
+            "access-control-expose-headers": EXPOSED,
+            "vary": "Origin",
+        }
+
+    def _vet(self, scope: Scope, headers: Headers, origin: str | None) -> Route:
+        """The route of a request. Raises the EdgeError that refuses it."""
+        method, path = scope["method"], scope["path"]
+        route = find(path)
+        refusal = self._origins.refusal(
+            headers.get("host", ""),
+            origin,
+            headers.get("sec-fetch-site"),
+            is_link=route is not None and route.is_page and method in ("GET", "HEAD"),
+        )
+        if refusal:
+            raise refusal
+        if route is None:
+            raise NotFound(f"There is no {method[:20]} {path[:200]} here.")
+        is_preflight = (
+            method == "OPTIONS"
+            and origin is not None
+            and origin.lower() in self._origins.cors
+        )
+        if method not in route.methods and not is_preflight:
+            allowed = ", ".join(route.methods)
+            raise MethodNotAllowed(
+                f"{path[:200]} answers {allowed}, not {method[:20]}."
+            )
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > route.body:
+            raise too_large(route.body)
+        return route
+
+
+class Reply:
+    """The answer to one request, with the headers that all answers have."""
+
+    def __init__(self, send: Send, path: str, headers: dict[str, str]) -> None:
+        self._send = send
+        self._path = path
+        self._headers = headers
+        self._has_begun = False
+        self._is_over = False
+        self.instead: EdgeError | None = None  # of what a framework makes of it
+
+    async def send(self, message: Message) -> None:
+        if self.instead is not None and not self._has_begun:
+            error, self.instead = self.instead, None
+            await self.refuse(error)
+            self._is_over = True
+        if self._is_over:
+            return
+        if message["type"] == "http.response.start":
+            self._has_begun = True
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("content-security-policy", POLICY)
+            headers.setdefault("x-content-type-options", "nosniff")
+            headers.setdefault("referrer-policy", "same-origin")
+            for name, value in self._headers.items():
+                headers[name] = value
+        await self._send(message)
+
+    async def refuse(self, error: EdgeError) -> None:
+        """An error in the API's shape, unless an answer has begun: its reader sees that
+        it was cut off."""
+        if self._has_begun:
+            return
+        # `detail` is the field that Gradio's page shows
+        body = json.dumps(error.body() | {"detail": error.message}).encode()
+        headers = {"content-type": "application/json"}
+        headers["content-length"] = str(len(body))
+        if error.retry_after_s is not None:
+            headers["retry-after"] = str(error.retry_after_s)
+        if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
+            headers["x-should-retry"] = "false"
+        if isinstance(error, MethodNotAllowed) and (route := find(self._path)):
+            headers["allow"] = ", ".join(route.methods)
+        await self._whole(error.status, headers, body)
+
+    async def preflight(self, route: Route, asked: Headers) -> None:
+        """Yes: only an allowed origin comes here."""
+        headers = {"access-control-allow-methods": ", ".join(route.methods)}
+        names = asked.get("access-control-request-headers", "")
+        if ASKED_HEADERS.fullmatch(names):
+            headers["access-control-allow-headers"] = names
+        headers["access-control-max-age"] = "600"
+        await self._whole(204, headers, b"")
+
+    async def _whole(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        raw = [(k.encode(), v.encode("latin-1")) for k, v in headers.items()]
+        start = {"type": "http.response.start", "status": status, "headers": raw}
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class Body:
+    """A request's body, up to `most` bytes: chunked ones say no length beforehand."""
+
+    def __init__(self, receive: Receive, most: int, reply: Reply) -> None:
+        self._receive = receive
+        self._most = most
+        self._reply = reply
+        self._n_bytes = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._n_bytes += len(message.get("body", b""))
+        if self._n_bytes > self._most:
+            self._reply.instead = too_large(self._most)
+            raise self._reply.instead
+        return message
+
+
+def too_large(most: int) -> BodyTooLarge:
+    if not most:
+        return BodyTooLarge("A request to this address has no body.")
+    return BodyTooLarge(f"The request is larger than {most / (1 << 20):.3g} MiB.")
+
+
+def log_failure(scope: Scope, error: Exception) -> None:
+    """Where it happened, without a word of what was sent: messages repeat payloads."""
+    place = "".join(traceback.format_tb(error.__traceback__))
+    what = f"{scope['method']} {scope['path'][:100]!r}"
+    log.error("%s failed: %s\n%s", what, type(error).__name__, place)

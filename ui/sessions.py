@@ -1,0 +1,75 @@
+"""The pages that are open: whose each is, and how many there may be.
+
+A browser makes up the name of its page's session and sends it in addresses, so the name
+opens nothing: a session belongs to the caller who used it first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from edge.caller import Caller
+from edge.errors import NotFound, Unavailable
+
+LIVE = 200
+OF_ONE_ADDRESS = 50
+IDLE_S = 600.0
+
+
+class Sessions:
+    """Sessions that were used lately. `dropped` is called with the name of each that
+    ends, to let go of what is kept for it."""
+
+    def __init__(
+        self,
+        dropped: Callable[[str], None] = lambda session: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._dropped = dropped
+        self._clock = clock
+        # least recently used first: (caller, when)
+        self._live: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+
+    def use(self, session: str, caller: Caller) -> None:
+        """Notes that `caller` uses a session. Raises NotFound for somebody else's, and
+        Unavailable when too many pages are open."""
+        now = self._clock()
+        self._drop_idle(now)
+        if session in self._live:
+            if self._live[session][0].name != caller.name:
+                raise NotFound("There is no such session.")
+        else:
+            self._make_room(caller.address)
+        self._live[session] = (caller, now)
+        self._live.move_to_end(session)
+
+    def _make_room(self, address: str) -> None:
+        """Whoever holds most gives up the oldest: a client may have many names, and its
+        address is what it cannot make up."""
+        held = Counter(caller.address for caller, _ in self._live.values())
+        if held[address] >= OF_ONE_ADDRESS:
+            self._drop_oldest_of(address)
+        elif len(self._live) >= LIVE:
+            [(largest, n_held)] = held.most_common(1)
+            if n_held == 1:
+                raise Unavailable("Too many pages are open. Try again in some minutes.")
+            self._drop_oldest_of(largest)
+
+    def _drop_oldest_of(self, address: str) -> None:
+        for session, (caller, _) in self._live.items():
+            if caller.address == address:
+                self._drop(session)
+                return
+
+    def _drop_idle(self, now: float) -> None:
+        while self._live:
+            session, (_, used) = next(iter(self._live.items()))
+            if used > now - IDLE_S:
+                return
+            self._drop(session)
+
+    def _drop(self, session: str) -> None:
+        del self._live[session]
+        self._dropped(session)
