@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,12 @@ def question(text: str = "what?", max_tokens: int = 512) -> Request:
 def caller(name: str, address: str = "", tenant: str = ANONYMOUS) -> Caller:
     """Somebody who shares nothing with others; each is at an address of their own."""
     return Caller(tenant, name, address or name, name)
+
+
+async def young_minute(seconds: float = 10.0) -> None:
+    """Until a minute of the clock, by which quotas go, has so long to go."""
+    if (left := 60 - time.time() % 60) < seconds:
+        await asyncio.sleep(left + 0.1)
 
 
 class Desk:

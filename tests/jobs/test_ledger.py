@@ -14,12 +14,12 @@ from edge.jobs.ledger import Ledger, Usage, refusal, usage_key
 from edge.limits import Limits
 from edge.request import Answer
 from edge.request import Usage as Tokens
-from tests.jobs.desk import BOUNDS, FINISHED, POOL, Desk
+from tests.jobs.desk import BOUNDS, FINISHED, POOL, Desk, young_minute
 
 pytestmark = pytest.mark.redis
 
 ALICE = Caller("alice", "alice", "here", "alice")
-LIMITS = Limits.read("answer-tokens/minute=100, answer-tokens/day=1000")
+LIMITS = Limits.read("answer-tokens/day=100")
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ async def test_no_more_than_the_limit_is_granted_however_many_ask(
     ledger: Ledger,
 ) -> None:
     quotas = Limits.read("requests/minute=10, requests/day=15").quotas
+    await young_minute()
     asked = (ledger.charge("alice", quotas, "requests", 1) for _ in range(40))
     granted = [charge for charge in await asyncio.gather(*asked) if charge]
     assert sum(charge.is_granted for charge in granted) == 10

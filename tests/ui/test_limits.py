@@ -17,6 +17,7 @@ from edge import keys
 from edge.jobs.fleet import Heart, WorkerInfo
 from edge.keys import create_key
 from edge.limits import Limits
+from tests.jobs.desk import young_minute
 from tests.ui.bench import Bench, bench, code_of
 
 pytestmark = pytest.mark.redis
@@ -54,6 +55,7 @@ async def test_requests_are_counted_and_the_next_one_is_told_when(
     server: Keyed,
 ) -> None:
     key = server.key("alice", "requests/minute=2, requests/day=50")
+    await young_minute()
     for left in (1, 0):
         reply = await server.web.post(key=key)
         assert reply.status_code == 200
@@ -210,7 +212,7 @@ async def test_priority_and_weight_move_the_place(
 
 async def test_the_openai_client_shows_what_is_wrong(server: Keyed) -> None:
     """With a key, without one, and with one whose limits are reached."""
-    key = server.key("alice", "requests/minute=1, models=stub")
+    key = server.key("alice", "requests/day=1, models=stub")
 
     def client(api_key: str) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(
