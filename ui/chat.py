@@ -154,12 +154,19 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
                         yield "\n\n".join(filter(None, (text, news)))
 
     async def about(http: gr.Request) -> Any:
-        """The line under the title when the answers deserve no trust."""
+        """What is said under the title: when the answers deserve no trust, and who has
+        signed in, with the way out."""
+        language = _language(http)
         try:
             models = {worker.model for worker in await client.workers()}
         except EdgeError:
             models = set()
-        text = notice(models, _language(http))
+        lines = [notice(models, language)]
+        if http.request is not None and (key := http.request.state.key) is not None:
+            lines.append(
+                f"[{TEXTS[language]['login_as'].format(name=key.name)}](/login)"
+            )
+        text = "\n\n".join(filter(None, lines))
         return gr.Markdown(text, visible=bool(text))
 
     page = gr.Blocks(
