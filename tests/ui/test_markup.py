@@ -38,8 +38,8 @@ def test_what_is_shown_means_what_was_said(text: str) -> None:
 
 @given(st.one_of(texts, st.text()))
 def test_outside_code_no_tag_can_begin(text: str) -> None:
-    rest = CODE.sub("", shown(text))
-    assert not re.search("<[A-Za-z/!?]", CODE.sub("", rest)) or CODE.search(rest)
+    rest = CODE.sub(" ", shown(text))
+    assert not re.search("<[A-Za-z/!?]", CODE.sub(" ", rest)) or CODE.search(rest)
 
 
 @pytest.mark.parametrize(
