@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from edge.errors import Cancelled, EdgeError, NotFound
+from edge.errors import Cancelled, EdgeError
 from edge.jobs.fleet import WorkerInfo
 from edge.limits import Limits
 from ui import openai_schema as schema
@@ -23,7 +23,6 @@ from ui.client import Asked, Client
 from ui.draft import Draft
 from ui.handlers import notice
 from ui.jobs import last_event_id
-from ui.methods import METHODS, READ, refuse_other_methods
 from ui.metrics import Stopwatch
 from ui.refusals import headers_of
 from ui.sse import Reply, event_stream, finished, started
@@ -85,22 +84,22 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
         events = await _unless_gone(http, started(asked.events))
         return event_stream(reply.stream(events, draft.includes_usage, skip), headers)
 
-    @router.api_route("/v1/models", methods=READ)
+    @router.get("/v1/models")
     async def models(http: Request) -> dict[str, Any]:
         served = {worker.model for worker in await client.workers()}
         names = sorted(name for name in served if may_ask(name, limits_of(http)))
         return {"object": "list", "data": [_model(name) for name in names]}
 
-    @router.api_route("/v1/models/{name:path}", methods=READ)
+    @router.get("/v1/models/{name}")
     async def model(name: str, http: Request) -> dict[str, Any]:
         return _model(serving(name, await client.workers(), limits_of(http)).model)
 
-    @router.api_route("/health", methods=READ)
+    @router.get("/health")
     async def health() -> dict[str, str]:
         """This process answers."""
         return {"status": "ok"}
 
-    @router.api_route("/ready", methods=READ)
+    @router.get("/ready")
     async def ready(http: Request) -> Response:
         """Whether a question could be answered now; if not, why. What
         answers them is no stranger's business."""
@@ -122,12 +121,6 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
             "slots": sum(worker.n_slots for worker in workers),
         }
         return JSONResponse(state, status, headers)
-
-    refuse_other_methods(router)
-
-    @router.api_route("/v1/{path:path}", methods=METHODS)
-    async def nothing(path: str, http: Request) -> None:
-        raise NotFound(f"There is no {http.method} /v1/{path[:200]} here.")
 
     return router
 

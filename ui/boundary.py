@@ -134,8 +134,10 @@ class Reply:
         it was cut off."""
         if self._has_begun:
             return
-        # `detail` is the field that Gradio's page shows
-        body = json.dumps(error.body() | {"detail": error.message}).encode()
+        said = error.body()
+        if self._path.startswith("/gradio_api/"):  # the field that Gradio's page shows
+            said["detail"] = error.message
+        body = json.dumps(said).encode()
         headers = {"content-type": "application/json"}
         headers["content-length"] = str(len(body))
         if error.retry_after_s is not None:

@@ -12,7 +12,6 @@ from edge.events import Failed, Finished, Queued, from_json
 from edge.jobs.record import JobRecord
 from ui.asker import caller_of
 from ui.client import Client
-from ui.methods import refuse_other_methods
 from ui.sse import Reply, event_stream
 
 
@@ -42,7 +41,6 @@ def job_routes(client: Client) -> APIRouter:
         heard = client.follow_again(job_id)
         return event_stream(reply.stream(heard, include_usage, last_event_id(http)))
 
-    refuse_other_methods(router)
     return router
 
 

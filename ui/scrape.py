@@ -18,7 +18,6 @@ from edge.jobs.demand import Demand
 from edge.jobs.fleet import WorkerInfo
 from edge.redis_clients import UNREACHABLE
 from ui.client import Client
-from ui.methods import refuse_other_methods
 
 T = TypeVar("T")
 
@@ -69,7 +68,6 @@ def scrape_route(client: Client) -> APIRouter:
         text = generate_latest(client.metrics.registry) + generate_latest(seen)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    refuse_other_methods(router)
     return router
 
 

@@ -25,6 +25,7 @@ SMALL_BODY = 4 * KIB
 # What may stand for each placeholder of a path.
 PARTS = {
     "id": "[A-Za-z0-9_-]{1,64}",
+    "model": "[A-Za-z0-9._:@+-]{1,200}",
     "asset": r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
     "upload": r"/[^?#]{0,512}/[0-9a-f]{64}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
 }
@@ -59,6 +60,7 @@ SURFACE = (
     # the API
     Route(("POST",), "/v1/chat/completions", API_BODY),
     Route(READ, "/v1/models"),
+    Route(READ, "/v1/models/{model}"),
     Route(("GET", "DELETE"), "/v1/jobs/{id}"),
     Route(("GET",), "/v1/jobs/{id}/events"),
     Route(("GET",), "/v1/usage"),

@@ -358,7 +358,7 @@ def test_what_is_on_the_surface_passes_and_nothing_else_of_it(
 
 def example(route: Route) -> str:
     upload = f"/tmp/a/{64 * 'a'}/b.png"
-    values = {"id": "abc", "asset": "x-1.js", "upload": upload}
+    values = {"id": "abc", "model": "tiny", "asset": "x-1.js", "upload": upload}
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], route.path)
 
 

@@ -28,7 +28,9 @@ from edge.vision.stub import StubTower
 from tests.conftest import wait_for
 from tests.jobs.desk import caller
 from ui.app import add_api
+from ui.boundary import Boundary
 from ui.client import Client
+from ui.origins import Origins
 from ui.vetting import Vetting
 from worker.checker import Checker
 from worker.gate import Gate
@@ -49,7 +51,7 @@ class Bench:
         self.client = Client(Settings(**given))
         app = FastAPI(openapi_url=None)
         add_api(app, self.client, Vetting(1024))
-        self.app = app
+        self.app = Boundary(app, Origins.of("ui", "", []))
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
