@@ -61,8 +61,8 @@ async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
 async def test_a_crowd_with_one_question_is_answered_together(
     start: Start, stream: bool
 ) -> None:
-    """F30: whoever waits when the first answer comes is given it."""
-    with start(answer_cache="on") as service:
+    """F30: whoever waits when the first answer comes is given it, where all share."""
+    with start(answer_cache="on", share="all") as service:
         asking = (
             ask(service.url, "the same", 60, key=f"crowd{n}", stream=stream)
             for n in range(16)
@@ -376,7 +376,7 @@ async def test_a_slow_reader_slows_down_nobody(service) -> None:
     """P13."""
     port = int(service.url.rpartition(":")[2])
     data = json.dumps(body("slow", 300)).encode()
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Authorization: Bearer slow\r\nContent-Length: {len(data)}\r\n\r\n"
     alone = await ask(service.url, "alone", 100)
     here = (address_of("slow"), 0)
