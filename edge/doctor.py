@@ -21,6 +21,7 @@ from rich.filesize import decimal
 
 from edge import host
 from edge.errors import SetupError
+from edge.images import confinement
 from edge.models.check import check, settle
 from edge.models.header import read_header
 from edge.models.memory import memory_need
@@ -65,6 +66,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
     yield queue(settings)
     yield nginx()
     yield door(settings.host, port)
+    yield jail()
     yield trial()
     yield from model(settings)
 
@@ -126,6 +128,15 @@ def door(host: str, port: int) -> Finding:
     except SetupError as error:  # perhaps by `edge up` itself
         return Finding("port", "note", error.message)
     return Finding("port", "ok", f"{port} is free.")
+
+
+def jail() -> Finding:
+    """How well a bug in a picture decoder would be confined."""
+    if lacking := confinement():
+        return Finding("jail", "note", " ".join(lacking))
+    return Finding(
+        "jail", "ok", "Pictures are decoded without files, network or names."
+    )
 
 
 def trial() -> Finding:

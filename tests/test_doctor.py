@@ -48,7 +48,7 @@ def called(name: str, tmp_path: Path, script: str) -> str:
 def test_a_machine_on_which_all_is_well(settings: Settings) -> None:
     found = {one.about: one for one in findings(settings, free_port())}
     assert list(found) == [
-        *("processor", "others", "disk", "queue", "nginx", "port", "trial"),
+        *("processor", "others", "disk", "queue", "nginx", "port", "jail", "trial"),
         *("model", "memory"),
     ]
     assert not [one for one in found.values() if one.level == "wrong"]

@@ -376,7 +376,9 @@ async def test_a_slow_reader_slows_down_nobody(service) -> None:
     """P13."""
     port = int(service.url.rpartition(":")[2])
     data = json.dumps(body("slow", 300)).encode()
-    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    )
     head += f"Authorization: Bearer slow\r\nContent-Length: {len(data)}\r\n\r\n"
     alone = await ask(service.url, "alone", 100)
     here = (address_of("slow"), 0)
