@@ -36,13 +36,13 @@ from ui.vetting import Vetting
 def add_api(app: FastAPI, client: Client, vetting: Vetting) -> None:
     """The routes of the API, and the door in front of everything."""
     add_refusals(app, client.metrics)
-    app.include_router(login_routes(client.keys, client.secret))
+    app.include_router(login_routes(client.keys, client.logins))
     app.include_router(job_routes(client))
     app.include_router(usage_route(client))
     app.include_router(routes(client, vetting))
     app.include_router(scrape_route(client))
     app.add_middleware(
-        Door, settings=client.settings, keys=client.keys, secret=client.secret
+        Door, settings=client.settings, keys=client.keys, logins=client.logins
     )
 
 

@@ -32,10 +32,10 @@ from edge.jobs.client_side import Admitted, Asker, ClientJobs
 from edge.jobs.demand import Demand, demand
 from edge.jobs.fleet import Fleet, WorkerInfo
 from edge.jobs.ledger import Ledger
+from edge.jobs.logins import Logins
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
-from edge.jobs.secret import Secret
 from edge.keys import Keys
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.request import Answer, Request
@@ -73,7 +73,7 @@ class Client:
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
         self._fleet = Fleet(self._broker)
         self.ledger = Ledger(self._broker)
-        self._secret = Secret(self._broker)
+        self.logins = Logins(self._broker)
         self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))
         self._admission = Admission(settings, self._jobs)
         self._soon: set[asyncio.Task[None]] = set()
@@ -89,13 +89,6 @@ class Client:
             raise ShuttingDown("The server is being stopped. Try again soon.")
         try:
             return await self._fleet.workers()
-        except UNREACHABLE as error:
-            raise broker_away(error) from error
-
-    async def secret(self) -> bytes:
-        """What cookies are signed with. Raises Unavailable when the broker is away."""
-        try:
-            return await self._secret()
         except UNREACHABLE as error:
             raise broker_away(error) from error
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, Forbidden, Unauthorized
+from edge.jobs.logins import Logins
 from edge.keys import Key, Keys
 from edge.settings import Settings
 from ui.audit import write_line
@@ -32,8 +32,6 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 # so the request that it makes at once does carry it.
 AGAIN = '<!doctype html><meta http-equiv="refresh" content="0; url=/">'
 
-Secret = Callable[[], Awaitable[bytes]]
-
 
 class Door:
     """ASGI middleware: puts `caller`, `key` and `session` into the state of a request.
@@ -43,11 +41,11 @@ class Door:
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, keys: Keys, secret: Secret
+        self, app: ASGIApp, settings: Settings, keys: Keys, logins: Logins
     ) -> None:
         self._app = app
         self._keys = keys
-        self._secret = secret
+        self._logins = logins
         self._audits = settings.audit
         self._shares_all = settings.share == "all"
         self._metrics_from = [
@@ -117,7 +115,7 @@ class Door:
     async def _enter_open(
         self, scope: Scope, headers: Headers, address: str, state: dict[str, object]
     ) -> None:
-        secret = await self._secret()
+        secret = await self._logins.secret()
         session = _session(headers, secret)
         authorization = headers.get("authorization", "")
         if session is None and scope["path"] == "/" and not authorization:
@@ -148,10 +146,12 @@ class Door:
                 )
             name = f"key {key.id}"
         elif COOKIE in headers.get("cookie", ""):
-            secret = await self._secret()
+            secret = await self._logins.secret()
             session = _session(headers, secret)
             key = self._keys.valid(session.key_id) if session else None
             if session is None or key is None:
+                return False
+            if await self._logins.has_ended(session.id):
                 return False
             _check_origin(scope, headers, session.csrf_token(secret))
             name = sign(secret, "session caller", session.id)[:32]

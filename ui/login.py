@@ -15,8 +15,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from edge.errors import InvalidRequest
+from edge.jobs.logins import Logins
 from edge.keys import Keys
-from ui.door import Secret, cookie_of, is_secure
+from ui.door import cookie_of, is_secure
 from ui.session import COOKIE, CSRF_COOKIE, Session, set_cookie, sign
 from ui.words import TEXTS, language_of
 
@@ -43,14 +44,14 @@ HEADERS = {
 }
 
 
-def login_routes(keys: Keys, secret: Secret) -> APIRouter:
+def login_routes(keys: Keys, logins: Logins) -> APIRouter:
     """`/login` and `/logout`. Where there are no keys they lead to the chat."""
     router = APIRouter()
 
     async def page(http: Request, wrong: str = "", status: int = 200) -> Response:
         language = language_of(http.headers.get("accept-language", ""))
         made = cookie_of(http.headers, FORM_COOKIE) or secrets.token_hex(16)
-        token = sign(await secret(), "form", made)
+        token = sign(await logins.secret(), "form", made)
         fields = OUT if http.state.session else IN
         key = http.state.key
         text = _page(fields, language, token, key.name if key else "", wrong)
@@ -63,7 +64,7 @@ def login_routes(keys: Keys, secret: Secret) -> APIRouter:
         """The fields of a form that one of our pages has sent."""
         fields = await _fields(http)
         made = cookie_of(http.headers, FORM_COOKIE)
-        wanted = sign(await secret(), "form", made)
+        wanted = sign(await logins.secret(), "form", made)
         if not made or not secrets.compare_digest(
             wanted.encode(), fields.get("csrf", "").encode()
         ):
@@ -85,14 +86,17 @@ def login_routes(keys: Keys, secret: Secret) -> APIRouter:
             return await page(http, TEXTS[language]["login_wrong"], status=401)
         session = Session.begin(key.id, time.time())
         response = _see_chat()
-        cookies = {COOKIE: session.cookie(await secret())}
-        cookies[CSRF_COOKIE] = session.csrf_token(await secret())
+        cookies = {COOKIE: session.cookie(await logins.secret())}
+        cookies[CSRF_COOKIE] = session.csrf_token(await logins.secret())
         _set(response, http, cookies)
         return response
 
     @router.post("/logout")
     async def log_out(http: Request) -> Response:
         await form(http)
+        session: Session | None = http.state.session
+        if session is not None:
+            await logins.end(session.id, session.ends - int(time.time()))
         response = RedirectResponse("/login", status_code=303)
         _set(response, http, {COOKIE: "", CSRF_COOKIE: ""})
         return response

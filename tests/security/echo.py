@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from edge.events import Finished, Token
+from edge.jobs.logins import Logins
 from edge.request import Answer, Request
 from edge.settings import Settings
 from ui.app import build
@@ -19,13 +20,17 @@ from ui.client import Client
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
+class NoLogins(Logins):
+    """Without a broker."""
+
+    async def secret(self) -> bytes:
+        return bytes(32)
+
+
 class Echo(Client):
     """No queue and no worker: what the last message says is the answer."""
 
     async def run(self) -> None: ...
-
-    async def secret(self) -> bytes:
-        return bytes(32)
 
     def meter(self, *_: Any) -> Any:
         async def charge(*_: Any) -> None: ...
@@ -51,5 +56,6 @@ class Echo(Client):
 
 if __name__ == "__main__":
     client = Echo(Settings(broker_url=NOWHERE, cache_url=NOWHERE))
+    client.logins = NoLogins(client._broker)
     app = build(client)
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")

@@ -227,9 +227,11 @@ async def test_a_session_ends_with_its_key_and_with_the_logout(
     page = await web.http.get("/login", headers=HTML)
     [token] = re.findall('value="([0-9a-f]+)"', page.text)
     origin = {"origin": "http://ui"}
+    stolen = {"cookie": f"{COOKIE}={web.http.cookies[COOKIE]}"}
     reply = await web.http.post("/logout", data={"csrf": token}, headers=origin)
     assert reply.status_code == 303
     assert (await web.http.get("/v1/models")).status_code == 401
+    assert (await web.at("10.0.0.9").get("/", headers=stolen)).status_code == 401
     await sign_in(web, "alice", key)
     assert (await web.http.get("/v1/models")).status_code == 200
     revoke_key(path, "alice")
@@ -255,7 +257,7 @@ async def test_cookies_that_the_server_has_not_made_are_nothing(
 ) -> None:
     create_key(path, "alice", NO_LIMITS)
     key_id = keys.read_keys(path)[0].id
-    ours = await web.client.secret()
+    ours = await web.client.logins.secret()
     forged = [
         Session.begin(key_id, 2e9).cookie(b"another secret"),
         Session("0" * 32, key_id, 1).cookie(ours),  # has ended

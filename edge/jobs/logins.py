@@ -1,0 +1,55 @@
+"""What all web processes on a broker know of sessions: what their cookies are signed
+with, and which of them have ended before their time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import redis.asyncio
+
+from edge.errors import Unavailable
+from edge.redis_clients import UNREACHABLE
+
+SECRET = "edge:secret"
+
+T = TypeVar("T")
+
+
+class Logins:
+    """Each method raises Unavailable when the broker is away."""
+
+    def __init__(self, broker: redis.asyncio.Redis) -> None:
+        self._broker = broker
+        self._secret = b""
+
+    async def secret(self) -> bytes:
+        """Made by whichever process asks first, and kept by the broker, so that
+        sessions outlive a restart."""
+        if not self._secret:
+            made = secrets.token_hex(32)
+            await _reached(self._broker.set(SECRET, made, nx=True))
+            stored: Any = await _reached(self._broker.get(SECRET))
+            self._secret = stored
+        return self._secret
+
+    async def end(self, session_id: str, seconds: int) -> None:
+        """Makes a cookie worthless that would be valid for so long."""
+        await _reached(self._broker.set(_ended_key(session_id), 1, ex=max(seconds, 1)))
+
+    async def has_ended(self, session_id: str) -> bool:
+        return bool(await _reached(self._broker.exists(_ended_key(session_id))))
+
+
+def _ended_key(session_id: str) -> str:
+    return f"edge:logged-out:{session_id}"
+
+
+async def _reached(command: Awaitable[T]) -> T:
+    try:
+        return await command
+    except UNREACHABLE as error:
+        raise Unavailable(
+            "Sessions cannot be looked up just now. Try again soon."
+        ) from error
