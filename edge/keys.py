@@ -66,7 +66,7 @@ def read_keys(path: Path) -> list[Key]:
         return [Key.from_json(entry) for entry in json.loads(text)["keys"]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SetupError(
             f"The keys in {path} cannot be read ({error}). Nobody is let in until "
             "that file is mended or replaced by a copy."
@@ -101,6 +101,8 @@ def revoke_key(path: Path, name: str) -> None:
 
     Raises SetupError when there is no valid key of that name or id.
     """
+    if not read_keys(path):
+        raise SetupError("There are no keys. Make one: edge keys create NAME")
     with _rewritten(path) as entries:
         for i, one in enumerate(entries):
             if name in (one.name, one.id) and one.revoked is None:
@@ -113,7 +115,8 @@ class Keys:
     """The keys of a running server, read again when the file has changed.
 
     Once there was a key the server stays closed: a file that is deleted or damaged
-    later lets nobody in who was not let in before. It is closed from its start with
+    later lets nobody in who was not let in before, and neither does a restart, which
+    sees by the lock beside it that it was there. It is closed from its start with
     `are_needed`. Raises SetupError for a file that cannot be read.
     """
 
@@ -122,7 +125,7 @@ class Keys:
         self._by_id: dict[str, Key] = {}
         self._seen: tuple[int, ...] | None = None
         self._looked = float("-inf")
-        self.are_needed = are_needed
+        self.are_needed = are_needed or _lock(path).exists()
         self._read()
 
     def find(self, presented: str) -> Key | None:
@@ -182,7 +185,7 @@ class Keys:
 def _rewritten(path: Path) -> Iterator[list[Key]]:
     """The entries, to be changed in the block; written whole at its end, mode 0600."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(path.with_name(path.name + ".lock")):
+    with _locked(_lock(path)):
         entries = read_keys(path)
         yield entries
         text = json.dumps({"keys": [key.to_json() for key in entries]}, indent=1)
@@ -193,6 +196,10 @@ def _rewritten(path: Path) -> Iterator[list[Key]]:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 @contextmanager

@@ -137,9 +137,19 @@ def test_a_file_that_is_lost_opens_nothing(path: Path, damage: str) -> None:
     assert known.find(altered(key)) is None
 
 
+def test_a_restart_without_the_file_opens_nothing(path: Path) -> None:
+    with pytest.raises(SetupError, match="no keys"):
+        revoke_key(path, "alice")
+    assert not Keys(path).look()
+    create_key(path, "alice", NO_LIMITS)
+    path.unlink()
+    assert Keys(path).look()
+
+
 def test_a_damaged_file_ends_a_start(path: Path) -> None:
     path.parent.mkdir()
-    for text in ("", "[]", "{}", '{"keys": [{"id": 1}]}', '{"keys": 5}'):
+    wrong = ['{"keys": [{"id": 1}]}', '{"keys": [{"limits": 5}]}', '{"keys": [5]}']
+    for text in ("", "[]", "{}", '{"keys": 5}', "\xff", *wrong):
         path.write_text(text)
         with pytest.raises(SetupError, match="cannot be read"):
             Keys(path)

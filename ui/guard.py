@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.caller import Caller
-from edge.errors import EdgeError, InvalidRequest, NotFound
+from edge.errors import ClientLimit, EdgeError, InvalidRequest, NotFound
 from ui import payloads
 from ui.asker import caller_of
 from ui.refusals import headers_of
@@ -26,6 +26,8 @@ from ui.sessions import Sessions
 from ui.uploads import Uploads
 
 Headers = list[tuple[bytes, bytes]]
+
+MOST_UNHEARD = 8  # events of a page that nobody has listened to
 
 
 class Guard:
@@ -78,7 +80,11 @@ class Guard:
             return self._uploads.find(caller.name, path)
 
         joined = payloads.joining(payloads.parse(body), self._functions, find)
-        self._sessions.use(joined["session_hash"], caller)
+        session = joined["session_hash"]
+        self._sessions.use(session, caller)
+        # each holds a conversation until its page has listened
+        if len(self._queue.pending_event_ids_session.get(session, ())) >= MOST_UNHEARD:
+            raise ClientLimit("This page does not listen to its answers. Reload it.")
         return joined
 
     def _cancelled(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
@@ -111,6 +117,8 @@ class Guard:
         return self._page._queue
 
     def _forget(self, session: str) -> None:
+        self._queue.pending_messages_per_session.pop(session, None)
+        self._queue.pending_event_ids_session.pop(session, None)
         holder = self._page.state_holder
         holder.session_data.pop(session, None)
         holder.time_last_used.pop(session, None)

@@ -7,6 +7,7 @@ through. A form carries a token that its page's own cookie must match.
 from __future__ import annotations
 
 import html
+import re
 import secrets
 import time
 from urllib.parse import parse_qs
@@ -50,7 +51,7 @@ def login_routes(keys: Keys, logins: Logins) -> APIRouter:
 
     async def page(http: Request, wrong: str = "", status: int = 200) -> Response:
         language = language_of(http.headers.get("accept-language", ""))
-        made = cookie_of(http.headers, FORM_COOKIE) or secrets.token_hex(16)
+        made = _form_cookie(http) or secrets.token_hex(16)
         token = sign(await logins.secret(), "form", made)
         fields = OUT if http.state.session else IN
         key = http.state.key
@@ -63,7 +64,7 @@ def login_routes(keys: Keys, logins: Logins) -> APIRouter:
     async def form(http: Request) -> dict[str, str]:
         """The fields of a form that one of our pages has sent."""
         fields = await _fields(http)
-        made = cookie_of(http.headers, FORM_COOKIE)
+        made = _form_cookie(http)
         wanted = sign(await logins.secret(), "form", made)
         if not made or not secrets.compare_digest(
             wanted.encode(), fields.get("csrf", "").encode()
@@ -126,6 +127,12 @@ def _page(form: str, language: str, token: str, name: str, wrong: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Edge-VL</title><style>{STYLE}</style><body>{body}</body></html>"
     )
+
+
+def _form_cookie(http: Request) -> str:
+    """The cookie of the form, if it can be one of ours: it is sent back as it is."""
+    cookie = cookie_of(http.headers, FORM_COOKIE)
+    return cookie if re.fullmatch("[0-9a-f]{32}", cookie) else ""
 
 
 async def _fields(http: Request) -> dict[str, str]:

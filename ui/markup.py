@@ -8,15 +8,8 @@ that itself. `meant` takes off again what `shown` put on. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-# A fenced block up to its end, or a span within one line; an odd mark stays outside.
-CODE = re.compile(
-    r"(?P<fence>^(?P<indent> {0,3})(?P<mark>`{3,}|~{3,})(?P<info>[^\n`]*)\n"
-    r"(?:.*\n)*?(?: {0,3}(?P=mark)[`~]*[ \t]*$|.*\Z))"
-    r"|(?P<span>(?<![`\\])(?P<ticks>`+)(?!`)[^`\n]+(?<!`)(?P=ticks)(?!`))",
-    re.MULTILINE,
-)
 OPENING = re.compile(r"<(?=[A-Za-z/!?])")
 # Should a browser see the end of code elsewhere: tags that Markdown makes none of. The
 # page writes them as text when Markdown is done.
@@ -99,8 +92,59 @@ def _unescape(text: str) -> str:
 
 
 def _outside_code(text: str, change: Callable[[str], str]) -> str:
-    pieces, end = [], 0
-    for code in CODE.finditer(text):
-        pieces += [change(text[end : code.start()]), code[0]]
-        end = code.end()
-    return "".join([*pieces, change(text[end:])])
+    return "".join(
+        piece if is_code else change(piece) for is_code, piece in parts(text)
+    )
+
+
+def parts(text: str) -> Iterator[tuple[bool, str]]:
+    """The text in pieces, code or not: fenced blocks up to their end, and spans within
+    one line. In one pass: a regular expression for all of it took time that grew with
+    the square of a line.
+    """
+    fence = ""
+    for line in re.split("(?<=\n)", text):
+        if fence:
+            yield True, line
+            fence = "" if _closes(line, fence) else fence
+        elif fence := _opens(line):
+            yield True, line
+        else:
+            yield from _spans(line)
+
+
+def _opens(line: str) -> str:
+    """The mark that opens a block in this line, at least three of ` or ~; else ""."""
+    bare = _outdented(line)
+    for mark in "`~":
+        n = len(bare) - len(bare.lstrip(mark))
+        if n >= 3 and "`" not in bare[n:] and line.endswith("\n"):
+            return mark * n
+    return ""
+
+
+def _closes(line: str, fence: str) -> bool:
+    bare = _outdented(line)
+    return bare.startswith(fence) and not bare.rstrip().strip("`~")
+
+
+def _outdented(line: str) -> str:
+    """Without up to three spaces: with four it is no mark of a block."""
+    return line[min(3, len(line) - len(line.lstrip(" "))) :]
+
+
+def _spans(line: str) -> Iterator[tuple[bool, str]]:
+    """Between two runs of as many backticks, with none in between; an odd one, or one
+    behind a backslash, stays outside."""
+    pieces = re.split("(`+)", line)  # text, run, text, run, ... text
+    n = 0
+    while n < len(pieces):
+        is_span = (
+            n % 2 == 1
+            and n + 2 < len(pieces)
+            and pieces[n] == pieces[n + 2]
+            and pieces[n + 1].rstrip("\r\n") != ""
+            and not pieces[n - 1].endswith("\\")
+        )
+        yield is_span, "".join(pieces[n : n + 3]) if is_span else pieces[n]
+        n += 3 if is_span else 1

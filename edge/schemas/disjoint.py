@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 MAX_DEPTH = 8  # of what is compared; deeper counts as "may overlap"
 MAX_STEPS = 10_000  # comparisons, likewise: there may be as many as pairs of branches
+VALUES_A_STEP = 10  # of an enum, which take as long
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 # Which type a keyword says something about.
@@ -38,17 +40,16 @@ def type_of(value: Any) -> str:
     return names[type(value)]
 
 
-def equal(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same; true is not 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            equal(one[key], other[key]) for key in one
-        )
-    return bool(one == other)
+def canonical(value: Any) -> str:
+    """The same text for values that are equal, and for no others; true is not 1."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, dict):
+        pairs = sorted((json.dumps(key), canonical(one)) for key, one in value.items())
+        return "{" + ",".join(f"{key}:{one}" for key, one in pairs) + "}"
+    return json.dumps(value)
 
 
 class Disjoint:
@@ -75,15 +76,15 @@ class Disjoint:
                     self.are(branch, besides, depth + 1) for branch in branches
                 ):
                     return True
+        values, other_values = _values(one), _values(other)
+        self._n_left -= (len(values or ()) + len(other_values or ())) // VALUES_A_STEP
+        if self._n_left < 0:  # before the values are looked at
+            return False
         types, others = _types(one), _types(other)
         if not types & others and not (types & NUMBERS and others & NUMBERS):
             return True
-        values, other_values = _values(one), _values(other)
         if values is not None and other_values is not None:
-            self._n_left -= len(values) * len(other_values) // 10
-            return self._n_left > 0 and not any(
-                equal(a, b) for a in values for b in other_values
-            )
+            return not set(map(canonical, values)) & set(map(canonical, other_values))
         return types == others == {"object"} and self._objects(one, other, depth)
 
     def _resolved(self, schema: Any) -> Any:

@@ -205,7 +205,7 @@ def test_a_proxy_that_is_trusted_tells_its_clients_apart(
     edge: str, tmp_path: Path
 ) -> None:
     """EDGE_TRUST reaches nginx: else all of them would be one address."""
-    with running(edge, tmp_path, trust="127.0.0.1/32, ::1/128") as stack:
+    with running(edge, tmp_path, trust="127.0.0.1/32, ::1/128", open="on") as stack:
         ours = {"x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "https"}
         request = post(stack)
         request.headers.update(ours)

@@ -214,6 +214,19 @@ async def test_a_form_of_another_browser_is_worth_nothing(
     assert (await web.http.post("/login", data=form)).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "cookie", ["a; Path=/x", '"a\\012Set-Cookie: b=c"', "A" * 32, "0" * 31, "x" * 5000]
+)
+async def test_a_cookie_of_the_form_that_is_not_ours_is_not_sent_back(
+    web: Bench, cookie: str
+) -> None:
+    headers = HTML | {"cookie": f"edge_form={cookie}"}
+    reply = await web.http.get("/login", headers=headers)
+    assert reply.status_code == 200
+    made = reply.headers["set-cookie"].partition(";")[0]
+    assert re.fullmatch("edge_form=[0-9a-f]{32}", made)
+
+
 async def test_a_huge_form_is_refused(web: Bench) -> None:
     reply = await web.http.post("/login", content=b"name=" + b"a" * 100_000)
     assert reply.status_code == 413
