@@ -15,6 +15,7 @@ from pathlib import Path
 from arguments import arguments  # beside this script
 from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
+from refusals import FOREIGN, REFUSALS, RETRY_AFTER_S
 
 from edge.errors import SetupError
 from ui.origins import Origins
@@ -30,36 +31,14 @@ REQUESTS_PER_SECOND = 20
 REQUESTS_AT_ONCE = 60
 # A browser tab holds one while it is being answered, and none while it is idle.
 CONNECTIONS_PER_ADDRESS = 256
+# Those that send something: the bodies of all of them lie on the disk meanwhile, and no
+# address has more than half of the 20 places.
+POSTS_PER_ADDRESS = 64
 # The first token may be a while coming on a slow CPU with a full queue.
 LONGEST_SILENCE = "600s"
 # uvicorn drops idle connections after 5 s. Let go first: nothing is ever sent twice,
 # so a question that met a closing connection would end as a 502.
 UPSTREAM_IDLE = "4s"
-
-LARGER = "The request is larger than this address takes."
-UNKNOWN = (
-    "This server does not know this name. Whoever runs it can add it to EDGE_HOSTS; "
-    "until then, use its address."
-)
-GUEST = "Pages of other sites may not call this server, unless EDGE_CORS names them."
-# What nginx itself says, in the shape of OpenAI's errors: type, code, message.
-FOREIGN = "foreign"
-REFUSALS: dict[int | str, tuple[str, str, str]] = {
-    400: ("invalid_request_error", "invalid_request", "This is not valid HTTP."),
-    403: ("permission_error", "forbidden", "This address is not public."),
-    404: ("invalid_request_error", "not_found", "There is nothing at this address."),
-    FOREIGN: ("permission_error", "forbidden", GUEST),
-    405: ("invalid_request_error", "method_not_allowed", "Not with this method."),
-    413: ("invalid_request_error", "request_too_large", LARGER),
-    414: ("invalid_request_error", "uri_too_long", "The address is too long."),
-    421: ("invalid_request_error", "unknown_host", UNKNOWN),
-    429: ("rate_limit_error", "rate_limit_exceeded", "Too many requests at once."),
-    500: ("server_error", "internal_error", "The front server failed."),
-    502: ("server_error", "service_unavailable", "The service is not running."),
-    503: ("server_error", "service_unavailable", "The service is not ready."),
-    504: ("server_error", "service_unavailable", "The service did not answer."),
-}
-RETRY_AFTER_S = {429: 2, 502: 5, 503: 5, 504: 5}
 
 
 def process(run_dir: str, user: str | None) -> EmptyBlock:
@@ -101,11 +80,18 @@ def limits() -> EmptyBlock:
     askers = {f'"~{pattern}"': "$binary_remote_addr" for pattern in patterns}
     return EmptyBlock(
         Block('map "$request_method $uri" $asker', default='""', **askers),
+        Block("map $request_method $poster", default='""', POST="$binary_remote_addr"),
+        repeated(
+            "limit_conn_zone",
+            ["$binary_remote_addr zone=addresses:1m", "$poster zone=posts:1m"],
+        ),
+        repeated(
+            "limit_conn",
+            [f"addresses {CONNECTIONS_PER_ADDRESS}", f"posts {POSTS_PER_ADDRESS}"],
+        ),
         limit_req_zone=f"$asker zone=costly:1m rate={REQUESTS_PER_SECOND}r/s",
         limit_req=f"zone=costly burst={REQUESTS_AT_ONCE} nodelay",
         limit_req_status=429,
-        limit_conn_zone="$binary_remote_addr zone=addresses:1m",
-        limit_conn=f"addresses {CONNECTIONS_PER_ADDRESS}",
         limit_conn_status=429,
         client_body_buffer_size="256k",
         large_client_header_buffers="4 8k",

@@ -23,6 +23,7 @@ def test_the_committed_file_is_fresh(build: Build) -> None:
 
 def test_a_stale_file_is_named_and_rewritten(build: Build, tmp_path: Path) -> None:
     shutil.copy(ROOT / "nginx" / "arguments.py", tmp_path)
+    shutil.copy(ROOT / "nginx" / "refusals.py", tmp_path)
     script = shutil.copy(ROOT / "nginx" / "build.py", tmp_path)
 
     missing = build("--check", script=script)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from email.message import Message
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -493,3 +493,25 @@ def test_the_uis_headers_pass_once(front: Front) -> None:
     headers = front.ask("GET", "/").headers
     assert headers.get_all("Content-Security-Policy") == ["the ui's"]
     assert headers.get_all("Server") == ["nginx"]
+
+
+def test_an_address_holds_few_bodies_at_once(start: Start, upstream: Upstream) -> None:
+    """Each lies on the disk until all of it is there, which a client may draw out."""
+    front = start("--upstream", upstream.address)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Length: 1000000\r\n\r\n{"
+    with ExitStack() as opened:
+        held = []
+        for n in range(70):
+            if n == 50:
+                time.sleep(2.5)  # under the limit of requests in a second
+            one = socket.create_connection(("127.0.0.1", front.port), timeout=5)
+            held.append(opened.enter_context(one))
+            one.sendall(head)
+        answered = []
+        for one in held:
+            one.settimeout(0.05)
+            with suppress(TimeoutError):
+                answered.append(one.recv(100).split()[1])
+        assert answered == [b"429"] * 6
+        assert front.ask("GET", "/v1/models").status == 200
