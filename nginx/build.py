@@ -31,9 +31,15 @@ REQUESTS_PER_SECOND = 20
 REQUESTS_AT_ONCE = 60
 # A browser tab holds one while it is being answered, and none while it is idle.
 CONNECTIONS_PER_ADDRESS = 256
-# Those that send something: the bodies of all of them lie on the disk meanwhile, and no
-# address has more than half of the 20 places.
+# Those that send something: their bodies lie on the disk meanwhile.
 POSTS_PER_ADDRESS = 64
+# What one customer has: an IPv4 address, or a /64 of IPv6, by one of its two or three
+# names: zeros are left out.
+NETWORKS = {
+    '"~^::ffff:(?<v4>[0-9.]+)$"': "$v4",
+    '"~^(?<four>(?:[0-9a-f]+:){4})"': "$four",
+    '"~^(?<fewer>(?:[0-9a-f]+:){0,3}):"': "$fewer:",
+}
 # The first token may be a while coming on a slow CPU with a full queue.
 LONGEST_SILENCE = "600s"
 # uvicorn drops idle connections after 5 s. Let go first: nothing is ever sent twice,
@@ -77,17 +83,24 @@ def limits() -> EmptyBlock:
     # A request with an empty key is not counted.
     files = [route for route in SURFACE if route.is_limited]
     patterns = ["^POST ", *(rf"^\S+ {route.pattern}$" for route in files)]
-    askers = {f'"~{pattern}"': "$binary_remote_addr" for pattern in patterns}
+    askers = {f'"~{pattern}"': "$network" for pattern in patterns}
     return EmptyBlock(
+        Block("map $remote_addr $network", default="$remote_addr", **NETWORKS),
         Block('map "$request_method $uri" $asker', default='""', **askers),
-        Block("map $request_method $poster", default='""', POST="$binary_remote_addr"),
+        Block("map $request_method $poster", default='""', POST="$network"),
         repeated(
             "limit_conn_zone",
-            ["$binary_remote_addr zone=addresses:1m", "$poster zone=posts:1m"],
+            [
+                "$network zone=addresses:1m",
+                "$poster zone=posts:1m",
+            ],
         ),
         repeated(
             "limit_conn",
-            [f"addresses {CONNECTIONS_PER_ADDRESS}", f"posts {POSTS_PER_ADDRESS}"],
+            [
+                f"addresses {CONNECTIONS_PER_ADDRESS}",
+                f"posts {POSTS_PER_ADDRESS}",
+            ],
         ),
         limit_req_zone=f"$asker zone=costly:1m rate={REQUESTS_PER_SECOND}r/s",
         limit_req=f"zone=costly burst={REQUESTS_AT_ONCE} nodelay",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import socket
 import sys
 from dataclasses import replace
@@ -84,6 +85,8 @@ def main(
     ] = "",
 ) -> None:
     return_large_blocks()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes one
     set_up_logs()
     try:
         settings = Settings.load()

@@ -23,6 +23,7 @@ from ui.client import Asked, Client
 from ui.draft import Draft
 from ui.handlers import notice
 from ui.jobs import last_event_id
+from ui.meter import Meter
 from ui.metrics import Stopwatch
 from ui.refusals import headers_of
 from ui.sse import Reply, event_stream, finished, started
@@ -48,6 +49,7 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
     async def ask(http: Request) -> tuple[Asked, Draft, int]:
         """Besides, how much of the answer the client has. Once this has returned
         nothing keeps the pictures' bytes alive."""
+        meter = await _counted(client, http)
         async with bodies.read(http, partial(draft_of, http)) as (draft, sha256):
             with client.metrics.question() as watch:
                 skip = last_event_id(http)
@@ -59,11 +61,10 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
                     streams=draft.streams,
                 )
                 watch.of(asker.caller, draft.model)
-                meter = client.meter(asker, http.state.ratelimit)
-                await meter.charge("requests", 1)
                 known = draft.recalled(vetting)
                 asked = await client.recall(known, asker, watch, meter)
                 if asked is None:
+                    await meter.check("image-tokens", len(draft.pictures))
                     async with client.place(asker, draft.model, meter) as place:
                         work = _ask(client, vetting, draft, place, watch)
                         asked = await _unless_gone(http, work)
@@ -130,6 +131,19 @@ def _model(name: str) -> dict[str, Any]:
     warning = notice({name}, "en")
     about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
     return {"id": name} | ({"description": warning} if warning else {}) | about
+
+
+async def _counted(client: Client, http: Request) -> Meter:
+    """What the question costs from here on, after the request itself: it counts before
+    its body is read, which costs something too."""
+    caller = caller_of(http)
+    meter = Meter(client.ledger, caller, limits_of(http), http.state.ratelimit)
+    try:
+        await meter.charge("requests", 1)
+    except EdgeError as refusal:
+        client.metrics.refused(refusal, caller)
+        raise
+    return meter
 
 
 async def _ask(

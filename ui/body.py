@@ -41,7 +41,8 @@ READ_S = 60.0  # for all of it; nginx has it before it asks us
 FREE = 64 << 10  # bytes of each body that always find room
 IN_FLIGHT = 128 << 20  # bytes of all others, until their pictures have been vetted
 SHARE = IN_FLIGHT // 2  # those from one address
-INLINE = 4 << 10  # bytes; what is parsed in less than a millisecond
+# Bytes; what is parsed in less than a millisecond, but for a schema, which is read too.
+INLINE = 4 << 10
 MIDDLE = 1 << 20
 
 
@@ -82,7 +83,7 @@ class Bodies:
         def work() -> tuple[T, str]:
             return build(data), hashlib.sha256(data).hexdigest()
 
-        if len(data) <= INLINE:
+        if len(data) <= INLINE and b"schema" not in data:
             return work()
         async with self._lanes[len(data) > MIDDLE]:
             return await asyncio.to_thread(work)

@@ -125,6 +125,8 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
             watch.of(asker.caller, "")
             meter = client.meter(asker)
             await meter.charge("requests", 1)
+            n_pictures = sum(len(turn.files) for turn in conversed)
+            await meter.check("image-tokens", n_pictures)
             async with client.place(asker, "", meter) as place:
                 pictures = await _vet_files(conversed, vetting, uploads, asker.caller)
                 refs = {path: picture.ref for path, picture in pictures.items()}

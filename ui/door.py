@@ -47,6 +47,7 @@ class Door:
         self._keys = keys
         self._logins = logins
         self._audits = settings.audit
+        self._logged = float("-inf")
         self._shares_all = settings.share == "all"
         self._metrics_from = [
             ipaddress.ip_network(part)
@@ -163,8 +164,10 @@ class Door:
         return True
 
     def _log(self, address: str) -> None:
-        """Somebody guesses, or uses a key that was revoked."""
-        if self._audits:
+        """Somebody guesses, or uses a key that was revoked. Once a second at most."""
+        now = time.monotonic()
+        if self._audits and now - self._logged > 1:  # a flood must not fill the log
+            self._logged = now
             nobody = Caller("", "", address, "")
             write_line(nobody, "", "refused", Unauthorized.code)
 

@@ -27,7 +27,8 @@ from ui.uploads import Uploads
 
 Headers = list[tuple[bytes, bytes]]
 
-MOST_UNHEARD = 8  # events of a page that nobody has listened to
+# Events that nobody has listened to so far: of a page, of an address, in all.
+UNHEARD, UNHEARD_OF_ADDRESS, UNHEARD_IN_ALL = 8, 64, 128
 
 
 class Guard:
@@ -82,10 +83,21 @@ class Guard:
         joined = payloads.joining(payloads.parse(body), self._functions, find)
         session = joined["session_hash"]
         self._sessions.use(session, caller)
-        # each holds a conversation until its page has listened
-        if len(self._queue.pending_event_ids_session.get(session, ())) >= MOST_UNHEARD:
-            raise ClientLimit("This page does not listen to its answers. Reload it.")
+        self._check_heard(session, caller)
         return joined
+
+    def _check_heard(self, session: str, caller: Caller) -> None:
+        """Each event holds a conversation until its page has listened. Raises
+        ClientLimit; when all pages together are behind, whoever is most gives up."""
+
+        def n_unheard(page: str) -> int:
+            return len(self._queue.pending_event_ids_session.get(page, ()))
+
+        pages = self._sessions.of_address(caller.address)
+        here = sum(map(n_unheard, pages))
+        if n_unheard(session) >= UNHEARD or here >= UNHEARD_OF_ADDRESS:
+            raise ClientLimit("This page does not listen to its answers. Reload it.")
+        self._sessions.give_up(n_unheard, UNHEARD_IN_ALL)
 
     def _cancelled(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
         asked = payloads.parse(body)

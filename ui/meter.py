@@ -25,8 +25,21 @@ class Meter:
     limits: Limits
     headers: dict[str, str] = field(default_factory=dict)
 
+    async def check(self, counted: str, n: int) -> None:
+        """Raises RateLimited when less than `n` is left, before the work that tells how
+        much it will be. Counts nothing."""
+        charge = await self._charged(counted, 0)
+        if charge is not None and charge.left < n:
+            raise refusal(charge, n)
+
     async def charge(self, counted: str, n: int) -> Charge | None:
         """See `Ledger.charge`. Raises RateLimited."""
+        charge = await self._charged(counted, n)
+        if charge is not None and not charge.is_granted:
+            raise refusal(charge, n)
+        return charge
+
+    async def _charged(self, counted: str, n: int) -> Charge | None:
         charge = await self.ledger.charge(
             self.caller.tenant, self.limits.quotas, counted, n
         )
@@ -38,8 +51,6 @@ class Meter:
             f"x-ratelimit-remaining-{name}": str(charge.left),
             f"x-ratelimit-reset-{name}": f"{charge.resets_s}s",
         }
-        if not charge.is_granted:
-            raise refusal(charge, n)
         return charge
 
     async def refund(self, charge: Charge | None, n: int) -> None:

@@ -93,6 +93,8 @@ class _Budget:
     def text(self, text: object) -> str:
         if not isinstance(text, str):
             raise _wrong("data")
+        if not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text):
+            raise _wrong("data")  # half a character, which cannot be written anywhere
         self._characters -= len(text)
         if self._characters < 0:
             raise BodyTooLarge(

@@ -45,6 +45,27 @@ class Sessions:
         self._live[session] = (caller, now)
         self._live.move_to_end(session)
 
+    def of_address(self, address: str) -> list[str]:
+        """The sessions of all callers at an address."""
+        return [s for s, (caller, _) in self._live.items() if caller.address == address]
+
+    def give_up(self, weight: Callable[[str], int], most: int) -> None:
+        """Drops sessions until all together weigh less than `most`: the oldest that
+        weighs something, of the address that weighs most."""
+        weights = {session: weight(session) for session in self._live}
+        while sum(weights.values()) >= most:
+            by_address: Counter[str] = Counter()
+            for session, n in weights.items():
+                by_address[self._live[session][0].address] += n
+            [(heaviest, _)] = by_address.most_common(1)
+            oldest = next(
+                session
+                for session, n in weights.items()
+                if n and self._live[session][0].address == heaviest
+            )
+            del weights[oldest]
+            self._drop(oldest)
+
     def _make_room(self, address: str) -> None:
         """Whoever holds most gives up the oldest: a client may have many names, and its
         address is what it cannot make up."""

@@ -31,14 +31,15 @@ def lock_down() -> list[str]:
 
     Returns what this machine would not do, as words: "user", "filter".
     """
-    missing = [] if _leave_root() else ["user"]
+    missing = [] if leave_root() else ["user"]
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     if not (seccomp.forbid_new_privileges() and seccomp.install()):
         missing.append("filter")
     return missing
 
 
-def _leave_root() -> bool:
+def leave_root() -> bool:
+    """Becomes nobody, if this is root; False where that cannot be."""
     if os.geteuid() != 0:
         return True
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 MAX_DEPTH = 8  # of what is compared; deeper counts as "may overlap"
 MAX_STEPS = 10_000  # comparisons, likewise: there may be as many as pairs of branches
-VALUES_A_STEP = 10  # of an enum, which take as long
+VALUES_A_STEP = 100  # of two enums, which take as long
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 # Which type a keyword says something about.
@@ -53,11 +53,19 @@ def canonical(value: Any) -> str:
 
 
 class Disjoint:
-    """Compares schemas, as long as `MAX_STEPS` last: then all may overlap."""
+    """Compares schemas, as long as `MAX_STEPS` last: then all may overlap.
+
+    What a schema says by itself is read once, however often it is referred to: so all
+    reading together takes time by the length of the document, and all comparing by the
+    steps.
+    """
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._n_left = MAX_STEPS
+        # by the identity of a schema, which outlives this
+        self._values: dict[int, frozenset[str] | None] = {}
+        self._types: dict[int, frozenset[str]] = {}
 
     def are(self, one: Any, other: Any, depth: int = 0) -> bool:
         """True when it is certain that nothing fits both."""
@@ -76,16 +84,28 @@ class Disjoint:
                     self.are(branch, besides, depth + 1) for branch in branches
                 ):
                     return True
-        values, other_values = _values(one), _values(other)
-        self._n_left -= (len(values or ()) + len(other_values or ())) // VALUES_A_STEP
-        if self._n_left < 0:  # before the values are looked at
-            return False
-        types, others = _types(one), _types(other)
+        types, others = self._types_of(one), self._types_of(other)
         if not types & others and not (types & NUMBERS and others & NUMBERS):
             return True
+        values, other_values = self._values_of(one), self._values_of(other)
         if values is not None and other_values is not None:
-            return not set(map(canonical, values)) & set(map(canonical, other_values))
+            self._n_left -= min(len(values), len(other_values)) // VALUES_A_STEP
+            return self._n_left > 0 and values.isdisjoint(other_values)
         return types == others == {"object"} and self._objects(one, other, depth)
+
+    def _values_of(self, schema: Schema) -> frozenset[str] | None:
+        """The only values that fit, by name; None when others may."""
+        if id(schema) not in self._values:
+            values = _values(schema)
+            self._values[id(schema)] = (
+                None if values is None else frozenset(map(canonical, values))
+            )
+        return self._values[id(schema)]
+
+    def _types_of(self, schema: Schema) -> frozenset[str]:
+        if id(schema) not in self._types:
+            self._types[id(schema)] = frozenset(_types(schema))
+        return self._types[id(schema)]
 
     def _resolved(self, schema: Any) -> Any:
         for _ in range(MAX_DEPTH):

@@ -24,6 +24,8 @@ from contextlib import suppress
 from llguidance import LLMatcher
 
 from edge.errors import EngineError
+from edge.images.lockdown import leave_root
+from edge.images.seccomp import forbid_new_privileges
 from edge.structured.matcher import Unusable, Vocabulary
 
 CPU_S = 1  # for one schema; an honest one takes milliseconds
@@ -134,6 +136,8 @@ def _serve() -> None:
     head = json.loads(sys.stdin.buffer.readline())
     pieces = [sys.stdin.buffer.read(size) for size in head["sizes"]]
     vocabulary = Vocabulary(pieces, head["ends"])
+    leave_root()
+    forbid_new_privileges()
     os.write(1, b"\n")
     while select.select([0], [], [], IDLE_S)[0]:
         line = sys.stdin.buffer.readline()
@@ -155,6 +159,7 @@ def _judge(vocabulary: Vocabulary, schema: str) -> None:
             n_bytes = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (n_bytes + MEMORY_BYTES,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))  # no file and no socket
         verdict = {"error": ""}
         try:
             for seed in range(WALKS):

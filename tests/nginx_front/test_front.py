@@ -515,3 +515,27 @@ def test_an_address_holds_few_bodies_at_once(start: Start, upstream: Upstream) -
                 answered.append(one.recv(100).split()[1])
         assert answered == [b"429"] * 6
         assert front.ask("GET", "/v1/models").status == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "n_let_in"),
+    [
+        ("2001:db8:1:2:{n:x}::1", 100),  # one /64, in all its addresses
+        ("2001:db8:1:2::{n:x}", 100),
+        ("2001:db8:1:{n:x}::1", 200),  # as many networks
+        ("::ffff:192.0.2.{n}", 200),
+        ("192.0.2.{n}", 200),
+    ],
+)
+def test_limits_count_networks(
+    start: Start, upstream: Upstream, address: str, n_let_in: int
+) -> None:
+    """The owner of a /64 has more addresses than there are requests."""
+    front = start("--upstream", upstream.address, "--trust", "127.0.0.1/32")
+    path, statuses = "/v1/chat/completions", []
+    for n in range(1, 201):
+        claim = {"X-Forwarded-For": address.format(n=n)}
+        statuses.append(front.ask("POST", path, b"{}", **claim).status)
+    assert statuses.count(200) <= n_let_in
+    assert statuses.count(200) == 200 or n_let_in < 200
+    assert set(statuses) <= {200, 429}

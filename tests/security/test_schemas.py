@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -238,11 +239,14 @@ def test_the_jail_has_no_environment_and_no_files() -> None:
     with closing(Jail(LETTERS, [256])) as jail:
         jail.judge('{"type":"null"}')
         assert jail._child
-        child = psutil.Process(jail._child.pid)
-        assert not child.environ()
-        assert child.cwd() == "/"
-        assert child.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
-        assert not child.open_files()
+        about = Path(f"/proc/{jail._child.pid}")
+        assert (about / "environ").read_bytes() == b""
+        assert os.readlink(about / "cwd") == "/"
+        assert re.search("Max file size +0 +0 ", (about / "limits").read_text())
+        assert sorted(os.listdir(about / "fd")) == ["0", "1", "2"]
+        status = (about / "status").read_text()
+        assert "NoNewPrivs:\t1" in status
+        assert os.geteuid() != 0 or "Uid:\t65534\t65534" in status
 
 
 def test_a_schema_is_tried_out_once(monkeypatch) -> None:

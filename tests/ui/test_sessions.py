@@ -82,3 +82,28 @@ def test_there_are_never_more_and_nobody_gets_anothers(steps) -> None:
         assert str(session) not in live or before == str(caller)
         live[str(session)] = str(caller)
         assert len(live) <= LIVE
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30),
+    st.integers(1, 60),
+)
+def test_whoever_weighs_most_gives_up_first(
+    pages: list[tuple[str, int]], most: int
+) -> None:
+    dropped: list[str] = []
+    sessions = Sessions(dropped.append, Clock())
+    weights = {f"s{i}": n for i, (_, n) in enumerate(pages)}
+    for i, (address, _) in enumerate(pages):
+        sessions.use(f"s{i}", at(f"{i}", address))
+    sessions.give_up(weights.__getitem__, most)
+    left = {session: n for session, n in weights.items() if session not in dropped}
+    assert sum(left.values()) < most
+    assert all(weights[session] for session in dropped)
+    if dropped:
+        by_address = dict.fromkeys("abc", 0)
+        for address, n in pages:
+            by_address[address] += n
+        assert pages[int(dropped[0][1:])][0] in [
+            one for one, n in by_address.items() if n == max(by_address.values())
+        ]
