@@ -28,6 +28,9 @@ from ui.client import Client
 from ui.watchdog import watched
 
 M_MMAP_THRESHOLD = -3  # malloc.h
+# Gradio imports it at the first call of a function, if it is there: 40 MB for plots
+# that this page has not, and a list of fonts in the home folder.
+NEVER_IMPORTED = "matplotlib"
 LEAVE_S = 2  # for connections that never end by themselves: each open page has one
 
 
@@ -84,6 +87,7 @@ def main(
     ] = "",
 ) -> None:
     return_large_blocks()
+    sys.modules[NEVER_IMPORTED] = None  # type: ignore[assignment]
     set_up_logs()
     try:
         settings = Settings.load()

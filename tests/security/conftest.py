@@ -99,6 +99,7 @@ class Web(Site):
         environ |= {"EDGE_BROKER_URL": broker_url, "EDGE_CACHE_URL": broker_url}
         environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
         environ |= {"GRADIO_TEMP_DIR": str(self.uploads), "TMPDIR": str(folder)}
+        environ |= {"HOME": str(folder)}
         environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -244,6 +244,15 @@ def test_a_session_belongs_to_who_used_it_first(web: Web, about) -> None:
     assert b"process_completed" in web.ask("GET", listen).body
 
 
+def test_a_call_writes_nothing_into_the_home_folder(web: Web, about) -> None:
+    """Gradio prepares for plots, which leaves a list of fonts there."""
+    body = {"fn_index": about, "data": [], "session_hash": "home"}
+    assert web.tell("/gradio_api/queue/join", body).status == 200
+    listen = "/gradio_api/queue/data?session_hash=home"
+    assert b"process_completed" in web.ask("GET", listen).body
+    assert not [*web.log.parent.glob(".c*")]  # .cache, .config
+
+
 @pytest.mark.parametrize(
     "query",
     ["", "?session_hash=", "?" + "a=1&" * 50, "?session_hash[]=a", "?%00", "?=&"],
