@@ -95,7 +95,8 @@ def load() -> float:
 
 
 def test_a_barrage_leaves_a_victim_its_answers(edge: str, home: Path) -> None:
-    with running(edge, home) as stack:
+    # so little that a cache which fills is not taken for a leak
+    with running(edge, home, embeddings_mb="16") as stack:
         victim, attacker = Victim(stack.url), start_attacker(stack)
         try:
             victim.warm_up()
