@@ -122,6 +122,8 @@ class Victim:
         with ThreadPoolExecutor(4) as pool:
             asked = [pool.submit(self._client.post, PATH, content=b) for b in long]
             assert [one.result().status_code for one in asked] == [200] * 4
+            for one in [pool.submit(self._ask, Asked()) for _ in range(40)]:
+                one.result()
         self.ask_for(5)
 
     def close(self) -> None:
