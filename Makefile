@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test faults fuzz check bench train clean
+.PHONY: help run setup test faults fuzz attack check bench train clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -26,6 +26,10 @@ faults: setup ## break everything on purpose, for a quarter of an hour (ARGS)
 FUZZ_SECONDS ?= 60
 fuzz: setup ## random bodies, pictures and model files (FUZZ_SECONDS=60 for each kind)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+ATTACK_SECONDS ?= 300
+attack: setup ## five minutes of everything hostile at once (ARGS)
+	ATTACK_SECONDS=$(ATTACK_SECONDS) $(BIN)/python -m pytest -m slow -s tests/security/test_barrage.py $(ARGS)
 
 check: setup ## format, lint, types, generated files fresh
 	$(BIN)/ruff format --check .

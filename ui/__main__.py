@@ -29,6 +29,9 @@ from ui.client import Client
 from ui.watchdog import watched
 
 M_MMAP_THRESHOLD = -3  # malloc.h
+# Gradio imports it at the first call of a function, if it is there: 40 MB for plots
+# that this page has not, and a list of fonts in the home folder.
+NEVER_IMPORTED = "matplotlib"
 LEAVE_S = 2  # for connections that never end by themselves: each open page has one
 
 
@@ -87,6 +90,7 @@ def main(
     return_large_blocks()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes one
+    sys.modules[NEVER_IMPORTED] = None  # type: ignore[assignment]
     set_up_logs()
     try:
         settings = Settings.load()

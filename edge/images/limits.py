@@ -12,6 +12,7 @@ SMALL_MEMORY_BYTES = 384 << 20
 CHILD_SECONDS = 10  # of CPU time, for the largest
 SMALL_SECONDS = 2
 SMALL_PIXELS = 1 << 22
+LARGE_NICE = 5  # a third of the CPU time of an answer, where both want it
 _PIXELS_PER_SECOND = 1 << 23  # a tenth of what the slowest format does on slow cores
 
 

@@ -12,13 +12,18 @@ import os
 import resource
 
 from edge.images import seccomp
-from edge.images.limits import Limits
+from edge.images.limits import LARGE_NICE, Limits
 
 NOBODY = 65534  # owns nothing, by convention
 
 
 def limit(limits: Limits) -> None:
-    """What the kernel counts from now on. Modules can still be imported."""
+    """What the kernel counts from now on. Modules can still be imported.
+
+    A large picture, which may take seconds, stands behind answers and small pictures.
+    """
+    if limits.is_large:
+        os.nice(LARGE_NICE)
     # a second between: the first ends a process with SIGXCPU, the second says no word
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes,) * 2)

@@ -38,8 +38,9 @@ class Answer(NamedTuple):
 class Site:
     """A web process, or an nginx before one, at a port of this machine."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, patience_s: float = PATIENCE_S) -> None:
         self.port = port
+        self._patience_s = patience_s
 
     def ask(
         self,
@@ -53,7 +54,10 @@ class Site:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         began = time.monotonic()
         connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=PATIENCE_S, source_address=(source, 0)
+            "127.0.0.1",
+            self.port,
+            timeout=self._patience_s,
+            source_address=(source, 0),
         )
         with closing(connection):
             connection.request(method, path, body, named)
@@ -95,6 +99,7 @@ class Web(Site):
         environ |= {"EDGE_BROKER_URL": broker_url, "EDGE_CACHE_URL": broker_url}
         environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
         environ |= {"GRADIO_TEMP_DIR": str(self.uploads), "TMPDIR": str(folder)}
+        environ |= {"HOME": str(folder)}
         environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -19,6 +19,23 @@ from ui.uploads import Uploads
 AT_ONCE_S = 2.0  # /dev/zero, a FIFO and a dead address would take for ever
 
 
+def outside(port: int) -> dict[str, str]:
+    """Paths that are no upload, by kind; `port` is of a server that nobody may call."""
+    return {
+        "a file": "/etc/hostname",
+        "a secret": "/proc/self/environ",
+        "without an end": "/dev/zero",
+        "relative": "etc/hostname",
+        "empty": "",
+        "a surrogate": "\ud800",
+        "file:": "file:///etc/hostname",
+        "http:": f"http://127.0.0.1:{port}/a.png",
+        "https:": f"https://127.0.0.1:{port}/a.png",
+        "a network path": f"//127.0.0.1:{port}/a.png",
+        "long": "/tmp/" + 100_000 * "a",
+    }
+
+
 @pytest.fixture(scope="module")
 def traps(web: Web, png: bytes) -> Iterator[dict[str, str]]:
     """Paths by kind, some within the uploads folder."""
@@ -32,27 +49,15 @@ def traps(web: Web, png: bytes) -> Iterator[dict[str, str]]:
         for address in ("127.0.0.1", "127.0.0.7")
     )
     with canary() as listener:
-        port = listener.getsockname()[1]
-        yield {
-            "a file": "/etc/hostname",
-            "a secret": "/proc/self/environ",
-            "without an end": "/dev/zero",
+        yield outside(listener.getsockname()[1]) | {
             "a fifo": str(folder / "fifo.png"),
             "a link": str(folder / "link.png"),
             "not of the table": str(folder / "planted.png"),
             "somebody else's": others,
             "a detour": own.replace("/edge-vl/", "/edge-vl/../edge-vl/"),
             "upwards": f"{own}/../../../../../../etc/hostname",
-            "relative": "etc/hostname",
             "a folder": str(folder),
-            "empty": "",
             "a nul": f"{own}\0",
-            "a surrogate": "\ud800",
-            "file:": "file:///etc/hostname",
-            "http:": f"http://127.0.0.1:{port}/a.png",
-            "https:": f"https://127.0.0.1:{port}/a.png",
-            "a network path": f"//127.0.0.1:{port}/a.png",
-            "long": "/tmp/" + 100_000 * "a",
         }
         assert not called(listener)
 

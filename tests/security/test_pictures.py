@@ -26,7 +26,12 @@ from PIL import Image
 
 from edge.errors import InvalidPicture
 from edge.images import Decoding, confinement, vet
-from edge.images.limits import SMALL_MEMORY_BYTES, SMALL_SECONDS
+from edge.images.limits import (
+    CHILD_MEMORY_BYTES,
+    LARGE_NICE,
+    SMALL_MEMORY_BYTES,
+    SMALL_SECONDS,
+)
 from tests.conftest import cannot
 from tests.test_images import PHOTO, black_png, chunk, encode
 from tests.ui.bench import Bench, bench
@@ -178,6 +183,27 @@ def decoding_child() -> Iterator[int]:
         else:
             pytest.fail("no child was seen at work")
         assert outcome.result()
+
+
+PRIORITY = """
+import os, sys
+from edge.images import lockdown
+from edge.images.limits import Limits
+lockdown.limit(Limits(2, int(sys.argv[1])))
+print(os.nice(0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "lower_by"),
+    [(SMALL_MEMORY_BYTES, 0), (CHILD_MEMORY_BYTES, LARGE_NICE)],
+)
+def test_a_large_picture_stands_behind_answers_and_small_ones(
+    memory_bytes: int, lower_by: int
+) -> None:
+    command = [sys.executable, "-I", "-c", PRIORITY, str(memory_bytes)]
+    said = subprocess.run(command, capture_output=True, check=True).stdout
+    assert int(said) == os.nice(0) + lower_by
 
 
 def status_of(pid: int) -> str:

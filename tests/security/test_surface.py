@@ -119,29 +119,21 @@ def test_every_function_of_the_page_has_a_shape_or_is_closed(page) -> None:
     assert {page["n_inputs"][number] for number in closed} == {0}
 
 
-@pytest.fixture(scope="module")
-def paths() -> list[str]:
-    """Every address that the application has, by example, and some that it has not."""
-    more = [
-        "//v1/models",
-        "/v1/models/",
-        "/health/",
-        "/.env",
-        "/%2e%2e/x",
-        "/\\x",
-        "/x?",
-    ]
-    more += ["/v1/models%00", "/gradio_api/queue/join/", "/gradio_api/%2e%2e/config"]
-    return more
+# Addresses that the application has not.
+STRANGE = [
+    *("//v1/models", "/v1/models/", "/health/", "/.env", "/%2e%2e/x", "/\\x", "/x?"),
+    *("/v1/models%00", "/gradio_api/queue/join/", "/gradio_api/%2e%2e/config"),
+]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_not_on_the_list_answers_404_in_the_shape_of_the_api(
-    web: Web, page, paths, method: str
+    web: Web, page, method: str
 ) -> None:
-    for template in {path for _, path in page["routes"]}:
-        paths = [*paths, *(p for p in samples(template) if surface.find(p) is None)]
-    for path in paths:
+    found = {path for _, path in page["routes"]}
+    paths = {path for template in found for path in samples(template)}
+    closed = [path for path in paths if surface.find(path) is None]
+    for path in (*closed, *STRANGE):
         answer = web.ask(method, path)
         assert answer.status == 404, path
         if method != "HEAD":
@@ -255,6 +247,15 @@ def test_a_page_that_never_listens_is_told_no_more(web: Web, about) -> None:
     listen = "/gradio_api/queue/data?session_hash=deaf"
     assert b"process_completed" in web.ask("GET", listen).body
     assert web.tell("/gradio_api/queue/join", body).status == 200
+
+
+def test_a_call_writes_nothing_into_the_home_folder(web: Web, about) -> None:
+    """Gradio prepares for plots, which leaves a list of fonts there."""
+    body = {"fn_index": about, "data": [], "session_hash": "home"}
+    assert web.tell("/gradio_api/queue/join", body).status == 200
+    listen = "/gradio_api/queue/data?session_hash=home"
+    assert b"process_completed" in web.ask("GET", listen).body
+    assert not [*web.log.parent.glob(".c*")]  # .cache, .config
 
 
 @pytest.mark.parametrize(

@@ -105,30 +105,30 @@ def slow_stack(
         yield one
 
 
+def drawing(
+    colour: str = "red",
+    i: int = 0,
+    size: tuple[int, int] = SIZE,
+    shape: str = "circle",
+) -> bytes:
+    """A drawing as JPEG bytes: one shape, at a place that depends on `i`."""
+    image = Image.new("RGB", size, "white")
+    x, y = 40 + 53 * i % (size[0] // 2), 30 + 31 * i % (size[1] // 2)
+    pen, box = ImageDraw.Draw(image), (x, y, x + 300, y + 300)
+    if shape == "circle":
+        pen.ellipse(box, fill=colour)
+    elif shape == "square":
+        pen.rectangle(box, fill=colour)
+    else:
+        pen.polygon([(x, y + 300), (x + 150, y), (x + 300, y + 300)], fill=colour)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., bytes]:
-    """A drawing as JPEG bytes: one shape, at a place that depends on `i`."""
-
-    def one(
-        colour: str = "red",
-        i: int = 0,
-        size: tuple[int, int] = (1200, 900),
-        shape: str = "circle",
-    ) -> bytes:
-        image = Image.new("RGB", size, "white")
-        x, y = 40 + 53 * i % (size[0] // 2), 30 + 31 * i % (size[1] // 2)
-        pen, box = ImageDraw.Draw(image), (x, y, x + 300, y + 300)
-        if shape == "circle":
-            pen.ellipse(box, fill=colour)
-        elif shape == "square":
-            pen.rectangle(box, fill=colour)
-        else:
-            pen.polygon([(x, y + 300), (x + 150, y), (x + 300, y + 300)], fill=colour)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=90)
-        return buffer.getvalue()
-
-    return one
+    return drawing
 
 
 @pytest.fixture(scope="session")
