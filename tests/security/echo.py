@@ -33,9 +33,9 @@ class Echo(Client):
     async def run(self) -> None: ...
 
     def meter(self, *_: Any) -> Any:
-        async def charge(*_: Any) -> None: ...
+        async def count(*_: Any) -> None: ...
 
-        return SimpleNamespace(charge=charge)
+        return SimpleNamespace(charge=count, check=count)
 
     @asynccontextmanager
     async def place(self, *_: Any) -> AsyncIterator[Any]:
