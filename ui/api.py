@@ -102,8 +102,8 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
 
     @router.get("/ready")
     async def ready(http: Request) -> Response:
-        """Whether a question could be answered now; if not, why. What
-        answers them is no stranger's business."""
+        """Whether a question could be answered now; if not, why. Strangers are not
+        told which models answer."""
         workers: list[WorkerInfo] = []
         state: dict[str, Any] = {"status": "ready"}
         status, headers = 200, {}

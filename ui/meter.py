@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from edge.caller import Caller
 from edge.jobs.ledger import Charge, Ledger, refusal
 from edge.limits import Limits
+from edge.redis_clients import UNREACHABLE
+from ui.readers import broker_away
 
 # As OpenAI's clients read them; image tokens are ours.
 _NAMES = {
@@ -40,9 +42,12 @@ class Meter:
         return charge
 
     async def _charged(self, counted: str, n: int) -> Charge | None:
-        charge = await self.ledger.charge(
-            self.caller.tenant, self.limits.quotas, counted, n
-        )
+        """Raises Unavailable when the broker cannot be asked."""
+        tenant, quotas = self.caller.tenant, self.limits.quotas
+        try:
+            charge = await self.ledger.charge(tenant, quotas, counted, n)
+        except UNREACHABLE as error:
+            raise broker_away(error) from error
         if charge is None:
             return None
         name = _NAMES[counted]

@@ -239,3 +239,18 @@ async def test_the_openai_client_shows_what_is_wrong(server: Keyed) -> None:
     with pytest.raises(openai.PermissionDeniedError, match="allows other models"):
         await ask(server.key("bob", "models=other"))
     assert [model.id async for model in client(key).models.list()] == ["stub"]
+
+
+async def test_a_broker_that_is_away_is_no_mistake_of_ours(
+    server: Keyed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = server.key("alice", "requests/day=5")
+    assert (await server.web.post(key=key)).status_code == 200
+
+    async def away(*_: Any) -> None:
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(server.web.client.ledger, "charge", away)
+    reply = await server.web.post("another", key=key)
+    assert code_of(reply) == (503, "service_unavailable")
+    assert reply.headers["retry-after"]
