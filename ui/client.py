@@ -162,8 +162,6 @@ class Client:
         """
         if pictures:
             watch.prepared()
-            n_tokens = sum(ref.n_tokens for ref in request.pictures)
-            await place.meter.charge("image-tokens", n_tokens)
         job, model, pool = place.job, place.served.model, place.served.pool
         watch.of(place.asker.caller, model)
         request = trim(request, place.served.n_cells)
@@ -175,6 +173,9 @@ class Client:
                 done = Finished(answer)
                 await self._jobs.end(job.job_id, done)
                 return Asked(job, model, True, _only(done, watch))
+            if pictures:  # of those that stay, and only when they are computed
+                n_tokens = sum(ref.n_tokens for ref in request.pictures)
+                await place.meter.charge("image-tokens", n_tokens)
             watch.admitted()
             await self._jobs.enqueue(
                 *(job.job_id, request, content, pictures, pool, place.bounds),
