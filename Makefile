@@ -21,7 +21,7 @@ test: setup ## all tests (ARGS="tests/engine -x")
 	$(BIN)/python -m pytest $(ARGS)
 
 faults: setup ## break everything on purpose, for a quarter of an hour (ARGS)
-	$(BIN)/python -m pytest tests/faults -m faults $(ARGS)
+	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 $(ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz: setup ## random bodies, pictures and model files (FUZZ_SECONDS=60 for each kind)
@@ -29,7 +29,7 @@ fuzz: setup ## random bodies, pictures and model files (FUZZ_SECONDS=60 for each
 
 ATTACK_SECONDS ?= 300
 attack: setup ## five minutes of everything hostile at once (ARGS)
-	ATTACK_SECONDS=$(ATTACK_SECONDS) $(BIN)/python -m pytest -m slow -s tests/security/test_barrage.py $(ARGS)
+	ATTACK_SECONDS=$(ATTACK_SECONDS) $(BIN)/python -m pytest -m slow -s --timeout 1800 tests/security/test_barrage.py $(ARGS)
 
 check: setup ## format, lint, types, generated files fresh
 	$(BIN)/ruff format --check .

@@ -317,7 +317,7 @@ async def test_who_works_keeps_the_lock(
 
 
 class Wire(AsyncRedis):
-    """A client whose wire can be cut."""
+    """A client whose wire can be cut; `socket_timeout` would lose a cancellation."""
 
     is_cut = False
 
@@ -345,7 +345,7 @@ async def test_leases_are_not_judged_until_they_could_be_renewed(
     monkeypatch.setattr(reconcile, "LEASE_S", 0.4)
     monkeypatch.setattr(reconcile, "TICK_S", 0.02)
     monkeypatch.setattr(Wire, "is_cut", False)
-    wire = Wire.from_url(desk.url)
+    wire = Wire.from_url(desk.url, socket_timeout=None)
     job_id = await desk.ask()
     claim = desk.claim()
     async with running(Reconciler(wire, desk.call)):
