@@ -14,16 +14,16 @@ import typer
 from rich.console import Console
 
 from benchmarks import live
-from benchmarks.chat import read_key
-from benchmarks.knee import knee
-from benchmarks.measure import Plan, measure
+from benchmarks.load.chat import read_key
+from benchmarks.load.measure import Plan, measure
+from benchmarks.load.scenarios import names, scenario
+from benchmarks.load.target import Target, ours, running
 from benchmarks.record import Run
-from benchmarks.report import write_report
-from benchmarks.scenarios import names, scenario
-from benchmarks.summary import summarise
-from benchmarks.target import Target, ours, running
-from benchmarks.terminal import terminal_table
-from edge.cli_errors import clear_errors
+from benchmarks.report.knee import knee
+from benchmarks.report.page import write_report
+from benchmarks.report.summary import summarise
+from benchmarks.report.terminal import terminal_table
+from edge.cli.errors import clear_errors
 from edge.errors import SetupError
 from edge.settings import Settings
 

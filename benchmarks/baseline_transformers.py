@@ -22,18 +22,21 @@ import torch
 import typer
 from flask import Flask, Response, request
 from PIL import Image
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     Qwen2VLImageProcessorPil,
 )
 
 from edge import host
-from edge.models.layout import QWEN3_VL_2B
-from edge.models.synthetic import N_TOKENS
-from training.model import configure
-from training.tokens import Tokens
+from edge.gguf.hf_config import hf_config
+from edge.gguf.layout import QWEN3_VL_2B
+from edge.gguf.synthetic import N_TOKENS
 
 NAME = "transformers-float32"
+IMAGE = 151_655  # as in the real vocabulary
+# The weights are random: which token a piece of text becomes does not matter, only that
+# there are as many as of a real question, whose tokens have four letters on average.
+LETTERS_PER_TOKEN = 4
 PLAIN = {"do_sample": False, "use_cache": True, "pad_token_id": 0}
 
 
@@ -41,9 +44,13 @@ class Service:
     """The model and its picture processor; answers one conversation at a call."""
 
     def __init__(self) -> None:
-        self.tokens = Tokens()  # the tiny model's: a text of ours has ids of its own
-        config = configure(QWEN3_VL_2B, self.tokens)
-        config.text_config.vocab_size = N_TOKENS
+        config = Qwen3VLConfig(
+            **hf_config(QWEN3_VL_2B, N_TOKENS),
+            image_token_id=IMAGE,
+            video_token_id=IMAGE + 1,
+            vision_start_token_id=IMAGE + 2,
+            vision_end_token_id=IMAGE + 3,
+        )
         self.network = Qwen3VLForConditionalGeneration(config).eval()
         self.pictures = Qwen2VLImageProcessorPil(
             patch_size=QWEN3_VL_2B.patch,
@@ -65,18 +72,17 @@ class Service:
             else:
                 texts.append(part["text"])
         seen = self.pictures(images, return_tensors="pt")
-        ids = [*self.tokens.template("<|im_start|>user\n<|vision_start|>")]
+        ids = [0] * 4  # <|im_start|>user\n<|vision_start|>
         for grid in seen["image_grid_thw"]:
             n = int(grid.prod()) // QWEN3_VL_2B.merge**2
-            ids += [self.tokens.image] * n
-        ids += self.tokens.template("<|vision_end|>")
-        ids += self.tokens.encode("".join(texts))
-        ids += self.tokens.template("<|im_end|>\n<|im_start|>assistant\n")
+            ids += [IMAGE] * n
+        ids += [0] * -(-len("".join(texts)) // LETTERS_PER_TOKEN)
+        ids += [0] * 6  # <|vision_end|><|im_end|>\n<|im_start|>assistant\n
         input_ids = torch.tensor([ids])
         out = self.network.generate(
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),
-            mm_token_type_ids=(input_ids == self.tokens.image).int(),
+            mm_token_type_ids=(input_ids == IMAGE).int(),
             pixel_values=seen["pixel_values"],
             image_grid_thw=seen["image_grid_thw"],
             min_new_tokens=n_tokens,

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.measure import Plan, Show
+from benchmarks.load.measure import Plan, Show
 from benchmarks.record import Run, Stage
-from benchmarks.summary import StageSummary, summarise, three
+from benchmarks.report.summary import StageSummary, summarise, three
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import charts
-from benchmarks.chat import ChatClient, body, read_key
-from benchmarks.exchange import Patience
-from benchmarks.history import KEPT, Health, History, Look
-from benchmarks.questions import picture
-from edge.cli_errors import clear_errors
+from benchmarks.load.chat import ChatClient, body, read_key
+from benchmarks.load.exchange import Patience
+from benchmarks.load.questions import picture
+from benchmarks.report import charts
+from benchmarks.report.history import KEPT, Health, History, Look
+from edge.cli.errors import clear_errors
 from edge.settings import Settings
 
 ANSWER_TOKENS = 64

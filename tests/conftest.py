@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from edge.models.layout import TINY
+from edge.gguf.layout import TINY
+from edge.gguf.synthetic import write_synthetic
 from edge.models.registry import tiny_files
-from edge.models.synthetic import write_synthetic
-from edge.parts import free_port, redis_server
 from edge.redis_clients import UNREACHABLE, sync_client
+from edge.up.parts import free_port, redis_server
 
 # Examples are slow when others use the machine; that is no failure.
 settings.register_profile("edge", deadline=None)

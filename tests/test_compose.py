@@ -20,9 +20,9 @@ from edge.errors import SetupError
 from edge.exposure import check_exposure
 from edge.keys import create_key
 from edge.limits import NO_LIMITS
-from edge.parts import AFTER_GRACE_S
 from edge.redis_clients import sync_client
 from edge.settings import Settings
+from edge.up.parts import AFTER_GRACE_S
 from tests.faults.service import Server
 from tests.stack.conftest import running
 from tests.stack.test_up import answers
@@ -302,7 +302,7 @@ def test_keys_are_made_where_the_ui_reads_them() -> None:
     name = "EDGE_DATA_DIR"
     assert keys["environment"][name] == ui["environment"][name]
     assert "${KEYS:-keys}:/data/keys" in keys["volumes"]
-    assert keys["entrypoint"] == ["python", "-m", "edge.cli_keys"]
+    assert keys["entrypoint"] == ["python", "-m", "edge.cli.keys"]
     assert keys["image"] == ui["image"]  # which holds no model, and starts at once
     assert "/data/keys" in final_stage("base")  # so that a new volume is that user's
 

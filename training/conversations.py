@@ -12,8 +12,8 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
+from edge.gguf.layout import TINY
 from edge.images import PIXELS_PER_TOKEN, Picture
-from edge.models.layout import TINY
 from training import draw, scenes
 from training.facts import truth_of
 from training.fonts import Font

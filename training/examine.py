@@ -24,10 +24,10 @@ from edge.engine.ticket import Ticket
 from edge.events import Failed, Finished, Token
 from edge.models.registry import TINY_FOLDER, ModelFiles
 from edge.request import Message, Request, SamplingParams
+from edge.serving.build import build_engine
 from edge.settings import Settings
 from training.examination import Item, examination
 from training.questions import Question
-from worker.lifecycle import build_engine
 
 LONGEST: Final = 64  # tokens of an answer
 AT_ONCE: Final = 4

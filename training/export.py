@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 import typer
 
-from edge.models.layout import (
+from edge.gguf.layout import (
     TINY,
     Shapes,
     must_be_float32,

@@ -1,5 +1,5 @@
 """The tiny model in Transformers' own Qwen3-VL classes, with the sizes that
-`edge.models.layout` names once for training, export and serving."""
+`edge.gguf.layout` names once for training, export and serving."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
-from edge.models.layout import Shapes
+from edge.gguf.hf_config import hf_config
+from edge.gguf.layout import Shapes
 from training.tokens import Tokens
 
 
@@ -68,47 +69,11 @@ def waves(n_channels: int, side: int, loud: float = 0.3) -> torch.Tensor:
     return loud * torch.cat([rows, columns], dim=2).flatten(0, 1)
 
 
-def configure(s: Shapes, tokens: Tokens) -> Qwen3VLConfig:
-    text = {
-        "vocab_size": tokens.n_tokens,
-        "hidden_size": s.hidden,
-        "intermediate_size": s.ffn,
-        "num_hidden_layers": s.n_layers,
-        "num_attention_heads": s.n_heads,
-        "num_key_value_heads": s.n_kv_heads,
-        "head_dim": s.head_dim,
-        "rms_norm_eps": s.rms_eps,
-        "max_position_embeddings": s.n_context,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": s.rope_base,
-            "mrope_section": list(s.rope_sections[:3]),
-            "mrope_interleaved": True,
-        },
-        "tie_word_embeddings": True,
-        "use_cache": False,
-        "initializer_range": s.hidden**-0.5 / 2,
-    }
-    vision = {
-        "hidden_size": s.vision_hidden,
-        "intermediate_size": s.vision_ffn,
-        "depth": s.vision_n_blocks,
-        "num_heads": s.vision_n_heads,
-        "patch_size": s.patch,
-        "spatial_merge_size": s.merge,
-        "temporal_patch_size": 2,
-        "out_hidden_size": s.hidden,
-        "num_position_embeddings": s.n_positions,
-        "deepstack_visual_indexes": list(s.deepstack_blocks),
-        "initializer_range": s.vision_hidden**-0.5 / 2,
-    }
+def configure(shapes: Shapes, tokens: Tokens) -> Qwen3VLConfig:
     return Qwen3VLConfig(
-        text_config=text,
-        vision_config=vision,
+        **hf_config(shapes, tokens.n_tokens),
         image_token_id=tokens.image,
         video_token_id=tokens.id_of("<|video_pad|>"),
         vision_start_token_id=tokens.id_of("<|vision_start|>"),
         vision_end_token_id=tokens.id_of("<|vision_end|>"),
-        tie_word_embeddings=True,
-        attn_implementation="sdpa",
     )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 import typer
 
-from edge.models.layout import TINY
+from edge.gguf.layout import TINY
 from edge.models.registry import TINY_FOLDER
 from training.examination import Item, parity_questions
 from training.export import read

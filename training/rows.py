@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from edge.gguf.layout import TINY
 from edge.images import Picture
-from edge.models.layout import TINY
-from edge.vision import preprocess
-from edge.vision.positions import picture_advance, picture_positions
+from edge.qwen3vl import preprocess
+from edge.qwen3vl.positions import picture_advance, picture_positions
 from training import scenes
 from training.facts import TRUTHS, UNKNOWN
 from training.questions import Question
@@ -74,7 +74,7 @@ def turn(
     *,
     picture_last: bool = False,
 ) -> None:
-    """One question and its answer, in the form of `edge.engine.prompt.render`."""
+    """One question and its answer, in the form of `edge.qwen3vl.chat.render`."""
     ask_turn(row, tokens, question.text, seen, picture_last=picture_last)
     answer_turn(row, tokens, question, row.pictures[-1].scene if row.pictures else None)
 

@@ -8,7 +8,7 @@ from tokenizers import AddedToken, Regex, Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
-from edge.models.vocabulary import LETTERS, Vocabulary
+from edge.gguf.vocabulary import LETTERS, Vocabulary
 from training.vocabulary import vocabulary
 
 # How Qwen2 and its successors split text before merging (their tokenizer.json).

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 import typer
 from torch.utils.data import DataLoader, Dataset
 
-from edge.models.layout import TINY
+from edge.gguf.layout import TINY
 from training import fonts
 from training.conversations import Conversations
 from training.evaluate import as_batches, by_kind, teacher_forced

@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Final
 
-from edge.models.vocabulary import Vocabulary, learn
+from edge.gguf.vocabulary import Vocabulary, learn
 from training.chinese import IN_CHINESE
 from training.english import AT, ENGLISH, PLURALS
 from training.scenes import COLOURS, SHAPES

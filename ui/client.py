@@ -17,7 +17,6 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from edge.caches.answers import AnswerCache, answer_key
 from edge.caller import Caller
 from edge.conversation import trim
 from edge.errors import (
@@ -41,6 +40,7 @@ from edge.redis_clients import UNREACHABLE, async_client
 from edge.request import Answer, Request
 from edge.settings import Settings
 from ui.admission import Admission, Place, serving
+from ui.answer_cache import AnswerCache, answer_key
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.readers import Events, Readers, broker_away

@@ -22,8 +22,8 @@ from prometheus_client import (
 from edge.caller import Caller
 from edge.errors import Cancelled, EdgeError
 from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
+from edge.histogram_buckets import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.jobs.record import labels_of
-from edge.measures import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.request import Usage
 from ui.audit import write_line
 

@@ -11,27 +11,18 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from edge import host
 from edge.engine.engine import Engine
-from edge.engine.protocols import VisionTower
-from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
-from edge.language.runtime_openvino import OpenvinoRuntime
-from edge.models.check import check, settle
-from edge.models.registry import ModelFiles, compiled_folder, find_model
+from edge.models.registry import ModelFiles, find_model
 from edge.models.store import obtain
-from edge.models.tuning import tuned
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
-from edge.runtime.llama import LlamaRuntime
-from edge.runtime.model import Model
-from edge.runtime.mtmd import MtmdTower
+from edge.serving.build import build_engine
 from edge.settings import Settings
-from edge.vision.tower_openvino import OpenvinoTower
 from worker.checker import Checker
 from worker.gate import Gate
 from worker.metrics import Metrics, serve
@@ -39,79 +30,6 @@ from worker.pulse import Pulse
 from worker.relay import Relay
 
 log = logging.getLogger(__name__)
-
-
-def build_engine(settings: Settings, files: ModelFiles) -> Engine:
-    """The real engine over `files`. Raises SetupError when it cannot be."""
-    settings, _, said = tuned(settings, files)
-    log.info(said)
-    cells = check(files, settings)
-    runtime = build_runtime(settings, files)
-    tower = build_tower(settings, files, cells)
-    keep_bytes = settings.embeddings_mb * 1_000_000
-    return Engine(runtime, tower, settings.chunk_tokens, keep_bytes)
-
-
-def build_runtime(
-    settings: Settings, files: ModelFiles
-) -> OpenvinoRuntime | LlamaRuntime:
-    """The language model, computed by whom `settings` ask for.
-
-    Raises SetupError when it cannot be, or there is not enough memory; `auto` falls
-    back to llama.cpp.
-    """
-    sizes: dict[str, Any] = {
-        "n_slots": settings.slots,
-        "n_cells": settings.context_tokens,
-        "n_kept": settings.kept,
-        "threads": settings.threads or host.usable_cores(),
-        "kv": settings.kv,
-    }
-    if settle(files, settings).runtime == "openvino":
-        folder = compiled_folder(settings)
-        try:
-            return OpenvinoRuntime(files.model, folder, **sizes)
-        except SetupError as error:
-            if settings.runtime != "auto":
-                raise
-            log.warning("%s llama.cpp computes answers: slower.", error)
-    return LlamaRuntime(
-        Model(files.model, repack=settings.repack),
-        max_batch=settings.chunk_tokens + settings.slots,
-        **sizes,
-    )
-
-
-def build_tower(
-    settings: Settings, files: ModelFiles, cells: tuple[int, int]
-) -> VisionTower:
-    """The vision tower that `settings` ask for, for pictures of so many `cells`.
-
-    Raises SetupError when it cannot be; `auto` falls back to llama.cpp's own.
-    """
-    min_tokens, max_tokens = cells
-    threads = settings.threads or host.usable_cores()
-    if settings.vision != "mtmd":
-        try:
-            return OpenvinoTower(
-                files.mmproj,
-                compiled_folder(settings),
-                precision="f32" if settings.vision == "f32" else "int8",
-                threads=threads,
-                min_tokens=min_tokens,
-                max_tokens=max_tokens,
-            )
-        except SetupError as error:
-            if settings.vision != "auto":
-                raise
-            log.warning("%s Pictures are read by llama.cpp: slower.", error)
-    return MtmdTower(
-        files.mmproj,
-        Model(files.model),
-        threads=threads,
-        min_tokens=min_tokens,
-        max_tokens=max_tokens,
-    )
 
 
 def warm(engine: Engine) -> None:

@@ -21,8 +21,8 @@ from prometheus_client.registry import Collector
 from edge.engine.engine import Engine
 from edge.errors import SetupError
 from edge.events import Finished, Terminal
+from edge.histogram_buckets import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.jobs.record import labels_of
-from edge.measures import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.request import Answer, Request
 
 

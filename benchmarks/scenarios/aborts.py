@@ -5,9 +5,9 @@ What they leave behind must cost the others nothing: their slots are free again.
 
 from __future__ import annotations
 
-from benchmarks import options, questions
-from benchmarks.asker import Asker
-from benchmarks.exchange import Patience
+from benchmarks.load import options, questions
+from benchmarks.load.asker import Asker
+from benchmarks.load.exchange import Patience
 
 STAGES = (8,)
 DURATION_S = 120

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from locust import LoadTestShape
 
-from benchmarks.mixed import MixedAsker
+from benchmarks.load.mixed import MixedAsker
 
 STAGES = (4, 8, 16, 32)
 DURATION_S = 30

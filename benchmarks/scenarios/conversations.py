@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from benchmarks import questions
-from benchmarks.asker import Asker
+from benchmarks.load import questions
+from benchmarks.load.asker import Asker
 
 STAGES = (1, 4)
 DURATION_S = 300

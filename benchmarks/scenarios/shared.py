@@ -6,9 +6,9 @@ with its first question.
 
 from __future__ import annotations
 
-from benchmarks import questions
-from benchmarks.asker import Asker
-from benchmarks.questions import Question
+from benchmarks.load import questions
+from benchmarks.load.asker import Asker
+from benchmarks.load.questions import Question
 
 STAGES = (1, 4)
 REQUESTS = 40

@@ -5,7 +5,7 @@ Field report D's third step, for as many users as one worker has slots.
 
 from __future__ import annotations
 
-from benchmarks.mixed import MixedAsker
+from benchmarks.load.mixed import MixedAsker
 
 STAGES = (4,)
 DURATION_S = 1800

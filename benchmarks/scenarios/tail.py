@@ -5,7 +5,7 @@ Field report C asks for P99 and P99.9. Two thousand requests leave two above P99
 
 from __future__ import annotations
 
-from benchmarks.mixed import MixedAsker
+from benchmarks.load.mixed import MixedAsker
 
 STAGES = (8,)
 REQUESTS = 2000

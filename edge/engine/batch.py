@@ -1,7 +1,4 @@
-"""What one step computes: rows of tokens, or a stretch of one picture.
-
-llama.cpp takes tokens or embeddings in a batch, never both.
-"""
+"""What one step computes: rows of tokens, or a stretch of one picture."""
 
 from __future__ import annotations
 

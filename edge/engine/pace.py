@@ -53,8 +53,8 @@ def rest_after(step_s: float) -> float:
 
 
 def language_threads(n_threads: int, *, tower_works: bool) -> int:
-    """Threads for llama.cpp: half of all while the vision tower computes, which has as
-    many as there are cores. With all threads for both, llama.cpp's spent their time
-    waiting for each other: on two cores a token took 0.5 instead of 0.16 s.
+    """Threads of the language model: half of all while the vision tower computes,
+    which has as many as there are cores. With all threads for both they wait for each
+    other: a token took 0.5 instead of 0.16 s on two cores.
     """
     return n_threads - n_threads // 2 if tower_works else n_threads

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from edge.conversation import newest, trim
-from edge.engine.prompt import OPENING, Part, Template, render_message
 from edge.engine.protocols import Tokenizer, VisionTower
 from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
+from edge.qwen3vl.chat import OPENING, Part, Template, render_message
 from edge.request import Message, PictureRef, Request
 
 Tokens = list[int]

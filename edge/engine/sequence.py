@@ -17,8 +17,8 @@ from edge.engine.batch import PictureBatch, Row
 from edge.engine.detokenizer import Detokenizer
 from edge.engine.protocols import Constraint
 from edge.engine.slots import Content
+from edge.qwen3vl.positions import picture_advance, picture_positions
 from edge.request import FinishReason, PictureRef, SamplingParams
-from edge.vision.positions import picture_advance, picture_positions
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Slots and cells: who may compute now, what the cache can hold, what it still holds.
 
-A slot is one of llama.cpp's sequence ids; a cell holds keys and values of one token.
+A cell holds keys and values of one token.
 All slots share the cells. A sequence reserves at the start all the cells it can ever
 need, so that what has started can always finish.
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from edge.errors import SetupError
+from edge.gguf.header import Header
 from edge.images import CELL
-from edge.models.header import Header
 
 PROJECTORS: Final = {"qwen3vl": "qwen3vl_merger", "qwen3vlmoe": "qwen3vl_merger"}
 MARKS: Final = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")

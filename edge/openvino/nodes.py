@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from openvino import opset13 as ops
 
-from edge.models.weights import Floats
+from edge.gguf.weights import Floats
 
 Precision = Literal["int8", "f32"]
 Node = Any  # openvino has no types

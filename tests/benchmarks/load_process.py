@@ -47,7 +47,7 @@ def start(program: str, *words: object) -> subprocess.Popen[str]:
 
 def load(url: str, *words: object) -> Said:
     """A whole run that must go well and say nothing on stderr."""
-    with start("benchmarks.load", "--url", url, *words) as process:
+    with start("benchmarks.load.generator", "--url", url, *words) as process:
         out, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert not errors, errors

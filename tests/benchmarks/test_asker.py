@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from benchmarks.answer import Answer
-from benchmarks.chat import ChatClient, body
-from benchmarks.exchange import Patience, Reply
-from benchmarks.quota import Quota
+from benchmarks.load.answer import Answer
+from benchmarks.load.chat import ChatClient, body
+from benchmarks.load.exchange import Patience, Reply
+from benchmarks.load.quota import Quota
 from edge.errors import SetupError
 from tests.benchmarks.chat_server import (
     Asked,

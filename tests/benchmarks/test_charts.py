@@ -10,11 +10,11 @@ import pytest
 from matplotlib import rcParams
 from PIL import Image
 
-from benchmarks import charts
-from benchmarks.charts import Curve
-from benchmarks.field import PUBLISHED
 from benchmarks.record import Run
-from benchmarks.summary import summarise
+from benchmarks.report import charts
+from benchmarks.report.charts import Curve
+from benchmarks.report.field import PUBLISHED
+from benchmarks.report.summary import summarise
 
 OVER_USERS = [
     charts.latency,

@@ -7,7 +7,7 @@ import json
 import platform
 from pathlib import Path
 
-from benchmarks.fingerprint import fingerprint
+from benchmarks.load.fingerprint import fingerprint
 from edge import host
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.knee import knee
 from benchmarks.record import Run, Stage
-from benchmarks.summary import Percentile, StageSummary, summarise
+from benchmarks.report.knee import knee
+from benchmarks.report.summary import Percentile, StageSummary, summarise
 
 (NOTHING,) = summarise(Run("", "", "", stages=[Stage(1, 0, 0)]))
 

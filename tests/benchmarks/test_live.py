@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.live import shown, view
-from benchmarks.measure import Plan
+from benchmarks.load.measure import Plan
 from benchmarks.record import Run, Sample, Stage
 
 BY_TIME = Plan("curve", (1, 2), duration_s=90.0, requests=None)

@@ -158,7 +158,7 @@ def test_a_signal_keeps_what_was_measured(signum: int, n_answers: int) -> None:
 
     with chat_server(script) as server:
         words = ("--url", server.url, "--stages", "2,4", "--requests", 50)
-        with start("benchmarks.load", *words) as process:
+        with start("benchmarks.load.generator", *words) as process:
             assert process.stdout
             lines = [process.stdout.readline() for _ in range(2 + n_answers)]
             process.send_signal(signum)
@@ -176,7 +176,7 @@ def test_a_signal_keeps_what_was_measured(signum: int, n_answers: int) -> None:
 def test_an_unreachable_server_is_one_sentence() -> None:
     with chat_server(says()) as gone:
         pass
-    with start("benchmarks.load", "--url", gone.url) as process:
+    with start("benchmarks.load.generator", "--url", gone.url) as process:
         out, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (1, "")
     assert errors.startswith(f"{gone.url} cannot be reached: Connection refused.")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.pictures import fresh_jpeg
+from benchmarks.load.pictures import fresh_jpeg
 
 
 def decoded(jpeg: bytes) -> Image.Image:

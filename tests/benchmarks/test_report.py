@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.field import PUBLISHED
-from benchmarks.knee import knee
 from benchmarks.record import Run
-from benchmarks.report import write_report
-from benchmarks.summary import summarise, three
-from benchmarks.terminal import NOTE, shown, terminal_table
+from benchmarks.report.field import PUBLISHED
+from benchmarks.report.knee import knee
+from benchmarks.report.page import write_report
+from benchmarks.report.summary import summarise, three
+from benchmarks.report.terminal import NOTE, shown, terminal_table
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y>{{ 7*7 }}"
 

@@ -11,9 +11,9 @@ import time
 import pytest
 from PIL import Image
 
-from benchmarks import questions
-from benchmarks.questions import Question
-from benchmarks.scenarios import names, scenario
+from benchmarks.load import questions
+from benchmarks.load.questions import Question
+from benchmarks.load.scenarios import names, scenario
 from edge.errors import SetupError
 from tests.benchmarks.chat_server import Asked, Wire, chat_server, says
 from tests.benchmarks.load_process import PATIENCE_S, load, start

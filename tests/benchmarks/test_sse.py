@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.sse import EventStream
+from benchmarks.load.sse import EventStream
 
 STREAM = (
     ": hello\n\n"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.record import Run, Sample, Stage, Watched
-from benchmarks.summary import by_kind, percentile, summarise, three
-from benchmarks.trend import slopes
+from benchmarks.report.summary import by_kind, percentile, summarise, three
+from benchmarks.report.trend import slopes
 
 NAMELESS = ("run", "http://127.0.0.1", "2026-08-14T09:30:00Z")
 

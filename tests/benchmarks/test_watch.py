@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import psutil
 import pytest
 
-from benchmarks.watch import Watch
+from benchmarks.load.watch import Watch
 from tests.conftest import wait_for
 
 BUSY = "held = bytearray(50_000_000)\nwhile True: sum(range(10_000))"

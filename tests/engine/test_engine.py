@@ -17,10 +17,10 @@ from edge.engine.ticket import Clock
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
-from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.structured.compiler import Compiler
 from edge.structured.matcher import Constraint
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import LONG_ANSWER, StubRuntime
+from edge.stubs.vision import StubTower
 from tests.engine.asking import ask, events
 
 ANSWER = "A stub sees nothing and says 好."

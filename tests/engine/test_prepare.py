@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from edge.conversation import CHARS_PER_TOKEN, trim
 from edge.engine.prepare import prepare
-from edge.engine.prompt import Template, render
 from edge.engine.sequence import PicturePiece, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.images import Picture
+from edge.qwen3vl.chat import Template, render
 from edge.request import Message, PictureRef, Request, SamplingParams
-from edge.runtime.stub import StubRuntime
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
 
 RUNTIME, TOWER = StubRuntime(), StubTower()
 PICTURE = Picture(320, 320, bytes(320 * 320 * 3))  # 100 cells

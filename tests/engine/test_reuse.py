@@ -18,8 +18,8 @@ from edge.engine.ticket import Ticket
 from edge.events import Finished
 from edge.images import Picture
 from edge.request import Answer, Message, PictureRef, Request, SamplingParams
-from edge.runtime.stub import StubRuntime
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
 
 SCENES = {"a": (4, 6), "b": (5, 5), "c": (2, 3), "d": (9, 9)}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from edge.runtime.stub import LONG_ANSWER
+from edge.stubs.runtime import LONG_ANSWER
 
 PATH = "/v1/chat/completions"
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import redis
 
-from edge.parts import LOOPBACK, free_port, nginx, redis_server
 from edge.redis_clients import UNREACHABLE, sync_client
 from edge.settings import Settings
-from edge.supervise import Child, Part
+from edge.up.parts import LOOPBACK, free_port, nginx, redis_server
+from edge.up.supervise import Child, Part
 from tests.conftest import wait_for
 
 STUB_WORKER = Path(__file__).with_name("stub_worker.py")

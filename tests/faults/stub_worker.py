@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from edge.engine.engine import Engine
 from edge.errors import EngineError
-from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.settings import Settings
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import LONG_ANSWER, StubRuntime
+from edge.stubs.vision import StubTower
 from worker.app import run
 from worker.lifecycle import Life
 

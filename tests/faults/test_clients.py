@@ -15,7 +15,7 @@ import time
 import pytest
 
 from edge import host
-from edge.runtime.stub import LONG_ANSWER
+from edge.stubs.runtime import LONG_ANSWER
 from tests.faults.asking import (
     PATH,
     Outcome,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from gguf import GGUFWriter, LlamaFileType
 
-from edge.models import layout
-from edge.models.layout import Shapes
-from edge.models.vocabulary import learn
+from edge.gguf import layout
+from edge.gguf.layout import Shapes
+from edge.gguf.vocabulary import learn
 
 SMALL = Shapes(
     hidden=64,

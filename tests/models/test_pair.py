@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from edge.errors import SetupError
-from edge.models.header import Header, read_header
+from edge.gguf.header import Header, read_header
 from edge.models.pair import check_pair, picture_cells
 from edge.models.registry import ModelFiles
+from edge.serving import build
 from edge.settings import Settings
 from tests.models.small import SMALL, write_text, write_vision
-from worker import lifecycle
 
 BELONGS = "use the mmproj file that was published with this model."
 
@@ -181,9 +181,9 @@ def test_nothing_is_loaded_of_a_pair_that_cannot_be_served(
     def load(*_: object) -> None:
         pytest.fail("llama.cpp was asked to load a file")
 
-    monkeypatch.setattr(lifecycle, "Model", load)
-    monkeypatch.setattr(lifecycle.host, "available_memory_bytes", lambda: 4096)
+    monkeypatch.setattr(build, "Model", load)
+    monkeypatch.setattr(build.host, "available_memory_bytes", lambda: 4096)
     paths = [model.path, mmproj.path]
     files = ModelFiles("pair", *(reversed(paths) if swapped else paths))
     with pytest.raises(SetupError, match=sentence):
-        lifecycle.build_engine(Settings(), files)
+        build.build_engine(Settings(), files)

@@ -16,18 +16,18 @@ from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
-from edge.language.runtime_openvino import OpenvinoRuntime
-from edge.models.header import read_header
-from edge.models.layout import TINY
+from edge.gguf.header import read_header
+from edge.gguf.layout import TINY
+from edge.llamacpp.model import Model
+from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
+from edge.openvino.runtime import OpenvinoRuntime
+from edge.qwen3vl.positions import picture_positions
 from edge.request import Message, Request, SamplingParams
-from edge.runtime.llama import LlamaRuntime
-from edge.runtime.model import Model
+from edge.serving.build import build_engine, build_tower
 from edge.settings import Settings
-from edge.vision.positions import picture_positions
 from training.examination import Item, parity_questions
 from training.examine import answers, is_right
-from worker.lifecycle import build_engine, build_tower
 
 pytestmark = pytest.mark.model
 

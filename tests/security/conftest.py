@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from edge.parts import free_port
+from edge.up.parts import free_port
 from tests.conftest import wait_for
 
 PATIENCE_S = 10

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from edge.parts import free_port
+from edge.up.parts import free_port
 from tests.conftest import wait_for
 from tests.security.conftest import Site, canary
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.parts import NGINX_BUILD, free_port, nginx_server
+from edge.up.parts import NGINX_BUILD, free_port, nginx_server
 from tests.conftest import wait_for
 from tests.security.conftest import Answer, Site, Web, refused
 

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from edge.errors import EngineError, InvalidRequest
-from edge.runtime.model import Model
+from edge.llamacpp.model import Model
 from edge.schemas.reading import read
 from edge.structured.compiler import Compiler
 from edge.structured.jail import Jail

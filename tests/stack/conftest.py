@@ -15,7 +15,7 @@ import psutil
 import pytest
 from PIL import Image, ImageDraw
 
-from edge.parts import free_port
+from edge.up.parts import free_port
 from tests.conftest import wait_for
 
 READY_S = 60

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.record import Run
-from benchmarks.summary import summarise
+from benchmarks.report.summary import summarise
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack
 

@@ -17,8 +17,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge import errors
-from edge.measures import BUCKETS_S
-from edge.parts import free_port
+from edge.histogram_buckets import BUCKETS_S
+from edge.up.parts import free_port
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, running
 from tests.test_monitoring import named_metrics

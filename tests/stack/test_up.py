@@ -19,7 +19,7 @@ import psutil
 import pytest
 from llama_cpp import llama_cpp as lib
 
-from edge.parts import free_port
+from edge.up.parts import free_port
 from tests.conftest import wait_for
 from tests.stack.conftest import READY_S, Stack, running
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.llamacpp.model import Model
+from edge.llamacpp.sampler import Sampler
 from edge.request import SamplingParams
-from edge.runtime.model import Model
-from edge.runtime.sampler import Sampler
 from edge.structured.compiler import Compiler
 from tests.structured.hostile import HostileModel
 

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.errors import EngineError, InvalidRequest
+from edge.llamacpp.sampler import Sampler
 from edge.request import SamplingParams
-from edge.runtime.sampler import Sampler
 from edge.schemas.reading import read
 from tests.structured.conftest import Writer
 from tests.structured.hostile import PUSHED

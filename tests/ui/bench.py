@@ -22,9 +22,9 @@ from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
-from edge.runtime.stub import LONG_ANSWER, StubRuntime
 from edge.settings import Settings
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import LONG_ANSWER, StubRuntime
+from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
 from tests.jobs.desk import caller
 from ui.app import add_api

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edge.errors import ShuttingDown
-from edge.runtime.stub import LONG_ANSWER
+from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.bench import Bench, bench, code_of, text_of
 from ui import readers
 

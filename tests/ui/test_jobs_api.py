@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from edge.jobs import reconcile, record
-from edge.runtime.stub import LONG_ANSWER
+from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.bench import POOL, Bench, bench, code_of, text_of
 from ui.asker import LONGEST_KEY
 

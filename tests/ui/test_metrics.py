@@ -25,9 +25,9 @@ from edge.events import (
 )
 from edge.jobs import record
 from edge.jobs.client_side import Asker
-from edge.parts import free_port
 from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
+from edge.up.parts import free_port
 from tests.jobs.desk import caller
 from tests.ui.bench import POOL, bench
 from ui.body import Bodies, parse

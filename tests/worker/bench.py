@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from edge.engine.engine import Engine
 from edge.jobs.channel import Publisher
-from edge.runtime.stub import StubRuntime
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
 from tests.jobs.desk import Desk
 from worker.gate import Gate

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge.runtime.stub import LONG_ANSWER, StubRuntime
+from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from tests.worker.bench import Bench
 
 

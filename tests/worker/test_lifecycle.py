@@ -11,8 +11,8 @@ import pytest
 from edge.engine.engine import Engine
 from edge.errors import EngineError
 from edge.images import Picture
-from edge.runtime.stub import StubRuntime
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
 from worker.lifecycle import warm
 
 

@@ -14,10 +14,10 @@ from edge.engine.engine import Engine
 from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
-from edge.parts import free_port
 from edge.request import Answer, Message, Request, Timings, Usage
-from edge.runtime.stub import LONG_ANSWER, StubRuntime
-from edge.vision.stub import StubTower
+from edge.stubs.runtime import LONG_ANSWER, StubRuntime
+from edge.stubs.vision import StubTower
+from edge.up.parts import free_port
 from worker.metrics import Metrics, serve
 
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))

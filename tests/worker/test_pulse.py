@@ -14,7 +14,7 @@ import redis
 from edge.jobs.fleet import FLEET, Fleet, Heart, WorkerInfo
 from edge.jobs.queue import queue_of
 from edge.request import Message, Request
-from edge.runtime.stub import StubRuntime
+from edge.stubs.runtime import StubRuntime
 from tests.conftest import wait_for
 from tests.jobs.desk import POOL
 from tests.worker.bench import Bench

@@ -24,7 +24,7 @@ from edge.jobs.channel import Closing, Publisher
 from edge.jobs.estimate import Pace
 from edge.jobs.worker_side import Claim
 from edge.request import Message, Request, SamplingParams
-from edge.runtime.stub import LONG_ANSWER, StubRuntime
+from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from tests.jobs.desk import BOUNDS, POOL
 from tests.worker.bench import Bench
 from worker import relay

@@ -1,0 +1,1 @@
+"""Asks: users, pictures, questions, and the measuring client."""

@@ -1,0 +1,117 @@
+"""What is asked: which question is the n-th, and whether its client stays.
+
+Everything here is a function of a run's name and a number: a run can be repeated, two
+runs never share a picture, and who of the users is quicker changes nothing. Knows
+neither Locust nor the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.load.exchange import Patience
+from benchmarks.load.pictures import FIELD_SIZE, fresh_jpeg
+
+DESCRIBE = "请描述这张图片的内容。"  # field report A
+HIGH_RESOLUTION = (1600, 1200)
+FOLLOW_UPS = (
+    "图中最大的物体是什么颜色？",
+    "背景是什么样的？",
+    "图中一共有几个物体？",
+    "左上角有什么？",
+    "哪两个物体离得最近？",
+    "用一句话总结这张图片。",
+)
+MAX_WAIT_S = 2.0  # until an impatient client hangs up
+MAX_PIECES = 8  # of text, until one hangs up in mid-stream
+
+
+@dataclass(frozen=True)
+class Question:
+    """One turn of a user. `kind` is the row of a report's table."""
+
+    kind: str
+    text: str
+    size: tuple[int, int] | None = None  # of its picture, in pixels
+    name: str = ""  # of its picture: the same name, the same bytes
+
+    def message(self) -> dict[str, Any]:
+        """It as a message of the OpenAI API."""
+        if self.size is None:
+            return {"role": "user", "content": self.text}
+        jpeg = fresh_jpeg(random.Random(self.name), *self.size)
+        url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+        picture = {"type": "image_url", "image_url": {"url": url}}
+        return {
+            "role": "user",
+            "content": [picture, {"type": "text", "text": self.text}],
+        }
+
+
+def picture(run: str, number: int) -> Question:
+    """The field's question about a new picture."""
+    return Question("picture", DESCRIBE, FIELD_SIZE, f"picture {run}/{number}")
+
+
+def high_resolution(run: str, number: int) -> Question:
+    """The same about a picture with four times the pixels."""
+    name = f"picture {run}/{number}"
+    return Question("high-resolution picture", DESCRIBE, HIGH_RESOLUTION, name)
+
+
+def text(run: str, number: int) -> Question:
+    """A question without a picture, new each time as pictures are."""
+    n = random.Random(f"text {run}/{number}").randrange(10**12)
+    return Question("text", f"请用三句话说说数字 {n} 有什么特别之处。")
+
+
+def mixed(run: str, number: int, text_share: float) -> Question:
+    """Text or picture, by the toss of a coin."""
+    is_text = _draws(run, number).random() < text_share
+    return (text if is_text else picture)(run, number)
+
+
+def in_turns(run: str, number: int) -> Question:
+    """Text, picture, high-resolution picture, and again."""
+    return (text, picture, high_resolution)[number % 3](run, number)
+
+
+def repeating(run: str, number: int, repeat_rate: float) -> Question:
+    """A new picture, or one of those before it with probability `repeat_rate`."""
+    draws = _draws(run, number)
+    while number and draws.random() < repeat_rate:
+        number = draws.randrange(number)
+        draws = _draws(run, number)
+    return picture(run, number)
+
+
+def about_the_same(run: str, number: int) -> Question:
+    """A new question about the one picture of a run."""
+    text = f"{FOLLOW_UPS[number % len(FOLLOW_UPS)]} ({number + 1})"
+    return Question("same picture", text, FIELD_SIZE, f"picture {run}/shared")
+
+
+def conversation(run: str, number: int) -> list[Question]:
+    """A picture, and then three to five questions more about it."""
+    draws = _draws(run, number)
+    follow_ups = draws.sample(FOLLOW_UPS, draws.randint(3, 5))
+    more = [Question("follow-up", question) for question in follow_ups]
+    return [picture(run, number), *more]
+
+
+def patience(run: str, number: int, abort_share: float) -> Patience:
+    """How long the client of a question stays. Of those who hang up, one half does
+    so after a time, most likely still waiting; the other in mid-stream."""
+    draws = _draws(run, number)
+    if draws.random() >= abort_share:
+        return Patience()
+    if draws.random() < 0.5:
+        return Patience(hang_up_s=draws.uniform(0.05, MAX_WAIT_S))
+    return Patience(hang_up_pieces=draws.randint(1, MAX_PIECES))
+
+
+def _draws(run: str, number: int) -> random.Random:
+    return random.Random(f"{run}/{number}")

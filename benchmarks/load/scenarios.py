@@ -1,0 +1,58 @@
+"""The scenarios: Locust files, each with its defaults as plain data.
+
+The defaults are read here without running a file, because whoever imports one imports
+Locust, and Locust replaces the sockets of the whole process with gevent's.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.errors import SetupError
+
+FOLDER = Path(__file__).parents[1] / "scenarios"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a scenario does unless told otherwise."""
+
+    name: str
+    about: str  # the first sentence of its file
+    stages: tuple[int, ...]  # users
+    duration_s: float | None = None  # of each stage
+    requests: int | None = None  # in each stage; one of the two is None
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+
+
+def scenario(name: str) -> Scenario:
+    """Raises SetupError for a name that no file has."""
+    if name not in names():
+        raise SetupError(f"{name!r} is no scenario. There are: {', '.join(names())}.")
+    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    data = _plain_data(tree)
+    about = (ast.get_docstring(tree) or "").partition("\n\n")[0]
+    return Scenario(
+        name,
+        " ".join(about.split()),
+        data["STAGES"],
+        data.get("DURATION_S"),
+        data.get("REQUESTS"),
+    )
+
+
+def _plain_data(tree: ast.Module) -> dict[str, Any]:
+    """The upper-case names of a file that stand for literals."""
+    data = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in ("STAGES", "DURATION_S", "REQUESTS"):
+                data[name] = ast.literal_eval(node.value)
+    return data

@@ -1,0 +1,1 @@
+"""Tells: figures, tables and charts of recorded runs."""

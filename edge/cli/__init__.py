@@ -1,0 +1,1 @@
+"""The command `edge`: one module per command."""

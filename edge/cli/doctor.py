@@ -1,0 +1,71 @@
+"""The command `edge doctor`: looks at this machine, and with --tune measures it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edge.cli.errors import clear_errors
+from edge.cli.options import Mmproj, Model, Port, settings_with
+from edge.errors import SetupError
+from edge.logs import printable
+from edge.models.registry import find_model
+from edge.serving import tune as tuner
+from edge.serving.check import check
+from edge.serving.tuning import save, tuned
+from edge.settings import Settings
+from edge.up.doctor import Finding, findings
+
+MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "wrong": "[red]wrong[/]"}
+
+console = Console(highlight=False)
+
+
+def doctor(
+    model: Model = None,
+    mmproj: Mmproj = None,
+    port: Port = 8080,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Measure what is fastest here: three minutes."),
+    ] = False,
+) -> None:
+    """Say what this machine can do, what is wrong, and what to change."""
+    with clear_errors():
+        settings = settings_with(model, mmproj)
+        if tune:
+            _tune(settings)
+            return
+        n_wrong = 0
+        for finding in findings(settings, port):
+            n_wrong += finding.level == "wrong"
+            _show(finding)
+        if n_wrong:
+            raise SetupError("What is wrong has to be changed before `edge up`.")
+
+
+def _show(finding: Finding) -> None:
+    line = Table.grid(padding=(0, 2))
+    line.add_column(width=5)
+    line.add_column(width=9)
+    line.add_column(overflow="fold")
+    said = escape(printable(finding.said))  # names in a model's file are anybody's
+    line.add_row(MARKS[finding.level], finding.about, said)
+    console.print(line)
+
+
+def _tune(settings: Settings) -> None:
+    files = find_model(settings)
+    console.print(f"Measuring with {files.name}; whatever else runs here spoils it.")
+    tuning = tuner.tune(settings, files, console.print)
+    try:
+        path = save(tuning, settings, files)
+    except OSError as error:
+        raise SetupError(f"The result cannot be kept: {error}.") from None
+    _, _, said = tuned(settings, files)
+    console.print(f"\n{said}\n{tuning.forecast(check(files, settings)[1])}")
+    console.print(f"Kept in {path}: the next `edge up` uses it.")

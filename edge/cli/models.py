@@ -1,0 +1,187 @@
+"""The commands `edge models`: what there is, and getting, checking and removing it.
+
+What a program may want to read goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from edge.cli.errors import clear_errors
+from edge.errors import SetupError
+from edge.gguf.synthetic import write_synthetic
+from edge.models import store
+from edge.models.registry import (
+    SYNTHETIC,
+    SYNTHETIC_FILES,
+    TINY,
+    Entry,
+    ModelFiles,
+    entries,
+    find_model,
+    models_folder,
+    synthetic_files,
+    tiny_files,
+)
+from edge.progress import shown
+from edge.settings import Settings
+
+models_app = typer.Typer(
+    help="List, get, check and remove models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Name = Annotated[str, typer.Argument(help="A name that `edge models list` shows.")]
+
+
+@models_app.command("list")
+def list_() -> None:
+    """Show the models that have a name here, and what is there of each."""
+    with clear_errors():
+        folder = models_folder(Settings.load())
+        tiny, synthetic = _bytes(tiny_files), _bytes(lambda: synthetic_files(folder))
+        table = Table("model", "size", "state", "licence", box=None)
+        table.add_row(TINY, _text(tiny), "bundled", "Apache-2.0")
+        for entry in entries().values():
+            size = sum(file.size or 0 for file in entry.files)
+            table.add_row(entry.name, _text(size), _state(entry, folder), entry.licence)
+        there = "present" if synthetic else "not here"
+        table.add_row(SYNTHETIC, _text(synthetic), there, "Apache-2.0")
+        Console().print(table)
+
+
+@models_app.command()
+def pull(
+    name: Name,
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Even if no hash is known.")
+    ] = False,
+) -> None:
+    """Download a model, or what is missing of it."""
+    with clear_errors():
+        settings, entry = Settings.load(), _entry(name)
+        folder = models_folder(settings)
+        with shown(name) as progress:
+            store.pull(
+                entry,
+                folder,
+                store.places(settings),
+                allow_unverified=allow_unverified,
+                progress=progress,
+            )
+        print(f"{name} is in {folder}.", file=sys.stderr)
+
+
+@models_app.command()
+def verify(name: Annotated[str | None, typer.Argument()] = None) -> None:
+    """Compare the files of a model, or of all that are here, with their hashes."""
+    with clear_errors():
+        folder = models_folder(Settings.load())
+        chosen = [_entry(name)] if name else _here(folder)
+        bad = []
+        for entry in chosen:
+            states = store.verify(entry, folder)
+            for file, state in states.items():
+                print(f"{state:10} {folder / file}")
+            if not {"missing", "wrong"}.isdisjoint(states.values()):
+                bad.append(entry.name)
+        if bad:
+            raise SetupError(
+                f"Not all is right with {', '.join(bad)}. To get again what is missing "
+                f"or wrong: `edge models pull {bad[0]}`."
+            )
+
+
+@models_app.command()
+def path(name: Name) -> None:
+    """Print where the two files of a model are: the language model, then its eyes."""
+    with clear_errors():
+        if name not in (TINY, SYNTHETIC):
+            _entry(name)
+        files = find_model(replace(Settings.load(), model=name))
+        print(files.model, files.mmproj, sep="\n")
+
+
+@models_app.command()
+def rm(name: Name) -> None:
+    """Delete the files of a model; those stay that another one here shares with it."""
+    with clear_errors():
+        folder = models_folder(Settings.load())
+        if name == SYNTHETIC:
+            made = [path for kind in SYNTHETIC_FILES for path in folder.glob(kind)]
+            freed = store.delete(made, folder)
+        else:
+            freed = store.remove(_entry(name), folder, entries().values())
+        print(f"{decimal(freed)} freed.", file=sys.stderr)
+
+
+@models_app.command()
+def make(
+    name: Annotated[str, typer.Argument(help=f"Only {SYNTHETIC} can be made.")],
+    quant: Annotated[str, typer.Option(help="Of the language model.")] = "Q4_K_M",
+    mmproj: Annotated[str, typer.Option(help="Of the vision file.")] = "Q8_0",
+) -> None:
+    """Write a model of true size with random weights, to measure speed with."""
+    with clear_errors():
+        if name != SYNTHETIC:
+            raise SetupError(
+                f"{name} cannot be made here, only {SYNTHETIC}. Published models are "
+                "downloaded: `edge models pull NAME`."
+            )
+        folder = models_folder(Settings.load())
+        with shown(name) as progress:
+            written = write_synthetic(
+                folder, quant=quant, mmproj=mmproj, progress=progress
+            )
+        print(*written, sep="\n")
+
+
+def _entry(name: str) -> Entry:
+    """Raises SetupError for a name that is not published, with what to do instead."""
+    if entry := entries().get(name):
+        return entry
+    if name == TINY:
+        raise SetupError(f"{TINY} is part of this program: it is always there.")
+    if name == SYNTHETIC:
+        raise SetupError(
+            f"{SYNTHETIC} is made on this machine: `edge models make {SYNTHETIC}`."
+        )
+    known = ", ".join([TINY, *entries(), SYNTHETIC])
+    raise SetupError(f"There is no model {name!r}. Known: {known}.")
+
+
+def _here(folder: Path) -> list[Entry]:
+    return [e for e in entries().values() if store.bytes_there(e.model, folder)]
+
+
+def _state(entry: Entry, folder: Path) -> str:
+    if entry.is_complete(folder):
+        return "present"
+    if not store.bytes_there(entry.model, folder):  # the other may be another one's
+        return "not here"
+    there = sum(store.bytes_there(file, folder) for file in entry.files)
+    total = sum(file.size or 0 for file in entry.files)
+    return f"partial {100 * there // total} %" if total else "partial"
+
+
+def _bytes(find: Callable[[], ModelFiles]) -> int:
+    """Of both files together; 0 when they are not there."""
+    try:
+        files = find()
+    except SetupError:
+        return 0
+    return files.model.stat().st_size + files.mmproj.stat().st_size
+
+
+def _text(size: int) -> str:
+    return decimal(size) if size else "?"

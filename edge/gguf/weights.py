@@ -1,0 +1,57 @@
+"""Tensors out of a GGUF file: whatever its quantisation is, as float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import SetupError
+from edge.gguf.header import Tensor, read_header
+
+Floats = npt.NDArray[np.float32]
+
+
+class Weights:
+    """One file, mapped into memory: nothing is read before it is asked for.
+
+    Raises SetupError when it is no GGUF file, or not whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header = read_header(path)
+
+    def __getitem__(self, name: str) -> Floats:
+        """A tensor, the number of rows first. Raises SetupError without it.
+
+        A copy: the caller decides how long it lives.
+        """
+        return self.rows(name).reshape(self.shape(name))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The number of rows first. Raises SetupError without that tensor."""
+        return tuple(int(n) for n in reversed(self._tensor(name).shape))
+
+    def rows(self, name: str, numbers: list[int] | slice = slice(None)) -> Floats:
+        """All rows of a tensor, or those with these numbers: [n rows, width]."""
+        tensor = self._tensor(name)
+        width = tensor.shape[0]
+        kind = gguf.GGMLQuantizationType(tensor.kind)
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        packed = np.memmap(
+            self.path, np.uint8, "r", tensor.start, (tensor.n_bytes,)
+        ).reshape(-1, width // block * block_bytes)
+        try:
+            return np.array(gguf.quants.dequantize(packed[numbers], kind), np.float32)
+        except NotImplementedError:
+            raise SetupError(
+                f"{self.path} holds {name} as {kind.name}, which only llama.cpp reads."
+            ) from None
+
+    def _tensor(self, name: str) -> Tensor:
+        if name not in self.header.tensors:
+            raise SetupError(f"{self.path} holds no tensor {name}.")
+        return self.header.tensors[name]

@@ -1,0 +1,1 @@
+"""llama.cpp: vocabulary, sampler, runtime and vision encoder. Its only importer."""

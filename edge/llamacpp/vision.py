@@ -1,0 +1,106 @@
+"""llama.cpp's own vision encoder (mtmd) as a VisionTower: slow, but always there."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llama_cpp import mtmd_cpp as mtmd
+
+from edge.errors import EngineError, SetupError
+from edge.images import Picture
+from edge.llamacpp.model import Model
+from edge.qwen3vl import preprocess
+
+
+class MtmdTower:
+    """The vision encoder in the mmproj file that belongs to `model`.
+
+    Owns `model` from now on. Pictures get between `min_tokens` and `max_tokens` tokens.
+    Raises SetupError when the two files do not fit together.
+    """
+
+    name = "mtmd"
+
+    def __init__(
+        self,
+        path: Path,
+        model: Model,
+        *,
+        threads: int,
+        min_tokens: int,
+        max_tokens: int,
+    ) -> None:
+        if not path.is_file():
+            raise SetupError(f"There is no vision file (mmproj) at {path}.")
+        params = mtmd.mtmd_context_params_default()
+        params.use_gpu = False
+        params.n_threads = threads
+        params.print_timings = False
+        params.warmup = False
+        params.image_max_tokens = max_tokens
+        context = mtmd.mtmd_init_from_file(str(path).encode(), model.handle, params)
+        if not context:
+            raise SetupError(
+                f"llama.cpp cannot load {path} as the vision part of this model. "
+                "Use the mmproj file that was published with it."
+            )
+        if not mtmd.mtmd_decode_use_mrope(context):
+            mtmd.mtmd_free(context)
+            raise SetupError(f"{path} is not a Qwen-VL vision file.")
+        self._context = context
+        self._model = model
+        self._width = model.n_embd
+        self._cells = min(min_tokens, max_tokens), max_tokens
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        return preprocess.grid(width, height, *self._cells)
+
+    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+        fitted = preprocess.fit(picture, *self.grid(picture.width, picture.height))
+        with self._image_chunk(fitted) as chunk:
+            if mtmd.mtmd_encode_chunk(self._context, chunk) != 0:
+                raise EngineError("The vision encoder failed on this picture.")
+            n = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
+            output = mtmd.mtmd_get_output_embd(self._context)
+            # The encoder overwrites its output next time: take a copy.
+            return np.ctypeslib.as_array(output, (n, self._width)).copy()
+
+    def interrupt(self) -> None:
+        """llama.cpp cannot: the picture in hand is embedded to its end."""
+
+    def close(self) -> None:
+        mtmd.mtmd_free(self._context)
+        self._model.close()
+
+    @contextmanager
+    def _image_chunk(self, picture: Picture) -> Iterator[Any]:
+        """The image chunk of a prompt that is only this picture."""
+        pixels = (ctypes.c_uint8 * len(picture.rgb)).from_buffer_copy(picture.rgb)
+        bitmap = mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
+        chunks = mtmd.mtmd_input_chunks_init()
+        try:
+            part = mtmd.mtmd_input_part(text=None, bitmap=bitmap)
+            parts = (ctypes.POINTER(mtmd.mtmd_input_part) * 1)(ctypes.pointer(part))
+            status = mtmd.mtmd_tokenize_from_parts(
+                self._context, chunks, parts, 1, False
+            )
+            if status != 0:
+                raise EngineError("The vision encoder cannot use a picture like this.")
+            yield next(_images(chunks))
+        finally:
+            mtmd.mtmd_input_chunks_free(chunks)
+            mtmd.mtmd_bitmap_free(bitmap)
+
+
+def _images(chunks: Any) -> Iterator[Any]:
+    for i in range(mtmd.mtmd_input_chunks_size(chunks)):
+        chunk = mtmd.mtmd_input_chunks_get(chunks, i)
+        kind = mtmd.mtmd_input_chunk_get_type(chunk)
+        if kind == mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE:
+            yield chunk

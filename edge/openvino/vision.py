@@ -1,0 +1,74 @@
+"""The vision tower computed by OpenVINO: the fast one.
+
+The weights come out of the same mmproj file that llama.cpp reads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.images import Picture
+from edge.openvino.compiled import compile_once
+from edge.openvino.nodes import Precision
+from edge.openvino.vision_graph import Tower
+from edge.openvino.vision_weights import TowerWeights
+from edge.qwen3vl import patches as places
+from edge.qwen3vl import preprocess
+
+REVISION = 1  # of the graph: another one makes compiled towers of the old one void
+
+
+class OpenvinoTower:
+    """The vision encoder in the mmproj file at `path`, a VisionTower.
+
+    Pictures get between `min_tokens` and `max_tokens` tokens. `folder` keeps compiled
+    towers. Raises SetupError when the file does not fit or cannot be compiled here.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        folder: Path,
+        *,
+        precision: Precision,
+        threads: int,
+        min_tokens: int,
+        max_tokens: int,
+    ) -> None:
+        self.name = f"openvino {precision}"
+        weights = TowerWeights(path)
+        self._table = weights["v.position_embd.weight"]
+        self._head = weights.hidden // weights.n_heads
+        self._cells = min(min_tokens, max_tokens), max_tokens
+        self._graph = compile_once(
+            lambda: Tower(weights, precision).graph(),
+            path,
+            folder,
+            name=precision,
+            revision=REVISION,
+            precision=precision,
+            threads=threads,
+        )
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        return preprocess.grid(width, height, *self._cells)
+
+    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+        rows, columns = self.grid(picture.width, picture.height)
+        fitted = preprocess.fit(picture, rows, columns)
+        pixels = preprocess.patches(fitted).astype(np.float32) / 127.5 - 1
+        [embeddings] = self._graph.run(
+            pixels,
+            places.learnt(self._table, rows, columns),
+            *places.rotary(rows, columns, self._head),
+        )
+        return np.array(embeddings)
+
+    def interrupt(self) -> None:
+        self._graph.interrupt()
+
+    def close(self) -> None:
+        self._graph.close()

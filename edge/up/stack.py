@@ -1,0 +1,204 @@
+"""`edge up`: the whole service on one machine, without Docker and without root.
+
+    broker, cache -> worker -> ui -> nginx
+
+Starts each when the one before it is ready, restarts what dies, and lets running
+answers end before it stops them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+
+from edge import exposure
+from edge.errors import SetupError
+from edge.logs import printable, rotate, start_afresh
+from edge.models.registry import find_model
+from edge.models.store import obtain
+from edge.serving.check import check
+from edge.serving.tuning import tuned
+from edge.settings import Settings
+from edge.up.account import leave_root
+from edge.up.parts import parts
+from edge.up.private import UMASK, make_private
+from edge.up.supervise import Child, Part
+
+RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
+ROOM_BYTES = 64 << 20  # on disk, to begin with: for the queue and the logs
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def up(
+    settings: Settings, port: int, *, with_nginx: bool, user: str | None = None
+) -> None:
+    """Runs everything until SIGINT or SIGTERM; as the account `user`, if root asks.
+
+    Raises SetupError, with nothing left running, when a part cannot start.
+    """
+    os.umask(UMASK)
+    settings, running_as = leave_root(settings, user)
+    if running_as:
+        console.print(running_as)
+    if settings.keys_file:  # each part works in a folder of its own
+        settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
+    exposure.check_exposure(settings)
+    exposure.trusted(settings)
+    check_port(settings.host, port)
+    files = find_model(settings, obtain)
+    if settings.model == "auto":  # decided here, and once
+        settings = replace(settings, model=files.name)
+    settings, tuning, said = tuned(settings, files)
+    _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
+    if tuning:
+        said += f" {tuning.forecast(most)}"
+    state = private_state(settings, port)
+    with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
+        plan = parts(settings, port, Path(folder), state, with_nginx=with_nginx)
+        stack = Stack(state / "logs", asked)
+        try:
+            stack.start(plan)
+            if not asked:
+                console.print(_welcome(settings, port, state / "logs"))
+                console.print(escape(printable(f"Serving {files.name}. {said}")))
+                console.print(
+                    "Ctrl-C lets running answers end, within "
+                    f"{settings.grace_s} s, and stops everything; twice: at once."
+                )
+            stack.watch()
+        finally:
+            stack.stop()
+
+
+def private_state(settings: Settings, port: int) -> Path:
+    """The folder of what stays of a stack, one for each port, closed to others.
+
+    Raises SetupError when it cannot be used or its disk is full.
+    """
+    everything = settings.data_dir / "state"
+    state = everything / str(port)
+    try:
+        make_private(everything)
+        make_private(state / "logs")
+        free = shutil.disk_usage(state).free
+    except OSError as error:
+        raise SetupError(
+            f"{error.filename} cannot be used: {error.strerror}. EDGE_DATA_DIR names "
+            "another folder."
+        ) from None
+    if free < ROOM_BYTES:
+        raise SetupError(
+            f"{settings.data_dir} has {decimal(free)} free and {decimal(ROOM_BYTES)} "
+            "are needed for the queue and the logs. Make room, or choose another "
+            "folder with EDGE_DATA_DIR."
+        )
+    return state
+
+
+def _welcome(settings: Settings, port: int, logs: Path) -> str:
+    host = exposure.address(settings.host)
+    is_near = host.is_loopback or host.is_unspecified
+    name = "localhost" if is_near and host.version == 4 else None
+    url = f"http://{name or exposure.in_url(exposure.reached_at(settings.host))}:{port}"
+    return (
+        f"\n[bold]Open {escape(url)}[/]   API: {escape(url)}/v1   "
+        f"Logs: {escape(printable(str(logs)))}\n{exposure.described(settings)}"
+    )
+
+
+class Stack:
+    """Running parts. `asked` fills with the signals that ask it to stop."""
+
+    def __init__(self, logs: Path, asked: list[int]) -> None:
+        self._logs = logs
+        self._asked = asked
+        self._children: list[Child] = []
+
+    def start(self, plan: Iterable[Part]) -> None:
+        for part in plan:
+            if self._asked:
+                return
+            log = self._logs / f"{part.name}.log"
+            start_afresh(log)
+            child = Child(part, log)
+            self._children.append(child)
+            child.start()
+            child.wait_ready(is_stopping=lambda: bool(self._asked))
+            self._say(child, f"ready, {part.about}")
+
+    def watch(self) -> None:
+        while not self._asked:
+            for child in self._children:
+                if news := child.revive():
+                    self._say(child, news)
+                rotate(child.log)
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """First nobody new is let in and the work ends, while the front door still
+        carries answers out; the queue, which remembers the rest, is the last to go."""
+        draining = [child for child in self._children if child.part.drains]
+        others = [child for child in self._children if not child.part.drains]
+        n_signals = len(self._asked)
+        for child in draining:
+            child.ask()
+        for child in (*reversed(draining), *reversed(others)):
+            if child.is_alive:
+                child.stop(in_a_hurry=lambda: len(self._asked) > n_signals)
+                self._say(child, "stopped")
+
+    def _say(self, child: Child, news: str) -> None:
+        seconds = time.monotonic() - child.started
+        said = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
+        console.print(f"  {said}  [dim]{seconds:.1f} s[/]")
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises SetupError when `port` cannot be listened on at `host`."""
+    address = exposure.address(host)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((str(address), port))
+        except PermissionError:
+            raise SetupError(
+                f"Port {port} needs root, and nothing here runs as root. Choose one "
+                "from 1024 on: edge up --port 8080."
+            ) from None
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SetupError(f"{host} is no address of this machine.") from None
+            raise SetupError(
+                f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
+                f"choose another: edge up --port {port + 1}."
+            ) from None
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list that SIGINT, SIGTERM and SIGHUP are added to while the block runs."""
+    asked: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [
+        signal.signal(kind, lambda number, _: asked.append(number)) for kind in kinds
+    ]
+    try:
+        yield asked
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)

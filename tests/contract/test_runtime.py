@@ -1,0 +1,361 @@
+"""What every Runtime and every VisionTower promises: the stubs and the real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from edge.engine.batch import PictureBatch, Row, TokenBatch
+from edge.engine.engine import Engine
+from edge.engine.protocols import Runtime, VisionTower
+from edge.errors import EngineError, InvalidRequest, SetupError
+from edge.events import Failed, Finished, Token
+from edge.images import Picture
+from edge.llamacpp.model import Model
+from edge.llamacpp.runtime import LlamaRuntime
+from edge.llamacpp.vision import MtmdTower
+from edge.openvino.runtime import OpenvinoRuntime
+from edge.openvino.vision import OpenvinoTower
+from edge.qwen3vl.positions import picture_positions
+from edge.request import Message, Request, SamplingParams
+from edge.schemas.reading import read
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
+
+GREEDY = SamplingParams()
+Pair = tuple[Runtime, VisionTower]
+
+
+def real(
+    tiny: tuple[Path, Path], towers: Path, runtime: str, vision: str, kv: str = "f16"
+) -> Pair:
+    """Both by whom it says; what OpenVINO compiles goes into `towers`."""
+    sizes = {"n_slots": 4, "n_cells": 2048, "threads": 1, "kv": kv}
+    one: OpenvinoRuntime | LlamaRuntime
+    if runtime == "openvino":
+        one = OpenvinoRuntime(tiny[0], towers, **sizes)
+    else:
+        one = LlamaRuntime(Model(tiny[0]), max_batch=128, **sizes)
+    limits = {"threads": 1, "min_tokens": 16, "max_tokens": 256}
+    if vision == "openvino":
+        return one, OpenvinoTower(tiny[1], towers, precision="int8", **limits)
+    return one, MtmdTower(tiny[1], Model(tiny[0]), **limits)
+
+
+@pytest.fixture(
+    params=[
+        "stub",
+        pytest.param("openvino openvino", marks=pytest.mark.model),
+        pytest.param("openvino mtmd q8_0", marks=pytest.mark.model),
+        pytest.param("llama openvino", marks=pytest.mark.model),
+        pytest.param("llama mtmd", marks=pytest.mark.model),
+        pytest.param("llama mtmd q8_0", marks=pytest.mark.model),
+    ]
+)
+def open_pair(request: pytest.FixtureRequest) -> Pair:
+    """A runtime and a tower, for the test to close."""
+    if request.param == "stub":
+        return StubRuntime(), StubTower()
+    tiny, towers = map(request.getfixturevalue, ("tiny", "towers"))
+    return real(tiny, towers, *request.param.split())
+
+
+@pytest.fixture
+def pair(open_pair: Pair) -> Iterator[Pair]:
+    runtime, tower = open_pair
+    yield runtime, tower
+    tower.close()
+    runtime.close()
+
+
+def noise(seed: int, width: int = 96, height: int = 64) -> Picture:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
+    return Picture(width, height, pixels.astype(np.uint8).tobytes())
+
+
+def prefill(runtime: Runtime, slot: int, text: str) -> int:
+    """The first token of the answer to `text`."""
+    tokens = runtime.tokenize(text, special=False)
+    last = len(tokens) - 1
+    rows = tuple(Row(slot, t, i, sampled=i == last) for i, t in enumerate(tokens))
+    [token] = runtime.run(TokenBatch(rows))
+    return token
+
+
+def answer(runtime: Runtime, slot: int, text: str, n: int) -> list[int]:
+    position = len(runtime.tokenize(text, special=False))
+    tokens = [prefill(runtime, slot, text)]
+    for i in range(n - 1):
+        row = Row(slot, tokens[-1], position + i, sampled=True)
+        tokens += runtime.run(TokenBatch((row,)))
+    return tokens
+
+
+def answer_until_end(runtime: Runtime, slot: int, text: str, most: int) -> list[int]:
+    position = len(runtime.tokenize(text, special=False))
+    tokens = [prefill(runtime, slot, text)]
+    while not runtime.is_end(tokens[-1]) and len(tokens) < most:
+        row = Row(slot, tokens[-1], position + len(tokens) - 1, sampled=True)
+        tokens += runtime.run(TokenBatch((row,)))
+    return tokens
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "colour": {"enum": ["red", "blue", "绿"]},
+        "large": {"type": "boolean"},
+        "title": {"type": "string", "maxLength": 5},
+    },
+    "required": ["colour", "large", "title"],
+    "additionalProperties": False,
+}
+
+
+class Stuck:
+    """A constraint that nothing fits."""
+
+    def forced(self) -> list[int]:
+        return []
+
+    def allows(self, token: int) -> bool:
+        return False
+
+    def allowed(self) -> np.ndarray:
+        raise EngineError("Nothing fits.")
+
+    def accept(self, token: int) -> None:
+        raise AssertionError
+
+
+TEXTS = [
+    "a red circle",
+    "请描述这张图片的内容。",
+    "<|im_end|>",
+    "a\x00b",
+    "🙂",
+    " \n\t",
+    "é",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_pieces_of_tokens_give_the_text_back(pair: Pair, text: str) -> None:
+    runtime, _ = pair
+    tokens = runtime.tokenize(text, special=False)
+    assert b"".join(map(runtime.piece, tokens)) == text.encode()
+
+
+def test_only_the_template_makes_control_tokens(pair: Pair) -> None:
+    runtime, _ = pair
+    [end] = runtime.tokenize("<|im_end|>", special=True)
+    assert runtime.is_end(end)
+    assert runtime.piece(end) == b""
+    plain = runtime.tokenize("<|im_end|>", special=False)
+    assert len(plain) > 1
+    assert not any(map(runtime.is_end, plain))
+
+
+def test_empty_text_has_no_tokens(pair: Pair) -> None:
+    assert pair[0].tokenize("", special=False) == []
+
+
+def test_each_row_that_asks_gets_one_token(pair: Pair) -> None:
+    runtime, _ = pair
+    for slot in range(3):
+        runtime.open(slot, GREEDY)
+    asks = [True, False, True]
+    [token, *_] = runtime.tokenize("word", special=False)
+    rows = tuple(Row(slot, token, 0, sampled=ask) for slot, ask in enumerate(asks))
+    assert len(runtime.run(TokenBatch(rows))) == 2
+
+
+def test_greedy_answers_repeat_in_every_slot(pair: Pair) -> None:
+    runtime, _ = pair
+    answers = []
+    for slot in (0, 1, 2, 3, 0):
+        runtime.open(slot, GREEDY)
+        answers.append(answer(runtime, slot, "what is it", 8))
+        runtime.release(slot)
+    assert len({tuple(tokens) for tokens in answers}) == 1
+
+
+def test_slots_do_not_hear_each_other(pair: Pair) -> None:
+    runtime, _ = pair
+    runtime.open(0, GREEDY)
+    alone = answer(runtime, 0, "first question", 6)
+    runtime.release(0)
+    runtime.open(0, GREEDY)
+    runtime.open(1, GREEDY)
+    prefill(runtime, 1, "another question altogether")
+    assert answer(runtime, 0, "first question", 6) == alone
+
+
+def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
+    runtime, _ = pair
+    tokens = runtime.tokenize("one beginning and two ends", special=False)
+
+    def computed(slot: int, begin: int) -> list[int]:
+        rows = tuple(
+            Row(slot, token, at, sampled=at == len(tokens) - 1)
+            for at, token in enumerate(tokens)
+            if at >= begin
+        )
+        said = runtime.run(TokenBatch(rows))
+        for at in range(len(tokens), len(tokens) + 5):
+            said += runtime.run(TokenBatch((Row(slot, said[-1], at, sampled=True),)))
+        return said
+
+    runtime.open(0, GREEDY)
+    alone = computed(0, 0)
+    runtime.open(1, GREEDY)
+    runtime.share(0, 1, 7)
+    runtime.release(0)  # its cells live on in slot 1
+    runtime.open(2, GREEDY)
+    runtime.share(1, 2, 7)
+    assert computed(1, 7) == computed(2, 7) == alone
+
+
+@pytest.mark.parametrize("schema", ['{"type": "nonsense"}', "[" * 5000, "no JSON"])
+def test_a_schema_that_cannot_be_is_refused(pair: Pair, schema: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        pair[0].check(SamplingParams(json_schema=schema))
+    assert refusal.value.param == "response_format"
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_an_answer_fits_its_schema(pair: Pair, temperature: float) -> None:
+    runtime, _ = pair
+    sampling = SamplingParams(json_schema=read(SCHEMA), temperature=temperature)
+    runtime.open(0, sampling, runtime.check(sampling))
+    [*tokens, end] = answer_until_end(runtime, 0, "what is it", 200)
+    assert runtime.is_end(end)
+    text = b"".join(map(runtime.piece, tokens))
+    jsonschema.validate(json.loads(text), SCHEMA)
+
+
+def test_one_answer_that_cannot_go_on_fails_alone(pair: Pair) -> None:
+    runtime, _ = pair
+    if isinstance(runtime, StubRuntime):
+        impossible = Stuck()
+    else:
+        sampling = SamplingParams(json_schema=read(SCHEMA))
+        impossible = runtime.check(sampling)
+        impossible._left_s = -1e9  # its budget of time is spent
+    runtime.open(0, GREEDY, impossible)
+    runtime.open(1, GREEDY)
+    token = runtime.tokenize("?", special=False)[0]
+    rows = tuple(Row(slot, token, 0, sampled=True) for slot in (0, 1))
+    failed, chosen = runtime.run(TokenBatch(rows))
+    assert isinstance(failed, EngineError)
+    assert isinstance(chosen, int)
+
+
+def test_a_slot_that_could_not_be_opened_can_be_released(pair: Pair) -> None:
+    runtime, _ = pair
+    if isinstance(runtime, StubRuntime):
+        return  # it opens for anybody
+    with pytest.raises(InvalidRequest):
+        runtime.open(0, SamplingParams(logit_bias=((10**8, 1.0),)))
+    runtime.release(0)
+    runtime.open(0, GREEDY)
+    assert len(answer(runtime, 0, "what is it", 3)) == 3
+
+
+def test_a_released_slot_has_given_its_cells_back(pair: Pair) -> None:
+    runtime, _ = pair
+    for _ in range(3 * runtime.n_cells // 100):
+        runtime.open(0, GREEDY)
+        prefill(runtime, 0, "a" * 90)
+        runtime.release(0)
+
+
+def test_an_embedding_has_one_row_for_each_cell_of_its_grid(pair: Pair) -> None:
+    _, tower = pair
+    for width, height in ((96, 64), (64, 96), (1, 1), (500, 40), (640, 480)):
+        rows, columns = tower.grid(width, height)
+        embeddings = tower.embed(noise(1, width, height))
+        assert embeddings.shape[0] == rows * columns
+        assert embeddings.dtype == np.float32
+        assert np.isfinite(embeddings).all()
+
+
+def test_equal_pictures_embed_equally_and_others_do_not(pair: Pair) -> None:
+    _, tower = pair
+    first, again, other = (tower.embed(noise(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_a_picture_may_be_computed_in_stretches(pair: Pair) -> None:
+    runtime, tower = pair
+    picture = noise(3)
+    embeddings = tower.embed(picture)
+    rows, columns = tower.grid(picture.width, picture.height)
+    positions = picture_positions(0, rows, columns)
+    last = runtime.tokenize("?", special=False)[-1]
+    answers = []
+    for stretch in (len(embeddings), 4, 1):
+        runtime.open(0, GREEDY)
+        for at in range(0, len(embeddings), stretch):
+            part = slice(at, at + stretch)
+            assert not runtime.run(
+                PictureBatch(0, embeddings[part], positions[:, part])
+            )
+        row = Row(0, last, max(rows, columns), sampled=True)
+        answers += runtime.run(TokenBatch((row,)))
+        runtime.release(0)
+    assert len(set(answers)) == 1
+
+
+def test_a_seed_makes_chance_repeatable(pair: Pair) -> None:
+    runtime, _ = pair
+    drawn = []
+    for _ in range(2):
+        runtime.open(0, SamplingParams(temperature=1.5, top_p=0.99, seed=42))
+        drawn.append(answer(runtime, 0, "once upon", 12))
+        runtime.release(0)
+    assert drawn[0] == drawn[1]
+
+
+def test_an_engine_over_them_answers(open_pair: Pair) -> None:
+    runtime, tower = open_pair
+    picture = noise(4)
+    request = Request(
+        (Message("user", (picture.ref, "what?")),), SamplingParams(max_tokens=12)
+    )
+    with closing(Engine(runtime, tower, chunk=32)) as engine:
+        ticket = engine.submit(request, {picture.ref.sha256: picture})
+        seen = []
+        while not seen or not isinstance(seen[-1], Finished | Failed):
+            seen.append(ticket.next(timeout_s=20))
+    text = "".join(event.text for event in seen if isinstance(event, Token))
+    assert seen[-1].answer.text == text != ""
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("damage", ["missing", "empty", "text", "half"])
+def test_a_damaged_model_file_is_one_clear_sentence(tiny, tmp_path, damage) -> None:
+    path = tmp_path / "model.gguf"
+    whole = tiny[0].read_bytes()
+    contents = {
+        "empty": b"",
+        "text": b"<html>404</html>",
+        "half": whole[: len(whole) // 2],
+    }
+    if damage in contents:
+        path.write_bytes(contents[damage])
+    with pytest.raises(SetupError, match=r"model\.gguf"):
+        Model(path)
+
+
+@pytest.mark.model
+def test_a_language_model_is_not_a_vision_file(tiny) -> None:
+    with closing(Model(tiny[0])) as model, pytest.raises(SetupError, match="mmproj"):
+        MtmdTower(tiny[0], model, threads=1, min_tokens=16, max_tokens=256)

@@ -1,0 +1,153 @@
+"""OpenVINO's tower sees what llama.cpp's sees, keeps what it compiled, and can stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import Cancelled, SetupError
+from edge.gguf.synthetic import write_synthetic
+from edge.images import Picture
+from edge.llamacpp.model import Model
+from edge.llamacpp.vision import MtmdTower
+from edge.models.registry import ModelFiles
+from edge.openvino.vision import OpenvinoTower
+from edge.serving import build
+from edge.settings import Settings
+
+pytestmark = pytest.mark.model
+
+SIZES = {"threads": 2, "min_tokens": 16, "max_tokens": 1024}
+Pair = tuple[Path, Path]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The exact shapes of Qwen3-VL-2B."""
+    return write_synthetic(tmp_path_factory.mktemp("full"), mmproj="BF16")
+
+
+@pytest.fixture(scope="module", params=["tiny", "babble", "full"])
+def files(request: pytest.FixtureRequest) -> Pair:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def mtmd(files: Pair) -> Iterator[MtmdTower]:
+    with closing(MtmdTower(files[1], Model(files[0]), **SIZES)) as tower:
+        yield tower
+
+
+def scene(width: int, height: int) -> Picture:
+    """Smooth colours with a sharp square: noise alone would be like no picture."""
+    y, x = np.mgrid[:height, :width]
+    rgb = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=2)
+    rgb[height // 4 : height // 2, width // 3 : width // 2] = 255, 0, 40
+    return Picture(width, height, rgb.astype(np.uint8).tobytes())
+
+
+def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Of each token, at each of its four levels."""
+    ours, theirs = (x.reshape(len(x), 4, -1).astype(np.float64) for x in (ours, theirs))
+    lengths = np.linalg.norm(ours, axis=2) * np.linalg.norm(theirs, axis=2)
+    return (ours * theirs).sum(axis=2) / lengths
+
+
+@pytest.mark.parametrize(("precision", "floor"), [("f32", 0.9995), ("int8", 0.995)])
+def test_it_sees_what_llama_cpp_sees(files, mtmd, towers, precision, floor) -> None:
+    tower = OpenvinoTower(files[1], towers, precision=precision, **SIZES)
+    with closing(tower):
+        for size in ((320, 224), (96, 480), (33, 50)):
+            picture = scene(*size)
+            assert tower.grid(*size) == mtmd.grid(*size)
+            assert cosines(tower.embed(picture), mtmd.embed(picture)).min() >= floor
+
+
+def test_it_is_compiled_once_for_each_precision(tiny, tmp_path) -> None:
+    def blobs(precision: str, threads: int = 1) -> dict[str, int]:
+        sizes = SIZES | {"threads": threads}
+        OpenvinoTower(tiny[1], tmp_path, precision=precision, **sizes).close()
+        return {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+    [int8] = blobs("int8").items()
+    assert dict([int8]) == blobs("int8")
+    assert len(blobs("f32")) == 2
+    # other threads are another program: the old one goes, f32 stays
+    other = blobs("int8", threads=2)
+    assert len(other) == 2
+    assert int8[0] not in other
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.999])
+def test_a_damaged_compilation_is_made_anew(tiny, tmp_path, kept) -> None:
+    def embedded() -> np.ndarray:
+        tower = OpenvinoTower(tiny[1], tmp_path, precision="int8", **SIZES)
+        with closing(tower):
+            return tower.embed(scene(100, 100))
+
+    before = embedded()
+    [blob] = tmp_path.iterdir()
+    size = blob.stat().st_size
+    with blob.open("r+b") as file:
+        file.truncate(int(kept if kept > 1 else kept * size))
+    assert np.array_equal(embedded(), before)
+
+
+def test_without_a_place_to_keep_it_the_tower_works_all_the_same(
+    tiny, tmp_path, caplog
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    nowhere = tmp_path / "file" / "towers"
+    tower = OpenvinoTower(tiny[1], nowhere, precision="int8", **SIZES)
+    with closing(tower):
+        assert tower.embed(scene(100, 100)).shape[0] == 16
+    assert "at each start" in caplog.text
+
+
+def test_an_interrupt_ends_a_picture_early_and_the_next_is_whole(full, towers) -> None:
+    tower = OpenvinoTower(full[1], towers, precision="int8", **SIZES)
+    with closing(tower):
+        picture = scene(800, 600)
+        begun = time.monotonic()
+        whole = tower.embed(picture)
+        took = time.monotonic() - begun
+        timer = threading.Timer(took / 5, tower.interrupt)
+        timer.start()
+        begun = time.monotonic()
+        with pytest.raises(Cancelled):
+            tower.embed(picture)
+        assert time.monotonic() - begun < took * 0.8
+        timer.join()
+        tower.interrupt()  # with nothing in hand
+        assert np.array_equal(tower.embed(picture), whole)
+
+
+def test_a_file_that_is_no_qwen3_vl_falls_back_or_is_refused(
+    tiny, tmp_path, monkeypatch, caplog
+) -> None:
+    def refuse(path: Path) -> None:
+        raise SetupError(f"{path} is a foreign vision file.")
+
+    monkeypatch.setattr("edge.openvino.vision.TowerWeights", refuse)
+    files = ModelFiles("tiny", *tiny)
+
+    def built(vision: str) -> str:
+        settings = Settings(vision=vision, data_dir=tmp_path, threads=1)
+        with closing(build.build_tower(settings, files, (16, 64))) as tower:
+            return tower.name
+
+    assert built("auto") == "mtmd"
+    assert "foreign" in caplog.text
+    with pytest.raises(SetupError, match="foreign"):
+        built("int8")
+
+
+def test_a_language_model_is_no_tower(tiny, tmp_path) -> None:
+    with pytest.raises(SetupError, match="clip"):
+        OpenvinoTower(tiny[0], tmp_path, precision="f32", **SIZES)

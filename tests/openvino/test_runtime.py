@@ -1,0 +1,203 @@
+"""OpenVINO computes the language model as llama.cpp does. What every Runtime promises
+is in `tests/contract/test_runtime.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
+from edge.errors import EngineError, SetupError
+from edge.llamacpp.model import Model
+from edge.llamacpp.runtime import LlamaRuntime
+from edge.models.registry import ModelFiles
+from edge.openvino.language_weights import TextWeights
+from edge.openvino.nodes import Precision, rounded
+from edge.openvino.quantized_weights import Packed
+from edge.openvino.runtime import OpenvinoRuntime
+from edge.qwen3vl.positions import picture_positions
+from edge.request import SamplingParams
+from edge.serving.build import build_runtime
+from edge.settings import Settings
+
+pytestmark = pytest.mark.model
+
+GREEDY = SamplingParams()
+TEXT = tuple(range(40, 70))
+WIDTH = 192  # of the tiny model
+SIZES = {"n_slots": 3, "n_cells": 512, "threads": 2}
+
+
+def opened(
+    model: Path, folder: Path, precision: Precision = "int8", **other: str
+) -> OpenvinoRuntime:
+    return OpenvinoRuntime(model, folder, **SIZES, precision=precision, **other)
+
+
+@pytest.fixture
+def llama(tiny) -> Iterator[LlamaRuntime]:
+    with closing(LlamaRuntime(Model(tiny[0]), **SIZES, max_batch=256)) as one:
+        yield one
+
+
+def prompt(rows: int, columns: int, slot: int = 0) -> list[Batch]:
+    """Ten tokens, a picture, twenty tokens, the last of which asks."""
+    behind = 10 + max(rows, columns)
+    noise = np.random.default_rng(rows).normal(size=(rows * columns, 4 * WIDTH))
+    last = len(TEXT) - 11
+    return [
+        TokenBatch(tuple(Row(slot, t, i) for i, t in enumerate(TEXT[:10]))),
+        PictureBatch(
+            slot, noise.astype(np.float32), picture_positions(10, rows, columns)
+        ),
+        TokenBatch(
+            tuple(
+                Row(slot, t, behind + i, sampled=i == last)
+                for i, t in enumerate(TEXT[10:])
+            )
+        ),
+    ]
+
+
+def logits(runtime: OpenvinoRuntime | LlamaRuntime, batches: list[Batch]) -> np.ndarray:
+    """Of the last row."""
+    *before, last = batches
+    [slot] = last.slots
+    runtime.open(slot, GREEDY)
+    for batch in before:
+        assert runtime.run(batch) == []
+    assert isinstance(last, TokenBatch)
+    if isinstance(runtime, LlamaRuntime):
+        runtime.run(last)
+        found = runtime._logits(last.n_rows - 1)
+    else:
+        [found] = runtime._compute(runtime._stretch(last.rows))
+    found = found.copy()
+    runtime.release(slot)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("precision", "kv", "least"),
+    [("f32", "f16", 0.995), ("int8", "f16", 0.99), ("int8", "q8_0", 0.97)],
+)
+def test_logits_are_those_of_llama_cpp(
+    llama, tiny, towers, precision, kv, least
+) -> None:
+    """As far as that goes: llama.cpp rounds activations too, in groups of 32, and noise
+    for a picture is where that shows most. `tests/models/test_tiny.py` compares both
+    with Transformers."""
+    with closing(opened(tiny[0], towers, precision, kv=kv)) as ours:
+        for shape in ((3, 5), (6, 4), (1, 9), (9, 9)):
+            x, y = (logits(one, prompt(*shape)) for one in (ours, llama))
+            assert x @ y / np.linalg.norm(x) / np.linalg.norm(y) > least
+
+
+def answer(runtime: OpenvinoRuntime | LlamaRuntime, slot: int) -> list[int]:
+    *before, last = prompt(4, 4, slot)
+    runtime.open(slot, GREEDY)
+    for batch in before:
+        runtime.run(batch)
+    said = runtime.run(last)
+    for at in range(34, 46):
+        said += runtime.run(TokenBatch((Row(slot, said[-1], at, sampled=True),)))
+    runtime.release(slot)
+    return said
+
+
+def test_rows_of_several_slots_may_come_in_any_order(tiny, towers) -> None:
+    """A step of two answers and a stretch of a prompt between them."""
+    with closing(opened(tiny[0], towers, "f32")) as runtime:
+        alone = {}
+        for slot in (0, 1, 2):
+            runtime.open(slot, GREEDY)
+            rows = [Row(slot, t + slot, i) for i, t in enumerate(TEXT[:20])]
+            [alone[slot]] = runtime.run(
+                TokenBatch((*rows[:-1], Row(slot, TEXT[19] + slot, 19, sampled=True)))
+            )
+            runtime.release(slot)
+        for slot in (0, 1, 2):
+            runtime.open(slot, GREEDY)
+        for slot in (0, 2):
+            rows = [Row(slot, t + slot, i) for i, t in enumerate(TEXT[:19])]
+            runtime.run(TokenBatch(tuple(rows)))
+        middle = [Row(1, t + 1, i, sampled=i == 19) for i, t in enumerate(TEXT[:20])]
+        mixed = [*middle[:5], Row(2, TEXT[19] + 2, 19, sampled=True), *middle[5:-1]]
+        mixed += [Row(0, TEXT[19], 19, sampled=True), middle[-1]]
+        assert runtime.run(TokenBatch(tuple(mixed))) == [alone[2], alone[0], alone[1]]
+
+
+def test_a_full_cache_is_an_error_that_others_survive(tiny, towers) -> None:
+    with closing(opened(tiny[0], towers)) as runtime:
+        runtime.open(0, GREEDY)
+        rows = tuple(Row(0, 5, at) for at in range(1024))
+        with pytest.raises(EngineError, match="full"):
+            runtime.run(TokenBatch(rows))
+        runtime.release(0)
+        assert len(answer(runtime, 1)) == 13
+
+
+# --- the packed weights ----------------------------------------------------------
+
+
+def test_weights_are_packed_once_and_as_they_would_be_rounded(tiny, tmp_path) -> None:
+    weights = TextWeights(tiny[0])
+    packed = Packed(weights, tmp_path)
+    [file] = tmp_path.iterdir()
+    made_ns = file.stat().st_mtime_ns
+    for name in weights.matrices:
+        for ours, theirs in zip(packed[name], rounded(weights[name]), strict=True):
+            assert np.array_equal(ours, theirs)
+    Packed(weights, tmp_path)
+    assert file.stat().st_mtime_ns == made_ns
+
+
+def test_a_damaged_file_is_made_anew(tiny, tmp_path) -> None:
+    weights = TextWeights(tiny[0])
+    Packed(weights, tmp_path)
+    [file] = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    Packed(weights, tmp_path)
+    assert file.read_bytes() == whole
+
+
+def test_where_they_cannot_be_kept_it_says_how_much_room_they_take(
+    tiny, tmp_path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(SetupError, match=r"cannot be kept.*It takes 0\.0 GB"):
+        Packed(TextWeights(tiny[0]), tmp_path / "file")
+
+
+# --- who computes -----------------------------------------------------------------
+
+
+def test_what_openvino_cannot_read_falls_back_or_is_refused(
+    tiny, tmp_path, monkeypatch, caplog
+) -> None:
+    files = ModelFiles("tiny", *tiny)
+
+    def built(runtime: str, **other: str) -> str:
+        settings = Settings(runtime=runtime, data_dir=tmp_path, threads=1, **other)
+        with closing(build_runtime(settings, files)) as one:
+            return one.name
+
+    assert built("auto") == built("openvino") == "openvino int8"
+    assert built("auto", kv="q8_0") == "openvino int8"
+    assert built("llama") == "llama.cpp"
+
+    def refuse(path: Path) -> None:
+        raise SetupError(f"{path} is a foreign model.")
+
+    monkeypatch.setattr("edge.openvino.runtime.TextWeights", refuse)
+    assert built("auto") == "llama.cpp"
+    assert "foreign" in caplog.text
+    with pytest.raises(SetupError, match="foreign"):
+        built("openvino")
+    with pytest.raises(SetupError, match="not a qwen3vl"):
+        TextWeights(tiny[1])

@@ -1,0 +1,69 @@
+"""Fitting a picture of any size to the cells that the tower reads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.images import CELL, Picture
+from edge.qwen3vl.preprocess import fit, grid
+
+SIDES = st.integers(1, 5000)
+
+
+@given(SIDES, SIDES, st.integers(1, 64), st.integers(64, 2048))
+def test_never_more_cells_than_allowed(width, height, low, high) -> None:
+    rows, columns = grid(width, height, low, high)
+    assert rows >= 1 and columns >= 1
+    assert rows * columns <= max(high, low + rows + columns)
+
+
+@given(st.integers(64, 3000), st.floats(0.34, 3.0))
+def test_the_shape_of_the_picture_is_kept(width: int, aspect: float) -> None:
+    height = round(width / aspect)
+    rows, columns = grid(width, height, 16, 1024)
+    # Rounding moves each side by less than one cell.
+    scale = (rows * columns * CELL**2 / (width * height)) ** 0.5
+    assert abs(columns * CELL - width * scale) < 1.5 * CELL
+    assert abs(rows * CELL - height * scale) < 1.5 * CELL
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "cells"),
+    [
+        (800, 600, (19, 25)),  # 475 tokens, as Qwen3-VL's own processor says
+        (256, 256, (8, 8)),
+        (1, 1, (8, 8)),  # small ones grow to 64 cells
+        (4000, 3000, (27, 36)),
+        (100, 4000, (125, 3)),
+    ],
+)
+def test_the_sizes_that_the_model_was_trained_with(width, height, cells) -> None:
+    assert grid(width, height, 64, 1024) == cells
+
+
+def test_a_fitted_picture_keeps_its_colours_in_their_places() -> None:
+    pixels = np.zeros((90, 200, 3), np.uint8)
+    pixels[:, 100:] = 255, 128, 0
+    fitted = fit(Picture(200, 90, pixels.tobytes()), 2, 5)
+    assert (fitted.width, fitted.height) == (5 * CELL, 2 * CELL)
+    result = np.frombuffer(fitted.rgb, np.uint8).reshape(2 * CELL, 5 * CELL, 3)
+    assert (result[:, :70] == 0).all()
+    assert (result[:, 90:] == (255, 128, 0)).all()
+
+
+def test_a_picture_of_the_right_size_is_left_alone() -> None:
+    picture = Picture(64, 32, bytes(64 * 32 * 3))
+    assert fit(picture, 1, 2) is picture
+
+
+def test_thin_lines_survive_shrinking() -> None:
+    """Without smoothing, most one-pixel lines would be skipped."""
+    pixels = np.full((1024, 1024, 3), 255, np.uint8)
+    pixels[:, ::8] = 0
+    fitted = fit(Picture(1024, 1024, pixels.tobytes()), 4, 4)
+    result = np.frombuffer(fitted.rgb, np.uint8)
+    assert 200 < result.mean() < 240
+    assert result.std() < 40

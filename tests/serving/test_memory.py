@@ -1,0 +1,244 @@
+"""What a model will need is known from its header, close to what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge import host
+from edge.errors import SetupError
+from edge.gguf.header import Header, Tensor, read_header
+from edge.gguf.layout import QWEN3_VL_2B, Shapes
+from edge.models.registry import ModelFiles
+from edge.serving.check import settle
+from edge.serving.memory import MemoryNeed, check_memory, memory_need
+from edge.settings import Settings
+from tests.models.small import SMALL, write_text, write_vision
+
+MIB = 1 << 20
+GIB = 1 << 30
+Pair = tuple[Header, Header]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("small")
+    return read_header(write_text(folder)), read_header(write_vision(folder))
+
+
+@pytest.fixture(scope="module")
+def real(small: Pair) -> Pair:
+    """Qwen3-VL-2B in Q4_K_M and Q8_0, as far as its headers go: the sizes are those of
+    the published files."""
+    model, mmproj = small
+    s = QWEN3_VL_2B
+    text = {
+        "block_count": s.n_layers,
+        "embedding_length": s.hidden,
+        "feed_forward_length": s.ffn,
+        "attention.head_count": s.n_heads,
+        "attention.head_count_kv": s.n_kv_heads,
+        "attention.key_length": s.head_dim,
+        "attention.value_length": s.head_dim,
+        "n_deepstack_layers": len(s.deepstack_blocks),
+    }
+    tower = {
+        "embedding_length": s.vision_hidden,
+        "feed_forward_length": s.vision_ffn,
+        "patch_size": s.patch,
+        "spatial_merge_size": s.merge,
+    }
+    words = {"tokenizer.ggml.tokens": 151_936, "tokenizer.ggml.merges": 151_387}
+    return (
+        replace(
+            model,
+            values=model.values | {f"qwen3vl.{key}": n for key, n in text.items()},
+            lengths=words,
+            tensors={
+                "blk.all": Tensor((1_409_408_000,), 846_196_736),
+                "token_embd.weight": Tensor((2048, 151_936), 255_260_672),
+            },
+        ),
+        replace(
+            mmproj,
+            values=mmproj.values | {f"clip.vision.{k}": n for k, n in tower.items()},
+            tensors={"all": Tensor((406_957_056,), 445_034_496)},
+        ),
+    )
+
+
+def test_a_token_of_the_real_model_takes_112_kib(real: Pair) -> None:
+    need = memory_need(*real, Settings(context_tokens=8192))
+    assert need.kv_bytes == 8192 * 112 * 1024
+
+
+def test_heads_may_be_described_by_their_number_alone(small: Pair) -> None:
+    model, mmproj = small
+    few = {k: v for k, v in model.values.items() if "_length" not in k}
+    few["qwen3vl.embedding_length"] = SMALL.hidden
+    need = memory_need(replace(model, values=few), mmproj, Settings())
+    assert need.kv_bytes == memory_need(*small, Settings()).kv_bytes
+
+
+def test_weights_are_those_of_both_files(small: Pair) -> None:
+    need = memory_need(*small, Settings())
+    assert need.weights_bytes == sum(
+        tensor.n_bytes for header in small for tensor in header.tensors.values()
+    )
+    assert 0 < need.weights_bytes < sum(h.path.stat().st_size for h in small)
+
+
+# Resident memory of a worker with files of these shapes after one picture, beside what
+# Python held before.
+@pytest.mark.parametrize(
+    ("vision", "runtime", "cells", "measured_mib"),
+    [
+        ("int8", "llama", 64, 2511),
+        ("int8", "llama", 256, 2616),
+        ("int8", "llama", 1024, 2919),
+        ("mtmd", "llama", 1024, 2767),
+        ("int8", "openvino", 1024, 3525),
+        ("f32", "llama", 1024, 6148),  # the most while it started; 4268 afterwards
+    ],
+)
+def test_the_need_is_what_was_measured(
+    real: Pair, vision: str, runtime: str, cells: int, measured_mib: int
+) -> None:
+    chosen = Settings(slots=1, image_tokens=cells, embeddings_mb=0)
+    need = memory_need(*real, replace(chosen, vision=vision, runtime=runtime))
+    assert 0.95 < need.total_bytes / (measured_mib * MIB) < 1.05
+
+
+# MiB that clip.cpp reserved for a picture of 8 x 8 cells, by width of the tower, of
+# its feed-forward part and of the language model, and number of deepstack layers.
+@pytest.mark.parametrize(
+    ("hidden", "ffn", "width", "n_deepstack", "reserved_mib"),
+    [
+        (1024, 4096, 2048, 3, 9.75),  # Qwen3-VL-2B
+        (1024, 4096, 2560, 3, 9.75),  # 4B
+        (1152, 4304, 4096, 3, 10.58),  # 8B
+        (1152, 4304, 5120, 3, 11.50),  # 32B
+        (1024, 4096, 2048, 0, 6.75),
+        (1024, 4096, 2048, 1, 7.75),
+        (1024, 8192, 2048, 3, 13.75),
+        (1024, 1024, 2048, 3, 8.75),
+        (512, 2048, 2048, 3, 5.25),
+    ],
+)
+def test_what_the_tower_reserves_is_covered(
+    real: Pair,
+    hidden: int,
+    ffn: int,
+    width: int,
+    n_deepstack: int,
+    reserved_mib: float,
+) -> None:
+    model, mmproj = real
+    text = {
+        "qwen3vl.embedding_length": width,
+        "qwen3vl.n_deepstack_layers": n_deepstack,
+    }
+    tower = {
+        "clip.vision.embedding_length": hidden,
+        "clip.vision.feed_forward_length": ffn,
+    }
+    need = memory_need(
+        replace(model, values=model.values | text),
+        replace(mmproj, values=mmproj.values | tower),
+        Settings(slots=1, image_tokens=64, embeddings_mb=0, vision="mtmd"),
+    )
+    beside = 64 * (2 * 4 * width * (1 + n_deepstack) + 4 * 2 * ffn + 32 * 32 * 33)
+    assert 0.99 < (need.tower_bytes - beside) / (reserved_mib * MIB) < 1.25
+
+
+def test_each_slot_holds_the_embeddings_of_a_picture(real: Pair) -> None:
+    one, four = (
+        memory_need(*real, Settings(slots=slots, image_tokens=1024)) for slots in (1, 4)
+    )
+    assert four.tower_bytes - one.tower_bytes == 3 * 32 * MIB
+
+
+def test_pictures_are_no_larger_than_the_model_takes(tmp_path: Path) -> None:
+    def need(shapes: Shapes, image_tokens: int) -> int:
+        files = write_text(tmp_path, shapes), write_vision(tmp_path, shapes)
+        model, mmproj = (read_header(path) for path in files)
+        wanted = Settings(image_tokens=image_tokens)
+        return memory_need(model, mmproj, wanted).tower_bytes
+
+    trained = replace(SMALL, min_cells=16, max_cells=64)
+    assert need(trained, 1024) == need(trained, 64) == need(SMALL, 64)
+    assert need(trained, 32) == need(SMALL, 32) < need(SMALL, 64)
+
+
+def test_more_slots_and_longer_batches_need_more(real: Pair) -> None:
+    base = memory_need(*real, Settings(slots=1)).compute_bytes
+    assert memory_need(*real, Settings(slots=4)).compute_bytes > base
+    assert memory_need(*real, Settings(slots=1, chunk_tokens=512)).compute_bytes > base
+
+
+def test_a_smaller_kind_of_number_makes_a_smaller_cache(real: Pair) -> None:
+    full, small = (memory_need(*real, Settings(kv=kv)) for kv in ("f16", "q8_0"))
+    assert full.kv_bytes == 8192 * 112 * 1024
+    assert small.kv_bytes * 32 == full.kv_bytes * 17
+    assert full.total_bytes - small.total_bytes == full.kv_bytes - small.kv_bytes
+
+
+def test_a_need_reads_as_a_sum() -> None:
+    need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10)
+    assert str(need) == ("weights 1.0 + cache 0.9 + compute 0.3 + vision 0.6 = 2.8 GiB")
+
+
+def test_what_fits_passes() -> None:
+    check_memory(need := MemoryNeed(400, 300, 200, 100), need.total_bytes)
+
+
+def test_what_does_not_fit_is_refused_with_the_sum_and_advice() -> None:
+    need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10)
+    with pytest.raises(SetupError) as caught:
+        check_memory(need, need.total_bytes - 1)
+    assert caught.value.message == (
+        "The model needs more memory (weights 1.0 + cache 0.9 + compute 0.3 + vision "
+        "0.6 = 2.8 GiB) than the 2.8 GiB that are free: half of "
+        "EDGE_CONTEXT_TOKENS saves 0.4 GiB, half of EDGE_IMAGE_TOKENS saves 0.3 GiB, "
+        "and a smaller model the most."
+    )
+
+
+def test_openvino_computes_the_language_model_where_there_is_memory_for_it(
+    tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, auto = ModelFiles("tiny", *tiny), Settings()
+    headers = read_header(tiny[0]), read_header(tiny[1])
+    need = memory_need(*headers, replace(auto, runtime="openvino")).total_bytes
+
+    def settled(free: int, settings: Settings = auto) -> str:
+        monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
+        return settle(files, settings, reserve_bytes=7).runtime
+
+    assert settled(need + 7) == "openvino"
+    assert settled(need + 6) == "llama"
+    assert settled(0, replace(auto, runtime="openvino")) == "openvino"
+    assert settled(need + 7, replace(auto, runtime="llama")) == "llama"
+
+
+def test_openvino_has_its_own_weights_and_blocks_that_are_never_full(
+    real: Pair,
+) -> None:
+    ours, theirs = (
+        memory_need(*real, Settings(runtime=who)) for who in ("openvino", "llama")
+    )
+    n_weights = 1_409_408_000 + 2048 * 151_936
+    assert ours.weights_bytes - theirs.weights_bytes == n_weights - 1_101_457_408
+    spare = 64 * (Settings().slots + Settings().kept)
+    assert ours.kv_bytes - theirs.kv_bytes == spare * 112 * 1024
+
+
+def test_the_advice_is_true(real: Pair) -> None:
+    def need(settings: Settings) -> MemoryNeed:
+        return memory_need(*real, settings)
+
+    whole, half = Settings(), Settings(context_tokens=4096, image_tokens=512)
+    assert need(half).kv_bytes == need(whole).kv_bytes // 2
+    assert need(half).tower_bytes == need(whole).tower_bytes // 2

@@ -1,0 +1,385 @@
+"""One child process: ready, dead, restarted, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+
+from edge.errors import SetupError
+from edge.up import supervise
+from edge.up.supervise import Child, Part
+from tests.conftest import wait_for
+
+
+def child(folder: Path, script: str, **options: object) -> Child:
+    part = Part(
+        name="part",
+        command=[sys.executable, "-c", script],
+        is_ready=lambda: (folder / "ready").exists(),
+        env=dict(os.environ),
+        folder=folder,
+        **options,
+    )
+    log = folder / "part.log"
+    log.touch()
+    return Child(part, log)
+
+
+READY = "import pathlib, time; pathlib.Path('ready').touch(); time.sleep(60)"
+
+
+def test_a_part_is_waited_for_until_it_is_ready(tmp_path: Path) -> None:
+    one = child(tmp_path, READY)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    assert one.is_alive
+    one.stop()
+    assert not one.is_alive
+
+
+def test_a_part_that_ends_at_once_tells_its_last_words(tmp_path: Path) -> None:
+    one = child(tmp_path, "import sys; print('no memory'); sys.exit(3)")
+    one.start()
+    with pytest.raises(SetupError, match=r"status 3 .*\n.*no memory"):
+        one.wait_ready(is_stopping=lambda: False)
+
+
+def test_a_part_that_crashes_is_said_to_have_crashed(tmp_path: Path) -> None:
+    one = child(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    one.start()
+    with pytest.raises(SetupError, match="killed by SIGSEGV"):
+        one.wait_ready(is_stopping=lambda: False)
+
+
+def test_a_part_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
+    one = child(tmp_path, "import time; time.sleep(60)", start_s=0.3)
+    one.start()
+    with pytest.raises(SetupError, match="not ready"):
+        one.wait_ready(is_stopping=lambda: False)
+    one.stop()
+
+
+def test_waiting_ends_when_the_stack_is_stopping(tmp_path: Path) -> None:
+    one = child(tmp_path, "import time; time.sleep(60)")
+    one.start()
+    one.wait_ready(is_stopping=lambda: True)
+    one.stop()
+
+
+def test_a_dead_part_is_restarted_after_growing_pauses(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.2)
+    one = child(tmp_path, "pass")
+    one.start()
+    starts = [one.started]
+    while len(starts) < 4:
+        if one.revive():
+            starts.append(one.started)
+        time.sleep(0.005)
+    one.stop()
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
+    assert pauses[0] < pauses[1] < pauses[2]
+    assert pauses[2] >= 4 * 0.2
+
+
+def test_a_living_part_is_left_alone(tmp_path: Path) -> None:
+    one = child(tmp_path, READY)
+    one.start()
+    assert one.revive() is None
+    one.stop()
+
+
+def test_a_part_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + READY
+    one = child(tmp_path, stubborn, stop_s=0.3)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    one.stop()
+    assert one.process and one.process.returncode == -signal.SIGKILL
+
+
+SLOW = (
+    """
+import pathlib, signal, time
+def end(*_):
+    pathlib.Path("asked").touch()
+    time.sleep(0.3)
+    raise SystemExit
+signal.signal(signal.SIGTERM, end)
+"""
+    + READY
+)
+
+
+def test_a_part_may_take_its_time_to_end(tmp_path: Path) -> None:
+    one = child(tmp_path, SLOW)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    began = time.monotonic()
+    one.stop()
+    assert time.monotonic() - began >= 0.3
+    assert one.process and one.process.returncode == 0
+
+
+def test_asking_does_not_wait_and_stopping_does_not_ask_again(tmp_path: Path) -> None:
+    """A second signal would mean: at once."""
+    counting = SLOW.replace(
+        'Path("asked").touch()', 'Path("asked").open("a").write("x")'
+    )
+    one = child(tmp_path, counting)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    began = time.monotonic()
+    one.ask()
+    assert time.monotonic() - began < 0.2
+    wait_for(lambda: (tmp_path / "asked").exists())
+    one.ask()
+    assert one.is_alive
+    one.stop()
+    assert (tmp_path / "asked").read_text() == "x"
+    assert one.process and one.process.returncode == 0
+
+
+def test_in_a_hurry_nobody_gets_the_time(tmp_path: Path) -> None:
+    one = child(tmp_path, SLOW.replace("sleep(0.3)", "sleep(60)"))
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    began = time.monotonic()
+    one.stop(in_a_hurry=lambda: (tmp_path / "asked").exists())
+    assert time.monotonic() - began < 5
+    assert one.process and one.process.returncode == -signal.SIGKILL
+
+
+def test_who_has_ended_cannot_be_asked(tmp_path: Path) -> None:
+    one = child(tmp_path, "pass")
+    one.ask()  # not started yet
+    one.start()
+    wait_for(lambda: not one.is_alive)
+    one.ask()
+    one.stop()
+    assert one.process and one.process.returncode == 0
+
+
+def test_what_a_killed_part_has_started_ends_with_it(tmp_path: Path) -> None:
+    """As the workers of an nginx do."""
+    family = f"""
+import pathlib, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path("pid").write_text(str(other.pid))
+{READY}
+"""
+    one = child(tmp_path, family, stop_s=0.1)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    other = psutil.Process(int((tmp_path / "pid").read_text()))
+    one.stop()
+    gone, _ = psutil.wait_procs([other], timeout=5)
+    assert gone
+
+
+# --- a part that runs and does not answer ----------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervise, "ASK_S", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
+    tmp_path: Path,
+) -> None:
+    is_missed = False
+    one = child(tmp_path, READY, is_missed=lambda _: is_missed, missed_s=0.3)
+    one.start()
+    wait_for(lambda: one.watch.has_answered)
+    hung, is_missed, began = one.process, True, time.monotonic()
+    wait_for(lambda: (said := one.revive()) and "did not answer for 0 s" in said)
+    assert time.monotonic() - began >= 0.3
+    assert hung and hung.returncode == -signal.SIGKILL
+    wait_for(lambda: one.revive() == "was killed by SIGKILL and was restarted")
+    assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_was_ready_has_answered(tmp_path: Path) -> None:
+    """It may hang the moment after."""
+    one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.1, start_s=60)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
+    began = time.monotonic()
+    answers = iter([False, True] * 100)
+    one = child(tmp_path, READY, is_missed=lambda _: next(answers), missed_s=0.2)
+    one.start()
+    while time.monotonic() - began < 1:
+        assert one.revive() is None
+        time.sleep(0.02)
+    assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
+    def fail(pid: int) -> bool:
+        raise ValueError("a strange answer")
+
+    one = child(tmp_path, READY, is_missed=fail, missed_s=0.1)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_part_of_which_nothing_can_be_told_is_left_alone(tmp_path: Path) -> None:
+    one = child(tmp_path, READY, is_missed=lambda _: None, missed_s=0.05, start_s=0.1)
+    one.start()
+    for _ in range(20):
+        assert one.revive() is None
+        time.sleep(0.02)
+    assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_part_that_has_not_answered_yet_is_still_starting(tmp_path: Path) -> None:
+    one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.05, start_s=30)
+    one.start()
+    for _ in range(20):
+        assert one.revive() is None
+        time.sleep(0.02)
+    assert one.is_alive
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_restart_that_never_answers_is_ended_too(tmp_path: Path) -> None:
+    one = child(tmp_path, READY, is_missed=lambda _: True, start_s=0.2)
+    one.start()
+    wait_for(lambda: (said := one.revive()) and "was killed" in said)
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_check_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+    let_go = threading.Event()
+    slow = child(tmp_path, READY, is_missed=lambda _: let_go.wait(30))
+    slow.start()
+    began = time.monotonic()
+    for _ in range(10):
+        slow.revive()
+    assert time.monotonic() - began < 5
+    let_go.set()
+    slow.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen machine: hours pass in one step."""
+    monkeypatch.setattr(supervise, "MOST_COUNTED_S", 0.01)
+    answers = iter([False])
+    one = child(
+        tmp_path, READY, is_missed=lambda _: next(answers, True), missed_s=5, start_s=5
+    )
+    one.start()
+    wait_for(lambda: one.watch.has_answered)
+    with monkeypatch.context() as frozen:
+        clock = time.monotonic
+        frozen.setattr(supervise.time, "monotonic", lambda: clock() + 7200)
+        wait_for(lambda: one.watch.silent_s > 0)
+    assert one.watch.silent_s < 5
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_deaths_of_a_part_that_works_do_not_lengthen_the_pause(
+    tmp_path: Path,
+) -> None:
+    """Whoever can kill a worker with a question must not keep it away for 30 s."""
+    one = child(tmp_path, READY)
+    one.start()
+    for _ in range(6):
+        wait_for(lambda: one.watch.has_answered)
+        os.kill(one.process.pid, signal.SIGKILL)
+        wait_for(lambda: not one.is_alive)
+        wait_for(one.revive)
+        assert one.pause_s <= 2 * supervise.FIRST_PAUSE_S
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_answered_only_after_its_death_had_been_working(tmp_path: Path) -> None:
+    """A worker is told of for three seconds more: it died before it was asked."""
+    heard = False
+    one = child(tmp_path, "pass", is_missed=lambda _: not heard)
+    one.start()
+    wait_for(one.revive)
+    one.pause_s = 0.5
+    wait_for(lambda: not one.is_alive)
+    assert one.revive() is None
+    heard = True
+    wait_for(one.revive)
+    assert one.pause_s <= 2 * supervise.FIRST_PAUSE_S
+    one.stop()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_each_run_is_asked_about_by_its_own_process(tmp_path: Path) -> None:
+    """News of the one before it is none of the next."""
+    asked: list[int] = []
+    one = child(tmp_path, "import time; time.sleep(60)", is_missed=asked.append)
+    one.start()
+    first = one.process.pid
+    wait_for(lambda: first in asked)
+    one.process.kill()
+    wait_for(one.revive)
+    asked.clear()
+    wait_for(lambda: one.process.pid in asked)
+    one.stop()
+
+
+def test_the_configuration_arrives_on_stdin(tmp_path: Path) -> None:
+    one = child(tmp_path, "print('got', input())", config="a secret\n")
+    one.start()
+    wait_for(lambda: "got a secret" in one.log.read_text())
+    assert one.process and one.process.wait(5) == 0
+
+
+def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+    parent = f"""
+import os, pathlib, sys, time
+from edge.up.supervise import Child, Part
+part = Part("part", [sys.executable, "-c", {READY!r}], lambda: True, dict(os.environ),
+            pathlib.Path("."))
+one = Child(part, pathlib.Path("child.log"))
+one.start()
+pathlib.Path("pid").write_text(str(one.process.pid))
+time.sleep(60)
+"""
+    one = child(tmp_path, parent)
+    one.start()
+    wait_for(lambda: (tmp_path / "ready").exists(), 15)
+    grandchild = psutil.Process(int((tmp_path / "pid").read_text()))
+    assert one.process
+    one.process.kill()
+    one.process.wait()
+    psutil.wait_procs([grandchild], timeout=5)
+    assert not grandchild.is_running()
