@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 from arguments import arguments  # beside this script
+from error_pages import FOREIGN, REFUSALS, RETRY_AFTER_S
 from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
-from refusals import FOREIGN, REFUSALS, RETRY_AFTER_S
 
 from edge.errors import SetupError
 from ui.origins import Origins

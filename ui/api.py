@@ -17,17 +17,17 @@ from edge.jobs.fleet import WorkerInfo
 from edge.limits import Limits
 from ui import openai_schema as schema
 from ui.admission import Place, may_ask, serving
-from ui.asker import asker_of, caller_of, limits_of, longest_answer
 from ui.body import Bodies, parse
 from ui.client import Asked, Client
-from ui.draft import Draft
+from ui.decoding import Vetting
+from ui.error_handlers import headers_of
 from ui.handlers import notice
 from ui.jobs import last_event_id
 from ui.meter import Meter
 from ui.metrics import Stopwatch
-from ui.refusals import headers_of
+from ui.parsed_question import Draft
+from ui.request_caller import asker_of, caller_of, limits_of, longest_answer
 from ui.sse import Reply, event_stream, finished, started
-from ui.vetting import Vetting
 
 T = TypeVar("T")
 

@@ -19,18 +19,18 @@ from ui.api import routes
 from ui.boundary import Boundary
 from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
+from ui.decoding import Vetting
 from ui.door import Door
+from ui.error_handlers import add_refusals
 from ui.guard import Guard
 from ui.jobs import job_routes
 from ui.login import login_routes
 from ui.origins import Origins
 from ui.page_policy import PagePolicy
-from ui.refusals import add_refusals
 from ui.scrape import scrape_route
 from ui.upload_routes import upload_routes
 from ui.uploads import Uploads
 from ui.usage import usage_route
-from ui.vetting import Vetting
 
 
 def add_api(app: FastAPI, client: Client, vetting: Vetting) -> None:

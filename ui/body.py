@@ -29,9 +29,9 @@ from edge.errors import (
     UnsupportedMedia,
 )
 from ui import strict_json
+from ui.error_handlers import complaint
 from ui.ignored import check_ignored
 from ui.metrics import Metrics
-from ui.refusals import complaint
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)

@@ -16,17 +16,17 @@ from edge.events import Failed, Finished, Retried, Token
 from edge.images import Picture
 from edge.jobs.client_side import Asker
 from edge.request import Request, SamplingParams
-from ui.asker import asker_of, limits_of, longest_answer
 from ui.boundary import log_failure
 from ui.client import Client
 from ui.components import Conversation, QuestionBox
+from ui.decoding import Vetting, check_count
 from ui.handlers import Turn, conversation, notice, status, told, turns
+from ui.i18n import TEXTS, language_of
 from ui.markup import NEVER_TAGS
 from ui.payloads import MOST_TEXT
+from ui.request_caller import asker_of, limits_of, longest_answer
 from ui.sessions import LIVE
 from ui.uploads import Uploads, media_type
-from ui.vetting import Vetting, check_count
-from ui.words import TEXTS, language_of
 
 History = list[dict[str, Any]]  # Gradio's messages: role, and content in parts
 

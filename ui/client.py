@@ -43,7 +43,7 @@ from ui.admission import Admission, Place, serving
 from ui.answer_cache import AnswerCache, answer_key
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
-from ui.readers import Events, Readers, broker_away
+from ui.subscriptions import Events, Readers, broker_away
 
 log = logging.getLogger(__name__)
 

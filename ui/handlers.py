@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.events import Embedded, Event, Failed, Queued, Retried, Started
 from edge.request import Answer, Message, PictureRef
-from ui.words import ERRORS, LANGUAGES, TEXTS
+from ui.i18n import ERRORS, LANGUAGES, TEXTS
 
 
 @dataclass(frozen=True)

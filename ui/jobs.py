@@ -10,8 +10,8 @@ from starlette.responses import Response
 from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, Queued, from_json
 from edge.jobs.record import JobRecord
-from ui.asker import caller_of
 from ui.client import Client
+from ui.request_caller import caller_of
 from ui.sse import Reply, event_stream
 
 

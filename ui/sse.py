@@ -20,7 +20,7 @@ from edge.events import (
     Token,
 )
 from edge.request import Answer, Usage
-from ui.readers import Events
+from ui.subscriptions import Events
 
 DONE = "data: [DONE]\n\n"
 # Comments, which every SSE client skips.

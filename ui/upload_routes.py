@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from edge.errors import BodyTooLarge, InvalidRequest, StorageFull
-from ui.asker import caller_of
+from ui.request_caller import caller_of
 from ui.surface import UPLOAD_BYTES, UPLOAD_FILES
 from ui.uploads import Upload, Uploads
 

@@ -28,7 +28,7 @@ from tests.fuzz.mutations import mutated, mutated_json
 from tests.test_images import GOOD_EXIF, chunk, encode
 from ui import openai_schema as schema
 from ui.body import parse
-from ui.draft import Draft
+from ui.parsed_question import Draft
 
 MAX_TOKENS = 64
 CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")

@@ -14,9 +14,9 @@ from edge.settings import Settings
 from ui.app import mounted
 from ui.chat import build_chat
 from ui.client import Client
+from ui.decoding import Vetting
 from ui.guard import functions_of
 from ui.uploads import Uploads
-from ui.vetting import Vetting
 
 NOWHERE = "redis://127.0.0.1:1/0"
 

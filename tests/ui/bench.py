@@ -30,8 +30,8 @@ from tests.jobs.desk import caller
 from ui.app import add_api
 from ui.boundary import Boundary
 from ui.client import Client
+from ui.decoding import Vetting
 from ui.origins import Origins
-from ui.vetting import Vetting
 from worker.checker import Checker
 from worker.gate import Gate
 from worker.metrics import Metrics as WorkerMetrics

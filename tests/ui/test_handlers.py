@@ -22,7 +22,7 @@ from edge.events import (
 )
 from edge.request import Answer, Message, PictureRef
 from ui.handlers import Turn, conversation, notice, status, told, turns
-from ui.words import ERRORS, LANGUAGES, TEXTS, language_of
+from ui.i18n import ERRORS, LANGUAGES, TEXTS, language_of
 
 CAT, DOG = PictureRef("ca", 30, 20), PictureRef("d0", 20, 30)
 PICTURES = {"/tmp/cat.png": CAT, "/tmp/dog.png": DOG}

@@ -12,7 +12,7 @@ import pytest
 from edge.jobs import reconcile, record
 from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.bench import POOL, Bench, bench, code_of, text_of
-from ui.asker import LONGEST_KEY
+from ui.request_caller import LONGEST_KEY
 
 pytestmark = pytest.mark.redis
 

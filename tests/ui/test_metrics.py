@@ -32,9 +32,9 @@ from tests.jobs.desk import caller
 from tests.ui.bench import POOL, bench
 from ui.body import Bodies, parse
 from ui.client import Client
+from ui.error_handlers import add_refusals
 from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
-from ui.refusals import add_refusals
 from ui.scrape import scrape_route
 
 HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil"'

@@ -13,9 +13,9 @@ from PIL import Image
 from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, UrlNotAllowed
 from tests.ui.bench import Bench, bench, code_of
-from ui.draft import Draft
+from ui.decoding import MAX_PICTURES, Vetting
 from ui.openai_schema import ChatBody
-from ui.vetting import MAX_PICTURES, Vetting
+from ui.parsed_question import Draft
 
 ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 
@@ -63,7 +63,7 @@ async def test_it_is_another_picture_at_another_size() -> None:
 async def test_pictures_are_forgotten_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ui.vetting.REMEMBERED", 2)
+    monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
     vetting = Vetting(1024)
     for colour in ("red", "green", "blue"):
         await vetting.vet(png(colour), "auto", ME)

@@ -22,9 +22,9 @@ from edge.errors import (
     from_code,
 )
 from ui.body import Bodies, parse
+from ui.error_handlers import add_refusals, field_path
 from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
-from ui.refusals import add_refusals, field_path
 
 SECRET = "/srv/secret/weights.gguf"
 JSON = {"content-type": "application/json"}

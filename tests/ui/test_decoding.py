@@ -13,7 +13,7 @@ from edge.errors import ClientLimit, InvalidPicture, QueueFull
 from edge.images import Picture, jail
 from tests.test_images import black_png
 from ui import fair_line
-from ui.vetting import Vetting
+from ui.decoding import Vetting
 
 SMALL = black_png(48, 48)
 SLOW = black_png(7900, 7900, bits=8, colour=6)  # half a second and more
@@ -99,7 +99,7 @@ async def test_bytes_that_are_sent_many_times_at_once_are_refused_by_one_decoder
 async def test_refusals_are_forgotten_in_the_end(
     vetting: Vetting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.vetting.REMEMBERED", 2)
+    monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
     children = started(monkeypatch)
     for encoded in (b"1", b"2", b"3", b"3", b"1"):
         with pytest.raises(InvalidPicture):

@@ -11,7 +11,7 @@ from edge.errors import EdgeError
 from edge.images import Detail, Picture
 from edge.request import Message, PictureRef, Request, Role
 from ui import openai_schema as schema
-from ui.vetting import Vetting, check_count
+from ui.decoding import Vetting, check_count
 
 
 @dataclass(frozen=True)
