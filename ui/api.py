@@ -19,34 +19,34 @@ from ui import openai_schema as schema
 from ui.admission import Place, may_ask, serving
 from ui.body import Bodies, parse
 from ui.client import Asked, Client
-from ui.decoding import Vetting
+from ui.decoding import PictureDecoder
 from ui.error_handlers import headers_of
 from ui.handlers import notice
 from ui.jobs import last_event_id
 from ui.meter import Meter
 from ui.metrics import Stopwatch
-from ui.parsed_question import Draft
+from ui.parsed_question import ParsedQuestion
 from ui.request_caller import asker_of, caller_of, limits_of, longest_answer
 from ui.sse import Reply, event_stream, finished, started
 
 T = TypeVar("T")
 
 
-def routes(client: Client, vetting: Vetting) -> APIRouter:
+def routes(client: Client, decoder: PictureDecoder) -> APIRouter:
     """The API over `client`."""
     router = APIRouter()
 
     bodies = Bodies(client.metrics)
 
-    def draft_of(http: Request, data: bytearray) -> Draft:
+    def draft_of(http: Request, data: bytearray) -> ParsedQuestion:
         body = parse(schema.ChatBody, data)
         body.refuse_unsupported()
         max_tokens = longest_answer(
             body.longest_answer, client.settings.answer_tokens, limits_of(http)
         )
-        return Draft(body, max_tokens, caller_of(http))
+        return ParsedQuestion(body, max_tokens, caller_of(http))
 
-    async def ask(http: Request) -> tuple[Asked, Draft, int]:
+    async def ask(http: Request) -> tuple[Asked, ParsedQuestion, int]:
         """Besides, how much of the answer the client has. Once this has returned
         nothing keeps the pictures' bytes alive."""
         meter = await _counted(client, http)
@@ -61,12 +61,12 @@ def routes(client: Client, vetting: Vetting) -> APIRouter:
                     streams=draft.streams,
                 )
                 watch.of(asker.caller, draft.model)
-                known = draft.recalled(vetting)
+                known = draft.recalled(decoder)
                 asked = await client.recall(known, asker, watch, meter)
                 if asked is None:
                     await meter.check("image-tokens", len(draft.pictures))
                     async with client.place(asker, draft.model, meter) as place:
-                        work = _ask(client, vetting, draft, place, watch)
+                        work = _ask(client, decoder, draft, place, watch)
                         asked = await _unless_gone(http, work)
             draft.forget_pictures()
             return asked, draft, skip
@@ -147,11 +147,15 @@ async def _counted(client: Client, http: Request) -> Meter:
 
 
 async def _ask(
-    client: Client, vetting: Vetting, draft: Draft, place: Place, watch: Stopwatch
+    client: Client,
+    decoder: PictureDecoder,
+    draft: ParsedQuestion,
+    place: Place,
+    watch: Stopwatch,
 ) -> Asked:
     if not place.job.is_new:
         return client.asked_before(place, watch)
-    request, pictures = await draft.vetted(vetting)
+    request, pictures = await draft.vetted(decoder)
     return await client.ask(place, request, pictures, watch)
 
 

@@ -19,7 +19,7 @@ from edge.request import Request, SamplingParams
 from ui.boundary import log_failure
 from ui.client import Client
 from ui.components import Conversation, QuestionBox
-from ui.decoding import Vetting, check_count
+from ui.decoding import PictureDecoder, check_count
 from ui.handlers import Turn, conversation, notice, status, told, turns
 from ui.i18n import TEXTS, language_of
 from ui.markup import NEVER_TAGS
@@ -50,7 +50,7 @@ CSS = """
 """
 
 
-def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
+def build_chat(client: Client, decoder: PictureDecoder, uploads: Uploads) -> gr.Blocks:
     """The page. Its Stop button, or closing the tab, cancels the job.
 
     The conversation lives in the browser, which sends it with each question: there is
@@ -128,7 +128,7 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
             n_pictures = sum(len(turn.files) for turn in conversed)
             await meter.check("image-tokens", n_pictures)
             async with client.place(asker, "", meter) as place:
-                pictures = await _vet_files(conversed, vetting, uploads, asker.caller)
+                pictures = await _vet_files(conversed, decoder, uploads, asker.caller)
                 refs = {path: picture.ref for path, picture in pictures.items()}
                 messages = conversation(conversed, refs, language)
                 sampling = SamplingParams(max_tokens=asker.max_tokens)
@@ -241,13 +241,13 @@ def _translated(name: str) -> Any:
 
 
 async def _vet_files(
-    conversed: list[Turn], vetting: Vetting, uploads: Uploads, caller: Caller
+    conversed: list[Turn], decoder: PictureDecoder, uploads: Uploads, caller: Caller
 ) -> dict[str, Picture]:
     paths = dict.fromkeys(path for turn in conversed for path in turn.files)
     check_count(len(paths))
     read, owner = uploads.read, caller.name
     encoded = [await asyncio.to_thread(read, owner, path) for path in paths]
     return {
-        path: await vetting.vet(data, "auto", caller)
+        path: await decoder.decode(data, "auto", caller)
         for path, data in zip(paths, encoded, strict=True)
     }

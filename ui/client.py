@@ -43,7 +43,7 @@ from ui.admission import Admission, Place, serving
 from ui.answer_cache import AnswerCache, answer_key
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
-from ui.subscriptions import Events, Readers, broker_away
+from ui.subscriptions import Events, Subscriptions, broker_away
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +80,12 @@ class Client:
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
         self._reconciler = Reconciler(self._broker, self._call)
-        self._readers = Readers(self._jobs)
+        self._subscriptions = Subscriptions(self._jobs)
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises Unavailable when the broker cannot be asked, or we are
         about to stop."""
-        if self._readers.is_closing:
+        if self._subscriptions.is_closing:
             raise ShuttingDown("The server is being stopped. Try again soon.")
         try:
             return await self._fleet.workers()
@@ -121,7 +121,7 @@ class Client:
             raise broker_away(error) from error
         job = place.job
         try:
-            with self._readers.counted():
+            with self._subscriptions.counted():
                 yield place
         except BaseException as error:
             if job.is_new:
@@ -198,7 +198,7 @@ class Client:
         """The job's events, None in quiet seconds."""
         job_id, has_ended = place.job.job_id, False
         try:
-            async for event in self._readers.follow(job_id):
+            async for event in self._subscriptions.follow(job_id):
                 has_ended = isinstance(event, Terminal)
                 watch.saw(event)
                 # Before the yield: after the last event nobody asks for more.
@@ -228,7 +228,7 @@ class Client:
 
     def follow_again(self, job_id: str) -> Events:
         """The events of a job from its first. Closing them ends nothing."""
-        return self._readers.follow(job_id)
+        return self._subscriptions.follow(job_id)
 
     async def cancel(self, job_id: str) -> None:
         """Ends a job, if it has not ended."""
@@ -243,7 +243,7 @@ class Client:
 
     async def drain(self) -> None:
         """Takes nothing new, and returns when the answers that can have ended."""
-        await self._readers.drain(self.settings.grace_s)
+        await self._subscriptions.drain(self.settings.grace_s)
 
     async def close(self) -> None:
         await asyncio.gather(*self._soon, return_exceptions=True)

@@ -28,7 +28,7 @@ def check_count(n_pictures: int) -> None:
         raise InvalidRequest(f"Send at most {MAX_PICTURES} pictures.")
 
 
-class Vetting:
+class PictureDecoder:
     """Vets pictures without holding up the event loop, and knows those it has seen.
 
     What it knows is kept by the caller's scope: nobody learns what others sent.
@@ -42,7 +42,7 @@ class Vetting:
         self._seen: _Latest[PictureRef] = _Latest()
         self._refused: _Latest[str] = _Latest()
 
-    async def vet(self, encoded: bytes, detail: Detail, caller: Caller) -> Picture:
+    async def decode(self, encoded: bytes, detail: Detail, caller: Caller) -> Picture:
         """See `edge.images.vet`; `detail` says how large the picture may stay.
 
         Raises QueueFull when too many pictures wait. Cancelled, it gives up its place

@@ -69,7 +69,7 @@ class Metrics:
         for kind in ("prompt", "picture", "answer"):
             self.tokens.labels(kind)
         seconds = self._histogram
-        self.prepare = seconds("prepare", "Vetting the pictures of a question.")
+        self.prepare = seconds("prepare", "Decoding the pictures of a question.")
         self.queue = seconds("queue", "From admission to the start in an engine.")
         self.ttft = seconds("ttft", "From a question to the first text.")
         self.e2e = seconds("e2e", "From a question to the end of its answer.")

@@ -11,7 +11,7 @@ from edge.errors import EdgeError
 from edge.images import Detail, Picture
 from edge.request import Message, PictureRef, Request, Role
 from ui import openai_schema as schema
-from ui.decoding import Vetting, check_count
+from ui.decoding import PictureDecoder, check_count
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Encoded:
     param: str
 
 
-class Draft:
+class ParsedQuestion:
     """What `caller` asks with `body`, for an answer of at most `max_tokens`; the body
     itself, which may be long, is not kept.
 
@@ -53,20 +53,20 @@ class Draft:
             role: Role = "system" if message.role == "developer" else message.role
             self._parts.append((role, content))
 
-    def recalled(self, vetting: Vetting) -> Request | None:
+    def recalled(self, decoder: PictureDecoder) -> Request | None:
         """The request, if all its pictures have been vetted before."""
-        recall, caller = vetting.recall, self._caller
+        recall, caller = decoder.recall, self._caller
         refs = [recall(one.data, one.detail, caller) for one in self.pictures]
         known = [ref for ref in refs if ref is not None]
         return self._request(known) if len(known) == len(refs) else None
 
-    async def vetted(self, vetting: Vetting) -> tuple[Request, list[Picture]]:
+    async def vetted(self, decoder: PictureDecoder) -> tuple[Request, list[Picture]]:
         """The request and its pictures. Raises InvalidPicture, or QueueFull when too
         many pictures wait."""
         pictures = []
         for one in self.pictures:
             with _blamed(one.param):
-                picture = await vetting.vet(one.data, one.detail, self._caller)
+                picture = await decoder.decode(one.data, one.detail, self._caller)
             pictures.append(picture)
         return self._request([picture.ref for picture in pictures]), pictures
 

@@ -20,7 +20,7 @@ Events = AsyncGenerator[Event | None, None]
 LAST_WORDS_S = 1.5  # within which each reader is told that we stop
 
 
-class Readers:
+class Subscriptions:
     """The open streams over `jobs`."""
 
     def __init__(self, jobs: ClientJobs) -> None:

@@ -34,7 +34,7 @@ from edge.images.limits import (
 )
 from tests.conftest import cannot
 from tests.test_images import PHOTO, black_png, chunk, encode
-from tests.ui.bench import Bench, bench
+from tests.ui.api_harness import ApiHarness, api_harness
 
 # --- code that took over a decoder ----------------------------------------------------
 
@@ -320,7 +320,7 @@ def small_png(n: int) -> bytes:
 
 
 @asynccontextmanager
-async def browser(web: Bench, address: str) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(web: ApiHarness, address: str) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(web.app, client=(address, 1))
     async with httpx.AsyncClient(
         transport=transport, base_url="http://ui", timeout=60
@@ -363,7 +363,7 @@ async def test_slow_pictures_of_one_address_do_not_hold_up_another(
             n_hostile += 1
 
     async with (
-        bench(broker_url, client_jobs=8) as web,
+        api_harness(broker_url, client_jobs=8) as web,
         browser(web, "10.0.0.66") as attacker,
         browser(web, "10.0.0.1") as victim,
         web.working(),

@@ -14,7 +14,7 @@ from edge.settings import Settings
 from ui.app import mounted
 from ui.chat import build_chat
 from ui.client import Client
-from ui.decoding import Vetting
+from ui.decoding import PictureDecoder
 from ui.guard import functions_of
 from ui.uploads import Uploads
 
@@ -33,14 +33,14 @@ def every_route(router: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    client, vetting = (
+    client, decoder = (
         Client(Settings(broker_url=NOWHERE, cache_url=NOWHERE)),
-        Vetting(9),
+        PictureDecoder(9),
     )
     with tempfile.TemporaryDirectory() as folder:
         uploads = Uploads(Path(folder) / "edge")
-        page = build_chat(client, vetting, uploads)
-        app = mounted(client, page, vetting, uploads)
+        page = build_chat(client, decoder, uploads)
+        app = mounted(client, page, decoder, uploads)
     found = {
         "routes": list(every_route(app)),
         "n_inputs": {number: len(fn.inputs) for number, fn in page.fns.items()},

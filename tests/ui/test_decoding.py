@@ -13,7 +13,7 @@ from edge.errors import ClientLimit, InvalidPicture, QueueFull
 from edge.images import Picture, jail
 from tests.test_images import black_png
 from ui import fair_line
-from ui.decoding import Vetting
+from ui.decoding import PictureDecoder
 
 SMALL = black_png(48, 48)
 SLOW = black_png(7900, 7900, bits=8, colour=6)  # half a second and more
@@ -27,19 +27,19 @@ ME, YOU = caller("me"), caller("you")
 
 
 @pytest.fixture
-async def vetting() -> AsyncIterator[Vetting]:
-    one = Vetting(64)
+async def decoder() -> AsyncIterator[PictureDecoder]:
+    one = PictureDecoder(64)
     yield one
     await quiet(one)
 
 
-async def quiet(vetting: Vetting) -> None:
+async def quiet(decoder: PictureDecoder) -> None:
     """Until nobody waits and no decoder works."""
     give_up = time.monotonic() + 10
-    while vetting._line.n_waiting or vetting._line.n_working:
+    while decoder._line.n_waiting or decoder._line.n_working:
         assert time.monotonic() < give_up
         await asyncio.sleep(0.01)
-    assert not vetting._turns
+    assert not decoder._turns
 
 
 def started(monkeypatch: pytest.MonkeyPatch) -> list[jail.Decoding]:
@@ -55,73 +55,77 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[jail.Decoding]:
     return found
 
 
-def asking(vetting: Vetting, encoded: bytes, who: Caller) -> asyncio.Task[Picture]:
-    return asyncio.create_task(vetting.vet(encoded, "auto", who))
+def asking(
+    decoder: PictureDecoder, encoded: bytes, who: Caller
+) -> asyncio.Task[Picture]:
+    return asyncio.create_task(decoder.decode(encoded, "auto", who))
 
 
-async def at_work(vetting: Vetting, n: int) -> None:
-    while vetting._line.n_working < n:
+async def at_work(decoder: PictureDecoder, n: int) -> None:
+    while decoder._line.n_working < n:
         await asyncio.sleep(0.01)
 
 
-async def test_what_one_scope_sent_is_not_known_to_another(vetting: Vetting) -> None:
-    picture = await vetting.vet(SMALL, "auto", ME)
-    assert vetting.recall(SMALL, "auto", ME) == picture.ref
-    assert vetting.recall(SMALL, "auto", YOU) is None
+async def test_what_one_scope_sent_is_not_known_to_another(
+    decoder: PictureDecoder,
+) -> None:
+    picture = await decoder.decode(SMALL, "auto", ME)
+    assert decoder.recall(SMALL, "auto", ME) == picture.ref
+    assert decoder.recall(SMALL, "auto", YOU) is None
     house = [Caller("key", name, name, "house") for name in "ab"]
-    await vetting.vet(SMALL, "auto", house[0])
-    assert vetting.recall(SMALL, "auto", house[1]) == picture.ref
+    await decoder.decode(SMALL, "auto", house[0])
+    assert decoder.recall(SMALL, "auto", house[1]) == picture.ref
 
 
 async def test_refused_bytes_are_refused_again_without_a_decoder(
-    vetting: Vetting, monkeypatch: pytest.MonkeyPatch
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = started(monkeypatch)
     said = []
     for who in (ME, ME, ME, YOU):
         with pytest.raises(InvalidPicture) as caught:
-            await vetting.vet(b"no picture", "auto", who)
+            await decoder.decode(b"no picture", "auto", who)
         said.append(caught.value.message)
     assert len(set(said)) == 1
     assert len(children) == 2  # one for each scope
 
 
 async def test_bytes_that_are_sent_many_times_at_once_are_refused_by_one_decoder(
-    vetting: Vetting, monkeypatch: pytest.MonkeyPatch
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = started(monkeypatch)
-    tasks = [asking(vetting, b"no picture", ME) for _ in range(8)]
+    tasks = [asking(decoder, b"no picture", ME) for _ in range(8)]
     refusals = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(refusal) for refusal in refusals} == {InvalidPicture}
     assert len(children) == 1
 
 
 async def test_refusals_are_forgotten_in_the_end(
-    vetting: Vetting, monkeypatch: pytest.MonkeyPatch
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
     children = started(monkeypatch)
     for encoded in (b"1", b"2", b"3", b"3", b"1"):
         with pytest.raises(InvalidPicture):
-            await vetting.vet(encoded, "auto", ME)
+            await decoder.decode(encoded, "auto", ME)
     assert len(children) == 4
 
 
 async def test_what_a_busy_machine_refused_is_not_refused_for_ever(
-    vetting: Vetting, monkeypatch: pytest.MonkeyPatch
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as busy:
         busy.setattr(jail, "WALL_SECONDS", 0.001)
         with pytest.raises(InvalidPicture, match="takes too long"):
-            await vetting.vet(SMALL, "auto", ME)
-    assert (await vetting.vet(SMALL, "auto", ME)).width == 48
+            await decoder.decode(SMALL, "auto", ME)
+    assert (await decoder.decode(SMALL, "auto", ME)).width == 48
 
 
 async def test_who_hangs_up_frees_the_decoder_and_its_child_ends(
-    vetting: Vetting, monkeypatch: pytest.MonkeyPatch
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = started(monkeypatch)
-    slow = asking(vetting, SLOW, ME)
+    slow = asking(decoder, SLOW, ME)
     while not (children and children[0]._child):
         await asyncio.sleep(0.01)
     slow.cancel()
@@ -129,31 +133,31 @@ async def test_who_hangs_up_frees_the_decoder_and_its_child_ends(
         await slow
     assert children[0]._child
     assert children[0]._child.returncode == -9
-    assert vetting._line.n_working == 0
-    picture = await vetting.vet(SLOW, "auto", ME)  # nor is it remembered as refused
+    assert decoder._line.n_working == 0
+    picture = await decoder.decode(SLOW, "auto", ME)  # nor is it remembered as refused
     assert picture.width == picture.height
 
 
 async def test_who_hangs_up_while_waiting_leaves_the_line(
-    vetting: Vetting, monkeypatch: pytest.MonkeyPatch
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = started(monkeypatch)
-    first = asking(vetting, SLOW, ME)
-    await at_work(vetting, 1)
-    waiting = [asking(vetting, SMALL, ME) for _ in range(3)]
+    first = asking(decoder, SLOW, ME)
+    await at_work(decoder, 1)
+    waiting = [asking(decoder, SMALL, ME) for _ in range(3)]
     await asyncio.sleep(0.05)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert vetting._line.n_waiting == 0
+    assert decoder._line.n_waiting == 0
     await first
     assert len(children) == 1
 
 
-async def test_others_are_served_while_one_sends_many(vetting: Vetting) -> None:
-    crowd = [asking(vetting, SLOW, caller(f"made up {n}", "one")) for n in range(8)]
-    await at_work(vetting, 1)
-    assert (await vetting.vet(SMALL, "auto", YOU)).width == 48
+async def test_others_are_served_while_one_sends_many(decoder: PictureDecoder) -> None:
+    crowd = [asking(decoder, SLOW, caller(f"made up {n}", "one")) for n in range(8)]
+    await at_work(decoder, 1)
+    assert (await decoder.decode(SMALL, "auto", YOU)).width == 48
     n_done = sum(task.done() for task in crowd)
     assert n_done <= 2  # of 8: it did not wait for them
     for task in crowd:
@@ -161,25 +165,25 @@ async def test_others_are_served_while_one_sends_many(vetting: Vetting) -> None:
     await asyncio.gather(*crowd, return_exceptions=True)
 
 
-async def test_a_line_has_an_end(vetting: Vetting) -> None:
+async def test_a_line_has_an_end(decoder: PictureDecoder) -> None:
     most = fair_line.MAX_WAITING_OF_ADDRESS + 1
-    crowd = [asking(vetting, SLOW, ME) for _ in range(most)]
+    crowd = [asking(decoder, SLOW, ME) for _ in range(most)]
     await asyncio.sleep(0.05)
     with pytest.raises(ClientLimit):
-        await vetting.vet(SMALL, "auto", ME)
-    assert (await vetting.vet(SMALL, "auto", YOU)).width == 48
+        await decoder.decode(SMALL, "auto", ME)
+    assert (await decoder.decode(SMALL, "auto", YOU)).width == 48
     for task in crowd:
         task.cancel()
     await asyncio.gather(*crowd, return_exceptions=True)
 
 
 async def test_who_has_most_in_a_full_line_makes_room(
-    vetting: Vetting, monkeypatch: pytest.MonkeyPatch
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fair_line, "MAX_WAITING", 2)
-    crowd = [asking(vetting, SLOW, ME) for _ in range(3)]
-    await at_work(vetting, 1)
-    slow = asking(vetting, SLOW, YOU)  # waits: large ones go one by one
+    crowd = [asking(decoder, SLOW, ME) for _ in range(3)]
+    await at_work(decoder, 1)
+    slow = asking(decoder, SLOW, YOU)  # waits: large ones go one by one
     with pytest.raises(QueueFull):
         await crowd[2]
     for task in (*crowd[:2], slow):

@@ -29,10 +29,10 @@ from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
 from edge.up.parts import free_port
 from tests.jobs.desk import caller
-from tests.ui.bench import POOL, bench
+from tests.ui.api_harness import POOL, api_harness
 from ui.body import Bodies, parse
 from ui.client import Client
-from ui.error_handlers import add_refusals
+from ui.error_handlers import add_error_handlers
 from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
 from ui.scrape import scrape_route
@@ -256,7 +256,7 @@ async def test_a_bad_body_is_a_refused_question(
     metrics: Metrics, body: bytes, code: str
 ) -> None:
     app = FastAPI()
-    add_refusals(app, metrics)
+    add_error_handlers(app, metrics)
 
     bodies = Bodies(metrics)
 
@@ -292,7 +292,7 @@ async def test_metrics_are_only_read(broker_url: str) -> None:
 async def test_an_answer_is_counted_on_its_way_and_its_repeat_as_a_hit(
     broker_url: str,
 ) -> None:
-    async with bench(broker_url) as one:
+    async with api_harness(broker_url) as one:
         metrics = one.client.metrics
         await one.ask()
         assert len(await one.ask()) == 1
@@ -309,7 +309,7 @@ async def test_an_answer_is_counted_on_its_way_and_its_repeat_as_a_hit(
 
 @pytest.mark.redis
 async def test_a_cache_that_is_off_is_not_a_miss(broker_url: str) -> None:
-    async with bench(broker_url, answer_cache=False) as one:
+    async with api_harness(broker_url, answer_cache=False) as one:
         await one.ask()
         metrics = one.client.metrics
     assert value(metrics, "edge_answer_cache_total", result="off") == 1
@@ -318,7 +318,7 @@ async def test_a_cache_that_is_off_is_not_a_miss(broker_url: str) -> None:
 
 @pytest.mark.redis
 async def test_refusals_and_departures_are_counted(broker_url: str) -> None:
-    async with bench(broker_url, backlog=0) as one:
+    async with api_harness(broker_url, backlog=0) as one:
         metrics = one.client.metrics
         with pytest.raises(ModelNotFound):
             await one.ask(model=HOSTILE)
@@ -361,7 +361,7 @@ async def scrape(client: Client) -> dict[str, float]:
 
 @pytest.mark.redis
 async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
-    async with bench(broker_url) as one:
+    async with api_harness(broker_url) as one:
         one.beat("here-2", n_slots=3)
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
         await one.until(lambda: len(one.waiting) == 3)
@@ -380,7 +380,7 @@ async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
 
 @pytest.mark.redis
 async def test_an_empty_queue_has_no_age(broker_url: str) -> None:
-    async with bench(broker_url) as one:
+    async with api_harness(broker_url) as one:
         assert (await scrape(one.client))["edge_oldest_waiting_seconds"] == 0
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, UrlNotAllowed
-from tests.ui.bench import Bench, bench, code_of
-from ui.decoding import MAX_PICTURES, Vetting
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
+from ui.decoding import MAX_PICTURES, PictureDecoder
 from ui.openai_schema import ChatBody
-from ui.parsed_question import Draft
+from ui.parsed_question import ParsedQuestion
 
 ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 
@@ -44,51 +44,51 @@ def words(text: str) -> dict[str, Any]:
 
 
 async def test_a_picture_is_known_by_its_bytes_once_it_was_vetted() -> None:
-    vetting = Vetting(1024)
-    assert vetting.recall(png(), "auto", ME) is None
-    picture = await vetting.vet(png(), "auto", ME)
-    assert vetting.recall(png(), "auto", ME) == picture.ref
-    assert vetting.recall(png("blue"), "auto", ME) is None
+    decoder = PictureDecoder(1024)
+    assert decoder.recall(png(), "auto", ME) is None
+    picture = await decoder.decode(png(), "auto", ME)
+    assert decoder.recall(png(), "auto", ME) == picture.ref
+    assert decoder.recall(png("blue"), "auto", ME) is None
 
 
 async def test_it_is_another_picture_at_another_size() -> None:
-    vetting = Vetting(1024)
-    await vetting.vet(png(), "low", ME)
-    assert vetting.recall(png(), "low", ME)
-    assert vetting.recall(png(), "auto", ME) is None
-    await vetting.vet(png(), "auto", ME)
-    assert vetting.recall(png(), "high", ME) == vetting.recall(png(), "auto", ME)
+    decoder = PictureDecoder(1024)
+    await decoder.decode(png(), "low", ME)
+    assert decoder.recall(png(), "low", ME)
+    assert decoder.recall(png(), "auto", ME) is None
+    await decoder.decode(png(), "auto", ME)
+    assert decoder.recall(png(), "high", ME) == decoder.recall(png(), "auto", ME)
 
 
 async def test_pictures_are_forgotten_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
-    vetting = Vetting(1024)
+    decoder = PictureDecoder(1024)
     for colour in ("red", "green", "blue"):
-        await vetting.vet(png(colour), "auto", ME)
+        await decoder.decode(png(colour), "auto", ME)
     known = [
-        vetting.recall(png(colour), "auto", ME) for colour in ("red", "green", "blue")
+        decoder.recall(png(colour), "auto", ME) for colour in ("red", "green", "blue")
     ]
     assert [ref is not None for ref in known] == [False, True, True]
 
 
 async def test_a_draft_is_the_same_request_from_memory_as_from_pixels() -> None:
-    vetting = Vetting(1024)
+    decoder = PictureDecoder(1024)
     asked = body(part(png()), words("Which?"), part(png("blue")), temperature=0.0)
-    draft = Draft(asked, 77, ME)
-    assert draft.recalled(vetting) is None
-    request, pictures = await draft.vetted(vetting)
-    assert draft.recalled(vetting) == request
+    draft = ParsedQuestion(asked, 77, ME)
+    assert draft.recalled(decoder) is None
+    request, pictures = await draft.vetted(decoder)
+    assert draft.recalled(decoder) == request
     [message] = request.messages
     assert message.content == (pictures[0].ref, "Which?", pictures[1].ref)
     assert request.sampling.max_tokens == 77
 
 
 async def test_a_draft_without_pictures_is_always_known() -> None:
-    draft = Draft(body(words("Hello"), truncate="auto", model="tiny"), 5, ME)
-    request = draft.recalled(Vetting(1024))
-    assert request == (await draft.vetted(Vetting(1024)))[0]
+    draft = ParsedQuestion(body(words("Hello"), truncate="auto", model="tiny"), 5, ME)
+    request = draft.recalled(PictureDecoder(1024))
+    assert request == (await draft.vetted(PictureDecoder(1024)))[0]
     assert request
     assert (request.model, request.truncate) == ("tiny", True)
 
@@ -106,20 +106,20 @@ def test_what_is_no_picture_is_refused_by_its_place(
 ) -> None:
     wrong = {"type": "image_url", "image_url": {"url": url}}
     with pytest.raises(kind) as caught:
-        Draft(body(words("a"), part(png()), wrong), 5, ME)
+        ParsedQuestion(body(words("a"), part(png()), wrong), 5, ME)
     assert caught.value.param == "messages[0].content[2].image_url"
 
 
 async def test_what_turns_out_to_be_no_picture_is_too() -> None:
-    draft = Draft(body(part(png()), part(b"no picture")), 5, ME)
+    draft = ParsedQuestion(body(part(png()), part(b"no picture")), 5, ME)
     with pytest.raises(InvalidPicture) as caught:
-        await draft.vetted(Vetting(1024))
+        await draft.vetted(PictureDecoder(1024))
     assert caught.value.param == "messages[0].content[1].image_url"
 
 
 def test_too_many_pictures_are_refused_before_any_is_looked_at() -> None:
     with pytest.raises(InvalidRequest, match=f"at most {MAX_PICTURES}") as caught:
-        Draft(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5, ME)
+        ParsedQuestion(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5, ME)
     assert caught.value.param == f"messages[0].content[{MAX_PICTURES}].image_url"
 
 
@@ -127,9 +127,9 @@ def test_too_many_pictures_are_refused_before_any_is_looked_at() -> None:
 
 
 @pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[Bench]:
+async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
     """One place in all."""
-    async with bench(broker_url, backlog=0) as one:
+    async with api_harness(broker_url, backlog=0) as one:
         yield one
 
 
@@ -138,14 +138,14 @@ def picture_question(**more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}], "max_tokens": 8} | more
 
 
-async def ask(web: Bench, question: dict[str, Any], **headers: str) -> Any:
+async def ask(web: ApiHarness, question: dict[str, Any], **headers: str) -> Any:
     path = "/v1/chat/completions"
     return await web.http.post(path, json=question, headers=headers)
 
 
 @pytest.mark.redis
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_known_answer_needs_no_place(web: Bench, stream: bool) -> None:
+async def test_a_known_answer_needs_no_place(web: ApiHarness, stream: bool) -> None:
     async with web.working():
         first = await ask(web, picture_question())
     full = web.asking("something else", key="other")
@@ -161,7 +161,7 @@ async def test_a_known_answer_needs_no_place(web: Bench, stream: bool) -> None:
 
 
 @pytest.mark.redis
-async def test_a_name_gives_each_answer_a_job(web: Bench) -> None:
+async def test_a_name_gives_each_answer_a_job(web: ApiHarness) -> None:
     """Its client may come back for it."""
     async with web.working():
         await ask(web, picture_question())
@@ -173,7 +173,7 @@ async def test_a_name_gives_each_answer_a_job(web: Bench) -> None:
 
 
 @pytest.mark.redis
-async def test_what_is_drawn_by_chance_is_computed_again(web: Bench) -> None:
+async def test_what_is_drawn_by_chance_is_computed_again(web: ApiHarness) -> None:
     async with web.working():
         for _ in range(2):
             reply = await ask(web, picture_question(temperature=1.0))
@@ -181,7 +181,7 @@ async def test_what_is_drawn_by_chance_is_computed_again(web: Bench) -> None:
 
 
 @pytest.mark.redis
-async def test_another_model_is_not_answered_from_memory(web: Bench) -> None:
+async def test_another_model_is_not_answered_from_memory(web: ApiHarness) -> None:
     async with web.working():
         await ask(web, picture_question())
         reply = await ask(web, picture_question(model="other"))

@@ -30,7 +30,7 @@ from tests.jobs.desk import caller
 from ui.app import add_api
 from ui.boundary import Boundary
 from ui.client import Client
-from ui.decoding import Vetting
+from ui.decoding import PictureDecoder
 from ui.origins import Origins
 from worker.checker import Checker
 from worker.gate import Gate
@@ -41,7 +41,7 @@ PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
 POOL = WorkerInfo("", "", "f", "", 0).pool
 
 
-class Bench:
+class ApiHarness:
     """Client and API over a real Redis; the stub behind them counts."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Bench:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
         app = FastAPI(openapi_url=None)
-        add_api(app, self.client, Vetting(1024))
+        add_api(app, self.client, PictureDecoder(1024))
         self.app = Boundary(app, Origins.of("ui", "", []))
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
@@ -153,7 +153,7 @@ class Bench:
     async def followed(self, n: int = 1) -> None:
         """Until so many answers are being computed or waited for, and followed."""
         await self.until(lambda: len(self.live) == n)
-        await self.until(lambda: self.client._readers._n_open == n)
+        await self.until(lambda: self.client._subscriptions._n_open == n)
 
     async def until(self, condition: Any, seconds: float = 5) -> None:
         await asyncio.to_thread(wait_for, condition, seconds)
@@ -175,8 +175,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(url: str, **options: Any) -> AsyncIterator[Bench]:
-    one = Bench(url, **options)
+async def api_harness(url: str, **options: Any) -> AsyncIterator[ApiHarness]:
+    one = ApiHarness(url, **options)
     try:
         yield one
     finally:
