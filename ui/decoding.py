@@ -11,27 +11,24 @@ from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 from edge.caller import Caller
-from edge.errors import InvalidPicture, InvalidRequest
-from edge.images import Decoding, Detail, Picture, budget
+from edge.errors import EdgeError, InvalidPicture
+from edge.images import Decoding, Picture
+from edge.jobs.fleet import WorkerInfo
 from edge.request import PictureRef
 from ui.fair_line import AT_ONCE, FairLine, Ticket, full
+from ui.picture_bounds import PictureBounds
+from ui.question import SentPicture
 
-MAX_PICTURES = 8  # in one request, earlier turns included
 REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
 
 T = TypeVar("T")
 
 
-def check_count(n_pictures: int) -> None:
-    """Raises InvalidRequest for more pictures than one request may have."""
-    if n_pictures > MAX_PICTURES:
-        raise InvalidRequest(f"Send at most {MAX_PICTURES} pictures.")
-
-
 class PictureDecoder:
-    """Vets pictures without holding up the event loop, and knows those it has seen.
+    """Decodes pictures without holding up the event loop, and remembers the results.
 
-    What it knows is kept by the caller's scope: nobody learns what others sent.
+    They are remembered by the caller's scope: nobody learns what others sent. No
+    picture gets more than `max_tokens`.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -42,34 +39,38 @@ class PictureDecoder:
         self._seen: _Latest[PictureRef] = _Latest()
         self._refused: _Latest[str] = _Latest()
 
-    async def decode(self, encoded: bytes, detail: Detail, caller: Caller) -> Picture:
-        """See `edge.images.vet`; `detail` says how large the picture may stay.
+    async def decode(
+        self, sent: SentPicture, caller: Caller, served: WorkerInfo
+    ) -> Picture:
+        """The picture, as large as `served` takes it and its `detail` allows.
 
-        Raises QueueFull when too many pictures wait. Cancelled, it gives up its place
-        in the line, or ends the child that is at work.
+        Raises InvalidPicture, or QueueFull when too many pictures wait. Cancelled, it
+        leaves the line, or ends the child that is at work.
         """
-        name = self._name(encoded, detail, caller)
-        self._refuse_again(name)
-        decoding = Decoding(encoded, budget(detail, self._max_tokens))
-        async with self._turn(Ticket(caller, decoding.limits.is_large)):
-            self._refuse_again(name)  # it may have been sent several times at once
-            try:
-                picture = await self._run(decoding)
-            except InvalidPicture as refusal:
-                if not decoding.was_ended:
-                    self._refused.put(name, refusal.message)
-                raise
-        self._seen.put(name, picture.ref)
+        bounds = PictureBounds.of(sent.detail, self._max_tokens, served)
+        key = _key(sent, caller, bounds)
+        try:
+            self._refuse_again(key)
+            encoded = await asyncio.to_thread(sent.load)
+            decoding = Decoding(encoded, bounds.most, bounds.grid_size(encoded))
+            async with self._turn(Ticket(caller, decoding.limits.is_large)):
+                self._refuse_again(key)  # it may have been sent several times at once
+                picture = await self._run(decoding, key)
+        except EdgeError as refusal:
+            refusal.param = sent.param
+            raise
+        self._seen.put(key, picture.ref)
         return picture
 
     def recall(
-        self, encoded: bytes, detail: Detail, caller: Caller
+        self, sent: SentPicture, caller: Caller, served: WorkerInfo
     ) -> PictureRef | None:
-        """The name of the picture that these very bytes were vetted to, lately."""
-        return self._seen.get(self._name(encoded, detail, caller))
+        """The name of the picture that these very bytes were decoded to, lately."""
+        bounds = PictureBounds.of(sent.detail, self._max_tokens, served)
+        return self._seen.get(_key(sent, caller, bounds))
 
-    def _refuse_again(self, name: bytes) -> None:
-        if (reason := self._refused.get(name)) is not None:
+    def _refuse_again(self, key: bytes) -> None:
+        if (reason := self._refused.get(key)) is not None:
             raise InvalidPicture(reason)
 
     @asynccontextmanager
@@ -92,34 +93,38 @@ class PictureDecoder:
             if not turn.done():  # else its task is cancelled, and about to leave
                 turn.set_result(None)
 
-    async def _run(self, decoding: Decoding) -> Picture:
+    async def _run(self, decoding: Decoding, key: bytes) -> Picture:
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads, decoding.run)
         try:
             return await asyncio.shield(work)
+        except InvalidPicture as refusal:
+            if not decoding.was_ended:
+                self._refused.put(key, refusal.message)
+            raise
         except asyncio.CancelledError:
             decoding.kill()
             await asyncio.wait([work])  # the next one finds a free thread
             work.exception()  # or asyncio would complain that nobody looked
             raise
 
-    def _name(self, encoded: bytes, detail: Detail, caller: Caller) -> bytes:
-        n_tokens = budget(detail, self._max_tokens)
-        name = hashlib.blake2b(f"{n_tokens} {caller.scope}\n".encode(), digest_size=32)
-        name.update(encoded)
-        return name.digest()
+
+def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
+    """Names what a file is decoded to, for one scope."""
+    words = f"{bounds.least} {bounds.most} {caller.scope}\n".encode()
+    return hashlib.blake2b(words + sent.digest, digest_size=32).digest()
 
 
 class _Latest(Generic[T]):
-    """Values by name; the earliest are forgotten."""
+    """Values by key; the earliest are forgotten."""
 
     def __init__(self) -> None:
         self._values: OrderedDict[bytes, T] = OrderedDict()
 
-    def get(self, name: bytes) -> T | None:
-        return self._values.get(name)
+    def get(self, key: bytes) -> T | None:
+        return self._values.get(key)
 
-    def put(self, name: bytes, value: T) -> None:
-        self._values[name] = value
+    def put(self, key: bytes, value: T) -> None:
+        self._values[key] = value
         if len(self._values) > REMEMBERED:
             self._values.popitem(last=False)

@@ -152,7 +152,7 @@ class Stopwatch:
     def admitted(self) -> None:
         self._admitted = self._metrics.clock()
 
-    def saw(self, event: Event | None) -> None:
+    def record_event(self, event: Event | None) -> None:
         """An event of its job, as it passes by on its way to whoever asked."""
         metrics = self._metrics
         match event:

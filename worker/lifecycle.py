@@ -22,6 +22,7 @@ from edge.models.store import obtain
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.check import image_tokens
 from edge.settings import Settings
 from worker.checker import Checker
 from worker.gate import Gate
@@ -69,6 +70,7 @@ class Life:
         self._engine = build(settings, files)
         warm(self._engine)
         metrics.watch(self._engine)
+        min_image_tokens, max_image_tokens = image_tokens(files, settings)
         self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,
@@ -77,6 +79,8 @@ class Life:
             n_slots=settings.slots,
             runtime=self._engine.runtime_name,
             n_cells=settings.context_tokens,
+            min_image_tokens=min_image_tokens,
+            max_image_tokens=max_image_tokens,
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)

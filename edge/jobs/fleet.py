@@ -23,7 +23,8 @@ class WorkerInfo:
 
     Workers of equal `fingerprint` give equal answers: it names the model files by their
     sha256, and who reads the pictures. They form a pool, which has a queue. A question
-    and its answer may have `n_cells` tokens; 0 from a worker that does not say.
+    and its answer may have `n_cells` tokens; 0 from a worker that does not say. A
+    picture gets `min_image_tokens` to `max_image_tokens`; None from an older worker.
     """
 
     name: str
@@ -33,6 +34,8 @@ class WorkerInfo:
     n_slots: int
     runtime: str = ""
     n_cells: int = 0
+    min_image_tokens: int | None = None
+    max_image_tokens: int | None = None
 
     @cached_property
     def pool(self) -> str:

@@ -33,6 +33,12 @@ def check(
     need = memory_need(model, mmproj, settings)
     log.info("memory for %s: %s", files.name, need)
     check_memory(need, host.available_memory_bytes() - reserve_bytes)
+    return image_tokens(files, settings)
+
+
+def image_tokens(files: ModelFiles, settings: Settings) -> tuple[int, int]:
+    """The fewest and the most tokens that a picture gets with these files."""
+    mmproj = read_header(files.mmproj)
     fewest, most = picture_cells(mmproj) or (FEWEST_CELLS, settings.image_tokens)
     most = min(most, settings.image_tokens)
     return min(fewest, most), most

@@ -14,7 +14,6 @@ from edge.settings import Settings
 from ui.app import mounted
 from ui.chat import build_chat
 from ui.client import Client
-from ui.decoding import PictureDecoder
 from ui.guard import functions_of
 from ui.uploads import Uploads
 
@@ -33,14 +32,11 @@ def every_route(router: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    client, decoder = (
-        Client(Settings(broker_url=NOWHERE, cache_url=NOWHERE)),
-        PictureDecoder(9),
-    )
+    client = Client(Settings(broker_url=NOWHERE, cache_url=NOWHERE))
     with tempfile.TemporaryDirectory() as folder:
         uploads = Uploads(Path(folder) / "edge")
-        page = build_chat(client, decoder, uploads)
-        app = mounted(client, page, decoder, uploads)
+        page = build_chat(client, uploads)
+        app = mounted(client, page, uploads)
     found = {
         "routes": list(every_route(app)),
         "n_inputs": {number: len(fn.inputs) for number, fn in page.fns.items()},

@@ -5,40 +5,59 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from PIL import Image
 
 from edge.engine.engine import Engine
 from edge.events import Event
-from edge.images import Picture
 from edge.jobs import record
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.submission import Submission
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import sync_client
-from edge.request import Message, Request, SamplingParams
+from edge.request import Message, PictureRef, Request, SamplingParams
 from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
 from tests.jobs.desk import caller
+from tests.test_images import encode
 from ui.app import add_api
 from ui.boundary import Boundary
 from ui.client import Client
-from ui.decoding import PictureDecoder
 from ui.origins import Origins
+from ui.question import SentPicture, digest_of
 from worker.checker import Checker
 from worker.gate import Gate
 from worker.metrics import Metrics as WorkerMetrics
 from worker.relay import Relay
 
-PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
+BLACK = encode(Image.new("RGB", (64, 64)), "PNG")
 POOL = WorkerInfo("", "", "f", "", 0).pool
+
+
+@dataclass
+class PictureQuestion:
+    """A text about a black picture."""
+
+    text: str
+    model: str = ""
+    max_tokens: int = 8
+    scope: str = "me"
+
+    pictures = (SentPicture(digest_of(BLACK), lambda: BLACK),)
+
+    def request(self, refs: Sequence[PictureRef]) -> Request:
+        message = Message("user", (*refs, self.text))
+        sampling = SamplingParams(self.max_tokens)
+        return Request((message,), sampling, self.model, scope=self.scope)
 
 
 class ApiHarness:
@@ -50,7 +69,7 @@ class ApiHarness:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
         app = FastAPI(openapi_url=None)
-        add_api(app, self.client, PictureDecoder(1024))
+        add_api(app, self.client)
         self.app = Boundary(app, Origins.of("ui", "", []))
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
@@ -92,15 +111,11 @@ class ApiHarness:
         self, text: str = "hello", model: str = "", n: int = 8, owner: str = "me"
     ) -> list[Event]:
         """Asks as the page does, and lets the worker answer."""
-        request = Request(
-            (Message("user", (PICTURE.ref, text)),), SamplingParams(n), model
-        )
-        metrics = self.client.metrics
-        with metrics.question() as watch:
-            asker = Submission(caller(owner), max_tokens=n)
-            meter = self.client.meter(asker)
-            async with self.client.place(asker, model, meter) as place:
-                asked = await self.client.ask(place, request, [PICTURE], watch)
+        submission = Submission(caller(owner), max_tokens=n)
+        question = PictureQuestion(text, model, n, submission.caller.scope)
+        with self.client.metrics.question() as watch:
+            meter = self.client.meter(submission)
+            asked = await self.client.ask(submission, question, meter, watch)
         if not asked.is_cached:
             await asyncio.to_thread(self.relay.answer)
         return [event async for event in asked.events if event]
@@ -153,7 +168,7 @@ class ApiHarness:
     async def followed(self, n: int = 1) -> None:
         """Until so many answers are being computed or waited for, and followed."""
         await self.until(lambda: len(self.live) == n)
-        await self.until(lambda: self.client._subscriptions._n_open == n)
+        await self.until(lambda: self.client.subscriptions._n_open == n)
 
     async def until(self, condition: Any, seconds: float = 5) -> None:
         await asyncio.to_thread(wait_for, condition, seconds)

@@ -12,6 +12,7 @@ from edge.caller import ANONYMOUS, Caller
 from edge.errors import ClientLimit, InvalidPicture, QueueFull
 from edge.images import Picture, jail
 from tests.test_images import black_png
+from tests.ui.pictures import STUB, sent
 from ui import fair_line
 from ui.decoding import PictureDecoder
 
@@ -58,7 +59,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[jail.Decoding]:
 def asking(
     decoder: PictureDecoder, encoded: bytes, who: Caller
 ) -> asyncio.Task[Picture]:
-    return asyncio.create_task(decoder.decode(encoded, "auto", who))
+    return asyncio.create_task(decoder.decode(sent(encoded), who, STUB))
 
 
 async def at_work(decoder: PictureDecoder, n: int) -> None:
@@ -69,12 +70,12 @@ async def at_work(decoder: PictureDecoder, n: int) -> None:
 async def test_what_one_scope_sent_is_not_known_to_another(
     decoder: PictureDecoder,
 ) -> None:
-    picture = await decoder.decode(SMALL, "auto", ME)
-    assert decoder.recall(SMALL, "auto", ME) == picture.ref
-    assert decoder.recall(SMALL, "auto", YOU) is None
+    picture = await decoder.decode(sent(SMALL), ME, STUB)
+    assert decoder.recall(sent(SMALL), ME, STUB) == picture.ref
+    assert decoder.recall(sent(SMALL), YOU, STUB) is None
     house = [Caller("key", name, name, "house") for name in "ab"]
-    await decoder.decode(SMALL, "auto", house[0])
-    assert decoder.recall(SMALL, "auto", house[1]) == picture.ref
+    await decoder.decode(sent(SMALL), house[0], STUB)
+    assert decoder.recall(sent(SMALL), house[1], STUB) == picture.ref
 
 
 async def test_refused_bytes_are_refused_again_without_a_decoder(
@@ -84,7 +85,7 @@ async def test_refused_bytes_are_refused_again_without_a_decoder(
     said = []
     for who in (ME, ME, ME, YOU):
         with pytest.raises(InvalidPicture) as caught:
-            await decoder.decode(b"no picture", "auto", who)
+            await decoder.decode(sent(b"no picture"), who, STUB)
         said.append(caught.value.message)
     assert len(set(said)) == 1
     assert len(children) == 2  # one for each scope
@@ -107,7 +108,7 @@ async def test_refusals_are_forgotten_in_the_end(
     children = started(monkeypatch)
     for encoded in (b"1", b"2", b"3", b"3", b"1"):
         with pytest.raises(InvalidPicture):
-            await decoder.decode(encoded, "auto", ME)
+            await decoder.decode(sent(encoded), ME, STUB)
     assert len(children) == 4
 
 
@@ -117,8 +118,8 @@ async def test_what_a_busy_machine_refused_is_not_refused_for_ever(
     with monkeypatch.context() as busy:
         busy.setattr(jail, "WALL_SECONDS", 0.001)
         with pytest.raises(InvalidPicture, match="takes too long"):
-            await decoder.decode(SMALL, "auto", ME)
-    assert (await decoder.decode(SMALL, "auto", ME)).width == 48
+            await decoder.decode(sent(SMALL), ME, STUB)
+    assert (await decoder.decode(sent(SMALL), ME, STUB)).width == 48
 
 
 async def test_who_hangs_up_frees_the_decoder_and_its_child_ends(
@@ -134,7 +135,9 @@ async def test_who_hangs_up_frees_the_decoder_and_its_child_ends(
     assert children[0]._child
     assert children[0]._child.returncode == -9
     assert decoder._line.n_working == 0
-    picture = await decoder.decode(SLOW, "auto", ME)  # nor is it remembered as refused
+    picture = await decoder.decode(
+        sent(SLOW), ME, STUB
+    )  # nor is it remembered as refused
     assert picture.width == picture.height
 
 
@@ -157,7 +160,7 @@ async def test_who_hangs_up_while_waiting_leaves_the_line(
 async def test_others_are_served_while_one_sends_many(decoder: PictureDecoder) -> None:
     crowd = [asking(decoder, SLOW, caller(f"made up {n}", "one")) for n in range(8)]
     await at_work(decoder, 1)
-    assert (await decoder.decode(SMALL, "auto", YOU)).width == 48
+    assert (await decoder.decode(sent(SMALL), YOU, STUB)).width == 48
     n_done = sum(task.done() for task in crowd)
     assert n_done <= 2  # of 8: it did not wait for them
     for task in crowd:
@@ -170,8 +173,8 @@ async def test_a_line_has_an_end(decoder: PictureDecoder) -> None:
     crowd = [asking(decoder, SLOW, ME) for _ in range(most)]
     await asyncio.sleep(0.05)
     with pytest.raises(ClientLimit):
-        await decoder.decode(SMALL, "auto", ME)
-    assert (await decoder.decode(SMALL, "auto", YOU)).width == 48
+        await decoder.decode(sent(SMALL), ME, STUB)
+    assert (await decoder.decode(sent(SMALL), YOU, STUB)).width == 48
     for task in crowd:
         task.cancel()
     await asyncio.gather(*crowd, return_exceptions=True)

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, UrlNotAllowed
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
-from ui.decoding import MAX_PICTURES, PictureDecoder
+from tests.ui.pictures import STUB, part, png, sent
+from ui.decoding import PictureDecoder
 from ui.openai_schema import ChatBody
 from ui.parsed_question import ParsedQuestion
+from ui.question import MAX_PICTURES
 
 ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
-
-
-def png(colour: str = "red", size: int = 64) -> bytes:
-    encoded = io.BytesIO()
-    Image.new("RGB", (size, size), colour).save(encoded, "PNG")
-    return encoded.getvalue()
-
-
-def part(encoded: bytes, **more: str) -> dict[str, Any]:
-    url = "data:image/png;base64," + base64.b64encode(encoded).decode()
-    return {"type": "image_url", "image_url": {"url": url} | more}
 
 
 def body(*parts: Any, **given: Any) -> ChatBody:
@@ -40,24 +28,26 @@ def words(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-# --- drafts and pictures ------------------------------------------------------------
+# --- questions and pictures ---------------------------------------------------------
 
 
 async def test_a_picture_is_known_by_its_bytes_once_it_was_vetted() -> None:
     decoder = PictureDecoder(1024)
-    assert decoder.recall(png(), "auto", ME) is None
-    picture = await decoder.decode(png(), "auto", ME)
-    assert decoder.recall(png(), "auto", ME) == picture.ref
-    assert decoder.recall(png("blue"), "auto", ME) is None
+    assert decoder.recall(sent(png()), ME, STUB) is None
+    picture = await decoder.decode(sent(png()), ME, STUB)
+    assert decoder.recall(sent(png()), ME, STUB) == picture.ref
+    assert decoder.recall(sent(png("blue")), ME, STUB) is None
 
 
 async def test_it_is_another_picture_at_another_size() -> None:
     decoder = PictureDecoder(1024)
-    await decoder.decode(png(), "low", ME)
-    assert decoder.recall(png(), "low", ME)
-    assert decoder.recall(png(), "auto", ME) is None
-    await decoder.decode(png(), "auto", ME)
-    assert decoder.recall(png(), "high", ME) == decoder.recall(png(), "auto", ME)
+    await decoder.decode(sent(png(), "low"), ME, STUB)
+    assert decoder.recall(sent(png(), "low"), ME, STUB)
+    assert decoder.recall(sent(png()), ME, STUB) is None
+    await decoder.decode(sent(png()), ME, STUB)
+    assert decoder.recall(sent(png(), "high"), ME, STUB) == decoder.recall(
+        sent(png()), ME, STUB
+    )
 
 
 async def test_pictures_are_forgotten_in_the_end(
@@ -66,30 +56,29 @@ async def test_pictures_are_forgotten_in_the_end(
     monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
     decoder = PictureDecoder(1024)
     for colour in ("red", "green", "blue"):
-        await decoder.decode(png(colour), "auto", ME)
+        await decoder.decode(sent(png(colour)), ME, STUB)
     known = [
-        decoder.recall(png(colour), "auto", ME) for colour in ("red", "green", "blue")
+        decoder.recall(sent(png(colour)), ME, STUB)
+        for colour in ("red", "green", "blue")
     ]
     assert [ref is not None for ref in known] == [False, True, True]
 
 
-async def test_a_draft_is_the_same_request_from_memory_as_from_pixels() -> None:
-    decoder = PictureDecoder(1024)
+async def test_a_question_becomes_a_request_with_its_pictures_in_place() -> None:
     asked = body(part(png()), words("Which?"), part(png("blue")), temperature=0.0)
-    draft = ParsedQuestion(asked, 77, ME)
-    assert draft.recalled(decoder) is None
-    request, pictures = await draft.vetted(decoder)
-    assert draft.recalled(decoder) == request
+    question = ParsedQuestion(asked, 77, ME)
+    decoder = PictureDecoder(1024)
+    pictures = [await decoder.decode(one, ME, STUB) for one in question.pictures]
+    request = question.request([picture.ref for picture in pictures])
     [message] = request.messages
     assert message.content == (pictures[0].ref, "Which?", pictures[1].ref)
     assert request.sampling.max_tokens == 77
+    assert request.scope == ME.scope
 
 
-async def test_a_draft_without_pictures_is_always_known() -> None:
-    draft = ParsedQuestion(body(words("Hello"), truncate="auto", model="tiny"), 5, ME)
-    request = draft.recalled(PictureDecoder(1024))
-    assert request == (await draft.vetted(PictureDecoder(1024)))[0]
-    assert request
+def test_a_question_without_pictures_needs_no_decoder() -> None:
+    asked = body(words("Hello"), truncate="auto", model="tiny")
+    request = ParsedQuestion(asked, 5, ME).request(())
     assert (request.model, request.truncate) == ("tiny", True)
 
 
@@ -110,10 +99,10 @@ def test_what_is_no_picture_is_refused_by_its_place(
     assert caught.value.param == "messages[0].content[2].image_url"
 
 
-async def test_what_turns_out_to_be_no_picture_is_too() -> None:
-    draft = ParsedQuestion(body(part(png()), part(b"no picture")), 5, ME)
+async def test_an_undecodable_picture_is_refused_by_its_field() -> None:
+    question = ParsedQuestion(body(part(png()), part(b"no picture")), 5, ME)
     with pytest.raises(InvalidPicture) as caught:
-        await draft.vetted(PictureDecoder(1024))
+        await PictureDecoder(1024).decode(question.pictures[1], ME, STUB)
     assert caught.value.param == "messages[0].content[1].image_url"
 
 
