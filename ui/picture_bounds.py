@@ -34,12 +34,14 @@ class PictureBounds:
         return cls(min(max(min(most, largest), least), max_tokens), least)
 
     def grid_size(self, encoded: bytes) -> tuple[int, int] | None:
-        """Width and height to resample a file to, judged by its header; None: its
-        pixels fit, or nothing is known of them."""
+        """Width and height to resample a file to, judged by its header. None: its
+        pixels fit, or no grid can be known here that the worker would keep."""
         claim = claim_of(encoded)
         if self.least is None or claim is None:
             return None
         if claim.n_pixels <= self.most * PIXELS_PER_TOKEN:
             return None
         rows, columns = grid(claim.width, claim.height, self.least, self.most)
-        return columns * CELL, rows * CELL
+        width, height = columns * CELL, rows * CELL
+        is_kept = grid(width, height, self.least, self.most) == (rows, columns)
+        return (width, height) if is_kept else None

@@ -12,7 +12,7 @@ from edge.caller import ANONYMOUS, Caller
 from edge.errors import ClientLimit, InvalidPicture, QueueFull
 from edge.images import Picture, jail
 from tests.test_images import black_png
-from tests.ui.pictures import STUB, sent
+from tests.ui.pictures import STUB, png, sent
 from ui import fair_line
 from ui.decoding import PictureDecoder
 
@@ -192,3 +192,39 @@ async def test_who_has_most_in_a_full_line_makes_room(
     for task in (*crowd[:2], slow):
         task.cancel()
     await asyncio.gather(*crowd[:2], slow, return_exceptions=True)
+
+
+# --- what is remembered of pictures ---------------------------------------------
+
+
+async def test_a_picture_is_known_by_its_bytes_once_it_was_vetted() -> None:
+    decoder = PictureDecoder(1024)
+    assert decoder.recall(sent(png()), ME, STUB) is None
+    picture = await decoder.decode(sent(png()), ME, STUB)
+    assert decoder.recall(sent(png()), ME, STUB) == picture.ref
+    assert decoder.recall(sent(png("blue")), ME, STUB) is None
+
+
+async def test_it_is_another_picture_at_another_size() -> None:
+    decoder = PictureDecoder(1024)
+    await decoder.decode(sent(png(), "low"), ME, STUB)
+    assert decoder.recall(sent(png(), "low"), ME, STUB)
+    assert decoder.recall(sent(png()), ME, STUB) is None
+    await decoder.decode(sent(png()), ME, STUB)
+    assert decoder.recall(sent(png(), "high"), ME, STUB) == decoder.recall(
+        sent(png()), ME, STUB
+    )
+
+
+async def test_pictures_are_forgotten_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
+    decoder = PictureDecoder(1024)
+    for colour in ("red", "green", "blue"):
+        await decoder.decode(sent(png(colour)), ME, STUB)
+    known = [
+        decoder.recall(sent(png(colour)), ME, STUB)
+        for colour in ("red", "green", "blue")
+    ]
+    assert [ref is not None for ref in known] == [False, True, True]
