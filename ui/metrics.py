@@ -207,8 +207,7 @@ class Stopwatch:
             self._count_for(self._caller.tenant, outcome)
         if self._metrics.audits:
             seconds = self._metrics.clock() - self._asked
-            spent = (self._usage, seconds)
-            write_line(self._caller, self._model, outcome, code, *spent)
+            write_line(self._caller, self._model, outcome, code, self._usage, seconds)
 
     def _count_for(self, key: str, outcome: str) -> None:
         self._metrics.requests_of_key.labels(key, outcome).inc()

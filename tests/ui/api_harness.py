@@ -81,8 +81,11 @@ class ApiHarness:
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)
         self.relay = Relay(
-            *(self.engine, self.jobs, self.publisher),
-            *(Gate(self.jobs), WorkerMetrics()),
+            self.engine,
+            self.jobs,
+            self.publisher,
+            Gate(self.jobs),
+            WorkerMetrics(),
         )
         self.beat("here-1", n_slots=1)
 

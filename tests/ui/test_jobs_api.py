@@ -240,8 +240,20 @@ async def test_others_cannot_cancel(web: ApiHarness) -> None:
 
 
 HOSTILE = [
-    *("x", "%00", "%0a%0d", "%ff%fe", "%f0%9f%90%88", "*", "?", "a:b", "'\"\\"),
-    *("edge:pools", "..%2f..%2fetc%2fpasswd", "0" * 5000, "%7B%7D", "{job}"),
+    "x",
+    "%00",
+    "%0a%0d",
+    "%ff%fe",
+    "%f0%9f%90%88",
+    "*",
+    "?",
+    "a:b",
+    "'\"\\",
+    "edge:pools",
+    "..%2f..%2fetc%2fpasswd",
+    "0" * 5000,
+    "%7B%7D",
+    "{job}",
 ]
 
 

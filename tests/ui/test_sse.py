@@ -180,8 +180,12 @@ async def test_text_of_a_lost_attempt_is_not_shown_again(n_lost: int) -> None:
 
 async def test_a_second_loss_does_no_harm_either() -> None:
     sent = await lines(
-        *(*tokens(9)[:1], Retried(), *tokens(3)[:1], Retried()),
-        *(*tokens(1, 12), FINISHED),
+        *tokens(9)[:1],
+        Retried(),
+        *tokens(3)[:1],
+        Retried(),
+        *tokens(1, 12),
+        FINISHED,
         skip=4,
     )
     assert text_of(sent) == TEXT[4:]
@@ -194,7 +198,9 @@ async def test_a_stream_begins_when_the_question_is_accepted() -> None:
     events = given_events(Accepted(70), Queued(1), Started(70), FINISHED)
     begun = await asyncio.wait_for(await_start(events), 1)
     assert [event async for event in begun] == [
-        *(Accepted(70), Queued(1), Started(70)),
+        Accepted(70),
+        Queued(1),
+        Started(70),
         FINISHED,
     ]
 
