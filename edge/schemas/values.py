@@ -173,7 +173,7 @@ def refuse_inexact(values: list[Any], place: Place) -> None:
 
 
 def plain_definitions(name: str) -> dict[str, Schema]:
-    """The definitions that `#/$defs/<name>` needs: integer, number or any0, any value."""
+    """The definitions for `#/$defs/<name>`: integer, number, or any value (any0)."""
     numbers = {
         kind: number_schema({}, Place(""), is_integer=kind == "integer")
         for kind in ("integer", "number")
