@@ -149,7 +149,7 @@ def test_no_shape_passes_a_foreign_path(
                 body = {"fn_index": number, "data": data, "session_hash": "a"}
                 n_tried += 1
                 try:
-                    passed = payloads.joining(
+                    passed = payloads.rebuild_call(
                         body, functions, lambda path: uploads.find("me", path)
                     )
                 except EdgeError as refusal:

@@ -202,7 +202,7 @@ def test_no_other_function_can_be_called(web: Web, page) -> None:
 @pytest.mark.parametrize("field", ["event_data", "oauth_token", "batched", "event_id"])
 def test_no_field_beside_the_shape_is_passed_on(field: str) -> None:
     body = {"fn_index": 0, "data": [], "session_hash": "a", field: {"x": 1}}
-    rebuilt = payloads.joining(body, {0: "about"}, find=lambda path: None)
+    rebuilt = payloads.rebuild_call(body, {0: "about"}, find=lambda path: None)
     assert set(rebuilt) == {
         "fn_index",
         "data",

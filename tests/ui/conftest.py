@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+from tests.ui.api_harness import ApiHarness, api_harness
 from worker import checker
 
 
@@ -11,3 +14,12 @@ from worker import checker
 def brief_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker's checker ends soon after it is told to."""
     monkeypatch.setattr(checker, "LOOK_S", 0.05)
+
+
+@pytest.fixture
+async def web(
+    broker_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[ApiHarness]:
+    """A web process with the options that the module names in HARNESS."""
+    async with api_harness(broker_url, **getattr(request.module, "HARNESS", {})) as web:
+        yield web
