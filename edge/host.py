@@ -76,7 +76,7 @@ def available_memory_bytes() -> int:
     return max(0, min([psutil.virtual_memory().available, *left]))
 
 
-def busy(within_s: float = 0.5) -> float:
+def busy_fraction(within_s: float = 0.5) -> float:
     """The part of the whole machine's cores that is in use, from 0 to 1."""
     return float(psutil.cpu_percent(interval=within_s)) / 100
 
