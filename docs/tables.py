@@ -93,12 +93,16 @@ def metrics_of_worker() -> str:
 
 
 def keys() -> str:
-    """The Redis keys; empty until the table exists."""
-    if not find_spec("edge.jobs.keys"):
+    if not find_spec("edge.jobs.keys"):  # until the table of keys is merged
         return ""
-    columns = ("name", "pattern", "type", "fields", "lifetime", "writer")
     rows = import_module("edge.jobs.keys").table()
-    return table(columns, [[cell(getattr(r, c)) for c in columns] for r in rows])
+    return table(
+        ("key", "type", "content", "lifetime", "written by"),
+        [
+            (code(row.pattern), row.type, row.fields, row.lifetime, row.writer)
+            for row in rows
+        ],
+    )
 
 
 def metrics_in(registry: CollectorRegistry) -> str:
@@ -137,12 +141,26 @@ def files_that_make_errors() -> dict[str, set[str]]:
     for package in ("edge", "ui", "worker"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    found[node.func.id].add(str(path.relative_to(ROOT)))
+                for name in chosen_names(node):
+                    found[name].add(str(path.relative_to(ROOT)))
     for path in (ROOT / "edge/jobs/lua").glob("*.lua"):
         for literal in re.findall(r"'([a-z_]+)'", path.read_text()):
             found[literal].add(str(path.relative_to(ROOT)))
     return found
+
+
+def chosen_names(node: ast.AST) -> list[str]:
+    """Names that a node calls, or chooses between as `A if ... else B` or in a dict."""
+    match node:
+        case ast.Call(func=func):
+            chosen = [func]
+        case ast.IfExp(body=body, orelse=orelse):
+            chosen = [body, orelse]
+        case ast.Dict(values=values):
+            chosen = values
+        case _:
+            chosen = []
+    return [part.id for part in chosen if isinstance(part, ast.Name)]
 
 
 def places(files: Iterable[str]) -> str:
@@ -162,12 +180,6 @@ def size(n_bytes: int) -> str:
 
 def code(text: str) -> str:
     return f"`{text}`" if text else ""
-
-
-def cell(value: object) -> str:
-    if isinstance(value, (tuple, list)):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
