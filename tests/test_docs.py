@@ -75,6 +75,12 @@ def test_the_architecture_has_a_row_for_each_package() -> None:
         assert f"| `{room.relative_to(ROOT)}` |" in ARCHITECTURE
 
 
+def test_all_scenarios_of_the_benchmark_are_documented() -> None:
+    files = (ROOT / "benchmarks/scenarios").glob("[a-z]*.py")
+    text = DOCUMENTS["docs/benchmarks.md"].partition("## Scenarios")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.M)) == {f.stem for f in files}
+
+
 def test_make_targets_in_the_readme_exist() -> None:
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M)
     assert set(re.findall(r"^make (\w+)", README, re.M)) <= set(targets)
