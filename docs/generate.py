@@ -1,10 +1,10 @@
-"""Write the generated tables into docs/reference.md, or check that they are fresh.
+"""Write the generated tables into a document, or check that they are up to date.
 
-    python docs/generate.py --write
-    python docs/generate.py --check
+    python docs/generate.py --write [FILE]
+    python docs/generate.py --check [FILE]
 
-A table stands between `<!-- generated: NAME -->` and `<!-- end -->`. A script, never
-imported; it needs the libraries of `make setup`.
+The default is docs/reference.md. A table is between `<!-- generated: NAME -->` and
+`<!-- end -->`. A script, never imported; it needs the libraries of `make setup`.
 """
 
 import argparse
@@ -33,14 +33,15 @@ def main() -> int:
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", action="store_true", help="replace the tables")
     action.add_argument("--check", action="store_true", help="exit 1 if one is stale")
+    parser.add_argument("file", nargs="?", type=Path, default=REFERENCE)
     args = parser.parse_args()
-    current = REFERENCE.read_text()
+    current = args.file.read_text()
     wanted = generated(current)
     if args.write:
-        REFERENCE.write_text(wanted)
+        args.file.write_text(wanted)
     elif current != wanted:
         print(
-            "docs/reference.md is stale: run `python docs/generate.py --write`.",
+            f"{args.file.name} is stale: run `python docs/generate.py --write`.",
             file=sys.stderr,
         )
         return 1

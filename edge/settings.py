@@ -287,7 +287,7 @@ class Settings:
         return others | settings
 
 
-def live_as(name: str, home: str) -> None:
+def adopt_account(name: str, home: str) -> None:
     """Sets the account's variables for this process and its children."""
     os.environ.update(HOME=home, USER=name, LOGNAME=name)
 

@@ -28,10 +28,30 @@ PATH = re.compile(
 every_document = pytest.mark.parametrize("name", DOCUMENTS)
 
 
-def test_the_generated_tables_are_fresh() -> None:
-    script = [sys.executable, str(ROOT / "docs/generate.py"), "--check"]
-    run = subprocess.run(script, capture_output=True, text=True, check=False)
+def generate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    script = [sys.executable, ROOT / "docs/generate.py", *arguments]
+    return subprocess.run(script, capture_output=True, text=True, check=False)
+
+
+def test_the_generated_tables_are_up_to_date() -> None:
+    run = generate("--check")
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_stale_table_is_found_and_written(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    stale = "Before\n<!-- generated: routes -->\n| old |\n<!-- end -->\nafter\n"
+    page.write_text(stale)
+    run = generate("--check", page)
+    assert (run.returncode, run.stderr) == (
+        1,
+        "page.md is stale: run `python docs/generate.py --write`.\n",
+    )
+    assert page.read_text() == stale
+    assert generate("--write", page).returncode == 0
+    assert "| POST | `/v1/chat/completions` | 32 MiB |" in page.read_text()
+    assert "old" not in page.read_text()
+    assert generate("--check", page).returncode == 0
 
 
 @every_document
