@@ -35,10 +35,10 @@ N_TOKENS: Final = 200  # of a conversation: questions are added up to this lengt
 USES: Final = 3
 APART: Final = 100  # batches between two uses of a picture
 EASY_CELLS: Final = 36
-SMALLEST: Final = 16  # image tokens of a drawn picture: small ones are enlarged
+SMALLEST: Final = 16  # cells of a picture as drawn: it is enlarged to the least
 LARGEST: Final = 4 * TINY.max_cells
-EASY: Final = 600  # until this batch: few, large and clean objects
-HARD: Final = 2600  # from this batch on: everything
+EASY: Final = 600  # until this batch few, large and clean things are drawn
+HARD: Final = 2600  # from this batch on anything
 
 SYSTEM: Final = ("You are a helpful assistant.", "你是一个有用的助手。")
 

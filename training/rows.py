@@ -189,6 +189,6 @@ def _round_up(n: int, step: int) -> int:
 
 
 def _split(n_cells: int) -> list[int]:
-    """Image tokens in pieces no larger than a picture."""
+    """Cells in pieces no larger than a picture."""
     whole, rest = divmod(n_cells, TINY.max_cells)
     return [TINY.max_cells] * whole + [rest] * (rest > 0)
