@@ -52,7 +52,7 @@ ROOMS = (
 )
 SUFFIXES = {".lua", ".md", ".py", ".yml"}  # of files in folders
 
-# What to avoid, and what to write instead.
+# What to avoid, and what to write instead. A space also matches the end of a line.
 PHRASES = {
     r"\banew\b": "again",
     r"\blest\b": "so that ... not",
@@ -65,7 +65,7 @@ PHRASES = {
     r"\bfor so long\b": "for this time",
     r"\bcomes? to pass\b": "happens",
     r"\bthough\b[^.;:]*\b(be|hang|die|fail)\b": "even if ... is",
-    r"(?<!there )\b(is|are|was|were) no (?!longer|more|less|faster|slower|such)\w+": (
+    r"(?<!there\s)\b(is|are|was|were) no (?!longer|more|less|faster|slower|such)\w+": (
         "is not a"
     ),
     r"\b(there)?upon\b": "on",
@@ -99,7 +99,8 @@ def findings(
 ) -> Iterator[str]:
     for line, text in pieces:
         for phrase, plain in PHRASES.items():
-            for found in re.finditer(phrase, text, re.IGNORECASE):
+            pattern = phrase.replace(" ", r"\s+")
+            for found in re.finditer(pattern, text, re.IGNORECASE):
                 at = line + text.count("\n", 0, found.start())
                 yield f"line {at}: {found[0]!r}: {plain}"
 
@@ -125,6 +126,7 @@ def prose_of_python(source: str) -> Iterator[tuple[int, str]]:
         ("It is no longer needed.", True),
         ("Answers though the queue be full.", False),
         ("Start it anew.", False),
+        ("It is no\nduration.", False),
         ("As many as there are slots.", True),
     ],
 )
