@@ -263,7 +263,8 @@ class Settings:
             password = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SetupError(
-                f"EDGE_REDIS_PASSWORD_FILE: {path} cannot be read: {error}."
+                f"EDGE_REDIS_PASSWORD_FILE: {path} cannot be read: {error}. Name a "
+                "text file that this account can read."
             ) from None
         return replace(
             self,

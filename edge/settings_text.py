@@ -61,7 +61,9 @@ def read_dotenv(path: Path) -> dict[str, str]:
         # some editors write a byte order mark
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise SetupError(f"{path.absolute()} is not UTF-8 text.") from None
+        raise SetupError(
+            f"{path.absolute()} is not UTF-8 text. Save it as UTF-8."
+        ) from None
     lines = (line.strip() for line in text.splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
