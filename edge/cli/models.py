@@ -32,7 +32,7 @@ from edge.models.registry import (
     synthetic_files,
     tiny_files,
 )
-from edge.progress import shown
+from edge.progress import show_progress
 from edge.settings import Settings
 
 models_app = typer.Typer(
@@ -71,7 +71,7 @@ def pull(
     with clear_errors():
         settings, entry = Settings.load(), _entry(name)
         folder = models_folder(settings)
-        with shown(name) as progress:
+        with show_progress(name) as progress:
             store.pull(
                 entry,
                 folder,
@@ -139,7 +139,7 @@ def make(
                 "downloaded: `edge models pull NAME`."
             )
         folder = models_folder(Settings.load())
-        with shown(name) as progress:
+        with show_progress(name) as progress:
             written = write_synthetic(
                 folder, quant=quant, mmproj=mmproj, progress=progress
             )

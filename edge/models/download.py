@@ -22,7 +22,7 @@ from rich.filesize import decimal
 from edge.errors import SetupError
 from edge.models.hub import Broken, Damaged, Refused, fetch, host_of
 from edge.models.registry import RemoteFile
-from edge.progress import Progress, unseen
+from edge.progress import Progress, no_progress
 
 STALL_S: Final = 30.0  # a connection that brings nothing for so long is given up
 
@@ -41,7 +41,7 @@ def download(
     file: RemoteFile,
     folder: Path,
     endpoints: Sequence[str],
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
     *,
     sleep: Callable[[float], None] = time.sleep,
     stall_s: float = STALL_S,

@@ -21,7 +21,7 @@ from edge.errors import SetupError
 from edge.models.download import download, open_plain, part_of
 from edge.models.hub import any_answers, host_of
 from edge.models.registry import COMPILED, Entry, RemoteFile, models_folder
-from edge.progress import Progress, shown, unseen
+from edge.progress import Progress, no_progress, show_progress
 from edge.settings import Settings
 
 State = Literal["ok", "missing", "wrong", "unverified"]
@@ -49,7 +49,7 @@ def obtain(entry: Entry, settings: Settings) -> None:
     if not any_answers(entry.model, endpoints, ANSWER_S):
         asked = " and ".join(map(host_of, endpoints))
         raise SetupError(f"{asked} did not offer it within {ANSWER_S:g} s.")
-    with shown(entry.name) as progress:
+    with show_progress(entry.name) as progress:
         pull(entry, models_folder(settings), endpoints, progress=progress)
 
 
@@ -59,7 +59,7 @@ def pull(
     endpoints: Sequence[str],
     *,
     allow_unverified: bool = False,
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
     notice: Notice = log.warning,
 ) -> None:
     """Makes `entry` complete and right in `folder`; files that are so stay untouched.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import SetupError
-from edge.settings import Settings, live_as
+from edge.settings import Settings, adopt_account
 
 ACCOUNT = "edge-vl"  # what root becomes when nobody is named
 
@@ -46,7 +46,7 @@ def leave_root(settings: Settings, name: str | None) -> tuple[Settings, str]:
     os.initgroups(account.pw_name, account.pw_gid)
     os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-    live_as(account.pw_name, account.pw_dir)
+    adopt_account(account.pw_name, account.pw_dir)
     for needed in (sys.executable, __file__):
         if not os.access(needed, os.R_OK):
             raise SetupError(

@@ -87,7 +87,7 @@ def processor() -> Finding:
 
 
 def others() -> Finding:
-    busy = host.busy()
+    busy = host.busy_fraction()
     said = f"{busy:.0%} of the machine is in use."
     if busy > BUSY:
         return Finding("others", "note", f"{said} Answers will be as much slower.")

@@ -248,7 +248,7 @@ def test_at_a_terminal_there_is_a_bar(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", "100")
-    with progress.shown("m") as tell:
+    with progress.show_progress("m") as tell:
         tell(100_000, 400_000)
         tell(400_000, 400_000)
     said = capsys.readouterr().err

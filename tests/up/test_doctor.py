@@ -85,7 +85,7 @@ def test_a_processor_is_judged_by_what_it_can(
 
 @pytest.mark.parametrize(("busy", "level"), [(0.02, "ok"), (0.9, "note")])
 def test_a_busy_machine_is_noted(monkeypatch, busy: float, level: str) -> None:
-    monkeypatch.setattr(host, "busy", lambda: busy)
+    monkeypatch.setattr(host, "busy_fraction", lambda: busy)
     assert doctor.others().level == level
 
 
