@@ -25,12 +25,15 @@ def shown(value: float | Percentile | None) -> str:
 
 
 def terminal_table(summaries: Iterable[StageSummary]) -> Table:
-    """One row for each stage; failures are red, refusals yellow."""
+    """One row for each stage; failures are red, refusals yellow.
+
+    "pause max" is the longest time between two pieces of one answer."""
     stages = list(summaries)
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for head in (
         *("users", "answered", "refused", "failed"),
-        *("mean\ns", "P50\ns", "P95\ns", "P99\ns", "first\ntext s", "per to-\nken ms"),
+        *("mean\ns", "P50\ns", "P95\ns", "P99\ns", "first\ntext s"),
+        *("ms per\ntoken", "pause\nmax s"),
         *("requests\n/s", "tokens\n/s", "CPU\n%", "memory\nGB"),
     ):
         table.add_column(head, justify="right", vertical="bottom")
@@ -42,7 +45,7 @@ def terminal_table(summaries: Iterable[StageSummary]) -> Table:
             Text(str(stage.failed), "red" if stage.failed else "dim"),
             *map(shown, (stage.e2e_mean_s, stage.e2e_p50_s)),
             *map(shown, (stage.e2e_p95_s, stage.e2e_p99_s)),
-            *map(shown, (stage.ttft_mean_s, stage.tpot_mean_ms)),
+            *map(shown, (stage.ttft_mean_s, stage.tpot_mean_ms, stage.gap_max_s)),
             *map(shown, (stage.requests_per_s, stage.tokens_per_s, stage.cpu_percent)),
             shown(gigabytes(stage.peak_resident_all_bytes)),
         )

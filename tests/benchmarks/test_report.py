@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.record import Run
+from benchmarks.record import Run, Sample, Stage
 from benchmarks.report.field import PUBLISHED
 from benchmarks.report.knee import knee
 from benchmarks.report.page import write_report
@@ -216,6 +216,18 @@ def test_the_terminal_table_fits(
     assert "…" not in text.getvalue()
     assert ("\x1b[31m" in text.getvalue()) == bool(fails_from)  # red
     assert "\x1b[33m" in text.getvalue()  # yellow: with 64 users some were refused
+
+
+def test_the_terminal_table_shows_the_longest_pause() -> None:
+    run = Run("a run", "http://127.0.0.1", "", stages=[Stage(2, 0.0, 10.0)])
+    run.samples = [
+        Sample(2, 0.0, 3.0, "answered", gap_s=0.25),
+        Sample(2, 0.0, 3.0, "answered", gap_s=0.75),
+        Sample(2, 0.0, 3.0, "failed", gap_s=9.0),
+    ]
+    table = terminal_table(summarise(run))
+    (column,) = (column for column in table.columns if "pause" in str(column.header))
+    assert list(column.cells) == ["0.750"]
 
 
 def test_the_terminal_table_of_nothing(run_empty: Run, run_cut_short: Run) -> None:
