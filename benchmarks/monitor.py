@@ -15,11 +15,11 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.history import KEPT, Health, History, Look
 from benchmarks.load.chat import ChatClient, body, read_key
 from benchmarks.load.exchange import Patience
 from benchmarks.load.questions import picture
 from benchmarks.report import charts
-from benchmarks.report.history import KEPT, Health, History, Look
 from edge.cli.errors import clear_errors
 from edge.settings import Settings
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.load import options, questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.questions import Question
+from benchmarks.load.user import Asker
 
 options.share("--text-share", 0.3, "share of requests without a picture")
 

@@ -26,10 +26,10 @@ from locust.env import Environment
 from locust.runners import LocalRunner
 
 from benchmarks.load import questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.chat import ChatClient, read_key
 from benchmarks.load.quota import Quota
 from benchmarks.load.scenarios import scenario
+from benchmarks.load.user import Asker
 from benchmarks.record import Sample, Stage
 from edge.errors import SetupError
 

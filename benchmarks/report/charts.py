@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter
 
 from benchmarks.record import Run
 from benchmarks.report.drawing import MIST, SLATE, TEAL, Line, paint_lines, png_of
-from benchmarks.report.field import Published, PublishedStage
+from benchmarks.report.published import Published, PublishedStage
 from benchmarks.report.summary import Percentile, StageSummary
 
 Pick = Callable[[StageSummary], float | Percentile | None]

@@ -18,8 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks.record import Run
 from benchmarks.report import charts
 from benchmarks.report.charts import Curve
-from benchmarks.report.field import PUBLISHED, Published
 from benchmarks.report.knee import knee
+from benchmarks.report.published import PUBLISHED, Published
 from benchmarks.report.summary import (
     Percentile,
     StageSummary,

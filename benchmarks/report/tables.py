@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.record import Run
 from benchmarks.report.charts import Curve
-from benchmarks.report.field import Published
+from benchmarks.report.published import Published
 from benchmarks.report.summary import Percentile, StageSummary, by_kind, three
 from benchmarks.report.terminal import MARK, NOTE, gigabytes, shown
 

@@ -6,8 +6,8 @@ What they leave behind must cost the others nothing: their slots are free again.
 from __future__ import annotations
 
 from benchmarks.load import options, questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.exchange import Patience
+from benchmarks.load.user import Asker
 
 STAGES = (8,)
 DURATION_S = 120

@@ -6,8 +6,8 @@ The rows of field report C's table by input; nobody else is there to wait for.
 from __future__ import annotations
 
 from benchmarks.load import questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.questions import Question
+from benchmarks.load.user import Asker
 
 STAGES = (1,)
 REQUESTS = 60  # twenty of each kind

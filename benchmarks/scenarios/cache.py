@@ -6,8 +6,8 @@ Field report B, its scenario C: 63.7 % of the requests had been asked before.
 from __future__ import annotations
 
 from benchmarks.load import options, questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.questions import Question
+from benchmarks.load.user import Asker
 
 STAGES = (4,)
 REQUESTS = 300

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from benchmarks.load import questions
-from benchmarks.load.asker import Asker
+from benchmarks.load.user import Asker
 
 STAGES = (1, 4)
 DURATION_S = 300

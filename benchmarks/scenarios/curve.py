@@ -5,7 +5,7 @@ Field report A: 800x600 JPEG of about 120 KB, five minutes for each number of us
 
 from __future__ import annotations
 
-from benchmarks.load.asker import Asker
+from benchmarks.load.user import Asker
 
 STAGES = (1, 2, 4, 8, 16)
 DURATION_S = 300

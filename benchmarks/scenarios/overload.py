@@ -5,7 +5,7 @@ Pictures only. A refusal must come at once, and the answers no slower than befor
 
 from __future__ import annotations
 
-from benchmarks.load.asker import Asker
+from benchmarks.load.user import Asker
 
 STAGES = (8, 16, 32, 64)
 DURATION_S = 60

@@ -7,8 +7,8 @@ with its first question.
 from __future__ import annotations
 
 from benchmarks.load import questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.questions import Question
+from benchmarks.load.user import Asker
 
 STAGES = (1, 4)
 REQUESTS = 40

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report.history import Health, History, Look
+from benchmarks.history import Health, History, Look
 from edge.errors import SetupError
 
 

@@ -15,8 +15,8 @@ from benchmarks.load import questions
 from benchmarks.load.questions import Question
 from benchmarks.load.scenarios import names, scenario
 from edge.errors import SetupError
-from tests.benchmarks.chat_server import Asked, Wire, chat_server, says
-from tests.benchmarks.load_process import PATIENCE_S, load, start
+from tests.benchmarks.load.chat_server import Asked, Wire, chat_server, says
+from tests.benchmarks.load.load_process import PATIENCE_S, load, start
 
 MANY = 4000
 NEAR = 0.03  # four standard deviations of a share of MANY

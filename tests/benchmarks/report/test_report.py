@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from benchmarks.record import Run, Sample, Stage
-from benchmarks.report.field import PUBLISHED
 from benchmarks.report.knee import knee
 from benchmarks.report.page import write_report
+from benchmarks.report.published import PUBLISHED
 from benchmarks.report.summary import summarise, three
 from benchmarks.report.terminal import NOTE, shown, terminal_table
 

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.record import Run
 from benchmarks.report import charts
 from benchmarks.report.charts import Curve
-from benchmarks.report.field import PUBLISHED
+from benchmarks.report.published import PUBLISHED
 from benchmarks.report.summary import summarise
 
 OVER_USERS = [

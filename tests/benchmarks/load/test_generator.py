@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.chat_server import Asked, Wire, chat_server, says
-from tests.benchmarks.load_process import PATIENCE_S, Said, load, start
+from tests.benchmarks.load.chat_server import Asked, Wire, chat_server, says
+from tests.benchmarks.load.load_process import PATIENCE_S, Said, load, start
 
 NEAR_S = 0.3  # of the best of some, because machines that run tests are busy
 

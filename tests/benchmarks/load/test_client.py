@@ -18,7 +18,7 @@ from benchmarks.load.chat import ChatClient, body
 from benchmarks.load.exchange import Patience, Reply
 from benchmarks.load.quota import Quota
 from edge.errors import SetupError
-from tests.benchmarks.chat_server import (
+from tests.benchmarks.load.chat_server import (
     Asked,
     ChatServer,
     Script,

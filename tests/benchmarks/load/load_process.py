@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.record import Sample, Stage
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATIENCE_S = 240  # it imports Locust, which takes long on a busy machine
 
 
