@@ -28,17 +28,17 @@ class Answer:
     is_finished: bool = False  # the server has said that the answer is whole
     is_done: bool = False  # nothing more will come
 
-    def hear(self, data: str, now: float) -> None:
+    def receive(self, data: str, now: float) -> None:
         """Takes in the data of one event."""
         if data == DONE:
             self.is_finished = self.is_done = True
             return
         try:
-            self._hear_chunk(json.loads(data), now)
+            self._receive_chunk(json.loads(data), now)
         except (ValueError, TypeError, AttributeError):
             self.error_code = self.error_code or BAD_STREAM
 
-    def _hear_chunk(self, chunk: dict[str, Any], now: float) -> None:
+    def _receive_chunk(self, chunk: dict[str, Any], now: float) -> None:
         if chunk.get("error"):
             self.error_code = error_code(chunk, default="error")
             return
@@ -46,11 +46,11 @@ class Answer:
             self.usage_tokens = usage.get("completion_tokens", self.usage_tokens)
         for choice in chunk.get("choices") or ():
             if piece := (choice.get("delta") or {}).get("content"):
-                self._hear_piece(str(piece), now)
+                self._receive_piece(str(piece), now)
             if choice.get("finish_reason"):
                 self.is_finished = True
 
-    def _hear_piece(self, piece: str, now: float) -> None:
+    def _receive_piece(self, piece: str, now: float) -> None:
         self.pieces.append(piece)
         if self.last_at is None:
             self.first_at = now

@@ -24,7 +24,9 @@ CONNECT_S = 10.0
 Message = Mapping[str, Any]
 
 
-def body(messages: Sequence[Message], max_tokens: int = 0, model: str = "") -> bytes:
+def request_body(
+    messages: Sequence[Message], max_tokens: int = 0, model: str = ""
+) -> bytes:
     """The body of a request; what is 0 or empty is left to the server."""
     fields: dict[str, Any] = {
         "messages": messages,
@@ -38,7 +40,7 @@ def body(messages: Sequence[Message], max_tokens: int = 0, model: str = "") -> b
     return json.dumps(fields).encode()
 
 
-def read_key(path: Path | str | None) -> str:
+def read_api_key(path: Path | str | None) -> str:
     """A server's API key out of a file. Raises SetupError when there is no file."""
     if not path:
         return ""
@@ -78,7 +80,7 @@ class ChatClient:
         is_clean = False  # nothing of this exchange is left in the connection
         try:
             self._send(body, exchange)
-            exchange.listen()
+            exchange.read_answer()
             is_clean = exchange.drain()
         except (OSError, HTTPException, HungUp) as error:
             exchange.conclude_early(error)

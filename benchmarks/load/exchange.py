@@ -83,7 +83,7 @@ class Exchange:
         assert self.sock
         self.sock.settimeout(self.left_s())
 
-    def listen(self) -> None:
+    def read_answer(self) -> None:
         """Hears the response until the answer is over.
 
         Raises HungUp, or what the connection raises.
@@ -101,11 +101,11 @@ class Exchange:
                 break
             now = perf_counter()
             for data in events.feed(received):
-                answer.hear(data, now)
+                answer.receive(data, now)
             wanted = self._patience.hang_up_pieces
             if wanted is not None and len(answer.pieces) >= wanted:
                 raise HungUp
-        self._conclude_heard("cut short")
+        self._conclude_stream("cut short")
 
     def drain(self) -> bool:
         """Whether the response could be read to its end, so that another may follow."""
@@ -128,7 +128,7 @@ class Exchange:
             case TimeoutError():
                 self._conclude(*self._patience.end)
             case _:
-                self._conclude_heard("cut short" if self.response else "connection")
+                self._conclude_stream("cut short" if self.response else "connection")
 
     def reply(self) -> Reply:
         headers = self.response.headers if self.response else HTTPMessage()
@@ -151,7 +151,7 @@ class Exchange:
         except (ValueError, OSError, HTTPException):
             return status  # it is a refusal, whatever became of its reason
 
-    def _conclude_heard(self, code: str) -> None:
+    def _conclude_stream(self, code: str) -> None:
         """Nothing more comes: it was an answer if the server had said it is whole."""
         if self._answer.error_code:
             self._conclude("failed", self._answer.error_code)

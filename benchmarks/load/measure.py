@@ -32,7 +32,7 @@ TICK_S = 0.25
 
 
 @dataclass(frozen=True)
-class Plan:
+class Workload:
     """What is asked of a server: a scenario, its stages, and how long each is."""
 
     scenario: str
@@ -44,7 +44,7 @@ class Plan:
     model: str = ""
     seed: int | None = None  # None: pictures that no run has seen
     api_key_file: Path | None = None
-    of_scenario: Mapping[str, str] = field(default_factory=dict)  # its own options
+    scenario_options: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, url: str) -> list[str]:
         """The load generator's command line."""
@@ -59,7 +59,7 @@ class Plan:
             "model": self.model or None,
             "seed": self.seed,
             "api-key-file": self.api_key_file,
-            **self.of_scenario,
+            **self.scenario_options,
         }
         given = {name: value for name, value in options.items() if value is not None}
         words = [word for name in given for word in (f"--{name}", str(given[name]))]
@@ -68,11 +68,13 @@ class Plan:
 
 # Called at all news, and four times a second without any, with: the run so far, the
 # stage that goes on, seconds since 0.
-Show = Callable[[Run, Stage | None, float], None]
+OnProgress = Callable[[Run, Stage | None, float], None]
 
 
-def measure(plan: Plan, target: Target, name: str, show: Show) -> Run:
-    """Runs `plan` against `target`. Ctrl-C ends it and keeps what was measured.
+def measure(
+    workload: Workload, target: Target, name: str, on_progress: OnProgress
+) -> Run:
+    """Runs `workload` against `target`. Ctrl-C ends it and keeps what was measured.
 
     Raises SetupError with the load generator's last words when it measured nothing.
     """
@@ -80,19 +82,19 @@ def measure(plan: Plan, target: Target, name: str, show: Show) -> Run:
         name=name,
         url=target.url,
         began_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        scenario=plan.scenario,
+        scenario=workload.scenario,
         fingerprint=fingerprint(target.about),
     )
     with tempfile.TemporaryFile("w+") as words:
         load = subprocess.Popen(
-            plan.command(target.url),
+            workload.command(target.url),
             stdout=subprocess.PIPE,
             stderr=words,
             text=True,
             start_new_session=True,  # Ctrl-C reaches it through us, once
         )
         with load, _stopped_by_signals(load), ExitStack() as beside:
-            _collect(load, target, run, show, beside)
+            _collect(load, target, run, on_progress, beside)
         if not run.samples:
             words.seek(0)
             said = words.read().strip() or "It was stopped before the first answer."
@@ -101,7 +103,11 @@ def measure(plan: Plan, target: Target, name: str, show: Show) -> Run:
 
 
 def _collect(
-    load: subprocess.Popen[str], target: Target, run: Run, show: Show, beside: ExitStack
+    load: subprocess.Popen[str],
+    target: Target,
+    run: Run,
+    on_progress: OnProgress,
+    beside: ExitStack,
 ) -> None:
     """Adds to `run` what the load generator says and what the watch sees."""
     began = time.time()
@@ -118,7 +124,7 @@ def _collect(
         elif "ended" in said:
             run.stages.append(Stage(**said["ended"]))
             current = None
-        show(run, current, time.time() - began)
+        on_progress(run, current, time.time() - began)
     if watch:
         run.watched = watch.seen
 

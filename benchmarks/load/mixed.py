@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from benchmarks.load import options, questions
 from benchmarks.load.questions import Question
-from benchmarks.load.user import Asker
+from benchmarks.load.user import ChatUser
 
 options.share("--text-share", 0.3, "share of requests without a picture")
 
 
-class MixedAsker(Asker):
+class MixedUser(ChatUser):
     abstract = True
 
     def question(self, number: int) -> Question:

@@ -74,7 +74,7 @@ def mixed(run: str, number: int, text_share: float) -> Question:
     return (text if is_text else picture)(run, number)
 
 
-def in_turns(run: str, number: int) -> Question:
+def alternating(run: str, number: int) -> Question:
     """Text, picture, high-resolution picture, and again."""
     return (text, picture, high_resolution)[number % 3](run, number)
 
@@ -88,7 +88,7 @@ def repeating(run: str, number: int, repeat_rate: float) -> Question:
     return picture(run, number)
 
 
-def about_the_same(run: str, number: int) -> Question:
+def about_one_picture(run: str, number: int) -> Question:
     """A new question about the one picture of a run."""
     text = f"{FOLLOW_UPS[number % len(FOLLOW_UPS)]} ({number + 1})"
     return Question("same picture", text, FIELD_SIZE, f"picture {run}/shared")

@@ -27,14 +27,16 @@ class Scenario:
     requests: int | None = None  # in each stage; one of the two is None
 
 
-def names() -> list[str]:
+def scenario_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
-def scenario(name: str) -> Scenario:
+def load_scenario(name: str) -> Scenario:
     """Raises SetupError for a name that no file has."""
-    if name not in names():
-        raise SetupError(f"{name!r} is no scenario. There are: {', '.join(names())}.")
+    if name not in scenario_names():
+        raise SetupError(
+            f"{name!r} is not a scenario. Choose one of: {', '.join(scenario_names())}."
+        )
     tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
     data = _plain_data(tree)
     about = (ast.get_docstring(tree) or "").partition("\n\n")[0]

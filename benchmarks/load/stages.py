@@ -26,10 +26,10 @@ from locust.env import Environment
 from locust.runners import LocalRunner
 
 from benchmarks.load import questions
-from benchmarks.load.chat import ChatClient, read_key
+from benchmarks.load.chat import ChatClient, read_api_key
 from benchmarks.load.quota import Quota
-from benchmarks.load.scenarios import scenario
-from benchmarks.load.user import Asker
+from benchmarks.load.scenarios import load_scenario
+from benchmarks.load.user import ChatUser
 from benchmarks.record import Sample, Stage
 from edge.errors import SetupError
 
@@ -37,7 +37,7 @@ from edge.errors import SetupError
 class Load:
     """One run of `asker` in stages."""
 
-    def __init__(self, asker: type[Asker], options: argparse.Namespace) -> None:
+    def __init__(self, asker: type[ChatUser], options: argparse.Namespace) -> None:
         self.asker, self.options = asker, options
         self.stopping = Event()
         self.bug: Exception | None = None
@@ -124,12 +124,12 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _parse(words: Sequence[str]) -> tuple[type[Asker], argparse.Namespace]:
+def _parse(words: Sequence[str]) -> tuple[type[ChatUser], argparse.Namespace]:
     """The user class and the options, which are partly its own."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--scenario", default="curve")
     name = first.parse_known_args(words)[0].scenario
-    defaults = scenario(name)
+    defaults = load_scenario(name)
     module = importlib.import_module(f"benchmarks.scenarios.{name}")
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.load.generator",
@@ -151,16 +151,16 @@ def _parse(words: Sequence[str]) -> tuple[type[Asker], argparse.Namespace]:
     return _asker(module.__name__), options
 
 
-def _asker(module: str) -> type[Asker]:
+def _asker(module: str) -> type[ChatUser]:
     """The user class of a scenario that has been imported."""
     here = (cls for cls in vars(sys.modules[module]).values() if isinstance(cls, type))
     return next(
-        cls for cls in here if issubclass(cls, Asker) and cls.__module__ == module
+        cls for cls in here if issubclass(cls, ChatUser) and cls.__module__ == module
     )
 
 
 def _check_reachable(options: argparse.Namespace) -> None:
-    read_key(options.api_key_file)
+    read_api_key(options.api_key_file)
     try:
         ChatClient(options.url).check_reachable()
     except OSError as error:

@@ -19,7 +19,7 @@ from locust import User, task
 from locust.exception import StopUser
 
 from benchmarks.load import options, questions
-from benchmarks.load.chat import ChatClient, Message, body, read_key
+from benchmarks.load.chat import ChatClient, Message, read_api_key, request_body
 from benchmarks.load.exchange import Patience, Reply
 from benchmarks.load.questions import Question
 from benchmarks.load.quota import Quota
@@ -43,7 +43,7 @@ class NoAnswer(Exception):
     """What Locust's page shows as the failure of a request."""
 
 
-class Asker(User):
+class ChatUser(User):
     """Asks again as soon as it has its answer: a closed loop."""
 
     abstract = True
@@ -59,7 +59,7 @@ class Asker(User):
         self.run_name = f"{self.options.seed}/{worker}/{self.quota.stage}"
         # Each user is a client of its own, also where one address may not take all.
         name = f"bench-{self.run_name}-{next(self.numbers)}"
-        key = read_key(self.options.api_key_file) or name
+        key = read_api_key(self.options.api_key_file) or name
         self.client = ChatClient(self.host or "", key)
 
     def on_stop(self) -> None:
@@ -93,7 +93,7 @@ class Asker(User):
     ) -> Reply:
         """Asks, reports what came of it, and pauses where it was no answer."""
         options = self.options
-        request = body(messages, options.max_tokens, options.model)
+        request = request_body(messages, options.max_tokens, options.model)
         patience = replace(patience or Patience(), timeout_s=options.timeout_s or None)
         began, wall = perf_counter(), time.time()
         if self.quota.is_late(began):  # while the picture was made

@@ -9,7 +9,7 @@ import urllib.request
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.record import Watched
+from benchmarks.record import ResourceSample
 from edge import host
 
 EVERY_S: Final = 0.5
@@ -27,7 +27,7 @@ class Watch:
         self._pid = pid
         self._metrics = f"{url}/metrics"
         self._began = began  # on time.time()'s clock
-        self._seen: list[Watched] = []
+        self._seen: list[ResourceSample] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._cpu_s: dict[str, float] = {}
@@ -46,7 +46,7 @@ class Watch:
         self._thread.join()
 
     @property
-    def seen(self) -> list[Watched]:
+    def seen(self) -> list[ResourceSample]:
         return list(self._seen)
 
     def _look(self) -> None:
@@ -57,7 +57,9 @@ class Watch:
             cpu_percent, resident = self._cpu_since(before, now)
             before = now
             at_s = time.time() - self._began
-            self._seen.append(Watched(at_s, cpu_percent, resident, self._queued()))
+            self._seen.append(
+                ResourceSample(at_s, cpu_percent, resident, self._queued())
+            )
 
     def _cpu_since(self, before: float, now: float) -> tuple[float, dict[str, int]]:
         uses = host.use_of(self._pid) if self._pid else {}

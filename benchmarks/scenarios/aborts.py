@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from benchmarks.load import options, questions
 from benchmarks.load.exchange import Patience
-from benchmarks.load.user import Asker
+from benchmarks.load.user import ChatUser
 
 STAGES = (8,)
 DURATION_S = 120
@@ -15,7 +15,7 @@ DURATION_S = 120
 options.share("--abort-share", 0.5, "share of requests whose client hangs up")
 
 
-class Aborts(Asker):
+class Aborts(ChatUser):
     def patience(self, number: int) -> Patience:
         share = self.options.abort_share
         return questions.patience(self.run_name, number, share)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from benchmarks.load import questions
 from benchmarks.load.questions import Question
-from benchmarks.load.user import Asker
+from benchmarks.load.user import ChatUser
 
 STAGES = (1,)
 REQUESTS = 60  # twenty of each kind
 
 
-class Baseline(Asker):
+class Baseline(ChatUser):
     def question(self, number: int) -> Question:
-        return questions.in_turns(self.run_name, number)
+        return questions.alternating(self.run_name, number)

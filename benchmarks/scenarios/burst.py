@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from locust import LoadTestShape
 
-from benchmarks.load.mixed import MixedAsker
+from benchmarks.load.mixed import MixedUser
 
 STAGES = (4, 8, 16, 32)
 DURATION_S = 30
 
 
-class Burst(MixedAsker):
+class Burst(MixedUser):
     pass
 
 

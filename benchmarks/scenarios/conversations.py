@@ -10,13 +10,13 @@ from itertools import count
 from typing import Any
 
 from benchmarks.load import questions
-from benchmarks.load.user import Asker
+from benchmarks.load.user import ChatUser
 
 STAGES = (1, 4)
 DURATION_S = 300
 
 
-class Conversations(Asker):
+class Conversations(ChatUser):
     begun = count()  # shared by all users
 
     def turn(self) -> None:

@@ -5,11 +5,11 @@ Field report A: 800x600 JPEG of about 120 KB, five minutes for each number of us
 
 from __future__ import annotations
 
-from benchmarks.load.user import Asker
+from benchmarks.load.user import ChatUser
 
 STAGES = (1, 2, 4, 8, 16)
 DURATION_S = 300
 
 
-class Curve(Asker):
+class Curve(ChatUser):
     pass

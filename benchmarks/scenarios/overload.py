@@ -5,11 +5,11 @@ Pictures only. A refusal must come at once, and the answers no slower than befor
 
 from __future__ import annotations
 
-from benchmarks.load.user import Asker
+from benchmarks.load.user import ChatUser
 
 STAGES = (8, 16, 32, 64)
 DURATION_S = 60
 
 
-class Overload(Asker):
+class Overload(ChatUser):
     pass

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from benchmarks.load import questions
 from benchmarks.load.questions import Question
-from benchmarks.load.user import Asker
+from benchmarks.load.user import ChatUser
 
 STAGES = (1, 4)
 REQUESTS = 40
 
 
-class Shared(Asker):
+class Shared(ChatUser):
     def question(self, number: int) -> Question:
-        return questions.about_the_same(self.run_name, number)
+        return questions.about_one_picture(self.run_name, number)

@@ -5,11 +5,11 @@ Field report D's third step, for as many users as one worker has slots.
 
 from __future__ import annotations
 
-from benchmarks.load.mixed import MixedAsker
+from benchmarks.load.mixed import MixedUser
 
 STAGES = (4,)
 DURATION_S = 1800
 
 
-class Soak(MixedAsker):
+class Soak(MixedUser):
     pass

@@ -5,11 +5,11 @@ Field report C asks for P99 and P99.9. Two thousand requests leave two above P99
 
 from __future__ import annotations
 
-from benchmarks.load.mixed import MixedAsker
+from benchmarks.load.mixed import MixedUser
 
 STAGES = (8,)
 REQUESTS = 2000
 
 
-class Tail(MixedAsker):
+class Tail(MixedUser):
     pass

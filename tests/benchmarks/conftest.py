@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.record import Run, Sample, Stage, Watched
+from benchmarks.record import ResourceSample, Run, Sample, Stage
 
 MB = 1_000_000
 FINGERPRINT = {
@@ -69,7 +69,7 @@ def made_run(
                 "nginx": 6 * MB,
             }
             cpu = min(198.0, chance.gauss(90 + 40 * min(n, slots), 5))
-            run.watched.append(Watched(at, cpu, resident, max(0, n - slots)))
+            run.watched.append(ResourceSample(at, cpu, resident, max(0, n - slots)))
             at += max(1.0, seconds / 60)
         began = ended + 1
     return run

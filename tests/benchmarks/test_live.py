@@ -1,4 +1,4 @@
-"""What is shown while a run goes on is what was measured, and how long it takes."""
+"""The progress of a run: figures so far, and the time left."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import math
 import pytest
 from rich.console import Console
 
-from benchmarks.live import shown, view
-from benchmarks.load.measure import Plan
+from benchmarks.live import show_progress, view
+from benchmarks.load.measure import Workload
 from benchmarks.record import Run, Sample, Stage
 
-BY_TIME = Plan("curve", (1, 2), duration_s=90.0, requests=None)
-BY_NUMBER = Plan("curve", (1, 2), duration_s=None, requests=10)
+BY_TIME = Workload("curve", (1, 2), duration_s=90.0, requests=None)
+BY_NUMBER = Workload("curve", (1, 2), duration_s=None, requests=10)
 
 
 def run_of(n: int, stages: list[Stage]) -> Run:
@@ -21,9 +21,9 @@ def run_of(n: int, stages: list[Stage]) -> Run:
     return Run("a run", "http://here", "", stages=stages, samples=samples)
 
 
-def text_of(plan: Plan, run: Run, current: Stage | None, now_s: float) -> str:
+def text_of(workload: Workload, run: Run, current: Stage | None, now_s: float) -> str:
     console = Console(file=io.StringIO(), width=100)
-    console.print(view(plan, run, current, now_s))
+    console.print(view(workload, run, current, now_s))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -45,20 +45,20 @@ def test_before_the_first_answer_nothing_is_foretold() -> None:
     assert "left" not in text
 
 
-@pytest.mark.parametrize("plan", [BY_TIME, BY_NUMBER])
-def test_between_stages_it_says_how_many_are_done(plan: Plan) -> None:
-    text = text_of(plan, run_of(3, [Stage(1, 0.0, 3.0)]), None, 4.0)
+@pytest.mark.parametrize("workload", [BY_TIME, BY_NUMBER])
+def test_between_stages_it_says_how_many_are_done(workload: Workload) -> None:
+    text = text_of(workload, run_of(3, [Stage(1, 0.0, 3.0)]), None, 4.0)
     assert "1 of 2 stages done" in text
 
 
 def test_without_a_terminal_each_stage_is_one_line() -> None:
     console = Console(file=io.StringIO(), width=200)
     run = run_of(3, [])
-    with shown(BY_TIME, console) as show:
-        show(run, Stage(1, 0.0, math.inf), 1.0)
+    with show_progress(BY_TIME, console) as on_progress:
+        on_progress(run, Stage(1, 0.0, math.inf), 1.0)
         run.stages.append(Stage(1, 0.0, 3.0))
-        show(run, None, 3.0)
-        show(run, None, 3.2)
+        on_progress(run, None, 3.0)
+        on_progress(run, None, 3.2)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert lines == ["1 users: 3 answered, 0 refused, 0 failed, P50 1.00 s"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.record import Run, Sample, Stage, Watched
+from benchmarks.record import ResourceSample, Run, Sample, Stage
+from benchmarks.report.summary import summarise
 from edge.errors import SetupError
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 finite = st.floats(0, 1e9)
 maybe = st.none() | finite
@@ -40,7 +44,7 @@ runs = st.builds(
     samples=st.lists(samples, max_size=5),
     watched=st.lists(
         st.builds(
-            Watched,
+            ResourceSample,
             finite,
             finite,
             st.dictionaries(words, st.integers(0, 2**40)),
@@ -76,7 +80,7 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, run: Run) -> None:
 def test_other_files_are_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(SetupError, match=r"other\.json is no benchmark result"):
+    with pytest.raises(SetupError, match=r"other\.json is not a benchmark result"):
         Run.load(path)
 
 
@@ -93,3 +97,15 @@ def test_an_unknown_field_is_refused(tmp_path: Path, run_empty: Run) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "more": 1}))
     with pytest.raises(SetupError):
         Run.load(path)
+
+
+@pytest.mark.parametrize("name", ["ours", "llama-server", "transformers"])
+def test_recorded_results_stay_readable(name: str) -> None:
+    run = Run.load(RESULTS / name / "run.json")
+    with (RESULTS / name / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, stage in zip(rows, summarise(run), strict=True):
+        assert stage.users == int(row["users"])
+        assert stage.answered == int(row["answered"])
+        assert str(stage.gap_max_s or "") == row["gap_max_s"]
+        assert str(stage.requests_per_s or "") == row["requests_per_s"]

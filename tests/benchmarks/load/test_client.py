@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from benchmarks.load.answer import Answer
-from benchmarks.load.chat import ChatClient, body
+from benchmarks.load.chat import ChatClient, request_body
 from benchmarks.load.exchange import Patience, Reply
 from benchmarks.load.quota import Quota
 from edge.errors import SetupError
@@ -30,7 +30,7 @@ from tests.benchmarks.load.chat_server import (
 
 NEAR_S = 0.1  # of the best of some, because machines that run tests are busy
 SOON_S = 10.0  # less than the other end would take
-BODY = body([{"role": "user", "content": "hello"}])
+BODY = request_body([{"role": "user", "content": "hello"}])
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "engine_error"}}
 FULL = {"error": {"message": "Full.", "type": "rate_limit_error", "code": "queue_full"}}
 
@@ -42,12 +42,12 @@ def chunk(text: str) -> str:
 def answer_at(*moments: float, usage: int | None = None) -> Answer:
     """An answer asked for at 100, a piece of which comes at each of `moments`."""
     answer = Answer(asked_at=100.0)
-    answer.hear(json.dumps(delta({"role": "assistant", "content": ""})), 100.5)
+    answer.receive(json.dumps(delta({"role": "assistant", "content": ""})), 100.5)
     for moment in moments:
-        answer.hear(chunk("a"), moment)
+        answer.receive(chunk("a"), moment)
     if usage is not None:
         counted = {"choices": [], "usage": {"completion_tokens": usage}}
-        answer.hear(json.dumps(counted), 999.0)
+        answer.receive(json.dumps(counted), 999.0)
     return answer
 
 
@@ -79,7 +79,7 @@ def test_an_answer_without_text_has_no_times() -> None:
 @pytest.mark.parametrize("data", ["{", "7", "[]", '{"choices": 3}', '{"choices": [1]}'])
 def test_what_is_no_chunk_is_a_bad_stream(data: str) -> None:
     answer = Answer(0.0)
-    answer.hear(data, 1.0)
+    answer.receive(data, 1.0)
     assert answer.error_code == "bad stream"
 
 
@@ -334,7 +334,9 @@ def test_the_body_is_what_openai_clients_send(
 ) -> None:
     server = serve(says("a"))
     client = ChatClient(server.url + "/v1/", api_key="secret")
-    client.ask(body([{"role": "user", "content": "hello"}], max_tokens=7, model="m"))
+    client.ask(
+        request_body([{"role": "user", "content": "hello"}], max_tokens=7, model="m")
+    )
     client.close()
     (asked,) = server.asked
     assert asked.body == {

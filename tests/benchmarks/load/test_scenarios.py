@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.load import questions
 from benchmarks.load.questions import Question
-from benchmarks.load.scenarios import names, scenario
+from benchmarks.load.scenarios import load_scenario, scenario_names
 from edge.errors import SetupError
 from tests.benchmarks.load.chat_server import Asked, Wire, chat_server, says
 from tests.benchmarks.load.load_process import PATIENCE_S, load, start
@@ -23,7 +23,7 @@ NEAR = 0.03  # four standard deviations of a share of MANY
 
 
 def test_every_scenario_says_what_it_does_by_default() -> None:
-    assert names() == [
+    assert scenario_names() == [
         "aborts",
         "baseline",
         "burst",
@@ -36,22 +36,22 @@ def test_every_scenario_says_what_it_does_by_default() -> None:
         "steady",
         "tail",
     ]
-    for name in names():
-        about = scenario(name)
+    for name in scenario_names():
+        about = load_scenario(name)
         assert about.about.endswith((".", "?"))
         assert about.stages == tuple(sorted(about.stages))
         assert (about.duration_s is None) != (about.requests is None)
 
 
 def test_the_curve_is_the_fields() -> None:
-    curve = scenario("curve")
+    curve = load_scenario("curve")
     assert curve.stages == (1, 2, 4, 8, 16)
     assert curve.duration_s == 300
 
 
 def test_an_unknown_scenario_is_told_the_known() -> None:
-    with pytest.raises(SetupError, match=r"'curv' is no scenario.*curve"):
-        scenario("curv")
+    with pytest.raises(SetupError, match=r"'curv' is not a scenario.*curve"):
+        load_scenario("curv")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -74,10 +74,10 @@ def test_questions_repeat_at_the_rate(rate: float) -> None:
 
 
 def test_new_questions_about_one_picture() -> None:
-    asked = [questions.about_the_same("run", n) for n in range(50)]
+    asked = [questions.about_one_picture("run", n) for n in range(50)]
     assert len(set(asked)) == 50
     assert len({question.name for question in asked}) == 1
-    assert questions.about_the_same("other", 0).name != asked[0].name
+    assert questions.about_one_picture("other", 0).name != asked[0].name
 
 
 def test_a_conversation_is_a_picture_and_three_to_five_questions() -> None:
@@ -117,7 +117,7 @@ def test_locust_finds_the_users_of_all_scenarios() -> None:
         out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     listed = {line.strip().lower() for line in out.splitlines()[1:]}
-    assert listed == set(names())
+    assert listed == set(scenario_names())
 
 
 def test_locust_alone_runs_a_scenario() -> None:

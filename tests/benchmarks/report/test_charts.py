@@ -12,9 +12,8 @@ from PIL import Image
 
 from benchmarks.record import Run
 from benchmarks.report import charts
-from benchmarks.report.charts import Curve
 from benchmarks.report.published import PUBLISHED
-from benchmarks.report.summary import summarise
+from benchmarks.report.summary import Curve, summarise
 
 OVER_USERS = [
     charts.latency,

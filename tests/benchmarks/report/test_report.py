@@ -13,11 +13,12 @@ import pytest
 from rich.console import Console
 
 from benchmarks.record import Run, Sample, Stage
-from benchmarks.report.knee import knee
+from benchmarks.report.figures import NOTE, format_figure, three_digits
+from benchmarks.report.knee import find_knee
 from benchmarks.report.page import write_report
 from benchmarks.report.published import PUBLISHED
-from benchmarks.report.summary import summarise, three
-from benchmarks.report.terminal import NOTE, shown, terminal_table
+from benchmarks.report.summary import summarise
+from benchmarks.report.terminal import terminal_table
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y>{{ 7*7 }}"
 
@@ -62,8 +63,9 @@ class Page(HTMLParser):
 
 
 def written(folder: Path, *runs: Run, command: str = "") -> Page:
-    paths = write_report(runs, folder, command)
-    assert sorted(paths) == sorted(folder.iterdir())
+    assert write_report(runs, folder, command) == folder / "report.html"
+    files = {path.name for path in folder.iterdir() if path.suffix != ".png"}
+    assert files == {"report.html", "table.csv"}
     page = Page(folder)
     assert {tag for tag, _ in page.tags}.isdisjoint(
         {"script", "link", "iframe", "object", "embed", "base", "form", "a", "svg"}
@@ -82,16 +84,17 @@ def test_the_tables_say_what_the_summaries_say(tmp_path: Path, run_plain: Run) -
     stages = summarise(run_plain)
     rows = page.tables["Latency"][1:]
     assert [row[:3] for row in rows] == [
-        [str(s.users), shown(s.e2e_mean_s), shown(s.e2e_p50_s)] for s in stages
+        [str(s.users), format_figure(s.e2e_mean_s), format_figure(s.e2e_p50_s)]
+        for s in stages
     ]
     rows = page.tables["Throughput and load"][1:]
-    assert [row[1] for row in rows] == [shown(s.requests_per_s) for s in stages]
+    assert [row[1] for row in rows] == [format_figure(s.requests_per_s) for s in stages]
     rows = page.tables["Requests"][1:]
     assert [row[1:6] for row in rows] == [
         [str(n) for n in (s.requests, s.answered, s.cached, s.refused, s.failed)]
         for s in stages
     ]
-    assert knee(stages).reason in page.words
+    assert find_knee(stages).reason in page.words
     assert "edge bench --stages 1,2,4,8,16" in page.words
     assert "AMD EPYC 9654" in page.words and "17.2 GB" in page.words
 
@@ -100,10 +103,12 @@ def test_the_field_stands_beside_ours(tmp_path: Path, run_plain: Run) -> None:
     page = written(tmp_path, run_plain)
     rows = [row for row in page.tables["Side by side"] if row[1] == PUBLISHED.name]
     assert [row[2] for row in rows] == [
-        three(s.requests_per_s) for s in PUBLISHED.stages
+        three_digits(s.requests_per_s) for s in PUBLISHED.stages
     ]
-    assert [row[4] for row in rows] == [three(s.mean_s) for s in PUBLISHED.stages]
-    assert "Another machine than ours." in page.words
+    assert [row[4] for row in rows] == [
+        three_digits(s.mean_s) for s in PUBLISHED.stages
+    ]
+    assert "Not the machine of this report." in page.words
 
 
 def test_only_a_curve_is_compared_with_the_field(tmp_path: Path, run_soak: Run) -> None:
@@ -145,8 +150,8 @@ def test_two_runs_are_compared_at_equal_users(
     page = written(tmp_path, ours, theirs)
     a, b = ({s.users: s for s in summarise(run)} for run in (ours, theirs))
     rows = {(row[0], row[1]): row for row in page.tables["Side by side"]}
-    assert rows["4", "theirs"][2] == three(b[4].requests_per_s)
-    ratio = three(b[4].requests_per_s / a[4].requests_per_s)
+    assert rows["4", "theirs"][2] == three_digits(b[4].requests_per_s)
+    ratio = three_digits(b[4].requests_per_s / a[4].requests_per_s)
     assert rows["4", "theirs"][3] == f"×{ratio}"
     assert rows["4", "Edge-VL"][3] == rows["8", "theirs"][3] == ""
     assert f"With 4 users at the same time, theirs answered {ratio} times" in page.words

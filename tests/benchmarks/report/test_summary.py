@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.record import Run, Sample, Stage, Watched
-from benchmarks.report.summary import by_kind, percentile, summarise, three
+from benchmarks.record import ResourceSample, Run, Sample, Stage
+from benchmarks.report.figures import three_digits
+from benchmarks.report.summary import percentile, summarise, summarise_by_kind
 from benchmarks.report.trend import slopes
 
 NAMELESS = ("run", "http://127.0.0.1", "2026-08-14T09:30:00Z")
@@ -30,9 +31,9 @@ def test_a_stage_by_hand() -> None:
         Sample(2, 4.0, 0.7, "aborted"),
     ]
     run.watched = [
-        Watched(1.0, 100.0, {"ui": 10, "worker": 200}, 0),
-        Watched(9.0, 200.0, {"ui": 30, "worker": 190}, 3),
-        Watched(11.0, 900.0, {"ui": 999}, 99),  # after its end
+        ResourceSample(1.0, 100.0, {"ui": 10, "worker": 200}, 0),
+        ResourceSample(9.0, 200.0, {"ui": 30, "worker": 190}, 3),
+        ResourceSample(11.0, 900.0, {"ui": 999}, 99),  # after its end
     ]
     (stage,) = summarise(run)
     assert (stage.requests, stage.answered, stage.cached) == (5, 2, 1)
@@ -117,7 +118,7 @@ def test_kinds_are_timed_by_the_stages_that_asked_them() -> None:
     run.samples = [answered(1.0, kind="picture")] * 2
     run.samples += [answered(3.0, 2, 11.0, kind="text")] * 4
     run.samples += [answered(9.0, 2, 11.0, kind="high-resolution picture")]
-    kinds = by_kind(run)
+    kinds = summarise_by_kind(run)
     assert list(kinds) == ["text", "picture", "high-resolution picture"]
     assert [kind.requests_per_s for kind in kinds.values()] == [0.2, 0.2, 0.05]
     assert kinds["text"].e2e_mean_s == 3.0 and kinds["text"].answered == 4
@@ -139,7 +140,7 @@ def test_nothing_is_lost_between_samples_and_summaries(seed: int) -> None:
     for stage in stages:
         parts = (stage.answered, stage.refused, stage.failed, stage.aborted)
         assert sum(parts) == stage.requests
-    assert sum(kind.requests for kind in by_kind(run).values()) == 40
+    assert sum(kind.requests for kind in summarise_by_kind(run).values()) == 40
 
 
 def test_a_leak_is_found_and_a_steady_latency_is_not_one(run_soak: Run) -> None:
@@ -197,9 +198,11 @@ def test_short_and_empty_runs_are_not_judged(
     ],
 )
 def test_three_digits(value: float, text: str) -> None:
-    assert three(value) == text
+    assert three_digits(value) == text
 
 
 @given(st.floats(1e-3, 1e6))
 def test_three_digits_are_half_a_per_cent_near(value: float) -> None:
-    assert math.isclose(float(three(value).replace(",", "")), value, rel_tol=0.0051)
+    assert math.isclose(
+        float(three_digits(value).replace(",", "")), value, rel_tol=0.0051
+    )
