@@ -1,6 +1,6 @@
 """Clients that hang up, some while they wait and some in mid-stream.
 
-What they leave behind must cost the others nothing: their slots are free again.
+Their slots must become free at once, so that other users lose nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A single user: text, picture and high-resolution picture in turns.
+"""A single user: text, picture and high-resolution picture in a cycle.
 
-The rows of field report C's table by input; nobody else is there to wait for.
+The rows of the table by input in field report C, without waiting for other users.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Repeated questions: what the answer cache saves.
+"""Repeated questions: the effect of the answer cache.
 
-Field report B, its scenario C: 63.7 % of the requests had been asked before.
+Field report B, its scenario C: 63.7 % of the requests were repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Conversations: a picture, then three to five follow-up questions about it.
 
-The answers go back in, so each question is longer than the one before, and begins with
-what the server has already computed once.
+Each request contains the earlier answers, so it is longer than the previous one, and
+begins with a prefix that the server has already computed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ DURATION_S = 300
 
 
 class Conversations(ChatUser):
-    begun = count()  # shared by all users
+    conversation_numbers = count()  # shared by all users
 
-    def turn(self) -> None:
+    def ask_next(self) -> None:
         messages: list[dict[str, Any]] = []
-        for question in questions.conversation(self.run_name, next(self.begun)):
-            self.take()
+        number = next(self.conversation_numbers)
+        for question in questions.conversation(self.run_name, number):
+            self.take_number()
             messages.append(question.message())
             reply = self.ask(question.kind, messages)
             if reply.outcome != "answered":
-                return  # a person would begin again, too
+                return  # a person would start over, too
             messages.append({"role": "assistant", "content": reply.answer.text})

@@ -1,4 +1,4 @@
-"""The field's curve: a new picture per request, the same question, no pauses.
+"""The concurrency curve: a new picture per request, the same question, no pauses.
 
 Field report A: 800x600 JPEG of about 120 KB, five minutes for each number of users.
 """

@@ -1,6 +1,6 @@
-"""Far more users than slots and backlog together: who is refused, and how fast?
+"""Far more users than slots and backlog together: how many are refused, how fast?
 
-Pictures only. A refusal must come at once, and the answers no slower than before.
+Pictures only. Refusals must be immediate, and answers no slower than before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One picture that everybody asks about: what a server keeps of what it has read.
+"""All users ask about one picture: the effect of prefix and embedding caches.
 
-Every question is new, so that no cache of answers helps; the picture of a stage is read
-with its first question.
+Every question is new, so an answer cache does not help; the picture of a stage is
+encoded with its first question.
 """
 
 from __future__ import annotations

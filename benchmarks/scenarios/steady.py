@@ -1,6 +1,6 @@
 """Steady load: 70 % pictures, 30 % text.
 
-The mixture of field report C, for as many users as one worker has slots.
+The mixture of field report C, with as many users as one worker has slots.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The tail: so many mixed requests that one in a thousand can be seen.
+"""The latency tail: enough mixed requests for P99.9.
 
-Field report C asks for P99 and P99.9. Two thousand requests leave two above P99.9.
+Field report C asks for P99 and P99.9. Of two thousand requests, two are above P99.9.
 """
 
 from __future__ import annotations

@@ -351,5 +351,5 @@ def test_the_body_is_what_openai_clients_send(
 
 @pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://a", "http://", "http://a:b"])
 def test_what_is_no_address_is_said(url: str) -> None:
-    with pytest.raises(SetupError, match="no server's address"):
+    with pytest.raises(SetupError, match="not the address of a server"):
         ChatClient(url)
