@@ -30,7 +30,7 @@ from edge.settings import Settings
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
 if not console.is_terminal:  # wide enough for the whole table
-    console.width = 100
+    console.width = 120
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 

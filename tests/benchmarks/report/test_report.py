@@ -223,6 +223,15 @@ def test_the_terminal_table_fits(
     assert "\x1b[33m" in text.getvalue()  # yellow: with 64 users some were refused
 
 
+def test_the_terminal_table_of_a_fast_server_fits_in_a_file(
+    run_made: Callable[..., Run],
+) -> None:
+    run = run_made(users=(1, 16, 64), seconds=1, alone_s=0.01)
+    text = StringIO()
+    Console(file=text, width=120).print(terminal_table(summarise(run)))
+    assert "…" not in text.getvalue()
+
+
 def test_the_terminal_table_shows_the_longest_pause() -> None:
     run = Run("a run", "http://127.0.0.1", "", stages=[Stage(2, 0.0, 10.0)])
     run.samples = [
