@@ -41,7 +41,7 @@ def latency(curves: Sequence[Curve], published: Published | None = None) -> byte
         lines = [p50, replace(p99, colour=SLATE), *lines]
     lines += _run_lines(curves, lambda s: s.e2e_mean_s, "mean")
     lines += _published_lines(published, lambda s: s.mean_s)
-    unit = f"seconds until the end of an answer{_thin_note(curves, 'P95')}"
+    unit = f"seconds to the end of an answer{_thin_note(curves, 'P95')}"
     return _draw_by_users("Latency", unit, lines)
 
 
@@ -112,7 +112,7 @@ def over_time(runs: Sequence[Run], figure: Literal["latency", "memory"]) -> byte
         lines.append(Line(name, x, y, COLOURS[i % 6], marker, style))
 
     paint = partial(paint_lines, lines=lines, x_label="minutes")
-    unit = {"latency": "seconds until the end of each answer", "memory": "resident GB"}
+    unit = {"latency": "seconds to the end of each answer", "memory": "resident GB"}
     return render_png(f"{figure.title()} over time", unit[figure], paint, lines)
 
 
@@ -177,7 +177,7 @@ def _draw_by_users(
     ]
     is_log = found and min(found) > 0 and max(found) > LOG_SCALE_RATIO * min(found)
     unit += ", log scale" if is_log else ""
-    unit += "; hollow: maximum of too few" if any(n.maxima for n in lines) else ""
+    unit += "; hollow: too few answers" if any(n.maxima for n in lines) else ""
 
     def paint(axes: Axes) -> None:
         paint_lines(axes, lines, "users at the same time", top)
@@ -192,7 +192,8 @@ def _draw_by_users(
         axes.minorticks_off()
         if recommended:
             axes.axvline(recommended, color=TEAL, linewidth=1, linestyle=":")
-            text = f" recommended: {recommended}"
-            axes.text(recommended, 0, text, color=DEEP, va="bottom")
+            text = f" recommended: {recommended} "
+            side = "right" if recommended == users[-1] else "left"
+            axes.text(recommended, 0, text, color=DEEP, va="bottom", ha=side)
 
     return render_png(title, unit, paint, lines)

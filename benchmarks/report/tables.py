@@ -68,6 +68,7 @@ FIRST_TEXT = Column("first text", "s", lambda s: s.ttft_mean_s)
 REQUEST_RATE = Column("requests", "per s", lambda s: s.requests_per_s)
 TOKEN_RATE = Column("tokens", "per s", lambda s: s.tokens_per_s)
 ANSWERED = Column("answered", "", lambda s: s.answered)
+LONGEST_PAUSE = Column("longest pause", "s", lambda s: s.gap_max_s)
 FAILED = Column("failed", "%", lambda s: _hundred(s.error_share), "bad")
 MEMORY = Column("memory", "GB", lambda s: gigabytes(s.peak_resident_all_bytes))
 STREAM = (
@@ -75,7 +76,7 @@ STREAM = (
     Column("first text P95", "s", lambda s: s.ttft_p95_s),
     Column("per token", "ms", lambda s: s.tpot_mean_ms),
     Column("pause P99", "s", lambda s: s.gap_p99_s),
-    Column("longest pause", "s", lambda s: s.gap_max_s),
+    LONGEST_PAUSE,
 )
 LOAD = (
     REQUEST_RATE,
@@ -95,7 +96,7 @@ REQUESTS = (
     Column("failed", "% of accepted", FAILED.figure, "bad"),
 )
 WITH_RATIO = (REQUEST_RATE, TOKEN_RATE, MEAN, P95, FIRST_TEXT)
-COMPARED = (*WITH_RATIO, FAILED, MEMORY)
+COMPARED = (*WITH_RATIO, LONGEST_PAUSE, FAILED, MEMORY)
 PUBLISHED_FIGURES: dict[Column, Callable[[PublishedStage], float | None]] = {
     REQUEST_RATE: lambda s: s.requests_per_s,
     MEAN: lambda s: s.mean_s,

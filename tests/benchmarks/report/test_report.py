@@ -155,6 +155,12 @@ def test_two_runs_are_compared_at_equal_users(
     assert rows["4", "theirs"][3] == f"×{ratio}"
     assert rows["4", "Edge-VL"][3] == rows["8", "theirs"][3] == ""
     assert f"With 4 users at the same time, theirs answered {ratio} times" in page.words
+    column = next(
+        i
+        for i, heading in enumerate(page.tables["Side by side"][0])
+        if heading.startswith("longest pause")
+    )
+    assert rows["4", "theirs"][column] == three_digits(b[4].gap_max_s)
 
 
 def test_names_are_text_and_never_markup(
