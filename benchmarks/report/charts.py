@@ -19,7 +19,13 @@ from matplotlib.ticker import FuncFormatter
 from benchmarks.record import Run
 from benchmarks.report.drawing import MIST, SLATE, TEAL, Line, paint_lines, render_png
 from benchmarks.report.published import Published, PublishedStage
-from benchmarks.report.summary import Curve, Figure, Percentile, StageSummary
+from benchmarks.report.summary import (
+    Curve,
+    Figure,
+    StageSummary,
+    is_maximum,
+    number,
+)
 
 Pick = Callable[[StageSummary], Figure]
 
@@ -101,16 +107,17 @@ def over_time(runs: Sequence[Run], figure: Literal["latency", "memory"]) -> byte
     """The latency of each answer, or the memory of all processes, over minutes."""
     lines = []
     for i, run in enumerate(runs):
-        points = [(s.began_s, s.e2e_s) for s in run.samples if s.outcome == "answered"]
-        if figure == "memory":
-            known = [one for one in run.watched if one.resident_bytes]
-            points = [(s.at_s, sum(s.resident_bytes.values()) / 1e9) for s in known]
-        x, y = [at / 60 for at, _ in points], [value for _, value in points]
         name = run.name if len(runs) > 1 else ""
-        is_memory = figure == "memory"
-        marker, style = ("", "-") if is_memory else (".", "")
-        lines.append(Line(name, x, y, COLOURS[i % 6], marker, style))
-
+        line = Line(name, [], [], COLOURS[i % 6], marker=".", style="")
+        if figure == "latency":
+            answered = [s for s in run.samples if s.outcome == "answered"]
+            x, y = [s.began_s / 60 for s in answered], [s.e2e_s for s in answered]
+        else:
+            known = [one for one in run.watched if one.resident_bytes]
+            x = [one.at_s / 60 for one in known]
+            y = [sum(one.resident_bytes.values()) / 1e9 for one in known]
+            line = replace(line, marker="", style="-")
+        lines.append(replace(line, x=x, y=y))
     paint = partial(paint_lines, lines=lines, x_label="minutes")
     unit = {"latency": "seconds to the end of each answer", "memory": "resident GB"}
     return render_png(f"{figure.title()} over time", unit[figure], paint, lines)
@@ -123,18 +130,18 @@ def _run_lines(
     get the names of the runs."""
     lines = []
     for i, curve in enumerate(curves):
-        stages = sorted(curve.stages, key=lambda s: s.users)
-        drawn = [(s.users, pick(s)) for s in stages if s.users > 0]
-        y = [v.value if isinstance(v, Percentile) else v for _, v in drawn]
-        few = [isinstance(v, Percentile) and not v.enough for _, v in drawn]
+        stages = sorted((s for s in curve.stages if s.users), key=lambda s: s.users)
+        figures = [pick(stage) for stage in stages]
+        y = [number(figure) for figure in figures]
+        several_label = "" if thin else curve.name
         line = Line(
-            label if len(curves) == 1 else "" if thin else curve.name,
-            [users for users, _ in drawn],
-            [math.nan if one is None else one for one in y],
+            label if len(curves) == 1 else several_label,
+            [stage.users for stage in stages],
+            [math.nan if value is None else value for value in y],
             COLOURS[i % 6],
             MARKERS[i % 6],
             width=1.1 if thin else 2.0,
-            maxima=[i for i, is_few in enumerate(few) if is_few],
+            maxima=[n for n, figure in enumerate(figures) if is_maximum(figure)],
         )
         lines.append(line)
     return lines

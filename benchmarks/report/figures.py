@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.report.summary import Figure, Percentile
+from benchmarks.report.summary import Figure, is_maximum, number
 
 NOT_MEASURED = "–"
 MARK = "†"
@@ -11,11 +11,10 @@ NOTE = f"{MARK} too few answers for this percentile: the slowest is shown"
 
 def format_figure(figure: Figure) -> str:
     """A figure with three digits; a maximum in place of a percentile is marked."""
-    if figure is None:
+    value = number(figure)
+    if value is None:
         return NOT_MEASURED
-    if isinstance(figure, Percentile):
-        return three_digits(figure.value) + ("" if figure.enough else MARK)
-    return three_digits(figure)
+    return three_digits(value) + (MARK if is_maximum(figure) else "")
 
 
 def three_digits(value: float) -> str:

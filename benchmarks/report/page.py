@@ -25,12 +25,17 @@ from benchmarks.report.figures import (
 )
 from benchmarks.report.knee import Knee, find_knee
 from benchmarks.report.published import PUBLISHED, Published
-from benchmarks.report.summary import Curve, Percentile, StageSummary, summarise
+from benchmarks.report.summary import (
+    Curve,
+    StageSummary,
+    is_maximum,
+    number,
+    summarise,
+)
 from benchmarks.report.tables import (
     COMPARED,
     MEAN,
     REQUEST_RATE,
-    number,
     ratio,
     side_by_side,
     stage_tables,
@@ -203,8 +208,5 @@ def _write_csv(curves: Sequence[Curve], path: Path) -> None:
         for curve in curves:
             for stage in curve.stages:
                 values = [getattr(stage, name) for name in names]
-                numbers = [
-                    None if isinstance(v, Percentile) and not v.enough else number(v)
-                    for v in values
-                ]
+                numbers = [None if is_maximum(v) else number(v) for v in values]
                 writer.writerow([curve.name, *numbers])

@@ -65,6 +65,15 @@ class Curve:
     stages: Sequence[StageSummary]
 
 
+def number(figure: Figure) -> float | None:
+    return figure.value if isinstance(figure, Percentile) else figure
+
+
+def is_maximum(figure: Figure) -> bool:
+    """Whether it is the maximum in place of a percentile of too few values."""
+    return isinstance(figure, Percentile) and not figure.enough
+
+
 def percentile(values: Sequence[float], p: float) -> Percentile | None:
     """The `p`-th percentile of `values`, 0 < p < 100."""
     if not values:

@@ -18,8 +18,8 @@ from benchmarks.report.published import Published, PublishedStage
 from benchmarks.report.summary import (
     Curve,
     Figure,
-    Percentile,
     StageSummary,
+    number,
     summarise_by_kind,
 )
 
@@ -195,10 +195,6 @@ def ratio(column: Column, stage: StageSummary, base: StageSummary) -> float | No
     """The figure of `stage` divided by that of `base`; None where one is missing."""
     over, under = number(column.figure(stage)), number(column.figure(base))
     return over / under if over is not None and under else None
-
-
-def number(figure: Figure) -> float | None:
-    return figure.value if isinstance(figure, Percentile) else figure
 
 
 def _cell(column: Column, stage: StageSummary) -> Cell:

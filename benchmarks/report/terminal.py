@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.report.figures import NOTE, format_figure, gigabytes
-from benchmarks.report.summary import StageSummary
+from benchmarks.report.summary import StageSummary, is_maximum
 
 HEADINGS = (
     "users",
@@ -60,6 +60,6 @@ def terminal_table(summaries: Iterable[StageSummary]) -> Table:
             format_figure(gigabytes(stage.peak_resident_all_bytes)),
         )
     percentiles = [p for stage in stages for p in (stage.e2e_p95_s, stage.e2e_p99_s)]
-    if any(one and not one.enough for one in percentiles):
+    if any(map(is_maximum, percentiles)):
         table.caption, table.caption_justify = NOTE, "left"
     return table

@@ -1,4 +1,4 @@
-"""What `edge monitor` keeps survives a restart, and its figures are those of it."""
+"""The history of `edge monitor` and its percentiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def probed(n: int, e2e_s: float = 1.0, outcome: str = "answered") -> Probe:
     return Probe(f"2026-01-01T00:{n // 60:02}:{n % 60:02}+00:00", e2e_s, 0.5, outcome)
 
 
-def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_history_survives_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "monitor.json"
     before = History(path)
     before.add(probed(1))
@@ -35,9 +35,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 9, "looks": []}', "\0"])
-def test_another_file_is_neither_read_nor_overwritten(
-    tmp_path: Path, text: str
-) -> None:
+def test_an_invalid_file_is_refused_and_kept(tmp_path: Path, text: str) -> None:
     path = tmp_path / "monitor.json"
     path.write_text(text)
     with pytest.raises(SetupError, match="not a history"):
@@ -45,7 +43,7 @@ def test_another_file_is_neither_read_nor_overwritten(
     assert path.read_text() == text
 
 
-def test_health_counts_what_had_no_answer_apart() -> None:
+def test_health_counts_unanswered_probes_separately() -> None:
     probes = [probed(n, e2e_s=float(n)) for n in range(1, 101)]
     health = Health.of(
         [*probes, probed(101, 600.0, "failed"), probed(102, 0, "refused")]
@@ -61,7 +59,7 @@ def test_without_an_answer_there_are_no_percentiles() -> None:
     assert "P50 -" in Health.of([]).line()
 
 
-def test_the_csv_holds_every_look(tmp_path: Path) -> None:
+def test_the_csv_contains_every_probe(tmp_path: Path) -> None:
     history = History(tmp_path / "monitor.json")
     history.add(probed(1))
     history.add(probed(2, outcome="refused"))

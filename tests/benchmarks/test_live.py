@@ -28,25 +28,25 @@ def text_of(workload: Workload, run: Run, current: Stage | None, now_s: float) -
     return console.file.getvalue()
 
 
-def test_a_stage_by_time_tells_the_rest_of_all_stages() -> None:
+def test_the_time_left_of_stages_by_duration() -> None:
     text = text_of(BY_TIME, run_of(4, []), Stage(1, 0.0, math.inf), 30.0)
     assert "stage 1 of 2" in text
     assert "2 min 30 s left" in text
     assert "0.133" in text  # 4 answers in 30 s
 
 
-def test_a_stage_by_number_goes_by_what_requests_took_so_far() -> None:
+def test_the_time_left_of_stages_by_requests() -> None:
     text = text_of(BY_NUMBER, run_of(5, []), Stage(1, 0.0, math.inf), 20.0)
     assert "1 min 00 s left" in text  # 15 to come, 4 s each
 
 
-def test_before_the_first_answer_nothing_is_foretold() -> None:
+def test_no_time_left_before_the_first_answer() -> None:
     text = text_of(BY_NUMBER, run_of(0, []), Stage(1, 0.0, math.inf), 3.0)
     assert "left" not in text
 
 
 @pytest.mark.parametrize("workload", [BY_TIME, BY_NUMBER])
-def test_between_stages_it_says_how_many_are_done(workload: Workload) -> None:
+def test_between_stages_the_number_done_is_shown(workload: Workload) -> None:
     text = text_of(workload, run_of(3, [Stage(1, 0.0, 3.0)]), None, 4.0)
     assert "1 of 2 stages done" in text
 

@@ -1,4 +1,4 @@
-"""Runs that are saved come back as they were; other files are refused."""
+"""Saved runs load again; other files are refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ runs = st.builds(
 
 @given(runs)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_run_comes_back_as_it_was(tmp_path: Path, run: Run) -> None:
+def test_a_saved_run_loads_equal(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "run.json"
     run.save(path)
     assert Run.load(path) == run
@@ -84,7 +84,7 @@ def test_other_files_are_refused_by_name(tmp_path: Path, text: str) -> None:
         Run.load(path)
 
 
-def test_what_is_no_file_or_no_text_is_refused(tmp_path: Path) -> None:
+def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "picture.json").write_bytes(b"\xff\xd8\xff\xe0")
     for path in (tmp_path / "missing.json", tmp_path, tmp_path / "picture.json"):
         with pytest.raises(SetupError):

@@ -1,4 +1,4 @@
-"""The watch sees the processor and the memory of a real process, and the queue."""
+"""The watch measures the processor and memory of a real process, and the queue."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def busy() -> Iterator[int]:
     process.wait()
 
 
-def test_a_busy_process_is_seen(busy: int) -> None:
+def test_a_busy_process_is_measured(busy: int) -> None:
     wait_for(lambda: psutil.Process(busy).memory_info().rss > 50_000_000)
     with Watch(busy, "http://127.0.0.1:1", time.time()) as watch:
         wait_for(lambda: len(watch.samples) > 2)

@@ -1,4 +1,4 @@
-"""The recommended number of users, by cases and by properties."""
+"""The recommended number of users: examples and properties."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_shapes_of_throughput(rates: list[float], users: int) -> None:
     assert found.users == users
 
 
-def test_the_fields_table_has_its_knee_at_four() -> None:
+def test_the_published_table_has_its_knee_at_four() -> None:
     rows = [(1, 0.16, 6.8), (2, 0.28, 7.9), (4, 0.52, 10.5)]
     table = [stage(*row) for row in rows] + [stage(8, 0.93, 16.2, failed=7)]
     found = find_knee(table)
@@ -97,16 +97,16 @@ def test_a_target_replaces_the_multiple() -> None:
     assert nearest.users == 1 and "no stage kept it within 1.00 s" in nearest.reason
 
 
-def test_waits_below_a_second_are_not_held_against_a_stage() -> None:
+def test_a_p95_below_a_second_is_never_too_slow() -> None:
     assert find_knee([stage(1, 10, 0.01), stage(2, 19, 0.2)]).users == 2
 
 
-def test_when_nothing_was_answered_nothing_is_recommended() -> None:
+def test_no_recommendation_without_answers() -> None:
     for table in ([], [NOT_MEASURED], [stage(1, 0, failed=3), stage(2, 0, refused=3)]):
         assert find_knee(table).users is None
 
 
-def test_when_every_stage_failed_some_the_fewest_failures_win() -> None:
+def test_with_failures_in_every_stage_the_fewest_win() -> None:
     found = find_knee(
         [stage(1, 1, failed=9), stage(2, 2, failed=2), stage(4, 3, failed=5)]
     )
@@ -114,7 +114,7 @@ def test_when_every_stage_failed_some_the_fewest_failures_win() -> None:
 
 
 @given(curves)
-def test_a_stage_without_failures_goes_before_one_with(
+def test_a_stage_without_failures_is_preferred(
     table: list[StageSummary],
 ) -> None:
     found = find_knee(table)
@@ -141,7 +141,7 @@ def test_the_reason_is_one_sentence(table: list[StageSummary]) -> None:
 
 
 @given(stages, stages)
-def test_a_stage_repeated_counts_as_its_worse_time(
+def test_a_repeated_stage_counts_with_its_worse_result(
     one: StageSummary, other: StageSummary
 ) -> None:
     both = [replace(one, users=4), replace(other, users=4), stage(1, 0.5)]

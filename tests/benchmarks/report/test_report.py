@@ -1,4 +1,4 @@
-"""The page is one safe file, and says what the summaries say."""
+"""The page is one safe file with the figures of the summaries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y>{{ 7*7 }}"
 
 
 class Page(HTMLParser):
-    """A report as it was written: its tags, its tables by title, its words."""
+    """A parsed report: its tags, its tables by title, its words."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def written(folder: Path, *runs: Run, command: str = "") -> Page:
     return page
 
 
-def test_the_tables_say_what_the_summaries_say(tmp_path: Path, run_plain: Run) -> None:
+def test_the_tables_contain_the_summaries(tmp_path: Path, run_plain: Run) -> None:
     page = written(tmp_path, run_plain, command="edge bench --stages 1,2,4,8,16")
     stages = summarise(run_plain)
     rows = page.tables["Latency"][1:]
@@ -99,7 +99,7 @@ def test_the_tables_say_what_the_summaries_say(tmp_path: Path, run_plain: Run) -
     assert "AMD EPYC 9654" in page.words and "17.2 GB" in page.words
 
 
-def test_the_field_stands_beside_ours(tmp_path: Path, run_plain: Run) -> None:
+def test_published_figures_are_beside_ours(tmp_path: Path, run_plain: Run) -> None:
     page = written(tmp_path, run_plain)
     rows = [row for row in page.tables["Side by side"] if row[1] == PUBLISHED.name]
     assert [row[2] for row in rows] == [
@@ -111,18 +111,22 @@ def test_the_field_stands_beside_ours(tmp_path: Path, run_plain: Run) -> None:
     assert "Not the machine of this report." in page.words
 
 
-def test_only_a_curve_is_compared_with_the_field(tmp_path: Path, run_soak: Run) -> None:
+def test_only_a_curve_is_compared_with_published_figures(
+    tmp_path: Path, run_soak: Run
+) -> None:
     page = written(tmp_path, run_soak)
     assert PUBLISHED.name not in page.words and "Side by side" not in page.tables
 
 
-def test_a_toy_does_not_stand_beside_the_field(tmp_path: Path, run_plain: Run) -> None:
+def test_a_toy_model_is_not_compared_with_published_figures(
+    tmp_path: Path, run_plain: Run
+) -> None:
     toy = replace(run_plain, fingerprint={"server": {"models": ["tiny"]}})
     write_report([toy], tmp_path)
     assert PUBLISHED.name not in (tmp_path / "report.html").read_text()
 
 
-def test_a_soak_says_what_rose(tmp_path: Path, run_soak: Run) -> None:
+def test_a_soak_reports_rising_figures(tmp_path: Path, run_soak: Run) -> None:
     page = written(tmp_path, run_soak)
     assert "The latency is steady" in page.words
     assert "The resident memory is rising" in page.words
@@ -187,9 +191,7 @@ def test_runs_cut_short_and_empty_have_a_report(
     assert "The latency cannot be judged" in page.words
 
 
-def test_samples_of_no_stage_are_owned_up_to(
-    tmp_path: Path, run_cut_short: Run
-) -> None:
+def test_samples_of_no_stage_are_reported(tmp_path: Path, run_cut_short: Run) -> None:
     del run_cut_short.stages[0]
     n = len(run_cut_short.samples)
     assert f"{n} requests belong to no stage" in written(tmp_path, run_cut_short).words
