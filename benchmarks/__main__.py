@@ -134,7 +134,7 @@ def compare(
 
 
 def _bench(workload: Workload, target: Target, name: str, folder: Path) -> None:
-    (served,) = target.about["models"][:1] or [""]
+    served = next(iter(target.about["models"]), "")
     console.print(f"{target.url} serves {served}. Scenario: {workload.scenario}.")
     with live.show_progress(workload, console) as on_progress:
         run = measure(workload, target, name or served, on_progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -72,6 +73,8 @@ def _why_not_more(best: StageSummary, beyond: StageSummary | None, limit: float)
         return f"with {users} {format_percent(beyond.failed / beyond.requests)} failed"
     if beyond.refused > best.refused:
         return f"with {users} {format_percent(beyond.refused_share or 0)} were refused"
+    if beyond.e2e_p95_s is None:
+        return f"with {users} no request was answered"
     p95, best_p95 = three_digits(_p95(beyond)), three_digits(_p95(best))
     if _p95(beyond) > limit:
         return f"with {users} P95 is {p95} s, limit {three_digits(limit)} s"
@@ -84,7 +87,8 @@ def _rate(stage: StageSummary) -> float:
 
 
 def _p95(stage: StageSummary) -> float:
-    return stage.e2e_p95_s.value if stage.e2e_p95_s else 0.0
+    """In seconds; infinite without an answer."""
+    return stage.e2e_p95_s.value if stage.e2e_p95_s else math.inf
 
 
 def _users(stage: StageSummary) -> str:

@@ -107,7 +107,7 @@ def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> Path:
 
 
 def _is_comparable_to_published(run: Run) -> bool:
-    """Whether it asked the published question, of a model that is no toy."""
+    """Whether `run` asked the published question, and not of the toy model."""
     served = run.fingerprint.get("server", {}).get("models", [])
     return run.scenario == "curve" and "tiny" not in served
 

@@ -33,6 +33,7 @@ def stage(
     )
 
 
+ABORTED = replace(stage(2, 0.0), requests=5, aborted=5)
 stages = st.builds(
     stage,
     users=st.sampled_from([1, 2, 4, 8, 16, 32]),
@@ -82,6 +83,7 @@ def test_the_published_table_has_its_knee_at_four() -> None:
         ([stage(2, 1.02, p95=2.0)], "2 users added 2.00 %, and P95 was 2.00 s instead"),
         ([stage(2, 0.9, p95=2.0)], "2 users added nothing"),
         ([stage(2, 0, failed=9)], "with 2 users 100 % failed"),
+        ([ABORTED], "with 2 users no request was answered"),
     ],
 )
 def test_the_reason_says_why_not_more(beyond: list[StageSummary], why: str) -> None:
