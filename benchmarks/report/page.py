@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import csv
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.record import Run
 from benchmarks.report import charts
-from benchmarks.report.figures import (
-    NOT_MEASURED,
-    format_figure,
-    gigabytes,
-    three_digits,
-)
+from benchmarks.report.columns import COMPARED, MEAN, REQUEST_RATE, ratio
+from benchmarks.report.figures import format_figure, three_digits
 from benchmarks.report.knee import Knee, find_knee
+from benchmarks.report.machines import machines
 from benchmarks.report.published import PUBLISHED, Published
 from benchmarks.report.summary import (
     Curve,
@@ -32,14 +28,7 @@ from benchmarks.report.summary import (
     number,
     summarise,
 )
-from benchmarks.report.tables import (
-    COMPARED,
-    MEAN,
-    REQUEST_RATE,
-    ratio,
-    side_by_side,
-    stage_tables,
-)
+from benchmarks.report.tables import side_by_side, stage_tables
 from benchmarks.report.trend import Slope, slopes
 
 TEMPLATES = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -61,12 +50,6 @@ class Trend:
 
     run: Run
     slopes: Sequence[Slope]
-
-
-@dataclass(frozen=True)
-class Machine:
-    run_names: str
-    facts: Mapping[str, str]  # label -> text
 
 
 def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> Path:
@@ -95,7 +78,7 @@ def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> Path:
         trends=trends,
         recommended=best and best.users,
         n_left_out=sum(len(run.samples) for run in runs) - n_in_stages,
-        machines=list(_machines(runs)),
+        machines=list(machines(runs)),
         command=command,
     )
     for name, png in drawn.items():
@@ -168,33 +151,6 @@ def _key_figures(curve: Curve, best: Knee) -> Iterator[KeyFigure]:
             for column in COMPARED:
                 text = format_figure(column.figure(stage))
                 yield KeyFigure(column.label, text, column.unit)
-
-
-def _machines(runs: Iterable[Run]) -> Iterator[Machine]:
-    """Each fingerprint once, with the names of its runs."""
-    rest = list(runs)
-    while rest:
-        fingerprint = rest[0].fingerprint
-        names = ", ".join(r.name for r in rest if r.fingerprint == fingerprint)
-        yield Machine(names, _facts(fingerprint))
-        rest = [r for r in rest if r.fingerprint != fingerprint]
-
-
-def _facts(fingerprint: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Text by label; the label of a nested entry begins with those around it."""
-    facts: dict[str, str] = {}
-    for name, value in fingerprint.items():
-        label = f"{prefix} {name}".strip().replace("_", " ").replace("cpu", "CPU")
-        if isinstance(value, Mapping):
-            facts |= _facts(value, label)
-        elif label.endswith(" bytes"):
-            size = f"{format_figure(gigabytes(value))} GB"
-            facts[label.removesuffix(" bytes")] = size
-        elif isinstance(value, list):
-            facts[label] = ", ".join(map(str, value)) or NOT_MEASURED
-        else:
-            facts[label] = NOT_MEASURED if value is None else str(value)
-    return facts
 
 
 def _write_csv(curves: Sequence[Curve], path: Path) -> None:
