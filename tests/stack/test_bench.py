@@ -87,12 +87,12 @@ def test_two_runs_are_compared(edge: str, stack: Stack, tmp_path: Path) -> None:
     [
         (("--url", "http://127.0.0.1:1"), "cannot be reached"),
         (("--url", "nowhere"), "cannot be reached"),
-        (("--scenario", "picnic"), "no scenario"),
-        (("--stages", "1,x"), "no stages"),
-        (("--duration", "5 minutes"), "no duration"),
+        (("--scenario", "picnic"), "not a scenario"),
+        (("--stages", "1,x"), "not a list of stages"),
+        (("--duration", "5 minutes"), "not a duration"),
         (("--duration", "5m", "--requests", "3"), "not both"),
-        (("--set", "repeat-rate"), "sets nothing"),
-        (("compare", "nothing.json"), "no benchmark result"),
+        (("--set", "repeat-rate"), "not NAME=VALUE"),
+        (("compare", "nothing.json"), "not a benchmark result"),
     ],
 )
 def test_a_wrong_command_is_told_in_a_sentence(

@@ -1,4 +1,4 @@
-"""The watch sees the processor and the memory of a real process, and the queue."""
+"""The watch measures the processor and memory of a real process, and the queue."""
 
 from __future__ import annotations
 
@@ -46,18 +46,19 @@ def busy() -> Iterator[int]:
     process.wait()
 
 
-def test_a_busy_process_is_seen(busy: int) -> None:
+def test_a_busy_process_is_measured(busy: int) -> None:
     wait_for(lambda: psutil.Process(busy).memory_info().rss > 50_000_000)
     with Watch(busy, "http://127.0.0.1:1", time.time()) as watch:
-        wait_for(lambda: len(watch.seen) > 2)
+        wait_for(lambda: len(watch.samples) > 2)
         spent = sum(psutil.Process(busy).cpu_times()[:2])
         wait_for(lambda: sum(psutil.Process(busy).cpu_times()[:2]) > spent + 0.2)
-        wait_for(lambda: sum(one.cpu_percent for one in watch.seen) > 0)
-    (resident,) = {sum(one.resident_bytes.values()) > 50e6 for one in watch.seen}
+        wait_for(lambda: sum(one.cpu_percent for one in watch.samples) > 0)
+    (resident,) = {sum(one.resident_bytes.values()) > 50e6 for one in watch.samples}
     assert resident
-    assert all(0 <= one.cpu_percent < 150 for one in watch.seen)
-    assert [one.at_s for one in watch.seen] == sorted(one.at_s for one in watch.seen)
-    assert all(one.queued is None for one in watch.seen)  # nobody says
+    assert all(0 <= one.cpu_percent < 150 for one in watch.samples)
+    times = [one.at_s for one in watch.samples]
+    assert times == sorted(times)
+    assert all(one.queued is None for one in watch.samples)  # no server exports it
 
 
 @pytest.mark.parametrize(
@@ -69,15 +70,15 @@ def test_a_busy_process_is_seen(busy: int) -> None:
 )
 def test_the_queue_is_read_from_the_metrics(text: str) -> None:
     with metrics(text) as url, Watch(None, url, time.time()) as watch:
-        wait_for(lambda: watch.seen)
-    assert watch.seen[0].queued == 7
-    assert watch.seen[0].resident_bytes == {}
+        wait_for(lambda: watch.samples)
+    assert watch.samples[0].queued == 7
+    assert watch.samples[0].resident_bytes == {}
 
 
-def test_a_process_that_ends_is_no_failure(busy: int) -> None:
+def test_the_end_of_the_process_is_no_failure(busy: int) -> None:
     with Watch(busy, "http://127.0.0.1:1", time.time()) as watch:
-        wait_for(lambda: watch.seen)
+        wait_for(lambda: watch.samples)
         psutil.Process(busy).kill()
-        seen = len(watch.seen)
-        wait_for(lambda: len(watch.seen) > seen + 1)
-    assert watch.seen[-1].resident_bytes == {}
+        seen = len(watch.samples)
+        wait_for(lambda: len(watch.samples) > seen + 1)
+    assert watch.samples[-1].resident_bytes == {}

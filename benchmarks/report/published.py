@@ -1,7 +1,7 @@
-"""What the field published about such a system: figures of another machine.
+"""Published figures of a comparable system, measured on another machine.
 
-They say where a reader's expectations come from. They are no baseline for ours: a ratio
-between two machines is not a ratio between two servers.
+They show where a reader's expectations come from. They are no baseline: a ratio between
+two machines is not a ratio between two servers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PUBLISHED = Published(
         "Qwen3-VL-2B in float32 with Flask, Transformers and Gradio in one container; "
         "Xeon Platinum 8360Y, 16 vCPU, 32 GB of memory. Locust, 5 minutes per stage, a "
         "new 800x600 JPEG of about 120 KB per request, “请描述这张图片的内容。”, "
-        "time-out 30 s. Another machine than ours."
+        "timeout 30 s. Not the machine of this report."
     ),
     stages=(
         PublishedStage(1, 6.2, 6.8, 0.0, 0.16),

@@ -1,4 +1,4 @@
-"""The page is one safe file, and says what the summaries say."""
+"""The page is one safe file with the figures of the summaries."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.record import Run
-from benchmarks.report.field import PUBLISHED
-from benchmarks.report.knee import knee
+from benchmarks.record import Run, Sample, Stage
+from benchmarks.report.figures import NOTE, format_figure, three_digits
+from benchmarks.report.knee import find_knee
 from benchmarks.report.page import write_report
-from benchmarks.report.summary import summarise, three
-from benchmarks.report.terminal import NOTE, shown, terminal_table
+from benchmarks.report.published import PUBLISHED
+from benchmarks.report.summary import summarise
+from benchmarks.report.terminal import terminal_table
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y>{{ 7*7 }}"
 
 
 class Page(HTMLParser):
-    """A report as it was written: its tags, its tables by title, its words."""
+    """A parsed report: its tags, its tables by title, its words."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -62,8 +63,9 @@ class Page(HTMLParser):
 
 
 def written(folder: Path, *runs: Run, command: str = "") -> Page:
-    paths = write_report(runs, folder, command)
-    assert sorted(paths) == sorted(folder.iterdir())
+    assert write_report(runs, folder, command) == folder / "report.html"
+    files = {path.name for path in folder.iterdir() if path.suffix != ".png"}
+    assert files == {"report.html", "table.csv"}
     page = Page(folder)
     assert {tag for tag, _ in page.tags}.isdisjoint(
         {"script", "link", "iframe", "object", "embed", "base", "form", "a", "svg"}
@@ -77,47 +79,54 @@ def written(folder: Path, *runs: Run, command: str = "") -> Page:
     return page
 
 
-def test_the_tables_say_what_the_summaries_say(tmp_path: Path, run_plain: Run) -> None:
+def test_the_tables_contain_the_summaries(tmp_path: Path, run_plain: Run) -> None:
     page = written(tmp_path, run_plain, command="edge bench --stages 1,2,4,8,16")
     stages = summarise(run_plain)
     rows = page.tables["Latency"][1:]
     assert [row[:3] for row in rows] == [
-        [str(s.users), shown(s.e2e_mean_s), shown(s.e2e_p50_s)] for s in stages
+        [str(s.users), format_figure(s.e2e_mean_s), format_figure(s.e2e_p50_s)]
+        for s in stages
     ]
     rows = page.tables["Throughput and load"][1:]
-    assert [row[1] for row in rows] == [shown(s.requests_per_s) for s in stages]
+    assert [row[1] for row in rows] == [format_figure(s.requests_per_s) for s in stages]
     rows = page.tables["Requests"][1:]
     assert [row[1:6] for row in rows] == [
         [str(n) for n in (s.requests, s.answered, s.cached, s.refused, s.failed)]
         for s in stages
     ]
-    assert knee(stages).reason in page.words
+    assert find_knee(stages).reason in page.words
     assert "edge bench --stages 1,2,4,8,16" in page.words
     assert "AMD EPYC 9654" in page.words and "17.2 GB" in page.words
 
 
-def test_the_field_stands_beside_ours(tmp_path: Path, run_plain: Run) -> None:
+def test_published_figures_are_beside_ours(tmp_path: Path, run_plain: Run) -> None:
     page = written(tmp_path, run_plain)
     rows = [row for row in page.tables["Side by side"] if row[1] == PUBLISHED.name]
     assert [row[2] for row in rows] == [
-        three(s.requests_per_s) for s in PUBLISHED.stages
+        three_digits(s.requests_per_s) for s in PUBLISHED.stages
     ]
-    assert [row[4] for row in rows] == [three(s.mean_s) for s in PUBLISHED.stages]
-    assert "Another machine than ours." in page.words
+    assert [row[4] for row in rows] == [
+        three_digits(s.mean_s) for s in PUBLISHED.stages
+    ]
+    assert "Not the machine of this report." in page.words
 
 
-def test_only_a_curve_is_compared_with_the_field(tmp_path: Path, run_soak: Run) -> None:
+def test_only_a_curve_is_compared_with_published_figures(
+    tmp_path: Path, run_soak: Run
+) -> None:
     page = written(tmp_path, run_soak)
     assert PUBLISHED.name not in page.words and "Side by side" not in page.tables
 
 
-def test_a_toy_does_not_stand_beside_the_field(tmp_path: Path, run_plain: Run) -> None:
+def test_a_toy_model_is_not_compared_with_published_figures(
+    tmp_path: Path, run_plain: Run
+) -> None:
     toy = replace(run_plain, fingerprint={"server": {"models": ["tiny"]}})
     write_report([toy], tmp_path)
     assert PUBLISHED.name not in (tmp_path / "report.html").read_text()
 
 
-def test_a_soak_says_what_rose(tmp_path: Path, run_soak: Run) -> None:
+def test_a_soak_reports_rising_figures(tmp_path: Path, run_soak: Run) -> None:
     page = written(tmp_path, run_soak)
     assert "The latency is steady" in page.words
     assert "The resident memory is rising" in page.words
@@ -145,11 +154,17 @@ def test_two_runs_are_compared_at_equal_users(
     page = written(tmp_path, ours, theirs)
     a, b = ({s.users: s for s in summarise(run)} for run in (ours, theirs))
     rows = {(row[0], row[1]): row for row in page.tables["Side by side"]}
-    assert rows["4", "theirs"][2] == three(b[4].requests_per_s)
-    ratio = three(b[4].requests_per_s / a[4].requests_per_s)
+    assert rows["4", "theirs"][2] == three_digits(b[4].requests_per_s)
+    ratio = three_digits(b[4].requests_per_s / a[4].requests_per_s)
     assert rows["4", "theirs"][3] == f"×{ratio}"
     assert rows["4", "Edge-VL"][3] == rows["8", "theirs"][3] == ""
     assert f"With 4 users at the same time, theirs answered {ratio} times" in page.words
+    column = next(
+        i
+        for i, heading in enumerate(page.tables["Side by side"][0])
+        if heading.startswith("longest pause")
+    )
+    assert rows["4", "theirs"][column] == three_digits(b[4].gap_max_s)
 
 
 def test_names_are_text_and_never_markup(
@@ -176,9 +191,7 @@ def test_runs_cut_short_and_empty_have_a_report(
     assert "The latency cannot be judged" in page.words
 
 
-def test_samples_of_no_stage_are_owned_up_to(
-    tmp_path: Path, run_cut_short: Run
-) -> None:
+def test_samples_of_no_stage_are_reported(tmp_path: Path, run_cut_short: Run) -> None:
     del run_cut_short.stages[0]
     n = len(run_cut_short.samples)
     assert f"{n} requests belong to no stage" in written(tmp_path, run_cut_short).words
@@ -216,6 +229,27 @@ def test_the_terminal_table_fits(
     assert "…" not in text.getvalue()
     assert ("\x1b[31m" in text.getvalue()) == bool(fails_from)  # red
     assert "\x1b[33m" in text.getvalue()  # yellow: with 64 users some were refused
+
+
+def test_the_terminal_table_of_a_fast_server_fits_in_a_file(
+    run_made: Callable[..., Run],
+) -> None:
+    run = run_made(users=(1, 16, 64), seconds=1, alone_s=0.01)
+    text = StringIO()
+    Console(file=text, width=120).print(terminal_table(summarise(run)))
+    assert "…" not in text.getvalue()
+
+
+def test_the_terminal_table_shows_the_longest_pause() -> None:
+    run = Run("a run", "http://127.0.0.1", "", stages=[Stage(2, 0.0, 10.0)])
+    run.samples = [
+        Sample(2, 0.0, 3.0, "answered", gap_s=0.25),
+        Sample(2, 0.0, 3.0, "answered", gap_s=0.75),
+        Sample(2, 0.0, 3.0, "failed", gap_s=9.0),
+    ]
+    table = terminal_table(summarise(run))
+    (column,) = (column for column in table.columns if "pause" in str(column.header))
+    assert list(column.cells) == ["0.750"]
 
 
 def test_the_terminal_table_of_nothing(run_empty: Run, run_cut_short: Run) -> None:

@@ -1,7 +1,7 @@
-"""What the measuring client measures, and what it calls an answer.
+"""The measuring client: its figures, and what counts as an answer.
 
-Locust stays out of this process, so its parts without Locust are tested: the answer
-with moments that are given, the client against a real server.
+Without Locust, which would patch this process: the answer with given times, the client
+with a real server.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from benchmarks.load.answer import Answer
-from benchmarks.load.chat import ChatClient, body
+from benchmarks.load.chat import ChatClient, request_body
 from benchmarks.load.exchange import Patience, Reply
 from benchmarks.load.quota import Quota
 from edge.errors import SetupError
-from tests.benchmarks.chat_server import (
-    Asked,
+from tests.benchmarks.load.chat_server import (
     ChatServer,
+    Request,
     Script,
     Wire,
+    answer_with,
     chat_server,
     delta,
-    says,
 )
 
-NEAR_S = 0.1  # of the best of some, because machines that run tests are busy
-SOON_S = 10.0  # less than the other end would take
-BODY = body([{"role": "user", "content": "hello"}])
+NEAR_S = 0.1  # of the best of several tries, because test machines are busy
+SOON_S = 10.0  # less than the server would take
+BODY = request_body([{"role": "user", "content": "hello"}])
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "engine_error"}}
 FULL = {"error": {"message": "Full.", "type": "rate_limit_error", "code": "queue_full"}}
 
@@ -40,18 +40,18 @@ def chunk(text: str) -> str:
 
 
 def answer_at(*moments: float, usage: int | None = None) -> Answer:
-    """An answer asked for at 100, a piece of which comes at each of `moments`."""
+    """An answer to a request sent at 100, with one piece at each of `moments`."""
     answer = Answer(asked_at=100.0)
-    answer.hear(json.dumps(delta({"role": "assistant", "content": ""})), 100.5)
+    answer.receive(json.dumps(delta({"role": "assistant", "content": ""})), 100.5)
     for moment in moments:
-        answer.hear(chunk("a"), moment)
+        answer.receive(chunk("a"), moment)
     if usage is not None:
         counted = {"choices": [], "usage": {"completion_tokens": usage}}
-        answer.hear(json.dumps(counted), 999.0)
+        answer.receive(json.dumps(counted), 999.0)
     return answer
 
 
-def test_times_are_those_of_the_text() -> None:
+def test_ttft_tpot_and_gap_are_measured_on_text() -> None:
     answer = answer_at(102.0, 102.5, 104.0, 104.5, usage=11)
     assert answer.ttft_s == 2.0
     assert answer.gap_s == 1.5
@@ -60,7 +60,7 @@ def test_times_are_those_of_the_text() -> None:
     assert answer.text == "aaaa"
 
 
-def test_pieces_are_counted_where_the_server_counts_nothing() -> None:
+def test_pieces_count_as_tokens_without_usage() -> None:
     answer = answer_at(102.0, 103.0, 105.0)
     assert answer.tokens == 3
     assert answer.tpot_s == pytest.approx(1.5)
@@ -77,13 +77,13 @@ def test_an_answer_without_text_has_no_times() -> None:
 
 
 @pytest.mark.parametrize("data", ["{", "7", "[]", '{"choices": 3}', '{"choices": [1]}'])
-def test_what_is_no_chunk_is_a_bad_stream(data: str) -> None:
+def test_an_invalid_chunk_is_a_bad_stream(data: str) -> None:
     answer = Answer(0.0)
-    answer.hear(data, 1.0)
+    answer.receive(data, 1.0)
     assert answer.error_code == "bad stream"
 
 
-def test_a_quota_gives_each_number_once_and_not_one_too_many() -> None:
+def test_a_quota_gives_each_number_once() -> None:
     quota = Quota(requests=3)
     assert [quota.take(0.0) for _ in range(5)] == [0, 1, 2, None, None]
     assert quota.left_s(0.0) == 0.0
@@ -99,7 +99,7 @@ def test_a_quota_ends_with_its_time() -> None:
 @pytest.fixture
 def serve() -> Iterator[Callable[[Script], ChatServer]]:
     """A server with a script."""
-    with chat_server(says("never asked")) as server:
+    with chat_server(answer_with("unused")) as server:
 
         def with_script(script: Script) -> ChatServer:
             server.script = script
@@ -115,21 +115,21 @@ def ask(
     """Asks a server with a script."""
     clients: list[ChatClient] = []
 
-    def asked(script: Script, patience: Patience | None = None) -> Reply:
+    def ask_once(script: Script, patience: Patience | None = None) -> Reply:
         clients.append(ChatClient(serve(script).url))
         return clients[-1].ask(BODY, patience)
 
-    yield asked
+    yield ask_once
     for client in clients:
         client.close()
 
 
-def test_a_stream_is_measured_as_it_comes(
+def test_a_stream_is_measured_piece_by_piece(
     serve: Callable[[Script], ChatServer],
 ) -> None:
-    """Each piece is far shorter than any buffer, and waited for by nobody else."""
+    """Each piece is far shorter than any buffer."""
 
-    def script(wire: Wire, asked: Asked) -> None:
+    def script(wire: Wire, request: Request) -> None:
         wire.begin()
         for pause_s in (0.3, 0.1, 0.9, 0.1):
             time.sleep(pause_s)
@@ -139,7 +139,7 @@ def test_a_stream_is_measured_as_it_comes(
 
     server = serve(script)
     client = ChatClient(server.url)
-    off_s = []  # by how much the worst of a reply's times is wrong
+    off_s = []  # the largest error in the times of a reply
     for _ in range(3):
         began = time.perf_counter()
         reply = client.ask(BODY)
@@ -158,10 +158,10 @@ def test_a_stream_is_measured_as_it_comes(
     assert min(off_s) < NEAR_S
 
 
-def test_characters_may_be_cut_anywhere(ask: Callable[..., Reply]) -> None:
+def test_characters_may_arrive_byte_by_byte(ask: Callable[..., Reply]) -> None:
     text = "请描述这张图片的内容。🎈"
 
-    def script(wire: Wire, asked: Asked) -> None:
+    def script(wire: Wire, request: Request) -> None:
         wire.begin()
         frame = json.dumps(delta({"content": text}), ensure_ascii=False)
         for byte in f": a comment\n\ndata: {frame}\r\n\r\n".encode():
@@ -172,14 +172,14 @@ def test_characters_may_be_cut_anywhere(ask: Callable[..., Reply]) -> None:
     assert (reply.outcome, reply.answer.text) == ("answered", text)
 
 
-def test_a_hit_of_the_answer_cache_is_told(ask: Callable[..., Reply]) -> None:
-    def script(wire: Wire, asked: Asked) -> None:
+def test_a_cache_hit_is_reported(ask: Callable[..., Reply]) -> None:
+    def script(wire: Wire, request: Request) -> None:
         wire.begin(**{"X-Cache": "hit"})
         wire.piece("a")
         wire.finish()
 
     assert ask(script).cached
-    assert not ask(says("a")).cached
+    assert not ask(answer_with("a")).cached
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_hit_of_the_answer_cache_is_told(ask: Callable[..., Reply]) -> None:
         (502, "", "failed", "502"),
     ],
 )
-def test_a_status_that_is_no_200_is_no_answer(
+def test_an_error_status_is_refused_or_failed(
     ask: Callable[..., Reply], status: int, sent: object, outcome: str, code: str
 ) -> None:
     reply = ask(lambda wire, _: wire.refuse(status, sent, Retry_After="3"))
@@ -202,10 +202,10 @@ def test_a_status_that_is_no_200_is_no_answer(
     assert reply.retry_after_s == 3.0
 
 
-def test_an_error_frame_is_a_failure_although_the_stream_ends(
+def test_an_error_event_is_a_failure(
     ask: Callable[..., Reply],
 ) -> None:
-    def script(wire: Wire, asked: Asked) -> None:
+    def script(wire: Wire, request: Request) -> None:
         wire.begin()
         wire.piece("a")
         wire.frame(ERROR)
@@ -216,20 +216,20 @@ def test_an_error_frame_is_a_failure_although_the_stream_ends(
     assert reply.answer.ttft_s is not None
 
 
-def ends_without_a_reason(wire: Wire, asked: Asked) -> None:
+def ends_without_a_reason(wire: Wire, request: Request) -> None:
     wire.begin()
     wire.piece("a")
     wire.end()
 
 
-def drops(wire: Wire, asked: Asked) -> None:
+def drops(wire: Wire, request: Request) -> None:
     wire.begin()
     wire.piece("a")
     wire.drop()
 
 
 @pytest.mark.parametrize("script", [ends_without_a_reason, drops])
-def test_a_stream_that_merely_stops_is_cut_short(
+def test_a_stream_without_an_end_is_cut_short(
     ask: Callable[..., Reply], script: Script
 ) -> None:
     reply = ask(script)
@@ -237,8 +237,8 @@ def test_a_stream_that_merely_stops_is_cut_short(
     assert reply.answer.text == "a"
 
 
-def test_a_finish_reason_is_an_end_without_done(ask: Callable[..., Reply]) -> None:
-    def script(wire: Wire, asked: Asked) -> None:
+def test_a_finish_reason_ends_an_answer_without_done(ask: Callable[..., Reply]) -> None:
+    def script(wire: Wire, request: Request) -> None:
         wire.begin()
         wire.piece("a")
         wire.frame(delta({}, "length"))
@@ -247,15 +247,15 @@ def test_a_finish_reason_is_an_end_without_done(ask: Callable[..., Reply]) -> No
     assert ask(script).outcome == "answered"
 
 
-def test_a_server_that_hangs_up_at_once_is_a_failed_connection(
+def test_an_immediate_hang_up_is_a_failed_connection(
     ask: Callable[..., Reply],
 ) -> None:
     reply = ask(lambda wire, _: wire.drop())
     assert (reply.outcome, reply.code) == ("failed", "connection")
 
 
-def test_a_port_where_nobody_listens_is_a_failed_connection() -> None:
-    with chat_server(says()) as gone:
+def test_a_closed_port_is_a_failed_connection() -> None:
+    with chat_server(answer_with()) as gone:
         pass
     client = ChatClient(gone.url)
     assert client.ask(BODY).code == "connection"
@@ -263,19 +263,19 @@ def test_a_port_where_nobody_listens_is_a_failed_connection() -> None:
         client.check_reachable()
 
 
-def drips(wire: Wire, asked: Asked) -> None:
+def drips(wire: Wire, request: Request) -> None:
     wire.begin()
     while True:
         wire.piece("a")
         time.sleep(0.05)
 
 
-def sleeps(wire: Wire, asked: Asked) -> None:
+def sleeps(wire: Wire, request: Request) -> None:
     threading.Event().wait(30)
 
 
 @pytest.mark.parametrize("script", [drips, sleeps])
-def test_the_time_out_is_on_the_whole_request(
+def test_the_timeout_covers_the_whole_request(
     ask: Callable[..., Reply], script: Script
 ) -> None:
     reply = ask(script, Patience(timeout_s=1.0))
@@ -294,9 +294,9 @@ def test_a_client_hangs_up_in_mid_stream(
 ) -> None:
     broken = threading.Event()
 
-    def script(wire: Wire, asked: Asked) -> None:
+    def script(wire: Wire, request: Request) -> None:
         try:
-            drips(wire, asked)
+            drips(wire, request)
         except OSError:
             broken.set()
 
@@ -304,20 +304,20 @@ def test_a_client_hangs_up_in_mid_stream(
     reply = client.ask(BODY, Patience(hang_up_pieces=3))
     assert reply.outcome == "aborted"
     assert len(reply.answer.pieces) >= 3
-    assert broken.wait(10), "the server was not told"
+    assert broken.wait(10), "the server did not notice"
 
 
-def test_a_connection_is_kept_and_replaced_when_it_is_stale(
+def test_a_stale_connection_is_replaced(
     serve: Callable[[Script], ChatServer],
 ) -> None:
-    server = serve(says("a"))
+    server = serve(answer_with("a"))
     client = ChatClient(server.url)
     assert client.ask(BODY).outcome == "answered"
     server.script = lambda wire, _: wire.refuse(400, ERROR)
     assert client.ask(BODY).code == "engine_error"
 
-    def closes_behind(wire: Wire, asked: Asked) -> None:
-        says("a")(wire, asked)
+    def closes_behind(wire: Wire, request: Request) -> None:
+        answer_with("a")(wire, request)
         wire.drop()
 
     server.script = closes_behind
@@ -325,29 +325,31 @@ def test_a_connection_is_kept_and_replaced_when_it_is_stale(
     time.sleep(0.3)
     assert client.ask(BODY).outcome == "answered"
     client.close()
-    ports = [asked.client[1] for asked in server.asked]
+    ports = [request.client[1] for request in server.requests]
     assert ports[0] == ports[1] == ports[2] != ports[3]
 
 
-def test_the_body_is_what_openai_clients_send(
+def test_the_body_equals_that_of_openai_clients(
     serve: Callable[[Script], ChatServer],
 ) -> None:
-    server = serve(says("a"))
+    server = serve(answer_with("a"))
     client = ChatClient(server.url + "/v1/", api_key="secret")
-    client.ask(body([{"role": "user", "content": "hello"}], max_tokens=7, model="m"))
+    client.ask(
+        request_body([{"role": "user", "content": "hello"}], max_tokens=7, model="m")
+    )
     client.close()
-    (asked,) = server.asked
-    assert asked.body == {
+    (request,) = server.requests
+    assert request.body == {
         "messages": [{"role": "user", "content": "hello"}],
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": 7,
         "model": "m",
     }
-    assert asked.headers["Authorization"] == "Bearer secret"
+    assert request.headers["Authorization"] == "Bearer secret"
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://a", "http://", "http://a:b"])
-def test_what_is_no_address_is_said(url: str) -> None:
-    with pytest.raises(SetupError, match="no server's address"):
+def test_an_invalid_address_is_refused(url: str) -> None:
+    with pytest.raises(SetupError, match="not the address of a server"):
         ChatClient(url)

@@ -1,4 +1,4 @@
-"""The load generator in a process of its own: Locust must stay out of the tests'."""
+"""The load generator in a separate process, because Locust patches its process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from benchmarks.record import Sample, Stage
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 240  # it imports Locust, which takes long on a busy machine
+ROOT = Path(__file__).parents[3]
+PATIENCE_S = 240  # importing Locust is slow on a busy machine
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one run printed."""
+class Output:
+    """The printed lines of one run."""
 
     lines: list[dict[str, Any]]
 
@@ -45,10 +45,10 @@ def start(program: str, *words: object) -> subprocess.Popen[str]:
     )
 
 
-def load(url: str, *words: object) -> Said:
-    """A whole run that must go well and say nothing on stderr."""
+def load(url: str, *words: object) -> Output:
+    """A complete run, which must succeed with an empty stderr."""
     with start("benchmarks.load.generator", "--url", url, *words) as process:
         out, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert not errors, errors
-    return Said([json.loads(line) for line in out.splitlines()])
+    return Output([json.loads(line) for line in out.splitlines()])

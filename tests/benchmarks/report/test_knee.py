@@ -1,4 +1,4 @@
-"""The recommended number of users, by cases and by properties."""
+"""The recommended number of users: examples and properties."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.record import Run, Stage
-from benchmarks.report.knee import knee
+from benchmarks.report.knee import find_knee
 from benchmarks.report.summary import Percentile, StageSummary, summarise
 
-(NOTHING,) = summarise(Run("", "", "", stages=[Stage(1, 0, 0)]))
+(NOT_MEASURED,) = summarise(Run("", "", "", stages=[Stage(1, 0, 0)]))
 
 
 def stage(
@@ -20,7 +20,7 @@ def stage(
 ) -> StageSummary:
     answered = 100 if rate else 0
     return replace(
-        NOTHING,
+        NOT_MEASURED,
         users=users,
         requests=answered + failed + refused,
         answered=answered,
@@ -33,6 +33,7 @@ def stage(
     )
 
 
+ABORTED = replace(stage(2, 0.0), requests=5, aborted=5)
 stages = st.builds(
     stage,
     users=st.sampled_from([1, 2, 4, 8, 16, 32]),
@@ -57,14 +58,14 @@ curves = st.lists(stages, max_size=6, unique_by=lambda s: s.users)
     ],
 )
 def test_shapes_of_throughput(rates: list[float], users: int) -> None:
-    found = knee([stage(2**i, rate) for i, rate in enumerate(rates)])
+    found = find_knee([stage(2**i, rate) for i, rate in enumerate(rates)])
     assert found.users == users
 
 
-def test_the_fields_table_has_its_knee_at_four() -> None:
+def test_the_published_table_has_its_knee_at_four() -> None:
     rows = [(1, 0.16, 6.8), (2, 0.28, 7.9), (4, 0.52, 10.5)]
     table = [stage(*row) for row in rows] + [stage(8, 0.93, 16.2, failed=7)]
-    found = knee(table)
+    found = find_knee(table)
     assert found.users == 4
     assert found.reason == (
         "Best with 4 users at the same time: 0.520 requests/s, 85.7 % more than 2 "
@@ -82,40 +83,43 @@ def test_the_fields_table_has_its_knee_at_four() -> None:
         ([stage(2, 1.02, p95=2.0)], "2 users added 2.00 %, and P95 was 2.00 s instead"),
         ([stage(2, 0.9, p95=2.0)], "2 users added nothing"),
         ([stage(2, 0, failed=9)], "with 2 users 100 % failed"),
+        ([ABORTED], "with 2 users no request was answered"),
     ],
 )
 def test_the_reason_says_why_not_more(beyond: list[StageSummary], why: str) -> None:
-    found = knee([stage(1, 1.0), *beyond])
+    found = find_knee([stage(1, 1.0), *beyond])
     assert found.users == 1 and why in found.reason
 
 
 def test_a_target_replaces_the_multiple() -> None:
     table = [stage(1, 1, 2.0), stage(2, 2, 4.0), stage(4, 4, 8.0)]
-    assert knee(table, target_p95_s=4.0).users == 2
-    assert knee(table, target_p95_s=60.0).users == 4
-    nearest = knee(table, target_p95_s=1.0)
+    assert find_knee(table, target_p95_s=4.0).users == 2
+    assert find_knee(table, target_p95_s=60.0).users == 4
+    nearest = find_knee(table, target_p95_s=1.0)
     assert nearest.users == 1 and "no stage kept it within 1.00 s" in nearest.reason
 
 
-def test_waits_below_a_second_are_not_held_against_a_stage() -> None:
-    assert knee([stage(1, 10, 0.01), stage(2, 19, 0.2)]).users == 2
+def test_a_p95_below_a_second_is_never_too_slow() -> None:
+    assert find_knee([stage(1, 10, 0.01), stage(2, 19, 0.2)]).users == 2
 
 
-def test_when_nothing_was_answered_nothing_is_recommended() -> None:
-    for table in ([], [NOTHING], [stage(1, 0, failed=3), stage(2, 0, refused=3)]):
-        assert knee(table).users is None
+def test_no_recommendation_without_answers() -> None:
+    for table in ([], [NOT_MEASURED], [stage(1, 0, failed=3), stage(2, 0, refused=3)]):
+        assert find_knee(table).users is None
 
 
-def test_when_every_stage_failed_some_the_fewest_failures_win() -> None:
-    found = knee([stage(1, 1, failed=9), stage(2, 2, failed=2), stage(4, 3, failed=5)])
+def test_with_failures_in_every_stage_the_fewest_win() -> None:
+    found = find_knee(
+        [stage(1, 1, failed=9), stage(2, 2, failed=2), stage(4, 3, failed=5)]
+    )
     assert found.users == 2 and "every stage had failures" in found.reason
 
 
 @given(curves)
-def test_a_stage_without_failures_goes_before_one_with(
+def test_a_stage_without_failures_is_preferred(
     table: list[StageSummary],
 ) -> None:
-    found = knee(table)
+    found = find_knee(table)
     answered = {s.users: s for s in table if s.answered}
     assert (found.users is None) == (not answered)
     if found.users and any(not s.failed for s in answered.values()):
@@ -129,19 +133,19 @@ def test_the_order_of_stages_does_not_matter(
     tables: tuple[list[StageSummary], list[StageSummary]],
 ) -> None:
     one, other = tables
-    assert knee(one) == knee(other)
+    assert find_knee(one) == find_knee(other)
 
 
 @given(curves)
 def test_the_reason_is_one_sentence(table: list[StageSummary]) -> None:
-    reason = knee(table).reason
+    reason = find_knee(table).reason
     assert reason.endswith(".") and ". " not in reason and "nan" not in reason
 
 
 @given(stages, stages)
-def test_a_stage_repeated_counts_as_its_worse_time(
+def test_a_repeated_stage_counts_with_its_worse_result(
     one: StageSummary, other: StageSummary
 ) -> None:
     both = [replace(one, users=4), replace(other, users=4), stage(1, 0.5)]
     if one.failed or other.failed:
-        assert knee(both).users == 1
+        assert find_knee(both).users == 1

@@ -1,8 +1,8 @@
-"""The user of all scenarios: asks, hears the stream, tells Locust what it measured.
+"""The user of all scenarios: asks, reads the stream, reports a sample to Locust.
 
-Locust's own HttpUser knows one time per request; this one makes a `Sample` of each and
-hands it over with Locust's request event, so that Locust's page and our runner read
-the same measurement. Importing this module patches the process, as Locust does.
+Locust's own HttpUser has one time per request; this one makes a `Sample` of each and
+passes it on in Locust's request event, so that Locust's page and our runner read the
+same measurement. Importing this module patches the process, as Locust does.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from locust import User, task
 from locust.exception import StopUser
 
 from benchmarks.load import options, questions
-from benchmarks.load.chat import ChatClient, Message, body, read_key
+from benchmarks.load.chat import ChatClient, Message, read_api_key, request_body
 from benchmarks.load.exchange import Patience, Reply
 from benchmarks.load.questions import Question
 from benchmarks.load.quota import Quota
 from benchmarks.record import Sample
 
-# A refused client comes back when the server said, as OpenAI's client does: without a
-# pause, refused users would be a busy loop on the CPU that answers the others. But not
-# later than this, or a short stage would be over before they try again.
+# A refused user retries after the Retry-After of the server, as OpenAI's client does:
+# without a pause, refused users would be a busy loop on the CPU that serves the rest.
+# The pause is limited, or a short stage would end before they retry.
 MAX_PAUSE_S = 5.0
-# Where no time is said, and after a failure: OpenAI's client begins with the same.
+# Without a Retry-After, and after a failure: OpenAI's client begins with the same.
 PAUSE_S = 0.5
-# A server may close a connection that was idle for some seconds (uvicorn: 5), and
-# perhaps in the moment in which it is used again.
+# A server may close a connection after some idle seconds (uvicorn: 5), perhaps at the
+# moment of its next use.
 IDLE_S = 1.0
 
 
@@ -40,38 +40,38 @@ options.add(options.common)
 
 
 class NoAnswer(Exception):
-    """What Locust's page shows as the failure of a request."""
+    """Shown by Locust's page as the failure of a request."""
 
 
-class Asker(User):
-    """Asks again as soon as it has its answer: a closed loop."""
+class ChatUser(User):
+    """Asks again as soon as its answer is complete: a closed loop."""
 
     abstract = True
 
-    # Set by our runner before each stage; under Locust alone nothing is counted.
+    # Set by our runner before each stage; under Locust alone there is no limit.
     quota: ClassVar[Quota] = Quota()
     began: ClassVar[float] = perf_counter()  # of the run
-    numbers: ClassVar[Iterator[int]] = itertools.count()
+    client_numbers: ClassVar[Iterator[int]] = itertools.count()
 
     def on_start(self) -> None:
         self.options = self.environment.parsed_options
         worker = getattr(self.environment.runner, "worker_index", 0)
         self.run_name = f"{self.options.seed}/{worker}/{self.quota.stage}"
-        # Each user is a client of its own, also where one address may not take all.
-        name = f"bench-{self.run_name}-{next(self.numbers)}"
-        key = read_key(self.options.api_key_file) or name
+        # Each user is a separate client, because a server may limit each client.
+        name = f"bench-{self.run_name}-{next(self.client_numbers)}"
+        key = read_api_key(self.options.api_key_file) or name
         self.client = ChatClient(self.host or "", key)
 
     def on_stop(self) -> None:
         self.client.close()
 
     @task
-    def next_turn(self) -> None:
-        self.turn()
+    def run_once(self) -> None:
+        self.ask_next()
 
-    def turn(self) -> None:
-        """One question and its answer; scenarios may say otherwise."""
-        number = self.take()
+    def ask_next(self) -> None:
+        """One question and its answer; a scenario may override it."""
+        number = self.take_number()
         question = self.question(number)
         self.ask(question.kind, [question.message()], self.patience(number))
 
@@ -81,8 +81,8 @@ class Asker(User):
     def patience(self, number: int) -> Patience:
         return Patience()
 
-    def take(self) -> int:
-        """The number of the next request. Ends this user when there is no next."""
+    def take_number(self) -> int:
+        """The number of the next request. Stops this user when there is none left."""
         number = self.quota.take(perf_counter())
         if number is None:
             raise StopUser
@@ -91,14 +91,17 @@ class Asker(User):
     def ask(
         self, kind: str, messages: Sequence[Message], patience: Patience | None = None
     ) -> Reply:
-        """Asks, reports what came of it, and pauses where it was no answer."""
-        options = self.options
-        request = body(messages, options.max_tokens, options.model)
-        patience = replace(patience or Patience(), timeout_s=options.timeout_s or None)
+        """Sends a request, reports its result, and pauses if it was not answered."""
+        # Locust's page needs numbers: 0 stands for "no limit" there, and only there.
+        body = request_body(
+            messages, self.options.max_tokens or None, self.options.model
+        )
+        timeout_s = self.options.timeout_s or None
+        patience = replace(patience or Patience(), timeout_s=timeout_s)
         began, wall = perf_counter(), time.time()
-        if self.quota.is_late(began):  # while the picture was made
+        if self.quota.is_late(began):  # the stage ended while the picture was made
             raise StopUser
-        reply = self.client.ask(request, patience)
+        reply = self.client.ask(body, patience)
         self._report(kind, began, wall, reply)
         self._pause(reply)
         return reply
@@ -134,8 +137,8 @@ class Asker(User):
     def _pause(self, reply: Reply) -> None:
         if reply.outcome in ("answered", "aborted") or reply.code == "timeout":
             return
-        said = PAUSE_S if reply.retry_after_s is None else reply.retry_after_s
-        pause_s = min(said, MAX_PAUSE_S, self.quota.left_s(perf_counter()))
+        wanted_s = PAUSE_S if reply.retry_after_s is None else reply.retry_after_s
+        pause_s = min(wanted_s, MAX_PAUSE_S, self.quota.left_s(perf_counter()))
         if pause_s > IDLE_S:
             self.client.close()
         gevent.sleep(pause_s)

@@ -20,7 +20,7 @@ def decoded(jpeg: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize("target", [60_000, 120_000, 200_000])
-def test_a_picture_has_the_bytes_that_were_asked_for(target: int) -> None:
+def test_a_picture_has_the_target_size(target: int) -> None:
     for seed in range(5):
         jpeg = fresh_jpeg(random.Random(seed), target_bytes=target)
         assert 0.85 * target < len(jpeg) < 1.15 * target
@@ -34,21 +34,21 @@ def test_a_larger_picture_has_more_bytes_in_proportion() -> None:
     assert 0.85 * 480_000 < len(jpeg) < 1.15 * 480_000
 
 
-def test_one_state_gives_one_picture_and_the_next_another() -> None:
+def test_each_state_of_the_generator_gives_another_picture() -> None:
     assert fresh_jpeg(random.Random("a")) == fresh_jpeg(random.Random("a"))
     rng = random.Random("a")
     jpegs = [fresh_jpeg(rng, 160, 120) for _ in range(50)]
     assert len(set(jpegs)) == 50
 
 
-def test_pictures_differ_in_their_pixels_not_only_in_their_bytes() -> None:
+def test_pictures_differ_in_their_pixels() -> None:
     one, other = (
         np.asarray(decoded(fresh_jpeg(random.Random(seed)))) for seed in (1, 2)
     )
     assert (one != other).any(axis=2).mean() > 0.9
 
 
-def test_no_sum_overflows() -> None:
+def test_grain_does_not_overflow() -> None:
     """An overflow would be a black dot in a bright place: the strongest contrast."""
     picture = decoded(fresh_jpeg(random.Random(4), target_bytes=220_000))
     light = np.asarray(picture.convert("L"), dtype=int)

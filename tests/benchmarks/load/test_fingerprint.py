@@ -1,4 +1,4 @@
-"""What a fingerprint tells of a machine, and what it never tells."""
+"""The facts in a fingerprint, and the private ones left out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.load.fingerprint import fingerprint
 from edge import host
 
 
-def test_it_tells_what_this_process_may_use() -> None:
+def test_it_contains_the_resources_of_this_process() -> None:
     found = fingerprint()
     assert found["cores_usable"] == host.usable_cores() <= found["cores_in_all"]
     assert found["memory_usable_bytes"] == host.usable_memory_bytes()
@@ -20,7 +20,7 @@ def test_it_tells_what_this_process_may_use() -> None:
     assert "numpy" in found["packages"]
 
 
-def test_the_server_is_told_as_given() -> None:
+def test_the_server_is_recorded_as_given() -> None:
     about = {"model": {"name": "tiny", "sha256": "ab" * 32}, "slots": 4, "cache": False}
     assert fingerprint(about)["server"] == about
 
@@ -30,7 +30,7 @@ def test_it_survives_json() -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_paths_addresses_and_secrets_stay_at_home() -> None:
+def test_paths_addresses_and_secrets_are_left_out() -> None:
     server = {
         "model": "/home/somebody/models/qwen3-vl-2b.gguf",
         "files": [Path("/srv/mmproj.gguf"), "redis://:word@broker.internal:6379/0"],

@@ -1,4 +1,4 @@
-"""Figures of stages and kinds, and trends, against answers worked out by hand."""
+"""Figures of stages and kinds, and trends, compared with figures computed by hand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.record import Run, Sample, Stage, Watched
-from benchmarks.report.summary import by_kind, percentile, summarise, three
+from benchmarks.record import ResourceSample, Run, Sample, Stage
+from benchmarks.report.figures import three_digits
+from benchmarks.report.summary import percentile, summarise, summarise_by_kind
 from benchmarks.report.trend import slopes
 
-NAMELESS = ("run", "http://127.0.0.1", "2026-08-14T09:30:00Z")
+
+def run_of(stages: list[Stage]) -> Run:
+    return Run("run", "http://127.0.0.1", "2026-08-14T09:30:00Z", stages=stages)
 
 
 def answered(e2e_s: float, users: int = 1, began_s: float = 0.0, **more) -> Sample:
@@ -21,7 +24,7 @@ def answered(e2e_s: float, users: int = 1, began_s: float = 0.0, **more) -> Samp
 
 
 def test_a_stage_by_hand() -> None:
-    run = Run(*NAMELESS, stages=[Stage(2, 0.0, 10.0)])
+    run = run_of([Stage(2, 0.0, 10.0)])
     run.samples = [
         answered(1.0, 2, ttft_s=0.5, tpot_s=0.02, gap_s=0.1, tokens=20),
         answered(3.0, 2, ttft_s=1.5, tpot_s=0.04, gap_s=0.3, tokens=30, cached=True),
@@ -30,9 +33,9 @@ def test_a_stage_by_hand() -> None:
         Sample(2, 4.0, 0.7, "aborted"),
     ]
     run.watched = [
-        Watched(1.0, 100.0, {"ui": 10, "worker": 200}, 0),
-        Watched(9.0, 200.0, {"ui": 30, "worker": 190}, 3),
-        Watched(11.0, 900.0, {"ui": 999}, 99),  # after its end
+        ResourceSample(1.0, 100.0, {"ui": 10, "worker": 200}, 0),
+        ResourceSample(9.0, 200.0, {"ui": 30, "worker": 190}, 3),
+        ResourceSample(11.0, 900.0, {"ui": 999}, 99),  # after its end
     ]
     (stage,) = summarise(run)
     assert (stage.requests, stage.answered, stage.cached) == (5, 2, 1)
@@ -47,8 +50,8 @@ def test_a_stage_by_hand() -> None:
     assert stage.peak_resident_all_bytes == 220  # and not 230: of one moment
 
 
-def test_what_was_not_measured_is_none() -> None:
-    (stage,) = summarise(Run(*NAMELESS, stages=[Stage(1, 0.0, 5.0)]))
+def test_unmeasured_figures_are_none() -> None:
+    (stage,) = summarise(run_of([Stage(1, 0.0, 5.0)]))
     assert stage.requests == 0 and stage.peak_resident_bytes == {}
     for name in ("e2e_mean_s", "e2e_p95_s", "ttft_mean_s", "requests_per_s"):
         assert getattr(stage, name) is None
@@ -56,8 +59,8 @@ def test_what_was_not_measured_is_none() -> None:
         assert getattr(stage, name) is None
 
 
-def test_a_stage_of_failures_answers_nothing_per_second() -> None:
-    run = Run(*NAMELESS, stages=[Stage(1, 0.0, 5.0)])
+def test_a_stage_of_failures_has_a_rate_of_zero() -> None:
+    run = run_of([Stage(1, 0.0, 5.0)])
     run.samples = [Sample(1, 0.0, 5.0, "failed")]
     (stage,) = summarise(run)
     assert stage.requests_per_s == 0.0 and stage.error_share == 1.0
@@ -87,7 +90,7 @@ def test_percentiles_are_nearest_ranks(
 
 
 @given(st.lists(st.floats(0, 1e4), min_size=1), st.sampled_from([50, 90, 95, 99, 99.9]))
-def test_a_percentile_is_a_time_that_enough_others_did_not_exceed(
+def test_a_percentile_is_a_value_that_its_share_does_not_exceed(
     values: list[float], p: float
 ) -> None:
     found = percentile(values, p)
@@ -97,8 +100,8 @@ def test_a_percentile_is_a_time_that_enough_others_did_not_exceed(
     assert found.enough or found.value == max(values)
 
 
-def test_p999_is_shown_of_a_thousand_answers() -> None:
-    run = Run(*NAMELESS, stages=[Stage(1, 0.0, 5.0)])
+def test_p999_needs_a_thousand_answers() -> None:
+    run = run_of([Stage(1, 0.0, 5.0)])
     run.samples = [answered(i / 100) for i in range(999)]
     assert summarise(run)[0].e2e_p999_s is None
     run.samples.append(answered(100.0))
@@ -107,28 +110,26 @@ def test_p999_is_shown_of_a_thousand_answers() -> None:
 
 
 def test_stages_with_equal_users_share_no_sample() -> None:
-    run = Run(*NAMELESS, stages=[Stage(1, 0, 10), Stage(4, 10, 20), Stage(1, 20, 30)])
+    run = run_of([Stage(1, 0, 10), Stage(4, 10, 20), Stage(1, 20, 30)])
     run.samples = [answered(1.0, began_s=at) for at in (0.0, 5.0, 20.0, 25.0, 29.0)]
     assert [stage.requests for stage in summarise(run)] == [2, 0, 3]
 
 
-def test_kinds_are_timed_by_the_stages_that_asked_them() -> None:
-    run = Run(*NAMELESS, stages=[Stage(1, 0, 10), Stage(2, 10, 30)])
+def test_rates_of_kinds_use_only_their_stages() -> None:
+    run = run_of([Stage(1, 0, 10), Stage(2, 10, 30)])
     run.samples = [answered(1.0, kind="picture")] * 2
     run.samples += [answered(3.0, 2, 11.0, kind="text")] * 4
     run.samples += [answered(9.0, 2, 11.0, kind="high-resolution picture")]
-    kinds = by_kind(run)
+    kinds = summarise_by_kind(run)
     assert list(kinds) == ["text", "picture", "high-resolution picture"]
     assert [kind.requests_per_s for kind in kinds.values()] == [0.2, 0.2, 0.05]
     assert kinds["text"].e2e_mean_s == 3.0 and kinds["text"].answered == 4
 
 
 @given(st.integers(0, 2**16))
-def test_nothing_is_lost_between_samples_and_summaries(seed: int) -> None:
+def test_every_sample_is_in_one_summary(seed: int) -> None:
     users = (1, 2, 2, 4)
-    run = Run(
-        *NAMELESS, stages=[Stage(n, 9.0 * i, 9.0 * i + 8) for i, n in enumerate(users)]
-    )
+    run = run_of([Stage(n, 9.0 * i, 9.0 * i + 8) for i, n in enumerate(users)])
     outcomes = ("answered", "refused", "failed", "aborted")
     run.samples = [
         Sample(users[i % 4], float(i % 36), 1.0, outcomes[(seed >> i) % 4])
@@ -139,10 +140,10 @@ def test_nothing_is_lost_between_samples_and_summaries(seed: int) -> None:
     for stage in stages:
         parts = (stage.answered, stage.refused, stage.failed, stage.aborted)
         assert sum(parts) == stage.requests
-    assert sum(kind.requests for kind in by_kind(run).values()) == 40
+    assert sum(kind.requests for kind in summarise_by_kind(run).values()) == 40
 
 
-def test_a_leak_is_found_and_a_steady_latency_is_not_one(run_soak: Run) -> None:
+def test_a_leak_is_rising_and_latency_is_steady(run_soak: Run) -> None:
     latency, memory, errors = slopes(run_soak)
     assert (latency.verdict, memory.verdict) == ("steady", "rising")
     assert memory.per_hour == pytest.approx(400, rel=0.1)
@@ -158,7 +159,7 @@ def test_growing_errors_are_found(run_soak: Run) -> None:
     assert slopes(run_soak)[2].verdict == "rising"
 
 
-def test_latency_that_falls_is_falling(run_made: Callable[..., Run]) -> None:
+def test_decreasing_latency_is_falling(run_made: Callable[..., Run]) -> None:
     run = run_made(users=(1,), seconds=1800)
     run.samples = [answered(5 - s.began_s / 1000, 1, s.began_s) for s in run.samples]
     falling = slopes(run)[0]
@@ -197,9 +198,11 @@ def test_short_and_empty_runs_are_not_judged(
     ],
 )
 def test_three_digits(value: float, text: str) -> None:
-    assert three(value) == text
+    assert three_digits(value) == text
 
 
 @given(st.floats(1e-3, 1e6))
 def test_three_digits_are_half_a_per_cent_near(value: float) -> None:
-    assert math.isclose(float(three(value).replace(",", "")), value, rel_tol=0.0051)
+    assert math.isclose(
+        float(three_digits(value).replace(",", "")), value, rel_tol=0.0051
+    )

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on loopback that does as a script says, also badly."""
+"""An OpenAI-compatible server on loopback that follows a script, valid or not."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ HEADERS = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came."""
+class Request:
+    """One received request."""
 
-    at: float  # on perf_counter, which is one clock for all processes of a machine
+    at: float  # on perf_counter, the same clock in all processes of a machine
     body: dict[str, Any]
     headers: Mapping[str, str]
-    client: tuple[str, int]  # another port is another connection
+    client: tuple[str, int]  # one port per connection
 
     @property
     def parts(self) -> list[dict[str, Any]]:
-        """Of the last message."""
+        """The content of the last message."""
         content = self.body["messages"][-1]["content"]
         if isinstance(content, str):
             return [{"type": "text", "text": content}]
@@ -39,17 +39,17 @@ class Asked:
 
     @property
     def picture(self) -> str:
-        """Its URL; empty where there is none."""
+        """The URL of its picture; empty without one."""
         urls = [part["image_url"]["url"] for part in self.parts if "image_url" in part]
         return "".join(urls)
 
 
 class Wire:
-    """What a script writes to."""
+    """The connection to which a script writes."""
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
         self._handler = handler
-        self.sent_at: list[float] = []  # when each piece of text was
+        self.sent_at: list[float] = []  # time of each piece of text
 
     def begin(self, **headers: str) -> None:
         self._head(200, HEADERS | headers)
@@ -79,7 +79,7 @@ class Wire:
         self.sent_at.append(time.perf_counter())
 
     def finish(self, tokens: int | None = None) -> None:
-        """The end of an answer as OpenAI's API says it."""
+        """Ends an answer as the OpenAI API does."""
         self.frame(delta({}, "stop"))
         if tokens is not None:
             self.frame({"choices": [], "usage": {"completion_tokens": tokens}})
@@ -90,12 +90,12 @@ class Wire:
         self._handler.wfile.write(b"0\r\n\r\n")
 
     def drop(self) -> None:
-        """Ends the connection in the middle of whatever there is."""
+        """Closes the connection in mid-stream."""
         self._handler.close_connection = True
         self._handler.connection.shutdown(socket.SHUT_RDWR)
 
 
-Script = Callable[[Wire, Asked], None]
+Script = Callable[[Wire, Request], None]
 
 
 def delta(content: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
@@ -104,10 +104,12 @@ def delta(content: dict[str, str], finish_reason: str | None = None) -> dict[str
     return {"object": "chat.completion.chunk", "choices": [choice], "usage": None}
 
 
-def says(*pieces: str, pause_s: float = 0.0, tokens: int | None = None) -> Script:
-    """Answers with `pieces`, a pause before each."""
+def answer_with(
+    *pieces: str, pause_s: float = 0.0, tokens: int | None = None
+) -> Script:
+    """A script that answers with `pieces`, with a pause before each."""
 
-    def script(wire: Wire, asked: Asked) -> None:
+    def script(wire: Wire, request: Request) -> None:
         wire.begin()
         wire.frame(delta({"role": "assistant", "content": ""}))
         for piece in pieces:
@@ -120,11 +122,11 @@ def says(*pieces: str, pause_s: float = 0.0, tokens: int | None = None) -> Scrip
 
 @dataclass
 class ChatServer:
-    """`asked` and `wires` are in the order in which requests came."""
+    """`requests` and `wires` are in order of arrival."""
 
     url: str
     script: Script
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
 
 
@@ -140,12 +142,12 @@ def chat_server(script: Script) -> Iterator[ChatServer]:
             at = time.perf_counter()
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             assert self.path == "/v1/chat/completions"
-            asked = Asked(at, body, dict(self.headers), self.client_address)
+            request = Request(at, body, dict(self.headers), self.client_address)
             wire = Wire(self)
-            server.asked.append(asked)
+            server.requests.append(request)
             server.wires.append(wire)
             try:
-                server.script(wire, asked)
+                server.script(wire, request)
             except OSError:  # the client has hung up
                 self.close_connection = True
 

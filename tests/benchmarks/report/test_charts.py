@@ -1,4 +1,4 @@
-"""Every chart is a whole PNG, whatever was measured."""
+"""Every chart is a complete PNG, with or without figures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from PIL import Image
 
 from benchmarks.record import Run
 from benchmarks.report import charts
-from benchmarks.report.charts import Curve
-from benchmarks.report.field import PUBLISHED
-from benchmarks.report.summary import summarise
+from benchmarks.report.published import PUBLISHED
+from benchmarks.report.summary import Curve, summarise
 
 OVER_USERS = [
     charts.latency,
@@ -38,7 +37,7 @@ def pixels(png: bytes) -> np.ndarray:
 
 
 def teal(png: bytes) -> int:
-    """How much is drawn in the colour of the first run."""
+    """The number of pixels in the colour of the first run."""
     return int((abs(pixels(png) - (13, 148, 136)).sum(2) < 30).sum())
 
 
@@ -49,13 +48,13 @@ def test_a_curve_is_drawn(draw: Chart, run_plain: Run) -> None:
 
 
 @pytest.mark.parametrize("draw", [charts.latency, charts.throughput, charts.memory])
-def test_the_published_figures_can_stand_beside_it(draw: Chart, run_plain: Run) -> None:
+def test_published_figures_can_be_drawn(draw: Chart, run_plain: Run) -> None:
     alone, beside = (draw([curve(run_plain)], field) for field in (None, PUBLISHED))
     assert not np.array_equal(pixels(alone), pixels(beside))
 
 
 @pytest.mark.parametrize("draw", OVER_USERS)
-def test_nothing_measured_is_said(
+def test_charts_without_figures_have_no_line(
     draw: Chart, run_empty: Run, run_cut_short: Run
 ) -> None:
     assert teal(draw([curve(run_empty)])) == 0
@@ -89,7 +88,9 @@ def test_a_recommendation_is_marked(run_plain: Run) -> None:
 
 
 @pytest.mark.parametrize("figure", ["latency", "memory"])
-def test_time_is_drawn(figure: str, run_soak: Run, run_empty: Run) -> None:
+def test_figures_over_time_are_drawn(
+    figure: str, run_soak: Run, run_empty: Run
+) -> None:
     assert teal(charts.over_time([run_soak], figure)) > 500
     assert teal(charts.over_time([run_empty], figure)) == 0
     pixels(charts.over_time([run_soak, run_empty], figure))

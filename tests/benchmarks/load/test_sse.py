@@ -1,4 +1,4 @@
-"""Events are the same wherever the network cuts their bytes."""
+"""Events are the same wherever their bytes are split."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ STREAM = (
 EVENTS = ["请描述", "no space", "two\n lines", '{"a": "\\n"}', "[DONE]"]
 
 
-def heard(*received: bytes) -> list[str]:
+def events_of(*received: bytes) -> list[str]:
     stream = EventStream()
     return [event for data in received for event in stream.feed(data)]
 
 
 def test_an_event_is_its_data() -> None:
-    assert heard(STREAM) == EVENTS
+    assert events_of(STREAM) == EVENTS
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2, 3, 5, 7])
-def test_pieces_of_any_size_give_the_same(n_bytes: int) -> None:
+def test_pieces_of_any_size_give_the_same_events(n_bytes: int) -> None:
     pieces = [STREAM[i : i + n_bytes] for i in range(0, len(STREAM), n_bytes)]
-    assert heard(*pieces) == EVENTS
+    assert events_of(*pieces) == EVENTS
 
 
-def test_a_cut_anywhere_gives_the_same() -> None:
+def test_a_cut_at_any_byte_gives_the_same_events() -> None:
     for i in range(len(STREAM) + 1):
-        assert heard(STREAM[:i], b"", STREAM[i:]) == EVENTS, i
+        assert events_of(STREAM[:i], b"", STREAM[i:]) == EVENTS, i
 
 
-def test_an_event_is_there_as_soon_as_it_has_ended() -> None:
+def test_an_event_is_complete_at_its_blank_line() -> None:
     stream = EventStream()
     assert stream.feed(b"data: a\n") == []
     assert stream.feed(b"\n") == ["a"]
