@@ -52,7 +52,7 @@ class Engine:
         self._side = SideThread()
         self._embedder = Embedder(tower, keep_bytes, self._side)
         self._scheduler = Scheduler(
-            Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept), chunk
+            Slots(runtime.n_slots, runtime.n_cells, runtime.n_idle), chunk
         )
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
@@ -276,16 +276,16 @@ class Engine:
         log.error("computing an answer failed", exc_info=error)
         if not isinstance(error, EdgeError):  # its text is for the log, not the client
             error = EngineError("Computing this answer failed. Try again.")
-        self._end(ticket, Failed.because(error), keep=False)
+        self._end(ticket, Failed.because(error), retain=False)
 
-    def _end(self, ticket: Ticket, outcome: Terminal, *, keep: bool = True) -> None:
-        """The one place where a question ends; a second end does nothing. With `keep`
+    def _end(self, ticket: Ticket, outcome: Terminal, *, retain: bool = True) -> None:
+        """The one place where a question ends; a second end does nothing. With `retain`
         what it has computed stays for whoever begins in the same way."""
         sequence = ticket.sequence
         if self._tickets.pop(sequence, None) is None:
             return
-        keep = keep and sequence.phase is Phase.DECODE
-        for slot in self._scheduler.remove(sequence, keep=keep):
+        retain = retain and sequence.phase is Phase.DECODE
+        for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)
         self._side.drop_unwanted()
         ticket.events.put(outcome)

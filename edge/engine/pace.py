@@ -32,7 +32,7 @@ class Pace:
         fitting = int(min(PAUSE_S / self._row_s, self._most))
         return max(FEWEST, fitting - fitting % FEWEST)
 
-    def took(self, n_rows: int, seconds: float) -> None:
+    def observe(self, n_rows: int, seconds: float) -> None:
         """A step of `n_rows` rows took so long."""
         if n_rows < FEWEST:
             return

@@ -55,7 +55,7 @@ class Constraint(Protocol):
 
 class Runtime(Tokenizer, Protocol):
     """A language model with `n_slots` independent sequences over `n_cells` cells, and
-    `n_kept` more that rest.
+    `n_idle` more that rest.
 
     Everything but the tokenizer belongs to one thread: the engine's.
     """
@@ -63,7 +63,7 @@ class Runtime(Tokenizer, Protocol):
     name: str  # who computes, and how exactly
     n_slots: int
     n_cells: int
-    n_kept: int
+    n_idle: int
     n_threads: int  # at most
 
     def check(self, sampling: SamplingParams) -> Constraint | None:

@@ -28,9 +28,9 @@ class Load:
     n_busy_slots: int
     n_cells: int
     n_reserved_cells: int
-    n_kept_cells: int
+    n_idle_cells: int
     n_steps: int
-    n_rows: int
+    n_tokens: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Scheduler:
         self._slots = slots
         self._picture_was_last = False
         self._n_steps = 0
-        self._n_rows = 0
+        self._n_tokens = 0
 
     @property
     def load(self) -> Load:
@@ -73,9 +73,9 @@ class Scheduler:
             n_busy_slots=slots.n_slots - slots.n_free_slots,
             n_cells=slots.n_cells,
             n_reserved_cells=slots.n_cells - slots.n_free_cells,
-            n_kept_cells=slots.n_kept_cells,
+            n_idle_cells=slots.n_idle_cells,
             n_steps=self._n_steps,
-            n_rows=self._n_rows,
+            n_tokens=self._n_tokens,
         )
 
     @property
@@ -104,25 +104,27 @@ class Scheduler:
             return None
         self.waiting.popleft()
         sequence.slot = claim.slot
-        n_positions = sequence.reuse(n_shared)
+        n_positions = sequence.skip_cached(n_shared)
         self.running[claim.slot] = sequence
         return Admission(sequence, source, n_positions, claim.evicted)
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         """The slot that holds most of what the prompt begins with, and how much."""
-        held = dict(self._slots.kept)
-        held |= {slot: running.filled for slot, running in self.running.items()}
-        found = [(sequence.n_common(content), slot) for slot, content in held.items()]
+        held = dict(self._slots.idle)
+        held |= {slot: running.cached_content for slot, running in self.running.items()}
+        found = [
+            (sequence.match_prefix(content), slot) for slot, content in held.items()
+        ]
         n_shared, source = max(found, default=(0, -1))
         if n_shared < WORTH_SHARING:
             return None, 0
-        if source in self._slots.kept:
+        if source in self._slots.idle:
             self._slots.touch(source)
         return source, n_shared
 
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
         return any(
-            sequence.n_common(other.content) >= n_shared + WORTH_WAITING
+            sequence.match_prefix(other.content) >= n_shared + WORTH_WAITING
             for other in self._prefilling()
         )
 
@@ -146,26 +148,26 @@ class Scheduler:
     def advance(self, batch: Batch, seconds: float = 0.0) -> None:
         """Records that `batch` has been computed, and in how many seconds."""
         self._n_steps += 1
-        self._n_rows += batch.n_rows
-        self._paces[self._tower_works].took(batch.n_rows, seconds)
+        self._n_tokens += batch.n_rows
+        self._paces[self._tower_works].observe(batch.n_rows, seconds)
         if isinstance(batch, PictureBatch):
-            self.running[batch.slot].prefilled(batch.positions.shape[1])
+            self.running[batch.slot].advance_prefill(batch.positions.shape[1])
             return
         for slot in batch.slots:
             sequence = self.running[slot]
             if sequence.phase is Phase.PREFILL:
-                sequence.prefilled(sum(row.slot == slot for row in batch.rows))
+                sequence.advance_prefill(sum(row.slot == slot for row in batch.rows))
 
-    def remove(self, sequence: Sequence, *, keep: bool = False) -> tuple[int, ...]:
-        """Takes a sequence out, wherever it is, and returns the slots to be emptied:
-        its own, or with `keep`, which lets it rest with what it holds, an older one."""
+    def remove(self, sequence: Sequence, *, retain: bool = False) -> tuple[int, ...]:
+        """Takes a sequence out, wherever it is. Returns the slots to be emptied: its
+        own, or an older idle one with `retain`, which makes its own slot idle."""
         to_empty: tuple[int, ...] = ()
         if sequence in self.waiting:
             self.waiting.remove(sequence)
         if self.running.get(sequence.slot) is sequence:
             del self.running[sequence.slot]
-            if keep:
-                to_empty = self._slots.keep(sequence.slot, sequence.filled)
+            if retain:
+                to_empty = self._slots.retain(sequence.slot, sequence.cached_content)
             else:
                 self._slots.free(sequence.slot)
                 to_empty = (sequence.slot,)

@@ -131,7 +131,7 @@ class Sequence:
         return len(self.generated)
 
     @property
-    def filled(self) -> Content:
+    def cached_content(self) -> Content:
         """What it has put into its cells so far; its latest token is in none yet."""
         if self.phase is Phase.PREFILL:
             done = sum(piece.n_cells for piece in self.pieces[: self._piece])
@@ -153,7 +153,7 @@ class Sequence:
     def next_piece(self) -> Piece:
         return self.pieces[self._piece]
 
-    def n_common(self, content: Content) -> int:
+    def match_prefix(self, content: Content) -> int:
         """How many cells of the prompt `content` begins with, the last one never: it
         has to be computed for its answer. A picture counts whole or not at all."""
         n = 0
@@ -167,14 +167,14 @@ class Sequence:
             end += piece.n_cells
         return n
 
-    def reuse(self, n: int) -> int:
-        """Begins behind the first `n` cells, for which `n_common` was asked; returns
-        the position there."""
+    def skip_cached(self, n: int) -> int:
+        """Begins behind the first `n` cells, the result of `match_prefix`. Returns the
+        position there."""
         self.n_reused = n
         self.phase = Phase.PREFILL
         while n:
             step = min(n, self.next_piece.n_cells)
-            self.prefilled(step)
+            self.advance_prefill(step)
             n -= step
         return self._position + self._offset
 
@@ -201,7 +201,7 @@ class Sequence:
         position = self._position + self.n_generated - 1
         return Row(self.slot, self.generated[-1], position, sampled=True)
 
-    def prefilled(self, n: int) -> None:
+    def advance_prefill(self, n: int) -> None:
         """Moves the cursor over `n` computed cells; past the prompt, decode begins."""
         self._offset += n
         piece = self.next_piece

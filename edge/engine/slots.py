@@ -28,22 +28,22 @@ class Claim:
 
 
 class Slots:
-    """`n_slots` sequences that compute and `n_kept` that rest, over `n_cells` cells."""
+    """`n_slots` sequences that compute and `n_idle` that rest, over `n_cells` cells."""
 
-    def __init__(self, n_slots: int, n_cells: int, n_kept: int = 0) -> None:
+    def __init__(self, n_slots: int, n_cells: int, n_idle: int = 0) -> None:
         self.n_slots = n_slots
         self.n_cells = n_cells
-        self.kept: dict[int, Content] = {}  # oldest first
-        self._n_kept = n_kept
+        self.idle: dict[int, Content] = {}  # oldest first
+        self._n_idle = n_idle
         self._cells: dict[int, list[int]] = {}  # of each slot in use, in order
         self._busy: Counter[int] = Counter()  # how many computing slots a cell is in
         self._users: Counter[int] = Counter()  # how many slots, kept ones too
-        self._free_slots = list(range(n_slots + n_kept - 1, -1, -1))
+        self._free_slots = list(range(n_slots + n_idle - 1, -1, -1))
         self._free_cells = list(range(n_cells))
 
     @property
     def n_free_slots(self) -> int:
-        return self.n_slots - (len(self._cells) - len(self.kept))
+        return self.n_slots - (len(self._cells) - len(self.idle))
 
     @property
     def n_free_cells(self) -> int:
@@ -51,7 +51,7 @@ class Slots:
         return self.n_cells - len(self._busy)
 
     @property
-    def n_kept_cells(self) -> int:
+    def n_idle_cells(self) -> int:
         """Cells that only what is kept still holds."""
         return self.n_free_cells - len(self._free_cells)
 
@@ -68,7 +68,7 @@ class Slots:
         slot = self._free_slots.pop()
         self._users.update(shared)  # before anything is dropped: it may be the source
         evicted = []
-        for old in sorted(self.kept, key=lambda slot: slot == source):
+        for old in sorted(self.idle, key=lambda slot: slot == source):
             if n_new <= len(self._free_cells):
                 break
             evicted.append(old)
@@ -79,22 +79,22 @@ class Slots:
         self._busy.update(self._cells[slot])
         return Claim(slot, tuple(evicted))
 
-    def keep(self, slot: int, content: Content) -> tuple[int, ...]:
+    def retain(self, slot: int, content: Content) -> tuple[int, ...]:
         """Lets a slot rest that holds `content`; the cells behind it are free again.
         Returns the slots to be emptied: the oldest, when enough of them rest."""
         cells = self._cells[slot]
         _take_out(self._busy, cells)
         self._cells[slot], unused = cells[: len(content)], cells[len(content) :]
         self._release(unused)
-        self.kept[slot] = content
-        too_many = list(self.kept)[: max(0, len(self.kept) - self._n_kept)]
+        self.idle[slot] = content
+        too_many = list(self.idle)[: max(0, len(self.idle) - self._n_idle)]
         for old in too_many:
             self._drop(old)
         return tuple(too_many)
 
     def touch(self, slot: int) -> None:
         """Makes a kept slot the newest: it was of use."""
-        self.kept[slot] = self.kept.pop(slot)
+        self.idle[slot] = self.idle.pop(slot)
 
     def free(self, slot: int) -> None:
         """Gives back the slot of a sequence that computed."""
@@ -102,7 +102,7 @@ class Slots:
         self._give_back(slot)
 
     def _drop(self, slot: int) -> None:
-        del self.kept[slot]
+        del self.idle[slot]
         self._give_back(slot)
 
     def _give_back(self, slot: int) -> None:

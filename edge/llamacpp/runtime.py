@@ -21,7 +21,7 @@ _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
 class LlamaRuntime:
     """A context of `n_cells` cells over `model`, which it owns from now on, for
-    `n_slots` sequences that compute and `n_kept` that rest.
+    `n_slots` sequences that compute and `n_idle` that rest.
 
     `max_batch` is the largest number of rows that one batch may have; `kv` is the type
     of the numbers that cells hold.
@@ -35,12 +35,12 @@ class LlamaRuntime:
         n_cells: int,
         max_batch: int,
         threads: int,
-        n_kept: int = 0,
+        n_idle: int = 0,
         kv: str = "f16",
     ) -> None:
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
-        params.n_seq_max = n_slots + n_kept
+        params.n_seq_max = n_slots + n_idle
         params.kv_unified = True  # slots share cells; each needs only what it reserved
         params.n_batch = params.n_ubatch = max_batch
         params.n_outputs_max = params.n_seq_max  # it aborts with fewer
@@ -56,7 +56,7 @@ class LlamaRuntime:
         self.name = "llama.cpp"
         self.n_slots = n_slots
         self.n_cells = n_cells
-        self.n_kept = n_kept
+        self.n_idle = n_idle
         self.n_threads = threads
         self.tokenize = model.tokenize
         self.piece = model.piece

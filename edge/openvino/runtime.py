@@ -45,7 +45,7 @@ class _Stretch:
 
 class OpenvinoRuntime:
     """The language model in the file at `path`, for `n_slots` sequences that compute
-    and `n_kept` that rest, over `n_cells` cells whose numbers are of the type `kv`.
+    and `n_idle` that rest, over `n_cells` cells whose numbers are of the type `kv`.
 
     `folder` keeps the packed weights. Raises SetupError when the file does not fit or
     cannot be compiled here.
@@ -59,14 +59,14 @@ class OpenvinoRuntime:
         n_slots: int,
         n_cells: int,
         threads: int,
-        n_kept: int = 0,
+        n_idle: int = 0,
         kv: str = "f16",
         precision: Precision = "int8",
     ) -> None:
         self.name = f"openvino {precision}"
         self.n_slots = n_slots
         self.n_cells = n_cells
-        self.n_kept = n_kept
+        self.n_idle = n_idle
         self.n_threads = threads
         self._weights = weights = TextWeights(path)
         packed = Packed(weights, folder) if precision == "int8" else None
@@ -78,7 +78,7 @@ class OpenvinoRuntime:
             kv=KV[kv],
             pages=packed.pages if packed else None,
         )
-        blocks = n_blocks(n_cells, n_slots + n_kept)
+        blocks = n_blocks(n_cells, n_slots + n_idle)
         self._blocks = Blocks(blocks)
         self._caches = self._graph.hold("cache", blocks)
         self._model = Model(path, vocabulary_only=True)

@@ -36,13 +36,13 @@ class StubRuntime:
         *,
         n_slots: int = 4,
         n_cells: int = 4096,
-        n_kept: int = 0,
+        n_idle: int = 0,
         step_s: float = 0.0,
         faults: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
         self.n_slots = n_slots
         self.n_cells = n_cells
-        self.n_kept = n_kept
+        self.n_idle = n_idle
         self.n_threads = 1
         self.step_s = step_s
         self.prompts: dict[int, list[int]] = {}

@@ -13,7 +13,7 @@ def learnt(row_s: float, most: int = 256) -> Pace:
     pace = Pace(most)
     for _ in range(20):
         n = pace.rows(somebody_waits=True)
-        pace.took(n, n * row_s)
+        pace.observe(n, n * row_s)
     return pace
 
 
@@ -32,7 +32,7 @@ def test_a_bite_fits_into_the_pause(row_s: float, rows: int) -> None:
 def test_a_bite_is_never_nothing_and_never_too_much(steps) -> None:
     pace = Pace(100)
     for n_rows, seconds in steps:
-        pace.took(n_rows, seconds)
+        pace.observe(n_rows, seconds)
         assert FEWEST <= pace.rows(somebody_waits=True) <= 100
 
 
@@ -45,7 +45,7 @@ def test_a_step_of_answers_says_nothing_about_prompts() -> None:
     pace = learnt(PAUSE_S / 64)
     before = pace.rows(somebody_waits=True)
     for _ in range(50):
-        pace.took(4, 10.0)
+        pace.observe(4, 10.0)
     assert pace.rows(somebody_waits=True) == before
 
 

@@ -105,10 +105,10 @@ PLANS = st.lists(st.tuples(QUESTION, st.integers(1, 8)), min_size=1, max_size=14
     st.randoms(use_true_random=False),
 )
 def test_every_answer_sees_its_own_prompt_and_all_of_it(
-    plans, chunk, n_kept, random
+    plans, chunk, n_idle, random
 ) -> None:
     """Against a cache that does what it is told, with arrivals and ends at random."""
-    cache, slots = Cache(260), Slots(3, 260, n_kept)
+    cache, slots = Cache(260), Slots(3, 260, n_idle)
     scheduler = Scheduler(slots, chunk)
     todo = [sequence(*parts, end, max_tokens=n) for (parts, end), n in plans]
     arriving, ended = list(todo), 0
@@ -137,12 +137,12 @@ def test_every_answer_sees_its_own_prompt_and_all_of_it(
             broken = random.random() < 0.05
             if broken or running.n_generated == running.sampling.max_tokens:
                 ended += 1
-                for slot in scheduler.remove(running, keep=not broken):
+                for slot in scheduler.remove(running, retain=not broken):
                     del cache.held[slot]
     assert ended == len(todo)
     assert slots.n_free_cells == 260
-    assert set(cache.held) == set(slots.kept)
-    assert slots.n_kept_cells == len({c for h in cache.held.values() for c, *_ in h})
+    assert set(cache.held) == set(slots.idle)
+    assert slots.n_idle_cells == len({c for h in cache.held.values() for c, *_ in h})
 
 
 def finish(scheduler: Scheduler, one: Sequence) -> int:
@@ -157,12 +157,12 @@ def finish(scheduler: Scheduler, one: Sequence) -> int:
         if one.phase is Phase.DECODE:
             one.generated.append(ord("x"))
             if one.n_generated == one.sampling.max_tokens:
-                scheduler.remove(one, keep=True)
+                scheduler.remove(one, retain=True)
     return n
 
 
 def test_a_follow_up_computes_only_what_is_new() -> None:
-    scheduler = Scheduler(Slots(2, 500, n_kept=2), 64)
+    scheduler = Scheduler(Slots(2, 500, n_idle=2), 64)
     first = sequence("a", "what is it?")
     assert finish(scheduler, first) == 24 + 11 + 3
     follow = sequence("a", "what is it?xxxx" + "and why?")
@@ -171,7 +171,7 @@ def test_a_follow_up_computes_only_what_is_new() -> None:
 
 
 def test_another_question_about_the_picture_shares_the_picture() -> None:
-    scheduler = Scheduler(Slots(2, 500, n_kept=2), 64)
+    scheduler = Scheduler(Slots(2, 500, n_idle=2), 64)
     finish(scheduler, sequence("b", "what is it?"))
     other = sequence("b", "how many?")
     finish(scheduler, other)
@@ -182,7 +182,7 @@ def test_another_question_about_the_picture_shares_the_picture() -> None:
 
 
 def test_a_short_common_beginning_is_not_worth_it() -> None:
-    scheduler = Scheduler(Slots(1, 500, n_kept=2), 64)
+    scheduler = Scheduler(Slots(1, 500, n_idle=2), 64)
     same = "x" * (WORTH_SHARING - 1)
     finish(scheduler, sequence(same + "one"))
     other = sequence(same + "two")
@@ -236,7 +236,7 @@ def grey(level: int) -> Picture:
 
 def test_a_picture_is_embedded_once_for_all_who_ask() -> None:
     tower = CountingTower(seconds=0.05)
-    with engine(StubRuntime(n_kept=4), tower) as one:
+    with engine(StubRuntime(n_idle=4), tower) as one:
         together = [ask(one, grey(1), f"question {n}") for n in range(4)]
         answers = [answer(ticket) for ticket in together]
         later = answer(ask(one, grey(1), "question 5"))
@@ -278,13 +278,13 @@ def test_nothing_computed_in_one_scope_is_used_in_another(
     """Each question is told as many cached tokens as if the others did not exist."""
     own: dict[str, list[int]] = {}
     tower = CountingTower()
-    with engine(StubRuntime(n_kept=8), tower) as one:
+    with engine(StubRuntime(n_idle=8), tower) as one:
         for scope, level, text in asked:
             told = answer(ask(one, grey(level), text, scope)).usage.cached_tokens
             own.setdefault(scope, []).append(told)
     assert tower.n_embedded == len({(scope, level) for scope, level, _ in asked})
     for scope, told in own.items():
-        with engine(StubRuntime(n_kept=8), StubTower()) as alone:
+        with engine(StubRuntime(n_idle=8), StubTower()) as alone:
             mine = [
                 answer(ask(alone, grey(level), text)).usage.cached_tokens
                 for other, level, text in asked
@@ -295,7 +295,7 @@ def test_nothing_computed_in_one_scope_is_used_in_another(
 
 def test_a_picture_that_is_just_being_read_for_another_scope_is_read_again() -> None:
     tower = CountingTower(seconds=0.05)
-    with engine(StubRuntime(n_kept=4), tower) as one:
+    with engine(StubRuntime(n_idle=4), tower) as one:
         tickets = [ask(one, grey(1), "what?", scope) for scope in ("a", "b", "a")]
         told = [answer(ticket).usage.cached_tokens for ticket in tickets]
     assert tower.n_embedded == 2
