@@ -7,6 +7,8 @@ bounded: each message is tokenised once, and none that cannot fit by its charact
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 
 from edge.conversation import newest, trim
@@ -17,6 +19,31 @@ from edge.qwen3vl.chat import OPENING, Part, Template, render_message
 from edge.request import Message, PictureRef, Request
 
 Tokens = list[int]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request with its sequence, for one `Engine.submit`: a sequence is live state.
+
+    May be kept by any thread. Its size grows with the prompt: about 100 bytes a token.
+    """
+
+    request: Request
+    n_prompt: int  # tokens, image tokens included
+    n_image: int  # image tokens
+    _unused: list[Sequence]
+
+    @classmethod
+    def of(cls, request: Request, sequence: Sequence) -> Prepared:
+        return cls(request, sequence.n_prompt, sequence.n_image, [sequence])
+
+    def take(self, request: Request) -> Sequence | None:
+        """The sequence, once, and only for an equal request."""
+        if request != self.request:
+            return None
+        with suppress(IndexError):  # one of several threads gets it: `pop` is atomic
+            return self._unused.pop()
+        return None
 
 
 def prepare(
@@ -41,14 +68,14 @@ def prepare(
         return [_encode(part, tokenizer, tower) for part in render_message(message)]
 
     def size(message: Message) -> int:
-        return sum(_n_cells(part) for part in rendered(message))
+        return sum(_n_tokens(part) for part in rendered(message))
 
     opening = _encode(OPENING, tokenizer, tower)
-    n_rest = _n_cells(opening) + request.sampling.max_tokens - 1
+    n_rest = _n_tokens(opening) + request.sampling.max_tokens - 1
     kept = trimmed.messages
     if request.truncate:
         kept = newest(kept, size, n_cells - n_rest)
-    n_prompt = sum(map(size, kept)) + _n_cells(opening)
+    n_prompt = sum(map(size, kept)) + _n_tokens(opening)
     if n_prompt + request.sampling.max_tokens - 1 > n_cells:
         raise ContextLengthExceeded(
             f"The prompt has {n_prompt} tokens and max_tokens is "
@@ -71,8 +98,8 @@ def _encode(
     return tokenizer.tokenize(part.text, special=isinstance(part, Template))
 
 
-def _n_cells(part: Tokens | PicturePiece) -> int:
-    return part.n_cells if isinstance(part, PicturePiece) else len(part)
+def _n_tokens(part: Tokens | PicturePiece) -> int:
+    return part.n_tokens if isinstance(part, PicturePiece) else len(part)
 
 
 def _pieces(parts: Iterable[Tokens | PicturePiece]) -> tuple[Piece, ...]:

@@ -7,8 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.batch import Batch
-from edge.errors import EngineError
+from edge.engine.step import Sampled, Step
 from edge.images import Picture
 from edge.request import SamplingParams
 
@@ -64,7 +63,6 @@ class Runtime(Tokenizer, Protocol):
     n_slots: int
     n_cells: int
     n_idle: int
-    n_threads: int  # at most
 
     def check(self, sampling: SamplingParams) -> Constraint | None:
         """What holds one answer to the schema of `sampling`, if it has one. May take
@@ -86,14 +84,17 @@ class Runtime(Tokenizer, Protocol):
         `n_positions`, without computing or copying them."""
         ...
 
-    def run(
-        self, batch: Batch, n_threads: int | None = None
-    ) -> list[int | EngineError]:
-        """Computes `batch`, with all threads or, where it can choose, so many; one
-        sampled token for each row that asks, in row order, or why that row alone has
-        none.
+    def rewind(self, slot: int, position: int) -> None:
+        """Forgets what the slot holds at `position` and after it. Only a whole picture
+        can be forgotten. Tokens that were sampled still count for penalties and for the
+        constraint."""
+        ...
 
-        Raises EngineError; then the slots in the batch hold nothing useful.
+    def run(self, step: Step) -> list[Sampled]:
+        """Computes all spans, and samples what follows each wanted token; those of one
+        slot in their order. At most `n_slots` may be wanted in one step.
+
+        Raises EngineError; then the slots in the step hold nothing useful.
         """
         ...
 

@@ -4,9 +4,8 @@ constraint allows."""
 from __future__ import annotations
 
 import ctypes
-import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,6 @@ from llama_cpp import llama_cpp as lib
 from edge.engine.protocols import Constraint
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
-
-log = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.intp]
@@ -89,22 +86,6 @@ class Sampler:
         array = _array(candidates)
         lib.llama_sampler_apply(self._chain, ctypes.byref(array))
         return int(array.data[array.selected].id)
-
-
-def sample_each(
-    rows: Iterable[tuple[Sampler, Logits]],
-) -> list[int | EngineError]:
-    """A token for each row, or why it has none: one that fails ends no other."""
-    outcomes: list[int | EngineError] = []
-    for sampler, logits in rows:
-        try:
-            outcomes.append(sampler.sample(logits))
-        except EngineError as error:
-            outcomes.append(error)
-        except Exception:
-            log.exception("choosing a token failed")
-            outcomes.append(EngineError("Computing this answer failed. Try again."))
-    return outcomes
 
 
 def _array(candidates: np.ndarray[Any, Any]) -> lib.llama_token_data_array:

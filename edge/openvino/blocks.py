@@ -61,9 +61,28 @@ class Blocks:
         whole.append(self._take())
         return self._held[source][n_whole], whole[-1]
 
+    def rewind(self, slot: int, position: int) -> tuple[int, int] | None:
+        """Takes back the tokens at `position` and after it. Says which block is to be
+        copied into which, if any: the last one may be shared with another slot."""
+        held = self._held[slot]
+        before = [at for at in self._positions[slot] if at < position]
+        n_whole, n_rest = divmod(len(before), BLOCK)
+        unused = held[n_whole + bool(n_rest) :]
+        self._held[slot] = held = held[: n_whole + bool(n_rest)]
+        self._positions[slot] = before
+        self._drop(unused)
+        if not n_rest or self._users[held[-1]] == 1:
+            return None
+        shared, held[-1] = held[-1], self._take()
+        self._users[shared] -= 1
+        return shared, held[-1]
+
     def release(self, slot: int) -> None:
         del self._positions[slot]
-        for block in self._held.pop(slot):
+        self._drop(self._held.pop(slot))
+
+    def _drop(self, blocks: Iterable[int]) -> None:
+        for block in blocks:
             self._users[block] -= 1
             if not self._users[block]:
                 self._free.append(block)

@@ -39,7 +39,7 @@ class Compiled:
         self._lock = threading.Lock()
         self._is_interrupted = False
 
-    def hold(self, word: str, n: int) -> list[npt.NDArray[Any]]:
+    def allocate_state(self, word: str, n: int) -> list[npt.NDArray[Any]]:
         """Takes memory of `n` rows for each input with that word in its name, which
         stays in place from run to run."""
         held = []
@@ -105,7 +105,7 @@ def compile_once(
         sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
         options,
     )
-    blob = blob_of(source, folder, name, revision, *parts)
+    blob = cache_path(source, folder, name, revision, *parts)
     try:
         return _open(core, build, options, blob)
     except (RuntimeError, OSError) as error:
@@ -136,7 +136,7 @@ def compile_now(
     return Compiled(request, pages)
 
 
-def blob_of(
+def cache_path(
     source: Path, folder: Path, name: str, revision: int, *parts: object
 ) -> Path:
     """Where what is made of the GGUF file `source` lies, if it was made for all these:
@@ -186,25 +186,25 @@ def _open(
 
 
 def _load(core: ov.Core, blob: Path, options: dict[str, object]) -> Compiled:
-    pages = mapped(blob)
+    pages = map_file(blob)
     tensor = ov.Tensor(np.frombuffer(pages, np.uint8), shared_memory=True)
     graph = core.import_model(tensor, "CPU", options)
     return Compiled(graph.create_infer_request(), pages)
 
 
 def _write(compiled: ov.CompiledModel, blob: Path) -> None:
-    with whole_or_not(blob) as file:
+    with atomic_write(blob) as file:
         file.write(compiled.export_model().getbuffer())
 
 
-def mapped(path: Path) -> mmap.mmap:
+def map_file(path: Path) -> mmap.mmap:
     """OpenVINO takes only memory that could be written; nobody does."""
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 @contextmanager
-def whole_or_not(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A file that is there only when all of it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent) as unfinished:

@@ -16,17 +16,27 @@ from openvino.op import _PagedAttentionExtension as PagedAttention
 
 from edge.openvino.blocks import BLOCK
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import Node, expanded, int_, ints, linear, split, turn
-from edge.openvino.quantized_weights import Packed
+from edge.openvino.nodes import (
+    Node,
+    apply_rope,
+    dequantized_node,
+    int_,
+    ints,
+    linear,
+    split,
+)
+from edge.openvino.quantized_weights import QuantizedWeights
 
 
-class Language:
-    """Builds the graph of one file of weights: rounded, as they are `packed`, or
+class LanguageGraph:
+    """Builds the graph of one file of weights: rounded, as they are `quantized`, or
     exact."""
 
-    def __init__(self, weights: TextWeights, packed: Packed | None = None) -> None:
+    def __init__(
+        self, weights: TextWeights, quantized: QuantizedWeights | None = None
+    ) -> None:
         self._weights = weights
-        self._packed = packed
+        self._quantized = quantized
         self._cos, self._sin = (
             ops.parameter([-1, 1, weights.head // 2], np.float32, name=name)
             for name in ("cos", "sin")
@@ -112,7 +122,7 @@ class Language:
     def _turned(self, x: Node, n: int, which: str) -> Node:
         """Queries or keys, f32 [n, heads, head]."""
         heads = self._heads(x, f"blk.{n}.attn_{which}")
-        return turn(
+        return apply_rope(
             self._norm(heads, f"blk.{n}.attn_{which}_norm"), self._cos, self._sin
         )
 
@@ -138,9 +148,9 @@ class Language:
     def _linear(self, x: Node, name: str) -> Node:
         """[n, width] times the rows of a matrix."""
         name = f"{name}.weight"
-        if self._packed is None:
+        if self._quantized is None:
             return linear(x, self._weights[name], "f32")
-        return ops.matmul(x, expanded(*self._packed[name]), False, True)
+        return ops.matmul(x, dequantized_node(*self._quantized[name]), False, True)
 
 
 def _outputs(*nodes: Node) -> list[Node]:

@@ -20,14 +20,14 @@ def linear(x: Node, matrix: Floats, precision: Precision) -> Node:
     return ops.matmul(x, _KEEP[precision](matrix), False, True)
 
 
-def rounded(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+def quantize(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     """Whole numbers from -127 to 127, and a scale for each row, f32 [n, 1]."""
     scale = np.abs(matrix).max(axis=1, keepdims=True) / 127
     whole = np.rint(matrix / np.where(scale == 0, 1, scale)).astype(np.int8)
     return whole, scale.astype(np.float32)
 
 
-def expanded(whole: npt.NDArray[np.int8], scale: Floats) -> Node:
+def dequantized_node(whole: npt.NDArray[np.int8], scale: Floats) -> Node:
     """The form of a rounded matrix that the CPU plugin multiplies without expanding it
     in memory. The numbers are not copied: they must stay where they are."""
     numbers = ops.convert(ops.constant(whole, shared_memory=True), "f32")
@@ -35,13 +35,13 @@ def expanded(whole: npt.NDArray[np.int8], scale: Floats) -> Node:
 
 
 def _int8(matrix: Floats) -> Node:
-    return expanded(*rounded(matrix))
+    return dequantized_node(*quantize(matrix))
 
 
 _KEEP: dict[Precision, Callable[[Floats], Node]] = {"int8": _int8, "f32": ops.constant}
 
 
-def turn(x: Node, cos: Node, sin: Node) -> Node:
+def apply_rope(x: Node, cos: Node, sin: Node) -> Node:
     """Rotary position embedding of f32 [n, heads, head], whose halves are turned by
     angles with these cosines and sines, f32 [n, 1, head / 2]."""
     a, b = split(x, axis=2, n=2)

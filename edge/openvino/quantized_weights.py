@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from edge.errors import SetupError
 from edge.gguf.weights import Floats
-from edge.openvino.compiled import blob_of, mapped, whole_or_not
+from edge.openvino.compiled import atomic_write, cache_path, map_file
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import rounded
+from edge.openvino.nodes import quantize
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +25,20 @@ REVISION = 1
 STRETCH = 4096  # rows that are expanded at once: all of the embeddings take 1.2 GB
 
 
-class Packed:
-    """What is multiplied with in `weights`, packed into `folder`.
+class QuantizedWeights:
+    """What is multiplied with in `weights`, quantized into `folder`.
 
     Raises SetupError when the file cannot be written.
     """
 
     def __init__(self, weights: TextWeights, folder: Path) -> None:
         self._shapes = {name: weights.shape(name) for name in weights.matrices}
-        path = blob_of(weights.path, folder, "language-int8", REVISION)
+        path = cache_path(weights.path, folder, "language-int8", REVISION)
         n_bytes = sum(map(_n_bytes, self._shapes.values()))
         try:
             if not path.is_file() or path.stat().st_size != n_bytes:
                 _pack(weights, path)
-            self.pages = mapped(path)
+            self.pages = map_file(path)
         except OSError as error:
             raise SetupError(
                 f"{path} cannot be kept: {error}. It takes {n_bytes / 1e9:.1f} GB."
@@ -63,13 +63,13 @@ def _n_bytes(shape: tuple[int, ...]) -> int:
 
 def _pack(weights: TextWeights, path: Path) -> None:
     log.info("rounding the weights of %s, only this once", weights.path.name)
-    with whole_or_not(path) as file:
+    with atomic_write(path) as file:
         for name in weights.matrices:
             n_rows, _ = weights.shape(name)
             scales = []
             for start in range(0, n_rows, STRETCH):
                 some = weights.rows(name, slice(start, start + STRETCH))
-                numbers, scale = rounded(some)
+                numbers, scale = quantize(some)
                 file.write(numbers.tobytes())
                 scales.append(scale)
             file.write(np.concatenate(scales).tobytes())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge.images import Picture
 from edge.openvino.compiled import compile_once
 from edge.openvino.nodes import Precision
-from edge.openvino.vision_graph import Tower
+from edge.openvino.vision_graph import VisionGraph
 from edge.openvino.vision_weights import TowerWeights
 from edge.qwen3vl import patches as places
 from edge.qwen3vl import preprocess
@@ -44,7 +44,7 @@ class OpenvinoTower:
         self._head = weights.hidden // weights.n_heads
         self._cells = min(min_tokens, max_tokens), max_tokens
         self._graph = compile_once(
-            lambda: Tower(weights, precision).graph(),
+            lambda: VisionGraph(weights, precision).graph(),
             path,
             folder,
             name=precision,
@@ -62,8 +62,8 @@ class OpenvinoTower:
         pixels = preprocess.patches(fitted).astype(np.float32) / 127.5 - 1
         [embeddings] = self._graph.run(
             pixels,
-            places.learnt(self._table, rows, columns),
-            *places.rotary(rows, columns, self._head),
+            places.interpolate_pos_embed(self._table, rows, columns),
+            *places.rope_angles(rows, columns, self._head),
         )
         return np.array(embeddings)
 

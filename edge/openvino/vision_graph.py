@@ -13,20 +13,20 @@ from openvino import opset13 as ops
 from edge.openvino.nodes import (
     Node,
     Precision,
+    apply_rope,
     by_head,
     int_,
     ints,
     linear,
     side_by_side,
     split,
-    turn,
 )
 from edge.openvino.vision_weights import TowerWeights
 
 CELL_PATCHES = 4  # a cell, which becomes one token, is 2 x 2 patches
 
 
-class Tower:
+class VisionGraph:
     """Builds the graph of one file of weights."""
 
     def __init__(self, weights: TowerWeights, precision: Precision) -> None:
@@ -78,8 +78,8 @@ class Tower:
             ops.squeeze(part, int_(1)) for part in split(qkv, axis=1, n=3)
         )
         mixed = ops.scaled_dot_product_attention(
-            by_head(turn(query, self._cos, self._sin)),
-            by_head(turn(key, self._cos, self._sin)),
+            by_head(apply_rope(query, self._cos, self._sin)),
+            by_head(apply_rope(key, self._cos, self._sin)),
             by_head(value),
         )
         return self._linear(side_by_side(mixed, self._hidden), f"{name}.attn_out")

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 ROTARY_BASE = 10_000.0
 
 
-def in_cells(patches: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def merge_order(patches: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """[2 * rows, 2 * columns, width] in reading order to [n_patches, width] in the
     order of cells."""
     height, width, depth = patches.shape
@@ -25,7 +25,7 @@ def in_cells(patches: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return cells.transpose(0, 2, 1, 3, 4).reshape(-1, depth)
 
 
-def learnt(table: Floats, rows: int, columns: int) -> Floats:
+def interpolate_pos_embed(table: Floats, rows: int, columns: int) -> Floats:
     """The learnt position of each patch of `rows` x `columns` cells, f32 [n_patches,
     width]: `table`, [side * side, width], stretched over the picture, corner on corner.
     """
@@ -34,7 +34,7 @@ def learnt(table: Floats, rows: int, columns: int) -> Floats:
     low, high, share = _between(side, 2 * rows)
     lines = square[low] * (1 - share[:, None]) + square[high] * share[:, None]
     low, high, share = _between(side, 2 * columns)
-    return in_cells(lines[:, low] * (1 - share) + lines[:, high] * share)
+    return merge_order(lines[:, low] * (1 - share) + lines[:, high] * share)
 
 
 def _between(
@@ -48,12 +48,12 @@ def _between(
     return low, np.minimum(low + 1, side - 1), share[:, None]
 
 
-def rotary(rows: int, columns: int, head_width: int) -> tuple[Floats, Floats]:
+def rope_angles(rows: int, columns: int, head_width: int) -> tuple[Floats, Floats]:
     """Cosines and sines, f32 [n_patches, 1, head_width / 2], by which queries and keys
     are turned: the first half of the angles grows with the row, the second with the
     column."""
     quarter = head_width // 4
     speed = ROTARY_BASE ** -(np.arange(quarter) / quarter)
     row, column = np.indices((2 * rows, 2 * columns))[..., None] * speed
-    angle = in_cells(np.concatenate([row, column], axis=-1))[:, None]
+    angle = merge_order(np.concatenate([row, column], axis=-1))[:, None]
     return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 
-def rotary(
+def rope_angles(
     positions: npt.NDArray[np.int32],
     head: int,
     sections: tuple[int, int, int],
