@@ -20,11 +20,11 @@ _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
 
 class LlamaRuntime:
-    """A context of `n_cells` cells over `model`, which it owns from now on, for
-    `n_slots` sequences that compute and `n_idle` that rest.
+    """A context of `n_cells` cells of the type `kv` over `model`, which it owns from
+    now on, for `n_slots` running sequences and `n_idle` idle ones.
 
-    `max_batch` is the largest number of tokens that one step may have; `kv` is the type
-    of the numbers that cells hold.
+    `max_batch` is the largest number of tokens that one step may have. Raises
+    SetupError when there is not enough memory.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LlamaRuntime:
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
         params.n_seq_max = n_slots + n_idle
-        params.kv_unified = True  # slots share cells; each needs only what it reserved
+        params.kv_unified = True  # any slot may use any cell
         params.n_batch = params.n_ubatch = max_batch
         params.n_outputs_max = params.n_seq_max  # it aborts with fewer
         params.n_threads = params.n_threads_batch = threads
@@ -85,8 +85,9 @@ class LlamaRuntime:
     def logits(self, step: Step) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         """Computes `step`. Yields slot and logits f32 [vocabulary] of each wanted
         token, which what is computed next overwrites."""
+        # llama.cpp would abort the process
         if sum(len(span.wanted) for span in step.spans) > self.n_slots:
-            raise EngineError("Too many tokens are wanted in one step.")  # it aborts
+            raise EngineError("Too many tokens are wanted in one step.")
         threads = threads_for(step, self._threads)
         lib.llama_set_n_threads(self._context, threads, threads)
         for spans in group_by_kind(step.spans):

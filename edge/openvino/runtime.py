@@ -1,8 +1,8 @@
-"""OpenVINO as the engine's Runtime: prompts in half of llama.cpp's time, and a step of
-four answers too.
+"""OpenVINO as the engine's Runtime: prompts, and steps of four answers, take half of
+llama.cpp's time.
 
-llama.cpp multiplies few rows one by one; here a step reads the weights once for all of
-them. They come out of the same GGUF file and are held as whole numbers of eight bits.
+llama.cpp multiplies a few rows one by one; here a step reads the weights once for all
+rows. They come out of the same GGUF file and are quantized to int8.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ KV = {"f16": "f16", "q8_0": "u8"}
 
 
 class OpenvinoRuntime:
-    """The language model in the file at `path`, for `n_slots` sequences that compute
-    and `n_idle` that rest, over `n_cells` cells whose numbers are of the type `kv`.
+    """The language model in the file at `path`, for `n_slots` running sequences and
+    `n_idle` idle ones, over `n_cells` cells of the type `kv`.
 
     `folder` keeps the quantized weights. Raises SetupError when the file does not fit
     or cannot be compiled here.
@@ -95,7 +95,7 @@ class OpenvinoRuntime:
     def logits(self, step: Step) -> Iterator[tuple[int, Floats]]:
         """Computes `step`. Yields slot and logits f32 [vocabulary] of each wanted
         token, which what is computed next overwrites."""
-        spans = sorted(step.spans, key=lambda span: span.slot)  # the graph wants it so
+        spans = sorted(step.spans, key=lambda span: span.slot)  # side by side
         begins = _sums(span.n_tokens for span in spans)
         wanted = [
             (span.slot, begin + index)

@@ -156,7 +156,7 @@ def test_where_they_cannot_be_kept_it_says_how_much_room_they_take(
     tiny, tmp_path
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(SetupError, match=r"cannot be kept.*It takes 0\.0 GB"):
+    with pytest.raises(SetupError, match=r"cannot be written.*It takes 0\.0 GB"):
         QuantizedWeights(TextWeights(tiny[0]), tmp_path / "file")
 
 
