@@ -18,12 +18,11 @@ Outcome = Embeddings | Exception
 
 
 class Encoder:
-    """Encodes one picture at a time beside the engine thread, and remembers the latest:
-    at most `cache_bytes` of embeddings.
+    """Encodes one picture at a time beside the engine thread, and caches at most
+    `cache_bytes` of embeddings.
 
     `done` is called on the encoder thread with each job and its embeddings, or with the
-    error: Cancelled after an interrupt. Which picture is next, and when, the scheduler
-    decides.
+    error: Cancelled after an interrupt. The scheduler decides when each job starts.
     """
 
     def __init__(

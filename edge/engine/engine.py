@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
-    `chunk_tokens` of prompts are computed in one step; `cache_bytes` of embeddings of
-    pictures are remembered.
+    At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
+    embeddings of pictures are cached.
     """
 
     def __init__(
@@ -85,10 +85,9 @@ class Engine:
     def check(
         self, request: Request, is_wanted: Callable[[], bool] = lambda: True
     ) -> Prepared:
-        """Prepares a question without pixels and without accepting it: `submit` may
-        use the result. Nothing of it is kept here.
+        """Prepares a question, without its pixels, for `submit`. Keeps nothing.
 
-        Raises what `submit` does when that can never be.
+        Raises what `submit` raises for a question that can never be answered.
         """
         return Prepared.of(request, self._prepare(request, is_wanted))
 
@@ -99,13 +98,13 @@ class Engine:
         is_wanted: Callable[[], bool] = lambda: True,
         prepared: Prepared | None = None,
     ) -> Ticket:
-        """Accepts a question; `pictures` holds the pixels by sha256. `is_wanted` is
-        asked again and again while it is prepared, which a `prepared` one of an equal
-        request need not be, unless it was used already.
+        """Accepts a question; `pictures` holds the pixels by sha256. It is prepared
+        now, unless `prepared` is the unused result of `check` for an equal request;
+        `is_wanted` is called often meanwhile.
 
-        Raises ContextLengthExceeded when it can never fit, InvalidRequest when it asks
-        for sampling that cannot be, Cancelled when it is not wanted any more,
-        Unavailable once closed.
+        Raises ContextLengthExceeded when it can never fit, InvalidRequest when the
+        model cannot sample in this way, Cancelled when it is not wanted any more,
+        Unavailable when the engine is closed.
         """
         clock = Clock(time.monotonic())
         sequence = prepared.take(request) if prepared else None
@@ -156,7 +155,7 @@ class Engine:
             self._end_all(EngineError("The engine failed. Try again."))
 
     def _take_messages(self, rest_s: float | None) -> None:
-        """Handles all that there are; waits for the first one so long, or for ever."""
+        """Runs all messages. Waits `rest_s` for the first, without a limit if None."""
         message: Callable[[], None] | None = None
         if rest_s != 0.0:  # sleeps until a message comes
             self._turn_began = None

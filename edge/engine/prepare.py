@@ -1,7 +1,7 @@
 """From a request to a sequence: template, tokens, picture grids, and what fits.
 
-Runs on the caller's thread, so that tokenising never holds up a step. Its time is
-bounded: each message is tokenised once, and none that cannot fit by its characters.
+Runs on the caller's thread, so that tokenising never delays a step. Its time has a
+bound: each message is tokenised once, and none that has too many characters to fit.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ def prepare(
     """A sequence in phase EMBED, without its embeddings.
 
     Raises ContextLengthExceeded, with the numbers, when prompt and answer need more
-    than `n_cells`; a request may ask to leave out the oldest turns before that. Asks
-    `is_wanted` before each message; raises Cancelled when it is not.
+    than `n_cells`; a request may ask to leave out its oldest messages instead. Calls
+    `is_wanted` before each message; raises Cancelled when it is False.
     """
     trimmed = trim(request, n_cells)
 
     @cache
-    def rendered(message: Message) -> list[Tokens | PicturePiece]:
+    def encoded(message: Message) -> list[Tokens | PicturePiece]:
         if not is_wanted():
             raise Cancelled("Nobody waits for this answer any more.")
         return [_encode(part, tokenizer, tower) for part in render_message(message)]
 
     def size(message: Message) -> int:
-        return sum(_n_tokens(part) for part in rendered(message))
+        return sum(_n_tokens(part) for part in encoded(message))
 
     opening = _encode(OPENING, tokenizer, tower)
     n_rest = _n_tokens(opening) + request.sampling.max_tokens - 1
@@ -84,7 +84,7 @@ def prepare(
             "max_tokens.",
             param="messages",
         )
-    parts = [part for message in kept for part in rendered(message)]
+    parts = [part for message in kept for part in encoded(message)]
     sequence = Sequence(_pieces([*parts, opening]), request.sampling, request.scope)
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     return sequence
@@ -103,7 +103,7 @@ def _n_tokens(part: Tokens | PicturePiece) -> int:
 
 
 def _pieces(parts: Iterable[Tokens | PicturePiece]) -> tuple[Piece, ...]:
-    """Neighbouring texts become one piece."""
+    """Joins neighbouring texts."""
     pieces: list[Piece] = []
     run: Tokens = []
     for part in parts:

@@ -16,16 +16,14 @@ from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
 from edge.engine.step import Span, Step
 
-WORTH_SHARING = 16  # cells; the template alone, which all share, is less
-WORTH_WAITING = 64  # cells that another is just computing
+WORTH_SHARING = 16  # cells; the template alone is less
+WORTH_WAITING = 64  # cells that another sequence is computing now
 
 
 @dataclass(frozen=True)
 class Load:
-    """How full the engine is, and what it has computed since its start.
-
-    A row is one token, of a prompt or an answer, in one step.
-    """
+    """How full the engine is, and what it has computed since its start: steps, and
+    tokens of prompts and answers in them."""
 
     n_slots: int
     n_busy_slots: int
@@ -38,10 +36,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Admission:
-    """A sequence and the slot that it has got.
+    """A sequence and its new slot.
 
-    The first `n_positions` positions of the slot `source`, where there is one, are to
-    be shared with it; after that the `evicted` slots are to be emptied.
+    The tokens before `n_positions` of the slot `source`, if there is one, must be
+    shared with it; after that the `evicted` slots must be emptied.
     """
 
     slot: int
@@ -52,8 +50,8 @@ class Admission:
 
 
 class Scheduler:
-    """First come, first served into slots. A step holds all answers, and as much of the
-    prompts as the pace allows: at most `chunk_tokens`.
+    """Slots are given first come, first served. A step holds one token of each answer,
+    and as much of the prompts as the pace allows: at most `chunk_tokens`.
     """
 
     def __init__(self, slots: Slots, chunk_tokens: int) -> None:
@@ -109,9 +107,9 @@ class Scheduler:
     def admit(self) -> Admission | None:
         """Moves the next waiting sequence into a slot, if it can have one.
 
-        A long question at the head waits for its cells; nobody overtakes it, or it
-        might wait for ever. It also waits while another computes what both begin with:
-        two questions about a new picture at once, and the picture is computed once.
+        A long question at the head of the queue waits for its cells and is never
+        overtaken, or it might wait for ever. It also waits while another one computes a
+        long common prefix: two questions about one new picture compute it once.
         """
         if not self.waiting:
             return None
@@ -128,7 +126,7 @@ class Scheduler:
         return Admission(claim.slot, sequence, source, n_positions, claim.evicted)
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
-        """The slot that holds most of what the prompt begins with, and how much."""
+        """The slot that shares most of the prompt's beginning, and how many cells."""
         held = dict(self._slots.idle)
         held |= {slot: running.cached_content for slot, running in self.running.items()}
         found = ((sequence.match_prefix(held[slot]), slot) for slot in held)

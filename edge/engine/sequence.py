@@ -1,7 +1,7 @@
 """A sequence: the engine's live state of one question. Data, no policy.
 
-A prompt is a list of pieces, text or picture. Cells and positions are different
-numbers: a picture of 19 x 25 tokens fills 475 cells and moves the position on by 25.
+A prompt is a list of pieces, text or picture. Tokens and positions are different
+numbers: a picture of 19 x 25 tokens fills 475 cells and advances the position by 25.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ Piece = TextPiece | PicturePiece
 
 
 class Phase(Enum):
-    """Where a sequence is in its life."""
+    """The phases of a sequence, in order."""
 
     EMBED = auto()
     WAIT = auto()
@@ -82,15 +82,15 @@ class Sequence:
 
     pieces: tuple[Piece, ...]
     sampling: SamplingParams
-    scope: str = ""  # only sequences of the same one share cells: see `edge.caller`
+    scope: str = ""  # only sequences of one scope share cells: see `edge.caller`
     phase: Phase = Phase.EMBED
-    constraint: Constraint | None = None  # what holds the answer to its schema
+    constraint: Constraint | None = None  # by the schema of the answer
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     generated: list[int] = field(default_factory=list)
     n_dropped: int = 0  # messages of the conversation that did not fit
-    n_reused: int = 0  # cells of the prompt that another sequence had computed
-    # The prefill cursor: the piece, how many of its cells are done, its first position.
+    n_reused: int = 0  # tokens of the prompt that another sequence had computed
+    # prefill cursor: the piece, how many of its tokens are done, its first position
     _piece: int = 0
     _offset: int = 0
     _position: int = 0
@@ -100,8 +100,8 @@ class Sequence:
 
     @cached_property
     def content(self) -> Content:
-        """What the prompt puts into each cell. The first one tells the scope as well,
-        so that no prefix is ever common to two of them."""
+        """The content of each cell of the prompt. The first one names the scope too, so
+        that sequences of different scopes have no common prefix."""
         first, *others = [entry for piece in self.pieces for entry in piece.content]
         return [f"{self.scope} {first}", *others]
 
@@ -121,7 +121,7 @@ class Sequence:
 
     @property
     def cached_content(self) -> Content:
-        """What it has put into its cells so far; its latest token is in none yet."""
+        """The content of all cells so far; the latest token is in none yet."""
         if self.phase is Phase.PREFILL:
             done = sum(piece.n_tokens for piece in self.pieces[: self._piece])
             return self.content[: done + self._offset]
@@ -129,7 +129,7 @@ class Sequence:
 
     @property
     def n_cells_needed(self) -> int:
-        """All the cells it can ever fill. The last token is never fed back."""
+        """All the cells it can ever fill. The last token is not fed back."""
         return self.n_prompt + self.sampling.max_tokens - 1
 
     @property
@@ -145,8 +145,9 @@ class Sequence:
         del self.pixels[sha256]
 
     def match_prefix(self, content: Content) -> int:
-        """How many cells of the prompt `content` begins with, the last one never: it
-        has to be computed for its answer. A picture counts whole or not at all."""
+        """The number of cells that prompt and `content` have in common at the
+        beginning: whole pictures only, and never the last cell, whose logits are
+        needed."""
         n = 0
         most = min(len(content), self.n_prompt - 1)
         while n < most and self.content[n] == content[n]:
@@ -192,7 +193,7 @@ class Sequence:
         return TextSpan(slot, position, (self.generated[-1],), wanted=(0,))
 
     def advance_prefill(self, n: int) -> None:
-        """Moves the cursor over `n` computed cells; past the prompt, decode begins."""
+        """Moves the cursor by `n` computed tokens; decode begins behind the prompt."""
         self._offset += n
         while self.phase is Phase.PREFILL:
             piece = self.pieces[self._piece]

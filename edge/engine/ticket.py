@@ -1,4 +1,4 @@
-"""What the engine gives for a question: its events as they come, and a way out."""
+"""The handle of a question in the engine: its events, its end, and `cancel`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Clock:
 
 @dataclass(eq=False)
 class Ticket:
-    """A submitted question: its events, the last one terminal, and a way out."""
+    """A submitted question and its events, the last of which is terminal."""
 
     sequence: Sequence
     clock: Clock
@@ -82,7 +82,8 @@ class Ticket:
             return None
 
     def cancel(self, reason: EdgeError) -> None:
-        """Ends the question with `Failed(reason)`, unless it has ended already."""
+        """Ends the question with `Failed(reason)`, unless it has ended already. Any
+        thread may call it."""
         self._post(lambda: self._end(self, Failed.because(reason)))
 
     def _answer(self, finish_reason: FinishReason) -> Answer:

@@ -24,8 +24,8 @@ _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
 
 class StubRuntime:
-    """Says `answer`; each step takes `step_s`. A prompt that holds one of the words of
-    `faults` makes that happen before its first token: an exception, an abort, a hang.
+    """Answers with `answer`; each step takes `step_s`. A prompt that contains a word of
+    `faults` calls its function before the first token: an exception, an abort, a hang.
     """
 
     name = "stub"
