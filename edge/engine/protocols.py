@@ -44,7 +44,7 @@ class Constraint(Protocol):
         ...
 
     def allowed(self) -> npt.NDArray[np.intp]:
-        """Ids of all tokens that may come next, in order; at least one."""
+        """Ids of all tokens that may come next, ascending; at least one."""
         ...
 
     def allows(self, token: int) -> bool:

@@ -36,10 +36,9 @@ class Slots:
         self.idle: dict[int, Content] = {}  # oldest first
         self._n_idle = n_idle
         self._cells: dict[int, list[int]] = {}  # of each slot in use, in order
-        self._busy: Counter[int] = (
-            Counter()
-        )  # of each cell, how many running slots use it
-        self._users: Counter[int] = Counter()  # how many slots, idle ones too
+        # of each cell, how many running slots use it, and how many slots in all
+        self._busy: Counter[int] = Counter()
+        self._users: Counter[int] = Counter()
         self._free_slots = list(range(n_slots + n_idle - 1, -1, -1))
         self._free_cells = list(range(n_cells))
 
