@@ -97,14 +97,14 @@ class EngineLoad(Collector):
             ("busy_slots", "Answers being computed.", load.n_busy_slots),
             ("cells", "Tokens that all running answers share.", load.n_cells),
             ("reserved_cells", "Those that they may need.", load.n_reserved_cells),
-            ("kept_cells", "Those that only ended answers hold.", load.n_kept_cells),
+            ("kept_cells", "Those that only ended answers hold.", load.n_idle_cells),
         ):
             yield GaugeMetricFamily(f"edge_engine_{name}", about, value)
         # Two counters give the mean batch between any two scrapes; the size of the
         # one step that a scrape happens to meet says next to nothing.
         for name, about, value in (
             ("steps", "Batches computed.", load.n_steps),
-            ("batch_rows", "Tokens in them.", load.n_rows),
+            ("batch_rows", "Tokens in them.", load.n_tokens),
         ):
             yield CounterMetricFamily(f"edge_engine_{name}", about, value)
 

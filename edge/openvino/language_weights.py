@@ -42,23 +42,23 @@ class TextWeights(Weights):
 
     @cached_property
     def head(self) -> int:
-        """Numbers of one head, of keys and of values."""
+        """The width of one head, of keys and of values."""
         return self._number("attention.key_length")
 
     @cached_property
     def n_levels(self) -> int:
-        """The first layers, after each of which a deepstack embedding is added."""
+        """Deepstack levels: one is added after each of so many first layers."""
         return self._number("n_deepstack_layers")
 
     @cached_property
     def head_name(self) -> str:
-        """What turns the last layer into logits; often the embeddings once more."""
+        """The matrix that gives logits; often that of the token embeddings."""
         has_own = "output.weight" in self.header.tensors
         return "output" if has_own else "token_embd"
 
     @cached_property
     def matrices(self) -> list[str]:
-        """Names of all that is multiplied with, in the order of the file."""
+        """Names of all matrices of layers and head, in the order of the file."""
         return [
             name
             for name, tensor in self.header.tensors.items()
@@ -77,7 +77,7 @@ class TextWeights(Weights):
 
     @cached_property
     def rope_sections(self) -> tuple[int, int, int]:
-        """Pairs of a head that turn with time, height and width."""
+        """Pairs of a head that are rotated by time, by height and by width."""
         time, height, width = self._value("rope.dimension_sections")[:3]
         return int(time), int(height), int(width)
 

@@ -1,4 +1,4 @@
-"""The vision tower's weights and sizes, out of the mmproj GGUF file.
+"""The vision encoder's weights and sizes, out of the mmproj GGUF file.
 
 Tensor names are those of llama.cpp (`tools/mtmd/clip-impl.h`).
 """
@@ -44,7 +44,7 @@ class TowerWeights(Weights):
 
     @cached_property
     def deepstack(self) -> tuple[int, ...]:
-        """The blocks whose output also goes to the language model."""
+        """Indices of the blocks whose output also goes to the language model."""
         is_one = self._field("clip.vision.is_deepstack_layers")
         return tuple(n for n, yes in enumerate(is_one) if yes)
 

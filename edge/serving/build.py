@@ -45,7 +45,7 @@ def build_runtime(
     sizes: dict[str, Any] = {
         "n_slots": settings.slots,
         "n_cells": settings.context_tokens,
-        "n_kept": settings.kept,
+        "n_idle": settings.kept,
         "threads": settings.threads or host.usable_cores(),
         "kv": settings.kv,
     }

@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from edge import host
-from edge.engine.batch import Row, TokenBatch
 from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.step import Step, TextSpan
 from edge.errors import SetupError
 from edge.images import CELL, Picture
 from edge.models.registry import ModelFiles, models_folder
@@ -194,8 +194,8 @@ def _prompt_s(runtime: Runtime, chunk: int) -> float:
     runtime.open(0, SamplingParams())
     begun = time.monotonic()
     for start in range(0, PROMPT_TOKENS, chunk):
-        bite = range(start, min(start + chunk, PROMPT_TOKENS))
-        runtime.run(TokenBatch(tuple(Row(0, _TOKEN, at) for at in bite)))
+        n = min(chunk, PROMPT_TOKENS - start)
+        runtime.run(Step((TextSpan(0, start, (_TOKEN,) * n),)))
     return time.monotonic() - begun
 
 
@@ -204,7 +204,7 @@ def _step_s(runtime: Runtime, slots: range, start: int) -> float:
     seconds = []
     for at in range(start, start + N_STEPS):
         begun = time.monotonic()
-        rows = tuple(Row(slot, _TOKEN, at, sampled=True) for slot in slots)
-        runtime.run(TokenBatch(rows))
+        spans = tuple(TextSpan(slot, at, (_TOKEN,), wanted=(0,)) for slot in slots)
+        runtime.run(Step(spans))
         seconds.append(time.monotonic() - begun)
     return median(seconds)

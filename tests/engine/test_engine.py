@@ -11,12 +11,13 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 
-from edge.engine.batch import Batch, PictureBatch
 from edge.engine.engine import Engine
+from edge.engine.step import PictureSpan, Sampled, Step
 from edge.engine.ticket import Clock
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
+from edge.request import Message, Request, SamplingParams
 from edge.structured.compiler import Compiler
 from edge.structured.matcher import Constraint
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
@@ -109,16 +110,20 @@ def test_a_running_answer_does_not_wait_for_anothers_picture() -> None:
         assert isinstance(events(slow)[-1], Finished)
 
 
-def test_answers_rest_while_a_picture_is_read() -> None:
-    used: list[int | None] = []  # threads: half of all beside the tower
+class Watched(StubRuntime):
+    """Remembers all steps."""
 
-    class Counting(StubRuntime):
-        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
-            used.append(n_threads)
-            return super().run(batch, n_threads)
+    def __init__(self, answer: str = LONG_ANSWER, **options: object) -> None:
+        super().__init__(answer, **options)
+        self.steps: list[Step] = []
 
-    runtime = Counting(LONG_ANSWER, n_cells=9000, step_s=0.02)
-    runtime.n_threads = 4
+    def run(self, step: Step) -> list[Sampled]:
+        self.steps.append(step)
+        return super().run(step)
+
+
+def test_answers_rest_while_a_picture_is_encoded() -> None:
+    runtime = Watched(n_cells=9000, step_s=0.02)
     with closing(Engine(runtime, StubTower(seconds=1.0))) as one:
         talker = ask(one, "talk", max_tokens=2000)
         while not isinstance(talker.next(5), Token):
@@ -127,7 +132,7 @@ def test_answers_rest_while_a_picture_is_read() -> None:
         time.sleep(0.9)
         talker.cancel(Cancelled("enough"))
     # 45 steps would fit into that time; a fifth of them and a few at the edges came
-    assert 3 <= used.count(2) <= 15
+    assert 3 <= sum(step.beside_encoder for step in runtime.steps) <= 15
 
 
 def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
@@ -159,16 +164,8 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
         assert runtime.cells == {}
 
 
-def test_an_answer_leaves_threads_to_the_tower_while_it_works() -> None:
-    used = []
-
-    class Runtime(StubRuntime):
-        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
-            used.append(n_threads)
-            return super().run(batch, n_threads)
-
-    runtime = Runtime(answer=LONG_ANSWER, n_cells=60_000, step_s=0.001)
-    runtime.n_threads = 4
+def test_a_step_knows_whether_the_encoder_works_beside_it() -> None:
+    runtime = Watched(n_cells=60_000, step_s=0.001)
     with closing(Engine(runtime, StubTower(seconds=0.2))) as one:
         talker = ask(one, max_tokens=400)
         assert isinstance(talker.next(2), Started)
@@ -177,23 +174,24 @@ def test_an_answer_leaves_threads_to_the_tower_while_it_works() -> None:
             events(ask(one, "hello", PICTURE, max_tokens=1))[-1], Finished
         )
         assert isinstance(events(talker)[-1], Finished)
-    assert used[0] == used[-1] == 4
-    assert 2 in used
+    beside = [step.beside_encoder for step in runtime.steps]
+    assert not beside[0] and not beside[-1]
+    assert any(beside)
 
 
-def test_a_picture_is_computed_before_the_next_is_embedded() -> None:
+def test_a_picture_is_computed_before_the_next_is_encoded() -> None:
     log: list[str] = []
 
     class Tower(StubTower):
         def embed(self, picture: Picture) -> np.ndarray:
-            log.append("embed")
+            log.append("encode")
             return super().embed(picture)
 
     class Runtime(StubRuntime):
-        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
-            if isinstance(batch, PictureBatch):
+        def run(self, step: Step) -> list[Sampled]:
+            if any(isinstance(span, PictureSpan) for span in step.spans):
                 log.append("compute")
-            return super().run(batch, n_threads)
+            return super().run(step)
 
     def grey(level: int) -> Picture:
         return Picture(64, 64, bytes([level]) * (64 * 64 * 3))
@@ -201,7 +199,7 @@ def test_a_picture_is_computed_before_the_next_is_embedded() -> None:
     with closing(Engine(Runtime(step_s=0.02), Tower(seconds=0.02))) as one:
         tickets = [ask(one, "hello", grey(level)) for level in range(4)]
         assert all(isinstance(events(t)[-1], Finished) for t in tickets)
-    assert log == ["embed", "compute"] * 4
+    assert log == ["encode", "compute"] * 4
 
 
 def test_a_picture_nobody_waits_for_holds_up_nobody() -> None:
@@ -323,8 +321,11 @@ def test_a_bug_in_the_engine_thread_leaves_nobody_waiting() -> None:
 
 
 def test_the_stretches_before_the_first_token_add_up() -> None:
-    clock = Clock(submitted=10.0, prepared=10.1, embedded=12.0)
-    clock.admitted, clock.first_token = 12.5, 14.0
+    clock = Clock(10.0)
+    clock.end("prepare", 10.1)
+    clock.end("embed", 12.0)
+    clock.end("queue", 12.5)
+    clock.end("prefill", 14.0)
     times = clock.timings(now=16.0, n_generated=5)
     stretches = (times.prepare_ms, times.embed_ms, times.queue_ms, times.prefill_ms)
     assert stretches == pytest.approx((100, 1900, 500, 1500))
@@ -333,3 +334,66 @@ def test_the_stretches_before_the_first_token_add_up() -> None:
     with engine() as one:
         real = events(ask(one, "hello", PICTURE))[-1].answer.timings
     assert min(vars(real).values()) > 0
+
+
+# --- what was prepared before --------------------------------------------------------
+
+
+def question(text: str = "hello", **sampling: object) -> Request:
+    return Request((Message("user", (text,)),), SamplingParams(**sampling))
+
+
+class Counting(StubRuntime):
+    """Counts what is prepared."""
+
+    n_tokenized = 0
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        self.n_tokenized += not special
+        return super().tokenize(text, special=special)
+
+
+def test_what_was_checked_is_not_prepared_again(monkeypatch) -> None:
+    compiled = []
+    constraint = Compiler.constraint
+
+    def counted(compiler: Compiler, schema: str) -> Constraint:
+        compiled.append(schema)
+        return constraint(compiler, schema)
+
+    monkeypatch.setattr(Compiler, "constraint", counted)
+    runtime = Counting()
+    with closing(Engine(runtime, StubTower())) as one:
+        request = question(json_schema=SCHEMA)
+        prepared = one.check(request)
+        assert prepared.n_prompt > 5
+        assert prepared.n_image == 0
+        equal = Request.from_json(request.to_json())
+        ticket = one.submit(equal, {}, prepared=prepared)
+        text = text_of(events(ticket))
+    assert isinstance(json.loads(text)["a"], str)
+    assert runtime.n_tokenized == len(compiled) == 1
+
+
+def test_what_was_prepared_is_used_once_and_for_an_equal_request_only() -> None:
+    runtime = Counting()
+    with closing(Engine(runtime, StubTower())) as one:
+        prepared = one.check(question())
+        other = one.submit(question("another"), {}, prepared=prepared)
+        assert runtime.n_tokenized == 2
+        tickets = [one.submit(question(), {}, prepared=prepared) for _ in range(3)]
+        assert runtime.n_tokenized == 4  # one of three had it ready
+        answers = [events(ticket)[-1].answer for ticket in (other, *tickets)]
+        assert [answer.text for answer in answers] == [ANSWER] * 4
+
+
+def test_a_prepared_question_gets_its_pictures_when_it_is_submitted() -> None:
+    content = (PICTURE.ref, "what?")
+    request = Request((Message("user", content),), SamplingParams())
+    with engine() as one:
+        prepared = one.check(request)
+        assert prepared.n_image == 4
+        pictures = {PICTURE.ref.sha256: PICTURE}
+        seen = events(one.submit(request, pictures, prepared=prepared))
+    assert Embedded(4) in seen
+    assert text_of(seen) == ANSWER

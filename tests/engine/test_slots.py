@@ -49,14 +49,14 @@ def test_a_slot_cannot_be_freed_twice() -> None:
 def kept(slots: Slots, content: list[int | str]) -> int:
     """A slot that rests with `content`."""
     slot = slots.claim(len(content) + 5).slot
-    assert slots.keep(slot, content) == ()
+    assert slots.retain(slot, content) == ()
     return slot
 
 
 def test_what_is_kept_gives_way_oldest_first() -> None:
-    slots = Slots(1, 100, n_kept=3)
+    slots = Slots(1, 100, n_idle=3)
     first, second, third = (kept(slots, PROMPT[:30]) for _ in range(3))
-    assert (slots.n_free_cells, slots.n_kept_cells) == (100, 90)
+    assert (slots.n_free_cells, slots.n_idle_cells) == (100, 90)
     slots.touch(first)
     claim = slots.claim(35)
     assert claim.evicted == (second,)
@@ -65,39 +65,39 @@ def test_what_is_kept_gives_way_oldest_first() -> None:
 
 
 def test_only_so_many_are_kept() -> None:
-    slots = Slots(1, 100, n_kept=1)
+    slots = Slots(1, 100, n_idle=1)
     old = kept(slots, PROMPT[:10])
     slot = slots.claim(20).slot
-    assert slots.keep(slot, PROMPT[:20]) == (old,)
-    assert list(slots.kept) == [slot]
+    assert slots.retain(slot, PROMPT[:20]) == (old,)
+    assert list(slots.idle) == [slot]
 
 
 def test_without_room_for_it_nothing_is_kept() -> None:
     slots = Slots(2, 100)
     slot = slots.claim(20).slot
-    assert slots.keep(slot, PROMPT[:20]) == (slot,)
-    assert (slots.n_free_slots, slots.n_free_cells, slots.n_kept_cells) == (2, 100, 0)
+    assert slots.retain(slot, PROMPT[:20]) == (slot,)
+    assert (slots.n_free_slots, slots.n_free_cells, slots.n_idle_cells) == (2, 100, 0)
 
 
 def test_shared_cells_are_needed_once() -> None:
-    slots = Slots(3, 100, n_kept=1)
+    slots = Slots(3, 100, n_idle=1)
     source = kept(slots, PROMPT)
     claims = [slots.claim(60, source, 40) for _ in range(3)]
     assert [claim.evicted for claim in claims] == [(), (), ()]
     assert slots.n_free_cells == 0
     for claim in claims:
         slots.free(claim.slot)
-    assert (slots.n_free_cells, slots.n_kept_cells) == (100, 40)
+    assert (slots.n_free_cells, slots.n_idle_cells) == (100, 40)
 
 
 def test_a_source_may_be_evicted_and_its_shared_cells_live_on() -> None:
-    slots = Slots(1, 100, n_kept=1)
+    slots = Slots(1, 100, n_idle=1)
     source = kept(slots, PROMPT)
     claim = slots.claim(90, source, 20)
     assert claim.evicted == (source,)
     assert claim.slot != source
     slots.free(claim.slot)
-    assert (slots.n_free_cells, slots.n_kept_cells) == (100, 0)
+    assert (slots.n_free_cells, slots.n_idle_cells) == (100, 0)
 
 
 def test_a_running_source_keeps_what_is_shared_with_it() -> None:

@@ -262,7 +262,7 @@ def answer(files: Pair, *, seed: int) -> str:
     assert np.isfinite(tower.embed(picture)).all()
     sizes = {"n_slots": 1, "n_cells": 256, "max_batch": 64, "threads": 1}
     runtime = LlamaRuntime(Model(files[0]), **sizes)
-    with closing(Engine(runtime, tower, chunk=32)) as engine:
+    with closing(Engine(runtime, tower, chunk_tokens=32)) as engine:
         ticket = engine.submit(request, {picture.ref.sha256: picture})
         while not isinstance(event := ticket.next(timeout_s=60), Finished | Failed):
             pass

@@ -12,10 +12,10 @@ import gguf
 import numpy as np
 import pytest
 
-from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
+from edge.engine.step import PictureSpan, Span, Step, TextSpan
 from edge.gguf.header import read_header
 from edge.gguf.layout import TINY
 from edge.llamacpp.model import Model
@@ -121,23 +121,19 @@ def first_logits(
     runtime.open(0, request.sampling)
     position = 0
     pieces = prepare(request, runtime, tower, 1024).pieces
+    found: list[np.ndarray] = []
     for piece in pieces:
+        span: Span
         if isinstance(piece, PicturePiece):
             at = picture_positions(position, piece.rows, piece.columns)
-            runtime.run(PictureBatch(0, tower.embed(picture), at))
+            span = PictureSpan(0, tower.embed(picture), at)
         else:
-            rows = tuple(
-                Row(0, token, position + n, sampled=n == len(piece.tokens) - 1)
-                for n, token in enumerate(piece.tokens)
-            )
-            if isinstance(runtime, LlamaRuntime):
-                runtime.run(TokenBatch(rows))
-                logits = runtime._logits(-1).copy()
-            else:
-                logits = runtime._compute(runtime._stretch(rows))[0].copy()
+            last = len(piece.tokens) - 1
+            span = TextSpan(0, position, piece.tokens, wanted=(last,))
+        found += [logits.copy() for _, logits in runtime.logits(Step((span,)))]
         position += piece.n_positions
     runtime.release(0)
-    return logits
+    return found[-1]
 
 
 def test_logits_are_those_of_transformers(pair_f16, asked: list[Item]) -> None:

@@ -12,7 +12,7 @@ from edge.openvino.blocks import BLOCK, Blocks, n_blocks
 N_SLOTS = 4
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["append", "append", "share", "release"]),
+        st.sampled_from(["append", "append", "share", "rewind", "release"]),
         st.integers(0, N_SLOTS - 1),
         st.integers(0, N_SLOTS - 1),
         st.integers(0, 3 * BLOCK),
@@ -36,6 +36,11 @@ def test_blocks_are_shared_whole_and_given_back(story: list) -> None:
                 old, new = copy
                 cells |= {(new, i): cells.get((old, i)) for i in range(BLOCK)}
             written[slot] = written[source][:length]
+        elif what == "rewind" and slot in written:
+            if copy := blocks.rewind(slot, length):
+                old, new = copy
+                cells |= {(new, i): cells.get((old, i)) for i in range(BLOCK)}
+            del written[slot][length:]
         elif what == "append":
             if slot not in written:
                 blocks.open(slot)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
+from edge.engine.step import PictureSpan, Span, Step, TextSpan
 from edge.errors import EngineError, SetupError
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import Precision, rounded
-from edge.openvino.quantized_weights import Packed
+from edge.openvino.nodes import Precision, quantize
+from edge.openvino.quantized_weights import QuantizedWeights
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
 from edge.request import SamplingParams
@@ -44,41 +44,26 @@ def llama(tiny) -> Iterator[LlamaRuntime]:
         yield one
 
 
-def prompt(rows: int, columns: int, slot: int = 0) -> list[Batch]:
-    """Ten tokens, a picture, twenty tokens, the last of which asks."""
+def prompt(rows: int, columns: int, slot: int = 0) -> list[Span]:
+    """Ten tokens, a picture, twenty tokens, the last of which is wanted."""
     behind = 10 + max(rows, columns)
     noise = np.random.default_rng(rows).normal(size=(rows * columns, 4 * WIDTH))
+    positions = picture_positions(10, rows, columns)
     last = len(TEXT) - 11
     return [
-        TokenBatch(tuple(Row(slot, t, i) for i, t in enumerate(TEXT[:10]))),
-        PictureBatch(
-            slot, noise.astype(np.float32), picture_positions(10, rows, columns)
-        ),
-        TokenBatch(
-            tuple(
-                Row(slot, t, behind + i, sampled=i == last)
-                for i, t in enumerate(TEXT[10:])
-            )
-        ),
+        TextSpan(slot, 0, TEXT[:10]),
+        PictureSpan(slot, noise.astype(np.float32), positions),
+        TextSpan(slot, behind, TEXT[10:], wanted=(last,)),
     ]
 
 
-def logits(runtime: OpenvinoRuntime | LlamaRuntime, batches: list[Batch]) -> np.ndarray:
-    """Of the last row."""
-    *before, last = batches
-    [slot] = last.slots
-    runtime.open(slot, GREEDY)
-    for batch in before:
-        assert runtime.run(batch) == []
-    assert isinstance(last, TokenBatch)
-    if isinstance(runtime, LlamaRuntime):
-        runtime.run(last)
-        found = runtime._logits(last.n_rows - 1)
-    else:
-        [found] = runtime._compute(runtime._stretch(last.rows))
-    found = found.copy()
-    runtime.release(slot)
-    return found
+def logits(runtime: OpenvinoRuntime | LlamaRuntime, spans: list[Span]) -> np.ndarray:
+    """Of the last token; each span is a step."""
+    runtime.open(0, GREEDY)
+    found = [row.copy() for span in spans for _, row in runtime.logits(Step((span,)))]
+    runtime.release(0)
+    [last] = found
+    return last
 
 
 @pytest.mark.parametrize(
@@ -97,72 +82,73 @@ def test_logits_are_those_of_llama_cpp(
             assert x @ y / np.linalg.norm(x) / np.linalg.norm(y) > least
 
 
+def run(runtime: OpenvinoRuntime | LlamaRuntime, *spans: Span) -> list[int]:
+    return [each.token for each in runtime.run(Step(spans))]
+
+
 def answer(runtime: OpenvinoRuntime | LlamaRuntime, slot: int) -> list[int]:
-    *before, last = prompt(4, 4, slot)
     runtime.open(slot, GREEDY)
-    for batch in before:
-        runtime.run(batch)
-    said = runtime.run(last)
+    tokens = [token for span in prompt(4, 4, slot) for token in run(runtime, span)]
     for at in range(34, 46):
-        said += runtime.run(TokenBatch((Row(slot, said[-1], at, sampled=True),)))
+        tokens += run(runtime, TextSpan(slot, at, (tokens[-1],), wanted=(0,)))
     runtime.release(slot)
-    return said
+    return tokens
 
 
-def test_rows_of_several_slots_may_come_in_any_order(tiny, towers) -> None:
-    """A step of two answers and a stretch of a prompt between them."""
+def test_spans_of_several_slots_may_come_in_any_order(tiny, towers) -> None:
+    """A step of two answers and two pieces of a prompt around them."""
     with closing(opened(tiny[0], towers, "f32")) as runtime:
         alone = {}
-        for slot in (0, 1, 2):
+        texts = {slot: tuple(t + slot for t in TEXT[:20]) for slot in (0, 1, 2)}
+        for slot, text in texts.items():
             runtime.open(slot, GREEDY)
-            rows = [Row(slot, t + slot, i) for i, t in enumerate(TEXT[:20])]
-            [alone[slot]] = runtime.run(
-                TokenBatch((*rows[:-1], Row(slot, TEXT[19] + slot, 19, sampled=True)))
-            )
+            [alone[slot]] = run(runtime, TextSpan(slot, 0, text, wanted=(19,)))
             runtime.release(slot)
         for slot in (0, 1, 2):
             runtime.open(slot, GREEDY)
         for slot in (0, 2):
-            rows = [Row(slot, t + slot, i) for i, t in enumerate(TEXT[:19])]
-            runtime.run(TokenBatch(tuple(rows)))
-        middle = [Row(1, t + 1, i, sampled=i == 19) for i, t in enumerate(TEXT[:20])]
-        mixed = [*middle[:5], Row(2, TEXT[19] + 2, 19, sampled=True), *middle[5:-1]]
-        mixed += [Row(0, TEXT[19], 19, sampled=True), middle[-1]]
-        assert runtime.run(TokenBatch(tuple(mixed))) == [alone[2], alone[0], alone[1]]
+            run(runtime, TextSpan(slot, 0, texts[slot][:19]))
+        spans = (
+            TextSpan(1, 0, texts[1][:5]),
+            TextSpan(2, 19, texts[2][19:], wanted=(0,)),
+            TextSpan(0, 19, texts[0][19:], wanted=(0,)),
+            TextSpan(1, 5, texts[1][5:], wanted=(14,)),
+        )
+        sampled = runtime.run(Step(spans))
+        assert {each.slot: each.token for each in sampled} == alone
 
 
 def test_a_full_cache_is_an_error_that_others_survive(tiny, towers) -> None:
     with closing(opened(tiny[0], towers)) as runtime:
         runtime.open(0, GREEDY)
-        rows = tuple(Row(0, 5, at) for at in range(1024))
         with pytest.raises(EngineError, match="full"):
-            runtime.run(TokenBatch(rows))
+            run(runtime, TextSpan(0, 0, (5,) * 1024))
         runtime.release(0)
         assert len(answer(runtime, 1)) == 13
 
 
-# --- the packed weights ----------------------------------------------------------
+# --- the quantized weights ----------------------------------------------------------
 
 
 def test_weights_are_packed_once_and_as_they_would_be_rounded(tiny, tmp_path) -> None:
     weights = TextWeights(tiny[0])
-    packed = Packed(weights, tmp_path)
+    quantized = QuantizedWeights(weights, tmp_path)
     [file] = tmp_path.iterdir()
     made_ns = file.stat().st_mtime_ns
     for name in weights.matrices:
-        for ours, theirs in zip(packed[name], rounded(weights[name]), strict=True):
+        for ours, theirs in zip(quantized[name], quantize(weights[name]), strict=True):
             assert np.array_equal(ours, theirs)
-    Packed(weights, tmp_path)
+    QuantizedWeights(weights, tmp_path)
     assert file.stat().st_mtime_ns == made_ns
 
 
 def test_a_damaged_file_is_made_anew(tiny, tmp_path) -> None:
     weights = TextWeights(tiny[0])
-    Packed(weights, tmp_path)
+    QuantizedWeights(weights, tmp_path)
     [file] = tmp_path.iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    Packed(weights, tmp_path)
+    QuantizedWeights(weights, tmp_path)
     assert file.read_bytes() == whole
 
 
@@ -170,8 +156,8 @@ def test_where_they_cannot_be_kept_it_says_how_much_room_they_take(
     tiny, tmp_path
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(SetupError, match=r"cannot be kept.*It takes 0\.0 GB"):
-        Packed(TextWeights(tiny[0]), tmp_path / "file")
+    with pytest.raises(SetupError, match=r"cannot be written.*It takes 0\.0 GB"):
+        QuantizedWeights(TextWeights(tiny[0]), tmp_path / "file")
 
 
 # --- who computes -----------------------------------------------------------------

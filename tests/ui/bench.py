@@ -56,7 +56,7 @@ class Bench:
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
         self.runtime = StubRuntime(
-            LONG_ANSWER, n_cells=40_000, n_kept=n_kept, step_s=step_s
+            LONG_ANSWER, n_cells=40_000, n_idle=n_kept, step_s=step_s
         )
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
