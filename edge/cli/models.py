@@ -75,7 +75,7 @@ def pull(
             store.pull(
                 entry,
                 folder,
-                store.places(settings),
+                store.endpoints_of(settings),
                 allow_unverified=allow_unverified,
                 progress=progress,
             )

@@ -49,8 +49,8 @@ class Shapes:
     deepstack_blocks: Shape  # the n-th is added after text layer n
 
     # Cells of a picture that the model was trained with; 0 leaves it to the engine.
-    min_cells: int = 0
-    max_cells: int = 0
+    min_image_tokens: int = 0
+    max_image_tokens: int = 0
 
     rope_base: float = 5e6
     rms_eps: float = 1e-6
@@ -63,7 +63,7 @@ class Shapes:
         return (self.image_size // self.patch) ** 2
 
     @property
-    def cell_pixels(self) -> int:
+    def image_token_pixels(self) -> int:
         return (self.patch * self.merge) ** 2
 
 
@@ -99,8 +99,8 @@ TINY: Final = Shapes(
     vision_ffn=576,
     image_size=256,
     deepstack_blocks=(0, 1, 2),
-    min_cells=64,
-    max_cells=96,
+    min_image_tokens=64,
+    max_image_tokens=96,
 )
 
 
@@ -158,9 +158,9 @@ def vision_file(
     file.add_vision_is_deepstack_layers(
         [block in s.deepstack_blocks for block in range(s.vision_n_blocks)]
     )
-    if s.max_cells:
-        file.add_vision_min_pixels(s.min_cells * s.cell_pixels)
-        file.add_vision_max_pixels(s.max_cells * s.cell_pixels)
+    if s.max_image_tokens:
+        file.add_vision_min_pixels(s.min_image_tokens * s.image_token_pixels)
+        file.add_vision_max_pixels(s.max_image_tokens * s.image_token_pixels)
     return file
 
 

@@ -47,17 +47,17 @@ def deepstack_layers(model: Header) -> int:
     return model.number(key) if model.get(key) else 0
 
 
-def picture_cells(mmproj: Header) -> tuple[int, int] | None:
+def image_token_range(mmproj: Header) -> tuple[int, int] | None:
     """Fewest and most cells (tokens) of a picture that the vision file was made for;
     None when it does not say so."""
     keys = ("clip.vision.image_min_pixels", "clip.vision.image_max_pixels")
     if not all(mmproj.get(key) for key in keys):
         return None
-    fewest, most = (mmproj.number(key) // cell_side(mmproj) ** 2 for key in keys)
+    fewest, most = (mmproj.number(key) // image_token_side(mmproj) ** 2 for key in keys)
     return fewest, most
 
 
-def cell_side(mmproj: Header) -> int:
+def image_token_side(mmproj: Header) -> int:
     """Pixels on each side of a cell, which is one token."""
     patch = mmproj.number("clip.vision.patch_size")
     return patch * mmproj.number("clip.vision.spatial_merge_size", 2)
@@ -107,7 +107,7 @@ def _check_tower(model: Header, mmproj: Header) -> None:
             f"{mmproj.path} is a {projector} and {model.path} takes a {fitting}: "
             f"{_BELONGS}."
         )
-    if (side := cell_side(mmproj)) != CELL:
+    if (side := image_token_side(mmproj)) != CELL:
         raise SetupError(
             f"{mmproj.path} reads cells of {side} pixels and this engine cuts pictures "
             f"into cells of {CELL}: use a Qwen3-VL file."

@@ -32,7 +32,7 @@ ANSWER_S: Final = 3.0  # how long a start waits to hear whether there is a hub
 log = logging.getLogger(__name__)
 
 
-def places(settings: Settings) -> tuple[str, ...]:
+def endpoints_of(settings: Settings) -> tuple[str, ...]:
     """Where models may come from, in the order they are asked, or SetupError."""
     urls = dict.fromkeys(filter(None, (settings.hub_url, settings.mirror_url)))
     if not urls:
@@ -45,7 +45,7 @@ def obtain(entry: Entry, settings: Settings) -> None:
 
     Raises SetupError with the reason. It is what `find_model` wants.
     """
-    endpoints = places(settings)
+    endpoints = endpoints_of(settings)
     if not any_answers(entry.model, endpoints, ANSWER_S):
         asked = " and ".join(map(host_of, endpoints))
         raise SetupError(f"{asked} did not offer it within {ANSWER_S:g} s.")

@@ -8,7 +8,7 @@ from typing import Final
 
 from edge import host
 from edge.gguf.header import read_header
-from edge.models.pair import check_pair, picture_cells
+from edge.models.pair import check_pair, image_token_range
 from edge.models.registry import ModelFiles
 from edge.serving.memory import check_memory, memory_need
 from edge.settings import Settings
@@ -33,7 +33,7 @@ def check(
     need = memory_need(model, mmproj, settings)
     log.info("memory for %s: %s", files.name, need)
     check_memory(need, host.available_memory_bytes() - reserve_bytes)
-    fewest, most = picture_cells(mmproj) or (FEWEST_CELLS, settings.image_tokens)
+    fewest, most = image_token_range(mmproj) or (FEWEST_CELLS, settings.image_tokens)
     most = min(most, settings.image_tokens)
     return min(fewest, most), most
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from edge.errors import SetupError
 from edge.gguf.header import Header
-from edge.models.pair import cell_side, deepstack_layers, picture_cells
+from edge.models.pair import deepstack_layers, image_token_range, image_token_side
 from edge.settings import Settings
 
 F16, F32 = 2, 4  # bytes
@@ -160,16 +160,16 @@ def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
     hidden = mmproj.number("clip.vision.embedding_length")
     ffn = mmproj.number("clip.vision.feed_forward_length")
     patch = mmproj.number("clip.vision.patch_size")
-    patches_in_cell = (cell_side(mmproj) // patch) ** 2
+    patches_in_cell = (image_token_side(mmproj) // patch) ** 2
     output = 2 * _width(model) // patches_in_cell  # the levels, and all of them joined
     numbers = 3 * patch**2 + deepstack_layers(model) * hidden
     numbers += max(2 * hidden + ffn, 5 * hidden, output)
     tower = patches_in_cell * (numbers * F32 + ffn * F16)
     if settings.vision != "mtmd":
         tower = int(tower * OPENVINO_FACTOR)
-    pixels = cell_side(mmproj) ** 2 * PIXEL_BYTES
+    pixels = image_token_side(mmproj) ** 2 * PIXEL_BYTES
     embeddings = (settings.slots + 1) * _width(model) * F32
-    _, most = picture_cells(mmproj) or (0, settings.image_tokens)
+    _, most = image_token_range(mmproj) or (0, settings.image_tokens)
     return min(most, settings.image_tokens) * (tower + pixels + embeddings)
 
 

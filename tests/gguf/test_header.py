@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edge.errors import SetupError
 from edge.gguf.header import Header, read_header
-from edge.models.pair import check_pair, picture_cells
+from edge.models.pair import check_pair, image_token_range
 from edge.serving.memory import check_memory, memory_need
 from edge.settings import Settings
 from tests.models.small import WORDS, write_text, write_vision
@@ -291,7 +291,7 @@ def all_checks(model: Path, mmproj: Path) -> Header:
     """All that happens before llama.cpp sees the files."""
     headers = read_header(model), read_header(mmproj)
     check_pair(*headers)
-    picture_cells(headers[1])
+    image_token_range(headers[1])
     check_memory(memory_need(*headers, Settings()), 1 << 40)
     return headers[0]
 

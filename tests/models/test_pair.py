@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import SetupError
 from edge.gguf.header import Header, read_header
-from edge.models.pair import check_pair, picture_cells
+from edge.models.pair import check_pair, image_token_range
 from edge.models.registry import ModelFiles
 from edge.serving import build
 from edge.settings import Settings
@@ -162,9 +162,9 @@ def test_cells_of_another_size(model: Header, mmproj: Header) -> None:
 
 
 def test_the_cells_of_a_picture(mmproj: Header, tmp_path: Path) -> None:
-    trained = replace(SMALL, min_cells=16, max_cells=64)
-    assert picture_cells(read_header(write_vision(tmp_path, trained))) == (16, 64)
-    assert picture_cells(mmproj) is None
+    trained = replace(SMALL, min_image_tokens=16, max_image_tokens=64)
+    assert image_token_range(read_header(write_vision(tmp_path, trained))) == (16, 64)
+    assert image_token_range(mmproj) is None
 
 
 @pytest.mark.parametrize(

@@ -250,11 +250,11 @@ def test_a_shared_file_stays_while_the_other_model_is_there(tmp_path: Path) -> N
 
 def test_places_are_asked_in_turn_and_once() -> None:
     both = Settings(hub_url="http://a", mirror_url="http://b")
-    assert store.places(both) == ("http://a", "http://b")
-    assert store.places(replace(both, mirror_url="")) == ("http://a",)
-    assert store.places(replace(both, mirror_url="http://a")) == ("http://a",)
+    assert store.endpoints_of(both) == ("http://a", "http://b")
+    assert store.endpoints_of(replace(both, mirror_url="")) == ("http://a",)
+    assert store.endpoints_of(replace(both, mirror_url="http://a")) == ("http://a",)
     with pytest.raises(SetupError, match="EDGE_HUB_URL is empty"):
-        store.places(Settings(hub_url="", mirror_url=""))
+        store.endpoints_of(Settings(hub_url="", mirror_url=""))
 
 
 def test_obtain_pulls_what_is_offered(

@@ -32,7 +32,7 @@ from training.examine import answers, is_right
 pytestmark = pytest.mark.model
 
 FIXTURES = Path(__file__).with_name("parity")  # made by training/parity.py
-CELLS = TINY.min_cells, TINY.max_cells
+CELLS = TINY.min_image_tokens, TINY.max_image_tokens
 Pair = tuple[Path, Path]
 
 

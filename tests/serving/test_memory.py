@@ -167,7 +167,7 @@ def test_pictures_are_no_larger_than_the_model_takes(tmp_path: Path) -> None:
         wanted = Settings(image_tokens=image_tokens)
         return memory_need(model, mmproj, wanted).tower_bytes
 
-    trained = replace(SMALL, min_cells=16, max_cells=64)
+    trained = replace(SMALL, min_image_tokens=16, max_image_tokens=64)
     assert need(trained, 1024) == need(trained, 64) == need(SMALL, 64)
     assert need(trained, 32) == need(SMALL, 32) < need(SMALL, 64)
 
