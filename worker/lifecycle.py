@@ -17,11 +17,12 @@ from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
-from edge.models.registry import ModelFiles, find_model
+from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.plan import Plan, make_plan
 from edge.settings import Settings
 from worker.checker import Checker
 from worker.gate import Gate
@@ -54,9 +55,7 @@ class Life:
         self._settings = settings
         self._broker = sync_client(settings.broker_url)
 
-    def start(
-        self, build: Callable[[Settings, ModelFiles], Engine] = build_engine
-    ) -> None:
+    def start(self, build: Callable[[Plan], Engine] = build_engine) -> None:
         """Before Celery: builds and warms the engine. Raises SetupError, or whatever
         EdgeError the warming ends in."""
         settings = self._settings
@@ -66,7 +65,8 @@ class Life:
             serve(metrics, settings.metrics_address, port)
         files = find_model(settings, obtain)
         fingerprint = files.fingerprint  # first: a changed file must not be loaded
-        self._engine = build(settings, files)
+        plan = make_plan(settings, files)
+        self._engine = build(plan)
         warm(self._engine)
         metrics.watch(self._engine)
         self._info = fleet.WorkerInfo(
@@ -74,9 +74,9 @@ class Life:
             model=files.name,
             fingerprint=f"{fingerprint} {self._engine.tower_name}",
             vision=self._engine.tower_name,
-            n_slots=settings.slots,
+            n_slots=plan.settings.slots,
             runtime=self._engine.runtime_name,
-            n_cells=settings.context_tokens,
+            n_cells=plan.n_kv_cells,
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)

@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 from edge import host
 from edge.errors import SetupError
 from edge.models.registry import find_model
-from edge.serving.tuning import tuned
+from edge.models.store import obtain
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up.parts import LOOPBACK, free_port
+from edge.up.stack import RESERVE_BYTES
 from edge.up.supervise import Child, Part
 
 PATIENCE_S = 10.0
@@ -53,8 +55,16 @@ def running(url: str, pid: int | None, api_key: str = "") -> Target:
 def ours(settings: Settings) -> Iterator[Target]:
     """`edge up` on a free port while the block runs.
 
-    Raises SetupError with what it said when it does not start.
+    Raises SetupError when the model does not fit, and with what it said when it does
+    not start.
     """
+    files = find_model(settings, obtain)
+    settings = (
+        replace(settings, model=files.name) if settings.model == "auto" else settings
+    )
+    # before it starts: afterwards its memory is not free any more
+    plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
+    used = plan.settings
     port = free_port()
     url = f"http://{LOOPBACK}:{port}"
     command = str(Path(sys.executable).with_name("edge"))
@@ -77,12 +87,6 @@ def ours(settings: Settings) -> Iterator[Target]:
             stack.wait_ready(is_stopping=lambda: False)
             assert stack.process
             served = running(url, stack.process.pid)
-            (model,) = served.about["models"]  # what auto came to, too
-            named = (
-                replace(settings, model=model) if settings.model == "auto" else settings
-            )
-            files = find_model(named)
-            used, _, _ = tuned(named, files)
             about = served.about | {
                 "model_sha256": files.fingerprint,
                 "slots": used.slots,
@@ -91,7 +95,7 @@ def ours(settings: Settings) -> Iterator[Target]:
                 "runtime": used.runtime,
                 "repack": used.repack,
                 "kv": used.kv,
-                "threads": used.threads or host.usable_cores(),
+                "threads": plan.n_threads,
                 "image_tokens": used.image_tokens,
                 "backlog": used.backlog,
                 "answer_cache": used.answer_cache,

@@ -24,6 +24,7 @@ from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.plan import make_plan
 from edge.up import stack
 
 app = typer.Typer(
@@ -86,7 +87,8 @@ def ask(
             (Message("user", (vetted.ref, question)),),
             SamplingParams(max_tokens=max_tokens or settings.answer_tokens),
         )
-        with closing(build_engine(settings, find_model(settings, obtain))) as engine:
+        plan = make_plan(settings, find_model(settings, obtain))
+        with closing(build_engine(plan)) as engine:
             _print_answer(engine.submit(request, {vetted.ref.sha256: vetted}))
 
 

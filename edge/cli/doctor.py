@@ -15,8 +15,8 @@ from edge.errors import SetupError
 from edge.logs import printable
 from edge.models.registry import find_model
 from edge.serving import tune as tuner
-from edge.serving.check import check
-from edge.serving.tuning import save, tuned
+from edge.serving.plan import make_plan
+from edge.serving.tuning import save
 from edge.settings import Settings
 from edge.up.doctor import Finding, findings
 
@@ -66,6 +66,5 @@ def _tune(settings: Settings) -> None:
         path = save(tuning, settings, files)
     except OSError as error:
         raise SetupError(f"The result cannot be kept: {error}.") from None
-    _, _, said = tuned(settings, files)
-    console.print(f"\n{said}\n{tuning.forecast(check(files, settings)[1])}")
+    console.print("\n" + "\n".join(make_plan(settings, files).notes))
     console.print(f"Kept in {path}: the next `edge up` uses it.")

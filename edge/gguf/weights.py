@@ -9,20 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import SetupError
-from edge.gguf.header import Tensor, read_header
+from edge.gguf.header import Header, Tensor, read_header
 
 Floats = npt.NDArray[np.float32]
 
 
 class Weights:
-    """One file, mapped into memory: nothing is read before it is asked for.
+    """One file, mapped into memory: a tensor is read when it is used.
 
-    Raises SetupError when it is no GGUF file, or not whole.
+    `header` is that of the file, where it has been read already. Raises SetupError when
+    the file is not a whole GGUF file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, header: Header | None = None) -> None:
         self.path = path
-        self.header = read_header(path)
+        self.header = header or read_header(path)
 
     def __getitem__(self, name: str) -> Floats:
         """A tensor, the number of rows first. Raises SetupError without it.

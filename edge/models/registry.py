@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import SetupError
+from edge.gguf.header import Header, read_header
 from edge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,16 @@ class ModelFiles:
     mmproj: Path
     # The sha256 that they must have, where it is known.
     pins: tuple[str | None, str | None] = field(default=(None, None), compare=False)
+
+    @cached_property
+    def model_header(self) -> Header:
+        """Read once. Raises SetupError when the file is not a whole GGUF file."""
+        return read_header(self.model)
+
+    @cached_property
+    def mmproj_header(self) -> Header:
+        """Read once. Raises SetupError when the file is not a whole GGUF file."""
+        return read_header(self.mmproj)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edge.engine.batch import Batch, PictureBatch, Row
 from edge.engine.protocols import Constraint
 from edge.errors import EngineError
+from edge.gguf.header import Header
 from edge.llamacpp.model import Model
 from edge.llamacpp.sampler import Sampler, check_bias, sample_each
 from edge.openvino.blocks import Blocks, n_blocks
@@ -62,13 +63,14 @@ class OpenvinoRuntime:
         n_kept: int = 0,
         kv: str = "f16",
         precision: Precision = "int8",
+        header: Header | None = None,
     ) -> None:
         self.name = f"openvino {precision}"
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_kept = n_kept
         self.n_threads = threads
-        self._weights = weights = TextWeights(path)
+        self._weights = weights = TextWeights(path, header)
         packed = Packed(weights, folder) if precision == "int8" else None
         self._graph = compile_now(
             Language(weights, packed).graph,

@@ -7,7 +7,7 @@ files of Qwen3-VL-2B's shapes: see `memory_need`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Final
 
@@ -31,20 +31,26 @@ PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
 class MemoryNeed:
     """Bytes that a worker needs beside Python itself, by what they are for."""
 
-    weights_bytes: int  # of the language model and the tower
-    kv_bytes: int  # grows with EDGE_CONTEXT_TOKENS
-    compute_bytes: int  # what the language model computes in, and its vocabulary
-    tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
-    seen_bytes: int = 0  # remembered of pictures, and what OpenVINO keeps
+    weights_bytes: int = 0  # of the language model and the vision tower
+    kv_bytes: int = 0  # grows with EDGE_CONTEXT_TOKENS
+    compute_bytes: int = 0  # buffers of the language model, and its vocabulary
+    tower_bytes: int = 0  # encoding a picture; grows with EDGE_IMAGE_TOKENS
+    fixed_vision_bytes: int = 0  # the cache of embeddings, and OpenVINO itself
 
     @property
     def vision_bytes(self) -> int:
-        return self.tower_bytes + self.seen_bytes
+        return self.tower_bytes + self.fixed_vision_bytes
 
     @property
     def total_bytes(self) -> int:
-        of_text = self.kv_bytes + self.compute_bytes
-        return self.weights_bytes + of_text + self.vision_bytes
+        text_bytes = self.weights_bytes + self.kv_bytes + self.compute_bytes
+        return text_bytes + self.vision_bytes
+
+    def __add__(self, other: MemoryNeed) -> MemoryNeed:
+        """What two workers need. They share nothing that is worth counting: one model
+        is one process, and OpenVINO's weights are copies."""
+        sums = (getattr(self, f.name) + getattr(other, f.name) for f in fields(self))
+        return MemoryNeed(*sums)
 
     def __str__(self) -> str:
         return (
@@ -66,7 +72,7 @@ def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed
         kv_bytes=_n_cells(settings) * _cell_bytes(model, settings.kv),
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
-        seen_bytes=settings.embeddings_mb * 1_000_000
+        fixed_vision_bytes=settings.embeddings_mb * 1_000_000
         + _openvino_bytes(mmproj, settings.vision),
     )
 

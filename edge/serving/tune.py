@@ -26,7 +26,7 @@ from edge.images import CELL, Picture
 from edge.models.registry import ModelFiles, models_folder
 from edge.request import SamplingParams
 from edge.serving.build import build_runtime, build_tower
-from edge.serving.check import check
+from edge.serving.plan import Plan, make_plan
 from edge.serving.tuning import TUNED, Tuning, this_machine
 from edge.settings import Settings, in_words
 
@@ -66,7 +66,11 @@ def tune(
     """Measures with these files, says each result, and begins nothing that would end
     after `within_s`. Raises SetupError where they cannot be served at all."""
     ends = time.monotonic() + within_s
-    cells = check(files, settings)
+
+    def plan(tried: Settings) -> Plan:
+        return make_plan(tried, files, use_tuning=False)
+
+    plan(settings)
     models_folder(settings).mkdir(parents=True, exist_ok=True)
     pictures: dict[Settings, float] = {}
     speeds: dict[Settings, Speed] = {}
@@ -75,13 +79,13 @@ def tune(
         with TemporaryDirectory(dir=models_folder(settings)) as aside:
             # What is compiled for a trial only does not stay: it may take gigabytes.
             folder = settings.data_dir if tried == settings else Path(aside)
-            at = replace(tried, data_dir=folder)
-            [(_, pictures[tried])] = tower_speed(at, files, cells, PICTURE_TOKENS)
+            at = plan(replace(tried, data_dir=folder))
+            [(_, pictures[tried])] = tower_speed(at, PICTURE_TOKENS)
         return pictures[tried]
 
     def question_s(tried: Settings) -> float:
         small = replace(tried, context_tokens=2 * PROMPT_TOKENS, kept=0)
-        with closing(build_runtime(small, files)) as runtime:
+        with closing(build_runtime(plan(small))) as runtime:
             speeds[tried] = speed_of(runtime, tried.chunk_tokens)
         return speeds[tried].question_s
 
@@ -92,9 +96,11 @@ def tune(
     best = fastest(best, language_choices(), question_s, say, ends)
     speed = speeds[best]
     best = replace(best, threads=best.threads or host.usable_cores())
+    chosen = plan(best)
+    most = chosen.max_image_tokens
     return Tuning(
         values={name: getattr(best, name) for name in TUNED},
-        embed_s=tower_speed(best, files, cells, cells[1] // 4, cells[1]),
+        embed_s=tower_speed(chosen, most // 4, most),
         row_s=speed.row_s,
         token_s=speed.alone_s,
         date=date.today().isoformat(),
@@ -153,11 +159,9 @@ def fastest(
     return best
 
 
-def tower_speed(
-    settings: Settings, files: ModelFiles, cells: tuple[int, int], *sizes: int
-) -> tuple[tuple[int, float], ...]:
+def tower_speed(plan: Plan, *sizes: int) -> tuple[tuple[int, float], ...]:
     """Tokens and seconds of pictures of about these `sizes` in tokens."""
-    with closing(build_tower(settings, files, cells)) as tower:
+    with closing(build_tower(plan)) as tower:
         embed_s(tower, 1)  # what only the first one pays for
         return tuple(embed_s(tower, n) for n in sizes)
 

@@ -66,6 +66,15 @@ class Tuning:
         )
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """Settings, the valid tuning whose values they have, and a note that says so."""
+
+    settings: Settings
+    tuning: Tuning | None = None
+    note: str = ""
+
+
 def this_machine(files: ModelFiles) -> dict[str, Any]:
     """All that a measurement depends on, as JSON."""
     cpu = host.cpu()
@@ -105,22 +114,21 @@ def find(settings: Settings, files: ModelFiles) -> Tuning | None:
     return tuning
 
 
-def tuned(settings: Settings, files: ModelFiles) -> tuple[Settings, Tuning | None, str]:
-    """`settings` with what this machine was tuned to in the place of defaults, the
-    tuning if there is a true one, and a sentence that says so. What an operator has
-    written down stays."""
+def apply_tuning(settings: Settings, files: ModelFiles) -> Tuned:
+    """`settings` with what was measured on this machine in the place of defaults. What
+    an operator has set stays."""
     tuning = find(settings, files)
     if tuning is None:
-        return settings, None, f"Not tuned: {COMMAND} takes three minutes."
+        return Tuned(settings, note=f"Not tuned: {COMMAND} takes three minutes.")
     if tuning.made_for != this_machine(files):
-        said = (
+        note = (
             f"Machine, model or libraries have changed since {COMMAND}: run it again."
         )
-        return settings, None, said
+        return Tuned(settings, note=note)
     values = {k: v for k, v in tuning.values.items() if k not in settings.given}
     used = ", ".join(f"{name} {in_words(value)}" for name, value in values.items())
-    said = f"Tuned on {tuning.date}: {used or 'all settings were given'}."
-    return replace(settings, **values), tuning, said
+    note = f"Tuned on {tuning.date}: {used or 'all settings were given'}."
+    return Tuned(replace(settings, **values), tuning, note)
 
 
 def _seconds(seconds: float) -> str:

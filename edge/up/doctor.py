@@ -21,7 +21,6 @@ from rich.filesize import decimal
 
 from edge import host
 from edge.errors import SetupError
-from edge.gguf.header import read_header
 from edge.images import confinement
 from edge.models.registry import (
     DEFAULT,
@@ -31,9 +30,7 @@ from edge.models.registry import (
     models_folder,
     tiny_files,
 )
-from edge.serving.check import check, settle
-from edge.serving.memory import memory_need
-from edge.serving.tuning import tuned
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up.parts import check_redis, nginx_server, redis_server
 from edge.up.stack import RESERVE_BYTES, check_port
@@ -183,16 +180,15 @@ def model(settings: Settings) -> Iterator[Finding]:
         else:
             files = find_model(settings)
             yield Finding("model", "ok", f"{files.name}, {files.model}")
-        settings, tuning, said = tuned(settings, files)
-        _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
-        settings = settle(files, settings, reserve_bytes=RESERVE_BYTES)
+        plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
     except SetupError as error:
         yield Finding("model", "wrong", error.message)
         return
-    need = memory_need(read_header(files.model), read_header(files.mmproj), settings)
     free = host.available_memory_bytes() / GIB
-    yield Finding("memory", "ok", f"{need}; {free:.1f} are free.")
-    if tuning or files.name != TINY:  # which is fast enough anywhere
-        yield Finding("tuning", "ok" if tuning else "note", said)
-    if tuning:
-        yield Finding("pictures", "ok", tuning.forecast(most))
+    yield Finding("memory", "ok", f"{plan.need}; {free:.1f} are free.")
+    if plan.runtime_note:
+        yield Finding("runtime", "note", plan.runtime_note)
+    if plan.tuning or files.name != TINY:  # which is fast enough anywhere
+        yield Finding("tuning", "ok" if plan.tuning else "note", plan.tuning_note)
+    if plan.forecast:
+        yield Finding("pictures", "ok", plan.forecast)

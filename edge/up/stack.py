@@ -29,8 +29,7 @@ from edge.errors import SetupError
 from edge.logs import printable, rotate, start_afresh
 from edge.models.registry import find_model
 from edge.models.store import obtain
-from edge.serving.check import check
-from edge.serving.tuning import tuned
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up.account import leave_root
 from edge.up.parts import parts
@@ -62,19 +61,19 @@ def up(
     files = find_model(settings, obtain)
     if settings.model == "auto":  # decided here, and once
         settings = replace(settings, model=files.name)
-    settings, tuning, said = tuned(settings, files)
-    _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
-    if tuning:
-        said += f" {tuning.forecast(most)}"
+    plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
+    settings = plan.child_settings
     state = private_state(settings, port)
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
-        plan = parts(settings, port, Path(folder), state, with_nginx=with_nginx)
         stack = Stack(state / "logs", asked)
         try:
-            stack.start(plan)
+            stack.start(
+                parts(settings, port, Path(folder), state, with_nginx=with_nginx)
+            )
             if not asked:
+                notes = " ".join(plan.notes)
                 console.print(_welcome(settings, port, state / "logs"))
-                console.print(escape(printable(f"Serving {files.name}. {said}")))
+                console.print(escape(printable(f"Serving {files.name}. {notes}")))
                 console.print(
                     "Ctrl-C lets running answers end, within "
                     f"{settings.grace_s} s, and stops everything; twice: at once."
@@ -128,8 +127,8 @@ class Stack:
         self._asked = asked
         self._children: list[Child] = []
 
-    def start(self, plan: Iterable[Part]) -> None:
-        for part in plan:
+    def start(self, parts: Iterable[Part]) -> None:
+        for part in parts:
             if self._asked:
                 return
             log = self._logs / f"{part.name}.log"

@@ -11,9 +11,6 @@ import pytest
 from edge.errors import SetupError
 from edge.gguf.header import Header, read_header
 from edge.models.pair import check_pair, image_token_range
-from edge.models.registry import ModelFiles
-from edge.serving import build
-from edge.settings import Settings
 from tests.models.small import SMALL, write_text, write_vision
 
 BELONGS = "use the mmproj file that was published with this model."
@@ -165,25 +162,3 @@ def test_the_cells_of_a_picture(mmproj: Header, tmp_path: Path) -> None:
     trained = replace(SMALL, min_image_tokens=16, max_image_tokens=64)
     assert image_token_range(read_header(write_vision(tmp_path, trained))) == (16, 64)
     assert image_token_range(mmproj) is None
-
-
-@pytest.mark.parametrize(
-    ("swapped", "sentence"),
-    [(True, "the wrong way round"), (False, "more memory .* than the 0.0 GiB")],
-)
-def test_nothing_is_loaded_of_a_pair_that_cannot_be_served(
-    monkeypatch: pytest.MonkeyPatch,
-    model: Header,
-    mmproj: Header,
-    swapped: bool,
-    sentence: str,
-) -> None:
-    def load(*_: object) -> None:
-        pytest.fail("llama.cpp was asked to load a file")
-
-    monkeypatch.setattr(build, "Model", load)
-    monkeypatch.setattr(build.host, "available_memory_bytes", lambda: 4096)
-    paths = [model.path, mmproj.path]
-    files = ModelFiles("pair", *(reversed(paths) if swapped else paths))
-    with pytest.raises(SetupError, match=sentence):
-        build.build_engine(Settings(), files)

@@ -17,7 +17,6 @@ from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
 from edge.gguf.header import read_header
-from edge.gguf.layout import TINY
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
@@ -25,6 +24,7 @@ from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine, build_tower
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from training.examination import Item, parity_questions
 from training.examine import answers, is_right
@@ -32,7 +32,6 @@ from training.examine import answers, is_right
 pytestmark = pytest.mark.model
 
 FIXTURES = Path(__file__).with_name("parity")  # made by training/parity.py
-CELLS = TINY.min_image_tokens, TINY.max_image_tokens
 Pair = tuple[Path, Path]
 
 
@@ -48,7 +47,7 @@ def answered(
     files = ModelFiles("tiny", *tiny)
     runtime, vision = request.param.split()
     settings = Settings(threads=1, runtime=runtime, vision=vision, data_dir=towers)
-    with closing(build_engine(settings, files)) as engine:
+    with closing(build_engine(make_plan(settings, files))) as engine:
         return answers(engine, asked)
 
 
@@ -105,7 +104,7 @@ def pair_f16(
     else:
         runtime = LlamaRuntime(Model(files.model), max_batch=512, **sizes)
     settings = Settings(threads=1, vision=vision, data_dir=towers)
-    tower = build_tower(settings, files, CELLS)
+    tower = build_tower(make_plan(settings, files))
     yield runtime, tower
     tower.close()
     runtime.close()

@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge import host
 from edge.errors import SetupError
 from edge.gguf.header import Header, Tensor, read_header
 from edge.gguf.layout import QWEN3_VL_2B, Shapes
-from edge.models.registry import ModelFiles
-from edge.serving.check import settle
 from edge.serving.memory import MemoryNeed, check_memory, memory_need
 from edge.settings import Settings
 from tests.models.small import SMALL, write_text, write_vision
@@ -204,23 +201,6 @@ def test_what_does_not_fit_is_refused_with_the_sum_and_advice() -> None:
         "EDGE_CONTEXT_TOKENS saves 0.4 GiB, half of EDGE_IMAGE_TOKENS saves 0.3 GiB, "
         "and a smaller model the most."
     )
-
-
-def test_openvino_computes_the_language_model_where_there_is_memory_for_it(
-    tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files, auto = ModelFiles("tiny", *tiny), Settings()
-    headers = read_header(tiny[0]), read_header(tiny[1])
-    need = memory_need(*headers, replace(auto, runtime="openvino")).total_bytes
-
-    def settled(free: int, settings: Settings = auto) -> str:
-        monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
-        return settle(files, settings, reserve_bytes=7).runtime
-
-    assert settled(need + 7) == "openvino"
-    assert settled(need + 6) == "llama"
-    assert settled(0, replace(auto, runtime="openvino")) == "openvino"
-    assert settled(need + 7, replace(auto, runtime="llama")) == "llama"
 
 
 def test_openvino_has_its_own_weights_and_blocks_that_are_never_full(

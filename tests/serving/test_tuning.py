@@ -11,7 +11,15 @@ import pytest
 from edge import host
 from edge.models.registry import ModelFiles, tiny_files
 from edge.serving import tuning
-from edge.serving.tuning import TUNED, Tuning, find, save, this_machine, tuned
+from edge.serving.tuning import (
+    TUNED,
+    Tuned,
+    Tuning,
+    apply_tuning,
+    find,
+    save,
+    this_machine,
+)
 from edge.settings import Settings
 
 VALUES = {
@@ -56,12 +64,11 @@ def test_what_is_kept_is_found_again(settings, files, measured) -> None:
 
 def test_it_goes_in_the_place_of_defaults(settings, files, measured) -> None:
     save(measured, settings, files)
-    got, found, said = tuned(settings, files)
-    assert got == replace(settings, **VALUES)
-    assert found == measured
-    assert said == (
+    assert apply_tuning(settings, files) == Tuned(
+        replace(settings, **VALUES),
+        measured,
         "Tuned on 2026-11-26: vision f32, runtime llama, repack on, threads 3, "
-        "chunk_tokens 512, kv q8_0."
+        "chunk_tokens 512, kv q8_0.",
     )
 
 
@@ -74,10 +81,11 @@ def test_what_an_operator_has_written_down_stays(settings, files, measured) -> N
             "EDGE_KV": "f16",
         }
     )
-    got, _, said = tuned(written, files)
+    tuned = apply_tuning(written, files)
+    got = tuned.settings
     assert (got.repack, got.kv) == (False, "f16")
     assert (got.vision, got.threads, got.chunk_tokens) == ("f32", 3, 512)
-    assert "repack" not in said
+    assert "repack" not in tuned.note
 
 
 @pytest.mark.parametrize("is_tuned", [False, True])
@@ -86,9 +94,9 @@ def test_a_child_process_is_tuned_as_its_parent_is(
 ) -> None:
     save(measured, settings, files)
     wanted = replace(settings, kv="q8_0")
-    parent = tuned(wanted, files)[0] if is_tuned else wanted
-    child = tuned(Settings.read(ours(parent)), files)[0]
-    assert child == tuned(wanted, files)[0]
+    parent = apply_tuning(wanted, files).settings if is_tuned else wanted
+    child = apply_tuning(Settings.read(ours(parent)), files)
+    assert child.settings == apply_tuning(wanted, files).settings
 
 
 def ours(settings: Settings) -> dict[str, str]:
@@ -96,10 +104,8 @@ def ours(settings: Settings) -> dict[str, str]:
 
 
 def test_without_a_measurement_it_is_said_how_to_measure(settings, files) -> None:
-    assert tuned(settings, files) == (
-        settings,
-        None,
-        "Not tuned: `edge doctor --tune` takes three minutes.",
+    assert apply_tuning(settings, files) == Tuned(
+        settings, None, "Not tuned: `edge doctor --tune` takes three minutes."
     )
 
 
@@ -121,9 +127,9 @@ def test_elsewhere_it_is_left_aside(
 ) -> None:
     save(measured, settings, files)
     change(monkeypatch, measured)
-    got, found, said = tuned(settings, files)
-    assert (got, found) == (settings, None)
-    assert said.endswith("have changed since `edge doctor --tune`: run it again.")
+    tuned = apply_tuning(settings, files)
+    assert (tuned.settings, tuned.tuning) == (settings, None)
+    assert tuned.note.endswith("have changed since `edge doctor --tune`: run it again.")
 
 
 def test_other_files_of_the_same_name_are_not_tuned(
@@ -134,7 +140,8 @@ def test_other_files_of_the_same_name_are_not_tuned(
         path.write_bytes(b"another")
     files = ModelFiles("tiny", *pair)
     save(measured, settings, files)
-    assert tuned(settings, files)[:2] == (settings, None)
+    tuned = apply_tuning(settings, files)
+    assert (tuned.settings, tuned.tuning) == (settings, None)
 
 
 @pytest.mark.parametrize(
