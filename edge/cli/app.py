@@ -78,8 +78,9 @@ def ask(
     """Answer one question here and now, without any server."""
     with clear_errors():
         settings = settings_with(model, mmproj, slots=1)
-        if settings.runtime == "auto":  # to load more takes longer than it saves once
-            settings = replace(settings, runtime="llama")
+        if settings.runtime == "auto":  # OpenVINO loads longer than one answer saves
+            given = settings.given | {"runtime"}  # so that a tuning does not undo it
+            settings = replace(settings, runtime="llama", given=given)
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
         vetted = images.vet(picture.read_bytes(), settings.image_tokens)

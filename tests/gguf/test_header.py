@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from edge.errors import SetupError
 from edge.gguf.header import Header, read_header
-from edge.models.pair import check_pair, image_token_range
-from edge.serving.memory import check_memory, memory_need
+from edge.models.registry import ModelFiles
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from tests.models.small import WORDS, write_text, write_vision
 
@@ -288,12 +288,9 @@ def test_weights_in_an_unknown_format(tmp_path: Path) -> None:
 
 
 def all_checks(model: Path, mmproj: Path) -> Header:
-    """All that happens before llama.cpp sees the files."""
-    headers = read_header(model), read_header(mmproj)
-    check_pair(*headers)
-    image_token_range(headers[1])
-    check_memory(memory_need(*headers, Settings()), 1 << 40)
-    return headers[0]
+    """All that happens before a backend sees the files."""
+    files = ModelFiles("damaged", model, mmproj)
+    return make_plan(Settings(), files, use_tuning=False).files.model_header
 
 
 Damage = Callable[[bytes], bytes]

@@ -22,9 +22,9 @@ from edge.models.registry import ModelFiles
 from edge.serving.build import build_engine
 from edge.serving.memory import memory_need
 from edge.serving.plan import Plan, fits, make_plan
-from edge.serving.tuning import TUNED, Tuning, save, this_machine
 from edge.settings import Settings
 from edge.up.stack import RESERVE_BYTES
+from tests.serving.tuned import keep_tuning
 
 GIB = 1 << 30
 
@@ -41,14 +41,6 @@ def settings(tmp_path: Path) -> Settings:
 
 def set_free_memory(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
     monkeypatch.setattr(host, "available_memory_bytes", lambda: n_bytes)
-
-
-def tune(settings: Settings, files: ModelFiles, **values: object) -> None:
-    """Keeps a tuning of this machine with these values."""
-    kept = {name: getattr(settings, name) for name in TUNED} | values
-    sizes = ((16, 0.1), (64, 0.4))
-    made_for = this_machine(files)
-    save(Tuning(kept, sizes, 0.001, 0.01, "2026-11-26", made_for), settings, files)
 
 
 def need_bytes(settings: Settings, files: ModelFiles, runtime: str) -> int:
@@ -107,7 +99,7 @@ def test_the_slower_runtime_is_told(
 
 
 def test_a_tuning_is_used_and_forecasts(settings: Settings, files: ModelFiles) -> None:
-    tune(settings, files, runtime="llama", threads=3, vision="mtmd", kv="q8_0")
+    keep_tuning(settings, files, runtime="llama", threads=3, vision="mtmd", kv="q8_0")
     plan = make_plan(settings, files)
     assert (plan.runtime, plan.vision, plan.kv) == ("llama", "mtmd", "q8_0")
     assert plan.n_threads == 3
@@ -155,7 +147,7 @@ def test_a_worker_makes_the_plan_of_its_parent(
     """The parent leaves memory to other processes, of which the worker knows nothing:
     what is free for OpenVINO there may not be free here."""
     if is_tuned:
-        tune(settings, files, runtime=tuned_runtime, chunk_tokens=64)
+        keep_tuning(settings, files, runtime=tuned_runtime, chunk_tokens=64)
     wanted = replace(settings, runtime=runtime, threads=threads)
     if is_given:
         wanted = replace(wanted, given=frozenset({"runtime", "threads"}))

@@ -17,11 +17,13 @@ from typer.testing import CliRunner, Result
 from edge import host
 from edge.cli.app import app
 from edge.models.registry import tiny_files
-from edge.serving.tuning import TUNED, Tuning, save, this_machine
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up import doctor
 from edge.up.doctor import Finding, findings
 from edge.up.parts import free_port
+from edge.up.stack import RESERVE_BYTES
+from tests.serving.tuned import keep_tuning
 
 GIB = 1 << 30
 
@@ -171,14 +173,21 @@ def test_a_model_that_is_too_large_is_wrong_with_the_sum(monkeypatch, settings) 
 
 
 def test_a_tuned_machine_says_what_pictures_cost(settings: Settings) -> None:
-    files = tiny_files()
-    values = {name: getattr(settings, name) for name in TUNED}
-    sizes = ((16, 0.1), (64, 0.4))
-    made_for = this_machine(files)
-    save(Tuning(values, sizes, 0.001, 0.01, "2026-11-26", made_for), settings, files)
+    keep_tuning(settings, tiny_files())
     said = {one.about: one for one in doctor.model(settings)}
     assert said["tuning"].level == "ok"
     assert said["pictures"].said.startswith("First words about a large picture after")
+
+
+def test_a_machine_with_too_little_memory_for_openvino_is_noted(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    plan = make_plan(replace(settings, runtime="openvino"), tiny_files())
+    free = plan.need.total_bytes + RESERVE_BYTES - 1
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
+    found = {one.about: one for one in doctor.model(settings)}
+    assert found["runtime"].level == "note"
+    assert "llama.cpp" in found["runtime"].said
 
 
 def command(*words: str, **environ: str) -> Result:
