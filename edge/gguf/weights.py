@@ -1,4 +1,4 @@
-"""Tensors out of a GGUF file: whatever its quantisation is, as float32."""
+"""Tensors of a GGUF file, dequantised to float32."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ class Weights:
         self.header = header or read_header(path)
 
     def __getitem__(self, name: str) -> Floats:
-        """A tensor, the number of rows first. Raises SetupError without it.
-
-        A copy: the caller decides how long it lives.
-        """
+        """A copy of a tensor, f32, the number of rows first. Raises SetupError when
+        the file does not have it."""
         return self.rows(name).reshape(self.shape(name))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The number of rows first. Raises SetupError without that tensor."""
+        """The number of rows first. Raises SetupError when there is no such tensor."""
         return tuple(int(n) for n in reversed(self._tensor(name).shape))
 
     def rows(self, name: str, numbers: list[int] | slice = slice(None)) -> Floats:
-        """All rows of a tensor, or those with these numbers: [n rows, width]."""
+        """Rows of a tensor by their numbers, or all of them: f32 [n rows, width]."""
         tensor = self._tensor(name)
         width = tensor.shape[0]
         kind = gguf.GGMLQuantizationType(tensor.kind)

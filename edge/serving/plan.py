@@ -1,8 +1,8 @@
-"""Everything that a start decides, decided once: settings, two model files and this
-machine in, one Plan out.
+"""From settings, two model files and this machine to one Plan, which holds every
+decision of a start.
 
 `edge up`, the worker, `edge ask`, `edge doctor` and the benchmark act on a Plan and
-decide nothing beside it. Nothing is loaded here and no inference library is imported.
+decide nothing themselves. Nothing is loaded here, no inference library is imported.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class Plan:
 
     @property
     def child_settings(self) -> Settings:
-        """Settings from which a worker makes the same plan.
+        """Settings from which a worker process makes the same plan.
 
-        It does not know how much memory was reserved for other processes, so it is told
-        when that left too little for OpenVINO. OpenVINO itself stays `auto`: told by
-        name, the worker might not fall back.
+        The worker does not know `reserve_bytes`, so it is told to use llama.cpp when
+        that left too little memory for OpenVINO. OpenVINO itself stays `auto`, because
+        a runtime that is set by name does not fall back.
         """
         if self._lacks_memory_for_openvino:
             return replace(self.settings, runtime="llama")
@@ -93,10 +93,11 @@ def make_plan(
     reserve_bytes: int = 0,
     use_tuning: bool = True,
 ) -> Plan:
-    """Decides how `files` are served, with `reserve_bytes` of memory left to others.
+    """Decides how `files` are served, and leaves `reserve_bytes` of the free memory to
+    other processes.
 
     Raises SetupError when a file is not a whole GGUF file, when the two do not belong
-    together, and when they need more memory than is free.
+    together, or when they need more memory than is free.
     """
     model, mmproj = files.model_header, files.mmproj_header
     check_pair(model, mmproj)
@@ -136,6 +137,6 @@ def resolve_runtime(
 
 
 def fits(plans: Iterable[Plan], available_bytes: int) -> bool:
-    """Whether all of `plans` can be served beside each other, each by a worker."""
+    """Whether all of `plans` can be served at the same time, each by one worker."""
     need = sum((plan.need for plan in plans), MemoryNeed())
     return need.total_bytes <= available_bytes

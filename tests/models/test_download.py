@@ -422,7 +422,7 @@ def test_the_second_try_after_wrong_bytes_may_be_cut(case: Case, hub: Hub) -> No
 
 def test_what_has_come_is_kept_for_the_next_time(case: Case, hub: Hub) -> None:
     hub.fails(Fault(cut_after=200_000), *[Fault(status=404)])
-    assert "200.0 kB of it are here" in case.refusal(hub)
+    assert "200.0 kB are kept" in case.refusal(hub)
     case.get(hub)
     assert case.is_whole()
     assert hub.body_bytes == SIZE

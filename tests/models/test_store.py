@@ -103,7 +103,7 @@ def test_a_refusal_leaves_the_other_file(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_unverified_files_need_a_word(hub: Hub, tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"no hash is known.*--allow-unverified"):
+    with pytest.raises(SetupError, match=r"size and hash.*--allow-unverified"):
         store.pull(UNVERIFIED, tmp_path, [hub.url])
     assert hub.hits == 0
     seen: list[tuple[int, int]] = []

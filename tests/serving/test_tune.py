@@ -82,7 +82,7 @@ def test_a_choice_that_cannot_be_is_left() -> None:
 
     best, said = found(seconds)
     assert (best.repack, best.chunk_tokens) == (False, 128)
-    assert said[1].split(None, 2)[2] == "cannot be: There is not enough memory."
+    assert said[1].split(None, 2)[2] == "failed: There is not enough memory."
 
 
 def test_where_nothing_can_be_measured_it_says_so() -> None:
