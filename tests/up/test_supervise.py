@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from edge.errors import SetupError
-from edge.up import supervise
+from edge.up import supervise, watch
 from edge.up.supervise import Child, Part
 from tests.conftest import wait_for
 
@@ -191,7 +191,7 @@ pathlib.Path("pid").write_text(str(other.pid))
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(supervise, "ASK_S", 0.01)
+    monkeypatch.setattr(watch, "POLL_S", 0.01)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -294,7 +294,7 @@ def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen machine: hours pass in one step."""
-    monkeypatch.setattr(supervise, "MOST_COUNTED_S", 0.01)
+    monkeypatch.setattr(watch, "MAX_COUNTED_S", 0.01)
     answers = iter([False])
     one = child(
         tmp_path, READY, is_missed=lambda _: next(answers, True), missed_s=5, start_s=5
@@ -303,7 +303,7 @@ def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
     wait_for(lambda: one.watch.has_answered)
     with monkeypatch.context() as frozen:
         clock = time.monotonic
-        frozen.setattr(supervise.time, "monotonic", lambda: clock() + 7200)
+        frozen.setattr(watch.time, "monotonic", lambda: clock() + 7200)
         wait_for(lambda: one.watch.silent_s > 0)
     assert one.watch.silent_s < 5
     one.stop()
