@@ -15,7 +15,7 @@ from edge.settings import Settings
 from edge.up import account
 from tests.conftest import cannot
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to leave")
 
 CHANGE = """
