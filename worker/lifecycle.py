@@ -1,4 +1,4 @@
-"""The life of a worker process: build the engine, warm it, beat, stop.
+"""The life of a worker process: plan, build and warm the engine, then serve and stop.
 
 The engine is built once, before Celery's threads start, and lives in this process.
 """
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 def warm(engine: Engine) -> None:
     """Answers one small question, so that no client waits for first-time work and a
-    model that cannot compute on this machine is found out now.
+    model that cannot compute on this machine fails now.
 
     Raises EngineError when it fails; a crash in native code ends the process.
     """
@@ -56,15 +56,15 @@ class Life:
         self._broker = sync_client(settings.broker_url)
 
     def start(self, build: Callable[[Plan], Engine] = build_engine) -> None:
-        """Before Celery: builds and warms the engine. Raises SetupError, or whatever
-        EdgeError the warming ends in."""
+        """Before Celery: plans, builds and warms the engine. Raises SetupError, or the
+        EdgeError of the first question."""
         settings = self._settings
         self._metrics = metrics = Metrics()
         if port := settings.metrics_port:
-            # first of all: a port that is taken is told before the model is loaded
+            # first, so that a port in use is reported before the model is loaded
             serve(metrics, settings.metrics_address, port)
         files = find_model(settings, obtain)
-        fingerprint = files.fingerprint  # first: a changed file must not be loaded
+        fingerprint = files.fingerprint  # before loading: a changed file is refused
         plan = make_plan(settings, files)
         self._engine = build(plan)
         warm(self._engine)
@@ -88,7 +88,7 @@ class Life:
     # Each of these is one of Celery's worker signals.
 
     def ready(self, **_: Any) -> None:
-        """When jobs are taken; Celery says so again after each reconnection."""
+        """Called when jobs are taken, and again after each reconnection."""
         if self._pulse is None:
             self._checker = Checker(self._engine, self._jobs, self._metrics)
             heart = fleet.Heart(self._broker, self._info)
@@ -98,13 +98,13 @@ class Life:
             )
 
     def drain(self, **_: Any) -> None:
-        """When it is asked to stop: running answers may end within the grace."""
+        """Called on a request to stop: running answers may finish within the grace."""
         self.relay.drain(self._settings.grace_s)
         if self._pulse:
             self._pulse.close()
 
     def stop(self, **_: Any) -> None:
-        """When the last job is done."""
+        """Called after the last job."""
         if self._pulse:
             self._checker.close()
         self._engine.close()

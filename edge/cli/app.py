@@ -46,16 +46,16 @@ def up(
     mmproj: Mmproj = None,
     port: Port = 8080,
     host: Annotated[
-        str | None, typer.Option(help="Where to listen; 0.0.0.0 = everywhere.")
+        str | None, typer.Option(help="Address to listen at; 0.0.0.0 = all.")
     ] = None,
     open_: Annotated[
-        bool | None, typer.Option("--open", help="Ask strangers for no key.")
+        bool | None, typer.Option("--open", help="Let others in without a key.")
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="For root: the account to change to.")
     ] = None,
     no_nginx: Annotated[
-        bool, typer.Option("--no-nginx", help="Serve without the front door.")
+        bool, typer.Option("--no-nginx", help="Serve without nginx.")
     ] = False,
     slots: Annotated[
         int | None, typer.Option(min=1, max=4, help="Questions computed at once.")
@@ -75,7 +75,7 @@ def ask(
     mmproj: Mmproj = None,
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
 ) -> None:
-    """Answer one question here and now, without any server."""
+    """Answer one question in this process, without a server."""
     with clear_errors():
         settings = settings_with(model, mmproj, slots=1)
         if settings.runtime == "auto":  # OpenVINO loads longer than one answer saves
@@ -94,7 +94,7 @@ def ask(
 
 
 def _print_answer(ticket: Ticket) -> None:
-    """The answer on stdout as it comes, what is going on on stderr."""
+    """Prints the answer on stdout as it grows, and progress on stderr."""
     while True:
         match ticket.next():
             case Started(n_tokens):

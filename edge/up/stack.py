@@ -2,8 +2,8 @@
 
     broker, cache -> worker -> ui -> nginx
 
-Starts each when the one before it is ready, restarts what dies, and lets running
-answers end before it stops them.
+Starts each part when the one before it is ready, restarts dead parts, and lets running
+answers finish before it stops.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from edge.up.private import UMASK, make_private
 from edge.up.supervise import Child, Part
 
 RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
-ROOM_BYTES = 64 << 20  # on disk, to begin with: for the queue and the logs
+ROOM_BYTES = 64 << 20  # on disk, for the queue and the logs at the start
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -45,7 +45,7 @@ console = Console(highlight=False, soft_wrap=True)
 def up(
     settings: Settings, port: int, *, with_nginx: bool, user: str | None = None
 ) -> None:
-    """Runs everything until SIGINT or SIGTERM; as the account `user`, if root asks.
+    """Runs everything until SIGINT or SIGTERM; under root, as the account `user`.
 
     Raises SetupError, with nothing left running, when a part cannot start.
     """
@@ -53,13 +53,13 @@ def up(
     settings, running_as = leave_root(settings, user)
     if running_as:
         console.print(running_as)
-    if settings.keys_file:  # each part works in a folder of its own
+    if settings.keys_file:  # relative paths end here: each part has its own folder
         settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
     exposure.check_exposure(settings)
     exposure.trusted(settings)
     check_port(settings.host, port)
     files = find_model(settings, obtain)
-    if settings.model == "auto":  # decided here, and once
+    if settings.model == "auto":  # decided here for all parts
         settings = replace(settings, model=files.name)
     plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
     settings = plan.child_settings
@@ -75,8 +75,8 @@ def up(
                 console.print(_welcome(settings, port, state / "logs"))
                 console.print(escape(printable(f"Serving {files.name}. {notes}")))
                 console.print(
-                    "Ctrl-C lets running answers end, within "
-                    f"{settings.grace_s} s, and stops everything; twice: at once."
+                    "Ctrl-C stops everything; running answers have "
+                    f"{settings.grace_s} s to finish. Twice stops at once."
                 )
             stack.watch()
         finally:
@@ -84,7 +84,7 @@ def up(
 
 
 def private_state(settings: Settings, port: int) -> Path:
-    """The folder of what stays of a stack, one for each port, closed to others.
+    """The folder of the files that outlive a stack, one per port, closed to others.
 
     Raises SetupError when it cannot be used or its disk is full.
     """
@@ -120,7 +120,7 @@ def _welcome(settings: Settings, port: int, logs: Path) -> str:
 
 
 class Stack:
-    """Running parts. `asked` fills with the signals that ask it to stop."""
+    """Running parts. `asked` collects the signals that ask it to stop."""
 
     def __init__(self, logs: Path, asked: list[int]) -> None:
         self._logs = logs
@@ -148,8 +148,8 @@ class Stack:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """First nobody new is let in and the work ends, while the front door still
-        carries answers out; the queue, which remembers the rest, is the last to go."""
+        """First, ui and worker finish their work while nginx still delivers answers;
+        the queue, which stores waiting jobs, stops last."""
         draining = [child for child in self._children if child.part.drains]
         others = [child for child in self._children if not child.part.drains]
         n_signals = len(self._asked)
@@ -176,12 +176,14 @@ def check_port(host: str, port: int) -> None:
             probe.bind((str(address), port))
         except PermissionError:
             raise SetupError(
-                f"Port {port} needs root, and nothing here runs as root. Choose one "
+                f"Port {port} needs root, and nothing here runs as root. Choose a port "
                 "from 1024 on: edge up --port 8080."
             ) from None
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise SetupError(f"{host} is no address of this machine.") from None
+                raise SetupError(
+                    f"{host} is not an address of this machine: choose another --host."
+                ) from None
             raise SetupError(
                 f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
                 f"choose another: edge up --port {port + 1}."
@@ -190,7 +192,7 @@ def check_port(host: str, port: int) -> None:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that SIGINT, SIGTERM and SIGHUP are added to while the block runs."""
+    """A list to which SIGINT, SIGTERM and SIGHUP are appended while the block runs."""
     asked: list[int] = []
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [

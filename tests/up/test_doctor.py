@@ -55,18 +55,18 @@ def test_a_machine_on_which_all_is_well(settings: Settings) -> None:
         *("model", "memory"),
     ]
     assert not [one for one in found.values() if one.level == "wrong"]
-    assert "red circle" in found["trial"].said
-    assert str(tiny_files().model) in found["model"].said
+    assert "red circle" in found["trial"].message
+    assert str(tiny_files().model) in found["model"].message
 
 
 @pytest.mark.parametrize(
     ("name", "features", "n_cores", "level", "said"),
     [
-        ("Xeon", ("avx2", "fma", "avx512_vnni"), 8, "ok", "8 cores"),
-        ("Xeon", ("avx2", "fma"), 8, "note", "pictures will take long"),
+        ("Xeon", ("avx2", "fma", "avx512_vnni"), 8, "ok", "8 usable cores"),
+        ("Xeon", ("avx2", "fma"), 8, "note", "pictures will be slow"),
         ("Xeon", ("avx2", "avx_vnni"), 1, "note", "With one core"),
-        ("Old", (), 8, "wrong", "Take another machine."),
-        ("Arm 0x41 0xd40", ("asimd", "asimddp"), 4, "ok", "4 cores"),
+        ("Old", (), 8, "wrong", "use another machine."),
+        ("Arm 0x41 0xd40", ("asimd", "asimddp"), 4, "ok", "4 usable cores"),
     ],
 )
 def test_a_processor_is_judged_by_what_it_can(
@@ -81,8 +81,8 @@ def test_a_processor_is_judged_by_what_it_can(
     monkeypatch.setattr(host, "usable_cores", lambda: n_cores)
     finding = doctor.processor()
     assert finding.level == level
-    assert finding.said.startswith(name)
-    assert said in finding.said
+    assert finding.message.startswith(name)
+    assert said in finding.message
 
 
 @pytest.mark.parametrize(("busy", "level"), [(0.02, "ok"), (0.9, "note")])
@@ -98,15 +98,15 @@ def test_a_full_disk_is_wrong(monkeypatch, settings: Settings) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     finding = doctor.disk(missing)
     assert finding.level == "wrong"
-    assert finding.said.startswith("1.0 MB free")
+    assert finding.message.startswith("1.0 MB free")
 
 
 def test_a_redis_that_is_not_there_is_wrong(settings: Settings) -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     finding = doctor.queue(replace(settings, broker_url=url))
     assert finding.level == "wrong"
-    assert "cannot be reached" in finding.said
-    assert "secret" not in finding.said
+    assert "cannot be reached" in finding.message
+    assert "secret" not in finding.message
 
 
 def test_redis_servers_of_ones_own_are_asked(settings, redis_url: str) -> None:
@@ -117,7 +117,7 @@ def test_redis_servers_of_ones_own_are_asked(settings, redis_url: str) -> None:
 def test_a_port_in_use_is_noted(taken_port: int) -> None:
     finding = doctor.door("127.0.0.1", taken_port)
     assert finding.level == "note"
-    assert str(taken_port) in finding.said
+    assert str(taken_port) in finding.message
 
 
 def test_llama_cpp_for_another_processor_is_told_from_other_ends(
@@ -127,8 +127,8 @@ def test_llama_cpp_for_another_processor_is_told_from_other_ends(
     monkeypatch.setattr(sys, "executable", dies)
     finding = doctor.trial()
     assert finding.level == "wrong"
-    assert "SIGILL" in finding.said
-    assert "`make setup`" in finding.said
+    assert "SIGILL" in finding.message
+    assert "`make setup`" in finding.message
 
 
 def test_an_answer_that_is_not_right_is_wrong(monkeypatch, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_an_answer_that_is_not_right_is_wrong(monkeypatch, tmp_path: Path) -> No
     monkeypatch.setattr(sys, "executable", says)
     finding = doctor.trial()
     assert finding.level == "wrong"
-    assert "A blue square." in finding.said
+    assert "A blue square." in finding.message
 
 
 def test_what_a_trial_complains_of_is_passed_on(monkeypatch, tmp_path: Path) -> None:
@@ -149,34 +149,36 @@ def test_a_trial_that_never_ends_is_ended(monkeypatch, tmp_path: Path) -> None:
     hangs = called("hangs", tmp_path, "exec sleep 60")
     monkeypatch.setattr(sys, "executable", hangs)
     monkeypatch.setattr(doctor, "TRIAL_S", 0.2)
-    assert "not answered" in doctor.trial().said
+    assert "not answered" in doctor.trial().message
 
 
 def test_without_the_real_model_tiny_is_announced(settings: Settings) -> None:
     first, *rest = doctor.model(replace(settings, model="auto"))
     assert first.level == "note"
-    assert "`edge models pull`" in first.said
+    assert "`edge models pull`" in first.message
     assert [one.level for one in rest] == ["ok"]
 
 
 def test_a_model_that_is_not_there_is_wrong(settings: Settings) -> None:
     [finding] = doctor.model(replace(settings, model="qwen3-vl-2b"))
     assert finding.level == "wrong"
-    assert "edge models pull qwen3-vl-2b" in finding.said
+    assert "edge models pull qwen3-vl-2b" in finding.message
 
 
 def test_a_model_that_is_too_large_is_wrong_with_the_sum(monkeypatch, settings) -> None:
     monkeypatch.setattr(host, "available_memory_bytes", lambda: GIB // 2)
     _, finding = doctor.model(settings)
     assert finding.level == "wrong"
-    assert "needs more memory" in finding.said
+    assert "needs more memory" in finding.message
 
 
 def test_a_tuned_machine_says_what_pictures_cost(settings: Settings) -> None:
     keep_tuning(settings, tiny_files())
     said = {one.about: one for one in doctor.model(settings)}
     assert said["tuning"].level == "ok"
-    assert said["pictures"].said.startswith("First words about a large picture after")
+    assert said["pictures"].message.startswith(
+        "First words about a large picture after"
+    )
 
 
 def test_a_machine_with_too_little_memory_for_openvino_is_noted(
@@ -187,7 +189,7 @@ def test_a_machine_with_too_little_memory_for_openvino_is_noted(
     monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
     found = {one.about: one for one in doctor.model(settings)}
     assert found["runtime"].level == "note"
-    assert "llama.cpp" in found["runtime"].said
+    assert "llama.cpp" in found["runtime"].message
 
 
 def command(*words: str, **environ: str) -> Result:
