@@ -55,7 +55,7 @@ def test_both_files_together_are_small(tiny: Pair) -> None:
     assert sum(path.stat().st_size for path in tiny) < 10_000_000
 
 
-def test_it_says_that_it_is_a_qwen3_vl(tiny: Pair) -> None:
+def test_the_files_declare_a_qwen3_vl(tiny: Pair) -> None:
     model, mmproj = map(read_header, tiny)
     assert model.architecture == "qwen3vl"
     assert mmproj.get("clip.projector_type") == "qwen3vl_merger"

@@ -128,7 +128,7 @@ def test_the_need_is_what_was_measured(
         (512, 2048, 2048, 3, 5.25),
     ],
 )
-def test_what_the_tower_reserves_is_covered(
+def test_the_reservation_of_the_tower_is_covered(
     real: Pair,
     hidden: int,
     ffn: int,
@@ -161,7 +161,7 @@ def test_each_slot_holds_the_embeddings_of_a_picture(real: Pair) -> None:
     assert four.tower_bytes - one.tower_bytes == 3 * 32 * MIB
 
 
-def test_pictures_are_no_larger_than_the_model_takes(tmp_path: Path) -> None:
+def test_image_tokens_are_limited_by_the_model(tmp_path: Path) -> None:
     def need(shapes: Shapes, image_tokens: int) -> int:
         files = write_text(tmp_path, shapes), write_vision(tmp_path, shapes)
         model, mmproj = (read_header(path) for path in files)
@@ -179,7 +179,7 @@ def test_more_slots_and_longer_batches_need_more(real: Pair) -> None:
     assert memory_need(*real, Settings(slots=1, chunk_tokens=512)).compute_bytes > base
 
 
-def test_a_smaller_kind_of_number_makes_a_smaller_cache(real: Pair) -> None:
+def test_a_smaller_kv_type_makes_a_smaller_cache(real: Pair) -> None:
     full, small = (memory_need(*real, Settings(kv=kv)) for kv in ("f16", "q8_0"))
     assert full.kv_bytes == 8192 * 112 * 1024
     assert small.kv_bytes * 32 == full.kv_bytes * 17
@@ -210,11 +210,11 @@ def test_the_tables_of_llguidance_are_counted(real: Pair) -> None:
     assert 0.95 < llguidance / (LLGUIDANCE_MIB * MIB) < 1.05
 
 
-def test_what_fits_passes() -> None:
+def test_a_need_that_fits_passes() -> None:
     check_memory(need := MemoryNeed(400, 300, 200, 100), need.total_bytes)
 
 
-def test_what_does_not_fit_is_refused_with_the_sum_and_advice() -> None:
+def test_a_need_that_does_not_fit_is_refused_with_advice() -> None:
     need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10)
     with pytest.raises(SetupError) as caught:
         check_memory(need, need.total_bytes - 1)

@@ -73,7 +73,7 @@ def test_a_hung_nginx_is_restarted_with_its_workers(watched: Stack) -> None:
     assert seconds < BACK_S or psutil.getloadavg()[0] > 2
 
 
-def test_a_hung_redis_holds_up_no_other_watch(watched: Stack) -> None:
+def test_a_hung_redis_does_not_delay_other_watches(watched: Stack) -> None:
     """While the broker and the cache hang a dead web process still comes back."""
     servers = [
         c for c in watched.children() if "valkey" in c.name() or "redis" in c.name()

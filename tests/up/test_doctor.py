@@ -48,7 +48,7 @@ def called(name: str, tmp_path: Path, script: str) -> str:
 
 
 @pytest.mark.model
-def test_a_machine_on_which_all_is_well(settings: Settings) -> None:
+def test_a_healthy_machine(settings: Settings) -> None:
     found = {one.about: one for one in findings(settings, free_port())}
     assert list(found) == [
         *("processor", "others", "disk", "queue", "nginx", "port", "jail", "trial"),
@@ -69,7 +69,7 @@ def test_a_machine_on_which_all_is_well(settings: Settings) -> None:
         ("Arm 0x41 0xd40", ("asimd", "asimddp"), 4, "ok", "4 usable cores"),
     ],
 )
-def test_a_processor_is_judged_by_what_it_can(
+def test_a_processor_is_judged_by_its_features(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     features: tuple[str, ...],
@@ -101,7 +101,7 @@ def test_a_full_disk_is_wrong(monkeypatch, settings: Settings) -> None:
     assert finding.message.startswith("1.0 MB free")
 
 
-def test_a_redis_that_is_not_there_is_wrong(settings: Settings) -> None:
+def test_an_unreachable_redis_is_wrong(settings: Settings) -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     finding = doctor.queue(replace(settings, broker_url=url))
     assert finding.level == "wrong"
@@ -109,7 +109,7 @@ def test_a_redis_that_is_not_there_is_wrong(settings: Settings) -> None:
     assert "secret" not in finding.message
 
 
-def test_redis_servers_of_ones_own_are_asked(settings, redis_url: str) -> None:
+def test_own_redis_servers_are_checked(settings, redis_url: str) -> None:
     own = replace(settings, broker_url=redis_url, cache_url=redis_url)
     assert doctor.queue(own).level == "ok"
 
@@ -120,7 +120,7 @@ def test_a_port_in_use_is_noted(taken_port: int) -> None:
     assert str(taken_port) in finding.message
 
 
-def test_llama_cpp_for_another_processor_is_told_from_other_ends(
+def test_llama_cpp_for_another_processor_is_recognised(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     dies = called("dies", tmp_path, "kill -ILL $$")
@@ -131,7 +131,7 @@ def test_llama_cpp_for_another_processor_is_told_from_other_ends(
     assert "`make setup`" in finding.message
 
 
-def test_an_answer_that_is_not_right_is_wrong(monkeypatch, tmp_path: Path) -> None:
+def test_a_wrong_answer_is_wrong(monkeypatch, tmp_path: Path) -> None:
     says = called("says", tmp_path, "echo 'A blue square.'")
     monkeypatch.setattr(sys, "executable", says)
     finding = doctor.trial()
@@ -139,13 +139,13 @@ def test_an_answer_that_is_not_right_is_wrong(monkeypatch, tmp_path: Path) -> No
     assert "A blue square." in finding.message
 
 
-def test_what_a_trial_complains_of_is_passed_on(monkeypatch, tmp_path: Path) -> None:
+def test_the_error_of_a_trial_is_shown(monkeypatch, tmp_path: Path) -> None:
     fails = called("fails", tmp_path, "echo noise >&2; echo edge: No. >&2; exit 1")
     monkeypatch.setattr(sys, "executable", fails)
     assert doctor.trial() == Finding("trial", "wrong", "edge: No.")
 
 
-def test_a_trial_that_never_ends_is_ended(monkeypatch, tmp_path: Path) -> None:
+def test_a_trial_that_hangs_is_ended(monkeypatch, tmp_path: Path) -> None:
     hangs = called("hangs", tmp_path, "exec sleep 60")
     monkeypatch.setattr(sys, "executable", hangs)
     monkeypatch.setattr(doctor, "TRIAL_S", 0.2)
@@ -159,13 +159,13 @@ def test_without_the_real_model_tiny_is_announced(settings: Settings) -> None:
     assert [one.level for one in rest] == ["ok"]
 
 
-def test_a_model_that_is_not_there_is_wrong(settings: Settings) -> None:
+def test_a_missing_model_is_wrong(settings: Settings) -> None:
     [finding] = doctor.model(replace(settings, model="qwen3-vl-2b"))
     assert finding.level == "wrong"
     assert "edge models pull qwen3-vl-2b" in finding.message
 
 
-def test_a_model_that_is_too_large_is_wrong_with_the_sum(monkeypatch, settings) -> None:
+def test_a_model_that_is_too_large_is_wrong(monkeypatch, settings) -> None:
     monkeypatch.setattr(host, "available_memory_bytes", lambda: GIB // 2)
     _, finding = doctor.model(settings)
     assert finding.level == "wrong"
@@ -210,7 +210,7 @@ def test_a_healthy_machine_has_status_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("well")
-def test_what_is_wrong_has_status_1_and_stops_nothing(tmp_path: Path) -> None:
+def test_an_unhealthy_machine_has_status_1(tmp_path: Path) -> None:
     result = command("--model", "qwen3-vl-2b", EDGE_DATA_DIR=str(tmp_path))
     assert result.exit_code == 1
     assert "wrong  model " in result.stdout
@@ -219,7 +219,7 @@ def test_what_is_wrong_has_status_1_and_stops_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("well")
-def test_paths_are_whole_even_in_a_narrow_terminal(tmp_path: Path) -> None:
+def test_paths_are_shown_whole_in_a_narrow_terminal(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     result = command("--model", "tiny", EDGE_DATA_DIR=str(folder), COLUMNS="60")
     assert str(folder) in "".join(line.strip() for line in result.stdout.split("\n"))

@@ -44,7 +44,7 @@ def late(folder: Path, name: str, seconds: float, *, drains: bool) -> Part:
     )
 
 
-def test_the_front_door_carries_answers_out_until_the_work_is_done(
+def test_nginx_delivers_answers_until_the_work_is_done(
     tmp_path: Path,
 ) -> None:
     stack = Stack(tmp_path, asked=[])
@@ -78,14 +78,14 @@ def test_a_second_signal_means_at_once(tmp_path: Path) -> None:
     assert 0.3 <= time.monotonic() - began < 5
 
 
-def test_nothing_more_is_started_once_asked_to_stop(tmp_path: Path) -> None:
+def test_nothing_is_started_after_a_request_to_stop(tmp_path: Path) -> None:
     stack = Stack(tmp_path, asked=[signal.SIGTERM])
     stack.start([late(tmp_path, "worker", 0, drains=True)])
     stack.stop()
     assert not (tmp_path / "worker.log").exists()
 
 
-def test_those_who_answer_get_the_grace_and_a_little(tmp_path: Path) -> None:
+def test_worker_and_ui_get_the_grace_and_a_little_more(tmp_path: Path) -> None:
     settings = Settings(broker_url="redis://127.0.0.1:1/0", grace_s=7, hang_s=11)
     worker = _worker(settings, tmp_path)
     for part in (worker, _ui(settings, "127.0.0.1:1", tmp_path)):

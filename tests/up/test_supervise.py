@@ -45,14 +45,14 @@ def test_a_part_is_waited_for_until_it_is_ready(tmp_path: Path) -> None:
     assert not one.is_alive
 
 
-def test_a_part_that_ends_at_once_tells_its_last_words(tmp_path: Path) -> None:
+def test_a_part_that_ends_at_once_shows_the_end_of_its_log(tmp_path: Path) -> None:
     one = child(tmp_path, "import sys; print('no memory'); sys.exit(3)")
     one.start()
     with pytest.raises(SetupError, match=r"status 3 .*\n.*no memory"):
         one.wait_ready(is_stopping=lambda: False)
 
 
-def test_a_part_that_crashes_is_said_to_have_crashed(tmp_path: Path) -> None:
+def test_a_crash_is_reported_as_a_crash(tmp_path: Path) -> None:
     one = child(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     one.start()
     with pytest.raises(SetupError, match="killed by SIGSEGV"):
@@ -147,7 +147,7 @@ def test_asking_does_not_wait_and_stopping_does_not_ask_again(tmp_path: Path) ->
     assert one.process and one.process.returncode == 0
 
 
-def test_in_a_hurry_nobody_gets_the_time(tmp_path: Path) -> None:
+def test_in_a_hurry_a_part_is_killed(tmp_path: Path) -> None:
     one = child(tmp_path, SLOW.replace("sleep(0.3)", "sleep(60)"))
     one.start()
     one.wait_ready(is_stopping=lambda: False)
@@ -157,7 +157,7 @@ def test_in_a_hurry_nobody_gets_the_time(tmp_path: Path) -> None:
     assert one.process and one.process.returncode == -signal.SIGKILL
 
 
-def test_who_has_ended_cannot_be_asked(tmp_path: Path) -> None:
+def test_asking_an_ended_part_to_stop_does_nothing(tmp_path: Path) -> None:
     one = child(tmp_path, "pass")
     one.ask()  # not started yet
     one.start()
@@ -167,7 +167,7 @@ def test_who_has_ended_cannot_be_asked(tmp_path: Path) -> None:
     assert one.process and one.process.returncode == 0
 
 
-def test_what_a_killed_part_has_started_ends_with_it(tmp_path: Path) -> None:
+def test_children_of_a_killed_part_end_with_it(tmp_path: Path) -> None:
     """As the workers of an nginx do."""
     family = f"""
 import pathlib, signal, subprocess, sys, time
@@ -195,7 +195,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
+def test_a_silent_part_is_killed_and_restarted(
     tmp_path: Path,
 ) -> None:
     is_missed = False
@@ -212,7 +212,7 @@ def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_who_was_ready_has_answered(tmp_path: Path) -> None:
+def test_being_ready_counts_as_an_answer(tmp_path: Path) -> None:
     """It may hang the moment after."""
     one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.1, start_s=60)
     one.start()
@@ -235,7 +235,7 @@ def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
+def test_a_failing_check_counts_as_silence(tmp_path: Path) -> None:
     def fail(pid: int) -> bool:
         raise ValueError("a strange answer")
 
@@ -247,7 +247,7 @@ def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_part_of_which_nothing_can_be_told_is_left_alone(tmp_path: Path) -> None:
+def test_a_part_in_an_unknown_state_is_left_alone(tmp_path: Path) -> None:
     one = child(tmp_path, READY, is_missed=lambda _: None, missed_s=0.05, start_s=0.1)
     one.start()
     for _ in range(20):
@@ -277,7 +277,7 @@ def test_a_restart_that_never_answers_is_ended_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_check_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_check_that_hangs_delays_nothing_else(tmp_path: Path) -> None:
     let_go = threading.Event()
     slow = child(tmp_path, READY, is_missed=lambda _: let_go.wait(30))
     slow.start()
@@ -290,7 +290,7 @@ def test_a_check_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
+def test_a_frozen_machine_does_not_count_as_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen machine: hours pass in one step."""
@@ -310,7 +310,7 @@ def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_deaths_of_a_part_that_works_do_not_lengthen_the_pause(
+def test_deaths_of_a_working_part_do_not_lengthen_the_pause(
     tmp_path: Path,
 ) -> None:
     """Whoever can kill a worker with a question must not keep it away for 30 s."""
@@ -326,7 +326,7 @@ def test_deaths_of_a_part_that_works_do_not_lengthen_the_pause(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_who_answered_only_after_its_death_had_been_working(tmp_path: Path) -> None:
+def test_an_answer_after_death_counts_as_working(tmp_path: Path) -> None:
     """A worker is told of for three seconds more: it died before it was asked."""
     heard = False
     one = child(tmp_path, "pass", is_missed=lambda _: not heard)
@@ -342,7 +342,7 @@ def test_who_answered_only_after_its_death_had_been_working(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("impatient")
-def test_each_run_is_asked_about_by_its_own_process(tmp_path: Path) -> None:
+def test_each_run_is_polled_by_its_own_process_id(tmp_path: Path) -> None:
     """News of the one before it is none of the next."""
     asked: list[int] = []
     one = child(tmp_path, "import time; time.sleep(60)", is_missed=asked.append)
