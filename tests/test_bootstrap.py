@@ -1,4 +1,4 @@
-"""Set-up decides rightly what to do; nothing here runs pip, apt-get or a compiler."""
+"""Set-up decides what to do; no test runs pip, apt-get or a compiler."""
 
 import ast
 import importlib.util

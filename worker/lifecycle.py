@@ -93,8 +93,12 @@ class Life:
             self._checker = Checker(self._engine, self._jobs, self._metrics)
             heart = fleet.Heart(self._broker, self._info)
             self._pulse = Pulse(
-                *(heart, self._engine, self._jobs, self._gate),
-                *(self._settings.slots, self._settings.hang_s),
+                heart,
+                self._engine,
+                self._jobs,
+                self._gate,
+                self._settings.slots,
+                self._settings.hang_s,
             )
 
     def drain(self, **_: Any) -> None:

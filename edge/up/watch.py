@@ -15,7 +15,7 @@ MAX_COUNTED_S = 4.0
 
 
 class Watch:
-    """How long the process `pid` has been silent. A poll that hangs delays nobody else.
+    """How long the process `pid` has been silent. A hanging poll delays nothing else.
 
     `is_missed` returns True when the process does not answer, None when that cannot be
     known; an exception counts as True.

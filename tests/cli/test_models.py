@@ -1,4 +1,4 @@
-"""`edge models` as somebody at a terminal uses it, before a hub on loopback."""
+"""`edge models` at a terminal, with a hub on loopback."""
 
 from __future__ import annotations
 
@@ -183,8 +183,10 @@ def test_verify_reports_each_file(edge: Edge, folder: Path) -> None:
     result = edge("verify", "m")
     assert result.exit_code == 0
     assert result.stdout.split() == [
-        *("ok", str(folder / "m.gguf")),
-        *("ok", str(folder / "mmproj-m.gguf")),
+        "ok",
+        str(folder / "m.gguf"),
+        "ok",
+        str(folder / "mmproj-m.gguf"),
     ]
     put(folder, mmproj=gguf(len(MMPROJ), seed=9))
     assert "`edge models pull m`" in refusal(edge("verify", "m"))

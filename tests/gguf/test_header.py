@@ -1,4 +1,4 @@
-"""A header is read whole and fast, and what is not one is refused in a sentence."""
+"""Headers are read completely and fast; other files are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_weights_in_an_unknown_format(tmp_path: Path) -> None:
 
 
 def all_checks(model: Path, mmproj: Path) -> Header:
-    """All that happens before a backend sees the files."""
+    """All checks before a backend loads the files."""
     files = ModelFiles("damaged", model, mmproj)
     return make_plan(Settings(), files, use_tuning=False).files.model_header
 

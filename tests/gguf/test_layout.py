@@ -1,4 +1,4 @@
-"""The two files of a Qwen3-VL as llama.cpp wants them."""
+"""The two files of a Qwen3-VL as llama.cpp expects them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic pair has the published sizes, sound blocks, and lively babble."""
+"""The synthetic pair has the published sizes, valid blocks and varied babble."""
 
 from __future__ import annotations
 

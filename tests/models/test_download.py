@@ -1,4 +1,4 @@
-"""One file over real HTTP: whatever happens, it is whole and right, or not there."""
+"""Downloads over real HTTP: the file is whole and right, or absent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNPINNED = RemoteFile(REPOSITORY, REVISION, "m.gguf")
 
 
 class Case:
-    """A folder, and what a download into it does."""
+    """A folder, and downloads into it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -167,7 +167,7 @@ def test_any_number_of_cuts_is_tolerated_with_progress(case: Case, hub: Hub) -> 
 def test_cuts_without_progress_end_in_an_error(case: Case, hub: Hub) -> None:
     hub.always = Fault(cut_after=10_000, ignores_ranges=True)
     assert f"{hub.host} ended the connection at 10000 of" in case.refusal(hub)
-    assert len(hub.asked) == len(WAITS_S) + 1  # the first brought something
+    assert len(hub.asked) == len(WAITS_S) + 1  # the first round made progress
 
 
 def test_a_server_without_ranges_begins_again(case: Case, hub: Hub) -> None:
@@ -223,7 +223,7 @@ def test_waits_grow_until_the_download_fails(case: Case, hub: Hub) -> None:
     assert "EDGE_HUB_URL" in refusal
     assert case.slept == list(WAITS_S[: len(case.slept)])
     assert hub.hits == len(WAITS_S)
-    assert not case.part.exists()  # nothing came
+    assert not case.part.exists()  # no data
 
 
 @pytest.mark.parametrize(
@@ -491,7 +491,7 @@ def test_the_file_is_replaced_in_one_step(case: Case, hub: Hub) -> None:
 
 @pytest.fixture
 def proxy() -> Iterator[tuple[str, list[str]]]:
-    """A forward proxy: its URL, and the URLs that it was asked for."""
+    """A forward proxy: its URL, and the URLs requested from it."""
     asked: list[str] = []
 
     class Forward(BaseHTTPRequestHandler):

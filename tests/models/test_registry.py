@@ -1,4 +1,4 @@
-"""Which files a name means, and what a start does when they are not there."""
+"""Names and paths of models, and what a start does without the files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENTRIES = entries()
 
 @pytest.fixture(autouse=True)
 def bundled(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Path:
-    """A folder that stands for the package's own."""
+    """A folder instead of the package's own."""
     folder = tmp_path_factory.mktemp("bundled")
     for name in ("tiny.gguf", "mmproj-tiny.gguf"):
         (folder / name).touch()
@@ -37,7 +37,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Path:
 
 @pytest.fixture
 def small_default(monkeypatch: pytest.MonkeyPatch) -> Iterator[Entry]:
-    """The real model's place taken by one of some kilobytes."""
+    """A model of a few kilobytes instead of the real one."""
     monkeypatch.setitem(entries(), DEFAULT, ENTRY)
     yield ENTRY
 
@@ -167,7 +167,7 @@ def test_a_fingerprint_follows_the_contents_of_both_files(tmp_path: Path) -> Non
 def test_a_changed_pinned_file_is_refused(
     small_default, tmp_path: Path, which: int
 ) -> None:
-    """Of the same size: that it is there says nothing."""
+    """Of the same size, so that only its hash tells."""
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "m.gguf").write_bytes(MODEL)

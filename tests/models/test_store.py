@@ -1,4 +1,4 @@
-"""The folder of models: pulls that are killed, that meet, and that have no room."""
+"""The folder of models: killed, concurrent and refused downloads."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_after_a_kill_only_the_rest_is_downloaded(hub: Hub, tmp_path: Path) -> N
     assert not (tmp_path / "m.gguf").exists()
 
     before = hub.body_bytes
-    process = pulling(tmp_path, hub)  # the dead one's lock is no obstacle
+    process = pulling(tmp_path, hub)  # the dead process does not block it
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
     assert hub.body_bytes - before == SIZES - kept
@@ -212,7 +212,7 @@ def test_each_file_is_verified_separately(tmp_path: Path) -> None:
 def test_complete_means_present_with_the_right_size(tmp_path: Path) -> None:
     assert not ENTRY.is_complete(tmp_path)
     put(tmp_path, model=bytes(len(MODEL)))
-    assert ENTRY.is_complete(tmp_path)  # cheap: it does not read them
+    assert ENTRY.is_complete(tmp_path)  # cheap, without reading the files
     put(tmp_path, model=MODEL[:-1])
     assert not ENTRY.is_complete(tmp_path)
     (tmp_path / "m.gguf").unlink()

@@ -1,4 +1,4 @@
-"""The bundled model is what Transformers trained, and its answers are right."""
+"""The bundled model computes what Transformers computes, and answers correctly."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_answers_are_those_of_transformers(answered: list[str]) -> None:
 
 
 def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:
-    """A floor under what training/README.md reports of many more questions."""
+    """A lower bound; training/README.md reports many more questions."""
     marks = defaultdict(list)
     for item, text in zip(asked, answered, strict=True):
         marks[item.question.kind].append(is_right(item.question, text))
@@ -164,6 +164,12 @@ def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:
 
 
 SURE = (
-    *("shape", "colour", "shape and colour", "compare", "what is where"),
-    *("yes or no", "none of this", "absent"),
+    "shape",
+    "colour",
+    "shape and colour",
+    "compare",
+    "what is where",
+    "yes or no",
+    "none of this",
+    "absent",
 )

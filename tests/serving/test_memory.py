@@ -1,4 +1,4 @@
-"""What a model will need is known from its header, close to what was measured."""
+"""The memory computed from headers is close to what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Plan decides for everybody, from the headers and this machine alone."""
+"""One Plan for all commands, from settings, headers and this machine."""
 
 from __future__ import annotations
 

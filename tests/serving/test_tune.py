@@ -1,4 +1,4 @@
-"""The fastest settings are found, and what cannot be measured is left as it is."""
+"""The fastest settings are found; those that cannot be measured stay."""
 
 from __future__ import annotations
 

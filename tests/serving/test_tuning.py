@@ -1,4 +1,4 @@
-"""What was measured is taken up where it holds, and nowhere else."""
+"""A tuning is used only on the machine and with the files that it was made for."""
 
 from __future__ import annotations
 

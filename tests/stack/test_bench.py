@@ -1,4 +1,4 @@
-"""`edge bench` and `edge monitor` as they are typed, against the running stack."""
+"""`edge bench` and `edge monitor` as commands, against the running stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys from end to end: the commands, the real stack, the login in a real browser."""
+"""Keys end to end: commands, running stack, login in a real browser."""
 
 from __future__ import annotations
 
@@ -68,14 +68,19 @@ def test_a_start_says_that_a_key_is_required(keyed: Keyed) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/v1/models", "/v1/usage", "/config", "/theme.css", "/favicon.ico"),
-        *(
-            "/assets/index.js",
-            "/gradio_api/info",
-            "/gradio_api/queue/data",
-            "/metrics/",
-        ),
-        *("/gradio_api/file=/etc/hostname", "/openapi.json", "/docs", "/metrics/"),
+        "/",
+        "/v1/models",
+        "/v1/usage",
+        "/config",
+        "/theme.css",
+        "/favicon.ico",
+        "/assets/index.js",
+        "/gradio_api/info",
+        "/gradio_api/queue/data",
+        "/gradio_api/file=/etc/hostname",
+        "/openapi.json",
+        "/docs",
+        "/metrics/",
     ],
 )
 def test_without_a_key_only_login_and_health_answer(keyed: Keyed, path: str) -> None:

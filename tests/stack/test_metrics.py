@@ -1,4 +1,4 @@
-"""Metrics of the whole system: what it says of itself is what its clients see."""
+"""Metrics of the whole system agree with what its clients measure."""
 
 from __future__ import annotations
 

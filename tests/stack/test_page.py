@@ -1,4 +1,4 @@
-"""The chat page in a real browser: upload, ask, watch it grow, stop it."""
+"""The chat page in a real browser: upload, ask, stream, stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another account of this machine reads nothing and reaches nothing."""
+"""Other accounts of this machine can read no file and reach no server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured output as Python clients ask for it: openai's `parse` with Pydantic."""
+"""Structured output for Python clients: openai's `parse` with Pydantic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`edge up` and `edge ask` at a terminal: starting, stopping, dying, complaining."""
+"""`edge up` and `edge ask` at a terminal: starts, stops, crashes, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part that runs and does nothing any more is found and restarted."""
+"""A part that hangs is restarted."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def hang(stack: Stack, processes: list[psutil.Process]) -> float:
     wait_for(lambda: is_up(stack), PATIENCE_S)
     seconds = time.monotonic() - began
     others = pids - {process.pid for process in processes}
-    assert others <= {child.pid for child in stack.children()}  # nobody else died
+    assert others <= {child.pid for child in stack.children()}  # no other part died
     _, alive = psutil.wait_procs(processes, timeout=5)
     assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
     return seconds

@@ -1,4 +1,4 @@
-"""Root gives its rights up, for good, or says why it cannot."""
+"""Root gives up its rights for good, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ except PermissionError:
 
 @is_root
 def test_root_changes_to_the_named_account() -> None:
-    for python in (sys.executable, "/usr/bin/python3"):  # the first may be root's own
+    for python in (
+        sys.executable,
+        "/usr/bin/python3",
+    ):  # the first may be closed to others
         done = subprocess.run(
             [python, "-c", CHANGE, "daemon"], cwd=ROOT, capture_output=True, text=True
         )

@@ -1,4 +1,4 @@
-"""`edge doctor` sees what is wrong before `edge up` does, and says what to do."""
+"""`edge doctor` finds faults before `edge up` does, and says what to do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def taken_port() -> Iterator[int]:
 
 
 def called(name: str, tmp_path: Path, script: str) -> str:
-    """A program that takes the place of this Python."""
+    """A program that replaces this Python."""
     program = tmp_path / name
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -51,8 +51,16 @@ def called(name: str, tmp_path: Path, script: str) -> str:
 def test_a_healthy_machine(settings: Settings) -> None:
     found = {one.about: one for one in findings(settings, free_port())}
     assert list(found) == [
-        *("processor", "others", "disk", "queue", "nginx", "port", "jail", "trial"),
-        *("model", "memory"),
+        "processor",
+        "others",
+        "disk",
+        "queue",
+        "nginx",
+        "port",
+        "jail",
+        "trial",
+        "model",
+        "memory",
     ]
     assert not [one for one in found.values() if one.level == "wrong"]
     assert "red circle" in found["trial"].message
@@ -198,7 +206,7 @@ def command(*words: str, **environ: str) -> Result:
 
 @pytest.fixture
 def well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trial takes seconds, and is tested above."""
+    """Skips the trial, which takes seconds and is tested above."""
     monkeypatch.setattr(doctor, "trial", lambda: Finding("trial", "ok", "It is well."))
 
 

@@ -1,4 +1,4 @@
-"""What people asked lies in files that nobody else can read."""
+"""Files with questions are closed to other accounts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_one_account_may_open_known_names(tmp_path: Path) -> None:
     assert account
     private.let_in(tmp_path, account)
     (tmp_path / "new").touch()
-    assert mode(tmp_path) == 0o2710  # to pass, not to list
+    assert mode(tmp_path) == 0o2710  # to open by name, not to list
     assert (tmp_path / "new").stat().st_gid == tmp_path.stat().st_gid != 0
 
 

@@ -1,4 +1,4 @@
-"""What `edge up` checks before it starts anything, and in which order it stops."""
+"""The order in which `edge up` stops its parts, and the time that they get."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ time.sleep(60)
 
 
 def late(folder: Path, name: str, seconds: float, *, drains: bool) -> Part:
-    """A part that needs so long to end."""
+    """A part that takes `seconds` to end."""
     return Part(
         name=name,
         command=[sys.executable, "-c", LATE, name, str(seconds)],
@@ -60,8 +60,12 @@ def test_nginx_delivers_answers_until_the_work_is_done(
     story = (tmp_path / "story").read_text().split("\n")[:-1]
     assert set(story[:2]) == {"worker asked", "ui asked"}
     assert story[2:] == [
-        *("ui ended", "worker ended", "nginx asked", "nginx ended"),
-        *("broker asked", "broker ended"),
+        "ui ended",
+        "worker ended",
+        "nginx asked",
+        "nginx ended",
+        "broker asked",
+        "broker ended",
     ]
 
 
@@ -91,6 +95,6 @@ def test_worker_and_ui_get_the_grace_and_a_little_more(tmp_path: Path) -> None:
     for part in (worker, _ui(settings, "127.0.0.1:1", tmp_path)):
         assert part.drains
         assert part.stop_s == 7 + AFTER_GRACE_S
-    assert worker.missed_s > settings.hang_s  # it would have ended itself
+    assert worker.missed_s > settings.hang_s  # its own watchdog comes first
     assert worker.is_missed
-    assert worker.is_missed(1) is None  # the broker does not answer: no news of it
+    assert worker.is_missed(1) is None  # unknown while the broker does not answer

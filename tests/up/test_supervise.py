@@ -129,7 +129,7 @@ def test_a_part_may_take_its_time_to_end(tmp_path: Path) -> None:
 
 
 def test_asking_does_not_wait_and_stopping_does_not_ask_again(tmp_path: Path) -> None:
-    """A second signal would mean: at once."""
+    """A second signal would end it at once."""
     counting = SLOW.replace(
         'Path("asked").touch()', 'Path("asked").open("a").write("x")'
     )
@@ -168,7 +168,7 @@ def test_asking_an_ended_part_to_stop_does_nothing(tmp_path: Path) -> None:
 
 
 def test_children_of_a_killed_part_end_with_it(tmp_path: Path) -> None:
-    """As the workers of an nginx do."""
+    """Like the workers of nginx."""
     family = f"""
 import pathlib, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -213,7 +213,7 @@ def test_a_silent_part_is_killed_and_restarted(
 
 @pytest.mark.usefixtures("impatient")
 def test_being_ready_counts_as_an_answer(tmp_path: Path) -> None:
-    """It may hang the moment after."""
+    """It may hang right afterwards."""
     one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.1, start_s=60)
     one.start()
     one.wait_ready(is_stopping=lambda: False)
@@ -313,7 +313,7 @@ def test_a_frozen_machine_does_not_count_as_silence(
 def test_deaths_of_a_working_part_do_not_lengthen_the_pause(
     tmp_path: Path,
 ) -> None:
-    """Whoever can kill a worker with a question must not keep it away for 30 s."""
+    """A client that can crash a worker must not keep it down for 30 s."""
     one = child(tmp_path, READY)
     one.start()
     for _ in range(6):
@@ -327,7 +327,7 @@ def test_deaths_of_a_working_part_do_not_lengthen_the_pause(
 
 @pytest.mark.usefixtures("impatient")
 def test_an_answer_after_death_counts_as_working(tmp_path: Path) -> None:
-    """A worker is told of for three seconds more: it died before it was asked."""
+    """A worker is listed for three more seconds, so it may answer after its death."""
     heard = False
     one = child(tmp_path, "pass", is_missed=lambda _: not heard)
     one.start()
@@ -343,7 +343,7 @@ def test_an_answer_after_death_counts_as_working(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_each_run_is_polled_by_its_own_process_id(tmp_path: Path) -> None:
-    """News of the one before it is none of the next."""
+    """An answer of the previous process does not count."""
     asked: list[int] = []
     one = child(tmp_path, "import time; time.sleep(60)", is_missed=asked.append)
     one.start()
