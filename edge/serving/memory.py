@@ -53,8 +53,8 @@ class MemoryNeed:
         return text_bytes + self.vision_bytes
 
     def __add__(self, other: MemoryNeed) -> MemoryNeed:
-        """What two workers need. They share nothing that is worth counting: one model
-        is one process, and OpenVINO's weights are copies."""
+        """What two workers need together. Nothing counts as shared, since each is a
+        process: an upper bound, because llama.cpp maps equal files only once."""
         sums = (getattr(self, f.name) + getattr(other, f.name) for f in fields(self))
         return MemoryNeed(*sums)
 
@@ -69,10 +69,10 @@ class MemoryNeed:
 def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed:
     """The most that the pair needs, when every slot answers about a largest picture.
 
-    `settings` name runtime and vision precision, not `auto`. Weights count once: with
-    EDGE_REPACK llama.cpp copies many of them into another order (650 MiB of Qwen3-VL-2B
-    in Q4_K_M); the originals stay mapped and look resident, but the kernel drops them
-    when memory is short.
+    `settings.runtime` is resolved; the tower is OpenVINO's unless `settings.vision` is
+    mtmd. Weights count once: with EDGE_REPACK llama.cpp copies many of them into
+    another order (650 MiB of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look
+    resident, but the kernel drops them when memory is short.
     """
     return MemoryNeed(
         weights_bytes=_text_bytes(model, settings.runtime) + mmproj.tensor_bytes,
