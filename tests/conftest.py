@@ -98,7 +98,7 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def babble(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two files of random weights: a model that never ends its answers, and takes
     pictures of any size."""
-    shapes = replace(TINY, min_cells=0, max_cells=0)
+    shapes = replace(TINY, min_image_tokens=0, max_image_tokens=0)
     kinds = {"quant": "F16", "mmproj": "F16"}
     folder = tmp_path_factory.mktemp("babble")
     return write_synthetic(folder, shapes=shapes, n_tokens=1024, **kinds)

@@ -36,7 +36,7 @@ USES: Final = 3
 APART: Final = 100  # batches between two uses of a picture
 EASY_CELLS: Final = 36
 SMALLEST: Final = 16  # cells of a picture as drawn: it is enlarged to the least
-LARGEST: Final = 4 * TINY.max_cells
+LARGEST: Final = 4 * TINY.max_image_tokens
 EASY: Final = 600  # until this batch few, large and clean things are drawn
 HARD: Final = 2600  # from this batch on anything
 

@@ -25,6 +25,7 @@ from edge.events import Failed, Finished, Token
 from edge.models.registry import TINY_FOLDER, ModelFiles
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from training.examination import Item, examination
 from training.questions import Question
@@ -142,7 +143,8 @@ def main(
 ) -> None:
     items = examination(seed, per_kind)
     settings = Settings(model=str(model), mmproj=str(mmproj))
-    with closing(build_engine(settings, ModelFiles("tiny", model, mmproj))) as engine:
+    plan = make_plan(settings, ModelFiles("tiny", model, mmproj))
+    with closing(build_engine(plan)) as engine:
         texts = answers(engine, items)
     right = [is_right(i.question, t) for i, t in zip(items, texts, strict=True)]
     print(table(items, right))

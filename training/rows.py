@@ -61,7 +61,7 @@ class Batch:
 
 def to_vision_input(scene: Scene, picture: Picture) -> VisionInput:
     rows, columns = preprocess.grid(
-        picture.width, picture.height, TINY.min_cells, TINY.max_cells
+        picture.width, picture.height, TINY.min_image_tokens, TINY.max_image_tokens
     )
     return VisionInput(scene, preprocess.fit(picture, rows, columns), rows, columns)
 
@@ -190,5 +190,5 @@ def _round_up(n: int, step: int) -> int:
 
 def _split(n_cells: int) -> list[int]:
     """Cells in pieces no larger than a picture."""
-    whole, rest = divmod(n_cells, TINY.max_cells)
-    return [TINY.max_cells] * whole + [rest] * (rest > 0)
+    whole, rest = divmod(n_cells, TINY.max_image_tokens)
+    return [TINY.max_image_tokens] * whole + [rest] * (rest > 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SetupError
+from edge.gguf.header import Header
 from edge.gguf.weights import Weights
 
 ARCHITECTURE = "qwen3vl"
@@ -19,8 +20,8 @@ class TextWeights(Weights):
     """One model file. Raises SetupError when it is not the language model of a dense
     Qwen3-VL."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, header: Header | None = None) -> None:
+        super().__init__(path, header)
         if (found := self.header.architecture) != ARCHITECTURE:
             raise SetupError(f"{path} is a {found} model, not a {ARCHITECTURE}.")
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from edge.engine.protocols import Constraint
 from edge.engine.step import PictureSpan, Sampled, Span, Step, TextSpan
+from edge.gguf.header import Header
 from edge.gguf.weights import Floats
 from edge.llamacpp.model import Model
 from edge.llamacpp.samplers import Samplers
@@ -50,12 +51,13 @@ class OpenvinoRuntime:
         n_idle: int = 0,
         kv: str = "f16",
         precision: Precision = "int8",
+        header: Header | None = None,
     ) -> None:
         self.name = f"openvino {precision}"
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_idle = n_idle
-        self._weights = weights = TextWeights(path)
+        self._weights = weights = TextWeights(path, header)
         quantized = QuantizedWeights(weights, folder) if precision == "int8" else None
         self._graph = compile_now(
             LanguageGraph(weights, quantized).graph,

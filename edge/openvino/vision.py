@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge.gguf.header import Header
 from edge.images import Picture
 from edge.openvino.compiled import compile_once
 from edge.openvino.nodes import Precision
@@ -37,9 +38,10 @@ class OpenvinoTower:
         threads: int,
         min_tokens: int,
         max_tokens: int,
+        header: Header | None = None,
     ) -> None:
         self.name = f"openvino {precision}"
-        weights = TowerWeights(path)
+        weights = TowerWeights(path, header)
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
         self._token_range = min(min_tokens, max_tokens), max_tokens

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SetupError
+from edge.gguf.header import Header
 from edge.gguf.weights import Weights
 
 KIND = "qwen3vl_merger"
@@ -19,8 +20,8 @@ class TowerWeights(Weights):
     """One mmproj file. Raises SetupError when it is not the vision part of a
     Qwen3-VL."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, header: Header | None = None) -> None:
+        super().__init__(path, header)
         kind = self._field("clip.projector_type", "clip.vision.projector_type")
         if kind != KIND:
             raise SetupError(f"{path} is a {kind} vision file, not a {KIND}.")

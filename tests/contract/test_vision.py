@@ -19,6 +19,7 @@ from edge.llamacpp.vision import MtmdTower
 from edge.models.registry import ModelFiles
 from edge.openvino.vision import OpenvinoTower
 from edge.serving import build
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 
 pytestmark = pytest.mark.model
@@ -131,7 +132,7 @@ def test_an_interrupt_ends_a_picture_early_and_the_next_is_whole(full, towers) -
 def test_a_file_that_is_no_qwen3_vl_falls_back_or_is_refused(
     tiny, tmp_path, monkeypatch, caplog
 ) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, *_: object) -> None:
         raise SetupError(f"{path} is a foreign vision file.")
 
     monkeypatch.setattr("edge.openvino.vision.TowerWeights", refuse)
@@ -139,7 +140,7 @@ def test_a_file_that_is_no_qwen3_vl_falls_back_or_is_refused(
 
     def built(vision: str) -> str:
         settings = Settings(vision=vision, data_dir=tmp_path, threads=1)
-        with closing(build.build_tower(settings, files, (16, 64))) as tower:
+        with closing(build.build_tower(make_plan(settings, files))) as tower:
             return tower.name
 
     assert built("auto") == "mtmd"

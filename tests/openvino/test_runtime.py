@@ -22,6 +22,7 @@ from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
 from edge.request import SamplingParams
 from edge.serving.build import build_runtime
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 
 pytestmark = pytest.mark.model
@@ -170,14 +171,14 @@ def test_what_openvino_cannot_read_falls_back_or_is_refused(
 
     def built(runtime: str, **other: str) -> str:
         settings = Settings(runtime=runtime, data_dir=tmp_path, threads=1, **other)
-        with closing(build_runtime(settings, files)) as one:
+        with closing(build_runtime(make_plan(settings, files))) as one:
             return one.name
 
     assert built("auto") == built("openvino") == "openvino int8"
     assert built("auto", kv="q8_0") == "openvino int8"
     assert built("llama") == "llama.cpp"
 
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, *_: object) -> None:
         raise SetupError(f"{path} is a foreign model.")
 
     monkeypatch.setattr("edge.openvino.runtime.TextWeights", refuse)

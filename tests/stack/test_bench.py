@@ -1,4 +1,4 @@
-"""`edge bench` and `edge monitor` as they are typed, against the running stack."""
+"""`edge bench` and `edge monitor` as commands, against the running stack."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_two_runs_are_compared(edge: str, stack: Stack, tmp_path: Path) -> None:
         (("compare", "nothing.json"), "not a benchmark result"),
     ],
 )
-def test_a_wrong_command_is_told_in_a_sentence(
+def test_a_wrong_command_is_one_sentence(
     edge: str, tmp_path: Path, words: tuple[str, ...], says: str
 ) -> None:
     ended = typed(edge, tmp_path, "bench", *words)
@@ -123,7 +123,7 @@ def test_the_monitor_asks_once_and_remembers(
     assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_monitor_says_when_nobody_answers(edge: str, tmp_path: Path) -> None:
+def test_the_monitor_reports_a_missing_server(edge: str, tmp_path: Path) -> None:
     ended = typed(edge, tmp_path, "monitor", "--once", "--url", "http://127.0.0.1:1")
     assert ended.returncode == 1
     assert "failed (connection)" in ended.stdout

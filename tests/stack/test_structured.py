@@ -1,4 +1,4 @@
-"""Structured output as Python clients ask for it: openai's `parse` with Pydantic."""
+"""Structured output for Python clients: openai's `parse` with Pydantic."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_length_that_agents_send_is_answered(client: OpenAI) -> None:
     assert answer.choices[0].finish_reason in ("stop", "length")
 
 
-def test_schemas_of_pydantic_1_are_held_to(stack: Stack) -> None:
+def test_schemas_of_pydantic_1_are_enforced(stack: Stack) -> None:
     class Old(pydantic.v1.BaseModel):
         colour: Colour
         size: pydantic.v1.conint(ge=1, le=3)  # type: ignore[valid-type]

@@ -1,4 +1,4 @@
-"""`edge up` and `edge ask` at a terminal: starting, stopping, dying, complaining."""
+"""`edge up` and `edge ask` at a terminal: starts, stops, crashes, errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def edge_(edge: str, *words: str, **environ: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_no_process_behind(edge: str, tmp_path: Path, kind) -> None:
+def test_stopping_leaves_no_process(edge: str, tmp_path: Path, kind) -> None:
     with running(edge, tmp_path) as stack:
         assert answers(stack)
         children = stack.children()
@@ -80,7 +80,7 @@ def test_without_nginx_the_same_port_answers(edge: str, tmp_path: Path) -> None:
         assert "nginx   ready" not in stack.said()
 
 
-def test_without_a_network_the_tiny_model_is_served_and_says_so(
+def test_without_a_network_tiny_is_served_with_a_banner(
     edge: str, tmp_path: Path
 ) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
@@ -144,7 +144,7 @@ def test_a_busy_port_is_one_clear_sentence(edge: str, tmp_path: Path) -> None:
         ([], {"EDGE_BROKER_URL": "redis://127.0.0.1:1/0"}, "cannot be reached"),
     ],
 )
-def test_what_is_wrong_is_one_clear_sentence(
+def test_an_error_is_one_clear_sentence(
     edge: str, tmp_path: Path, words, environ, sentence
 ) -> None:
     done = edge_(edge, "up", *words, EDGE_DATA_DIR=str(tmp_path), **environ)
