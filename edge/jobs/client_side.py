@@ -8,12 +8,11 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
 
-from edge.caller import ANONYMOUS, Caller
+from edge.caller import ANONYMOUS
 from edge.errors import (
     Cancelled,
     ClientLimit,
@@ -32,78 +31,12 @@ from edge.jobs.fleet import Fleet
 from edge.jobs.pictures import put_pictures
 from edge.jobs.record import JobRecord
 from edge.jobs.scripts import QUARANTINED, Scripts
-from edge.limits import NO_LIMITS, Limits
+from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.redis_clients import AWAY
 from edge.request import Request
 
 MOST_KEPT = 2  # jobs that outlive their connections, from one address without a key
 MOST_PAUSE_S = 60  # OpenAI's clients ignore a Retry-After of over 120
-
-
-@dataclass(frozen=True)
-class Asker:
-    """Who asks, and how: a batch job may wait longer; of one that streams, text that
-    was shown cannot be taken back.
-
-    `idempotency_key` names the question for its caller: asked again it is the same
-    job, which is therefore kept though its client leaves. `body_hash` tells whether it
-    is the same. Its answer may have `max_tokens`; so many were `charged`, at the time
-    `charged_at`.
-    """
-
-    caller: Caller
-    limits: Limits = NO_LIMITS
-    is_batch: bool = False
-    streams: bool = False
-    idempotency_key: str = ""
-    body_hash: str = ""
-    max_tokens: int = 0
-    charged: int = 0
-    charged_at: float = 0.0
-
-    @property
-    def priority(self) -> str:
-        return "low" if self.is_batch else self.limits.priority
-
-    def record(self, model: str) -> dict[str, str | int | float]:
-        """What the record of its job holds of it."""
-        caller = self.caller
-        return {
-            "owner": caller.name,
-            "tenant": caller.tenant,
-            "account": caller.account,
-            "address": caller.address,
-            "culprit": caller.culprit,
-            "weight": self.limits.weight,
-            "priority": self.priority,
-            "streams": int(self.streams),
-            "kept": int(bool(self.idempotency_key)),
-            "body": self.body_hash,
-            "charged": self.charged,
-            "charged_at": self.charged_at,
-            "model": model,
-        }
-
-
-@dataclass(frozen=True)
-class Admitted:
-    """A waiting job, or, not new, the one that was asked before under the same name."""
-
-    job_id: str
-    created: float
-    is_new: bool
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How many jobs of a pool may live at once, in all, of one account and from one
-    address, and for how long; `n_slots` of them run."""
-
-    n_slots: int
-    n_jobs: int
-    n_of_account: int
-    n_of_address: int
-    deadline_s: int
 
 
 class ClientJobs:
@@ -116,20 +49,20 @@ class ClientJobs:
         self._fleet = Fleet(broker)
 
     async def admit(
-        self, asker: Asker, pool: str, model: str, bounds: Bounds
+        self, submission: Submission, pool: str, model: str, bounds: Bounds
     ) -> Admitted:
         """A place for a new job.
 
         Raises QueueFull, or ClientLimit, when there is none; KeyReused when its name
         was given to another question.
         """
-        key = asker.idempotency_key
-        most_kept = MOST_KEPT if asker.caller.tenant == ANONYMOUS else ""
+        key = submission.idempotency_key
+        most_kept = MOST_KEPT if submission.caller.tenant == ANONYMOUS else ""
         word, found, *created = await self._scripts(
             "admit",
-            *(secrets.token_hex(16), pool, json.dumps(asker.record(model))),
+            *(secrets.token_hex(16), pool, json.dumps(submission.record(model))),
             *(bounds.n_jobs, bounds.n_of_account, bounds.n_of_address, most_kept),
-            *(bounds.deadline_s, f"{asker.caller.name}:{key}" if key else ""),
+            *(bounds.deadline_s, f"{submission.caller.name}:{key}" if key else ""),
         )
         match word:
             case b"admitted" | b"joined":
@@ -254,7 +187,7 @@ class ClientJobs:
     async def cancel(self, job_id: str) -> None:
         await self.fail(job_id, Cancelled("The client did not wait for the answer."))
 
-    async def place(self, job_id: str, pool: str) -> Queued | None:
+    async def position(self, job_id: str, pool: str) -> Queued | None:
         """The job's place in the queue; None when it has none yet, or no longer."""
         line, stored, workers = await asyncio.gather(
             self._scripts("line", pool),
@@ -278,7 +211,7 @@ class ClientJobs:
         if job.outcome:
             return from_json(job.outcome)
         if job.state == "waiting":
-            return await self.place(job_id, job.pool)
+            return await self.position(job_id, job.pool)
         return None
 
     async def _pace(self, pool: str) -> Pace:

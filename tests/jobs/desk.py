@@ -13,9 +13,10 @@ from edge.events import Event, Failed, Finished
 from edge.images import Picture
 from edge.jobs import record
 from edge.jobs.channel import RedisFollower, RedisPublisher
-from edge.jobs.client_side import Admitted, Asker, Bounds, ClientJobs
+from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.reconcile import Reconciler
+from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import async_client, sync_client
 from edge.request import Answer, Message, Request, SamplingParams
@@ -67,10 +68,12 @@ class Desk:
     # --- the client's part
 
     async def admit(self, owner: str = "me", **given: Any) -> Admitted:
-        """A place; `given` are fields of the bounds or of the asker, or an address."""
+        """`given` are fields of the bounds or of the submission, or an address."""
         bounds = {name: given.pop(name) for name in vars(BOUNDS) if name in given}
-        asker = Asker(caller(owner, given.pop("address", owner)), **given)
-        return await self.client.admit(asker, POOL, "tiny", replace(BOUNDS, **bounds))
+        submission = Submission(caller(owner, given.pop("address", owner)), **given)
+        return await self.client.admit(
+            submission, POOL, "tiny", replace(BOUNDS, **bounds)
+        )
 
     async def enqueue(
         self,

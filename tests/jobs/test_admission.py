@@ -9,9 +9,10 @@ import pytest
 
 from edge.errors import ClientLimit, EngineError, KeyReused, QueueFull, Unavailable
 from edge.events import Failed
-from edge.jobs.client_side import Admitted, pause_s
+from edge.jobs.client_side import pause_s
 from edge.jobs.estimate import Pace
 from edge.jobs.record import live_key
+from edge.jobs.submission import Admitted
 from tests.jobs.desk import FINISHED, POOL, Desk
 
 pytestmark = pytest.mark.redis

@@ -9,7 +9,7 @@ import pytest
 from edge.errors import RequestQuarantined
 from edge.events import Failed
 from edge.jobs import record
-from edge.jobs.client_side import Asker
+from edge.jobs.submission import Submission
 from edge.jobs.worker_side import LATER
 from edge.request import Message, Request, SamplingParams
 from tests.jobs.desk import BOUNDS, FINISHED, POOL, Desk, caller
@@ -76,7 +76,7 @@ async def test_a_tenant_is_guilty_by_its_key_and_not_by_its_address(
 ) -> None:
     async def ask(tenant: str, text: str) -> Any:
         who = caller(tenant, "10.0.0.1", tenant)
-        job = await desk.client.admit(Asker(who), POOL, "tiny", BOUNDS)
+        job = await desk.client.admit(Submission(who), POOL, "tiny", BOUNDS)
         await desk.enqueue(job.job_id, text)
 
     for n in range(record.MOST_GUILT):

@@ -76,9 +76,11 @@ class Story:
                 if name == "kill":
                     await desk.reconciler.tick()
 
-    async def _admit(self, owner: str, **asker: object) -> str | None:
+    async def _admit(self, owner: str, **submission: object) -> str | None:
         try:
-            job = await self.desk.admit(owner, n_jobs=N_JOBS, n_of_account=4, **asker)
+            job = await self.desk.admit(
+                owner, n_jobs=N_JOBS, n_of_account=4, **submission
+            )
         except EdgeError:
             return None
         if not job.is_new:

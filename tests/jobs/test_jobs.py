@@ -132,25 +132,25 @@ async def test_waiting_jobs_are_told_their_place_and_when_it_is_their_turn(
     desk.beat(n_slots=4)
     pace_s = 5.0  # of jobs of which nothing is known
     for job_id, place, earliest_s in ((second, 1, 0.0), (third, 2, 0.0)):
-        told = await desk.client.place(job_id, POOL)
+        told = await desk.client.position(job_id, POOL)
         assert told == Queued(place, earliest_s)
-    assert await desk.client.place(first, POOL) is None
+    assert await desk.client.position(first, POOL) is None
     async with aclosing(desk.client.follow(third)) as events:
         assert await asyncio.wait_for(anext(events), 3) == Queued(2, 0.0)
     desk.beat(n_slots=1)
-    told = await desk.client.place(third, POOL)
+    told = await desk.client.position(third, POOL)
     assert told and told.starts_in_s == pytest.approx(2 * pace_s, abs=1.5)
 
 
 async def test_a_place_without_any_worker_has_no_time(desk: Desk) -> None:
     job_id = await desk.ask()
-    assert await desk.client.place(job_id, POOL) == Queued(1, None)
+    assert await desk.client.position(job_id, POOL) == Queued(1, None)
 
 
 async def test_slots_of_another_pool_make_nobody_start(desk: Desk) -> None:
     job_id = await desk.ask()
     Heart(desk.sync, WorkerInfo("host-2", "other", "o", "stub", n_slots=4)).beat()
-    assert await desk.client.place(job_id, POOL) == Queued(1, None)
+    assert await desk.client.position(job_id, POOL) == Queued(1, None)
 
 
 async def test_following_says_that_somebody_waits(desk: Desk) -> None:

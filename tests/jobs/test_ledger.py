@@ -9,8 +9,8 @@ import pytest
 
 from edge.caller import Caller
 from edge.events import Failed, Finished
-from edge.jobs.client_side import Asker
 from edge.jobs.ledger import Ledger, Usage, refusal, usage_key
+from edge.jobs.submission import Submission
 from edge.limits import Limits
 from edge.request import Answer
 from edge.request import Usage as Tokens
@@ -31,8 +31,10 @@ async def ask(desk: Desk, ledger: Ledger, n: int, *, shares: bool = False) -> st
     """A job of alice's whose answer may have `n` tokens, which were charged."""
     charge = await ledger.charge("alice", LIMITS.quotas, "answer-tokens", n)
     assert charge and charge.is_granted
-    asker = Asker(ALICE, LIMITS, max_tokens=n, charged=n, charged_at=charge.at)
-    job = await desk.client.admit(asker, POOL, "tiny", BOUNDS)
+    submission = Submission(
+        ALICE, LIMITS, max_tokens=n, charged=n, charged_at=charge.at
+    )
+    job = await desk.client.admit(submission, POOL, "tiny", BOUNDS)
     await desk.enqueue(job.job_id, max_tokens=n, shares=shares)
     return job.job_id
 

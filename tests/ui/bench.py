@@ -17,8 +17,8 @@ from edge.events import Event
 from edge.images import Picture
 from edge.jobs import record
 from edge.jobs.channel import RedisPublisher
-from edge.jobs.client_side import Asker
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
+from edge.jobs.submission import Submission
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
@@ -97,7 +97,7 @@ class Bench:
         )
         metrics = self.client.metrics
         with metrics.question() as watch:
-            asker = Asker(caller(owner), max_tokens=n)
+            asker = Submission(caller(owner), max_tokens=n)
             meter = self.client.meter(asker)
             async with self.client.place(asker, model, meter) as place:
                 asked = await self.client.ask(place, request, [PICTURE], watch)

@@ -24,7 +24,7 @@ from edge.events import (
     Token,
 )
 from edge.jobs import record
-from edge.jobs.client_side import Asker
+from edge.jobs.submission import Submission
 from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
 from edge.up.parts import free_port
@@ -324,7 +324,7 @@ async def test_refusals_and_departures_are_counted(broker_url: str) -> None:
             await one.ask(model=HOSTILE)
         request = Request((Message("user", ("hi",)),))
         with metrics.question() as watch:
-            asker = Asker(caller("other"))
+            asker = Submission(caller("other"))
             meter = one.client.meter(asker)
             async with one.client.place(asker, "", meter) as place:
                 asked = await one.client.ask(place, request, [], watch)
