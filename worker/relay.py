@@ -21,7 +21,7 @@ from edge.events import Event, Failed, Finished, Terminal
 from edge.jobs.channel import Publisher
 from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import AWAY, UNREACHABLE
-from worker.gate import Gate
+from worker.claiming import Claiming
 from worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -42,20 +42,20 @@ class Relay:
         engine: Engine,
         jobs: WorkerJobs,
         channel: Publisher,
-        gate: Gate,
+        claiming: Claiming,
         metrics: Metrics,
     ) -> None:
         self._engine = engine
         self._jobs = jobs
         self._channel = channel
-        self._gate = gate
+        self._claiming = claiming
         self._metrics = metrics
         self._stop_at = float("inf")
 
     def answer(self) -> None:
         """Takes the job whose turn it is to its terminal event, if there is one."""
         try:
-            claim = self._gate.enter()
+            claim = self._claiming.claim()
         except UNREACHABLE as error:  # whoever waits will be called for again
             log.warning("no job can be claimed: %s", error)
             return
@@ -66,12 +66,12 @@ class Relay:
         except UNREACHABLE as error:
             log.error("a job was given up, the broker is away: %s", error)
         finally:
-            self._gate.leave()
+            self._claiming.done()
 
     def drain(self, grace_s: float) -> None:
         """Takes nothing new; what still runs after `grace_s` is given up."""
         self._stop_at = time.monotonic() + grace_s
-        self._gate.close()
+        self._claiming.close()
 
     def _answer(self, claim: Claim) -> None:
         began = time.monotonic()

@@ -26,15 +26,15 @@ from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
-from tests.jobs.desk import caller
+from tests.jobs.jobs_harness import caller
 from ui.app import add_api
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.origins import Origins
 from ui.vetting import Vetting
-from worker.checker import Checker
-from worker.gate import Gate
+from worker.claiming import Claiming
 from worker.metrics import Metrics as WorkerMetrics
+from worker.preflight import Preflight
 from worker.relay import Relay
 
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
@@ -63,7 +63,7 @@ class Bench:
         self.publisher = RedisPublisher(self.sync)
         self.relay = Relay(
             *(self.engine, self.jobs, self.publisher),
-            *(Gate(self.jobs), WorkerMetrics()),
+            *(Claiming(self.jobs), WorkerMetrics()),
         )
         self.beat("here-1", n_slots=1)
 
@@ -138,7 +138,7 @@ class Bench:
                 self.relay.answer()
                 over.wait(0.01)
 
-        checker = Checker(self.engine, self.jobs, WorkerMetrics()) if checks else None
+        checker = Preflight(self.engine, self.jobs, WorkerMetrics()) if checks else None
         thread = threading.Thread(target=work)
         thread.start()
         try:

@@ -28,7 +28,7 @@ from edge.jobs.submission import Submission
 from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
 from edge.up.parts import free_port
-from tests.jobs.desk import caller
+from tests.jobs.jobs_harness import caller
 from tests.ui.bench import POOL, bench
 from ui.body import Bodies, parse
 from ui.client import Client

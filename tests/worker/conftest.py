@@ -1,4 +1,4 @@
-"""The bench: a worker's parts over a stub engine whose answers are as long as asked."""
+"""A worker over a stub engine whose answers are as long as asked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
-from tests.worker.bench import Bench
+from tests.worker.worker_harness import WorkerHarness
 
 
 @pytest.fixture
-async def bench(broker_url: str) -> AsyncIterator[Bench]:
+async def harness(broker_url: str) -> AsyncIterator[WorkerHarness]:
     runtime = StubRuntime(answer=LONG_ANSWER, n_cells=40_000, step_s=0.002)
-    one = Bench(broker_url, runtime)
+    one = WorkerHarness(broker_url, runtime)
     yield one
     await one.close()

@@ -44,7 +44,7 @@ async def young_minute(seconds: float = 10.0) -> None:
         await asyncio.sleep(left + 0.1)
 
 
-class Desk:
+class JobsHarness:
     """A web process, a worker and a reconciler. A question's text is its content too,
     unless another is given."""
 

@@ -14,7 +14,7 @@ from edge.jobs.worker_side import LATER, Claim, WorkerJobs
 LOOK_S = 0.2  # how soon a cancelled suspect no longer holds up the others
 
 
-class Gate:
+class Claiming:
     """Takes jobs for the threads of one worker. `close` lets nobody in any more."""
 
     def __init__(self, jobs: WorkerJobs) -> None:
@@ -23,14 +23,14 @@ class Gate:
         self._n_running = 0
         self._is_alone = False
         self._is_closed = False
-        self.knocked = time.monotonic()  # when a thread last asked
+        self.asked_at = time.monotonic()  # when a thread last asked
 
-    def enter(self) -> Claim | None:
+    def claim(self) -> Claim | None:
         """The next job, as soon as it may run; None when there is none, or no more.
 
         Raises one of UNREACHABLE when the broker is away.
         """
-        self.knocked = time.monotonic()
+        self.asked_at = time.monotonic()
         with self._changed:
             while not self._is_closed:
                 if not self._is_alone:
@@ -42,10 +42,10 @@ class Gate:
                         self._is_alone = claim.is_suspect
                         return claim
                 self._changed.wait(LOOK_S)
-                self.knocked = time.monotonic()
+                self.asked_at = time.monotonic()
             return None
 
-    def leave(self) -> None:
+    def done(self) -> None:
         with self._changed:
             self._n_running -= 1
             self._is_alone = False

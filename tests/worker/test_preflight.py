@@ -14,40 +14,40 @@ import redis
 from edge.events import Accepted, Event
 from edge.jobs.record import job_key
 from edge.request import Message, Request, SamplingParams
-from tests.jobs.desk import BOUNDS, POOL
-from tests.worker.bench import Bench
-from worker import checker
-from worker.checker import Checker
+from tests.jobs.jobs_harness import BOUNDS, POOL
+from tests.worker.worker_harness import WorkerHarness
+from worker import preflight
 from worker.metrics import Metrics
+from worker.preflight import Preflight
 
 pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
 async def checked(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Bench]:
-    """A bench with a checker, and nobody who would run a job."""
-    monkeypatch.setattr(checker, "LOOK_S", 0.1)
-    one = Checker(bench.engine, bench.worker, Metrics())
-    yield bench
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[WorkerHarness]:
+    """A harness with a checker, and nobody who would run a job."""
+    monkeypatch.setattr(preflight, "LOOK_S", 0.1)
+    one = Preflight(harness.engine, harness.worker, Metrics())
+    yield harness
     one.close()
 
 
-async def ask(bench: Bench, text: str, n: int = 10, **sampling) -> str:
+async def ask(harness: WorkerHarness, text: str, n: int = 10, **sampling) -> str:
     request = Request((Message("user", (text,)),), SamplingParams(n, **sampling))
-    job = await bench.admit()
-    await bench.client.enqueue(job.job_id, request, text, [], POOL, BOUNDS)
+    job = await harness.admit()
+    await harness.client.enqueue(job.job_id, request, text, [], POOL, BOUNDS)
     return job.job_id
 
 
-async def first(bench: Bench, job_id: str) -> Event | None:
+async def first(harness: WorkerHarness, job_id: str) -> Event | None:
     async with asyncio.timeout(5):
-        async with aclosing(bench.client.follow(job_id)) as events:
+        async with aclosing(harness.client.follow(job_id)) as events:
             return await anext(events)
 
 
-async def test_what_fits_is_accepted_with_its_size(checked: Bench) -> None:
+async def test_what_fits_is_accepted_with_its_size(checked: WorkerHarness) -> None:
     job_id = await ask(checked, "hello", n=30)
     accepted = await first(checked, job_id)
     assert isinstance(accepted, Accepted)
@@ -57,7 +57,9 @@ async def test_what_fits_is_accepted_with_its_size(checked: Bench) -> None:
     assert [int(n) for n in size] == [accepted.prompt_tokens, 0, 30]
 
 
-async def test_pictures_are_counted_without_their_pixels(checked: Bench) -> None:
+async def test_pictures_are_counted_without_their_pixels(
+    checked: WorkerHarness,
+) -> None:
     job = await checked.admit()
     await checked.enqueue(job.job_id, pictures=[])
     assert isinstance(await first(checked, job.job_id), Accepted)
@@ -65,21 +67,23 @@ async def test_pictures_are_counted_without_their_pixels(checked: Bench) -> None
     assert int(n_image) > 0
 
 
-async def test_what_can_never_fit_is_refused_while_it_waits(checked: Bench) -> None:
+async def test_what_can_never_fit_is_refused_while_it_waits(
+    checked: WorkerHarness,
+) -> None:
     job_id = await ask(checked, "hello", n=1_000_000)
     assert await checked.failure(job_id) == "context_length_exceeded"
     assert checked.worker.claim() is None
 
 
 async def test_what_cannot_be_sampled_is_refused_while_it_waits(
-    checked: Bench,
+    checked: WorkerHarness,
 ) -> None:
     job_id = await ask(checked, "hello", logit_bias=((100_000, 1.0),))
     assert await checked.failure(job_id) == "invalid_request"
 
 
 async def test_a_question_that_breaks_the_check_is_left_for_its_turn(
-    checked: Bench, monkeypatch: pytest.MonkeyPatch
+    checked: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really_check = checked.engine.check
 
@@ -96,7 +100,7 @@ async def test_a_question_that_breaks_the_check_is_left_for_its_turn(
 
 @pytest.mark.parametrize("how", ["cancelled", "claimed"])
 async def test_a_check_ends_with_the_waiting(
-    checked: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+    checked: WorkerHarness, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """Of a question that takes long, when its client leaves or a worker takes it."""
     begun, really_tokenize = threading.Event(), checked.runtime.tokenize
@@ -128,7 +132,7 @@ async def test_a_check_ends_with_the_waiting(
 
 
 async def test_checks_go_on_when_the_broker_is_back(
-    checked: Bench, monkeypatch: pytest.MonkeyPatch
+    checked: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really_look, n_failed = checked.worker.unchecked, 0
 

@@ -1,4 +1,4 @@
-"""A worker without Celery: gate and relay over a stub engine and a real Redis."""
+"""A worker without Celery: claiming and relay over a stub engine and a real Redis."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from edge.jobs.channel import Publisher
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
-from tests.jobs.desk import Desk
-from worker.gate import Gate
+from tests.jobs.jobs_harness import JobsHarness
+from worker.claiming import Claiming
 from worker.metrics import Metrics
 from worker.relay import Relay
 
 
-class Bench(Desk):
-    """A desk with an engine behind it."""
+class WorkerHarness(JobsHarness):
+    """A harness with an engine behind it."""
 
     def __init__(
         self, url: str, runtime: StubRuntime, channel: Publisher | None = None
@@ -27,9 +27,11 @@ class Bench(Desk):
         self.runtime = runtime
         self.engine = Engine(runtime, StubTower())
         self.metrics = Metrics()
-        self.gate = Gate(self.worker)
+        self.claiming = Claiming(self.worker)
         channel = channel or self.publisher
-        self.relay = Relay(self.engine, self.worker, channel, self.gate, self.metrics)
+        self.relay = Relay(
+            self.engine, self.worker, channel, self.claiming, self.metrics
+        )
 
     async def close(self) -> None:
         self.engine.close()

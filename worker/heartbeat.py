@@ -17,7 +17,7 @@ from edge.engine.engine import Engine
 from edge.jobs.fleet import BEAT_S, Heart
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import UNREACHABLE
-from worker.gate import Gate
+from worker.claiming import Claiming
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ STALL_S = 10.0  # a message that lies so long beside a free slot is not seen at 
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
-class Pulse:
+class Heartbeat:
     """Beats until `close`, while a question could be answered here; ends the process
     when the engine makes no step for `hang_s`, or for ten times its longest one."""
 
@@ -35,20 +35,22 @@ class Pulse:
         heart: Heart,
         engine: Engine,
         jobs: WorkerJobs,
-        gate: Gate,
+        claiming: Claiming,
         n_slots: int,
         hang_s: float,
     ) -> None:
         self._heart = heart
         self._engine = engine
         self._jobs = jobs
-        self._gate = gate
+        self._claiming = claiming
         self._n_slots = n_slots
         self._hang_s = hang_s
         self._unseen_since: float | None = None
         self._held_since: float | None = None
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="pulse", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, name="heartbeat", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -90,7 +92,7 @@ class Pulse:
             _end(f"the engine has made no step for {silent_s:.0f} s")
 
     def _watch_threads(self) -> None:
-        if self._gate.n_running < self._n_slots or self._engine.n_open:
+        if self._claiming.n_running < self._n_slots or self._engine.n_open:
             self._held_since = None
         elif self._held_since is None:
             self._held_since = time.monotonic()
@@ -100,10 +102,10 @@ class Pulse:
     def _watch_queue(self) -> None:
         """Consumers have been seen to hear nothing after Redis had been away."""
         now = time.monotonic()
-        is_free = self._gate.n_running < self._n_slots
+        is_free = self._claiming.n_running < self._n_slots
         if not is_free or not self._jobs.n_called():
             self._unseen_since = None
-        elif self._unseen_since is None or self._gate.knocked > self._unseen_since:
+        elif self._unseen_since is None or self._claiming.asked_at > self._unseen_since:
             self._unseen_since = now
         elif now - self._unseen_since > STALL_S:
             _end("jobs wait, a slot is free, and the queue tells nothing")

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0
 
 
-class Checker:
+class Preflight:
     """Checks until `close`."""
 
     def __init__(self, engine: Engine, jobs: WorkerJobs, metrics: Metrics) -> None:
@@ -32,7 +32,9 @@ class Checker:
         self._jobs = jobs
         self._metrics = metrics
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="checker", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop, name="preflight", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
