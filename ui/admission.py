@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from edge.errors import Forbidden, ModelNotFound, NoWorker
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import WorkerInfo
-from edge.jobs.submission import Admitted, Bounds, Submission
+from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
 from edge.settings import Settings
 from ui.meter import Meter
@@ -46,7 +46,7 @@ class Admission:
         n = asker.max_tokens
         charge = await meter.charge("answer-tokens", n)
         if charge is not None:
-            asker = replace(asker, charged=n, charged_at=charge.at)
+            asker = replace(asker, charged=ChargedTokens(n, charge.at))
         has_place = False
         try:
             job = await self._jobs.admit(asker, served.pool, served.model, bounds)

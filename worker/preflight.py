@@ -14,9 +14,8 @@ import time
 from edge.engine.engine import Engine
 from edge.errors import Cancelled, EdgeError
 from edge.events import Failed
-from edge.jobs.worker_side import WorkerJobs
+from edge.jobs.worker_side import Unchecked, WorkerJobs
 from edge.redis_clients import UNREACHABLE
-from edge.request import Request
 from worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -45,13 +44,13 @@ class Preflight:
         while not self._closed.is_set():
             try:
                 if found := self._jobs.unchecked(LOOK_S):
-                    self._check(*found)
+                    self._check(found)
             except UNREACHABLE:  # told by the heartbeat, which meets the same
                 self._closed.wait(LOOK_S)
             except Exception:
                 log.exception("a question could not be checked")
 
-    def _check(self, job_id: str, request: Request) -> None:
+    def _check(self, job: Unchecked) -> None:
         looked = time.monotonic()
 
         def is_wanted() -> bool:
@@ -59,15 +58,15 @@ class Preflight:
             if time.monotonic() - looked < LOOK_S:
                 return True
             looked = time.monotonic()
-            return self._jobs.is_waiting(job_id)
+            return self._jobs.is_waiting(job.job_id)
 
         try:
-            found = self._engine.check(request, is_wanted)
+            found = self._engine.check(job.request, is_wanted)
         except Cancelled:  # it has ended, or a worker has it and prepares it itself
             return
         except EdgeError as refusal:
             outcome = Failed.because(refusal)
-            if self._jobs.refuse(job_id, outcome):
-                self._metrics.ended(request, outcome)
+            if self._jobs.refuse(job.job_id, outcome):
+                self._metrics.ended(job.request, outcome)
         else:
-            self._jobs.accept(job_id, found.n_prompt, found.n_image)
+            self._jobs.accept(job.job_id, found.n_prompt, found.n_image)

@@ -24,7 +24,7 @@ from edge.events import (
     from_json,
     to_json,
 )
-from edge.jobs.record import events_key
+from edge.jobs import keys
 from edge.jobs.scripts import Scripts
 from edge.redis_clients import AWAY
 
@@ -74,11 +74,17 @@ class RedisPublisher:
     def publish(
         self, job_id: str, attempt: int, first: int, events: Sequence[Event]
     ) -> bool:
-        lines = [to_json(event) for event in events]
-        return bool(self._scripts("publish", job_id, attempt, first, *lines))
+        is_open = self._scripts(
+            "publish",
+            job_id=job_id,
+            attempt=attempt,
+            first=first,
+            events=[to_json(event) for event in events],
+        )
+        return bool(is_open)
 
     def close(self, job_id: str, attempt: int, event: Closing) -> None:
-        self._scripts("close", job_id, attempt, to_json(event))
+        self._scripts("close", job_id=job_id, attempt=attempt, event=to_json(event))
 
 
 class RedisFollower:
@@ -88,7 +94,7 @@ class RedisFollower:
         self._broker = broker
 
     async def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
-        key, cursor, expected = events_key(job_id, attempt), b"0", 1
+        key, cursor, expected = keys.EVENTS(job_id, attempt), b"0", 1
         away_since: float | None = None
         heard = time.monotonic()
         while True:

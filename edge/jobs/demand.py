@@ -7,7 +7,7 @@ from typing import Any
 
 import redis.asyncio
 
-from edge.jobs.record import POOLS, live_key, waiting_key
+from edge.jobs import keys
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Demand:
 
 async def pools(broker: redis.asyncio.Redis) -> list[str]:
     """All pools that have ever had a job."""
-    found: Any = await broker.smembers(POOLS)
+    found: Any = await broker.smembers(keys.POOLS())
     return [pool.decode() for pool in found]
 
 
@@ -31,8 +31,8 @@ async def demand(broker: redis.asyncio.Redis) -> Demand:
     oldest_s = 0.0
     for pool in await pools(broker):
         async with broker.pipeline() as together:
-            together.zrange(live_key(pool), 0, -1, withscores=True)
-            together.zrange(waiting_key(pool), 0, -1)
+            together.zrange(keys.LIVE(pool), 0, -1, withscores=True)
+            together.zrange(keys.WAITING(pool), 0, -1)
             together.time()
             live, waiting, (seconds, microseconds) = await together.execute()
         n_live += len(live)

@@ -10,11 +10,12 @@ from functools import cached_property
 import redis
 import redis.asyncio
 
+from edge.jobs import keys
 from edge.jobs.scripts import Scripts
 
 BEAT_S = 0.5
-FLEET = "edge:fleet"
-INFO = "edge:fleet:info"
+FLEET = keys.FLEET()
+INFO = keys.FLEET_INFO()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Heart:
 
     def beat(self) -> None:
         """Says "I am alive" for the next DEAD_AFTER_S seconds."""
-        self._scripts("beat", self._info.name, json.dumps(asdict(self._info)))
+        self._scripts(
+            "beat", worker=self._info.name, info=json.dumps(asdict(self._info))
+        )
 
     def leave(self) -> None:
         self._broker.zrem(FLEET, self._info.name)

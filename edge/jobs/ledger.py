@@ -13,7 +13,8 @@ from typing import Any
 import redis.asyncio
 
 from edge.errors import RateLimited
-from edge.jobs.scripts import Scripts
+from edge.jobs import keys
+from edge.jobs.scripts import Scripts, named
 from edge.limits import WINDOWS_S, Quota
 
 DAY_S = 86_400
@@ -67,42 +68,44 @@ class Ledger:
         """Counts `n` before they are used, unless that is more than is left; None when
         no quota speaks of them."""
         windows = [
-            (WINDOWS_S[window], most)
+            {"window_s": WINDOWS_S[window], "limit": most}
             for what, window, most in quotas
             if what == counted
         ]
         if not windows:
             return None
-        is_granted, at, *numbers = await self._scripts(
-            "charge",
-            tenant,
-            counted,
-            n,
-            *(number for pair in windows for number in pair),
+        reply = named(
+            await self._scripts(
+                "charge", tenant=tenant, counted=counted, n=n, windows=windows
+            )
         )
-        return Charge(counted, bool(is_granted), float(at), *map(int, numbers))
+        return Charge(
+            counted=counted,
+            is_granted=reply["is_granted"] == "1",
+            at=float(reply["at"]),
+            limit=int(reply["limit"]),
+            left=int(reply["left"]),
+            resets_s=int(reply["resets_s"]),
+        )
 
     async def refund(self, tenant: str, charge: Charge, n: int) -> None:
         """Takes back a charge of `n` that was not used."""
-        await self._scripts("refund", tenant, charge.counted, n, charge.at)
+        await self._scripts(
+            "refund", tenant=tenant, counted=charge.counted, n=n, at=charge.at
+        )
 
     async def known(self, tenant: str, model: str) -> None:
         """Counts an answer that was known, without a job."""
-        await self._scripts("known", tenant, model)
+        await self._scripts("known", tenant=tenant, model=model)
 
     async def usage(self, n_days: int, tenant: str | None = None) -> list[Usage]:
         """What was used on the last days, today's first; of one tenant or of all."""
         today = int(time.time() // DAY_S)
         found: list[Usage] = []
         for day in range(today, today - n_days, -1):
-            stored: Any = await self._broker.hgetall(usage_key(day))
+            stored: Any = await self._broker.hgetall(keys.USAGE(day))
             found += rows(day, stored)
         return [row for row in found if tenant in (None, row.tenant)]
-
-
-def usage_key(day: int) -> str:
-    """`day` is counted from 1970."""
-    return f"edge:usage:{day}"
 
 
 def rows(day: int, stored: dict[bytes, bytes]) -> Iterator[Usage]:

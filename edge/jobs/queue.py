@@ -13,12 +13,14 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from edge.jobs import keys
+
 TASK = "edge.answer"
 
 
 def queue_of(pool: str) -> str:
     """The Celery queue, and so the Redis list, of a pool."""
-    return f"edge:queue:{pool}"
+    return keys.QUEUE(pool)
 
 
 def celery_settings(broker_url: str) -> dict[str, Any]:

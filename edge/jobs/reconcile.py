@@ -17,6 +17,7 @@ from typing import Any
 
 import redis.asyncio
 
+from edge.jobs import keys
 from edge.jobs.demand import pools
 from edge.jobs.queue import queue_of
 from edge.jobs.record import LEASE_S
@@ -26,7 +27,7 @@ from edge.redis_clients import UNREACHABLE
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-LOCK = "edge:reconciler"
+LOCK = keys.RECONCILER()
 LOCK_MS = 2000
 
 
@@ -78,7 +79,7 @@ class Reconciler:
         # While the broker was away nobody could renew: first they get the time to.
         if in_touch_s > LEASE_S:
             await self._find_lost(pool)
-        n_waiting = await self._scripts("sweep", pool)
+        n_waiting = await self._scripts("sweep", pool=pool)
         queued: Any = self._broker.llen(queue_of(pool))
         n_uncalled = n_waiting - await queued
         # A message is gone from the queue a moment before its job is: look twice.
@@ -87,5 +88,5 @@ class Reconciler:
         self._n_uncalled[pool] = n_uncalled
 
     async def _find_lost(self, pool: str) -> None:
-        if n_again := await self._scripts("lost", pool):
+        if n_again := await self._scripts("lost", pool=pool):
             log.warning("a worker died: %d of its jobs wait again", n_again)

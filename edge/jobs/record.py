@@ -25,7 +25,6 @@ from edge.events import Failed, Terminal
 
 State = Literal["waiting", "running", "finished", "failed", "cancelled", "expired"]
 
-POOLS = "edge:pools"
 LEASE_S = 4  # a worker that does not renew for so long is taken for dead
 WATCH_S = 10  # likewise a web process, which its reader may leave for another,
 VET_S = 60  # but not while it vets the pictures of a question
@@ -36,38 +35,6 @@ MOST_DEATHS = 2  # so many workers may die of a content before it is refused,
 MOST_GUILT = 3  # and of questions of one caller that were computed alone; both are
 QUARANTINE_S = 600  # forgotten so long after the latest
 KEEP_USAGE_S = 400 * 86_400  # how long it is known what a tenant used on a day
-
-
-def job_key(job_id: str) -> str:
-    return f"edge:job:{job_id}"
-
-
-def pictures_key(job_id: str) -> str:
-    return f"edge:pictures:{job_id}"
-
-
-def events_key(job_id: str, attempt: int) -> str:
-    return f"edge:events:{job_id}:{attempt}"
-
-
-def live_key(pool: str) -> str:
-    return f"edge:live:{pool}"
-
-
-def waiting_key(pool: str) -> str:
-    return f"edge:waiting:{pool}"
-
-
-def running_key(pool: str) -> str:
-    return f"edge:running:{pool}"
-
-
-def unchecked_key(pool: str) -> str:
-    return f"edge:unchecked:{pool}"
-
-
-def pace_key(pool: str) -> str:
-    return f"edge:pace:{pool}"
 
 
 def state_of(outcome: Terminal) -> State:

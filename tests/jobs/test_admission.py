@@ -9,9 +9,9 @@ import pytest
 
 from edge.errors import ClientLimit, EngineError, KeyReused, QueueFull, Unavailable
 from edge.events import Failed
-from edge.jobs.client_side import pause_s
+from edge.jobs import keys
 from edge.jobs.estimate import Pace
-from edge.jobs.record import live_key
+from edge.jobs.refusal import pause_s
 from edge.jobs.submission import Admitted
 from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 
@@ -88,7 +88,7 @@ async def test_places_of_another_pool_do_not_count_but_the_client_does(
     harness: JobsHarness,
 ) -> None:
     await harness.admit()
-    harness.sync.rename(live_key(POOL), live_key("other"))
+    harness.sync.rename(keys.LIVE(POOL), keys.LIVE("other"))
     assert await harness.admit("another client", n_jobs=1)
     with pytest.raises(ClientLimit):
         await harness.admit(n_of_account=1)
@@ -98,7 +98,7 @@ async def test_a_share_is_not_held_by_jobs_that_redis_forgot(
     harness: JobsHarness,
 ) -> None:
     job = await harness.admit(n_of_account=1)
-    harness.sync.zadd("edge:account:me", {job.job_id: 1})  # long past its deadline
+    harness.sync.zadd(keys.ACCOUNT("me"), {job.job_id: 1})  # long past its deadline
     assert await harness.admit(n_of_account=1)
 
 
@@ -127,7 +127,7 @@ def test_refused_clients_do_not_come_back_all_at_once(
 async def test_a_refusal_follows_the_pace_that_was_learnt(harness: JobsHarness) -> None:
     for _ in range(8):
         await harness.admit()
-    harness.sync.set(f"edge:pace:{POOL}", Pace(job_s=10.0).to_json())
+    harness.sync.set(keys.PACE(POOL), Pace(job_s=10.0).to_json())
     with pytest.raises(QueueFull) as full:
         await harness.admit(n_jobs=8, n_slots=4)  # two rounds of ten seconds
     assert 10 <= (full.value.retry_after_s or 0) <= 20
@@ -194,7 +194,7 @@ async def test_a_name_that_redis_remembers_without_its_job_is_free_again(
     harness: JobsHarness,
 ) -> None:
     first = await harness.admit(idempotency_key="key", body_hash="a")
-    harness.sync.delete(f"edge:job:{first.job_id}")
+    harness.sync.delete(keys.JOB(first.job_id))
     again = await harness.admit(idempotency_key="key", body_hash="b")
     assert again.is_new
     assert again.job_id != first.job_id

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from edge.events import Accepted, Event, Failed, Finished, Retried, Started, Token
+from edge.jobs import keys
 from edge.jobs.channel import Follower, Publisher, RedisFollower, RedisPublisher
-from edge.jobs.record import events_key
 from edge.jobs.stub import StubChannel
 from edge.redis_clients import async_client, sync_client
 from edge.request import Answer
@@ -150,7 +150,7 @@ async def test_a_cancelled_follower_stops_at_once_however_busy(ends: Ends) -> No
 async def test_after_a_gap_only_the_last_event_is_given(harness: JobsHarness) -> None:
     """A crash of Redis takes the last second with it; the worker goes on counting."""
     harness.publisher.publish("job", 1, 1, [Token("a"), Token("b"), Token("c")])
-    harness.sync.xdel(events_key("job", 1), "2-0", "3-0")
+    harness.sync.xdel(keys.EVENTS("job", 1), "2-0", "3-0")
     harness.publisher.publish("job", 1, 4, [Token("d"), Token("e")])
     harness.publisher.close("job", 1, FINISHED)
     assert await read(harness.follower) == [Token("a"), FINISHED]

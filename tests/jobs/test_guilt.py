@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import RequestQuarantined
 from edge.events import Failed
-from edge.jobs import record
+from edge.jobs import keys, record
 from edge.jobs.submission import Submission
 from edge.jobs.worker_side import LATER
 from edge.request import Message, Request, SamplingParams
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.redis
 
 async def die(harness: JobsHarness) -> None:
     """The worker dies with whatever it computes."""
-    for job_id in harness.sync.zrange(record.running_key(POOL), 0, -1):
-        harness.sync.zadd(record.running_key(POOL), {job_id: 1})
+    for job_id in harness.sync.zrange(keys.RUNNING(POOL), 0, -1):
+        harness.sync.zadd(keys.RUNNING(POOL), {job_id: 1})
     await harness.reconciler.tick()
 
 
@@ -67,10 +67,9 @@ async def test_who_died_beside_others_is_not_guilty(harness: JobsHarness) -> Non
         await harness.ask(name, name)
     claims = [harness.claim(), harness.claim()]
     await die(harness)
-    assert harness.sync.keys("edge:guilt:*") == []
+    assert harness.sync.keys(keys.GUILT("*")) == []
     assert {claim.job_id for claim in claims} == {
-        job_id.decode()
-        for job_id in harness.sync.zrange(record.waiting_key(POOL), 0, -1)
+        job_id.decode() for job_id in harness.sync.zrange(keys.WAITING(POOL), 0, -1)
     }
 
 

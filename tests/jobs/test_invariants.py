@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.errors import EdgeError, EngineError
 from edge.events import Failed, Retried, Started, Terminal, Token, from_json
-from edge.jobs import reconcile, record
+from edge.jobs import keys, reconcile
 from edge.jobs.worker_side import LATER, Claim
 from edge.redis_clients import sync_client
 from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
@@ -131,7 +131,7 @@ class Story:
 
     def _work(self, name: str, claim: Claim) -> None:
         """A claim may be stale, though its worker does not know it."""
-        harness, key = self.harness, record.job_key(claim.job_id)
+        harness, key = self.harness, keys.JOB(claim.job_id)
         before = harness.sync.hgetall(key)
         now = (before[b"state"].decode(), int(before[b"attempt"]))
         is_ours = now == ("running", claim.attempt)
@@ -155,35 +155,31 @@ class Story:
                 harness.worker.release(claim, STOPPED)
                 assert (harness.sync.hgetall(key) != before) == is_ours
             case "die" | "kill":
-                if harness.sync.zscore(record.running_key(POOL), claim.job_id):
+                if harness.sync.zscore(keys.RUNNING(POOL), claim.job_id):
                     harness.lose(claim)
 
     def _is_awaited(self, name: bytes | None) -> bool:
         """Whether somebody waits for an answer that is shared under `name`."""
         fields = ("state", "shares")
-        keys = map(record.job_key, self.ids)
-        jobs = [self.harness.sync.hmget(key, fields) for key in keys]
+        records = map(keys.JOB, self.ids)
+        jobs = [self.harness.sync.hmget(key, fields) for key in records]
         return bool(name) and [b"waiting", name] in jobs
 
     def check(self) -> None:
         """What is always true."""
-        keys = [
-            record.live_key(POOL),
-            record.waiting_key(POOL),
-            record.running_key(POOL),
-        ]
-        keys += [f"edge:account:{owner}" for owner in OWNERS]
-        keys += [f"edge:address:{owner}" for owner in OWNERS]
+        zsets = [keys.LIVE(POOL), keys.WAITING(POOL), keys.RUNNING(POOL)]
+        zsets += [keys.ACCOUNT(owner) for owner in OWNERS]
+        zsets += [keys.ADDRESS(owner) for owner in OWNERS]
         with self.harness.sync.pipeline() as together:
-            for key in keys:
+            for key in zsets:
                 together.zrange(key, 0, -1)
             for job_id in self.ids:
-                together.hgetall(record.job_key(job_id))
+                together.hgetall(keys.JOB(job_id))
             found = together.execute()
         live, waiting, running, *theirs = (
-            {member.decode() for member in members} for members in found[: len(keys)]
+            {member.decode() for member in members} for members in found[: len(zsets)]
         )
-        jobs = dict(zip(self.ids, found[len(keys) :], strict=True))
+        jobs = dict(zip(self.ids, found[len(zsets) :], strict=True))
         states = {job_id: job[b"state"].decode() for job_id, job in jobs.items()}
         unended = {i for i, state in states.items() if state in ("waiting", "running")}
         assert unended == {i for i, job in jobs.items() if b"outcome" not in job}
@@ -204,7 +200,7 @@ class Story:
         ]
         with self.harness.sync.pipeline() as together:
             for job_id, attempt in attempts:
-                together.xrange(record.events_key(job_id, attempt))
+                together.xrange(keys.EVENTS(job_id, attempt))
             streams = dict(zip(attempts, together.execute(), strict=True))
         ends: dict[str, list[bytes]] = {job_id: [] for job_id in jobs}
         for (job_id, attempt), entries in streams.items():
@@ -232,7 +228,7 @@ class Story:
             await self.harness.client.cancel(job_id)
         self.check()
         assert self.harness.n_live() == 0
-        assert not self.harness.sync.keys("edge:pictures:*")
+        assert not self.harness.sync.keys(keys.PICTURES("*"))
         for job_id in self.ids:
             events = await self.harness.events(job_id)
             assert [isinstance(event, Terminal) for event in events].count(True) == 1

@@ -9,11 +9,12 @@ import pytest
 
 from edge.errors import EngineError, Unavailable, WorkerLost
 from edge.events import Accepted, Event, Failed, Queued, Retried, Token
-from edge.jobs import record
+from edge.images import Picture
+from edge.jobs import keys
 from edge.jobs.demand import demand
 from edge.jobs.fleet import Heart, WorkerInfo
 from edge.jobs.record import KEEP_S
-from edge.jobs.worker_side import Claim
+from edge.jobs.worker_side import Claim, Unchecked
 from tests.jobs.jobs_harness import FINISHED, PICTURE, POOL, JobsHarness, question
 
 pytestmark = pytest.mark.redis
@@ -98,8 +99,8 @@ async def test_new_jobs_are_offered_for_a_check_once_and_in_order(
 ) -> None:
     ids = [await harness.ask(text=text) for text in "abc"]
     await harness.client.cancel(ids[1])
-    assert harness.worker.unchecked(1) == (ids[0], question("a"))
-    assert harness.worker.unchecked(1) == (ids[2], question("c"))
+    assert harness.worker.unchecked(1) == Unchecked(ids[0], question("a"))
+    assert harness.worker.unchecked(1) == Unchecked(ids[2], question("c"))
     assert harness.worker.unchecked(0.1) is None
 
 
@@ -124,7 +125,7 @@ async def test_a_job_that_ends_while_its_follower_is_quiet_ends_for_it(
     """Its stream was forgotten; the record knows."""
     job_id = await harness.ask()
     harness.worker.end(harness.claim(), FINISHED)
-    harness.sync.delete(record.events_key(job_id, 1))
+    harness.sync.delete(keys.EVENTS(job_id, 1))
     assert await harness.events(job_id) == [FINISHED]
 
 
@@ -212,15 +213,17 @@ async def test_nothing_of_a_job_is_kept_for_ever(
         await harness.client.cancel(job_id)
     else:
         harness.worker.release(claim, Failed("shutting_down", "Bye."))
-    keys = [*harness.sync.keys(f"*{job_id}*"), *harness.sync.keys("edge:[cop]*:me*")]
-    assert len(keys) >= 4
-    assert all(0 < harness.sync.ttl(key) <= KEEP_S + 60 for key in keys)
+    of_client = (keys.ACCOUNT("me"), keys.ADDRESS("me"), keys.SCORE("me"))
+    found = [*harness.sync.keys(f"*{job_id}*"), *filter(harness.sync.exists, of_client)]
+    found += harness.sync.keys(keys.IDEMPOTENCY("me:key"))
+    assert len(found) >= 4
+    assert all(0 < harness.sync.ttl(key) <= KEEP_S + 60 for key in found)
 
 
 async def test_an_ended_job_can_be_looked_at_for_a_while(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     harness.worker.end(harness.claim(), FINISHED)
-    for key in (record.job_key(job_id), record.events_key(job_id, 1)):
+    for key in (keys.JOB(job_id), keys.EVENTS(job_id, 1)):
         assert KEEP_S - 5 < harness.sync.ttl(key) <= KEEP_S
 
 
@@ -238,7 +241,7 @@ async def test_pictures_go_when_their_own_job_ends(
         await harness.client.cancel(ended)
     else:
         harness.worker.end(harness.claim(), FINISHED)
-    assert not harness.sync.exists(record.pictures_key(ended))
+    assert not harness.sync.exists(keys.PICTURES(ended))
     claim = harness.claim()
     assert claim.job_id == other
     assert harness.worker.pictures(claim)
@@ -248,6 +251,14 @@ async def test_a_lost_picture_is_a_clear_refusal(harness: JobsHarness) -> None:
     job = await harness.admit()
     await harness.enqueue(job.job_id, pictures=[])
     with pytest.raises(Unavailable, match="Send it again"):
+        harness.worker.pictures(harness.claim())
+
+
+async def test_pixels_of_another_picture_are_never_given(harness: JobsHarness) -> None:
+    job_id = await harness.ask()
+    other = Picture(2, 1, b"\6\5\4\3\2\1")
+    harness.sync.hset(keys.PICTURES(job_id), PICTURE.ref.sha256, other.rgb)
+    with pytest.raises(EngineError, match="Send it again"):
         harness.worker.pictures(harness.claim())
 
 
@@ -325,7 +336,7 @@ async def test_a_job_that_ends_while_it_waits_again_ends_for_its_follower(
 async def test_demand_counts_over_all_pools(harness: JobsHarness) -> None:
     first, second = await harness.ask("one"), await harness.ask("two")
     harness.claim()
-    harness.sync.zincrby(record.live_key(POOL), -40, second)
+    harness.sync.zincrby(keys.LIVE(POOL), -40, second)
     seen = await demand(harness.asynchronous)
     assert (seen.n_running, seen.n_waiting) == (1, 1)
     assert 40 <= seen.oldest_waiting_s < 45
@@ -338,6 +349,6 @@ async def test_demand_counts_over_all_pools(harness: JobsHarness) -> None:
 async def test_a_batch_job_that_waits_long_is_seen_to(harness: JobsHarness) -> None:
     job_id = await harness.ask(is_batch=True)
     harness.set(job_id, created=1_700_000_000)
-    harness.sync.zincrby(record.live_key(POOL), -40, job_id)
-    harness.sync.zincrby(record.waiting_key(POOL), -40, job_id)
+    harness.sync.zincrby(keys.LIVE(POOL), -40, job_id)
+    harness.sync.zincrby(keys.WAITING(POOL), -40, job_id)
     assert (await demand(harness.asynchronous)).oldest_waiting_s >= 40

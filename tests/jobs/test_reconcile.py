@@ -11,7 +11,7 @@ import redis
 
 from edge.errors import RequestQuarantined
 from edge.events import Embedded, Failed, Retried, Started, Token
-from edge.jobs import reconcile, record
+from edge.jobs import keys, reconcile
 from edge.jobs.queue import queue_of
 from edge.jobs.reconcile import LOCK, Reconciler
 from edge.jobs.record import MOST_DEATHS, QUARANTINE_S
@@ -21,7 +21,7 @@ from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 pytestmark = pytest.mark.redis
 
 STOPPED = Failed("shutting_down", "The server was stopped.")
-DEATHS = "edge:deaths:what?"
+DEATHS = keys.DEATHS("what?")
 
 
 # --- workers that died ------------------------------------------------------------
@@ -242,9 +242,9 @@ async def test_what_redis_forgot_is_counted_no_more(harness: JobsHarness) -> Non
     ids = [await harness.ask() for _ in range(2)]
     harness.claim()
     for job_id in ids:
-        harness.sync.delete(record.job_key(job_id))
+        harness.sync.delete(keys.JOB(job_id))
     await harness.reconciler.tick()
-    for kind in (record.live_key, record.waiting_key, record.running_key):
+    for kind in (keys.LIVE, keys.WAITING, keys.RUNNING):
         assert not harness.sync.exists(kind(POOL))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.events import Failed, Retried
-from edge.jobs import record
+from edge.jobs import keys
 from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 
 pytestmark = pytest.mark.redis
@@ -27,7 +27,7 @@ async def test_whoever_waits_with_the_same_question_has_its_answer(
     for job_id in others:
         assert await harness.state(job_id) == "finished"
         assert await harness.events(job_id) == [FINISHED]
-        assert not harness.sync.exists(record.pictures_key(job_id))
+        assert not harness.sync.exists(keys.PICTURES(job_id))
     assert harness.worker.claim() is None
     assert harness.n_live() == 0
 
@@ -70,7 +70,7 @@ async def test_only_an_answer_is_shared(harness: JobsHarness, code: str) -> None
 async def test_who_waits_again_hears_of_it_too(harness: JobsHarness) -> None:
     again = await ask(harness)
     harness.worker.release(harness.claim(), Failed("shutting_down", "Bye."))
-    harness.sync.zincrby(record.waiting_key(POOL), 60, again)
+    harness.sync.zincrby(keys.WAITING(POOL), 60, again)
     await ask(harness)
     harness.worker.end(harness.claim(), FINISHED)
     assert await harness.events(again) == [Retried(), FINISHED]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge.jobs import record
+from edge.jobs import keys, record
 from edge.jobs.estimate import Pace
-from edge.jobs.record import BATCH_S, waiting_key
+from edge.jobs.record import BATCH_S
 from edge.jobs.worker_side import LATER, Claim
 from tests.jobs.jobs_harness import BOUNDS, FINISHED, POOL, JobsHarness
 
@@ -16,7 +16,7 @@ SPACING_S = Pace().job_s / BOUNDS.n_slots  # between the starts of unknown jobs
 
 
 def place(harness: JobsHarness, job_id: str) -> float:
-    found = harness.sync.zscore(waiting_key(POOL), job_id)
+    found = harness.sync.zscore(keys.WAITING(POOL), job_id)
     assert found is not None
     return found
 
@@ -29,7 +29,7 @@ def now(harness: JobsHarness) -> float:
 def earlier(harness: JobsHarness, *job_ids: str, seconds: float) -> None:
     """They had come earlier."""
     for job_id in job_ids:
-        harness.sync.zincrby(waiting_key(POOL), -seconds, job_id)
+        harness.sync.zincrby(keys.WAITING(POOL), -seconds, job_id)
 
 
 # --- clients ----------------------------------------------------------------------
@@ -75,7 +75,7 @@ async def test_places_of_one_client_are_as_far_apart_as_starts_are(
 async def test_the_distance_follows_the_pace_that_was_learnt(
     harness: JobsHarness,
 ) -> None:
-    harness.sync.set(record.pace_key(POOL), Pace(job_s=80.0).to_json())
+    harness.sync.set(keys.PACE(POOL), Pace(job_s=80.0).to_json())
     ids = [await harness.ask() for _ in range(2)]
     assert place(harness, ids[1]) - place(harness, ids[0]) == pytest.approx(20.0)
 
@@ -94,7 +94,7 @@ async def test_who_asked_long_ago_is_placed_at_now_not_earlier(
     harness: JobsHarness,
 ) -> None:
     await harness.ask()
-    harness.sync.set("edge:place:me", now(harness) - 500)
+    harness.sync.set(keys.SCORE("me"), now(harness) - 500)
     second = await harness.ask()
     assert place(harness, second) == pytest.approx(now(harness), abs=0.5)
 
@@ -145,10 +145,10 @@ async def test_a_job_is_claimed_once(harness: JobsHarness) -> None:
 async def test_ended_jobs_are_skipped(harness: JobsHarness) -> None:
     ids = [await harness.ask(f"client {n}") for n in range(3)]
     await harness.client.cancel(ids[0])
-    harness.sync.delete(record.job_key(ids[1]))  # forgotten altogether
-    harness.sync.zadd(waiting_key(POOL), {ids[0]: 1})
+    harness.sync.delete(keys.JOB(ids[1]))  # forgotten altogether
+    harness.sync.zadd(keys.WAITING(POOL), {ids[0]: 1})
     assert harness.order() == [ids[2]]
-    assert not harness.sync.exists(waiting_key(POOL))
+    assert not harness.sync.exists(keys.WAITING(POOL))
 
 
 async def test_a_job_that_is_late_expires_instead_of_running(
@@ -194,7 +194,7 @@ async def test_renewing_moves_the_end_of_the_lease(harness: JobsHarness) -> None
     claim = harness.claim()
     harness.lose(claim)
     assert harness.worker.renew(claim)
-    [(_, end)] = harness.sync.zrange(record.running_key(POOL), 0, -1, withscores=True)
+    [(_, end)] = harness.sync.zrange(keys.RUNNING(POOL), 0, -1, withscores=True)
     assert end == pytest.approx(now(harness) + record.LEASE_S, abs=0.5)
 
 

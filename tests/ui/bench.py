@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from edge.engine.engine import Engine
 from edge.events import Event
 from edge.images import Picture
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.submission import Submission
@@ -163,15 +163,15 @@ class Bench:
 
     @property
     def waiting(self) -> list[str]:
-        return self.ids(record.waiting_key(POOL))
+        return self.ids(keys.WAITING(POOL))
 
     @property
     def running(self) -> list[str]:
-        return self.ids(record.running_key(POOL))
+        return self.ids(keys.RUNNING(POOL))
 
     @property
     def live(self) -> list[str]:
-        return self.ids(record.live_key(POOL))
+        return self.ids(keys.LIVE(POOL))
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from edge.events import (
     Started,
     Token,
 )
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.submission import Submission
 from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
@@ -366,7 +366,7 @@ async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
         await one.until(lambda: len(one.waiting) == 3)
         one.jobs.claim()
-        one.sync.zincrby(record.live_key(POOL), -40, one.waiting[0])  # 40 s ago
+        one.sync.zincrby(keys.LIVE(POOL), -40, one.waiting[0])  # 40 s ago
         seen = await scrape(one.client)
         for task in asking:
             task.cancel()

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from edge.events import Accepted, Event
-from edge.jobs.record import job_key
+from edge.jobs import keys
 from edge.request import Message, Request, SamplingParams
 from tests.jobs.jobs_harness import BOUNDS, POOL
 from tests.worker.worker_harness import WorkerHarness
@@ -53,7 +53,9 @@ async def test_what_fits_is_accepted_with_its_size(checked: WorkerHarness) -> No
     assert isinstance(accepted, Accepted)
     assert accepted.prompt_tokens > len("hello")
     assert await checked.state(job_id) == "waiting"
-    size = checked.sync.hmget(job_key(job_id), "prompt", "image", "most")
+    size = checked.sync.hmget(
+        keys.JOB(job_id), "prompt_tokens", "image_tokens", "max_tokens"
+    )
     assert [int(n) for n in size] == [accepted.prompt_tokens, 0, 30]
 
 
@@ -63,7 +65,7 @@ async def test_pictures_are_counted_without_their_pixels(
     job = await checked.admit()
     await checked.enqueue(job.job_id, pictures=[])
     assert isinstance(await first(checked, job.job_id), Accepted)
-    [n_image] = checked.sync.hmget(job_key(job.job_id), "image")
+    [n_image] = checked.sync.hmget(keys.JOB(job.job_id), "image_tokens")
     assert int(n_image) > 0
 
 

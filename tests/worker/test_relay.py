@@ -19,7 +19,7 @@ from edge.events import (
     Started,
     Token,
 )
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.channel import Closing, Publisher
 from edge.jobs.estimate import Pace
 from edge.jobs.worker_side import Claim
@@ -132,7 +132,7 @@ async def test_the_lease_is_kept_while_a_question_is_prepared(
     await harness.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
 
     def lease() -> float:
-        return harness.sync.zscore(record.running_key(POOL), job.job_id) or 0
+        return harness.sync.zscore(keys.RUNNING(POOL), job.job_id) or 0
 
     with harness.answering(seconds=5):
         assert await asyncio.to_thread(preparing.wait, 5)
@@ -178,11 +178,11 @@ async def test_a_job_that_is_not_ours_any_more_is_given_up(
     job_id = await ask(harness, n=20_000)
     with harness.answering():
         harness.wait_computing()
-        [claimed] = harness.sync.zrange(record.running_key(POOL), 0, -1)
+        [claimed] = harness.sync.zrange(keys.RUNNING(POOL), 0, -1)
         harness.reconciler._in_touch_since = time.monotonic() - 60
-        while not harness.sync.zcard(record.waiting_key(POOL)):
+        while not harness.sync.zcard(keys.WAITING(POOL)):
             # again, if it has just been renewed
-            harness.sync.zadd(record.running_key(POOL), {claimed: 1})
+            harness.sync.zadd(keys.RUNNING(POOL), {claimed: 1})
             await harness.reconciler.tick()
         claim = harness.claim()
     assert harness.runtime.cells == {}
@@ -197,7 +197,7 @@ async def test_a_job_that_is_not_ours_any_more_is_given_up(
 
 async def test_the_pace_is_learnt_from_answers_alone(harness: WorkerHarness) -> None:
     def pace() -> Pace:
-        return Pace.read(harness.sync.get(record.pace_key(POOL)))
+        return Pace.read(harness.sync.get(keys.PACE(POOL)))
 
     await ask(harness, n=1_000_000)
     harness.relay.answer()
@@ -357,7 +357,7 @@ async def test_what_outlasts_the_grace_is_given_up(
     job_id = await ask(harness, n=20_000, streams=streams)
     with harness.answering(seconds=3):
         harness.wait_computing()
-        harness.wait(lambda: harness.sync.xlen(record.events_key(job_id, 1)) > 5)
+        harness.wait(lambda: harness.sync.xlen(keys.EVENTS(job_id, 1)) > 5)
         harness.relay.drain(grace_s=0.3)
         await asyncio.sleep(0.1)
         assert harness.runtime.cells
