@@ -27,7 +27,9 @@ from worker.claiming import Claiming
 from worker.heartbeat import Heartbeat
 from worker.metrics import Metrics, serve
 from worker.preflight import Preflight
+from worker.prepared import PreparedJobs
 from worker.relay import Relay
+from worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +84,10 @@ class Life:
         self._jobs = WorkerJobs(self._broker, self.pool)
         self._claiming = Claiming(self._jobs)
         channel = RedisPublisher(self._broker)
-        self.relay = Relay(self._engine, self._jobs, channel, self._claiming, metrics)
+        self._prepared = PreparedJobs()
+        self.relay = Relay(
+            self._engine, self._jobs, channel, self._claiming, metrics, self._prepared
+        )
         self._heartbeat: Heartbeat | None = None
 
     # Each of these is one of Celery's worker signals.
@@ -90,12 +95,18 @@ class Life:
     def ready(self, **_: Any) -> None:
         """When jobs are taken; Celery says so again after each reconnection."""
         if self._heartbeat is None:
-            self._preflight = Preflight(self._engine, self._jobs, self._metrics)
-            heart = fleet.Heart(self._broker, self._info)
-            self._heartbeat = Heartbeat(
-                *(heart, self._engine, self._jobs, self._claiming),
-                *(self._settings.slots, self._settings.hang_s),
+            self._preflight = Preflight(
+                self._engine, self._jobs, self._metrics, self._prepared
             )
+            watchdog = Watchdog(
+                self._engine,
+                self._jobs,
+                self._claiming,
+                n_slots=self._settings.slots,
+                hang_s=self._settings.hang_s,
+            )
+            heart = fleet.Heart(self._broker, self._info)
+            self._heartbeat = Heartbeat(heart, watchdog)
 
     def drain(self, **_: Any) -> None:
         """When it is asked to stop: running answers may end within the grace."""

@@ -1,8 +1,8 @@
-"""What can never be answered is refused at once, not when its turn comes.
+"""The preflight check: a question that can never be answered is refused at once.
 
-A thread beside the engine's tokenises each new question as soon as it is in the queue,
-which takes milliseconds: `prepare` bounds it. That also tells how large it is, and so
-when others may start.
+A thread beside the engine's prepares each new question as soon as it is in the queue,
+which takes milliseconds: `prepare` bounds it. That also gives its size, from which the
+start of later jobs is estimated.
 """
 
 from __future__ import annotations
@@ -17,19 +17,29 @@ from edge.events import Failed
 from edge.jobs.worker_side import Unchecked, WorkerJobs
 from edge.redis_clients import UNREACHABLE
 from worker.metrics import Metrics
+from worker.prepared import PreparedJobs
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+DROP_S = 5.0  # how often what was prepared for jobs that have left the queue is dropped
 
 
 class Preflight:
-    """Checks until `close`."""
+    """A thread that checks until `close`, and keeps what it `prepared`."""
 
-    def __init__(self, engine: Engine, jobs: WorkerJobs, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        jobs: WorkerJobs,
+        metrics: Metrics,
+        prepared: PreparedJobs,
+    ) -> None:
         self._engine = engine
         self._jobs = jobs
         self._metrics = metrics
+        self._prepared = prepared
+        self._dropped = time.monotonic()
         self._closed = threading.Event()
         self._thread = threading.Thread(
             target=self._loop, name="preflight", daemon=True
@@ -43,9 +53,11 @@ class Preflight:
     def _loop(self) -> None:
         while not self._closed.is_set():
             try:
-                if found := self._jobs.unchecked(LOOK_S):
-                    self._check(found)
-            except UNREACHABLE:  # told by the heartbeat, which meets the same
+                if job := self._jobs.unchecked(LOOK_S):
+                    self._check(job)
+                if time.monotonic() - self._dropped > DROP_S:
+                    self._drop_unneeded()
+            except UNREACHABLE:  # logged by the heartbeat, which meets the same
                 self._closed.wait(LOOK_S)
             except Exception:
                 log.exception("a question could not be checked")
@@ -61,12 +73,22 @@ class Preflight:
             return self._jobs.is_waiting(job.job_id)
 
         try:
-            found = self._engine.check(job.request, is_wanted)
-        except Cancelled:  # it has ended, or a worker has it and prepares it itself
+            prepared = self._engine.check(job.request, is_wanted)
+        except Cancelled:  # it has ended, or a thread has claimed and prepares it
             return
         except EdgeError as refusal:
             outcome = Failed.because(refusal)
             if self._jobs.refuse(job.job_id, outcome):
                 self._metrics.ended(job.request, outcome)
         else:
-            self._jobs.accept(job.job_id, found.n_prompt, found.n_image)
+            self._prepared.put(job.job_id, prepared, prepared.n_prompt)
+            self._jobs.accept(job.job_id, prepared.n_prompt, prepared.n_image)
+
+    def _drop_unneeded(self) -> None:
+        """Of jobs that have ended or that another worker has claimed."""
+        self._dropped = time.monotonic()
+        job_ids = self._prepared.job_ids()
+        waiting = self._jobs.waiting_among(job_ids)
+        for job_id in job_ids:
+            if job_id not in waiting:
+                self._prepared.take(job_id)

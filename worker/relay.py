@@ -23,6 +23,7 @@ from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import AWAY, UNREACHABLE
 from worker.claiming import Claiming
 from worker.metrics import Metrics
+from worker.prepared import PreparedJobs
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,14 @@ class Relay:
         channel: Publisher,
         claiming: Claiming,
         metrics: Metrics,
+        prepared: PreparedJobs,
     ) -> None:
         self._engine = engine
         self._jobs = jobs
         self._channel = channel
         self._claiming = claiming
         self._metrics = metrics
+        self._prepared = prepared
         self._stop_at = float("inf")
 
     def answer(self) -> None:
@@ -76,11 +79,11 @@ class Relay:
     def _answer(self, claim: Claim) -> None:
         began = time.monotonic()
         deadline = began + claim.seconds_left
-        n_image = 0
+        prepared, n_image = self._prepared.take(claim.job_id), 0
         try:
             pictures = self._insist(deadline, lambda: self._jobs.pictures(claim))
             is_wanted = self._renewing(claim, deadline)
-            ticket = self._engine.submit(claim.request, pictures, is_wanted)
+            ticket = self._engine.submit(claim.request, pictures, is_wanted, prepared)
             n_image = ticket.sequence.n_image
             outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:

@@ -64,6 +64,15 @@ class WorkerJobs:
         """Whether a job has neither been claimed nor ended."""
         return self._broker.hget(keys.JOB(job_id), "state") == b"waiting"
 
+    def waiting_among(self, job_ids: list[str]) -> set[str]:
+        """Those of these jobs that have neither been claimed nor ended."""
+        with self._broker.pipeline(transaction=False) as together:
+            for job_id in job_ids:
+                together.hget(keys.JOB(job_id), "state")
+            states = together.execute()
+        jobs = zip(job_ids, states, strict=True)
+        return {job_id for job_id, state in jobs if state == b"waiting"}
+
     def accept(self, job_id: str, prompt_tokens: int, image_tokens: int) -> None:
         """Records that a job fits, and its size."""
         self._scripts(

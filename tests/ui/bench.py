@@ -35,6 +35,7 @@ from ui.vetting import Vetting
 from worker.claiming import Claiming
 from worker.metrics import Metrics as WorkerMetrics
 from worker.preflight import Preflight
+from worker.prepared import PreparedJobs
 from worker.relay import Relay
 
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
@@ -61,9 +62,10 @@ class Bench:
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)
+        self.prepared = PreparedJobs()
         self.relay = Relay(
             *(self.engine, self.jobs, self.publisher),
-            *(Claiming(self.jobs), WorkerMetrics()),
+            *(Claiming(self.jobs), WorkerMetrics(), self.prepared),
         )
         self.beat("here-1", n_slots=1)
 
@@ -138,7 +140,9 @@ class Bench:
                 self.relay.answer()
                 over.wait(0.01)
 
-        checker = Preflight(self.engine, self.jobs, WorkerMetrics()) if checks else None
+        checker = None
+        if checks:
+            checker = Preflight(self.engine, self.jobs, WorkerMetrics(), self.prepared)
         thread = threading.Thread(target=work)
         thread.start()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -12,27 +12,22 @@ import redis
 
 from edge.jobs import reconcile
 from edge.jobs.worker_side import Claim
-from tests.jobs.jobs_harness import FINISHED, JobsHarness
+from tests.jobs.jobs_harness import FINISHED
+from tests.worker.worker_harness import WorkerHarness
 from worker.claiming import Claiming
 
 pytestmark = pytest.mark.redis
 
 
-@pytest.fixture
-async def harness(
-    broker_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[JobsHarness]:
+@pytest.fixture(autouse=True)
+def leases_are_judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "LEASE_S", -1)
-    one = JobsHarness(broker_url)
-    yield one
-    await one.close()
 
 
 @pytest.fixture
-async def claiming(harness: JobsHarness) -> AsyncIterator[Claiming]:
-    one = Claiming(harness.worker)
-    yield one
-    one.close()  # or a failing test would leave a thread waiting
+def claiming(harness: WorkerHarness) -> Iterator[Claiming]:
+    yield harness.claiming
+    harness.claiming.close()  # or a failing test would leave a thread waiting
 
 
 def entering(claiming: Claiming) -> Future[Claim | None]:
@@ -42,7 +37,7 @@ def entering(claiming: Claiming) -> Future[Claim | None]:
     return result
 
 
-async def a_suspect(harness: JobsHarness) -> str:
+async def a_suspect(harness: WorkerHarness) -> str:
     job_id = await harness.ask("suspect", text="deadly")
     harness.lose(harness.claim())
     await harness.reconciler.tick()
@@ -61,7 +56,7 @@ def still_waits(result: Future[Claim | None]) -> bool:
 
 
 async def test_jobs_go_in_side_by_side(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     ids = [await harness.ask(f"client {n}") for n in range(3)]
     assert [came_in(claiming) for _ in ids] == ids
@@ -72,7 +67,7 @@ async def test_jobs_go_in_side_by_side(
 
 
 async def test_a_suspect_goes_in_alone_into_an_empty_worker(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     suspect = await a_suspect(harness)
     innocent = await harness.ask("innocent")
@@ -86,7 +81,7 @@ async def test_a_suspect_goes_in_alone_into_an_empty_worker(
 
 
 async def test_a_suspect_waits_until_all_have_left(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     ids = [await harness.ask(f"client {n}") for n in range(2)]
     for job_id in ids:
@@ -105,7 +100,7 @@ async def test_a_suspect_waits_until_all_have_left(
 
 
 async def test_those_behind_a_suspect_go_in_together_after_it(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await a_suspect(harness)
     ids = {await harness.ask(f"client {n}") for n in range(3)}
@@ -117,7 +112,7 @@ async def test_those_behind_a_suspect_go_in_together_after_it(
 
 
 async def test_a_suspect_that_is_cancelled_holds_up_nobody(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await harness.ask("running")
     came_in(claiming)
@@ -133,7 +128,7 @@ async def test_a_suspect_that_is_cancelled_holds_up_nobody(
 
 
 async def test_a_closed_gate_lets_nobody_in(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     job_id = await harness.ask()
     claiming.close()
@@ -142,7 +137,7 @@ async def test_a_closed_gate_lets_nobody_in(
 
 
 async def test_closing_sends_those_away_who_wait(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await a_suspect(harness)
     innocent = await harness.ask("innocent")
@@ -156,7 +151,7 @@ async def test_closing_sends_those_away_who_wait(
 
 
 async def test_who_finds_no_broker_has_not_gone_in(
-    harness: JobsHarness, claiming: Claiming, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness, claiming: Claiming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def claim(**_options):
         raise redis.ConnectionError("away")
@@ -170,7 +165,7 @@ async def test_who_finds_no_broker_has_not_gone_in(
 
 
 async def test_knocking_is_noticed_while_one_waits_too(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await a_suspect(harness)
     came_in(claiming)
@@ -181,7 +176,7 @@ async def test_knocking_is_noticed_while_one_waits_too(
 
 
 async def test_many_threads_get_each_job_once(
-    harness: JobsHarness, claiming: Claiming
+    harness: WorkerHarness, claiming: Claiming
 ) -> None:
     ids = {await harness.ask(f"client {n}") for n in range(12)}
     with ThreadPoolExecutor(8) as pool:

@@ -5,33 +5,32 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from contextlib import aclosing
 
 import pytest
 import redis
 
-from edge.events import Accepted, Event
+from edge.events import Accepted, Event, Finished
 from edge.jobs import keys
 from edge.request import Message, Request, SamplingParams
 from tests.jobs.jobs_harness import BOUNDS, POOL
 from tests.worker.worker_harness import WorkerHarness
 from worker import preflight
-from worker.metrics import Metrics
-from worker.preflight import Preflight
+from worker.prepared import MOST_JOBS, MOST_TOKENS, PreparedJobs
 
 pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-async def checked(
+def checked(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[WorkerHarness]:
-    """A harness with a checker, and nobody who would run a job."""
+) -> Iterator[WorkerHarness]:
+    """A worker that checks questions and answers none."""
     monkeypatch.setattr(preflight, "LOOK_S", 0.1)
-    one = Preflight(harness.engine, harness.worker, Metrics())
-    yield harness
-    one.close()
+    monkeypatch.setattr(preflight, "DROP_S", 0.2)
+    with harness.checking():
+        yield harness
 
 
 async def ask(harness: WorkerHarness, text: str, n: int = 10, **sampling) -> str:
@@ -148,3 +147,76 @@ async def test_checks_go_on_when_the_broker_is_back(
     monkeypatch.setattr(checked.worker, "unchecked", unchecked)
     job_id = await ask(checked, "hello")
     assert isinstance(await first(checked, job_id), Accepted)
+
+
+# --- what was prepared is kept for the claim --------------------------------------
+
+
+@pytest.fixture
+def tokenized(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[str]]:
+    """The texts that were tokenised, with their repetitions."""
+    texts: list[str] = []
+    really_tokenize = harness.runtime.tokenize
+
+    def tokenize(text: str, *, special: bool) -> list[int]:
+        texts.append(text)
+        return really_tokenize(text, special=special)
+
+    monkeypatch.setattr(harness.runtime, "tokenize", tokenize)
+    yield texts
+
+
+def times(texts: list[str], word: str) -> int:
+    return sum(word in text for text in texts)
+
+
+async def test_a_question_that_was_checked_is_tokenised_once(
+    checked: WorkerHarness, tokenized: list[str]
+) -> None:
+    job_id = await ask(checked, "needle")
+    assert isinstance(await first(checked, job_id), Accepted)
+    assert times(tokenized, "needle") == 1
+    checked.relay.answer()
+    assert isinstance((await checked.events(job_id))[-1], Finished)
+    assert times(tokenized, "needle") == 1
+    assert checked.prepared.job_ids() == []
+
+
+async def test_a_question_that_was_not_checked_is_prepared_at_its_claim(
+    harness: WorkerHarness, tokenized: list[str]
+) -> None:
+    job_id = await ask(harness, "needle")
+    harness.relay.answer()
+    assert isinstance((await harness.events(job_id))[-1], Finished)
+    assert times(tokenized, "needle") == 1
+
+
+@pytest.mark.parametrize("how", ["cancelled", "claimed by another worker"])
+async def test_what_was_prepared_is_dropped_when_the_job_leaves_the_queue(
+    checked: WorkerHarness, how: str
+) -> None:
+    job_id, other = await ask(checked, "one"), await ask(checked, "two")
+    for one in (job_id, other):
+        assert isinstance(await first(checked, one), Accepted)
+    assert checked.prepared.job_ids() == [job_id, other]
+    if how == "cancelled":
+        await checked.client.cancel(job_id)
+    else:
+        assert checked.claim().job_id == job_id
+    checked.wait(lambda: checked.prepared.job_ids() == [other])
+
+
+@pytest.mark.parametrize("n_tokens", [1, MOST_TOKENS // 3])
+def test_the_memory_of_prepared_questions_is_bounded(n_tokens: int) -> None:
+    """The jobs that wait longest are claimed first: theirs are kept."""
+    prepared = PreparedJobs()
+    for n in range(2 * MOST_JOBS):
+        prepared.put(f"job {n}", n, n_tokens)
+    n_kept = min(MOST_JOBS, MOST_TOKENS // n_tokens)
+    assert prepared.job_ids() == [f"job {n}" for n in range(n_kept)]
+    assert prepared.take("job 0") == 0
+    assert prepared.take("job 0") is None
+    prepared.put("new", "anything", n_tokens)
+    assert prepared.take("new") == "anything"
