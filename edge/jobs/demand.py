@@ -1,4 +1,4 @@
-"""How much is asked of the fleet at this moment, for whoever watches it."""
+"""How many jobs run and wait now, for metrics and health."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.jobs import keys
 
 @dataclass(frozen=True)
 class Demand:
-    """Jobs that run, jobs that wait, and for how long the first of those has."""
+    """Running jobs, waiting jobs, and how long the oldest of those has waited."""
 
     n_running: int
     n_waiting: int
@@ -20,7 +20,7 @@ class Demand:
 
 
 async def pools(broker: redis.asyncio.Redis) -> list[str]:
-    """All pools that have ever had a job."""
+    """All pools that have had a job."""
     found: Any = await broker.smembers(keys.POOLS())
     return [pool.decode() for pool in found]
 
@@ -37,6 +37,6 @@ async def demand(broker: redis.asyncio.Redis) -> Demand:
             live, waiting, (seconds, microseconds) = await together.execute()
         n_live += len(live)
         n_waiting += len(waiting)
-        now, asked = seconds + microseconds / 1e6, dict(live)
-        oldest_s = max([oldest_s, *(now - asked.get(one, now) for one in waiting)])
+        now, since = seconds + microseconds / 1e6, dict(live)
+        oldest_s = max([oldest_s, *(now - since.get(job, now) for job in waiting)])
     return Demand(n_live - n_waiting, n_waiting, oldest_s)

@@ -1,5 +1,5 @@
 """What each tenant has used, counted in the broker: quotas of a minute and a day, and
-the sums of each day that `edge keys usage` tells."""
+the sums of each day that `edge keys usage` prints."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Charge:
-    """What was counted, when, and of the tightest window the limit, what is left of it
-    and the seconds until the next window. Nothing was counted if it is not granted."""
+    """What was charged, `at` a time in seconds since 1970. Of the tightest window: its
+    limit, what is left, and the seconds until the next window. Nothing was charged if
+    it is not granted."""
 
     counted: str
     is_granted: bool
@@ -35,10 +36,10 @@ class Charge:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tenant used of a model on a day, which is written 2026-11-28, in UTC.
+    """What a tenant used of a model on one UTC day, written as 2026-11-28.
 
-    `requests` have ended in whatever way, `cached` of them with an answer that was
-    known, `failed` without one. Tokens are those that were computed.
+    `requests` are all that have ended, `cached` those with an answer from the cache or
+    of another job, `failed` those without one. Tokens are those that were computed.
     """
 
     day: str
@@ -56,7 +57,7 @@ COUNTS = [field.name for field in fields(Usage)][3:]
 
 
 class Ledger:
-    """The web process's side. What a job used is counted where it ends."""
+    """The web process's side. What a job used is counted by the script that ends it."""
 
     def __init__(self, broker: redis.asyncio.Redis) -> None:
         self._broker = broker
@@ -65,8 +66,8 @@ class Ledger:
     async def charge(
         self, tenant: str, quotas: Sequence[Quota], counted: str, n: int
     ) -> Charge | None:
-        """Counts `n` before they are used, unless that is more than is left; None when
-        no quota speaks of them."""
+        """Charges `n` before they are used, unless less is left; None when no quota
+        limits them."""
         windows = [
             {"window_s": WINDOWS_S[window], "limit": most}
             for what, window, most in quotas
@@ -95,11 +96,11 @@ class Ledger:
         )
 
     async def known(self, tenant: str, model: str) -> None:
-        """Counts an answer that was known, without a job."""
+        """Counts an answer from the cache, for which there was no job."""
         await self._scripts("known", tenant=tenant, model=model)
 
     async def usage(self, n_days: int, tenant: str | None = None) -> list[Usage]:
-        """What was used on the last days, today's first; of one tenant or of all."""
+        """Usage of the last days, today's first; of one tenant or of all."""
         today = int(time.time() // DAY_S)
         found: list[Usage] = []
         for day in range(today, today - n_days, -1):
@@ -121,7 +122,7 @@ def rows(day: int, stored: dict[bytes, bytes]) -> Iterator[Usage]:
 
 
 def refusal(charge: Charge, n: int) -> RateLimited:
-    """Why a charge of `n` was not granted, and when to come back."""
+    """The error for a charge of `n` that was not granted."""
     words = charge.counted.replace("-", " ")
     if n > charge.limit:
         return RateLimited(

@@ -1,5 +1,5 @@
-"""What all web processes on a broker know of sessions: what their cookies are signed
-with, and which of them have ended before their time."""
+"""What all web processes of a broker know about sessions: the secret that signs their
+cookies, and the sessions that ended before their cookies expire."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Logins:
         self._secret = b""
 
     async def secret(self) -> bytes:
-        """Made by whichever process asks first, and kept by the broker, so that
-        sessions outlive a restart."""
+        """What cookies are signed with. The broker keeps it, so that sessions outlive a
+        restart."""
         if not self._secret:
             made = secrets.token_hex(32)
             await _reached(self._broker.set(keys.SECRET(), made, nx=True))
