@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edge.errors import Forbidden, ModelNotFound, NoWorker
-from edge.jobs.client_side import Admitted, Asker, Bounds, ClientJobs
+from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import WorkerInfo
+from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
 from edge.settings import Settings
 from ui.meter import Meter
@@ -19,7 +20,7 @@ class Place:
     stands for its pool."""
 
     job: Admitted
-    asker: Asker
+    asker: Submission
     meter: Meter
     served: WorkerInfo
     bounds: Bounds
@@ -33,7 +34,7 @@ class Admission:
         self._jobs = jobs
 
     async def place(
-        self, asker: Asker, model: str, workers: Sequence[WorkerInfo], meter: Meter
+        self, asker: Submission, model: str, workers: Sequence[WorkerInfo], meter: Meter
     ) -> Place:
         """Charges the longest answer, of which the end of the job gives back the rest.
 
@@ -45,7 +46,7 @@ class Admission:
         n = asker.max_tokens
         charge = await meter.charge("answer-tokens", n)
         if charge is not None:
-            asker = replace(asker, charged=n, charged_at=charge.at)
+            asker = replace(asker, charged=ChargedTokens(n, charge.at))
         has_place = False
         try:
             job = await self._jobs.admit(asker, served.pool, served.model, bounds)

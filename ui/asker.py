@@ -1,4 +1,4 @@
-"""From a request at the door to the Asker of a question."""
+"""From a request at the door to the Submission of a question."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 
 from edge.caller import Caller
 from edge.errors import InvalidRequest
-from edge.jobs.client_side import Asker
+from edge.jobs.submission import Submission
 from edge.keys import Key
 from edge.limits import Limits
 
@@ -43,14 +43,14 @@ def asker_of(
     max_tokens: int,
     is_batch: bool = False,
     streams: bool = False,
-) -> Asker:
+) -> Submission:
     """Who asks, with a body of this hash. Raises InvalidRequest for a wrong header."""
     idempotency_key = http.headers.get("idempotency-key", "")
     if len(idempotency_key) > LONGEST_KEY:
         raise InvalidRequest(
             f"An Idempotency-Key may have {LONGEST_KEY} characters at most."
         )
-    return Asker(
+    return Submission(
         caller_of(http),
         limits_of(http),
         is_batch=is_batch,

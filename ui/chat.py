@@ -14,7 +14,7 @@ from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.events import Failed, Finished, Retried, Token
 from edge.images import Picture
-from edge.jobs.client_side import Asker
+from edge.jobs.submission import Submission
 from edge.request import Request, SamplingParams
 from ui.asker import asker_of, limits_of, longest_answer
 from ui.boundary import log_failure
@@ -119,7 +119,7 @@ def build_chat(client: Client, vetting: Vetting, uploads: Uploads) -> gr.Blocks:
             yield TEXTS[language]["failed"]
 
     async def _asked(
-        asker: Asker, conversed: list[Turn], language: str
+        asker: Submission, conversed: list[Turn], language: str
     ) -> AsyncGenerator[str, None]:
         with client.metrics.question() as watch:
             watch.of(asker.caller, "")

@@ -27,7 +27,7 @@ from edge.errors import (
 from edge.events import Event, Finished, Queued, Terminal
 from edge.images import Picture
 from edge.jobs.channel import RedisFollower
-from edge.jobs.client_side import Admitted, Asker, ClientJobs
+from edge.jobs.client_side import ClientJobs
 from edge.jobs.demand import Demand, demand
 from edge.jobs.fleet import Fleet, WorkerInfo
 from edge.jobs.ledger import Ledger
@@ -35,6 +35,7 @@ from edge.jobs.logins import Logins
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
+from edge.jobs.submission import Admitted, Submission
 from edge.keys import Keys
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.request import Answer, Request
@@ -92,7 +93,7 @@ class Client:
         except UNREACHABLE as error:
             raise broker_away(error) from error
 
-    def meter(self, asker: Asker, headers: dict[str, str] | None = None) -> Meter:
+    def meter(self, asker: Submission, headers: dict[str, str] | None = None) -> Meter:
         """Counts what a question of this asker costs."""
         headers = {} if headers is None else headers
         return Meter(self.ledger, asker.caller, asker.limits, headers)
@@ -107,7 +108,7 @@ class Client:
 
     @asynccontextmanager
     async def place(
-        self, asker: Asker, model: str, meter: Meter
+        self, asker: Submission, model: str, meter: Meter
     ) -> AsyncIterator[Place]:
         """A place for a question, taken before anything costly is done for it.
 
@@ -132,7 +133,7 @@ class Client:
             raise
 
     async def recall(
-        self, request: Request | None, asker: Asker, watch: Stopwatch, meter: Meter
+        self, request: Request | None, asker: Submission, watch: Stopwatch, meter: Meter
     ) -> Asked | None:
         """A question that can be answered without a place, because its answer is
         known; so it can be though the queue is full. Raises ContextLengthExceeded."""
@@ -222,7 +223,7 @@ class Client:
                 raise NotFound("There is no such job.")
             if job.state != "waiting":
                 return job, None
-            return job, await self._jobs.place(job_id, job.pool)
+            return job, await self._jobs.position(job_id, job.pool)
         except UNREACHABLE as error:
             raise broker_away(error) from error
 

@@ -24,11 +24,13 @@ from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
 from edge.serving.plan import Plan, make_plan
 from edge.settings import Settings
-from worker.checker import Checker
-from worker.gate import Gate
+from worker.claiming import Claiming
+from worker.heartbeat import Heartbeat
 from worker.metrics import Metrics, serve
-from worker.pulse import Pulse
+from worker.preflight import Preflight
+from worker.prepared import PreparedJobs
 from worker.relay import Relay
+from worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -80,35 +82,40 @@ class Life:
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)
-        self._gate = Gate(self._jobs)
+        self._claiming = Claiming(self._jobs)
         channel = RedisPublisher(self._broker)
-        self.relay = Relay(self._engine, self._jobs, channel, self._gate, metrics)
-        self._pulse: Pulse | None = None
+        self._prepared = PreparedJobs()
+        self.relay = Relay(
+            self._engine, self._jobs, channel, self._claiming, metrics, self._prepared
+        )
+        self._heartbeat: Heartbeat | None = None
 
     # Each of these is one of Celery's worker signals.
 
     def ready(self, **_: Any) -> None:
         """Called when jobs are taken, and again after each reconnection."""
-        if self._pulse is None:
-            self._checker = Checker(self._engine, self._jobs, self._metrics)
-            heart = fleet.Heart(self._broker, self._info)
-            self._pulse = Pulse(
-                heart,
+        if self._heartbeat is None:
+            self._preflight = Preflight(
+                self._engine, self._jobs, self._metrics, self._prepared
+            )
+            watchdog = Watchdog(
                 self._engine,
                 self._jobs,
-                self._gate,
-                self._settings.slots,
-                self._settings.hang_s,
+                self._claiming,
+                n_slots=self._settings.slots,
+                hang_s=self._settings.hang_s,
             )
+            heart = fleet.Heart(self._broker, self._info)
+            self._heartbeat = Heartbeat(heart, watchdog)
 
     def drain(self, **_: Any) -> None:
         """Called on a request to stop: running answers may finish within the grace."""
         self.relay.drain(self._settings.grace_s)
-        if self._pulse:
-            self._pulse.close()
+        if self._heartbeat:
+            self._heartbeat.close()
 
     def stop(self, **_: Any) -> None:
         """Called after the last job."""
-        if self._pulse:
-            self._checker.close()
+        if self._heartbeat:
+            self._preflight.close()
         self._engine.close()

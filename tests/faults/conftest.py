@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.jobs import keys
 from tests.conftest import wait_for
 from tests.faults.service import Service
 
@@ -58,10 +59,10 @@ def service(shared: Service) -> Iterator[Service]:
     """The shared one, whole and empty."""
     ready(shared)
     deadline = time.monotonic() + 20
-    for kind in ("edge:death*", "edge:guilt*"):
-        for key in shared.broker.client.keys(kind):
+    for row in (keys.DEATHS, keys.DEATH_AT, keys.GUILT):
+        for key in shared.broker.find(row):
             shared.broker.client.delete(key)
-    while shared.broker.client.keys("edge:live:*"):
+    while shared.n_live():
         assert time.monotonic() < deadline, "jobs were left over"
         time.sleep(0.1)
     yield shared

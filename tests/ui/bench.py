@@ -15,10 +15,10 @@ from fastapi import FastAPI
 from edge.engine.engine import Engine
 from edge.events import Event
 from edge.images import Picture
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.channel import RedisPublisher
-from edge.jobs.client_side import Asker
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
+from edge.jobs.submission import Submission
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
@@ -26,15 +26,16 @@ from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
-from tests.jobs.desk import caller
+from tests.jobs.jobs_harness import caller
 from ui.app import add_api
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.origins import Origins
 from ui.vetting import Vetting
-from worker.checker import Checker
-from worker.gate import Gate
+from worker.claiming import Claiming
 from worker.metrics import Metrics as WorkerMetrics
+from worker.preflight import Preflight
+from worker.prepared import PreparedJobs
 from worker.relay import Relay
 
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
@@ -61,9 +62,10 @@ class Bench:
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)
+        self.prepared = PreparedJobs()
         self.relay = Relay(
             *(self.engine, self.jobs, self.publisher),
-            *(Gate(self.jobs), WorkerMetrics()),
+            *(Claiming(self.jobs), WorkerMetrics(), self.prepared),
         )
         self.beat("here-1", n_slots=1)
 
@@ -97,7 +99,7 @@ class Bench:
         )
         metrics = self.client.metrics
         with metrics.question() as watch:
-            asker = Asker(caller(owner), max_tokens=n)
+            asker = Submission(caller(owner), max_tokens=n)
             meter = self.client.meter(asker)
             async with self.client.place(asker, model, meter) as place:
                 asked = await self.client.ask(place, request, [PICTURE], watch)
@@ -138,7 +140,9 @@ class Bench:
                 self.relay.answer()
                 over.wait(0.01)
 
-        checker = Checker(self.engine, self.jobs, WorkerMetrics()) if checks else None
+        checker = None
+        if checks:
+            checker = Preflight(self.engine, self.jobs, WorkerMetrics(), self.prepared)
         thread = threading.Thread(target=work)
         thread.start()
         try:
@@ -163,15 +167,15 @@ class Bench:
 
     @property
     def waiting(self) -> list[str]:
-        return self.ids(record.waiting_key(POOL))
+        return self.ids(keys.WAITING(POOL))
 
     @property
     def running(self) -> list[str]:
-        return self.ids(record.running_key(POOL))
+        return self.ids(keys.RUNNING(POOL))
 
     @property
     def live(self) -> list[str]:
-        return self.ids(record.live_key(POOL))
+        return self.ids(keys.LIVE(POOL))
 
 
 @asynccontextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from worker import checker
+from worker import preflight
 
 
 @pytest.fixture(autouse=True)
 def brief_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker's checker ends soon after it is told to."""
-    monkeypatch.setattr(checker, "LOOK_S", 0.05)
+    monkeypatch.setattr(preflight, "LOOK_S", 0.05)

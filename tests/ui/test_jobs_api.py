@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.jobs import reconcile, record
+from edge.jobs import keys, reconcile, record
 from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.bench import POOL, Bench, bench, code_of, text_of
 from ui.asker import LONGEST_KEY
@@ -371,8 +371,8 @@ async def test_work_that_may_wait_says_so(web: Bench) -> None:
     await web.until(lambda: len(web.waiting) == 1)
     tasks.append(web.asking("now", key="b"))
     await web.until(lambda: len(web.waiting) == 2)
-    keys = map(record.job_key, web.waiting)
-    assert [web.sync.hget(key, "priority") for key in keys] == [b"normal", b"low"]
+    records = map(keys.JOB, web.waiting)
+    assert [web.sync.hget(key, "priority") for key in records] == [b"normal", b"low"]
     for task in tasks:
         task.cancel()
 
@@ -385,7 +385,7 @@ async def test_a_question_that_killed_two_workers_is_refused_for_a_while(
     for _ in range(record.MOST_DEATHS):
         await web.until(lambda: web.waiting)
         claim = web.jobs.claim()
-        web.sync.zadd(record.running_key(POOL), {claim.job_id: 1})
+        web.sync.zadd(keys.RUNNING(POOL), {claim.job_id: 1})
         await web.client._reconciler.tick()
     for reply in (await asking, await web.post("deadly", key="b")):
         assert code_of(reply) == (500, "request_quarantined")

@@ -23,12 +23,12 @@ from edge.events import (
     Started,
     Token,
 )
-from edge.jobs import record
-from edge.jobs.client_side import Asker
+from edge.jobs import keys
+from edge.jobs.submission import Submission
 from edge.request import Answer, Message, Request, Usage
 from edge.settings import Settings
 from edge.up.parts import free_port
-from tests.jobs.desk import caller
+from tests.jobs.jobs_harness import caller
 from tests.ui.bench import POOL, bench
 from ui.body import Bodies, parse
 from ui.client import Client
@@ -324,7 +324,7 @@ async def test_refusals_and_departures_are_counted(broker_url: str) -> None:
             await one.ask(model=HOSTILE)
         request = Request((Message("user", ("hi",)),))
         with metrics.question() as watch:
-            asker = Asker(caller("other"))
+            asker = Submission(caller("other"))
             meter = one.client.meter(asker)
             async with one.client.place(asker, "", meter) as place:
                 asked = await one.client.ask(place, request, [], watch)
@@ -366,7 +366,7 @@ async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
         await one.until(lambda: len(one.waiting) == 3)
         one.jobs.claim()
-        one.sync.zincrby(record.live_key(POOL), -40, one.waiting[0])  # 40 s ago
+        one.sync.zincrby(keys.LIVE(POOL), -40, one.waiting[0])  # 40 s ago
         seen = await scrape(one.client)
         for task in asking:
             task.cancel()

@@ -8,14 +8,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import redis
+
 from edge.caller import ANONYMOUS, Caller
 from edge.events import Event, Failed, Finished
 from edge.images import Picture
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.channel import RedisFollower, RedisPublisher
-from edge.jobs.client_side import Admitted, Asker, Bounds, ClientJobs
+from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.reconcile import Reconciler
+from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import async_client, sync_client
 from edge.request import Answer, Message, Request, SamplingParams
@@ -43,7 +46,20 @@ async def young_minute(seconds: float = 10.0) -> None:
         await asyncio.sleep(left + 0.1)
 
 
-class Desk:
+def undocumented_keys(broker: redis.Redis) -> list[str]:
+    """Keys with their types, and fields of job records, that the table lacks."""
+    found = []
+    for name in broker.scan_iter():
+        key, kind = name.decode(), broker.type(name).decode()
+        if not any(row.matches(key) and row.type == kind for row in keys.table()):
+            found.append(f"{key} {kind}")
+        elif keys.JOB.matches(key):
+            fields = {field.decode() for field in broker.hkeys(name)}
+            found += [f"{key} {f}" for f in fields - {*keys.JOB.fields.split(", ")}]
+    return sorted(found)
+
+
+class JobsHarness:
     """A web process, a worker and a reconciler. A question's text is its content too,
     unless another is given."""
 
@@ -61,16 +77,21 @@ class Desk:
         self.calls.append(pool)
 
     async def close(self) -> None:
-        self.sync.close()
-        await self.asynchronous.aclose()
+        try:
+            assert undocumented_keys(self.sync) == []
+        finally:
+            self.sync.close()
+            await self.asynchronous.aclose()
 
     # --- the client's part
 
     async def admit(self, owner: str = "me", **given: Any) -> Admitted:
-        """A place; `given` are fields of the bounds or of the asker, or an address."""
+        """`given` are fields of the bounds or of the submission, or an address."""
         bounds = {name: given.pop(name) for name in vars(BOUNDS) if name in given}
-        asker = Asker(caller(owner, given.pop("address", owner)), **given)
-        return await self.client.admit(asker, POOL, "tiny", replace(BOUNDS, **bounds))
+        submission = Submission(caller(owner, given.pop("address", owner)), **given)
+        return await self.client.admit(
+            submission, POOL, "tiny", replace(BOUNDS, **bounds)
+        )
 
     async def enqueue(
         self,
@@ -129,12 +150,12 @@ class Desk:
 
     def set(self, job_id: str, **fields: float) -> None:
         """Writes into the record: cheaper than to wait for it."""
-        self.sync.hset(record.job_key(job_id), mapping=fields)
+        self.sync.hset(keys.JOB(job_id), mapping=fields)
 
     def suspect(self, job_id: str) -> None:
         """A worker has died of what this job asks, and of nothing else here."""
-        self.sync.hset(record.job_key(job_id), "content", "deadly")
-        self.sync.set("edge:deaths:deadly", 1)
+        self.sync.hset(keys.JOB(job_id), "content", "deadly")
+        self.sync.set(keys.DEATHS("deadly"), 1)
 
     def forget(self, job_id: str) -> None:
         """Nobody has watched it for too long."""
@@ -142,7 +163,7 @@ class Desk:
 
     def lose(self, claim: Claim) -> None:
         """Its worker has not renewed for too long."""
-        self.sync.zadd(record.running_key(POOL), {claim.job_id: 1})
+        self.sync.zadd(keys.RUNNING(POOL), {claim.job_id: 1})
 
     def n_live(self) -> int:
-        return self.sync.zcard(record.live_key(POOL))
+        return self.sync.zcard(keys.LIVE(POOL))

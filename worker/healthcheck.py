@@ -1,6 +1,6 @@
-"""`python -m worker.check` exits 0 while a worker on this host is alive.
+"""`python -m worker.healthcheck` exits 0 while a worker on this host is alive.
 
-Loads neither Celery nor a model: a health check must cost next to nothing.
+Loads neither Celery nor a model: a health check must be cheap.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who may run beside whom in this worker: jobs side by side, a suspect alone.
+"""Which jobs run at the same time in this worker: any, but a suspect runs alone.
 
-A suspect is a job that ran when a worker died. If it was the one that did it, it must
-not take others with it again.
+A suspect is a job that ran when a worker died. If it was the cause, it must not end
+other jobs with it again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import time
 
 from edge.jobs.worker_side import LATER, Claim, WorkerJobs
 
-LOOK_S = 0.2  # how soon a cancelled suspect no longer holds up the others
+LOOK_S = 0.2  # until a cancelled suspect no longer delays other jobs
 
 
-class Gate:
-    """Takes jobs for the threads of one worker. `close` lets nobody in any more."""
+class Claiming:
+    """Claims jobs for the threads of one worker, until `close`."""
 
     def __init__(self, jobs: WorkerJobs) -> None:
         self._jobs = jobs
@@ -23,14 +23,14 @@ class Gate:
         self._n_running = 0
         self._is_alone = False
         self._is_closed = False
-        self.knocked = time.monotonic()  # when a thread last asked
+        self.asked_at = time.monotonic()  # when a thread last asked for a job
 
-    def enter(self) -> Claim | None:
-        """The next job, as soon as it may run; None when there is none, or no more.
+    def claim(self) -> Claim | None:
+        """The next job, as soon as it may run; None when none waits, or after `close`.
 
         Raises one of UNREACHABLE when the broker is away.
         """
-        self.knocked = time.monotonic()
+        self.asked_at = time.monotonic()
         with self._changed:
             while not self._is_closed:
                 if not self._is_alone:
@@ -42,10 +42,10 @@ class Gate:
                         self._is_alone = claim.is_suspect
                         return claim
                 self._changed.wait(LOOK_S)
-                self.knocked = time.monotonic()
+                self.asked_at = time.monotonic()
             return None
 
-    def leave(self) -> None:
+    def done(self) -> None:
         with self._changed:
             self._n_running -= 1
             self._is_alone = False

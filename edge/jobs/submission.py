@@ -1,0 +1,87 @@
+"""What a client submits to the queue, within which bounds, and what it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.caller import Caller
+from edge.limits import NO_LIMITS, Limits
+
+
+@dataclass(frozen=True)
+class ChargedTokens:
+    """Answer tokens that were charged in advance, `at` a time in seconds since 1970."""
+
+    n_tokens: int
+    at: float
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A caller's question, as far as the queue is concerned.
+
+    A batch job may wait longer. With `streams`, the client is shown text that cannot be
+    taken back. With the `idempotency_key` and `body_hash` of an earlier submission of
+    the same caller it is the same job, which is therefore kept after its client has
+    left. The answer has at most `max_tokens`.
+    """
+
+    caller: Caller
+    limits: Limits = NO_LIMITS
+    is_batch: bool = False
+    streams: bool = False
+    idempotency_key: str = ""
+    body_hash: str = ""
+    max_tokens: int = 0
+    charged: ChargedTokens | None = None
+
+    @property
+    def priority(self) -> str:
+        return "low" if self.is_batch else self.limits.priority
+
+    @property
+    def idempotency_name(self) -> str | None:
+        """The key, distinct from equal keys of other callers; None without one."""
+        key = self.idempotency_key
+        return f"{self.caller.name}:{key}" if key else None
+
+    def record(self, model: str) -> dict[str, str | int | float]:
+        """The fields of the job record that come from the submission."""
+        caller = self.caller
+        return {
+            "owner": caller.name,
+            "tenant": caller.tenant,
+            "account": caller.account,
+            "address": caller.address,
+            "culprit": caller.culprit,
+            "weight": self.limits.weight,
+            "priority": self.priority,
+            "streams": int(self.streams),
+            "kept": int(bool(self.idempotency_key)),
+            "body_hash": self.body_hash,
+            "charged": self.charged.n_tokens if self.charged else 0,
+            "charged_at": self.charged.at if self.charged else 0,
+            "model": model,
+        }
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """An admitted job, `created` in seconds since 1970. One that is not new was
+    submitted before with the same idempotency key."""
+
+    job_id: str
+    created: float
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many unfinished jobs a pool may have, in all, of one account and from one
+    address, and for how long. `n_slots` of them run."""
+
+    n_slots: int
+    n_jobs: int
+    n_of_account: int
+    n_of_address: int
+    deadline_s: int
