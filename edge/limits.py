@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from edge.errors import SetupError
 
@@ -18,7 +19,13 @@ WINDOWS_S = {"minute": 60, "day": 86_400}
 PRIORITIES = ("low", "normal", "high")
 MOST = 10**12
 
-Quota = tuple[str, str, int]  # what is counted, the window, how many
+
+class Quota(NamedTuple):
+    """At most `n` of what is `counted`, in one `window` (a key of WINDOWS_S)."""
+
+    counted: str
+    window: str
+    n: int
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Limits:
             name, _, value = (word.strip() for word in part.partition("="))
             counted, _, window = name.partition("/")
             if counted in COUNTED and window in WINDOWS_S:
-                quotas.append((counted, window, _whole(name, value)))
+                quotas.append(Quota(counted, window, _whole(name, value)))
             elif name in ("jobs", "max-tokens"):
                 given[name.replace("-", "_")] = _whole(name, value)
             elif name == "weight":
@@ -57,7 +64,7 @@ class Limits:
                 given[name] = tuple(filter(None, value.split("|")))
             else:
                 raise SetupError(f"{part!r} is not a limit. Known: {KNOWN}.")
-        if len({quota[:2] for quota in quotas}) < len(quotas):
+        if len({(quota.counted, quota.window) for quota in quotas}) < len(quotas):
             raise SetupError("A limit is given twice. Give each one once.")
         return cls(**given, quotas=tuple(quotas))  # type: ignore[arg-type]
 
@@ -73,14 +80,18 @@ class Limits:
         if "weight" in plain:
             plain["weight"] = f"{self.weight:g}"
         parts = [f"{name.replace('_', '-')}={value}" for name, value in plain.items()]
-        parts += [f"{counted}/{window}={n}" for counted, window, n in self.quotas]
+        parts += [f"{one.counted}/{one.window}={one.n}" for one in self.quotas]
         return ", ".join(parts)
 
 
 NO_LIMITS = Limits()
 KNOWN = ", ".join(
     (
-        *("jobs", "weight", "priority", "max-tokens", "models"),
+        "jobs",
+        "weight",
+        "priority",
+        "max-tokens",
+        "models",
         *(f"{counted}/{window}" for counted in COUNTED for window in WINDOWS_S),
     )
 )

@@ -6,16 +6,16 @@ nothing is escaped, so every value from outside is checked on its way in.
 """
 
 import argparse
-import json
-import re
 import socket
 import sys
 from pathlib import Path
 
-from arguments import arguments  # beside this script
+from arguments import arguments  # this and two more lie beside this script
+from client_limits import client_limits
+from error_pages import ERROR_PAGES, error_page
 from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
-from refusals import FOREIGN, REFUSALS, RETRY_AFTER_S
+from origin_rules import own_names, turned_away
 
 from edge.errors import SetupError
 from ui.origins import Origins
@@ -24,22 +24,6 @@ from ui.surface import SURFACE, Route
 CONF = Path(__file__).with_name("nginx.conf")
 HEADER = "# Written by nginx/build.py --write; change that file, not this one."
 
-# Far above what a CPU can answer, so that cached answers still flow: this keeps a
-# flood away from Python, which does the fair queueing.
-REQUESTS_PER_SECOND = 20
-# A classroom behind one address may press Enter together.
-REQUESTS_AT_ONCE = 60
-# A browser tab holds one while it is being answered, and none while it is idle.
-CONNECTIONS_PER_ADDRESS = 256
-# Those that send something: their bodies lie on the disk meanwhile.
-POSTS_PER_ADDRESS = 64
-# What one customer has: an IPv4 address, or a /64 of IPv6, by one of its two or three
-# names: zeros are left out.
-NETWORKS = {
-    '"~^::ffff:(?<v4>[0-9.]+)$"': "$v4",
-    '"~^(?<four>(?:[0-9a-f]+:){4})"': "$four",
-    '"~^(?<fewer>(?:[0-9a-f]+:){0,3}):"': "$fewer:",
-}
 # The first token may be a while coming on a slow CPU with a full queue.
 LONGEST_SILENCE = "600s"
 # uvicorn drops idle connections after 5 s. Let go first: nothing is ever sent twice,
@@ -79,50 +63,9 @@ def trusted_proxies(networks: list[str]) -> EmptyBlock:
     )
 
 
-def limits() -> EmptyBlock:
-    # A request with an empty key is not counted.
-    files = [route for route in SURFACE if route.is_limited]
-    patterns = ["^POST ", *(rf"^\S+ {route.pattern}$" for route in files)]
-    askers = {f'"~{pattern}"': "$network" for pattern in patterns}
-    return EmptyBlock(
-        Block("map $remote_addr $network", default="$remote_addr", **NETWORKS),
-        Block('map "$request_method $uri" $asker', default='""', **askers),
-        Block("map $request_method $poster", default='""', POST="$network"),
-        repeated(
-            "limit_conn_zone",
-            [
-                "$network zone=addresses:1m",
-                "$poster zone=posts:1m",
-            ],
-        ),
-        repeated(
-            "limit_conn",
-            [
-                f"addresses {CONNECTIONS_PER_ADDRESS}",
-                f"posts {POSTS_PER_ADDRESS}",
-            ],
-        ),
-        limit_req_zone=f"$asker zone=costly:1m rate={REQUESTS_PER_SECOND}r/s",
-        limit_req=f"zone=costly burst={REQUESTS_AT_ONCE} nodelay",
-        limit_req_status=429,
-        limit_conn_status=429,
-        client_body_buffer_size="256k",
-        large_client_header_buffers="4 8k",
-        client_header_timeout="10s",
-        client_body_timeout="30s",
-        reset_timedout_connection=True,
-    )
-
-
 def upstream(address: str) -> Block:
     pool = EmptyBlock(keepalive=32, keepalive_timeout=UPSTREAM_IDLE)
     return Block("upstream ui", pool, server=address)
-
-
-def headers_added(headers: dict[str, str]) -> EmptyBlock:
-    """Headers on every answer; a block that adds its own inherits none of these."""
-    rows = [[name, f'"{value}"', "always"] for name, value in headers.items()]
-    return repeated("add_header", rows)
 
 
 def upstream_rules(scheme: str) -> EmptyBlock:
@@ -177,72 +120,16 @@ def open_route(route: Route) -> Location:
     )
 
 
-def own_names(origins: Origins) -> EmptyBlock:
-    """Whether a request names this server, and comes from a page of its own: the rules
-    of `ui.origins`, which holds them again for whoever comes by another way."""
-    known = {"default": 0, "localhost": 1}
-    known |= dict.fromkeys((r'"~^[0-9]{1,3}(\.[0-9]{1,3}){3}$"', r'"~^\["'), 1)
-    known |= dict.fromkeys(sorted(origins.hosts), 1)
-    cors = {"default": 0} | {f'"{origin}"': 1 for origin in sorted(origins.cors)}
-    own = {"default": 1, '"~^1 "': 0, '"~^0  "': 0, r'"~*^0 https?://(\S+) \1$"': 0}
-    names = "|".join(re.escape(name) for name in sorted(origins.hosts))
-    own |= {f'"~*^0 https?://({names}) "': 0} if names else {}
-    pages = "|".join(route.path for route in SURFACE if route.is_page)
-    crossing = f'"~^0 cross-site (?!(GET|HEAD) ({pages})$)"'
-    return EmptyBlock(
-        Block("map $host $is_known", **known),
-        Block("map $http_origin $is_guest", **cors),
-        Block('map "$is_guest $http_origin $http_host" $is_foreign', **own),
-        Block(
-            'map "$is_guest $http_sec_fetch_site $request_method $uri" $is_crossing',
-            **{"default": 0, crossing: 1},
-        ),
-    )
-
-
-def turned_away() -> EmptyBlock:
-    """At the top of the server, before any location."""
-    rules = {"$is_known = 0": 421, "$is_foreign": FOREIGN, "$is_crossing": FOREIGN}
-    return EmptyBlock(
-        *(
-            Block(f"if ({test})", rewrite=f"^ /nginx-refusals/{name} last")
-            for test, name in rules.items()
-        )
-    )
-
-
-def refusal(name: int | str, kind: str, code: str, message: str) -> EmptyBlock:
-    """An answer of nginx's own, by its status; by another name, a 403."""
-    status = name if isinstance(name, int) else 403
-    page = f"/nginx-refusals/{name}"
-    error = {"message": message, "type": kind, "param": None, "code": code}
-    headers = {"X-Content-Type-Options": "nosniff", "X-Request-ID": "$request_id"}
-    if status in RETRY_AFTER_S:
-        headers["Retry-After"] = str(RETRY_AFTER_S[status])
-    if status == 405:
-        headers["Allow"] = "$allow"
-    answer = Location(
-        f"= {page}",
-        headers_added(headers),
-        internal=None,
-        default_type="application/json",
-        **{"return": [str(status), f"'{json.dumps({'error': error})}'"]},
-    )
-    if name != status:
-        return EmptyBlock(answer)
-    return EmptyBlock(answer, error_page=f"{status} {page}")
-
-
 def server(listen: str, scheme: str, has_names: bool) -> Block:
     health = {"default_type": "text/plain", "return": "200 ok"}
     return Block(
         "server",
         upstream_rules(scheme),
-        *([turned_away()] if has_names else []),
+        [turned_away()] if has_names else [],
         Location("= /nginx-health", **health),
         *(open_route(route) for route in SURFACE),
         Location("/", **{"return": "404"}),
-        *(refusal(name, *why) for name, why in REFUSALS.items()),
+        *(error_page(name, page) for name, page in ERROR_PAGES.items()),
         listen=listen,
         server_tokens=False,
         # `//v1` is another path than `/v1`, here as in the ui
@@ -261,10 +148,10 @@ def config(args: argparse.Namespace) -> str:
     http = Block(
         "http",
         temporary_files(args.run_dir),
-        limits(),
-        *([trusted_proxies(args.trust)] if args.trust else []),
+        client_limits(),
+        [trusted_proxies(args.trust)] if args.trust else [],
         upstream(args.upstream),
-        *([own_names(names)] if names else []),
+        [own_names(names)] if names else [],
         server(args.listen, scheme, names is not None),
         # The ui logs what it answers, the error log what is refused here.
         access_log="off",

@@ -39,7 +39,13 @@ def test_a_key_is_found_by_itself_and_by_nothing_else(path: Path) -> None:
     id_ = found.id
     secret = key.rpartition("_")[2]
     for wrong in (
-        *("", "edge", id_, f"edge_{id_}_", key[:-1], f"{key}A", key.upper()),
+        "",
+        "edge",
+        id_,
+        f"edge_{id_}_",
+        key[:-1],
+        f"{key}A",
+        key.upper(),
         *(
             f"edge_{id_}_{other[-43:]}",
             f"edge_{'0' * 12}_{secret}",

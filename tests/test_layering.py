@@ -75,7 +75,7 @@ ROOMS: dict[str, set[str]] = {
         "edge.serving",
         "edge.up",
     },
-    "ui": {"edge", "edge.jobs", "edge.schemas"},
+    "ui": {"edge", "edge.jobs", "edge.qwen3vl", "edge.schemas"},
     "worker": {"edge", "edge.engine", "edge.jobs", "edge.models", "edge.serving"},
     "benchmarks.record": {"edge"},
     "benchmarks.load": {

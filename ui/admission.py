@@ -1,4 +1,4 @@
-"""Which pool a question goes to, and whether it gets a place there."""
+"""Which pool a question goes to, and whether it gets a reservation there."""
 
 from __future__ import annotations
 
@@ -15,46 +15,49 @@ from ui.meter import Meter
 
 
 @dataclass(frozen=True)
-class Place:
-    """An admitted question: its job, who asks and what that costs, and the worker that
-    stands for its pool."""
+class Reservation:
+    """An admitted question: its job, who submits it, what it costs, and the worker
+    that stands for its pool."""
 
     job: Admitted
-    asker: Submission
+    submission: Submission
     meter: Meter
     served: WorkerInfo
     bounds: Bounds
 
 
 class Admission:
-    """Places in the queue, by the settings and by what each key allows."""
+    """Reservations in the queue, by the settings and by what each key allows."""
 
     def __init__(self, settings: Settings, jobs: ClientJobs) -> None:
         self._settings = settings
         self._jobs = jobs
 
-    async def place(
-        self, asker: Submission, model: str, workers: Sequence[WorkerInfo], meter: Meter
-    ) -> Place:
-        """Charges the longest answer, of which the end of the job gives back the rest.
+    async def reserve(
+        self,
+        submission: Submission,
+        served: WorkerInfo,
+        workers: Sequence[WorkerInfo],
+        meter: Meter,
+    ) -> Reservation:
+        """Charges the longest answer; the end of the job refunds what it did not use.
 
-        Raises the EdgeError that says why there is no place, with nothing charged.
+        Raises the EdgeError that says why there is no room, with nothing charged.
         """
-        served = serving(model, workers, asker.limits)
         n_slots = sum(w.n_slots for w in workers if w.pool == served.pool)
-        bounds = self._bounds(n_slots, asker.limits)
-        n = asker.max_tokens
+        bounds = self._bounds(n_slots, submission.limits)
+        n = submission.max_tokens
         charge = await meter.charge("answer-tokens", n)
         if charge is not None:
-            asker = replace(asker, charged=ChargedTokens(n, charge.at))
-        has_place = False
+            submission = replace(submission, charged=ChargedTokens(n, charge.at))
+        is_new = False
         try:
-            job = await self._jobs.admit(asker, served.pool, served.model, bounds)
-            has_place = job.is_new
+            job = await self._jobs.admit(submission, served.pool, served.model, bounds)
+            is_new = job.is_new
         finally:
-            if not has_place:
+            if not is_new:
                 await meter.refund(charge, n)
-        return Place(job, asker, meter, served, bounds)
+        return Reservation(job, submission, meter, served, bounds)
 
     def _bounds(self, n_slots: int, limits: Limits) -> Bounds:
         n_jobs = n_slots + self._settings.backlog

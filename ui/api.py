@@ -2,88 +2,83 @@
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 import time
-from collections.abc import Awaitable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from edge.errors import Cancelled, EdgeError
+from edge.errors import EdgeError
 from edge.jobs.fleet import WorkerInfo
 from edge.limits import Limits
 from ui import openai_schema as schema
-from ui.admission import Place, may_ask, serving
-from ui.asker import asker_of, caller_of, limits_of, longest_answer
+from ui.admission import may_ask, serving
+from ui.asking import Asked
 from ui.body import Bodies, parse
-from ui.client import Asked, Client
-from ui.draft import Draft
+from ui.client import Client
+from ui.error_handlers import headers_of
+from ui.event_streams import await_answer, await_start, unless_gone
 from ui.handlers import notice
 from ui.jobs import last_event_id
 from ui.meter import Meter
-from ui.metrics import Stopwatch
-from ui.refusals import headers_of
-from ui.sse import Reply, event_stream, finished, started
-from ui.vetting import Vetting
-
-T = TypeVar("T")
+from ui.parsed_question import ParsedQuestion
+from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
+from ui.sse import Reply, event_stream
 
 
-def routes(client: Client, vetting: Vetting) -> APIRouter:
+@dataclass(frozen=True)
+class Delivery:
+    """How a client wants its answer; it has the first `skip` characters already."""
+
+    streams: bool
+    includes_usage: bool
+    skip: int
+
+
+def routes(client: Client) -> APIRouter:
     """The API over `client`."""
     router = APIRouter()
-
     bodies = Bodies(client.metrics)
+    default_tokens = client.settings.answer_tokens
 
-    def draft_of(http: Request, data: bytearray) -> Draft:
-        body = parse(schema.ChatBody, data)
-        body.refuse_unsupported()
-        max_tokens = longest_answer(
-            body.longest_answer, client.settings.answer_tokens, limits_of(http)
-        )
-        return Draft(body, max_tokens, caller_of(http))
-
-    async def ask(http: Request) -> tuple[Asked, Draft, int]:
-        """Besides, how much of the answer the client has. Once this has returned
-        nothing keeps the pictures' bytes alive."""
-        meter = await _counted(client, http)
-        async with bodies.read(http, partial(draft_of, http)) as (draft, sha256):
+    async def ask(http: Request) -> tuple[Asked, Delivery]:
+        """Once this has returned nothing keeps the pictures' bytes alive."""
+        meter = await _charge_request(client, http)
+        build = partial(_parse_question, http, default_tokens)
+        async with bodies.read(http, build) as question:
             with client.metrics.question() as watch:
-                skip = last_event_id(http)
-                asker = asker_of(
-                    http,
-                    sha256,
-                    max_tokens=draft.max_tokens,
-                    is_batch=draft.is_batch,
-                    streams=draft.streams,
+                watch.of(caller_of(http), question.model)
+                delivery = Delivery(
+                    question.streams, question.includes_usage, last_event_id(http)
                 )
-                watch.of(asker.caller, draft.model)
-                known = draft.recalled(vetting)
-                asked = await client.recall(known, asker, watch, meter)
-                if asked is None:
-                    await meter.check("image-tokens", len(draft.pictures))
-                    async with client.place(asker, draft.model, meter) as place:
-                        work = _ask(client, vetting, draft, place, watch)
-                        asked = await _unless_gone(http, work)
-            draft.forget_pictures()
-            return asked, draft, skip
+                submission = submission_of(
+                    http,
+                    question.body_hash,
+                    max_tokens=question.max_tokens,
+                    is_batch=question.is_batch,
+                    streams=question.streams,
+                )
+                work = client.ask(submission, question, meter, watch)
+                return await unless_gone(http, work), delivery
 
     @router.post("/v1/chat/completions")
     async def chat_completions(http: Request) -> Response:
-        asked, draft, skip = await ask(http)
+        asked, delivery = await ask(http)
         reply = Reply(asked.job.job_id, asked.job.created, asked.model)
         if asked.is_cached:  # there is no job to look at, or not for long
             headers = {"x-cache": "hit"}
         else:
             headers = {"x-cache": "miss", "x-job-id": asked.job.job_id}
-        if not draft.streams:
-            answer = await _unless_gone(http, finished(asked.events))
+        if not delivery.streams:
+            answer = await unless_gone(http, await_answer(asked.events))
             return JSONResponse(reply.complete(answer), headers=headers)
-        events = await _unless_gone(http, started(asked.events))
-        return event_stream(reply.stream(events, draft.includes_usage, skip), headers)
+        events = await unless_gone(http, await_start(asked.events))
+        lines = reply.stream(events, delivery.includes_usage, delivery.skip)
+        return event_stream(lines, headers)
 
     @router.get("/v1/models")
     async def models(http: Request) -> dict[str, Any]:
@@ -133,9 +128,21 @@ def _model(name: str) -> dict[str, Any]:
     return {"id": name} | ({"description": warning} if warning else {}) | about
 
 
-async def _counted(client: Client, http: Request) -> Meter:
-    """What the question costs from here on, after the request itself: it counts before
-    its body is read, which costs something too."""
+def _parse_question(
+    http: Request, default_tokens: int, data: bytearray
+) -> ParsedQuestion:
+    body = parse(schema.ChatBody, data)
+    body.refuse_unsupported()
+    max_tokens = longest_answer(body.longest_answer, default_tokens, limits_of(http))
+    # 32 MiB take a while: only a named question needs it
+    is_named = "idempotency-key" in http.headers
+    body_hash = hashlib.sha256(data).hexdigest() if is_named else ""
+    return ParsedQuestion(body, max_tokens, caller_of(http), body_hash)
+
+
+async def _charge_request(client: Client, http: Request) -> Meter:
+    """Charges the request itself, before its body is read, which costs something too.
+    Returns the meter of all that follows."""
     caller = caller_of(http)
     meter = Meter(client.ledger, caller, limits_of(http), http.state.ratelimit)
     try:
@@ -144,34 +151,3 @@ async def _counted(client: Client, http: Request) -> Meter:
         client.metrics.refused(refusal, caller)
         raise
     return meter
-
-
-async def _ask(
-    client: Client, vetting: Vetting, draft: Draft, place: Place, watch: Stopwatch
-) -> Asked:
-    if not place.job.is_new:
-        return client.asked_before(place, watch)
-    request, pictures = await draft.vetted(vetting)
-    return await client.ask(place, request, pictures, watch)
-
-
-async def _unless_gone(http: Request, work: Awaitable[T]) -> T:
-    """What `work` gives; cancelled as soon as the client hangs up.
-
-    Nothing else watches the connection before the first byte of a response.
-    """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(http))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise Cancelled("The client hung up.")
-    finally:
-        task.cancel()
-        gone.cancel()
-
-
-async def _disconnect(http: Request) -> None:
-    while (await http.receive())["type"] != "http.disconnect":
-        pass

@@ -20,26 +20,25 @@ from ui.boundary import Boundary
 from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
 from ui.door import Door
+from ui.error_handlers import add_error_handlers
 from ui.guard import Guard
 from ui.jobs import job_routes
 from ui.login import login_routes
 from ui.origins import Origins
 from ui.page_policy import PagePolicy
-from ui.refusals import add_refusals
 from ui.scrape import scrape_route
 from ui.upload_routes import upload_routes
 from ui.uploads import Uploads
 from ui.usage import usage_route
-from ui.vetting import Vetting
 
 
-def add_api(app: FastAPI, client: Client, vetting: Vetting) -> None:
+def add_api(app: FastAPI, client: Client) -> None:
     """The routes of the API, and the door in front of everything."""
-    add_refusals(app, client.metrics)
+    add_error_handlers(app, client.metrics)
     app.include_router(login_routes(client.keys, client.logins))
     app.include_router(job_routes(client))
     app.include_router(usage_route(client))
-    app.include_router(routes(client, vetting))
+    app.include_router(routes(client))
     app.include_router(scrape_route(client))
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins
@@ -51,14 +50,11 @@ def build(client: Client) -> ASGIApp:
     settings = client.settings
     origins = Origins.of(settings.hosts, settings.cors, [socket.gethostname()])
     uploads = Uploads(Path(get_upload_folder()) / "edge-vl")
-    vetting = Vetting(settings.image_tokens)
-    page = build_chat(client, vetting, uploads)
-    return Boundary(PagePolicy(mounted(client, page, vetting, uploads)), origins)
+    page = build_chat(client, uploads)
+    return Boundary(PagePolicy(mounted(client, page, uploads)), origins)
 
 
-def mounted(
-    client: Client, page: gr.Blocks, vetting: Vetting, uploads: Uploads
-) -> FastAPI:
+def mounted(client: Client, page: gr.Blocks, uploads: Uploads) -> FastAPI:
     """API and page as one application, with all that Gradio brings along."""
 
     @asynccontextmanager
@@ -72,7 +68,7 @@ def mounted(
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
     app.include_router(upload_routes(uploads))
     app.add_middleware(Guard, page=page, uploads=uploads)  # behind the door
-    add_api(app, client, vetting)
+    add_api(app, client)
     served: FastAPI = gr.mount_gradio_app(
         app,
         page,
@@ -96,5 +92,5 @@ def mounted(
     # what Gradio refuses has the shape of the API too
     for route in served.routes:
         if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            add_refusals(route.app, client.metrics)
+            add_error_handlers(route.app, client.metrics)
     return served

@@ -10,7 +10,6 @@ its own and does not wait for those with pictures.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,9 +28,9 @@ from edge.errors import (
     UnsupportedMedia,
 )
 from ui import strict_json
+from ui.error_handlers import complaint
 from ui.ignored import check_ignored
 from ui.metrics import Metrics
-from ui.refusals import complaint
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -57,9 +56,9 @@ class Bodies:
     @asynccontextmanager
     async def read(
         self, http: Request, build: Callable[[bytearray], T]
-    ) -> AsyncIterator[tuple[T, str]]:
-        """What `build` makes of the body, and the body's sha256. Its bytes count as
-        being in flight until the end of the block.
+    ) -> AsyncIterator[T]:
+        """What `build` makes of the body, whose bytes count as being in flight until
+        the end of the block.
 
         Raises BodyTooLarge, BodyTimeout, UnsupportedMedia, Unavailable when too many
         are in flight, Cancelled when the client left, and what `build` raises.
@@ -68,25 +67,20 @@ class Bodies:
             try:
                 check_headers(http)
                 data = await _receive(http, hold)
-                built, digest = await self._beside(data, build)
+                built = await self._build(data, build)
             except EdgeError as refusal:
                 if not isinstance(refusal, Cancelled):
                     caller = getattr(http.state, "caller", None)
                     self._metrics.refused(refusal, caller)
                 raise
             del data
-            yield built, digest
+            yield built
 
-    async def _beside(
-        self, data: bytearray, build: Callable[[bytearray], T]
-    ) -> tuple[T, str]:
-        def work() -> tuple[T, str]:
-            return build(data), hashlib.sha256(data).hexdigest()
-
+    async def _build(self, data: bytearray, build: Callable[[bytearray], T]) -> T:
         if len(data) <= INLINE and b"schema" not in data:
-            return work()
+            return build(data)
         async with self._lanes[len(data) > MIDDLE]:
-            return await asyncio.to_thread(work)
+            return await asyncio.to_thread(build, data)
 
     @contextmanager
     def _holding(self, address: str) -> Iterator[Callable[[int], None]]:

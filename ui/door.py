@@ -23,7 +23,7 @@ from edge.jobs.logins import Logins
 from edge.keys import Key, Keys
 from edge.settings import Settings
 from ui.audit import write_line
-from ui.refusals import response_to
+from ui.error_handlers import response_to
 from ui.session import COOKIE, CSRF_HEADER, NO_KEY, Session, set_cookie, sign
 
 PUBLIC = ("/health", "/ready", "/login")

@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge.caller import Caller
 from edge.errors import ClientLimit, EdgeError, InvalidRequest, NotFound
 from ui import payloads
-from ui.asker import caller_of
-from ui.refusals import headers_of
+from ui.error_handlers import headers_of
+from ui.request_caller import caller_of
 from ui.sessions import Sessions
 from ui.uploads import Uploads
 

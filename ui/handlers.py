@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.events import Embedded, Event, Failed, Queued, Retried, Started
 from edge.request import Answer, Message, PictureRef
-from ui.words import ERRORS, LANGUAGES, TEXTS
+from ui.i18n import ERRORS, LANGUAGES, TEXTS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def turns(history: Iterable[Mapping[str, Any]]) -> list[Turn]:
         parts = [content] if isinstance(content, str | Mapping) else list(content)
         texts = [_text(part) for part in parts]
         files = [path for part in parts if (path := _file(part))]
-        found.append(Turn(entry["role"], _said("".join(texts)), tuple(files)))
+        found.append(Turn(entry["role"], _without_note("".join(texts)), tuple(files)))
     return found
 
 
@@ -42,8 +42,8 @@ def _text(part: Any) -> str:
     return str(part.get("text", "")) if part.get("type") == "text" else ""
 
 
-def _said(text: str) -> str:
-    """What the model said of what was shown: see `told`."""
+def _without_note(text: str) -> str:
+    """The model's words in a text that `render` made."""
     for language in LANGUAGES:
         text = text.removesuffix(_note(language))
     return text
@@ -81,8 +81,8 @@ def conversation(
     )
 
 
-def told(answer: Answer, language: str) -> str:
-    """An answer as the page shows it; `turns` takes off again what is added here."""
+def render(answer: Answer, language: str) -> str:
+    """An answer as the page shows it; `turns` removes again what is added here."""
     return answer.text + (_note(language) if answer.n_dropped else "")
 
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, Queued, from_json
 from edge.jobs.record import JobRecord
-from ui.asker import caller_of
 from ui.client import Client
+from ui.request_caller import caller_of
 from ui.sse import Reply, event_stream
 
 
@@ -31,15 +31,15 @@ def job_routes(client: Client) -> APIRouter:
         return _told(job_id, *await client.job(job_id, caller_of(http)))
 
     @router.get("/v1/jobs/{job_id}/events")
-    async def events(
+    async def follow_again(
         job_id: str, http: Request, include_usage: bool = False
     ) -> Response:
         """The stream of its answer, again: all of it, or what comes after the chunk
         that `Last-Event-ID` names."""
         found, _ = await client.job(job_id, caller_of(http))
         reply = Reply(job_id, found.created, found.model)
-        heard = client.follow_again(job_id)
-        return event_stream(reply.stream(heard, include_usage, last_event_id(http)))
+        events = client.subscriptions.follow(job_id)  # closing it ends no job
+        return event_stream(reply.stream(events, include_usage, last_event_id(http)))
 
     return router
 

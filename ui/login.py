@@ -19,8 +19,8 @@ from edge.errors import InvalidRequest
 from edge.jobs.logins import Logins
 from edge.keys import Keys
 from ui.door import cookie_of, is_secure
+from ui.i18n import TEXTS, language_of
 from ui.session import COOKIE, CSRF_COOKIE, Session, set_cookie, sign
-from ui.words import TEXTS, language_of
 
 FORM_COOKIE = "edge_form"
 LARGEST_FORM = 4096  # bytes

@@ -8,7 +8,7 @@ from edge.caller import Caller
 from edge.jobs.ledger import Charge, Ledger, refusal
 from edge.limits import Limits
 from edge.redis_clients import UNREACHABLE
-from ui.readers import broker_away
+from ui.subscriptions import broker_away
 
 # As OpenAI's clients read them; image tokens are ours.
 _NAMES = {

@@ -69,7 +69,7 @@ class Metrics:
         for kind in ("prompt", "picture", "answer"):
             self.tokens.labels(kind)
         seconds = self._histogram
-        self.prepare = seconds("prepare", "Vetting the pictures of a question.")
+        self.prepare = seconds("prepare", "Decoding the pictures of a question.")
         self.queue = seconds("queue", "From admission to the start in an engine.")
         self.ttft = seconds("ttft", "From a question to the first text.")
         self.e2e = seconds("e2e", "From a question to the end of its answer.")
@@ -152,7 +152,7 @@ class Stopwatch:
     def admitted(self) -> None:
         self._admitted = self._metrics.clock()
 
-    def saw(self, event: Event | None) -> None:
+    def record_event(self, event: Event | None) -> None:
         """An event of its job, as it passes by on its way to whoever asked."""
         metrics = self._metrics
         match event:
@@ -207,8 +207,7 @@ class Stopwatch:
             self._count_for(self._caller.tenant, outcome)
         if self._metrics.audits:
             seconds = self._metrics.clock() - self._asked
-            spent = (self._usage, seconds)
-            write_line(self._caller, self._model, outcome, code, *spent)
+            write_line(self._caller, self._model, outcome, code, self._usage, seconds)
 
     def _count_for(self, key: str, outcome: str) -> None:
         self._metrics.requests_of_key.labels(key, outcome).inc()

@@ -25,8 +25,8 @@ PATIENCE_S = 1.0  # the whole answer is due within 2 s, though Redis hang
 
 
 @dataclass(frozen=True, eq=False)
-class Sight(Collector):
-    """What Redis said within the patience of one scrape; None = nothing."""
+class RedisState(Collector):
+    """What Redis answered within the patience of one scrape; None: nothing."""
 
     workers: list[WorkerInfo] | None
     demand: Demand | None
@@ -56,16 +56,15 @@ def scrape_route(client: Client) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        sight = Sight(
-            *await asyncio.gather(
-                _in_time(client.workers()),
-                _in_time(client.demand()),
-                _in_time(client.cache_bytes()),
-            )
+        workers, demand, cache_bytes = await asyncio.gather(
+            _in_time(client.workers()),
+            _in_time(client.demand()),
+            _in_time(client.cache_bytes()),
         )
-        seen = CollectorRegistry()  # for this scrape alone: nothing in it grows old
-        seen.register(sight)
-        text = generate_latest(client.metrics.registry) + generate_latest(seen)
+        state = RedisState(workers, demand, cache_bytes)
+        gauges = CollectorRegistry()  # for this scrape alone: nothing in it grows old
+        gauges.register(state)
+        text = generate_latest(client.metrics.registry) + generate_latest(gauges)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -8,25 +8,14 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from edge.errors import EngineError
-from edge.events import (
-    Accepted,
-    Event,
-    Failed,
-    Finished,
-    Queued,
-    Retried,
-    Started,
-    Token,
-)
+from edge.events import Failed, Finished, Queued, Retried, Token
 from edge.request import Answer, Usage
-from ui.readers import Events
+from ui.event_streams import Events
 
 DONE = "data: [DONE]\n\n"
 # Comments, which every SSE client skips.
 KEEP_ALIVE = ": still working\n\n"
 AGAIN = ": the worker was lost, another begins anew\n\n"
-QUIET_STARTS = 2  # seconds without a word after which a stream begins all the same
 
 
 class Reply:
@@ -119,40 +108,6 @@ def event_stream(
         headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
         | (headers or {}),
     )
-
-
-async def started(events: Events) -> Events:
-    """The same events, once a worker has found that the question can be answered, or
-    has said nothing for QUIET_STARTS seconds.
-
-    Raises the error if it was refused: as long as no byte has been sent, a refusal can
-    have a proper HTTP status.
-    """
-    n_quiet = 0
-    async for event in events:
-        if isinstance(event, Failed):
-            raise event.error
-        is_news = isinstance(event, Accepted | Started | Token | Finished)
-        n_quiet += not is_news
-        if is_news or n_quiet == QUIET_STARTS:
-            return _chain(event, events)
-    raise EngineError("This question ended without an answer.")
-
-
-async def finished(events: Events) -> Answer:
-    """The answer at the end of the events. Raises the error if there is none."""
-    async for event in events:
-        if isinstance(event, Failed):
-            raise event.error
-        if isinstance(event, Finished):
-            return event.answer
-    raise EngineError("This question ended without an answer.")
-
-
-async def _chain(first: Event | None, rest: Events) -> Events:
-    yield first
-    async for event in rest:
-        yield event
 
 
 def _measured(answer: Answer) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from edge.errors import BodyTooLarge, InvalidRequest, StorageFull
-from ui.asker import caller_of
+from ui.request_caller import caller_of
 from ui.surface import UPLOAD_BYTES, UPLOAD_FILES
 from ui.uploads import Upload, Uploads
 
@@ -25,7 +25,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
     router = APIRouter()
 
     @router.post("/gradio_api/upload")
-    async def upload(http: Request) -> Response:
+    async def add_files(http: Request) -> Response:
         """A form of files; the paths under which the page names them, in its order."""
         caller = caller_of(http)
         length = http.headers.get("content-length", "0")
@@ -35,8 +35,10 @@ def upload_routes(uploads: Uploads) -> APIRouter:
         try:
             for file in _files(form):
                 data, name = await file.read(), file.filename or ""
-                who = (caller.name, caller.address)
-                kept.append(await asyncio.to_thread(uploads.add, *who, name, data))
+                upload = await asyncio.to_thread(
+                    uploads.add, caller.name, caller.address, name, data
+                )
+                kept.append(upload)
         except BaseException:  # all or none: nobody learns the names of the others
             for one in kept:
                 uploads.remove(one)

@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge.errors import BodyTooLarge, InvalidPicture, NotFound, StorageFull
 from edge.images import FORMATS
+from ui.question import SentPicture, digest_of
 from ui.surface import KIB, MIB, UPLOAD_BYTES
 
 ADDRESS_BYTES = 100 * MIB
@@ -59,11 +61,13 @@ def media_type(path: str) -> str:
 
 @dataclass
 class Upload:
-    """One file: whose it is, where it lies, when it was last used."""
+    """One file: its owner, its path, when it was last used, and the name of its bytes
+    (see `ui.question.digest_of`)."""
 
     owner: str
     address: str
     path: Path
+    digest: bytes
     n_bytes: int
     used: float
 
@@ -116,12 +120,13 @@ class Uploads:
     def add(self, owner: str, address: str, name: str, data: bytes) -> Upload:
         """Keeps a picture. Raises InvalidPicture, BodyTooLarge, StorageFull."""
         kind = format_of(data)
+        digest = digest_of(data)
         n_bytes = max(len(data), LEAST_BYTES)
         folder = self._folder / secrets.token_hex(32)
         path = folder / f"{_plain(name)}.{kind}"
         with self._lock:  # a row before the file: those who come meanwhile count it
             self._check_room(address, n_bytes)
-            upload = Upload(owner, address, path, n_bytes, self._clock())
+            upload = Upload(owner, address, path, digest, n_bytes, self._clock())
             self._found[str(path)] = upload
         try:
             folder.mkdir(mode=0o700)
@@ -149,6 +154,11 @@ class Uploads:
     def read(self, owner: str, path: str) -> bytes:
         """The bytes of an upload of `owner`. Raises NotFound."""
         return read_regular(self.find(owner, path).path)
+
+    def sent(self, owner: str, path: str) -> SentPicture:
+        """An upload of `owner` as a picture of a question. Raises NotFound."""
+        upload = self.find(owner, path)
+        return SentPicture(upload.digest, partial(read_regular, upload.path))
 
     def _forget_idle(self) -> None:
         oldest = self._clock() - IDLE_S

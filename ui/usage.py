@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from edge.redis_clients import UNREACHABLE
-from ui.asker import caller_of, limits_of
 from ui.client import Client
 from ui.door import is_admin
-from ui.readers import broker_away
+from ui.request_caller import caller_of, limits_of
+from ui.subscriptions import broker_away
 
 
 def usage_route(client: Client) -> APIRouter:

@@ -79,6 +79,8 @@ class Life:
             n_slots=plan.settings.slots,
             runtime=self._engine.runtime_name,
             n_cells=plan.n_kv_cells,
+            min_image_tokens=plan.min_image_tokens,
+            max_image_tokens=plan.max_image_tokens,
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)

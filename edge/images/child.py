@@ -1,6 +1,6 @@
 """The child that decodes one picture: encoded bytes on stdin, the verdict on stdout.
 
-    python -I -m edge.images.child MAX_TOKENS CPU_S MEMORY_BYTES
+    python -I -m edge.images.child MAX_TOKENS CPU_S MEMORY_BYTES [WIDTH HEIGHT]
 
 The verdict is one line of JSON, then raw RGB. Pillow imports some of its modules when
 it meets a file that needs them: here they are imported first, because afterwards no
@@ -30,14 +30,18 @@ from edge.images.limits import Limits
 from edge.images.lockdown import limit, lock_down
 
 READERS = (
-    *(GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin),
-    *(TiffImagePlugin, WebPImagePlugin),  # TIFF is what EXIF is written in
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,  # EXIF is written in it
+    WebPImagePlugin,
 )
 STDIN, STDOUT = 0, 1
 PIECE = 1 << 20
 
 
-def main(max_tokens: int, limits: Limits) -> None:
+def main(max_tokens: int, limits: Limits, size: tuple[int, int] | None) -> None:
     limit(limits)
     Image.preinit()
     Image.MAX_IMAGE_PIXELS = None  # our own bound is stricter and refuses, not warns
@@ -45,7 +49,7 @@ def main(max_tokens: int, limits: Limits) -> None:
     missing = lock_down()
     verdict: dict[str, object]
     try:
-        picture = normalise(_read(), max_tokens)
+        picture = normalise(_read(), max_tokens, size)
         verdict = {"width": picture.width, "height": picture.height}
         rgb = picture.rgb
     except InvalidPicture as refusal:
@@ -71,7 +75,9 @@ def _write(data: bytes) -> None:
 if __name__ == "__main__":
     exit_code = 1
     try:
-        main(int(sys.argv[1]), Limits(int(sys.argv[2]), int(sys.argv[3])))
+        max_tokens, cpu_s, memory_bytes, *rest = map(int, sys.argv[1:])
+        size = (rest[0], rest[1]) if rest else None
+        main(max_tokens, Limits(cpu_s, memory_bytes), size)
         exit_code = 0
     finally:
         os._exit(exit_code)  # the end of an interpreter asks for more system calls

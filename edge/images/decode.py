@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edge.errors import InvalidPicture
-from edge.images.container import check_jpeg, claim_of, ended_jpegs, essential_png
+from edge.images.container import (
+    Claim,
+    check_jpeg,
+    claim_of,
+    ended_jpegs,
+    essential_png,
+)
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -19,32 +26,56 @@ _MOST = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "WEBP": MAX_WEBP_PIXEL
 MAX_ASPECT_RATIO = 200  # the bound the model's own preprocessing sets
 
 
-def normalise(encoded: bytes, max_tokens: int) -> Picture:
+def normalise(
+    encoded: bytes, max_tokens: int, size: tuple[int, int] | None = None
+) -> Picture:
     """The picture that `encoded` holds, at most `max_tokens` x 1024 pixels large.
 
+    It is resampled to `size`, before it is set upright, if the file is as large as its
+    header claims; else to the largest size of its own shape that is allowed.
     Raises InvalidPicture for anything else.
     """
-    if claim := claim_of(encoded):
+    claim = claim_of(encoded)
+    if claim:
         _check_size(claim.format, claim.width, claim.height)
+    kept = _KeptSize(max_tokens, claim, size)
     if check_jpeg(encoded):
-        return _decode(encoded, max_tokens)
-    first, *others = (_decode(one, max_tokens) for one in ended_jpegs(encoded))
+        return _decode(encoded, kept)
+    first, *others = (_decode(one, kept) for one in ended_jpegs(encoded))
     if any(other != first for other in others):
         raise InvalidPicture("This picture is damaged: the file is cut off.")
     return first
 
 
-def _decode(encoded: bytes, max_tokens: int) -> Picture:
+@dataclass(frozen=True)
+class _KeptSize:
+    """How large a picture is kept: `size` was computed for what the header claims."""
+
+    max_tokens: int
+    claim: Claim | None
+    size: tuple[int, int] | None
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        claim = self.claim
+        if self.size and claim and (width, height) == (claim.width, claim.height):
+            return self.size
+        most = self.max_tokens * PIXELS_PER_TOKEN
+        scale = min(1.0, math.sqrt(most / (width * height)))
+        return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
     try:
         file = io.BytesIO(essential_png(encoded))
         with Image.open(file, formats=FORMATS) as image:
             _check_size(image.format, image.width, image.height)
             _check_shape(image.width, image.height)
+            size = kept.of(image.width, image.height)
             # JPEG can decode at 1/2, 1/4 or 1/8: ask for what will be kept.
-            image.draft("RGB", _fit(image.width, image.height, max_tokens))
+            image.draft("RGB", size)
             image.load()  # before _turn, which forgives everything
             turn = _turn(image)
-            flat = _on_white(_shrink(image, max_tokens))
+            flat = _on_white(_shrink(image, size))
             if turn is not None:
                 flat = flat.transpose(turn)
     except UnidentifiedImageError:
@@ -72,12 +103,6 @@ def _check_shape(width: int, height: int) -> None:
         )
 
 
-def _fit(width: int, height: int, max_tokens: int) -> tuple[int, int]:
-    """The size to keep: the same shape, at most `max_tokens` x 1024 pixels."""
-    scale = min(1.0, math.sqrt(max_tokens * PIXELS_PER_TOKEN / (width * height)))
-    return max(1, int(width * scale)), max(1, int(height * scale))
-
-
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """How to set the picture upright. Junk in EXIF is no reason to refuse a picture,
     and Pillow meets it with whatever exception comes to pass."""
@@ -98,14 +123,13 @@ _TURNS = {
 }
 
 
-def _shrink(image: Image.Image, max_tokens: int) -> Image.Image:
+def _shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The picture as small as it is kept. The first step of all, because each copy of
     50 megapixels takes 200 MB of the child's memory."""
     if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         image = image.point(lambda grey: grey * (1 / 256)).convert("L")
     elif image.mode in ("1", "P", "PA") or "transparency" in image.info:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    size = _fit(image.width, image.height, max_tokens)
     return image.resize(size, Image.Resampling.BICUBIC)
 
 

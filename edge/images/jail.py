@@ -34,14 +34,20 @@ _SMALLEST = bytes.fromhex(  # a GIF of one pixel
 
 
 class Decoding:
-    """One picture on its way through a child of its own."""
+    """One picture on its way through a child of its own; see `decode.normalise`."""
 
-    def __init__(self, encoded: bytes, max_tokens: int) -> None:
+    def __init__(
+        self,
+        encoded: bytes,
+        max_tokens: int,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         self.limits: Limits = limits_for(encoded)
         self.was_ended = False  # from outside: the outcome says nothing of the picture
         self.missing: list[str] = []  # see `lockdown.lock_down`
         self._encoded = encoded
         self._max_tokens = max_tokens
+        self._size = size
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -83,13 +89,13 @@ class Decoding:
 
     def _start(self, file: BinaryIO) -> subprocess.Popen[bytes]:
         """A child with nothing of ours: no environment, no folder, no open file."""
-        limits = (self.limits.cpu_s, self.limits.memory_bytes)
-        words = [str(number) for number in (self._max_tokens, *limits)]
+        cpu_s, memory_bytes = self.limits.cpu_s, self.limits.memory_bytes
+        numbers = (self._max_tokens, cpu_s, memory_bytes, *(self._size or ()))
         with self._lock:
             if self.was_ended:
                 raise InvalidPicture("This picture is not wanted any more.")
             self._child = subprocess.Popen(
-                [sys.executable, "-I", "-m", "edge.images.child", *words],
+                [sys.executable, "-I", "-m", "edge.images.child", *map(str, numbers)],
                 stdin=file,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

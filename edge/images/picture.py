@@ -28,7 +28,8 @@ def budget(detail: Detail, most: int) -> int:
 
 @dataclass(frozen=True)
 class Picture:
-    """A vetted picture: `rgb` holds height x width x 3 bytes, row by row."""
+    """A vetted picture: `rgb` holds height x width x 3 bytes, row by row. Its `ref`,
+    with the sha256, is computed once, without a copy of the pixels."""
 
     width: int
     height: int
@@ -36,6 +37,6 @@ class Picture:
 
     @cached_property
     def ref(self) -> PictureRef:
-        header = f"{self.width}x{self.height} RGB\n".encode()
-        sha256 = hashlib.sha256(header + self.rgb).hexdigest()
-        return PictureRef(sha256, self.width, self.height)
+        sha256 = hashlib.sha256(f"{self.width}x{self.height} RGB\n".encode())
+        sha256.update(self.rgb)
+        return PictureRef(sha256.hexdigest(), self.width, self.height)

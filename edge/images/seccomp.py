@@ -15,7 +15,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_SET_SECCOMP: Final = 22
@@ -36,13 +36,33 @@ _MACHINE: Final = 4
 _PROT_EXEC: Final = 4
 
 _ALLOWED = (
-    *("brk", "clock_gettime", "exit", "exit_group", "futex", "getrandom"),
-    *("madvise", "mremap", "munmap", "rt_sigreturn"),
+    "brk",
+    "clock_gettime",
+    "exit",
+    "exit_group",
+    "futex",
+    "getrandom",
+    "madvise",
+    "mremap",
+    "munmap",
+    "rt_sigreturn",
 )
 _REFUSED = (
-    *("access", "faccessat", "faccessat2", "fstat", "getcwd", "ioctl", "lseek"),
-    *("lstat", "newfstatat", "open", "openat", "readlink", "readlinkat"),
-    *("stat", "statx"),
+    "access",
+    "faccessat",
+    "faccessat2",
+    "fstat",
+    "getcwd",
+    "ioctl",
+    "lseek",
+    "lstat",
+    "newfstatat",
+    "open",
+    "openat",
+    "readlink",
+    "readlinkat",
+    "stat",
+    "statx",
 )
 
 # AUDIT_ARCH_* and the numbers of system calls, which differ by machine.
@@ -112,7 +132,14 @@ _MACHINES: dict[str, tuple[int, dict[str, int]]] = {
     ),
 }
 
-_Instruction = tuple[int, int, int, int]  # code, jt, jf, k of struct sock_filter
+
+class _Instruction(NamedTuple):
+    """`struct sock_filter`: skip `jt` instructions if the test holds, else `jf`."""
+
+    code: int
+    jt: int
+    jf: int
+    k: int
 
 
 def program(machine: str) -> list[_Instruction] | None:
@@ -129,13 +156,15 @@ def program(machine: str) -> list[_Instruction] | None:
         *((name, [_return(_REFUSE)]) for name in _REFUSED if name in numbers),
     ]
     code: list[_Instruction] = [
-        (_LOAD, 0, 0, _MACHINE),
-        (_IF_EQUAL, 1, 0, audit),  # another machine's calls have other numbers
+        _Instruction(_LOAD, 0, 0, _MACHINE),
+        _Instruction(
+            _IF_EQUAL, 1, 0, audit
+        ),  # another machine's calls have other numbers
         _return(_KILL),
-        (_LOAD, 0, 0, _NUMBER),
+        _Instruction(_LOAD, 0, 0, _NUMBER),
     ]
     for name, body in rules:
-        code += [(_IF_EQUAL, 0, len(body), numbers[name]), *body]
+        code += [_Instruction(_IF_EQUAL, 0, len(body), numbers[name]), *body]
     return [*code, _return(_KILL)]
 
 
@@ -157,24 +186,29 @@ def install() -> bool:
 
 
 def _return(verdict: int) -> _Instruction:
-    return (_RETURN, 0, 0, verdict)
+    return _Instruction(_RETURN, 0, 0, verdict)
 
 
 def _argument(n: int) -> _Instruction:
     """Loads the low word of an argument: the whole of an int, and all bits that mean
     something in one of flags."""
-    return (_LOAD, 0, 0, 16 + 8 * n)
+    return _Instruction(_LOAD, 0, 0, 16 + 8 * n)
 
 
 def _if_argument(n: int, equals: Iterable[int]) -> list[_Instruction]:
     code = [_argument(n)]
     for value in equals:
-        code += [(_IF_EQUAL, 0, 1, value), _return(_ALLOW)]
+        code += [_Instruction(_IF_EQUAL, 0, 1, value), _return(_ALLOW)]
     return [*code, _return(_KILL)]
 
 
 def _unless_bits(n: int, bits: int) -> list[_Instruction]:
-    return [_argument(n), (_IF_BITS, 0, 1, bits), _return(_KILL), _return(_ALLOW)]
+    return [
+        _argument(n),
+        _Instruction(_IF_BITS, 0, 1, bits),
+        _return(_KILL),
+        _return(_ALLOW),
+    ]
 
 
 def _prctl(option: int, *arguments: int | bytes) -> bool:

@@ -25,6 +25,7 @@ class WorkerInfo:
     Workers of equal `fingerprint` give equal answers: it names the model files by their
     sha256, and the vision encoder. They form a pool, which has a queue. A question and
     its answer have at most `n_cells` tokens together; 0 is unknown, from an older
+    worker. A picture gets `min_image_tokens` to `max_image_tokens`; None from an older
     worker.
     """
 
@@ -35,6 +36,8 @@ class WorkerInfo:
     n_slots: int
     runtime: str = ""
     n_cells: int = 0
+    min_image_tokens: int | None = None
+    max_image_tokens: int | None = None
 
     @cached_property
     def pool(self) -> str:

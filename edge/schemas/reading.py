@@ -15,6 +15,7 @@ from typing import Any
 from edge.schemas import bounds
 from edge.schemas.bounds import Place
 from edge.schemas.disjoint import OF_TYPE, TYPES, Disjoint, type_of
+from edge.schemas.keywords import IN_PLACE, KNOWN, VALUES, combines
 from edge.schemas.objects import n_properties, named
 from edge.schemas.references import ROOT, References
 from edge.schemas.values import (
@@ -25,24 +26,6 @@ from edge.schemas.values import (
     refuse_inexact,
     string_schema,
 )
-
-ANNOTATIONS = {
-    *("$anchor", "$comment", "$schema", "contentEncoding", "contentMediaType"),
-    *(
-        "contentSchema",
-        "default",
-        "deprecated",
-        "description",
-        "discriminator",
-        "example",
-        "examples",
-    ),
-    *("externalDocs", "nullable", "readOnly", "title", "writeOnly", "xml"),
-}
-CONTAINERS = ("$defs", "definitions")
-IN_PLACE = ("$ref", "allOf", "anyOf", "oneOf")
-VALUES = ("const", "enum")
-KNOWN = ANNOTATIONS | {*CONTAINERS, *IN_PLACE, *VALUES, *OF_TYPE, "type"}
 
 
 def read(schema: Any, at: str = "response_format.json_schema.schema") -> str:
@@ -62,34 +45,11 @@ def read(schema: Any, at: str = "response_format.json_schema.schema") -> str:
     return text
 
 
-def _combines(schema: Any) -> bool:
-    """Whether some object puts schemas together, so that one must not be closed
-    without the others."""
-    waiting = [schema]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            said = node.keys() - ANNOTATIONS - {*CONTAINERS, "type"}
-            n_parts = len(node["allOf"]) if _is_list(node.get("allOf")) else 1
-            if said & {*IN_PLACE} and (len(said) > 1 or n_parts > 1):
-                return True
-            if said & {*VALUES} and "properties" in said:
-                return True
-            waiting += node.values()
-        elif isinstance(node, list):
-            waiting += node
-    return False
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
 class _Reader:
     def __init__(self, root: Any, place: Place) -> None:
         self._root = root
         self._place = place
-        self._is_open = _combines(root)
+        self._is_open = combines(root)
         self._references = references = References(root, place)
         self._disjoint = Disjoint(lambda name: references.find(name)[0])
         self._used: set[str] = set()  # definitions of our own

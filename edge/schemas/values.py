@@ -9,7 +9,8 @@ from typing import Any
 
 from edge.schemas.bounds import LARGEST, MAX_LEAST, MAX_LENGTH, Place
 from edge.schemas.formats import PATTERNS
-from edge.schemas.pattern import UnreadablePattern, whole_string
+from edge.schemas.pattern import whole_string
+from edge.schemas.pattern_reader import UnreadablePattern
 
 Schema = dict[str, Any]
 

@@ -28,7 +28,7 @@ from tests.fuzz.mutations import mutated, mutated_json
 from tests.test_images import GOOD_EXIF, chunk, encode
 from ui import openai_schema as schema
 from ui.body import parse
-from ui.draft import Draft
+from ui.parsed_question import ParsedQuestion
 
 MAX_TOKENS = 64
 CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
@@ -187,7 +187,7 @@ def check_body(body: Any) -> str:
     try:
         asked = parse(schema.ChatBody, bytearray(json.dumps(body).encode()))
         asked.refuse_unsupported()
-        Draft(asked, 100, CALLER)
+        ParsedQuestion(asked, 100, CALLER)
     except EdgeError as refusal:
         assert 400 <= refusal.status < 500
         assert refusal.body()["error"]["message"]

@@ -22,9 +22,9 @@ def test_the_committed_file_is_fresh(build: Build) -> None:
 
 
 def test_a_stale_file_is_named_and_rewritten(build: Build, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "nginx" / "arguments.py", tmp_path)
-    shutil.copy(ROOT / "nginx" / "refusals.py", tmp_path)
-    script = shutil.copy(ROOT / "nginx" / "build.py", tmp_path)
+    for module in (ROOT / "nginx").glob("*.py"):
+        shutil.copy(module, tmp_path)
+    script = tmp_path / "build.py"
 
     missing = build("--check", script=script)
     assert missing.returncode == 1
@@ -118,8 +118,13 @@ def test_checking_and_writing_at_once_is_refused(build: Build) -> None:
         ("--hosts", "a.example,b.lan", "--cors", "https://c.example:8443"),
     ],
     ids=[
-        *("plain", "one address", "IPv6", "a socket"),
-        *("behind proxies", "own names", "more names"),
+        "plain",
+        "one address",
+        "IPv6",
+        "a socket",
+        "behind proxies",
+        "own names",
+        "more names",
     ],
 )
 def test_nginx_accepts_the_file(

@@ -286,9 +286,27 @@ def test_a_format_is_held_to_where_it_is_known() -> None:
 
 
 KEYWORDS = [
-    *("type", "properties", "required", "items", "enum", "const", "anyOf", "allOf"),
-    *("oneOf", "$ref", "$defs", "pattern", "minLength", "maxLength", "minimum", "a"),
-    *("multipleOf", "additionalProperties", "prefixItems", "minItems", "format"),
+    "type",
+    "properties",
+    "required",
+    "items",
+    "enum",
+    "const",
+    "anyOf",
+    "allOf",
+    "oneOf",
+    "$ref",
+    "$defs",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "a",
+    "multipleOf",
+    "additionalProperties",
+    "prefixItems",
+    "minItems",
+    "format",
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

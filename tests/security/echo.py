@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +11,11 @@ import uvicorn
 
 from edge.events import Finished, Token
 from edge.jobs.logins import Logins
-from edge.request import Answer, Request
+from edge.request import Answer
 from edge.settings import Settings
 from ui.app import build
 from ui.client import Client
+from ui.question import Question
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -35,14 +35,11 @@ class Echo(Client):
     def meter(self, *_: Any) -> Any:
         async def count(*_: Any) -> None: ...
 
-        return SimpleNamespace(charge=count, check=count)
+        return SimpleNamespace(charge=count)
 
-    @asynccontextmanager
-    async def place(self, *_: Any) -> AsyncIterator[Any]:
-        yield None
-
-    async def ask(self, place: Any, request: Request, *_: Any) -> Any:
-        text = "".join(str(part) for part in request.messages[-1].content)
+    async def ask(self, _submission: Any, question: Question, *_: Any) -> Any:
+        [*_, message] = question.request(()).messages
+        text = "".join(str(part) for part in message.content)
         if text == "fail":
             raise ValueError("a mistake of ours")
 

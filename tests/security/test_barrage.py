@@ -29,8 +29,11 @@ from tests.security.watching import State, Watch
 from tests.stack.conftest import Stack, running
 
 pytestmark = [
-    *(pytest.mark.slow, pytest.mark.stack, pytest.mark.nginx),
-    *(pytest.mark.redis, pytest.mark.model),
+    pytest.mark.slow,
+    pytest.mark.stack,
+    pytest.mark.nginx,
+    pytest.mark.redis,
+    pytest.mark.model,
 ]
 
 ATTACK_S = float(os.environ.get("ATTACK_SECONDS", 300))
@@ -47,7 +50,9 @@ ROOT = Path(__file__).parents[2]
 
 # What the service writes by itself; `*` matches `/` too.
 OWN_FILES = [
-    *("output.txt", "data/state/*/logs/*", "data/state/*/broker/*"),
+    "output.txt",
+    "data/state/*/logs/*",
+    "data/state/*/broker/*",
     "tmp/edge-*/uploads/edge-vl/*",
 ]
 
@@ -126,7 +131,8 @@ def test_a_barrage_leaves_a_victim_its_answers(edge: str, home: Path) -> None:
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {cpu()}, {os.cpu_count()} cores, "
         f"load {loads[0]:.1f} before and {loads[1]:.1f} at the end",
         f"attacks for {ATTACK_S:.0f} s, {how}",
-        *(f"victim, quiet:    {quiet}", f"victim, attacked: {attacked}"),
+        f"victim, quiet:    {quiet}",
+        f"victim, attacked: {attacked}",
         f"victim, later:    {later}",
         f"longest time without an answer of /health: {watch.deaf_s:.2f} s",
         *rows_of(attacks),

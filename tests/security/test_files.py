@@ -113,9 +113,25 @@ def nestings(path: str, n_inputs: int) -> Iterator[list[Any]]:
 
 
 KINDS = [
-    *("a file", "a secret", "without an end", "a fifo", "a link", "not of the table"),
-    *("somebody else's", "a detour", "upwards", "relative", "a folder", "empty"),
-    *("a nul", "a surrogate", "file:", "http:", "https:", "a network path", "long"),
+    "a file",
+    "a secret",
+    "without an end",
+    "a fifo",
+    "a link",
+    "not of the table",
+    "somebody else's",
+    "a detour",
+    "upwards",
+    "relative",
+    "a folder",
+    "empty",
+    "a nul",
+    "a surrogate",
+    "file:",
+    "http:",
+    "https:",
+    "a network path",
+    "long",
 ]
 
 

@@ -37,7 +37,13 @@ def no_cors(answer: Answer) -> bool:
             "localhost.evil.example",
             "127.0.0.1.nip.io",
         ),
-        *("1.2.3", "0x7f.1", "chat.example.evil", "", "::1", "a b", "127.0.0.1@evil"),
+        "1.2.3",
+        "0x7f.1",
+        "chat.example.evil",
+        "",
+        "::1",
+        "a b",
+        "127.0.0.1@evil",
     ],
 )
 def test_a_name_that_is_not_this_servers_is_misdirected(named: Web, host: str) -> None:
@@ -50,8 +56,15 @@ def test_a_name_that_is_not_this_servers_is_misdirected(named: Web, host: str) -
 @pytest.mark.parametrize(
     "host",
     [
-        *("localhost", "LOCALHOST:8080", "127.0.0.1", "192.0.2.7:8080", "[::1]:8080"),
-        *("chat.example", "Chat.Example:443", "myserver.lan:8080", f"{HOST}:8080"),
+        "localhost",
+        "LOCALHOST:8080",
+        "127.0.0.1",
+        "192.0.2.7:8080",
+        "[::1]:8080",
+        "chat.example",
+        "Chat.Example:443",
+        "myserver.lan:8080",
+        f"{HOST}:8080",
     ],
 )
 def test_addresses_and_named_hosts_are_known(named: Web, host: str) -> None:
@@ -61,8 +74,15 @@ def test_addresses_and_named_hosts_are_known(named: Web, host: str) -> None:
 
 
 FOREIGN = [
-    *("http://evil.example", "null", "http://localhost:3000", "file://", "", "x"),
-    *("https://app.example.evil", "http://app.example", "http://chat.example:1"),
+    "http://evil.example",
+    "null",
+    "http://localhost:3000",
+    "file://",
+    "",
+    "x",
+    "https://app.example.evil",
+    "http://app.example",
+    "http://chat.example:1",
     *(
         "chrome-extension://abc",
         "http://127.0.0.1",
@@ -178,8 +198,15 @@ def test_only_names_of_ours_are_ever_known(host: str, origin: str) -> None:
 @pytest.mark.parametrize(
     ("hosts", "cors"),
     [
-        *(("a b", ""), ("http://a", ""), ("a:80", ""), ("*", ""), ("é.example", "")),
-        *(("", "app.example"), ("", "*"), ("", "https://a/"), ("", "null")),
+        ("a b", ""),
+        ("http://a", ""),
+        ("a:80", ""),
+        ("*", ""),
+        ("é.example", ""),
+        ("", "app.example"),
+        ("", "*"),
+        ("", "https://a/"),
+        ("", "null"),
     ],
 )
 def test_a_setting_that_names_nothing_is_refused(hosts: str, cors: str) -> None:

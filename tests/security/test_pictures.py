@@ -34,7 +34,7 @@ from edge.images.limits import (
 )
 from tests.conftest import cannot
 from tests.test_images import PHOTO, black_png, chunk, encode
-from tests.ui.bench import Bench, bench
+from tests.ui.api_harness import ApiHarness, api_harness
 
 # --- code that took over a decoder ----------------------------------------------------
 
@@ -107,9 +107,15 @@ ATTACKS = {
 }
 # What the limits stop by themselves, where a kernel filters nothing.
 UNFILTERED = [
-    *("read a file", "read its parent's environment", "write a file"),
-    *("list a folder", "open a socket", "open a local socket"),
-    *("open a pair of sockets", "open a pipe", "open a file in memory"),
+    "read a file",
+    "read its parent's environment",
+    "write a file",
+    "list a folder",
+    "open a socket",
+    "open a local socket",
+    "open a pair of sockets",
+    "open a pipe",
+    "open a file in memory",
 ]
 
 
@@ -320,7 +326,7 @@ def small_png(n: int) -> bytes:
 
 
 @asynccontextmanager
-async def browser(web: Bench, address: str) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(web: ApiHarness, address: str) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(web.app, client=(address, 1))
     async with httpx.AsyncClient(
         transport=transport, base_url="http://ui", timeout=60
@@ -363,7 +369,7 @@ async def test_slow_pictures_of_one_address_do_not_hold_up_another(
             n_hostile += 1
 
     async with (
-        bench(broker_url, client_jobs=8) as web,
+        api_harness(broker_url, client_jobs=8) as web,
         browser(web, "10.0.0.66") as attacker,
         browser(web, "10.0.0.1") as victim,
         web.working(),

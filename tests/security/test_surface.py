@@ -121,8 +121,16 @@ def test_every_function_of_the_page_has_a_shape_or_is_closed(page) -> None:
 
 # Addresses that the application has not.
 STRANGE = [
-    *("//v1/models", "/v1/models/", "/health/", "/.env", "/%2e%2e/x", "/\\x", "/x?"),
-    *("/v1/models%00", "/gradio_api/queue/join/", "/gradio_api/%2e%2e/config"),
+    "//v1/models",
+    "/v1/models/",
+    "/health/",
+    "/.env",
+    "/%2e%2e/x",
+    "/\\x",
+    "/x?",
+    "/v1/models%00",
+    "/gradio_api/queue/join/",
+    "/gradio_api/%2e%2e/config",
 ]
 
 
@@ -170,7 +178,16 @@ def test_head_is_get_without_a_body(web: Web, path: str) -> None:
 
 NUMBERS: list[Any] = [
     *range(-1, 64),
-    *(1 << 40, None, True, False, "0", 0.0, [0], {"a": 0}, "ask", float("nan")),
+    1 << 40,
+    None,
+    True,
+    False,
+    "0",
+    0.0,
+    [0],
+    {"a": 0},
+    "ask",
+    float("nan"),
 ]
 
 
@@ -187,7 +204,11 @@ def test_no_field_beside_the_shape_is_passed_on(field: str) -> None:
     body = {"fn_index": 0, "data": [], "session_hash": "a", field: {"x": 1}}
     rebuilt = payloads.joining(body, {0: "about"}, find=lambda path: None)
     assert set(rebuilt) == {
-        *("fn_index", "data", "session_hash", "event_data", "trigger_id"),
+        "fn_index",
+        "data",
+        "session_hash",
+        "event_data",
+        "trigger_id",
     }
     assert rebuilt["event_data"] is None
 
@@ -203,7 +224,14 @@ def test_a_session_is_a_plain_name(web: Web, about, session: Any) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b"[]", b"null", b"1", b"{", b'"a"', b"\xff", b"[" * 100_000),
+        b"",
+        b"[]",
+        b"null",
+        b"1",
+        b"{",
+        b'"a"',
+        b"\xff",
+        b"[" * 100_000,
         b'{"a":' * 40_000 + b"1" + b"}" * 40_000,
         b"9" * 100_000,
     ],

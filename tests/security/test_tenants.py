@@ -12,7 +12,7 @@ import pytest
 
 from edge.keys import create_key
 from edge.limits import NO_LIMITS
-from tests.ui.bench import Bench, bench, code_of
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
 
 pytestmark = pytest.mark.redis
 
@@ -29,7 +29,7 @@ PAIRS = {
 class Two:
     """A victim and a stranger at one server, whose answers come at once."""
 
-    def __init__(self, web: Bench, who: list[dict[str, str]]) -> None:
+    def __init__(self, web: ApiHarness, who: list[dict[str, str]]) -> None:
         self.web = web
         self.victim, self.stranger = who
 
@@ -51,7 +51,9 @@ async def two(
         who = [(create_key(path, name, NO_LIMITS), at) for name, at in who]
         keys_file = str(path)
     async with (
-        bench(broker_url, n_kept=8, keys_file=keys_file, data_dir=tmp_path) as web,
+        api_harness(
+            broker_url, n_kept=8, keys_file=keys_file, data_dir=tmp_path
+        ) as web,
         web.working(),
     ):
         yield Two(web, [{"key": key, "address": at} for key, at in who])
@@ -121,7 +123,7 @@ async def test_an_answer_is_not_shared_while_it_is_computed(
 ) -> None:
     """Single flight: whoever waits with the same question ends with its answer, but
     only in the same scope."""
-    async with bench(broker_url, data_dir=tmp_path) as web:
+    async with api_harness(broker_url, data_dir=tmp_path) as web:
         asking = []
         for n, address in enumerate(("10.0.0.1", "10.0.0.1", "10.0.0.2")):
             asking.append(web.asking("same", address=address))
@@ -135,7 +137,7 @@ async def test_an_answer_is_not_shared_while_it_is_computed(
 
 async def test_one_household_may_share(broker_url: str, tmp_path: Path) -> None:
     async with (
-        bench(broker_url, data_dir=tmp_path, share="all") as web,
+        api_harness(broker_url, data_dir=tmp_path, share="all") as web,
         web.working(),
     ):
         await web.post("the same", address="10.0.0.1")
@@ -151,7 +153,9 @@ async def test_made_up_names_give_no_more_places(
     broker_url: str, tmp_path: Path, made_up: str
 ) -> None:
     """One address may have half of the places, however many names it thinks of."""
-    async with bench(broker_url, backlog=9, data_dir=tmp_path) as web:  # ten places
+    async with api_harness(
+        broker_url, backlog=9, data_dir=tmp_path
+    ) as web:  # ten places
         asking = []
         for n in range(12):
             who: dict[str, Any] = {"address": "2001:db8::1"}
@@ -178,7 +182,7 @@ async def test_made_up_names_give_no_more_places(
 async def test_hanging_up_on_kept_questions_holds_two_places_and_no_more(
     broker_url: str, tmp_path: Path
 ) -> None:
-    async with bench(broker_url, data_dir=tmp_path) as web:
+    async with api_harness(broker_url, data_dir=tmp_path) as web:
         codes = []
         for n in range(5):
             kept = {"idempotency-key": f"{n}"}

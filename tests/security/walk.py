@@ -16,7 +16,6 @@ from ui.chat import build_chat
 from ui.client import Client
 from ui.guard import functions_of
 from ui.uploads import Uploads
-from ui.vetting import Vetting
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -33,14 +32,11 @@ def every_route(router: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    client, vetting = (
-        Client(Settings(broker_url=NOWHERE, cache_url=NOWHERE)),
-        Vetting(9),
-    )
+    client = Client(Settings(broker_url=NOWHERE, cache_url=NOWHERE))
     with tempfile.TemporaryDirectory() as folder:
         uploads = Uploads(Path(folder) / "edge")
-        page = build_chat(client, vetting, uploads)
-        app = mounted(client, page, vetting, uploads)
+        page = build_chat(client, uploads)
+        app = mounted(client, page, uploads)
     found = {
         "routes": list(every_route(app)),
         "n_inputs": {number: len(fn.inputs) for number, fn in page.fns.items()},

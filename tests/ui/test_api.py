@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
-from tests.ui.bench import Bench, bench, code_of
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
 
 pytestmark = pytest.mark.redis
 
@@ -25,15 +25,15 @@ ALLOWED = {
 
 
 @pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[Bench]:
-    async with bench(broker_url) as one:
+async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
+    async with api_harness(broker_url) as one:
         yield one
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", ALLOWED)
 async def test_a_path_says_which_methods_it_has(
-    web: Bench, path: str, method: str
+    web: ApiHarness, path: str, method: str
 ) -> None:
     reply = await web.http.request(method, path)
     if method in ALLOWED[path]:
@@ -48,17 +48,17 @@ async def test_a_path_says_which_methods_it_has(
 
 
 @pytest.mark.parametrize("method", [one for one in METHODS if one != "HEAD"])
-async def test_there_is_nothing_else(web: Bench, method: str) -> None:
+async def test_there_is_nothing_else(web: ApiHarness, method: str) -> None:
     reply = await web.http.request(method, "/v1/nothing")
     assert code_of(reply) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/models"])
-async def test_a_monitor_may_ask_for_the_head(web: Bench, path: str) -> None:
+async def test_a_monitor_may_ask_for_the_head(web: ApiHarness, path: str) -> None:
     assert (await web.http.head(path)).status_code == 200
 
 
-async def test_a_model_can_be_looked_at(web: Bench) -> None:
+async def test_a_model_can_be_looked_at(web: ApiHarness) -> None:
     [listed] = (await web.http.get("/v1/models")).json()["data"]
     found = (await web.http.get("/v1/models/stub")).json()
     assert found | {"created": 0} == listed | {"created": 0}
@@ -72,13 +72,13 @@ async def test_a_model_can_be_looked_at(web: Bench) -> None:
 # --- readiness ------------------------------------------------------------------------
 
 
-async def test_it_is_ready_with_a_worker(web: Bench) -> None:
+async def test_it_is_ready_with_a_worker(web: ApiHarness) -> None:
     reply = await web.http.get("/ready")
     assert (reply.status_code, reply.json()["status"]) == (200, "ready")
     assert "error" not in reply.json()
 
 
-async def test_without_a_worker_it_is_not_and_says_why(web: Bench) -> None:
+async def test_without_a_worker_it_is_not_and_says_why(web: ApiHarness) -> None:
     web.sync.delete(FLEET)
     reply = await web.http.get("/ready")
     state = reply.json()
@@ -89,7 +89,7 @@ async def test_without_a_worker_it_is_not_and_says_why(web: Bench) -> None:
 
 
 async def test_without_a_broker_it_is_not_and_says_why(
-    web: Bench, monkeypatch: pytest.MonkeyPatch
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> None:
         raise ConnectionError
@@ -105,7 +105,7 @@ async def test_without_a_broker_it_is_not_and_says_why(
 
 
 async def test_what_can_never_fit_is_refused_before_it_takes_a_place(
-    web: Bench,
+    web: ApiHarness,
 ) -> None:
     info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
     Heart(web.sync, info).beat()
@@ -118,7 +118,7 @@ async def test_what_can_never_fit_is_refused_before_it_takes_a_place(
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 async def test_an_answer_that_can_never_fit_is_refused_likewise(
-    web: Bench, name: str
+    web: ApiHarness, name: str
 ) -> None:
     info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
     Heart(web.sync, info).beat()
@@ -133,7 +133,7 @@ async def test_an_answer_that_can_never_fit_is_refused_likewise(
         assert str(number) not in reply.json()["error"]["message"]
 
 
-async def test_turns_that_can_never_fit_stay_out_of_the_queue(web: Bench) -> None:
+async def test_turns_that_can_never_fit_stay_out_of_the_queue(web: ApiHarness) -> None:
     info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
     Heart(web.sync, info).beat()
     web.sync.zincrby(FLEET, 600, "here-1")

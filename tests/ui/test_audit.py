@@ -11,7 +11,7 @@ import pytest
 
 from edge.keys import create_key, read_keys
 from edge.limits import NO_LIMITS
-from tests.ui.bench import Bench, bench
+from tests.ui.api_harness import ApiHarness, api_harness
 
 pytestmark = pytest.mark.redis
 
@@ -29,7 +29,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Any:
     return read
 
 
-async def ask_all(web: Bench, key: str = "") -> None:
+async def ask_all(web: ApiHarness, key: str = "") -> None:
     """Questions that end in each way, the last in front of the door."""
     async with web.working():
         await web.post(SECRET, key=key)
@@ -45,7 +45,7 @@ async def test_each_question_leaves_one_line_of_who_and_how_much(
     path = tmp_path / "keys.json"
     key = create_key(path, "alice", NO_LIMITS)
     [entry] = read_keys(path)
-    async with bench(broker_url, keys_file=str(path)) as web:
+    async with api_harness(broker_url, keys_file=str(path)) as web:
         await ask_all(web, key)
     ends = [
         (line["outcome"], line["code"], line.get("answer_tokens")) for line in lines()
@@ -71,7 +71,7 @@ async def test_a_key_that_is_not_valid_leaves_a_line_too(
 ) -> None:
     path = tmp_path / "keys.json"
     create_key(path, "alice", NO_LIMITS)
-    async with bench(broker_url, keys_file=str(path)) as web:
+    async with api_harness(broker_url, keys_file=str(path)) as web:
         await web.post(key="guess", address="10.0.0.9")
     [line] = lines()
     assert (line["tenant"], line["address"]) == ("", "10.0.0.9")
@@ -81,6 +81,6 @@ async def test_a_key_that_is_not_valid_leaves_a_line_too(
 async def test_it_can_be_switched_off(
     broker_url: str, tmp_path: Path, lines: Any
 ) -> None:
-    async with bench(broker_url, data_dir=tmp_path, audit=False) as web:
+    async with api_harness(broker_url, data_dir=tmp_path, audit=False) as web:
         await ask_all(web)
     assert lines() == []

@@ -13,7 +13,7 @@ import pytest
 from edge import keys
 from edge.keys import create_key, revoke_key
 from edge.limits import NO_LIMITS
-from tests.ui.bench import Bench, bench, code_of
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
 from ui.door import address_of
 from ui.session import COOKIE, CSRF_COOKIE, CSRF_HEADER, NO_KEY, Session
 
@@ -33,16 +33,16 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def web(broker_url: str, path: Path) -> AsyncIterator[Bench]:
+async def web(broker_url: str, path: Path) -> AsyncIterator[ApiHarness]:
     """A server that needs keys, of which there are none yet."""
-    async with bench(broker_url, keys_file=str(path)) as one:
+    async with api_harness(broker_url, keys_file=str(path)) as one:
         yield one
 
 
 @pytest.fixture
-async def open_web(broker_url: str, tmp_path: Path) -> AsyncIterator[Bench]:
+async def open_web(broker_url: str, tmp_path: Path) -> AsyncIterator[ApiHarness]:
     """A server that needs no keys."""
-    async with bench(broker_url, data_dir=tmp_path) as one:
+    async with api_harness(broker_url, data_dir=tmp_path) as one:
         yield one
 
 
@@ -55,7 +55,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 async def sign_in(
-    web: Bench, name: str, key: str, address: str = "127.0.0.1", **fields: str
+    web: ApiHarness, name: str, key: str, address: str = "127.0.0.1", **fields: str
 ) -> httpx.Response:
     http = web.at(address)
     page = await http.get("/login", headers=HTML)
@@ -85,7 +85,7 @@ STRANGE = [
 @pytest.mark.parametrize(("method", "path_"), STRANGE)
 @pytest.mark.parametrize("shown", ["", "Bearer x", "Basic YTpi", "Bearer", "bearer  "])
 async def test_a_stranger_gets_nothing(
-    web: Bench, method: str, path_: str, shown: str
+    web: ApiHarness, method: str, path_: str, shown: str
 ) -> None:
     headers = {"authorization": shown} if shown else {}
     body = {"a": 1} if method == "POST" and path_ != "/logout" else None
@@ -98,24 +98,28 @@ async def test_a_stranger_gets_nothing(
 @pytest.mark.parametrize(
     ("method", "path_"),
     [
-        *(("GET", "/v1/anything"), ("POST", "/"), ("GET", "//health"), ("PUT", "/no")),
-        *(("GET", "/gradio_api/info"), ("GET", "/health/../v1/models")),
+        ("GET", "/v1/anything"),
+        ("POST", "/"),
+        ("GET", "//health"),
+        ("PUT", "/no"),
+        ("GET", "/gradio_api/info"),
+        ("GET", "/health/../v1/models"),
     ],
 )
 async def test_what_is_no_route_is_none_for_a_stranger_too(
-    web: Bench, method: str, path_: str
+    web: ApiHarness, method: str, path_: str
 ) -> None:
     reply = await web.http.request(method, path_)
     assert code_of(reply)[0] in (401, 404, 405)
 
 
-async def test_a_stranger_may_know_that_it_lives_and_no_more(web: Bench) -> None:
+async def test_a_stranger_may_know_that_it_lives_and_no_more(web: ApiHarness) -> None:
     assert (await web.http.get("/health")).json() == {"status": "ok"}
     assert (await web.http.get("/ready")).json() == {"status": "ready"}
     assert code_of(await web.http.post("/health"))[0] == 405
 
 
-async def test_a_key_enters_under_both_headers(web: Bench, path: Path) -> None:
+async def test_a_key_enters_under_both_headers(web: ApiHarness, path: Path) -> None:
     key = create_key(path, "alice", NO_LIMITS)
     for headers in (bearer(key), {"x-api-key": key}):
         reply = await web.http.get("/v1/models", headers=headers)
@@ -125,7 +129,7 @@ async def test_a_key_enters_under_both_headers(web: Bench, path: Path) -> None:
 
 
 async def test_a_revoked_key_is_refused_without_a_restart(
-    web: Bench, path: Path
+    web: ApiHarness, path: Path
 ) -> None:
     key = create_key(path, "alice", NO_LIMITS)
     assert (await web.http.get("/v1/models", headers=bearer(key))).status_code == 200
@@ -134,13 +138,13 @@ async def test_a_revoked_key_is_refused_without_a_restart(
     assert code_of(reply) == (401, "invalid_api_key")
 
 
-async def test_who_loads_the_page_is_sent_to_the_login(web: Bench) -> None:
+async def test_who_loads_the_page_is_sent_to_the_login(web: ApiHarness) -> None:
     reply = await web.http.get("/", headers=HTML)
     assert (reply.status_code, reply.headers["location"]) == (303, "/login")
 
 
 async def test_who_follows_a_link_from_elsewhere_comes_again_with_the_cookie(
-    web: Bench,
+    web: ApiHarness,
 ) -> None:
     cross = HTML | {"sec-fetch-site": "cross-site"}
     reply = await web.http.get("/", headers=cross)
@@ -149,7 +153,7 @@ async def test_who_follows_a_link_from_elsewhere_comes_again_with_the_cookie(
 
 
 async def test_metrics_are_for_this_machine_and_for_an_admin(
-    web: Bench, path: Path
+    web: ApiHarness, path: Path
 ) -> None:
     key = create_key(path, "alice", NO_LIMITS)
     admin = create_key(path, "root", NO_LIMITS, is_admin=True)
@@ -161,7 +165,7 @@ async def test_metrics_are_for_this_machine_and_for_an_admin(
 
 
 async def test_metrics_are_not_open_to_others_where_nobody_has_a_key(
-    open_web: Bench,
+    open_web: ApiHarness,
 ) -> None:
     assert (await open_web.http.get("/metrics")).status_code == 200
     assert code_of(await open_web.at("10.0.0.1").get("/metrics"))[0] == 403
@@ -170,7 +174,7 @@ async def test_metrics_are_not_open_to_others_where_nobody_has_a_key(
 # --- the login ----------------------------------------------------------------------
 
 
-async def test_a_name_and_its_key_begin_a_session(web: Bench, path: Path) -> None:
+async def test_a_name_and_its_key_begin_a_session(web: ApiHarness, path: Path) -> None:
     key = create_key(path, "alice", NO_LIMITS)
     reply = await sign_in(web, "alice", key)
     assert (reply.status_code, reply.headers["location"]) == (303, "/")
@@ -187,7 +191,9 @@ async def test_a_name_and_its_key_begin_a_session(web: Bench, path: Path) -> Non
 
 
 @pytest.mark.parametrize("wrong", ["name", "key", "csrf", "nothing"])
-async def test_a_wrong_login_is_refused(web: Bench, path: Path, wrong: str) -> None:
+async def test_a_wrong_login_is_refused(
+    web: ApiHarness, path: Path, wrong: str
+) -> None:
     key = create_key(path, "alice", NO_LIMITS)
     create_key(path, "bob", NO_LIMITS)
     given = {"name": "alice", "key": key}
@@ -203,7 +209,7 @@ async def test_a_wrong_login_is_refused(web: Bench, path: Path, wrong: str) -> N
 
 
 async def test_a_form_of_another_browser_is_worth_nothing(
-    web: Bench, path: Path
+    web: ApiHarness, path: Path
 ) -> None:
     """Else a page elsewhere could sign its visitors in under its own name."""
     key = create_key(path, "alice", NO_LIMITS)
@@ -218,7 +224,7 @@ async def test_a_form_of_another_browser_is_worth_nothing(
     "cookie", ["a; Path=/x", '"a\\012Set-Cookie: b=c"', "A" * 32, "0" * 31, "x" * 5000]
 )
 async def test_a_cookie_of_the_form_that_is_not_ours_is_not_sent_back(
-    web: Bench, cookie: str
+    web: ApiHarness, cookie: str
 ) -> None:
     headers = HTML | {"cookie": f"edge_form={cookie}"}
     reply = await web.http.get("/login", headers=headers)
@@ -227,13 +233,13 @@ async def test_a_cookie_of_the_form_that_is_not_ours_is_not_sent_back(
     assert re.fullmatch("edge_form=[0-9a-f]{32}", made)
 
 
-async def test_a_huge_form_is_refused(web: Bench) -> None:
+async def test_a_huge_form_is_refused(web: ApiHarness) -> None:
     reply = await web.http.post("/login", content=b"name=" + b"a" * 100_000)
     assert reply.status_code == 413
 
 
 async def test_a_session_ends_with_its_key_and_with_the_logout(
-    web: Bench, path: Path
+    web: ApiHarness, path: Path
 ) -> None:
     key = create_key(path, "alice", NO_LIMITS)
     await sign_in(web, "alice", key)
@@ -252,7 +258,7 @@ async def test_a_session_ends_with_its_key_and_with_the_logout(
 
 
 async def test_a_cookie_changes_nothing_without_a_proof_of_its_page(
-    web: Bench, path: Path
+    web: ApiHarness, path: Path
 ) -> None:
     await sign_in(web, "alice", create_key(path, "alice", NO_LIMITS))
     token = web.http.cookies[CSRF_COOKIE]
@@ -266,7 +272,7 @@ async def test_a_cookie_changes_nothing_without_a_proof_of_its_page(
 
 
 async def test_cookies_that_the_server_has_not_made_are_nothing(
-    web: Bench, path: Path
+    web: ApiHarness, path: Path
 ) -> None:
     create_key(path, "alice", NO_LIMITS)
     key_id = keys.read_keys(path)[0].id
@@ -276,7 +282,10 @@ async def test_cookies_that_the_server_has_not_made_are_nothing(
         Session("0" * 32, key_id, 1).cookie(ours),  # has ended
         Session.begin(NO_KEY, 2e9).cookie(ours),  # of a time without keys
         Session.begin("0" * 12, 2e9).cookie(ours),  # a key that is not there
-        *("", "x", "a.b.c.d", f"{'0' * 32}.{key_id}.9999999999.{'0' * 64}"),
+        "",
+        "x",
+        "a.b.c.d",
+        f"{'0' * 32}.{key_id}.9999999999.{'0' * 64}",
     ]
     for cookie in forged:
         reply = await web.http.get(
@@ -288,7 +297,9 @@ async def test_cookies_that_the_server_has_not_made_are_nothing(
 # --- a server without keys ----------------------------------------------------------
 
 
-async def test_a_page_gets_a_session_of_the_servers_making(open_web: Bench) -> None:
+async def test_a_page_gets_a_session_of_the_servers_making(
+    open_web: ApiHarness,
+) -> None:
     await open_web.http.get("/")
     assert (await open_web.http.get("/login")).headers["location"] == "/"
     session = open_web.http.cookies[COOKIE]
@@ -300,7 +311,7 @@ async def test_a_page_gets_a_session_of_the_servers_making(open_web: Bench) -> N
 
 
 async def test_a_job_belongs_to_key_and_address_and_to_its_session(
-    open_web: Bench,
+    open_web: ApiHarness,
 ) -> None:
     async with open_web.working():
         job_id = (await open_web.post(key="unused")).headers["x-job-id"]

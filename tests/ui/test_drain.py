@@ -10,24 +10,24 @@ import pytest
 
 from edge.errors import ShuttingDown
 from edge.stubs.runtime import LONG_ANSWER
-from tests.ui.bench import Bench, bench, code_of, text_of
-from ui import readers
+from tests.ui.api_harness import ApiHarness, api_harness, code_of, text_of
+from ui import subscriptions
 
 pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[Bench]:
+async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
     options = {"answer_cache": False, "grace_s": 1}
-    async with bench(broker_url, step_s=0.005, **options) as one:
+    async with api_harness(broker_url, step_s=0.005, **options) as one:
         yield one
 
 
-async def test_who_follows_nobody_stops_at_once(web: Bench) -> None:
+async def test_who_follows_nobody_stops_at_once(web: ApiHarness) -> None:
     await asyncio.wait_for(web.client.drain(), 0.3)
 
 
-async def test_nothing_new_is_taken(web: Bench) -> None:
+async def test_nothing_new_is_taken(web: ApiHarness) -> None:
     await web.client.drain()
     refused = await web.post()
     assert code_of(refused) == (503, "shutting_down")
@@ -40,7 +40,7 @@ async def test_nothing_new_is_taken(web: Bench) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_running_answer_may_end(web: Bench, stream: bool) -> None:
+async def test_a_running_answer_may_end(web: ApiHarness, stream: bool) -> None:
     async with web.working():
         asking = web.asking(n=100, stream=stream)
         await web.followed()
@@ -57,10 +57,10 @@ async def test_a_running_answer_may_end(web: Bench, stream: bool) -> None:
 
 
 async def test_who_gets_no_answer_within_the_grace_is_told(
-    web: Bench, monkeypatch: pytest.MonkeyPatch
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a stream, and before its first byte."""
-    monkeypatch.setattr(readers, "LAST_WORDS_S", 1.2)
+    monkeypatch.setattr(subscriptions, "LAST_WORDS_S", 1.2)
     async with web.working():
         shown = web.asking(n=20_000, key="a", stream=True)
         await web.until(lambda: web.runtime.cells)
@@ -76,23 +76,23 @@ async def test_who_gets_no_answer_within_the_grace_is_told(
 
 
 async def test_a_job_that_is_kept_outlives_the_process(
-    web: Bench, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    web: ApiHarness, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its client asks the next one, under the same key."""
-    monkeypatch.setattr(readers, "LAST_WORDS_S", 1.2)
+    monkeypatch.setattr(subscriptions, "LAST_WORDS_S", 1.2)
     once = {"idempotency-key": "abc"}
     async with web.working():
         asking = web.asking(n=350, headers=once, stream=True)
         await web.followed()
         await web.client.drain()
         assert '"code": "shutting_down"' in (await asking).text
-        async with bench(broker_url, answer_cache=False) as another:
+        async with api_harness(broker_url, answer_cache=False) as another:
             reply = await another.post(n=350, headers=once, stream=True)
     assert text_of(reply) == LONG_ANSWER[:350]
 
 
 async def test_a_question_that_was_let_in_already_may_end_too(
-    web: Bench, monkeypatch: pytest.MonkeyPatch
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its pictures are being looked at, or its job is on its way into the queue."""
     really_enqueue = web.client._jobs.enqueue
@@ -111,7 +111,7 @@ async def test_a_question_that_was_let_in_already_may_end_too(
     assert is_answered
 
 
-async def test_who_looks_on_again_meanwhile_is_heard_out(web: Bench) -> None:
+async def test_who_looks_on_again_meanwhile_is_heard_out(web: ApiHarness) -> None:
     async with web.working():
         asking = web.asking(n=150)
         await web.followed()

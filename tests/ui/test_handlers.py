@@ -21,8 +21,8 @@ from edge.events import (
     Token,
 )
 from edge.request import Answer, Message, PictureRef
-from ui.handlers import Turn, conversation, notice, status, told, turns
-from ui.words import ERRORS, LANGUAGES, TEXTS, language_of
+from ui.handlers import Turn, conversation, notice, render, status, turns
+from ui.i18n import ERRORS, LANGUAGES, TEXTS, language_of
 
 CAT, DOG = PictureRef("ca", 30, 20), PictureRef("d0", 20, 30)
 PICTURES = {"/tmp/cat.png": CAT, "/tmp/dog.png": DOG}
@@ -235,9 +235,9 @@ def test_a_stage_is_told_in_the_language(
 @in_both_languages
 @pytest.mark.parametrize("position", [1, 17])
 def test_the_place_in_the_queue_is_told(position: int, language: str) -> None:
-    told = status(Queued(position), language)
-    assert told == TEXTS[language]["queued"].format(position=position)
-    assert str(position) in told
+    render = status(Queued(position), language)
+    assert render == TEXTS[language]["queued"].format(position=position)
+    assert str(position) in render
 
 
 @pytest.mark.parametrize(
@@ -257,16 +257,16 @@ def test_the_place_in_the_queue_is_told(position: int, language: str) -> None:
 def test_the_time_of_waiting_is_told_as_people_say_it(
     seconds: float, about: str
 ) -> None:
-    told = status(Queued(3, seconds), "en")
-    assert told == f"Waiting, number 3 in the queue, about {about}."
+    render = status(Queued(3, seconds), "en")
+    assert render == f"Waiting, number 3 in the queue, about {about}."
 
 
 @pytest.mark.parametrize("seconds", [0.0, 33.0, 151.0])
 def test_the_time_of_waiting_is_told_in_chinese_too(seconds: float) -> None:
-    told = status(Queued(3, seconds), "zh")
-    assert told
-    assert not re.search("[a-z{}]", told)
-    assert "3" in told
+    render = status(Queued(3, seconds), "zh")
+    assert render
+    assert not re.search("[a-z{}]", render)
+    assert "3" in render
 
 
 @pytest.mark.parametrize(
@@ -320,8 +320,8 @@ def test_the_page_warns_when_answers_deserve_no_trust(
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_did_not_fit_is_said_and_not_said_again_to_the_model(language) -> None:
-    shown = told(Answer("A ring.", "stop", n_dropped=2), language)
+    shown = render(Answer("A ring.", "stop", n_dropped=2), language)
     assert TEXTS[language]["dropped"] in shown
     [turn] = turns([{"role": "assistant", "content": shown}])
     assert turn.text == "A ring."
-    assert told(Answer("A ring.", "stop"), language) == "A ring."
+    assert render(Answer("A ring.", "stop"), language) == "A ring."

@@ -11,16 +11,16 @@ import pytest
 
 from edge.jobs import keys, reconcile, record
 from edge.stubs.runtime import LONG_ANSWER
-from tests.ui.bench import POOL, Bench, bench, code_of, text_of
-from ui.asker import LONGEST_KEY
+from tests.ui.api_harness import POOL, ApiHarness, api_harness, code_of, text_of
+from ui.request_caller import LONGEST_KEY
 
 pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[Bench]:
+async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
     """A worker that takes its time, so that something can happen meanwhile."""
-    async with bench(broker_url, step_s=0.005, answer_cache=False) as one:
+    async with api_harness(broker_url, step_s=0.005, answer_cache=False) as one:
         yield one
 
 
@@ -29,11 +29,11 @@ def headers(key: str = "", **more: str) -> dict[str, str]:
     return named | ({"authorization": f"Bearer {key}"} if key else {})
 
 
-async def get(web: Bench, path: str, key: str = "", **more: str) -> httpx.Response:
+async def get(web: ApiHarness, path: str, key: str = "", **more: str) -> httpx.Response:
     return await web.http.get(f"/v1/jobs/{path}", headers=headers(key, **more))
 
 
-async def look(web: Bench, job_id: str, key: str = "") -> dict[str, Any]:
+async def look(web: ApiHarness, job_id: str, key: str = "") -> dict[str, Any]:
     reply = await get(web, job_id, key)
     assert reply.status_code == 200
     return reply.json()
@@ -42,7 +42,9 @@ async def look(web: Bench, job_id: str, key: str = "") -> dict[str, Any]:
 # --- a job from its beginning to its end ------------------------------------------
 
 
-async def test_an_answer_names_its_job_and_the_job_has_the_answer(web: Bench) -> None:
+async def test_an_answer_names_its_job_and_the_job_has_the_answer(
+    web: ApiHarness,
+) -> None:
     async with web.working():
         reply = await web.post()
     job_id = reply.headers["x-job-id"]
@@ -54,7 +56,9 @@ async def test_an_answer_names_its_job_and_the_job_has_the_answer(web: Bench) ->
     assert job["answer"]["created"] == job["created"]
 
 
-async def test_a_stream_names_its_job_and_has_the_same_envelope(web: Bench) -> None:
+async def test_a_stream_names_its_job_and_has_the_same_envelope(
+    web: ApiHarness,
+) -> None:
     async with web.working():
         reply = await web.post(stream=True)
     assert text_of(reply) == LONG_ANSWER[:10]
@@ -65,7 +69,7 @@ async def test_a_stream_names_its_job_and_has_the_same_envelope(web: Bench) -> N
 
 
 async def test_waiting_jobs_know_their_place_and_running_ones_that_they_run(
-    web: Bench,
+    web: ApiHarness,
 ) -> None:
     asking = []
     for n in range(3):
@@ -84,7 +88,7 @@ async def test_waiting_jobs_know_their_place_and_running_ones_that_they_run(
         task.cancel()
 
 
-async def test_a_job_that_failed_says_why(web: Bench) -> None:
+async def test_a_job_that_failed_says_why(web: ApiHarness) -> None:
     async with web.working():
         reply = await web.post(n=1_000_000)
         assert code_of(reply) == (400, "context_length_exceeded")
@@ -97,7 +101,7 @@ async def test_a_job_that_failed_says_why(web: Bench) -> None:
 # --- ended by hand ----------------------------------------------------------------
 
 
-async def test_a_waiting_job_can_be_cancelled(web: Bench) -> None:
+async def test_a_waiting_job_can_be_cancelled(web: ApiHarness) -> None:
     asking = web.asking()
     await web.until(lambda: web.waiting)
     [job_id] = web.waiting
@@ -109,7 +113,9 @@ async def test_a_waiting_job_can_be_cancelled(web: Bench) -> None:
     assert web.live == []
 
 
-async def test_a_running_job_can_be_cancelled_and_frees_its_slot(web: Bench) -> None:
+async def test_a_running_job_can_be_cancelled_and_frees_its_slot(
+    web: ApiHarness,
+) -> None:
     async with web.working():
         asking = web.asking(n=20_000, stream=True)
         await web.until(lambda: web.runtime.cells)
@@ -122,7 +128,7 @@ async def test_a_running_job_can_be_cancelled_and_frees_its_slot(web: Bench) -> 
     assert stream.text.endswith("data: [DONE]\n\n")
 
 
-async def test_an_ended_job_stays_as_it_ended(web: Bench) -> None:
+async def test_an_ended_job_stays_as_it_ended(web: ApiHarness) -> None:
     async with web.working():
         job_id = (await web.post()).headers["x-job-id"]
     for _ in range(2):
@@ -134,7 +140,7 @@ async def test_an_ended_job_stays_as_it_ended(web: Bench) -> None:
 # --- followed again ---------------------------------------------------------------
 
 
-async def test_a_stream_can_be_read_again(web: Bench) -> None:
+async def test_a_stream_can_be_read_again(web: ApiHarness) -> None:
     async with web.working():
         first = await web.post(n=40, stream=True)
     again = await get(web, first.headers["x-job-id"] + "/events")
@@ -148,7 +154,7 @@ async def test_a_stream_can_be_read_again(web: Bench) -> None:
 
 @pytest.mark.parametrize("at", [0, 1, 17, 40, 99])
 async def test_a_stream_goes_on_after_the_last_event_that_was_seen(
-    web: Bench, at: int
+    web: ApiHarness, at: int
 ) -> None:
     async with web.working():
         job_id = (await web.post(n=40)).headers["x-job-id"]
@@ -157,7 +163,7 @@ async def test_a_stream_goes_on_after_the_last_event_that_was_seen(
     assert '"finish_reason": "length"' in reply.text
 
 
-async def test_a_job_that_runs_is_followed_to_its_end(web: Bench) -> None:
+async def test_a_job_that_runs_is_followed_to_its_end(web: ApiHarness) -> None:
     async with web.working():
         asking = web.asking(n=200)
         await web.until(lambda: web.runtime.cells)
@@ -168,7 +174,7 @@ async def test_a_job_that_runs_is_followed_to_its_end(web: Bench) -> None:
 
 
 async def test_a_reader_who_looks_on_can_leave_without_ending_the_job(
-    web: Bench,
+    web: ApiHarness,
 ) -> None:
     async with web.working():
         asking = web.asking(n=200)
@@ -183,7 +189,7 @@ async def test_a_reader_who_looks_on_can_leave_without_ending_the_job(
 NO_IDS = ["-1", "1.5", "", "abc", "1e3", "²", "9" * 10, "9" * 5000, " "]
 
 
-async def test_a_last_event_id_that_is_none_is_refused(web: Bench) -> None:
+async def test_a_last_event_id_that_is_none_is_refused(web: ApiHarness) -> None:
     async with web.working():
         job_id = (await web.post()).headers["x-job-id"]
     for last_event_id in NO_IDS:
@@ -193,13 +199,13 @@ async def test_a_last_event_id_that_is_none_is_refused(web: Bench) -> None:
         assert "Last-Event-ID" in reply.json()["error"]["message"]
 
 
-async def test_so_it_is_when_a_question_is_asked_again(web: Bench) -> None:
+async def test_so_it_is_when_a_question_is_asked_again(web: ApiHarness) -> None:
     async with web.working():
         reply = await web.post(headers=headers(last_event_id="x"), stream=True)
     assert code_of(reply) == (400, "invalid_request")
 
 
-async def test_and_then_nothing_is_computed(web: Bench) -> None:
+async def test_and_then_nothing_is_computed(web: ApiHarness) -> None:
     async with web.working():
         await web.post(headers=headers(last_event_id="x"), stream=True)
     assert not web.sync.keys("edge:job:*")
@@ -209,7 +215,7 @@ async def test_and_then_nothing_is_computed(web: Bench) -> None:
 
 
 @pytest.mark.parametrize("key", ["other", ""])
-async def test_to_others_there_is_no_such_job(web: Bench, key: str) -> None:
+async def test_to_others_there_is_no_such_job(web: ApiHarness, key: str) -> None:
     async with web.working():
         reply = await web.post(key="mine")
     job_id = reply.headers["x-job-id"]
@@ -224,7 +230,7 @@ async def test_to_others_there_is_no_such_job(web: Bench, key: str) -> None:
     assert (await look(web, job_id, "mine"))["status"] == "finished"
 
 
-async def test_others_cannot_cancel(web: Bench) -> None:
+async def test_others_cannot_cancel(web: ApiHarness) -> None:
     async with web.working():
         asking = web.asking(n=100, key="mine")
         await web.until(lambda: web.running)
@@ -234,12 +240,24 @@ async def test_others_cannot_cancel(web: Bench) -> None:
 
 
 HOSTILE = [
-    *("x", "%00", "%0a%0d", "%ff%fe", "%f0%9f%90%88", "*", "?", "a:b", "'\"\\"),
-    *("edge:pools", "..%2f..%2fetc%2fpasswd", "0" * 5000, "%7B%7D", "{job}"),
+    "x",
+    "%00",
+    "%0a%0d",
+    "%ff%fe",
+    "%f0%9f%90%88",
+    "*",
+    "?",
+    "a:b",
+    "'\"\\",
+    "edge:pools",
+    "..%2f..%2fetc%2fpasswd",
+    "0" * 5000,
+    "%7B%7D",
+    "{job}",
 ]
 
 
-async def test_a_hostile_id_is_no_job(web: Bench) -> None:
+async def test_a_hostile_id_is_no_job(web: ApiHarness) -> None:
     async with web.working():
         await web.post()
     for job_id in HOSTILE:
@@ -256,7 +274,7 @@ async def test_a_hostile_id_is_no_job(web: Bench) -> None:
 
 
 async def test_a_question_asked_twice_under_one_key_is_computed_once(
-    web: Bench,
+    web: ApiHarness,
 ) -> None:
     once = headers(Idempotency_Key="abc")
     first = web.asking(n=50, headers=once)
@@ -270,7 +288,7 @@ async def test_a_question_asked_twice_under_one_key_is_computed_once(
     assert web.engine.load.n_steps < 2 * 50
 
 
-async def test_a_stream_goes_on_by_asking_again(web: Bench) -> None:
+async def test_a_stream_goes_on_by_asking_again(web: ApiHarness) -> None:
     once = headers(idempotency_key="abc")
     async with web.working():
         first = await web.post(n=40, headers=once, stream=True)
@@ -280,7 +298,7 @@ async def test_a_stream_goes_on_by_asking_again(web: Bench) -> None:
     assert text_of(again) == LONG_ANSWER[25:40]
 
 
-async def test_a_job_with_a_key_goes_on_when_its_client_leaves(web: Bench) -> None:
+async def test_a_job_with_a_key_goes_on_when_its_client_leaves(web: ApiHarness) -> None:
     once = headers(idempotency_key="abc")
     async with web.working():
         asking = web.asking(n=100, headers=once)
@@ -292,7 +310,7 @@ async def test_a_job_with_a_key_goes_on_when_its_client_leaves(web: Bench) -> No
     assert job["attempt"] == 1
 
 
-async def test_a_job_without_a_key_ends_when_its_client_leaves(web: Bench) -> None:
+async def test_a_job_without_a_key_ends_when_its_client_leaves(web: ApiHarness) -> None:
     async with web.working():
         asking = web.asking(n=20_000)
         await web.until(lambda: web.runtime.cells)
@@ -301,7 +319,7 @@ async def test_a_job_without_a_key_ends_when_its_client_leaves(web: Bench) -> No
         await web.until(lambda: web.live == [])
 
 
-async def test_another_question_under_the_same_key_is_refused(web: Bench) -> None:
+async def test_another_question_under_the_same_key_is_refused(web: ApiHarness) -> None:
     once = headers(idempotency_key="abc")
     async with web.working():
         first = await web.post(headers=once)
@@ -311,7 +329,9 @@ async def test_another_question_under_the_same_key_is_refused(web: Bench) -> Non
     assert code_of(other) == code_of(streamed) == (409, "idempotency_key_reused")
 
 
-async def test_the_same_key_of_another_client_is_another_question(web: Bench) -> None:
+async def test_the_same_key_of_another_client_is_another_question(
+    web: ApiHarness,
+) -> None:
     once = headers(idempotency_key="abc")
     async with web.working():
         mine = await web.post(key="mine", headers=once)
@@ -320,7 +340,7 @@ async def test_the_same_key_of_another_client_is_another_question(web: Bench) ->
     assert mine.headers["x-job-id"] != yours.headers["x-job-id"]
 
 
-async def test_strange_keys_are_keys(web: Bench) -> None:
+async def test_strange_keys_are_keys(web: ApiHarness) -> None:
     keys = ["a" * LONGEST_KEY, "a b", "a:b", "edge:job:*", "\xe9", "{}'\""]
     async with web.working():
         for key in keys:
@@ -329,7 +349,7 @@ async def test_strange_keys_are_keys(web: Bench) -> None:
             assert len({reply.headers["x-job-id"] for reply in replies}) == 1
 
 
-async def test_a_key_that_is_too_long_is_refused(web: Bench) -> None:
+async def test_a_key_that_is_too_long_is_refused(web: ApiHarness) -> None:
     reply = await web.post(headers=headers(idempotency_key="a" * (LONGEST_KEY + 1)))
     assert code_of(reply) == (400, "invalid_request")
     assert str(LONGEST_KEY) in reply.json()["error"]["message"]
@@ -340,7 +360,7 @@ async def test_a_key_that_is_too_long_is_refused(web: Bench) -> None:
 
 
 async def test_one_client_gets_half_and_others_the_rest(broker_url: str) -> None:
-    async with bench(broker_url, backlog=3) as web:  # and one slot: four places
+    async with api_harness(broker_url, backlog=3) as web:  # and one slot: four places
         asking = [web.asking(f"{n}", key="many") for n in range(2)]
         await web.until(lambda: len(web.live) == 2)
         refused = await web.post("more", key="many")
@@ -357,7 +377,7 @@ async def test_one_client_gets_half_and_others_the_rest(broker_url: str) -> None
             task.cancel()
 
 
-async def test_a_refused_picture_gives_its_place_back(web: Bench) -> None:
+async def test_a_refused_picture_gives_its_place_back(web: ApiHarness) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     body = {"messages": [{"role": "user", "content": [picture]}]}
     reply = await web.http.post("/v1/chat/completions", json=body)
@@ -366,7 +386,7 @@ async def test_a_refused_picture_gives_its_place_back(web: Bench) -> None:
     await web.until(lambda: web.live == [])
 
 
-async def test_work_that_may_wait_says_so(web: Bench) -> None:
+async def test_work_that_may_wait_says_so(web: ApiHarness) -> None:
     tasks = [web.asking("flex", key="a", service_tier="flex")]
     await web.until(lambda: len(web.waiting) == 1)
     tasks.append(web.asking("now", key="b"))
@@ -378,7 +398,7 @@ async def test_work_that_may_wait_says_so(web: Bench) -> None:
 
 
 async def test_a_question_that_killed_two_workers_is_refused_for_a_while(
-    web: Bench, monkeypatch: pytest.MonkeyPatch
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "LEASE_S", -1)
     asking = web.asking("deadly", key="a")
@@ -394,7 +414,7 @@ async def test_a_question_that_killed_two_workers_is_refused_for_a_while(
 
 
 async def test_a_stream_that_a_worker_takes_after_a_second_is_a_stream(
-    web: Bench,
+    web: ApiHarness,
 ) -> None:
     asking = web.asking(n=40, stream=True)
     await web.until(lambda: web.waiting)

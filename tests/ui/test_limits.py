@@ -18,7 +18,7 @@ from edge.jobs.fleet import Heart, WorkerInfo
 from edge.keys import create_key
 from edge.limits import Limits
 from tests.jobs.jobs_harness import young_minute
-from tests.ui.bench import Bench, bench, code_of
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
 
 pytestmark = pytest.mark.redis
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.redis
 class Keyed:
     """A server that needs keys, over a worker that answers."""
 
-    def __init__(self, web: Bench, path: Path) -> None:
+    def __init__(self, web: ApiHarness, path: Path) -> None:
         self.web = web
         self._path = path
 
@@ -45,7 +45,7 @@ async def server(
     monkeypatch.setattr(keys, "LOOK_S", 0.0)
     path = tmp_path / "keys.json"
     async with (
-        bench(broker_url, keys_file=str(path), metrics_by_key=True) as web,
+        api_harness(broker_url, keys_file=str(path), metrics_by_key=True) as web,
         web.working(),
     ):
         yield Keyed(web, path)
@@ -180,7 +180,7 @@ async def test_metrics_tell_keys_apart_only_where_they_are_asked_to(
     id_ = key.split("_")[1]
     assert f'edge_key_requests_total{{key="{id_}",outcome="finished"}} 1.0' in text
     assert f'edge_key_tokens_total{{key="{id_}",kind="answer"}} 10.0' in text
-    async with bench(broker_url, data_dir=Path("/nonexistent")) as plain:
+    async with api_harness(broker_url, data_dir=Path("/nonexistent")) as plain:
         assert "edge_key" not in (await plain.http.get("/metrics")).text
 
 
@@ -195,7 +195,7 @@ async def test_priority_and_weight_move_the_place(
         "high": "priority=high",
     }
     one = {name: create_key(path, name, Limits.read(given[name])) for name in given}
-    async with bench(broker_url, keys_file=str(path)) as web:
+    async with api_harness(broker_url, keys_file=str(path)) as web:
         tasks = []
         for name in ("low", "plain", "plain", "heavy", "heavy", "high"):
             tasks.append(web.asking(f"{name} {len(tasks)}", key=one[name]))

@@ -25,16 +25,16 @@ from edge.events import (
 )
 from edge.jobs import keys
 from edge.jobs.submission import Submission
-from edge.request import Answer, Message, Request, Usage
+from edge.request import Answer, Usage
 from edge.settings import Settings
 from edge.up.parts import free_port
 from tests.jobs.jobs_harness import caller
-from tests.ui.bench import POOL, bench
+from tests.ui.api_harness import POOL, PictureQuestion, api_harness
 from ui.body import Bodies, parse
 from ui.client import Client
+from ui.error_handlers import add_error_handlers
 from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
-from ui.refusals import add_refusals
 from ui.scrape import scrape_route
 
 HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil"'
@@ -98,7 +98,7 @@ def test_each_stretch_of_a_question_is_measured(metrics: Metrics, clock: Clock) 
     watch.admitted()
     for seconds, event in steps:
         clock.now += seconds
-        watch.saw(event)
+        watch.record_event(event)
 
     def total(name: str) -> float:
         assert value(metrics, f"edge_{name}_seconds_count") == 1
@@ -118,7 +118,7 @@ def test_each_stretch_of_a_question_is_measured(metrics: Metrics, clock: Clock) 
 def test_an_answer_from_the_cache_was_quick(metrics: Metrics, clock: Clock) -> None:
     watch = metrics.question()
     clock.now += 0.01
-    watch.saw(answered())
+    watch.record_event(answered())
     assert ends(metrics) == {("finished", ""): 1}
     assert value(metrics, "edge_e2e_seconds_bucket", le="0.04") == 1
     assert value(metrics, "edge_ttft_seconds_count") == 1
@@ -126,7 +126,7 @@ def test_an_answer_from_the_cache_was_quick(metrics: Metrics, clock: Clock) -> N
 
 
 def test_an_answer_from_the_cache_was_not_computed(metrics: Metrics) -> None:
-    metrics.question().saw(answered())
+    metrics.question().record_event(answered())
     assert value(metrics, "edge_tpot_seconds_count") == 0
     assert value(metrics, "edge_tokens_total", kind="answer") == 0
 
@@ -139,7 +139,7 @@ def test_a_question_that_is_tried_again_ends_once(
     steps = (Accepted(70), Started(70), Embedded(64), Token("He"), Retried(), Queued(1))
     for event in (*steps, Started(70), Embedded(64), Token("Hello."), answered(5)):
         clock.now += 1
-        watch.saw(event)
+        watch.record_event(event)
     assert ends(metrics) == {("finished", ""): 1}
     assert value(metrics, "edge_e2e_seconds_sum") == 10
     assert value(metrics, "edge_ttft_seconds_sum") == 4
@@ -153,15 +153,15 @@ def test_a_question_that_is_tried_again_waited_once(
     watch.admitted()
     for event in (Started(70), Retried(), Started(70), answered()):
         clock.now += 1
-        watch.saw(event)
+        watch.record_event(event)
     assert value(metrics, "edge_queue_seconds_count") == 1
 
 
 def test_one_token_has_no_time_between_tokens(metrics: Metrics) -> None:
     watch = metrics.question()
-    watch.saw(Started(70))
-    watch.saw(Token("Hello."))
-    watch.saw(answered(1))
+    watch.record_event(Started(70))
+    watch.record_event(Token("Hello."))
+    watch.record_event(answered(1))
     assert value(metrics, "edge_tpot_seconds_count") == 0
     assert value(metrics, "edge_e2e_seconds_count") == 1
 
@@ -178,13 +178,13 @@ def test_one_token_has_no_time_between_tokens(metrics: Metrics) -> None:
 def test_a_question_that_fails_is_counted_by_its_code(
     metrics: Metrics, event: Failed, outcome: str
 ) -> None:
-    metrics.question().saw(event)
+    metrics.question().record_event(event)
     assert ends(metrics) == {(outcome, event.code): 1}
     assert value(metrics, "edge_e2e_seconds_count") == 0
 
 
 def test_a_code_that_nobody_knows_becomes_one_that_we_know(metrics: Metrics) -> None:
-    metrics.question().saw(Failed(HOSTILE, "from a wire"))
+    metrics.question().record_event(Failed(HOSTILE, "from a wire"))
     assert ends(metrics) == {("failed", "internal_error"): 1}
 
 
@@ -212,7 +212,7 @@ def test_a_question_ends_once(metrics: Metrics) -> None:
     watch = metrics.question()
     with watch:
         pass
-    watch.saw(answered())
+    watch.record_event(answered())
     watch.cancelled()
     assert ends(metrics) == {("finished", ""): 1}
 
@@ -226,17 +226,17 @@ def test_what_was_told_of_a_start_is_compared_with_the_start(
 ) -> None:
     watch = metrics.question()
     clock.now += 1
-    watch.saw(Queued(2))  # without an estimate
-    watch.saw(Queued(2, told_s))
+    watch.record_event(Queued(2))  # without an estimate
+    watch.record_event(Queued(2, told_s))
     clock.now += waited_s
-    watch.saw(Queued(1, 0.1))  # the first is the one that counts
-    watch.saw(Started(70))
+    watch.record_event(Queued(1, 0.1))  # the first is the one that counts
+    watch.record_event(Started(70))
     assert value(metrics, "edge_start_error_ratio_sum") == pytest.approx(error)
     assert value(metrics, "edge_start_error_ratio_count") == 1
 
 
 def test_who_was_told_nothing_of_a_start_is_not_compared(metrics: Metrics) -> None:
-    metrics.question().saw(Started(70))
+    metrics.question().record_event(Started(70))
     assert value(metrics, "edge_start_error_ratio_count") == 0
 
 
@@ -256,7 +256,7 @@ async def test_a_bad_body_is_a_refused_question(
     metrics: Metrics, body: bytes, code: str
 ) -> None:
     app = FastAPI()
-    add_refusals(app, metrics)
+    add_error_handlers(app, metrics)
 
     bodies = Bodies(metrics)
 
@@ -292,7 +292,7 @@ async def test_metrics_are_only_read(broker_url: str) -> None:
 async def test_an_answer_is_counted_on_its_way_and_its_repeat_as_a_hit(
     broker_url: str,
 ) -> None:
-    async with bench(broker_url) as one:
+    async with api_harness(broker_url) as one:
         metrics = one.client.metrics
         await one.ask()
         assert len(await one.ask()) == 1
@@ -301,7 +301,7 @@ async def test_an_answer_is_counted_on_its_way_and_its_repeat_as_a_hit(
     results = {"hit": 1, "miss": 2, "off": 0}
     for result, n in results.items():
         assert value(metrics, "edge_answer_cache_total", result=result) == n
-    assert value(metrics, "edge_prepare_seconds_count") == 3
+    assert value(metrics, "edge_prepare_seconds_count") == 2
     assert value(metrics, "edge_queue_seconds_count") == 2
     assert value(metrics, "edge_e2e_seconds_count") == 3
     assert value(metrics, "edge_tokens_total", kind="picture") == 2 * 4
@@ -309,7 +309,7 @@ async def test_an_answer_is_counted_on_its_way_and_its_repeat_as_a_hit(
 
 @pytest.mark.redis
 async def test_a_cache_that_is_off_is_not_a_miss(broker_url: str) -> None:
-    async with bench(broker_url, answer_cache=False) as one:
+    async with api_harness(broker_url, answer_cache=False) as one:
         await one.ask()
         metrics = one.client.metrics
     assert value(metrics, "edge_answer_cache_total", result="off") == 1
@@ -318,16 +318,15 @@ async def test_a_cache_that_is_off_is_not_a_miss(broker_url: str) -> None:
 
 @pytest.mark.redis
 async def test_refusals_and_departures_are_counted(broker_url: str) -> None:
-    async with bench(broker_url, backlog=0) as one:
+    async with api_harness(broker_url, backlog=0) as one:
         metrics = one.client.metrics
         with pytest.raises(ModelNotFound):
             await one.ask(model=HOSTILE)
-        request = Request((Message("user", ("hi",)),))
         with metrics.question() as watch:
-            asker = Submission(caller("other"))
-            meter = one.client.meter(asker)
-            async with one.client.place(asker, "", meter) as place:
-                asked = await one.client.ask(place, request, [], watch)
+            submission = Submission(caller("other"))
+            meter = one.client.meter(submission)
+            question = PictureQuestion("hi")
+            asked = await one.client.ask(submission, question, meter, watch)
         await anext(asked.events)
         with pytest.raises(QueueFull):
             await one.ask()
@@ -361,7 +360,7 @@ async def scrape(client: Client) -> dict[str, float]:
 
 @pytest.mark.redis
 async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
-    async with bench(broker_url) as one:
+    async with api_harness(broker_url) as one:
         one.beat("here-2", n_slots=3)
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
         await one.until(lambda: len(one.waiting) == 3)
@@ -380,7 +379,7 @@ async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
 
 @pytest.mark.redis
 async def test_an_empty_queue_has_no_age(broker_url: str) -> None:
-    async with bench(broker_url) as one:
+    async with api_harness(broker_url) as one:
         assert (await scrape(one.client))["edge_oldest_waiting_seconds"] == 0
 
 

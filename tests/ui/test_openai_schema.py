@@ -345,9 +345,18 @@ def test_the_defaults_are_greedy() -> None:
 def test_nulls_are_the_defaults() -> None:
     nulls = dict.fromkeys(
         [
-            *("temperature", "top_p", "top_k", "min_p", "seed", "stop", "n"),
-            *("presence_penalty", "frequency_penalty", "stream_options"),
-            *("max_tokens", "max_completion_tokens"),
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "seed",
+            "stop",
+            "n",
+            "presence_penalty",
+            "frequency_penalty",
+            "stream_options",
+            "max_tokens",
+            "max_completion_tokens",
         ]
     )
     assert chat(**nulls).sampling(77) == SamplingParams(max_tokens=77)

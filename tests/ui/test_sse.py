@@ -25,7 +25,8 @@ from edge.events import (
     Token,
 )
 from edge.request import Answer, Usage
-from ui.sse import AGAIN, DONE, KEEP_ALIVE, Reply, event_stream, finished, started
+from ui.event_streams import await_answer, await_start
+from ui.sse import AGAIN, DONE, KEEP_ALIVE, Reply, event_stream
 
 TEXT = "A 猫 and a dog."
 FINISHED = Finished(Answer(TEXT, "stop", Usage(70, 5)))
@@ -179,8 +180,12 @@ async def test_text_of_a_lost_attempt_is_not_shown_again(n_lost: int) -> None:
 
 async def test_a_second_loss_does_no_harm_either() -> None:
     sent = await lines(
-        *(*tokens(9)[:1], Retried(), *tokens(3)[:1], Retried()),
-        *(*tokens(1, 12), FINISHED),
+        *tokens(9)[:1],
+        Retried(),
+        *tokens(3)[:1],
+        Retried(),
+        *tokens(1, 12),
+        FINISHED,
         skip=4,
     )
     assert text_of(sent) == TEXT[4:]
@@ -191,9 +196,11 @@ async def test_a_second_loss_does_no_harm_either() -> None:
 
 async def test_a_stream_begins_when_the_question_is_accepted() -> None:
     events = given_events(Accepted(70), Queued(1), Started(70), FINISHED)
-    begun = await asyncio.wait_for(started(events), 1)
+    begun = await asyncio.wait_for(await_start(events), 1)
     assert [event async for event in begun] == [
-        *(Accepted(70), Queued(1), Started(70)),
+        Accepted(70),
+        Queued(1),
+        Started(70),
         FINISHED,
     ]
 
@@ -202,7 +209,7 @@ async def test_a_stream_begins_when_the_question_is_accepted() -> None:
 async def test_a_stream_begins_with_whatever_shows_that_it_was_accepted(
     first: Event,
 ) -> None:
-    begun = await started(given_events(first, FINISHED))
+    begun = await await_start(given_events(first, FINISHED))
     assert [event async for event in begun] == [first, FINISHED]
 
 
@@ -211,7 +218,7 @@ async def test_a_refusal_before_the_first_byte_is_an_error(
     before: list[Event | None],
 ) -> None:
     with pytest.raises(InvalidRequest, match="Too long"):
-        await started(given_events(*before, REFUSED))
+        await await_start(given_events(*before, REFUSED))
 
 
 @pytest.mark.parametrize("quiet", [None, Queued(3, 9.0)])
@@ -227,7 +234,7 @@ async def test_a_stream_begins_after_two_quiet_seconds_all_the_same(
             said += 1
             yield event
 
-    begun = await started(events())
+    begun = await await_start(events())
     assert said == 2
     assert [event async for event in begun] == [quiet, REFUSED]
 
@@ -235,19 +242,19 @@ async def test_a_stream_begins_after_two_quiet_seconds_all_the_same(
 async def test_one_quiet_second_does_not_yet_begin_it() -> None:
     events = given_events(Queued(3), REFUSED)
     with pytest.raises(InvalidRequest):
-        await started(events)
+        await await_start(events)
 
 
 @pytest.mark.parametrize("first", [Accepted(70), Started(70), Token("A"), FINISHED])
 async def test_a_stream_begins_though_acceptance_came_after_a_second(
     first: Event,
 ) -> None:
-    begun = await started(given_events(Queued(3), first, FINISHED))
+    begun = await await_start(given_events(Queued(3), first, FINISHED))
     assert (await anext(begun)) == first
 
 
 async def test_events_that_merely_stop_are_an_error() -> None:
-    for read in (started, finished):
+    for read in (await_start, await_answer):
         with pytest.raises(EngineError, match="without an answer"):
             await read(given_events(None))
 
@@ -257,9 +264,9 @@ async def test_events_that_merely_stop_are_an_error() -> None:
 
 async def test_a_whole_answer_is_what_comes_at_the_end() -> None:
     events = given_events(Queued(1), None, *tokens(3)[:1], Retried(), FINISHED)
-    assert await finished(events) == FINISHED.answer
+    assert await await_answer(events) == FINISHED.answer
     with pytest.raises(InvalidRequest):
-        await finished(given_events(Queued(1), REFUSED))
+        await await_answer(given_events(Queued(1), REFUSED))
 
 
 def test_a_complete_reply_has_the_same_envelope() -> None:

@@ -23,7 +23,7 @@ from ui.metrics import Metrics
 MAX_COMPLAINT = 300  # characters
 
 
-def add_refusals(app: FastAPI, metrics: Metrics) -> None:
+def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
     """Answers every exception on any route of `app` in that shape.
 
     Counts what FastAPI refuses for its body; `ui.body` counts its own refusals.

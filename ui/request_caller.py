@@ -36,7 +36,7 @@ def longest_answer(asked: int | None, default: int, limits: Limits) -> int:
     return asked or min(default, limits.max_tokens or default)
 
 
-def asker_of(
+def submission_of(
     http: HTTPConnection,
     body_hash: str = "",
     *,

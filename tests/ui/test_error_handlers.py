@@ -22,9 +22,9 @@ from edge.errors import (
     from_code,
 )
 from ui.body import Bodies, parse
+from ui.error_handlers import add_error_handlers, field_path
 from ui.metrics import Metrics
 from ui.openai_schema import ChatBody
-from ui.refusals import add_refusals, field_path
 
 SECRET = "/srv/secret/weights.gguf"
 JSON = {"content-type": "application/json"}
@@ -36,7 +36,7 @@ HELLO = {"role": "user", "content": "Hello"}
 def http() -> Iterator[TestClient]:
     """A small application in which much goes wrong."""
     app = FastAPI(openapi_url=None)
-    add_refusals(app, Metrics())
+    add_error_handlers(app, Metrics())
 
     bodies = Bodies(Metrics())
 

@@ -1,26 +1,25 @@
-"""Who follows jobs in this process, and what they are told when it stops."""
+"""The open event streams of this process, and their end when it stops."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge.errors import ShuttingDown, Unavailable
-from edge.events import Event, Failed, Terminal
+from edge.events import Failed, Terminal
 from edge.jobs.client_side import ClientJobs
 from edge.redis_clients import UNREACHABLE
+from ui.event_streams import Events
 
 log = logging.getLogger(__name__)
-
-Events = AsyncGenerator[Event | None, None]
 
 LAST_WORDS_S = 1.5  # within which each reader is told that we stop
 
 
-class Readers:
+class Subscriptions:
     """The open streams over `jobs`."""
 
     def __init__(self, jobs: ClientJobs) -> None:

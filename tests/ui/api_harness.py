@@ -5,44 +5,63 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from PIL import Image
 
 from edge.engine.engine import Engine
 from edge.events import Event
-from edge.images import Picture
 from edge.jobs import keys
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.submission import Submission
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import sync_client
-from edge.request import Message, Request, SamplingParams
+from edge.request import Message, PictureRef, Request, SamplingParams
 from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
 from tests.jobs.jobs_harness import caller
+from tests.test_images import encode
 from ui.app import add_api
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.origins import Origins
-from ui.vetting import Vetting
+from ui.question import SentPicture, digest_of
 from worker.claiming import Claiming
 from worker.metrics import Metrics as WorkerMetrics
 from worker.preflight import Preflight
 from worker.prepared import PreparedJobs
 from worker.relay import Relay
 
-PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
+BLACK = encode(Image.new("RGB", (64, 64)), "PNG")
 POOL = WorkerInfo("", "", "f", "", 0).pool
 
 
-class Bench:
+@dataclass
+class PictureQuestion:
+    """A text about a black picture."""
+
+    text: str
+    model: str = ""
+    max_tokens: int = 8
+    scope: str = "me"
+
+    pictures = (SentPicture(digest_of(BLACK), lambda: BLACK),)
+
+    def request(self, refs: Sequence[PictureRef]) -> Request:
+        message = Message("user", (*refs, self.text))
+        sampling = SamplingParams(self.max_tokens)
+        return Request((message,), sampling, self.model, scope=self.scope)
+
+
+class ApiHarness:
     """Client and API over a real Redis; the stub behind them counts."""
 
     def __init__(
@@ -51,7 +70,7 @@ class Bench:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
         app = FastAPI(openapi_url=None)
-        add_api(app, self.client, Vetting(1024))
+        add_api(app, self.client)
         self.app = Boundary(app, Origins.of("ui", "", []))
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
@@ -64,8 +83,12 @@ class Bench:
         self.publisher = RedisPublisher(self.sync)
         self.prepared = PreparedJobs()
         self.relay = Relay(
-            *(self.engine, self.jobs, self.publisher),
-            *(Claiming(self.jobs), WorkerMetrics(), self.prepared),
+            self.engine,
+            self.jobs,
+            self.publisher,
+            Claiming(self.jobs),
+            WorkerMetrics(),
+            self.prepared,
         )
         self.beat("here-1", n_slots=1)
 
@@ -94,15 +117,11 @@ class Bench:
         self, text: str = "hello", model: str = "", n: int = 8, owner: str = "me"
     ) -> list[Event]:
         """Asks as the page does, and lets the worker answer."""
-        request = Request(
-            (Message("user", (PICTURE.ref, text)),), SamplingParams(n), model
-        )
-        metrics = self.client.metrics
-        with metrics.question() as watch:
-            asker = Submission(caller(owner), max_tokens=n)
-            meter = self.client.meter(asker)
-            async with self.client.place(asker, model, meter) as place:
-                asked = await self.client.ask(place, request, [PICTURE], watch)
+        submission = Submission(caller(owner), max_tokens=n)
+        question = PictureQuestion(text, model, n, submission.caller.scope)
+        with self.client.metrics.question() as watch:
+            meter = self.client.meter(submission)
+            asked = await self.client.ask(submission, question, meter, watch)
         if not asked.is_cached:
             await asyncio.to_thread(self.relay.answer)
         return [event async for event in asked.events if event]
@@ -140,9 +159,11 @@ class Bench:
                 self.relay.answer()
                 over.wait(0.01)
 
-        checker = None
+        preflight = None
         if checks:
-            checker = Preflight(self.engine, self.jobs, WorkerMetrics(), self.prepared)
+            preflight = Preflight(
+                self.engine, self.jobs, WorkerMetrics(), self.prepared
+            )
         thread = threading.Thread(target=work)
         thread.start()
         try:
@@ -151,13 +172,13 @@ class Bench:
             over.set()
             self.relay.drain(0)  # or a failing test would not end
             await asyncio.to_thread(thread.join)
-            if checker:
-                await asyncio.to_thread(checker.close)
+            if preflight:
+                await asyncio.to_thread(preflight.close)
 
     async def followed(self, n: int = 1) -> None:
         """Until so many answers are being computed or waited for, and followed."""
         await self.until(lambda: len(self.live) == n)
-        await self.until(lambda: self.client._readers._n_open == n)
+        await self.until(lambda: self.client.subscriptions._n_open == n)
 
     async def until(self, condition: Any, seconds: float = 5) -> None:
         await asyncio.to_thread(wait_for, condition, seconds)
@@ -179,8 +200,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(url: str, **options: Any) -> AsyncIterator[Bench]:
-    one = Bench(url, **options)
+async def api_harness(url: str, **options: Any) -> AsyncIterator[ApiHarness]:
+    one = ApiHarness(url, **options)
     try:
         yield one
     finally:

@@ -1,0 +1,92 @@
+"""The answers that nginx itself gives, in the shape of OpenAI's errors."""
+
+import json
+from typing import NamedTuple
+
+from nginx.config.api import EmptyBlock, Location
+from nginx.config.helpers import duplicate_options as repeated
+
+
+class ErrorPage(NamedTuple):
+    """What one answer says; `status` is the HTTP status that is sent."""
+
+    status: int
+    type: str
+    code: str
+    message: str
+
+
+NOT_HTTP = "This is not valid HTTP."
+PRIVATE = "This address is not public."
+UNKNOWN_HOST = (
+    "This server does not know this name. Its operator can add it to EDGE_HOSTS; "
+    "until then, use its address."
+)
+FOREIGN_PAGE = (
+    "Pages of other sites may not call this server, unless EDGE_CORS names them."
+)
+LARGE = "The request is larger than this address takes."
+FOREIGN = "foreign"  # the name of the page for requests from other sites' pages
+# By status, or by a name where one status has two pages.
+ERROR_PAGES = {
+    400: ErrorPage(400, "invalid_request_error", "invalid_request", NOT_HTTP),
+    403: ErrorPage(403, "permission_error", "forbidden", PRIVATE),
+    404: ErrorPage(
+        404, "invalid_request_error", "not_found", "There is nothing at this address."
+    ),
+    FOREIGN: ErrorPage(403, "permission_error", "forbidden", FOREIGN_PAGE),
+    405: ErrorPage(
+        405, "invalid_request_error", "method_not_allowed", "Not with this method."
+    ),
+    413: ErrorPage(413, "invalid_request_error", "request_too_large", LARGE),
+    414: ErrorPage(
+        414, "invalid_request_error", "uri_too_long", "The address is too long."
+    ),
+    421: ErrorPage(421, "invalid_request_error", "unknown_host", UNKNOWN_HOST),
+    429: ErrorPage(
+        429, "rate_limit_error", "rate_limit_exceeded", "Too many requests at once."
+    ),
+    500: ErrorPage(500, "server_error", "internal_error", "The front server failed."),
+    502: ErrorPage(
+        502, "server_error", "service_unavailable", "The service is not running."
+    ),
+    503: ErrorPage(
+        503, "server_error", "service_unavailable", "The service is not ready."
+    ),
+    504: ErrorPage(
+        504, "server_error", "service_unavailable", "The service did not answer."
+    ),
+}
+RETRY_AFTER_S = {429: 2, 502: 5, 503: 5, 504: 5}
+
+
+def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
+    """The location of one page; nginx itself leads to those named by their status."""
+    path = f"/nginx-refusals/{name}"
+    error = {
+        "message": page.message,
+        "type": page.type,
+        "param": None,
+        "code": page.code,
+    }
+    headers = {"X-Content-Type-Options": "nosniff", "X-Request-ID": "$request_id"}
+    if page.status in RETRY_AFTER_S:
+        headers["Retry-After"] = str(RETRY_AFTER_S[page.status])
+    if page.status == 405:
+        headers["Allow"] = "$allow"
+    answer = Location(
+        f"= {path}",
+        headers_added(headers),
+        internal=None,
+        default_type="application/json",
+        **{"return": [str(page.status), f"'{json.dumps({'error': error})}'"]},
+    )
+    if name != page.status:
+        return EmptyBlock(answer)
+    return EmptyBlock(answer, error_page=f"{page.status} {path}")
+
+
+def headers_added(headers: dict[str, str]) -> EmptyBlock:
+    """Headers on every answer; a block that adds its own inherits none of these."""
+    rows = [[name, f'"{value}"', "always"] for name, value in headers.items()]
+    return repeated("add_header", rows)

@@ -1,0 +1,45 @@
+"""The one way of a question, where a client leaves in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from edge.jobs.submission import Submission
+from tests.jobs.jobs_harness import caller
+from tests.ui.api_harness import ApiHarness, PictureQuestion, api_harness
+
+pytestmark = pytest.mark.redis
+
+
+async def ask(web: ApiHarness) -> Any:
+    submission = Submission(caller("me"), max_tokens=8)
+    with web.client.metrics.question() as watch:
+        meter = web.client.meter(submission)
+        question = PictureQuestion("hello")
+        return await web.client.ask(submission, question, meter, watch)
+
+
+async def test_a_client_that_leaves_during_admission_leaves_no_job(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with api_harness(broker_url) as web:
+        really_admit = web.client._jobs.admit
+        admitted = asyncio.Event()
+
+        async def admit(*args: Any) -> Any:
+            job = await really_admit(*args)
+            admitted.set()
+            await asyncio.sleep(0.1)
+            return job
+
+        monkeypatch.setattr(web.client._jobs, "admit", admit)
+        asking = asyncio.create_task(ask(web))
+        await admitted.wait()
+        assert len(web.live) == 1
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await web.until(lambda: not web.live)

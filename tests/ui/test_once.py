@@ -1,0 +1,195 @@
+"""What costs time is done once: hashing a file or a body, resampling a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from edge.caller import ANONYMOUS, Caller
+from edge.images import PIXELS_PER_TOKEN, Picture, normalise
+from edge.jobs.fleet import WorkerInfo
+from edge.qwen3vl.preprocess import fit, grid
+from tests.test_images import encode, exif
+from tests.ui.api_harness import ApiHarness, api_harness
+from tests.ui.pictures import part
+from ui.handlers import Turn
+from ui.page_question import PageQuestion
+from ui.picture_bounds import PictureBounds
+from ui.uploads import Uploads
+
+ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
+SIDE = 96
+PIXELS = Random(1).randbytes(3 * SIDE**2)
+NOISE = encode(Image.frombytes("RGB", (SIDE, SIDE), PIXELS), "PNG")
+TINY = (64, 96)  # tokens
+RANGES = [(64, 1024), (4, 16384), TINY]
+
+
+# --- hashes ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Each algorithm and length of at least a file that is hashed from now on."""
+    found: list[tuple[str, int]] = []
+    for name in ("blake2b", "sha256"):
+        monkeypatch.setattr(hashlib, name, counting(name, found))
+    return found
+
+
+def counting(name: str, found: list[tuple[str, int]]) -> Callable[..., Any]:
+    make = getattr(hashlib, name)
+
+    def counted(data: Any = b"", **options: Any) -> Any:
+        if len(data) >= len(NOISE):
+            found.append((name, len(data)))
+        return make(data, **options)
+
+    return counted
+
+
+@pytest.fixture
+async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
+    async with api_harness(broker_url) as one, one.working():
+        yield one
+
+
+def content(text: str) -> dict[str, Any]:
+    message = {"role": "user", "content": [part(NOISE), {"type": "text", "text": text}]}
+    return {"messages": [message]}
+
+
+@pytest.mark.redis
+async def test_a_file_is_hashed_once_and_a_body_only_for_its_key(
+    web: ApiHarness, hashed: list[tuple[str, int]]
+) -> None:
+    assert (await web.post(**content("What is it?"))).status_code == 200
+    assert hashed == [("blake2b", len(NOISE))]
+    hashed.clear()
+    once = {"idempotency-key": "abc"}
+    assert (await web.post(**content("What is it?"), headers=once)).status_code == 200
+    [(named, n_bytes), file] = hashed
+    assert (named, file) == ("sha256", ("blake2b", len(NOISE)))
+    assert n_bytes > 4 / 3 * len(NOISE)
+
+
+def test_an_upload_is_hashed_once_however_often_it_is_asked_about(
+    tmp_path: Path, hashed: list[tuple[str, int]]
+) -> None:
+    uploads = Uploads(tmp_path / "uploads")
+    path = str(uploads.add("me", "here", "noise.png", NOISE).path)
+    for text in ("What is it?", "And now?"):
+        turns = [Turn("user", text, (path,))]
+        question = PageQuestion(turns, uploads, ME, "en", 8)
+    assert question.pictures[0].load() == NOISE
+    assert hashed == [("blake2b", len(NOISE))]
+
+
+def test_the_pixels_of_a_picture_are_hashed_once_without_a_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    sha256 = hashlib.sha256
+
+    def counted(data: bytes) -> Any:
+        made.append(len(data))
+        return sha256(data)
+
+    monkeypatch.setattr(hashlib, "sha256", counted)
+    picture = Picture(SIDE, SIDE, bytes(3 * SIDE**2))
+    assert picture.ref.sha256 == picture.ref.sha256
+    assert made == [len(f"{SIDE}x{SIDE} RGB\n")]
+
+
+# --- resampling -----------------------------------------------------------------------
+
+
+@contextmanager
+def resamplings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+    """The sizes to which a picture of another size is resampled."""
+    found: list[tuple[int, int]] = []
+    resize = Image.Image.resize
+
+    def counted(image: Image.Image, size: Any, *rest: Any) -> Image.Image:
+        # Pillow resizes RGBA through a premultiplied copy
+        if image.size != size and image.mode != "RGBa":
+            found.append(size)
+        return resize(image, size, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Image.Image, "resize", counted)
+        yield found
+
+
+def served(least: int, most: int) -> WorkerInfo:
+    info = WorkerInfo("here-1", "model", "f", "int8", 1)
+    return replace(info, min_image_tokens=least, max_image_tokens=most)
+
+
+@pytest.mark.parametrize("detail", ["low", "auto", "high"])
+@pytest.mark.parametrize(("least", "most"), RANGES)
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        encode(Image.linear_gradient("L").resize((3000, 2000)), "JPEG"),
+        encode(Image.linear_gradient("L").resize((2000, 3000)), "JPEG", exif=exif(6)),
+        encode(Image.linear_gradient("L").resize((800, 600)), "PNG"),
+        encode(Image.new("RGBA", (2500, 400)), "WEBP"),
+        encode(Image.new("P", (50, 40)), "GIF"),
+    ],
+    ids=["camera", "turned", "screen", "wide", "small"],
+)
+def test_a_picture_is_resampled_once(
+    encoded: bytes,
+    least: int,
+    most: int,
+    detail: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bounds = PictureBounds.of(detail, 16384, served(least, most))
+    with resamplings(monkeypatch) as sizes:
+        picture = normalise(encoded, bounds.most, bounds.grid_size(encoded))
+        fit(picture, *grid(picture.width, picture.height, least, most))
+    assert len(sizes) == 1
+
+
+@given(
+    sides=st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
+    tokens=st.sampled_from(RANGES),
+    detail=st.sampled_from(["low", "auto", "high"]),
+)
+def test_a_grid_size_is_within_bounds_and_the_worker_keeps_it(
+    sides: tuple[int, int], tokens: tuple[int, int], detail: Any
+) -> None:
+    width, height = sides
+    assume(max(sides) <= 200 * min(sides))
+    bounds = PictureBounds.of(detail, 16384, served(*tokens))
+    file = b"\x89PNG\r\n\x1a\n" + bytes(8)
+    file += width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    size = bounds.grid_size(file)
+    is_large = width * height > bounds.most * PIXELS_PER_TOKEN
+    if not is_large:
+        assert size is None
+    elif size is None:  # a long strip does not fit between a few tokens
+        assert tokens == TINY
+    else:
+        assert size[0] * size[1] <= bounds.most * PIXELS_PER_TOKEN
+        rows, columns = grid(*size, *tokens)
+        assert (columns * 32, rows * 32) == size
+
+
+def test_an_older_worker_gets_pictures_as_before() -> None:
+    older = WorkerInfo("here-1", "model", "f", "int8", 1)
+    assert PictureBounds.of("low", 1024, older) == PictureBounds(256, None)
+    large = encode(Image.new("L", (3000, 2000)), "PNG")
+    assert PictureBounds.of("auto", 1024, older).grid_size(large) is None

@@ -1,0 +1,256 @@
+"""The one way from a question to its answer, for API and page alike.
+
+    known answer? -> reservation -> decode pictures -> known answer? -> enqueue
+
+A known answer needs no reservation, so it is given even when the queue is full. Nothing
+costly is done without a reservation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from kombu.exceptions import OperationalError
+
+from edge.conversation import trim
+from edge.errors import EdgeError
+from edge.events import Event, Finished, Terminal
+from edge.images import Picture
+from edge.jobs.client_side import ClientJobs
+from edge.jobs.fleet import WorkerInfo
+from edge.jobs.submission import Admitted, Submission
+from edge.redis_clients import UNREACHABLE
+from edge.request import Answer, Request
+from edge.settings import Settings
+from ui.admission import Admission, Reservation, serving
+from ui.answer_cache import AnswerCache, answer_key
+from ui.background import Background
+from ui.decoding import PictureDecoder
+from ui.event_streams import Events
+from ui.meter import Meter
+from ui.metrics import Metrics, Stopwatch
+from ui.question import Question
+from ui.subscriptions import Subscriptions, broker_away
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An accepted question, its model and its events.
+
+    Close `events` early and the job is cancelled, unless it has an Idempotency-Key.
+    """
+
+    job: Admitted
+    model: str
+    is_cached: bool
+    events: Events
+
+
+class Asking:
+    """Questions over `jobs`; `call` tells the workers of a pool that a job waits."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        jobs: ClientJobs,
+        cache: AnswerCache,
+        subscriptions: Subscriptions,
+        background: Background,
+        call: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._jobs = jobs
+        self._cache = cache
+        self._subscriptions = subscriptions
+        self._background = background
+        self._call = call
+        self._admission = Admission(settings, jobs)
+        self._decoder = PictureDecoder(settings.image_tokens)
+
+    async def ask(
+        self,
+        submission: Submission,
+        question: Question,
+        workers: Sequence[WorkerInfo],
+        meter: Meter,
+        watch: Stopwatch,
+    ) -> Asked:
+        """Answers from the cache, or lets the question wait in the queue.
+
+        `watch` has run since the question came in. Raises the EdgeError that refuses
+        the question; its job, if it has one, ends then, and also when this is
+        cancelled.
+        """
+        served = serving(question.model, workers, submission.limits)
+        asked = await self._recall(submission, question, served, meter, watch)
+        if asked is not None:
+            return asked
+        # each picture has a token at least; how many more is known once it is decoded
+        await meter.check("image-tokens", len(question.pictures))
+        async with self._reserve(submission, served, workers, meter) as reservation:
+            if not reservation.job.is_new:
+                events = self._follow(reservation, watch, None)
+                return Asked(reservation.job, served.model, False, events)
+            pictures = [
+                await self._decoder.decode(picture, submission.caller, served)
+                for picture in question.pictures
+            ]
+            if pictures:
+                watch.prepared()
+            request = question.request([picture.ref for picture in pictures])
+            return await self._enqueue(reservation, request, pictures, watch)
+
+    async def _recall(
+        self,
+        submission: Submission,
+        question: Question,
+        served: WorkerInfo,
+        meter: Meter,
+        watch: Stopwatch,
+    ) -> Asked | None:
+        """The question with its known answer, where its pictures and its answer are
+        known and it needs no job: a client comes back to the job that it named with an
+        Idempotency-Key. Raises ContextLengthExceeded."""
+        if submission.idempotency_key:
+            return None
+        recall, caller = self._decoder.recall, submission.caller
+        refs = [recall(picture, caller, served) for picture in question.pictures]
+        known = [ref for ref in refs if ref is not None]
+        if len(known) < len(refs):
+            return None
+        request = question.request(known)
+        if not self._may_cache(request):
+            return None
+        request = trim(request, served.n_cells)
+        answer = await self._cache.get(answer_key(request, served.fingerprint))
+        if answer is None:
+            return None
+        self._metrics.answer_cache.labels("hit").inc()
+        self._background.start(meter.known(served.model))
+        watch.of(caller, served.model)
+        job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
+        return Asked(job, served.model, True, _known_stream(Finished(answer), watch))
+
+    @asynccontextmanager
+    async def _reserve(
+        self,
+        submission: Submission,
+        served: WorkerInfo,
+        workers: Sequence[WorkerInfo],
+        meter: Meter,
+    ) -> AsyncIterator[Reservation]:
+        """A reservation for a question, whose job ends if an error leaves the block.
+
+        Raises the EdgeError that says why there is none.
+        """
+        # A task of its own: a client that hangs up while the broker admits its job
+        # would leave a job that nobody knows.
+        reserving = asyncio.ensure_future(
+            self._admission.reserve(submission, served, workers, meter)
+        )
+        try:
+            try:
+                reservation = await asyncio.shield(reserving)
+            except UNREACHABLE as error:
+                raise broker_away(error) from error
+            with self._subscriptions.counted():
+                yield reservation
+        except BaseException as error:
+            self._background.start(self._give_back(reserving, error))
+            raise
+
+    async def _give_back(
+        self, reserving: asyncio.Future[Reservation], error: BaseException
+    ) -> None:
+        await asyncio.wait([reserving])
+        if reserving.cancelled() or reserving.exception():
+            return
+        job = reserving.result().job
+        if job.is_new and isinstance(error, EdgeError):
+            await self._jobs.fail(job.job_id, error)
+        elif job.is_new:
+            await self._jobs.cancel(job.job_id)
+
+    async def _enqueue(
+        self,
+        reservation: Reservation,
+        request: Request,
+        pictures: Sequence[Picture],
+        watch: Stopwatch,
+    ) -> Asked:
+        """Lets the question wait for its turn, unless its answer is known."""
+        job, served = reservation.job, reservation.served
+        watch.of(reservation.submission.caller, served.model)
+        request = trim(request, served.n_cells)
+        pictures = [one for one in pictures if one.ref in request.pictures]
+        key = answer_key(request, served.fingerprint)
+        content = answer_key(replace(request, scope=""), served.fingerprint)
+        try:
+            if answer := await self._known(request, key):
+                done = Finished(answer)
+                await self._jobs.end(job.job_id, done)
+                return Asked(job, served.model, True, _known_stream(done, watch))
+            if pictures:  # those that are left after trimming, and only if computed
+                n_tokens = sum(ref.n_tokens for ref in request.pictures)
+                await reservation.meter.charge("image-tokens", n_tokens)
+            watch.admitted()
+            await self._jobs.enqueue(
+                job.job_id,
+                request,
+                content,
+                pictures,
+                served.pool,
+                reservation.bounds,
+                shares=key if self._may_cache(request) else "",
+            )
+            await self._call(served.pool)
+        except (*UNREACHABLE, OperationalError) as error:
+            raise broker_away(error) from error
+        cache_key = key if self._may_cache(request) else None
+        events = self._follow(reservation, watch, cache_key)
+        return Asked(job, served.model, False, events)
+
+    async def _follow(
+        self, reservation: Reservation, watch: Stopwatch, cache_key: str | None
+    ) -> Events:
+        """The job's events: measured, the answer cached, the job cancelled when its
+        client leaves."""
+        job_id, has_ended = reservation.job.job_id, False
+        try:
+            async for event in self._subscriptions.follow(job_id):
+                has_ended = isinstance(event, Terminal)
+                watch.record_event(event)
+                # Before the yield: after the last event nobody asks for more.
+                if cache_key and isinstance(event, Finished):
+                    await self._cache.put(cache_key, event.answer)
+                yield event
+        finally:
+            if not has_ended:
+                watch.cancelled()
+            if not has_ended and not reservation.submission.idempotency_key:
+                self._background.start(self._jobs.cancel(job_id))
+
+    async def _known(self, request: Request, key: str) -> Answer | None:
+        """The answer, if the cache has it."""
+        if not self._may_cache(request):
+            self._metrics.answer_cache.labels("off").inc()
+            return None
+        answer = await self._cache.get(key)
+        self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
+        return answer
+
+    def _may_cache(self, request: Request) -> bool:
+        return self._settings.answer_cache and request.sampling.is_greedy
+
+
+async def _known_stream(event: Event, watch: Stopwatch) -> Events:
+    """The events of an answer that needs no job: its end, measured."""
+    watch.record_event(event)
+    yield event

@@ -1,0 +1,130 @@
+"""Pictures on their way in: a fair line to a bounded number of decoder processes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+from edge.caller import Caller
+from edge.errors import EdgeError, InvalidPicture
+from edge.images import Decoding, Picture
+from edge.jobs.fleet import WorkerInfo
+from edge.request import PictureRef
+from ui.fair_line import AT_ONCE, FairLine, Ticket, full
+from ui.picture_bounds import PictureBounds
+from ui.question import SentPicture
+
+REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
+
+T = TypeVar("T")
+
+
+class PictureDecoder:
+    """Decodes pictures without holding up the event loop, and remembers the results.
+
+    They are remembered by the caller's scope: nobody learns what others sent. No
+    picture gets more than `max_tokens`.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = max_tokens
+        self._line = FairLine()
+        self._turns: dict[Ticket, asyncio.Future[None]] = {}
+        self._threads = ThreadPoolExecutor(AT_ONCE, "decoder")
+        self._seen: _Latest[PictureRef] = _Latest()
+        self._refused: _Latest[str] = _Latest()
+
+    async def decode(
+        self, sent: SentPicture, caller: Caller, served: WorkerInfo
+    ) -> Picture:
+        """The picture, as large as `served` takes it and its `detail` allows.
+
+        Raises InvalidPicture, or QueueFull when too many pictures wait. Cancelled, it
+        leaves the line, or ends the child that is at work.
+        """
+        bounds = PictureBounds.of(sent.detail, self._max_tokens, served)
+        key = _key(sent, caller, bounds)
+        try:
+            self._refuse_again(key)
+            encoded = await asyncio.to_thread(sent.load)
+            decoding = Decoding(encoded, bounds.most, bounds.grid_size(encoded))
+            async with self._turn(Ticket(caller, decoding.limits.is_large)):
+                self._refuse_again(key)  # it may have been sent several times at once
+                picture = await self._run(decoding, key)
+        except EdgeError as refusal:
+            refusal.param = sent.param
+            raise
+        self._seen.put(key, picture.ref)
+        return picture
+
+    def recall(
+        self, sent: SentPicture, caller: Caller, served: WorkerInfo
+    ) -> PictureRef | None:
+        """The name of the picture that these very bytes were decoded to, lately."""
+        bounds = PictureBounds.of(sent.detail, self._max_tokens, served)
+        return self._seen.get(_key(sent, caller, bounds))
+
+    def _refuse_again(self, key: bytes) -> None:
+        if (reason := self._refused.get(key)) is not None:
+            raise InvalidPicture(reason)
+
+    @asynccontextmanager
+    async def _turn(self, ticket: Ticket) -> AsyncIterator[None]:
+        if gone := self._line.enter(ticket):
+            self._turns.pop(gone).set_exception(full())
+        turn = self._turns[ticket] = asyncio.get_running_loop().create_future()
+        try:
+            self._start()
+            await turn
+            yield
+        finally:
+            self._turns.pop(ticket, None)
+            self._line.leave(ticket)
+            self._start()
+
+    def _start(self) -> None:
+        while ticket := self._line.start():
+            turn = self._turns.pop(ticket)
+            if not turn.done():  # else its task is cancelled, and about to leave
+                turn.set_result(None)
+
+    async def _run(self, decoding: Decoding, key: bytes) -> Picture:
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, decoding.run)
+        try:
+            return await asyncio.shield(work)
+        except InvalidPicture as refusal:
+            if not decoding.was_ended:
+                self._refused.put(key, refusal.message)
+            raise
+        except asyncio.CancelledError:
+            decoding.kill()
+            await asyncio.wait([work])  # the next one finds a free thread
+            work.exception()  # or asyncio would complain that nobody looked
+            raise
+
+
+def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
+    """Names what a file is decoded to, for one scope."""
+    words = f"{bounds.least} {bounds.most} {caller.scope}\n".encode()
+    return hashlib.blake2b(words + sent.digest, digest_size=32).digest()
+
+
+class _Latest(Generic[T]):
+    """Values by key; the earliest are forgotten."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[bytes, T] = OrderedDict()
+
+    def get(self, key: bytes) -> T | None:
+        return self._values.get(key)
+
+    def put(self, key: bytes, value: T) -> None:
+        self._values[key] = value
+        if len(self._values) > REMEMBERED:
+            self._values.popitem(last=False)
