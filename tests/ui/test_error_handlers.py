@@ -42,7 +42,7 @@ def http() -> Iterator[TestClient]:
 
     @app.post("/chat")
     async def chat(http: Request) -> dict[str, int]:
-        async with bodies.read(http, lambda data: parse(ChatBody, data)) as (body, _):
+        async with bodies.read(http, lambda data: parse(ChatBody, data)) as body:
             body.refuse_unsupported()
             return {"n_messages": len(body.messages)}
 
