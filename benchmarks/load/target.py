@@ -113,7 +113,7 @@ def _recorded(plan: Plan) -> dict[str, Any]:
 def _fetch_models(url: str, api_key: str) -> dict[str, Any]:
     if urlsplit(url).scheme not in ("http", "https"):
         raise SetupError(
-            f"{url!r} is not an address: use one like http://127.0.0.1:8080."
+            f"{url!r} cannot be reached: use an address like http://127.0.0.1:8080."
         )
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     request = urllib.request.Request(url, headers=headers)
