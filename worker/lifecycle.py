@@ -88,27 +88,23 @@ class Life:
     # Each of these is one of Celery's worker signals.
 
     def ready(self, **_: Any) -> None:
-        """Called when jobs are taken, and again after each reconnection."""
+        """When jobs are taken; Celery says so again after each reconnection."""
         if self._pulse is None:
             self._checker = Checker(self._engine, self._jobs, self._metrics)
             heart = fleet.Heart(self._broker, self._info)
             self._pulse = Pulse(
-                heart,
-                self._engine,
-                self._jobs,
-                self._gate,
-                self._settings.slots,
-                self._settings.hang_s,
+                *(heart, self._engine, self._jobs, self._gate),
+                *(self._settings.slots, self._settings.hang_s),
             )
 
     def drain(self, **_: Any) -> None:
-        """Called on a request to stop: running answers may finish within the grace."""
+        """When it is asked to stop: running answers may end within the grace."""
         self.relay.drain(self._settings.grace_s)
         if self._pulse:
             self._pulse.close()
 
     def stop(self, **_: Any) -> None:
-        """Called after the last job."""
+        """When the last job is done."""
         if self._pulse:
             self._checker.close()
         self._engine.close()
