@@ -43,7 +43,8 @@ def running(url: str, pid: int | None, api_key: str = "") -> Target:
     Raises SetupError when it does not answer like OpenAI's API.
     """
     url = url.rstrip("/").removesuffix("/v1")
-    models = [model["id"] for model in _asked(f"{url}/v1/models", api_key)["data"]]
+    listed = _fetch_models(f"{url}/v1/models", api_key)
+    models = [model["id"] for model in listed["data"]]
     about = {"models": models}
     where = urlsplit(url)
     if pid is None and where.hostname in ("localhost", LOOPBACK, "::1"):
@@ -109,21 +110,21 @@ def _recorded(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _asked(url: str, api_key: str) -> dict[str, Any]:
+def _fetch_models(url: str, api_key: str) -> dict[str, Any]:
     if urlsplit(url).scheme not in ("http", "https"):
         raise SetupError(
-            f"{url!r} is not an address: use one like http://127.0.0.1:8080."
+            f"{url!r} cannot be reached: use an address like http://127.0.0.1:8080."
         )
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     request = urllib.request.Request(url, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
-            said = json.load(reply)
-            said["data"][0]["id"]
+            models = json.load(reply)
+            models["data"][0]["id"]
     except urllib.error.HTTPError as error:
         raise SetupError(f"{url} answers with status {error.code}.") from None
     except OSError as error:
         raise SetupError(f"{url} cannot be reached: {error}.") from None
     except (ValueError, LookupError, TypeError):
         raise SetupError(f"{url} does not list models as OpenAI's API does.") from None
-    return dict(said)
+    return dict(models)

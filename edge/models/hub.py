@@ -161,8 +161,8 @@ def _extent(answer: HTTPResponse, start: int) -> tuple[int, int | None]:
     """Where a response begins in the file, and the size of the file if it is known."""
     if answer.status != 206:
         return 0, answer.length
-    said = answer.headers.get("Content-Range", "")
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", said.strip())
+    content_range = answer.headers.get("Content-Range", "")
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range.strip())
     if not found or int(found[1]) != start:
         raise Refused(f"{host_of(answer.url)} answers with another part of the file")
     return start, None if found[2] == "*" else int(found[2])

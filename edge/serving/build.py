@@ -74,7 +74,7 @@ def build_tower(plan: Plan) -> VisionTower:
             return OpenvinoTower(
                 files.mmproj,
                 compiled_folder(settings),
-                precision="f32" if plan.vision == "f32" else "int8",
+                precision=plan.vision,
                 header=files.mmproj_header,
                 **sizes,
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from edge import host
 from edge.gguf.header import Header
@@ -22,6 +22,13 @@ from edge.settings import Settings
 
 log = logging.getLogger(__name__)
 
+Vision = Literal["int8", "f32", "mtmd"]
+VISION: Final[dict[str, Vision]] = {  # by EDGE_VISION
+    "auto": "int8",
+    "int8": "int8",
+    "f32": "f32",
+    "mtmd": "mtmd",
+}
 # Qwen3-VL's own image processor enlarges smaller pictures (65,536 pixels).
 MIN_IMAGE_TOKENS: Final = 64
 
@@ -38,7 +45,7 @@ class Plan:
     files: ModelFiles
     settings: Settings
     runtime: str  # openvino or llama
-    vision: str  # int8, f32 or mtmd
+    vision: Vision
     n_threads: int
     min_image_tokens: int
     max_image_tokens: int
@@ -114,7 +121,7 @@ def make_plan(
         files=files,
         settings=settings,
         runtime=runtime,
-        vision="int8" if settings.vision == "auto" else settings.vision,
+        vision=VISION[settings.vision],
         n_threads=settings.threads or host.usable_cores(),
         min_image_tokens=min(trained[0], max_image_tokens),
         max_image_tokens=max_image_tokens,

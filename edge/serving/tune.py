@@ -66,10 +66,10 @@ def tune(
     would end after `within_s`. Raises SetupError when the files cannot be served."""
     ends = time.monotonic() + within_s
 
-    def plan(tried: Settings) -> Plan:
+    def plan_with(tried: Settings) -> Plan:
         return make_plan(tried, files, use_tuning=False)
 
-    plan(settings)
+    plan_with(settings)
     models_folder(settings).mkdir(parents=True, exist_ok=True)
     pictures: dict[Settings, float] = {}
     speeds: dict[Settings, Speed] = {}
@@ -78,13 +78,14 @@ def tune(
         with TemporaryDirectory(dir=models_folder(settings)) as aside:
             # What is compiled only for a trial is deleted: it may take gigabytes.
             folder = settings.data_dir if tried == settings else Path(aside)
-            at = plan(replace(tried, data_dir=folder))
+            at = plan_with(replace(tried, data_dir=folder))
             [(_, pictures[tried])] = tower_speed(at, PICTURE_TOKENS)
         return pictures[tried]
 
     def question_s(tried: Settings) -> float:
+        plan_with(tried)  # what does not fit with a whole context is not measured
         small = replace(tried, context_tokens=2 * PROMPT_TOKENS, kept=0)
-        with closing(build_runtime(plan(small))) as runtime:
+        with closing(build_runtime(plan_with(small))) as runtime:
             speeds[tried] = speed_of(runtime, tried.chunk_tokens)
         return speeds[tried].question_s
 
@@ -95,7 +96,7 @@ def tune(
     best = fastest(best, language_choices(), question_s, say, ends)
     speed = speeds[best]
     best = replace(best, threads=best.threads or host.usable_cores())
-    chosen = plan(best)
+    chosen = plan_with(best)
     most = chosen.max_image_tokens
     return Tuning(
         values={name: getattr(best, name) for name in TUNED},

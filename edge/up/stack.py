@@ -162,8 +162,8 @@ class Stack:
 
     def _say(self, child: Child, news: str) -> None:
         seconds = time.monotonic() - child.started
-        said = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
-        console.print(f"  {said}  [dim]{seconds:.1f} s[/]")
+        line = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
+        console.print(f"  {line}  [dim]{seconds:.1f} s[/]")
 
 
 def check_port(host: str, port: int) -> None:

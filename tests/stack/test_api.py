@@ -207,7 +207,9 @@ async def test_the_served_model_is_listed(client) -> None:
     models = await client.models.list()
     [model] = models.data
     assert model.id == "tiny"
-    assert "only simple shapes" in model.description  # nobody takes it for the real one
+    assert (
+        "only simple shapes" in model.description
+    )  # not to be mistaken for the real one
 
 
 @pytest.mark.parametrize(

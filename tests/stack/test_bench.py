@@ -130,6 +130,6 @@ def test_the_monitor_reports_a_missing_server(edge: str, tmp_path: Path) -> None
 
 
 def _answered(stack: Stack) -> int:
-    """How many questions the stack has ended so far."""
+    """The number of questions that the stack has answered."""
     log = stack.data_dir / "state" / str(stack.port) / "logs" / "worker.log"
     return log.read_text().count("succeeded in")

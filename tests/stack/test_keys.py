@@ -34,7 +34,7 @@ class Keyed:
 
 
 def run(command: str, data_dir: Path, *words: str) -> str:
-    """What a command prints, run as its user would."""
+    """The output of a command."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
     ran = subprocess.run(
         [command, *words],
@@ -117,7 +117,7 @@ def test_the_official_client_works_with_a_key_and_usage_is_shown(
 
 
 def test_no_key_is_stored_or_logged(keyed: Keyed) -> None:
-    """Neither in a file of the service, nor in the environment of a part."""
+    """Not in a file of the service, nor in the environment of a part."""
     for secret in (key[-43:].encode() for key in keyed.keys.values()):
         for path in keyed.stack.data_dir.rglob("*"):
             assert not path.is_file() or secret not in path.read_bytes(), path

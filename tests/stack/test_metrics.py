@@ -55,7 +55,7 @@ class Watched:
         return found[0] if found else 0.0
 
     def rise(self, name: str, part: str = "ui", **labels: str) -> Callable[[], float]:
-        """How much a counter has risen since now."""
+        """Returns the increase of a counter from now on."""
         before = self.value(name, part, **labels)
         return lambda: self.value(name, part, **labels) - before
 
@@ -72,7 +72,7 @@ class Watched:
 def watched(
     edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watched]:
-    """Its model babbles: an answer is as long as it is asked to be."""
+    """A stack whose model babbles: answers have exactly `max_tokens`."""
     port = free_port()
     settings = {"model": str(babble[0]), "mmproj": str(babble[1]), "slots": "2"}
     settings |= {"context_tokens": "24000", "metrics_port": str(port)}
@@ -83,7 +83,7 @@ def watched(
 
 
 def buckets(watched: Watched) -> dict[float, float]:
-    """The cumulative buckets of end to end."""
+    """The cumulative buckets of the end-to-end time."""
     [family] = [f for f in watched.families("ui") if f.name == "edge_e2e_seconds"]
     named = [s for s in family.samples if s.name.endswith("_bucket")]
     return {float(sample.labels["le"]): sample.value for sample in named}
@@ -130,7 +130,7 @@ def test_each_kind_of_outcome_is_counted(
     broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     watched.ask([broken])
     watched.ask(model=HOSTILE)
-    watched.ask(max_tokens=23_999)  # with the prompt one more than there is room for
+    watched.ask(max_tokens=23_999)  # with the prompt, one token too many
     picture = {"type": "image_url", "image_url": {"url": data_url("red")}}
     assert [watched.ask([picture]).headers["x-cache"] for _ in range(2)] == [
         "miss",
@@ -149,7 +149,7 @@ def test_a_disconnected_client_is_counted_on_both_sides(watched: Watched) -> Non
     with watched.http.stream(
         "POST", "/v1/chat/completions", json=body | {"stream": True}
     ) as reply:
-        lines = reply.iter_lines()  # kept: without a reader httpx hangs up
+        lines = reply.iter_lines()  # kept, because httpx hangs up without a reader
         next(lines)
         wait_for(lambda: watched.value("edge_engine_busy_slots", "worker"))
         wait_for(lambda: watched.value("edge_jobs_running") == 1)

@@ -16,7 +16,7 @@ from tests.stack.conftest import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
-# A test browser talks to this machine only.
+# The test browser connects to this machine only.
 QUIET = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -171,7 +171,7 @@ def test_a_file_that_is_not_a_picture_is_refused(browser, stack, tmp_path) -> No
     page = open_page(browser, stack)
     page.set_input_files("input[type=file]", str(fake))
     expect(page.get_by_text("not a picture in one of the formats")).to_be_visible()
-    ask(page, "And without it?")  # the page goes on
+    ask(page, "And without it?")  # the page still works
     wait_for(lambda: answer(page), 30)
 
 

@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.model]
 
 SECRET = "My secret question about my salary"
 
-# In a child of another account: opens each file, lists each folder, connects to each
-# socket that it is told of.
+# In a child process of another account: tries to open each file, list each folder and
+# connect to each socket that it is given.
 STRANGER = """
 import json, os, socket, stat, sys
 os.setgroups([])
@@ -48,7 +48,7 @@ print(json.dumps(got))
 
 
 def run_folder(stack: Stack) -> Path:
-    """Where its sockets and uploads are."""
+    """The folder of its sockets and uploads."""
     ui = stack.child("-m", "ui")
     return Path(ui.cmdline()[ui.cmdline().index("--uds") + 1]).parents[1]
 
@@ -137,7 +137,7 @@ def test_no_log_holds_a_question(stack: Stack) -> None:
 
 
 def own_address() -> str:
-    """One of this machine's that is not loopback; nothing is sent."""
+    """An address of this machine that is not loopback; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -189,20 +189,20 @@ def test_it_listens_on_ipv6_too(edge: str, tmp_path: Path, more) -> None:
 
 
 def test_forwarded_headers_of_clients_are_ignored(edge: str, tmp_path: Path) -> None:
-    """Without nginx nobody may say so: jobs belong to addresses."""
+    """Without nginx no client may set its address: jobs belong to addresses."""
     with running(edge, tmp_path, "--no-nginx") as stack:
         with urllib.request.urlopen(post(stack), timeout=30) as reply:
             job = f"{stack.url}/v1/jobs/{reply.headers['x-job-id']}"
         lie = urllib.request.Request(job, headers={"x-forwarded-for": "10.9.8.7"})
         with urllib.request.urlopen(lie, timeout=10) as reply:
-            assert reply.status == 200  # still the one who asked
+            assert reply.status == 200  # still the same client
 
 
 # --- proxies and disks ----------------------------------------------------------------
 
 
 def test_a_trusted_proxy_forwards_client_addresses(edge: str, tmp_path: Path) -> None:
-    """EDGE_TRUST reaches nginx: else all of them would be one address."""
+    """EDGE_TRUST reaches nginx; otherwise all clients would share one address."""
     with running(edge, tmp_path, trust="127.0.0.1/32, ::1/128", open="on") as stack:
         ours = {"x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "https"}
         request = post(stack)
@@ -256,7 +256,7 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(
 def test_control_characters_in_model_names_are_harmless(
     edge: str, tmp_path: Path, tiny: tuple[Path, Path]
 ) -> None:
-    """`general.architecture` is anybody's text."""
+    """`general.architecture` may hold any text."""
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(
         tiny[0]

@@ -100,7 +100,9 @@ def test_pydantic_models_are_parsed(client, model, temperature: float) -> None:
                 temperature=temperature,
                 seed=seed,
             )
-        except openai.LengthFinishReasonError:  # said by `finish_reason`, as promised
+        except (
+            openai.LengthFinishReasonError
+        ):  # `finish_reason` is length, as documented
             assert model is not Shape
             continue
         assert isinstance(answer.choices[0].message.parsed, model)
@@ -142,7 +144,7 @@ def test_schemas_of_pydantic_1_are_enforced(stack: Stack) -> None:
 
 
 def test_a_refusal_of_the_matcher_names_the_field(client: OpenAI) -> None:
-    """What only the worker can find out comes back with its `param`, too."""
+    """Errors that only the worker can find also name their `param`."""
     never = {"type": "string", "pattern": "^.{5}$", "maxLength": 4}
     with pytest.raises(openai.BadRequestError) as refusal:
         client.chat.completions.create(

@@ -167,7 +167,7 @@ def test_a_damaged_model_ends_the_start_with_its_reason(
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q4_0"])
 def test_a_quantised_model_answers(edge, tmp_path, babble, draw, name) -> None:
-    """Quantised weights take other kernels than F16, and some of them have crashed."""
+    """Quantised weights use other kernels than F16, and some of those have crashed."""
     params = lib.llama_model_quantize_default_params()
     params.ftype = getattr(lib, f"LLAMA_FTYPE_MOSTLY_{name}")
     quantised, picture = tmp_path / "small.gguf", tmp_path / "disc.jpg"
@@ -183,7 +183,7 @@ def test_a_quantised_model_answers(edge, tmp_path, babble, draw, name) -> None:
 @pytest.mark.parametrize("how", ["options", "settings"])
 def test_any_pair_of_files_can_be_served(edge, tmp_path, tiny, how: str) -> None:
     for path, name in zip(tiny, ("a.gguf", "b.gguf"), strict=True):
-        (tmp_path / name).symlink_to(path)  # named from the folder `edge` is run in
+        (tmp_path / name).symlink_to(path)  # relative to the working folder
     words = ("--model", "a.gguf", "--mmproj", "b.gguf") if how == "options" else ()
     named = {} if words else {"model": "./a.gguf", "mmproj": "b.gguf"}
     with running(edge, tmp_path, *words, **named) as stack:

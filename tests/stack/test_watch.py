@@ -41,7 +41,7 @@ def is_up(stack: Stack) -> bool:
 
 
 def hang(stack: Stack, processes: list[psutil.Process]) -> float:
-    """Stops them; the seconds until the service answers again."""
+    """Stops the processes; returns the seconds until the service answers again."""
     pids = {child.pid for child in stack.children()}
     began = time.monotonic()
     for process in processes:
@@ -74,7 +74,7 @@ def test_a_hung_nginx_is_restarted_with_its_workers(watched: Stack) -> None:
 
 
 def test_a_hung_redis_does_not_delay_other_watches(watched: Stack) -> None:
-    """While the broker and the cache hang a dead web process still comes back."""
+    """A dead web process restarts even while broker and cache hang."""
     servers = [
         c for c in watched.children() if "valkey" in c.name() or "redis" in c.name()
     ]
