@@ -23,7 +23,8 @@ JOB = Key(
     "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
     "priority, streams, kept, idempotency_name, body_hash, charged, charged_at, "
     "created, expires, watched, started, suspect, content, schema, shares, request, "
-    "score, max_tokens, prompt_tokens, image_tokens, outcome",
+    "score, place (the score, for older workers), max_tokens, prompt_tokens, "
+    "image_tokens, outcome",
     _ENDED,
     "admit, enqueue, checked, claim, look, release, lost, end",
 )
@@ -229,6 +230,14 @@ BINDING = Key(
     "_kombu.binding.{queue}",
     "set",
     "Celery's list of the queues that it knows",
+    "none",
+    "Celery",
+)
+BINDING_PERMANENT = Key(
+    "binding_permanent",
+    "_kombu.binding_permanent.{queue}",
+    "set",
+    "Celery's list of the queues that do not expire",
     "none",
     "Celery",
 )

@@ -49,7 +49,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 @pytest.fixture(scope="module")
 def shared(start: Start) -> Iterator[Service]:
-    """Two slots behind nginx. Whoever breaks it leaves it to mend itself."""
+    """Two slots behind nginx, which repair themselves after each test."""
     with start(with_nginx=True) as one:
         yield one
 

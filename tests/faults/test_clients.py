@@ -38,7 +38,7 @@ async def job(service: Service, job_id: str, key: str = "", how: str = "GET"):
         return await client.request(how, f"{service.url}/v1/jobs/{job_id}")
 
 
-async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
+async def test_exactly_the_free_places_are_given(service) -> None:
     """F20, F30: 40 in the same moment, 2 slots and 16 places."""
     crowd = (ask(service.url, f"q{n}", 60, key=f"crowd{n}") for n in range(40))
     outcomes = await asyncio.gather(*crowd)
@@ -56,7 +56,7 @@ async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
 async def test_a_crowd_with_one_question_is_answered_together(
     start: Start, stream: bool
 ) -> None:
-    """F30: whoever waits when the first answer comes is given it, where all share."""
+    """F30: with a shared cache, waiting clients get the first answer."""
     with start(answer_cache="on", share="all") as service:
         asking = (
             ask(service.url, "the same", 60, key=f"crowd{n}", stream=stream)
@@ -83,7 +83,7 @@ async def test_one_client_cannot_take_all_places(service) -> None:
     assert other.began + other.seconds < last - 1
 
 
-async def test_batch_work_lets_people_pass(service) -> None:
+async def test_batch_jobs_let_interactive_jobs_pass(service) -> None:
     shown = service.start_asking("a", "b", n=60)
     await service.until_begun(*shown)
     batch = [
@@ -100,18 +100,18 @@ async def test_batch_work_lets_people_pass(service) -> None:
     assert sum(one.began + one.seconds < ended for one in outcomes[:4]) <= 1
 
 
-async def test_who_waits_is_told_the_place_and_the_time(service) -> None:
+async def test_a_waiting_client_is_told_position_and_start(service) -> None:
     shown = service.start_asking("a", "b", n=150)
     await service.until_begun(*shown)
     waiting = await ask(service.url, "c", 5, key="c")
     places = [line for line in waiting.comments if line.startswith("queued position=1")]
     assert places and "starts_in_s=" in places[0]
-    told = [float(line.rpartition("=")[2]) for line in places]
-    assert told == sorted(told, reverse=True) or len(set(told)) == 1
+    starts_s = [float(line.rpartition("=")[2]) for line in places]
+    assert starts_s == sorted(starts_s, reverse=True) or len(set(starts_s)) == 1
     await asyncio.gather(*shown)
 
 
-async def test_a_job_can_be_looked_at_and_ended_by_who_asked(service) -> None:
+async def test_a_job_is_visible_only_to_its_caller(service) -> None:
     """P11."""
     task = asyncio.create_task(ask(service.url, "x", 500, key="me"))
     await service.until_running(1)
@@ -123,8 +123,8 @@ async def test_a_job_can_be_looked_at_and_ended_by_who_asked(service) -> None:
     for foreign in ("", "somebody"):
         for how in ("GET", "DELETE"):
             assert (await job(service, job_id, foreign, how)).status_code == 404
-    told = (await job(service, job_id, "me")).json()
-    assert (told["status"], told["attempt"]) == ("running", 1)
+    status = (await job(service, job_id, "me")).json()
+    assert (status["status"], status["attempt"]) == ("running", 1)
     began = time.monotonic()
     ended = await job(service, job_id, "me", "DELETE")
     assert (ended.status_code, ended.json()["status"]) == (200, "cancelled")
@@ -231,10 +231,10 @@ async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
         )
         await asyncio.sleep(draw.random() * 0.5)
         client = service.broker.client
-        once = [
+        names = [
             key for key in service.broker.find(keys.IDEMPOTENCY) if f"race {n}" in key
         ]
-        for key in once * 2:
+        for key in names * 2:
             if job_id := client.get(key):  # a name is free again when it was not run
                 await job(service, job_id.decode(), f"r{n}", "DELETE")
         return await task
@@ -247,7 +247,7 @@ async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
 
 
 async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
-    """F22, P12: whoever is late there is never computed."""
+    """F22, P12: a job that is late in the queue is never computed."""
     with start(deadline_s="3") as service:
         tasks = service.start_asking(*"abcdef", n=400)
         await service.until_begun(*tasks[:2])
@@ -265,7 +265,7 @@ async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
 
 
 async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> None:
-    """F16: its clients may go on at another; what nobody waits for is ended."""
+    """F16: its clients may continue at another; jobs without a client end."""
     with start(n_webs=2) as service:
         other = f"http://127.0.0.1:{service.ports[1]}"
         await until(lambda: is_ready(other))
@@ -338,7 +338,7 @@ async def test_a_dead_nginx_frees_the_slots_of_its_clients(service) -> None:
     assert (await ask(service.url, "after", 5)).is_right
 
 
-async def test_idle_connections_hold_up_nobody(service) -> None:
+async def test_idle_connections_delay_no_client(service) -> None:
     """F24: as many as one address may have, and saying nothing."""
     port = int(service.url.rpartition(":")[2])
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(500)]
@@ -349,8 +349,8 @@ async def test_idle_connections_hold_up_nobody(service) -> None:
             one.close()
 
 
-async def test_stolen_cores_fail_nobody(service) -> None:
-    """F31: others compute on every core, and nobody is taken for dead."""
+async def test_stolen_cores_fail_no_question(service) -> None:
+    """F31: other processes compute on every core; no worker is presumed dead."""
     steal = "from time import time\nends = time() + 60\nwhile time() < ends: pass"
     pids = service.pid("worker0"), service.pid("web0")
     n_thieves = 4 * host.usable_cores()
@@ -368,7 +368,7 @@ async def test_stolen_cores_fail_nobody(service) -> None:
     assert (service.pid("worker0"), service.pid("web0")) == pids
 
 
-async def test_a_slow_reader_slows_down_nobody(service) -> None:
+async def test_a_slow_reader_delays_no_other(service) -> None:
     """P13."""
     port = int(service.url.rpartition(":")[2])
     data = json.dumps(body("slow", 300)).encode()

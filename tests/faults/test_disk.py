@@ -46,7 +46,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-async def test_a_full_disk_is_a_refusal_and_nobody_dies(small_disk: Path) -> None:
+async def test_a_full_disk_is_a_refusal_and_no_process_dies(small_disk: Path) -> None:
     service = Service(small_disk.parent)
     try:
         ready(service)

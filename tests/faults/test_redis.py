@@ -1,4 +1,4 @@
-"""Redis restarts, hangs, fills up, is far away or vanishes."""
+"""Redis restarts, hangs, fills up, is slow to reach or vanishes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ async def test_answers_survive_a_restart_of_the_broker(start: Start) -> None:
         assert all(one.end in HONEST for one in outcomes)
 
 
-async def test_a_broker_that_forgets_leaves_nobody_hanging(start: Start) -> None:
+async def test_a_broker_that_loses_its_data_leaves_no_client_hanging(
+    start: Start,
+) -> None:
     """F9: no log on disk, all jobs are gone with it."""
     with start(broker="appendonly no\n") as service:
         tasks = service.start_asking(*"abcd", n=300)

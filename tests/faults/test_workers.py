@@ -1,4 +1,4 @@
-"""Workers die, hang, fail and go away: each question still gets its one outcome."""
+"""Workers die, hang, fail and leave: each question still has one outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.nginx, pytest.mark.faults]
 
 
 async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> None:
-    """F1, P5: and whoever only waited is answered by the next one."""
+    """F1, P5: waiting questions are answered by the next worker."""
     shown = service.start_asking("a", "b", n=300)
     await service.until_begun(*shown)
     waiting = service.start_asking(*"cdefgh", n=10)
@@ -33,7 +33,7 @@ async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> No
     assert all(one.is_right and len(one.text) == 10 for one in outcomes), outcomes
 
 
-async def test_what_was_not_shown_is_tried_again_unseen(service) -> None:
+async def test_unshown_answers_are_retried_unnoticed(service) -> None:
     """P5: two whole answers, in the making when the worker dies."""
     tasks = service.start_asking("a", "b", n=100, stream=False)
     await service.until_begun(*tasks)
@@ -147,7 +147,7 @@ async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
         waiting = service.start_asking(*"cdef", n=5)
         await asyncio.sleep(0.3)
         child = service.leave_dead("worker0")
-        asked = time.monotonic()
+        stopped_at = time.monotonic()
         child.ask()
         await asyncio.sleep(0.7)
         refused = await ask(service.url, "new")
@@ -156,12 +156,12 @@ async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
         outcomes = await asyncio.gather(*shown)
         assert all(one.is_right and len(one.text) == 100 for one in outcomes)
         await until(lambda: not child.is_alive, 10)
-        assert time.monotonic() - asked < 15
+        assert time.monotonic() - stopped_at < 15
         service.add_worker("next")
         assert all(one.is_right for one in await asyncio.gather(*waiting))
 
 
-async def test_what_outlasts_the_grace_is_given_back(start: Start) -> None:
+async def test_an_answer_that_outlasts_the_grace_is_given_back(start: Start) -> None:
     """P15: shown text ends with an error frame, the rest waits for the next worker."""
     with start(grace_s="1") as service:
         [shown] = service.start_asking("a", n=1000)
@@ -181,7 +181,8 @@ async def test_what_outlasts_the_grace_is_given_back(start: Start) -> None:
 async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> None:
     """F29."""
     with start() as service:
-        service.add_worker("victim", *(["--load-s", "30"] if when == "loading" else []))
+        options = ["--load-s", "30"] if when == "loading" else []
+        service.add_worker("victim", *options)
         await asyncio.sleep(4)
         child = service.leave_dead("victim")
         for _ in range(5):
@@ -191,8 +192,8 @@ async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> N
         assert (await ask(service.url, "after")).is_right
 
 
-async def test_a_message_that_got_lost_is_made_up_for(service) -> None:
-    """F2: the job waits, and nothing in the queue says so."""
+async def test_a_lost_message_is_replaced(service) -> None:
+    """F2: the job waits without a message in the queue."""
     shown = service.start_asking("a", "b", n=100)
     await service.until_begun(*shown)
     waiting = service.start_asking("c", "d", n=5)

@@ -1,4 +1,4 @@
-"""The harness: jobs in an empty Redis."""
+"""Jobs in an empty Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.jobs.jobs_harness import JobsHarness
 async def harness(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[JobsHarness]:
-    """A harness whose reconciler judges leases from its first tick on."""
+    """Its reconciler judges leases from its first tick on."""
     monkeypatch.setattr(reconcile, "LEASE_S", -1)
     one = JobsHarness(broker_url)
     yield one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -36,12 +37,12 @@ def question(text: str = "what?", max_tokens: int = 512) -> Request:
 
 
 def caller(name: str, address: str = "", tenant: str = ANONYMOUS) -> Caller:
-    """Somebody who shares nothing with others; each is at an address of their own."""
+    """A caller with a scope and, by default, an address of its own."""
     return Caller(tenant, name, address or name, name)
 
 
 async def young_minute(seconds: float = 10.0) -> None:
-    """Until a minute of the clock, by which quotas go, has so long to go."""
+    """Returns when the current minute, a window of quotas, has `seconds` left."""
     if (left := 60 - time.time() % 60) < seconds:
         await asyncio.sleep(left + 0.1)
 
@@ -49,19 +50,20 @@ async def young_minute(seconds: float = 10.0) -> None:
 def undocumented_keys(broker: redis.Redis) -> list[str]:
     """Keys with their types, and fields of job records, that the table lacks."""
     found = []
+    job_fields = set(re.findall(r"(\w+)(?:,|$| \()", keys.JOB.fields))
     for name in broker.scan_iter():
         key, kind = name.decode(), broker.type(name).decode()
         if not any(row.matches(key) and row.type == kind for row in keys.table()):
             found.append(f"{key} {kind}")
         elif keys.JOB.matches(key):
             fields = {field.decode() for field in broker.hkeys(name)}
-            found += [f"{key} {f}" for f in fields - {*keys.JOB.fields.split(", ")}]
+            found += [f"{key} {f}" for f in fields - job_fields]
     return sorted(found)
 
 
 class JobsHarness:
     """A web process, a worker and a reconciler. A question's text is its content too,
-    unless another is given."""
+    unless `content` is given."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -108,7 +110,7 @@ class JobsHarness:
         await self.client.enqueue(job_id, *what, shares=name)
 
     async def ask(self, owner: str = "me", text: str = "what?", **given: Any) -> str:
-        """The id of a job that waits for its turn."""
+        """The id of a job that waits."""
         job = await self.admit(owner, **given)
         await self.enqueue(job.job_id, text)
         return job.job_id
@@ -132,37 +134,37 @@ class JobsHarness:
     # --- the worker's part
 
     def claim(self) -> Claim:
-        """The next job, of which there is one."""
+        """The next job; there must be one."""
         claim = self.worker.claim()
         assert isinstance(claim, Claim), claim
         return claim
 
     def beat(self, n_slots: int) -> None:
-        """A worker lives that has so many slots, and needs to beat only once."""
+        """A worker with `n_slots` is alive for the whole test."""
         Heart(self.sync, replace(WORKER, n_slots=n_slots)).beat()
         self.sync.zincrby(FLEET, 600, WORKER.name)
 
     def order(self) -> list[str]:
-        """The ids of all waiting jobs, in the order of their turns."""
+        """Claims all waiting jobs: their ids, in order."""
         return [claim.job_id for claim in iter(self.worker.claim, None)]
 
     # --- what happens to them
 
     def set(self, job_id: str, **fields: float) -> None:
-        """Writes into the record: cheaper than to wait for it."""
+        """Writes into the record, instead of waiting."""
         self.sync.hset(keys.JOB(job_id), mapping=fields)
 
     def suspect(self, job_id: str) -> None:
-        """A worker has died of what this job asks, and of nothing else here."""
+        """A worker has died of this job's content."""
         self.sync.hset(keys.JOB(job_id), "content", "deadly")
         self.sync.set(keys.DEATHS("deadly"), 1)
 
     def forget(self, job_id: str) -> None:
-        """Nobody has watched it for too long."""
+        """No client has watched it for too long."""
         self.set(job_id, watched=1)
 
     def lose(self, claim: Claim) -> None:
-        """Its worker has not renewed for too long."""
+        """Its worker has not renewed its lease in time."""
         self.sync.zadd(keys.RUNNING(POOL), {claim.job_id: 1})
 
     def n_live(self) -> int:

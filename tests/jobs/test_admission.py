@@ -1,5 +1,4 @@
-"""Who may enter: as many as there are places, one client not all of them, and what is
-asked twice under one name once."""
+"""Admission: bounded in all and for each client, and once for each idempotency key."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 pytestmark = pytest.mark.redis
 
 
-async def test_a_place_is_new_and_its_time_is_now(harness: JobsHarness) -> None:
+async def test_an_admitted_job_is_new_and_created_now(harness: JobsHarness) -> None:
     seconds, _ = harness.sync.time()
     one, two = await harness.admit(), await harness.admit()
     assert one.is_new and two.is_new
@@ -27,7 +26,7 @@ async def test_a_place_is_new_and_its_time_is_now(harness: JobsHarness) -> None:
     assert harness.n_live() == 2
 
 
-async def test_forty_at_once_get_exactly_as_many_places_as_there_are(
+async def test_forty_at_once_get_exactly_the_free_places(
     harness: JobsHarness,
 ) -> None:
     entries = (harness.admit(f"client {n}", n_jobs=5) for n in range(40))
@@ -38,7 +37,7 @@ async def test_forty_at_once_get_exactly_as_many_places_as_there_are(
     assert harness.n_live() == 5
 
 
-async def test_forty_of_one_client_at_once_get_the_share_of_one(
+async def test_forty_of_one_client_get_one_share(
     harness: JobsHarness,
 ) -> None:
     entries = (harness.admit(n_jobs=20, n_of_account=3) for _ in range(40))
@@ -48,7 +47,7 @@ async def test_forty_of_one_client_at_once_get_the_share_of_one(
     assert await harness.admit("another", n_jobs=20, n_of_account=3)
 
 
-async def test_a_refusal_says_how_many_places_there_are(harness: JobsHarness) -> None:
+async def test_a_refusal_names_the_limit(harness: JobsHarness) -> None:
     await harness.admit(n_jobs=1)
     with pytest.raises(QueueFull, match="All 1 places are taken") as full:
         await harness.admit("other", n_jobs=1)
@@ -58,9 +57,7 @@ async def test_a_refusal_says_how_many_places_there_are(harness: JobsHarness) ->
 
 
 @pytest.mark.parametrize("ending", ["finish", "fail", "cancel", "expire"])
-async def test_an_ended_job_makes_room_for_all_and_for_its_client(
-    harness: JobsHarness, ending: str
-) -> None:
+async def test_an_ended_job_frees_its_place(harness: JobsHarness, ending: str) -> None:
     only_one = {"n_jobs": 1, "n_of_account": 1}
     job_id = await harness.ask(**only_one)
     with pytest.raises(QueueFull):
@@ -76,15 +73,15 @@ async def test_an_ended_job_makes_room_for_all_and_for_its_client(
     assert await harness.admit(**only_one)
 
 
-async def test_a_place_that_is_never_used_is_free_again(harness: JobsHarness) -> None:
-    """Its web process died while it looked at the pictures."""
+async def test_an_unused_place_becomes_free(harness: JobsHarness) -> None:
+    """Its web process died while it decoded the pictures."""
     job = await harness.admit(n_jobs=1)
     harness.forget(job.job_id)
     await harness.reconciler.tick()
     assert await harness.admit(n_jobs=1)
 
 
-async def test_places_of_another_pool_do_not_count_but_the_client_does(
+async def test_limits_count_the_pool_but_all_jobs_of_the_client(
     harness: JobsHarness,
 ) -> None:
     await harness.admit()
@@ -94,7 +91,7 @@ async def test_places_of_another_pool_do_not_count_but_the_client_does(
         await harness.admit(n_of_account=1)
 
 
-async def test_a_share_is_not_held_by_jobs_that_redis_forgot(
+async def test_jobs_that_redis_lost_hold_no_share(
     harness: JobsHarness,
 ) -> None:
     job = await harness.admit(n_of_account=1)
@@ -108,7 +105,7 @@ async def test_a_share_is_not_held_by_jobs_that_redis_forgot(
 @pytest.mark.parametrize("n_jobs", [0, 1, 20, 10_000])
 @pytest.mark.parametrize("n_slots", [0, 1, 4])
 @pytest.mark.parametrize("job_s", [0.01, 5.0, 300.0])
-def test_a_pause_is_one_that_clients_heed(
+def test_a_pause_is_short_enough_for_clients_to_heed(
     n_jobs: int, n_slots: int, job_s: float
 ) -> None:
     pauses = [pause_s(n_jobs, n_slots, Pace(job_s=job_s)) for _ in range(50)]
@@ -116,7 +113,7 @@ def test_a_pause_is_one_that_clients_heed(
 
 
 @pytest.mark.parametrize(("job_s", "low", "high"), [(4.0, 10, 20), (1000.0, 51, 60)])
-def test_refused_clients_do_not_come_back_all_at_once(
+def test_refused_clients_return_at_different_times(
     job_s: float, low: int, high: int
 ) -> None:
     pauses = {pause_s(20, 4, Pace(job_s=job_s)) for _ in range(300)}
@@ -124,7 +121,7 @@ def test_refused_clients_do_not_come_back_all_at_once(
     assert low <= min(pauses) <= max(pauses) <= high
 
 
-async def test_a_refusal_follows_the_pace_that_was_learnt(harness: JobsHarness) -> None:
+async def test_a_refusal_follows_the_learned_pace(harness: JobsHarness) -> None:
     for _ in range(8):
         await harness.admit()
     harness.sync.set(keys.PACE(POOL), Pace(job_s=10.0).to_json())
@@ -136,7 +133,7 @@ async def test_a_refusal_follows_the_pace_that_was_learnt(harness: JobsHarness) 
 # --- the same question again ------------------------------------------------------
 
 
-async def test_the_same_question_under_the_same_name_is_the_same_job(
+async def test_an_equal_idempotency_key_is_the_same_job(
     harness: JobsHarness,
 ) -> None:
     first = await harness.admit(idempotency_key="key", body_hash="a")
@@ -148,7 +145,7 @@ async def test_the_same_question_under_the_same_name_is_the_same_job(
     assert harness.n_live() == 1
 
 
-async def test_twenty_at_once_under_one_name_are_one_job(harness: JobsHarness) -> None:
+async def test_twenty_at_once_with_one_key_are_one_job(harness: JobsHarness) -> None:
     entries = (harness.admit(idempotency_key="key", body_hash="a") for _ in range(20))
     jobs = await asyncio.gather(*entries)
     assert len({job.job_id for job in jobs}) == 1
@@ -163,7 +160,7 @@ async def test_an_ended_job_is_joined_too(harness: JobsHarness) -> None:
     assert await harness.events(again.job_id) == [FINISHED]
 
 
-async def test_another_question_under_the_same_name_is_refused(
+async def test_another_question_with_the_same_key_is_refused(
     harness: JobsHarness,
 ) -> None:
     first = await harness.admit(idempotency_key="key", body_hash="a")
@@ -175,14 +172,16 @@ async def test_another_question_under_the_same_name_is_refused(
     ).job_id == first.job_id
 
 
-async def test_another_client_does_not_join(harness: JobsHarness) -> None:
+async def test_another_client_with_the_same_key_does_not_join(
+    harness: JobsHarness,
+) -> None:
     mine = await harness.admit("me", idempotency_key="key", body_hash="a")
     yours = await harness.admit("you", idempotency_key="key", body_hash="a")
     assert yours.is_new
     assert yours.job_id != mine.job_id
 
 
-async def test_questions_without_a_name_are_never_the_same(
+async def test_questions_without_a_key_are_different_jobs(
     harness: JobsHarness,
 ) -> None:
     assert (await harness.admit(body_hash="a")).job_id != (
@@ -190,7 +189,7 @@ async def test_questions_without_a_name_are_never_the_same(
     ).job_id
 
 
-async def test_a_name_that_redis_remembers_without_its_job_is_free_again(
+async def test_a_key_whose_job_is_lost_is_free_again(
     harness: JobsHarness,
 ) -> None:
     first = await harness.admit(idempotency_key="key", body_hash="a")
@@ -200,14 +199,14 @@ async def test_a_name_that_redis_remembers_without_its_job_is_free_again(
     assert again.job_id != first.job_id
 
 
-async def test_a_refused_question_leaves_no_name_behind(harness: JobsHarness) -> None:
+async def test_a_refused_question_leaves_no_key_behind(harness: JobsHarness) -> None:
     await harness.admit("other")
     with pytest.raises(QueueFull):
         await harness.admit(idempotency_key="key", body_hash="a", n_jobs=1)
     assert (await harness.admit(idempotency_key="key", body_hash="b")).is_new
 
 
-async def test_a_question_that_failed_for_now_may_be_asked_again(
+async def test_a_temporary_failure_frees_the_key(
     harness: JobsHarness,
 ) -> None:
     """Clients send the same Idempotency-Key with each of their own retries."""

@@ -1,4 +1,4 @@
-"""What every channel promises: the stub and the real one over Redis."""
+"""The contract of every channel: the stub and the real one over Redis."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ async def test_events_arrive_while_they_are_published(ends: Ends) -> None:
     assert await asyncio.wait_for(waiting, 0.5) == Token("b")
 
 
-async def test_a_quiet_second_is_told(ends: Ends) -> None:
+async def test_a_quiet_second_gives_none(ends: Ends) -> None:
     _, follower = ends
     events = follower.follow("job", 1)
     assert await asyncio.wait_for(anext(events), 2) is None
 
 
 @pytest.mark.parametrize("again", [1, 2, 3])
-async def test_what_is_sent_again_is_read_once(ends: Ends, again: int) -> None:
+async def test_an_event_sent_again_is_read_once(ends: Ends, again: int) -> None:
     """The reply to the first sending got lost; more has happened meanwhile."""
     publisher, follower = ends
     events = [Token(letter) for letter in "abcdef"]
@@ -86,7 +86,9 @@ async def test_what_is_sent_again_is_read_once(ends: Ends, again: int) -> None:
 
 
 @closing
-async def test_what_closes_a_stream_is_the_last_in_it(ends: Ends, last: Event) -> None:
+async def test_a_closing_event_is_the_last_in_its_stream(
+    ends: Ends, last: Event
+) -> None:
     publisher, follower = ends
     publisher.publish("job", 1, 1, [Token("a")])
     publisher.close("job", 1, last)
@@ -166,8 +168,8 @@ async def test_a_stream_that_begins_too_late_gives_only_its_last_event(
 
 
 @pytest.mark.redis
-async def test_quiet_seconds_are_told_after_a_gap_too(harness: JobsHarness) -> None:
-    """Or nobody says that somebody waits, and the job is cancelled as forgotten."""
+async def test_quiet_seconds_give_none_after_a_gap_too(harness: JobsHarness) -> None:
+    """Or the job would be cancelled as unwatched."""
     events = harness.follower.follow("job", 1)
 
     async def speak() -> None:
@@ -183,7 +185,7 @@ async def test_quiet_seconds_are_told_after_a_gap_too(harness: JobsHarness) -> N
 
 
 @pytest.mark.redis
-async def test_a_check_that_comes_first_counts_as_no_event_of_the_attempt(
+async def test_an_early_accepted_event_is_not_numbered(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
@@ -192,13 +194,15 @@ async def test_a_check_that_comes_first_counts_as_no_event_of_the_attempt(
     harness.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
     harness.worker.end(claim, FINISHED)
     assert await harness.events(job_id) == [
-        *(Accepted(475), Started(475), Token("a")),
+        Accepted(475),
+        Started(475),
+        Token("a"),
         FINISHED,
     ]
 
 
 @pytest.mark.redis
-async def test_a_check_that_comes_too_late_does_no_harm(harness: JobsHarness) -> None:
+async def test_a_late_accepted_event_is_dropped(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     claim = harness.claim()
     harness.publisher.publish(job_id, 1, 1, [Started(475)])

@@ -1,4 +1,4 @@
-"""The fleet: who has beaten lately, and nobody else."""
+"""The fleet: the workers with a recent heartbeat, and no others."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def fleet(harness: JobsHarness) -> Fleet:
 
 
 def aged(harness: JobsHarness, name: str, seconds: float) -> None:
-    """Its latest beat was so long ago."""
+    """Its latest beat was `seconds` ago."""
     harness.sync.zincrby(FLEET, -seconds, name)
 
 
-async def test_without_beats_there_is_nobody(
+async def test_without_beats_the_fleet_is_empty(
     harness: JobsHarness, fleet: Fleet
 ) -> None:
     assert await fleet.workers() == []
     assert not is_here(harness.sync, "host")
 
 
-async def test_the_fleet_is_who_beat_lately_by_name(
+async def test_the_fleet_lists_recent_beats_by_name(
     harness: JobsHarness, fleet: Fleet
 ) -> None:
     for info in (INFO_2, INFO_1, INFO_1):
@@ -42,7 +42,7 @@ async def test_the_fleet_is_who_beat_lately_by_name(
     assert await fleet.workers() == [INFO_1, INFO_2]
 
 
-async def test_a_host_knows_its_own(harness: JobsHarness) -> None:
+async def test_a_host_finds_its_own_worker(harness: JobsHarness) -> None:
     Heart(harness.sync, INFO_1).beat()
     assert is_here(harness.sync, "host")
     assert not is_here(harness.sync, "other")
@@ -53,7 +53,9 @@ async def test_a_host_knows_its_own(harness: JobsHarness) -> None:
     assert not is_here(harness.sync, "host", pid + 1)
 
 
-async def test_who_leaves_is_gone_at_once(harness: JobsHarness, fleet: Fleet) -> None:
+async def test_a_leaving_worker_is_gone_at_once(
+    harness: JobsHarness, fleet: Fleet
+) -> None:
     hearts = [Heart(harness.sync, info) for info in (INFO_1, INFO_2)]
     for heart in hearts:
         heart.beat()
@@ -61,7 +63,7 @@ async def test_who_leaves_is_gone_at_once(harness: JobsHarness, fleet: Fleet) ->
     assert await fleet.workers() == [INFO_2]
 
 
-async def test_who_is_not_heard_of_is_dead_until_it_beats_again(
+async def test_a_silent_worker_is_dead_until_it_beats_again(
     harness: JobsHarness, fleet: Fleet
 ) -> None:
     heart = Heart(harness.sync, INFO_1)
@@ -75,9 +77,7 @@ async def test_who_is_not_heard_of_is_dead_until_it_beats_again(
     assert await fleet.workers() == [INFO_1]
 
 
-async def test_the_dead_are_forgotten_in_the_end(
-    harness: JobsHarness, fleet: Fleet
-) -> None:
+async def test_dead_workers_are_removed(harness: JobsHarness, fleet: Fleet) -> None:
     for info in (INFO_1, INFO_2):
         Heart(harness.sync, info).beat()
     aged(harness, INFO_1.name, KEEP_S + 1)
@@ -86,7 +86,7 @@ async def test_the_dead_are_forgotten_in_the_end(
     assert harness.sync.hkeys(INFO) == [b"host-2"]
 
 
-async def test_those_who_left_are_forgotten_too(
+async def test_workers_that_left_are_removed_too(
     harness: JobsHarness, fleet: Fleet
 ) -> None:
     heart = Heart(harness.sync, INFO_1)
@@ -96,7 +96,7 @@ async def test_those_who_left_are_forgotten_too(
     assert not harness.sync.exists(INFO)
 
 
-async def test_a_worker_that_says_something_new_is_believed(
+async def test_new_info_of_a_worker_replaces_the_old(
     harness: JobsHarness, fleet: Fleet
 ) -> None:
     Heart(harness.sync, INFO_1).beat()
@@ -105,7 +105,7 @@ async def test_a_worker_that_says_something_new_is_believed(
     assert worker.n_slots == 1
 
 
-def test_a_pool_is_who_gives_equal_answers() -> None:
+def test_workers_of_equal_fingerprint_are_a_pool() -> None:
     assert INFO_1.pool == INFO_2.pool
     assert INFO_1.pool != replace(INFO_1, fingerprint="other").pool
     assert INFO_1.pool.isalnum()

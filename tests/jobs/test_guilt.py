@@ -1,4 +1,4 @@
-"""Who brings workers down is refused after a few deaths, whatever else they ask."""
+"""Callers whose jobs kill workers are refused after a few deaths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.redis
 
 
 async def die(harness: JobsHarness) -> None:
-    """The worker dies with whatever it computes."""
+    """The worker dies with all jobs that it computes."""
     for job_id in harness.sync.zrange(keys.RUNNING(POOL), 0, -1):
         harness.sync.zadd(keys.RUNNING(POOL), {job_id: 1})
     await harness.reconciler.tick()
@@ -28,8 +28,8 @@ async def die(harness: JobsHarness) -> None:
 async def test_seven_deadly_questions_cause_three_deaths(
     harness: JobsHarness, varies: str
 ) -> None:
-    """Each is another text, so that no quarantine by content helps, and under another
-    name, which costs nothing; but they come from one address."""
+    """Each has another text, so that no quarantine by content helps, and perhaps
+    another caller, which costs nothing; but they come from one address."""
     n_deaths = n_refused = 0
     for n in range(7):
         name = f"name {n}" if varies == "name" else "me"
@@ -47,7 +47,7 @@ async def test_seven_deadly_questions_cause_three_deaths(
     assert harness.claim()
 
 
-async def test_who_is_watched_runs_alone_and_takes_nobody_along(
+async def test_a_guilty_client_runs_alone(
     harness: JobsHarness,
 ) -> None:
     await harness.ask("guilty", "deadly", address="10.0.0.1")
@@ -62,7 +62,7 @@ async def test_who_is_watched_runs_alone_and_takes_nobody_along(
     assert harness.claim().is_suspect
 
 
-async def test_who_died_beside_others_is_not_guilty(harness: JobsHarness) -> None:
+async def test_jobs_that_ran_side_by_side_are_not_guilty(harness: JobsHarness) -> None:
     for name in ("one", "two"):
         await harness.ask(name, name)
     claims = [harness.claim(), harness.claim()]
@@ -92,7 +92,7 @@ async def test_a_tenant_is_guilty_by_its_key_and_not_by_its_address(
     await ask("neighbour", "harmless")
 
 
-async def test_a_schema_is_quarantined_whatever_the_text(harness: JobsHarness) -> None:
+async def test_a_schema_is_quarantined_with_any_text(harness: JobsHarness) -> None:
     sampling = SamplingParams(json_schema='{"pattern": "deadly"}')
 
     async def ask(text: str) -> str:

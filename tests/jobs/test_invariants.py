@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: what is always true of jobs."""
+"""What is always true of jobs, in any order of events."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ STOPPED = Failed("shutting_down", "The server was stopped.")
 which = st.integers(0, 8)
 switch = st.booleans()
 asks = st.tuples(
-    *(st.just("ask"), st.sampled_from(OWNERS), st.sampled_from(CONTENTS)),
-    *(switch, switch, st.sampled_from(["", "", "key"]), switch),
+    st.just("ask"),
+    st.sampled_from(OWNERS),
+    st.sampled_from(CONTENTS),
+    switch,
+    switch,
+    st.sampled_from(["", "", "key"]),
+    switch,
 )
 befall = st.tuples(
     st.sampled_from(["check", "cancel", "refuse", "forget", "expire"]), which
@@ -47,7 +52,7 @@ def is_closing(line: bytes) -> bool:
 
 
 class Story:
-    """A harness to which anything may happen."""
+    """Jobs to which anything may happen."""
 
     def __init__(self, url: str) -> None:
         self.harness = JobsHarness(url)
@@ -96,20 +101,20 @@ class Story:
         content: str,
         is_batch: bool,
         streams: bool,
-        once: str,
+        idempotency_key: str,
         shares: bool,
     ) -> None:
         job_id = await self._admit(
             owner,
             is_batch=is_batch,
             streams=streams,
-            idempotency_key=once,
+            idempotency_key=idempotency_key,
             body_hash=content,
         )
         if job_id is None:
             return
         if content == "none":
-            return  # its pictures are being looked at
+            return  # its pictures are being decoded
         try:
             await self.harness.enqueue(job_id, content, shares=shares)
             self.queued.add(job_id)
@@ -130,7 +135,7 @@ class Story:
             )
 
     def _work(self, name: str, claim: Claim) -> None:
-        """A claim may be stale, though its worker does not know it."""
+        """A claim may be stale; its worker cannot know."""
         harness, key = self.harness, keys.JOB(claim.job_id)
         before = harness.sync.hgetall(key)
         now = (before[b"state"].decode(), int(before[b"attempt"]))
@@ -159,7 +164,7 @@ class Story:
                     harness.lose(claim)
 
     def _is_awaited(self, name: bytes | None) -> bool:
-        """Whether somebody waits for an answer that is shared under `name`."""
+        """Whether a waiting job shares its answer under `name`."""
         fields = ("state", "shares")
         records = map(keys.JOB, self.ids)
         jobs = [self.harness.sync.hmget(key, fields) for key in records]
@@ -192,7 +197,7 @@ class Story:
         self._check_streams(jobs)
 
     def _check_streams(self, jobs: dict[str, dict[bytes, bytes]]) -> None:
-        """One end in all, the one of the record; nothing behind what closes."""
+        """One terminal event, that of the record; none after a closing one."""
         attempts = [
             (job_id, attempt)
             for job_id, job in jobs.items()
@@ -217,7 +222,7 @@ class Story:
             assert ends[job_id] == ([job[b"outcome"]] if b"outcome" in job else [])
 
     async def end(self) -> None:
-        """However it went, everything can still come to an end."""
+        """Everything can still end."""
         for _ in range(3 * len(self.ids)):
             claim = self.harness.worker.claim()
             if claim is None:
@@ -236,7 +241,7 @@ class Story:
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories)
-async def test_every_job_ends_once_whatever_happens(
+async def test_every_job_ends_once_in_any_story(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, story: tuple[list, list]
 ) -> None:
     monkeypatch.setattr(reconcile, "LEASE_S", -1)

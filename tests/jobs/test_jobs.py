@@ -1,4 +1,4 @@
-"""Jobs over a real Redis: each ends once, in one state, whoever is first."""
+"""Jobs over a real Redis: each ends once, in one state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.jobs.jobs_harness import FINISHED, PICTURE, POOL, JobsHarness, questi
 pytestmark = pytest.mark.redis
 
 
-async def test_a_job_goes_from_waiting_over_running_to_finished(
+async def test_a_job_waits_runs_and_finishes(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
@@ -36,7 +36,7 @@ async def test_a_job_goes_from_waiting_over_running_to_finished(
     assert await harness.events(job_id) == [Token("a dog"), FINISHED]
 
 
-async def test_a_record_says_what_was_admitted_and_how_it_ended(
+async def test_a_record_holds_the_submission_and_the_outcome(
     harness: JobsHarness,
 ) -> None:
     admitted = await harness.admit("somebody")
@@ -53,11 +53,11 @@ async def test_a_record_says_what_was_admitted_and_how_it_ended(
     assert "engine_error" in job.outcome
 
 
-async def test_a_job_that_nobody_knows_has_no_record(harness: JobsHarness) -> None:
+async def test_an_unknown_job_has_no_record(harness: JobsHarness) -> None:
     assert await harness.client.look("0" * 32) is None
 
 
-async def test_a_job_that_is_known_without_a_worker_is_answered_too(
+async def test_a_cached_answer_ends_a_job_without_a_worker(
     harness: JobsHarness,
 ) -> None:
     """As from the answer cache, before it was put into the queue."""
@@ -67,7 +67,7 @@ async def test_a_job_that_is_known_without_a_worker_is_answered_too(
     assert harness.n_live() == 0
 
 
-async def test_a_job_ends_once_whoever_is_first(harness: JobsHarness) -> None:
+async def test_a_job_ends_once(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     claim = harness.claim()
     await harness.client.cancel(job_id)
@@ -85,7 +85,7 @@ async def test_a_finished_job_cannot_be_cancelled(harness: JobsHarness) -> None:
     assert await harness.events(job_id) == [FINISHED]
 
 
-async def test_a_job_that_can_never_be_run_is_refused_while_it_waits(
+async def test_an_impossible_job_is_refused_while_it_waits(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
@@ -104,7 +104,9 @@ async def test_new_jobs_are_offered_for_a_check_once_and_in_order(
     assert harness.worker.unchecked(0.1) is None
 
 
-async def test_a_checked_job_is_told_so_while_it_waits(harness: JobsHarness) -> None:
+async def test_a_checked_job_gives_accepted_while_it_waits(
+    harness: JobsHarness,
+) -> None:
     job_id = await harness.ask()
     harness.worker.accept(job_id, 475, 400)
     async with aclosing(harness.client.follow(job_id)) as events:
@@ -133,7 +135,7 @@ async def test_a_forgotten_job_ends_for_its_follower(harness: JobsHarness) -> No
     assert await harness.failure("0" * 32) == WorkerLost.code
 
 
-async def test_waiting_jobs_are_told_their_place_and_when_it_is_their_turn(
+async def test_waiting_jobs_give_position_and_start(
     harness: JobsHarness,
 ) -> None:
     first, second, third = [await harness.ask() for _ in range(3)]
@@ -141,28 +143,28 @@ async def test_waiting_jobs_are_told_their_place_and_when_it_is_their_turn(
     harness.beat(n_slots=4)
     pace_s = 5.0  # of jobs of which nothing is known
     for job_id, place, earliest_s in ((second, 1, 0.0), (third, 2, 0.0)):
-        told = await harness.client.position(job_id, POOL)
-        assert told == Queued(place, earliest_s)
+        queued = await harness.client.position(job_id, POOL)
+        assert queued == Queued(place, earliest_s)
     assert await harness.client.position(first, POOL) is None
     async with aclosing(harness.client.follow(third)) as events:
         assert await asyncio.wait_for(anext(events), 3) == Queued(2, 0.0)
     harness.beat(n_slots=1)
-    told = await harness.client.position(third, POOL)
-    assert told and told.starts_in_s == pytest.approx(2 * pace_s, abs=1.5)
+    queued = await harness.client.position(third, POOL)
+    assert queued and queued.starts_in_s == pytest.approx(2 * pace_s, abs=1.5)
 
 
-async def test_a_place_without_any_worker_has_no_time(harness: JobsHarness) -> None:
+async def test_a_position_without_a_worker_has_no_start(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     assert await harness.client.position(job_id, POOL) == Queued(1, None)
 
 
-async def test_slots_of_another_pool_make_nobody_start(harness: JobsHarness) -> None:
+async def test_slots_of_another_pool_do_not_count(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     Heart(harness.sync, WorkerInfo("host-2", "other", "o", "stub", n_slots=4)).beat()
     assert await harness.client.position(job_id, POOL) == Queued(1, None)
 
 
-async def test_following_says_that_somebody_waits(harness: JobsHarness) -> None:
+async def test_following_records_that_a_client_waits(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     harness.forget(job_id)
     async with aclosing(harness.client.follow(job_id)) as events:
@@ -171,7 +173,7 @@ async def test_following_says_that_somebody_waits(harness: JobsHarness) -> None:
 
 
 @pytest.mark.parametrize("is_watched", [True, False])
-async def test_looking_says_so_only_when_asked_to(
+async def test_looking_records_it_only_with_watch(
     harness: JobsHarness, is_watched: bool
 ) -> None:
     job_id = await harness.ask()
@@ -180,7 +182,7 @@ async def test_looking_says_so_only_when_asked_to(
     assert (harness.worker.claim() is not None) == is_watched
 
 
-async def test_a_busy_follower_says_so_too(
+async def test_a_busy_follower_records_it_too(
     harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Events that come fast leave no quiet second."""
@@ -201,9 +203,7 @@ async def test_a_busy_follower_says_so_too(
 
 
 @pytest.mark.parametrize("ending", ["finish", "cancel", "retry"])
-async def test_nothing_of_a_job_is_kept_for_ever(
-    harness: JobsHarness, ending: str
-) -> None:
+async def test_all_keys_of_a_job_expire(harness: JobsHarness, ending: str) -> None:
     job_id = await harness.ask(idempotency_key="key", body_hash="a")
     claim = harness.claim()
     harness.publisher.publish(job_id, 1, 1, [Token("a")])
@@ -247,7 +247,7 @@ async def test_pictures_go_when_their_own_job_ends(
     assert harness.worker.pictures(claim)
 
 
-async def test_a_lost_picture_is_a_clear_refusal(harness: JobsHarness) -> None:
+async def test_a_lost_picture_is_refused(harness: JobsHarness) -> None:
     job = await harness.admit()
     await harness.enqueue(job.job_id, pictures=[])
     with pytest.raises(Unavailable, match="Send it again"):
@@ -266,7 +266,7 @@ async def test_pixels_of_another_picture_are_never_given(harness: JobsHarness) -
 
 
 async def a_second_attempt(harness: JobsHarness) -> tuple[str, Claim, Claim]:
-    """A job whose first worker was thought dead, with both claims."""
+    """A job whose first worker was presumed dead, with both claims."""
     job_id = await harness.ask()
     stale = harness.claim()
     harness.publisher.publish(job_id, 1, 1, [Token("stale")])
@@ -287,19 +287,24 @@ async def test_a_stale_attempt_can_change_nothing(harness: JobsHarness) -> None:
     assert harness.worker.end(claim, FINISHED)
 
 
-async def test_a_follower_goes_over_to_the_second_attempt(harness: JobsHarness) -> None:
+async def test_a_follower_continues_with_the_second_attempt(
+    harness: JobsHarness,
+) -> None:
     job_id, stale, claim = await a_second_attempt(harness)
     harness.publisher.publish(job_id, 1, 2, [Token("late")])
     harness.publisher.publish(job_id, 2, 1, [Token("a"), Token(" dog")])
     harness.worker.end(claim, FINISHED)
     harness.worker.end(stale, Failed("engine_error", "stale"))
     assert await harness.events(job_id) == [
-        *(Token("stale"), Retried(), Token("a"), Token(" dog")),
+        Token("stale"),
+        Retried(),
+        Token("a"),
+        Token(" dog"),
         FINISHED,
     ]
 
 
-async def test_a_follower_who_is_there_sees_the_change_as_it_happens(
+async def test_a_follower_sees_a_retry_at_once(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
@@ -309,8 +314,8 @@ async def test_a_follower_who_is_there_sees_the_change_as_it_happens(
     assert await anext(events) == Token("stale")
     harness.worker.release(stale, Failed("shutting_down", "Bye."))
     assert await asyncio.wait_for(anext(events), 0.5) == Retried()
-    told: Event | None = await asyncio.wait_for(anext(events), 2)
-    assert told == Queued(1)  # it waits again, and is told so
+    news: Event | None = await asyncio.wait_for(anext(events), 2)
+    assert news == Queued(1)  # it waits again
     claim = harness.claim()
     harness.publisher.publish(job_id, 2, 1, [Token("a")])
     assert await asyncio.wait_for(anext(events), 0.5) == Token("a")
@@ -337,16 +342,16 @@ async def test_demand_counts_over_all_pools(harness: JobsHarness) -> None:
     first, second = await harness.ask("one"), await harness.ask("two")
     harness.claim()
     harness.sync.zincrby(keys.LIVE(POOL), -40, second)
-    seen = await demand(harness.asynchronous)
-    assert (seen.n_running, seen.n_waiting) == (1, 1)
-    assert 40 <= seen.oldest_waiting_s < 45
+    load = await demand(harness.asynchronous)
+    assert (load.n_running, load.n_waiting) == (1, 1)
+    assert 40 <= load.oldest_waiting_s < 45
     for job_id in (first, second):
         await harness.client.cancel(job_id)
-    seen = await demand(harness.asynchronous)
-    assert (seen.n_running, seen.n_waiting, seen.oldest_waiting_s) == (0, 0, 0.0)
+    load = await demand(harness.asynchronous)
+    assert (load.n_running, load.n_waiting, load.oldest_waiting_s) == (0, 0, 0.0)
 
 
-async def test_a_batch_job_that_waits_long_is_seen_to(harness: JobsHarness) -> None:
+async def test_the_wait_of_a_batch_job_is_measured(harness: JobsHarness) -> None:
     job_id = await harness.ask(is_batch=True)
     harness.set(job_id, created=1_700_000_000)
     harness.sync.zincrby(keys.LIVE(POOL), -40, job_id)

@@ -1,4 +1,4 @@
-"""What tenants use is counted once, bounded before it is used, and told by day."""
+"""Usage is bounded in advance, counted once, and summed by day."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ async def test_no_more_than_the_limit_is_granted_however_many_ask(
 ) -> None:
     quotas = Limits.read("requests/minute=10, requests/day=15").quotas
     await young_minute()
-    asked = (ledger.charge("alice", quotas, "requests", 1) for _ in range(40))
-    granted = [charge for charge in await asyncio.gather(*asked) if charge]
+    charges = (ledger.charge("alice", quotas, "requests", 1) for _ in range(40))
+    granted = [charge for charge in await asyncio.gather(*charges) if charge]
     assert sum(charge.is_granted for charge in granted) == 10
     last = await ledger.charge("alice", quotas, "requests", 1)
     assert last and not last.is_granted
@@ -73,7 +73,7 @@ async def test_no_more_than_the_limit_is_granted_however_many_ask(
     assert refusal(last, 1).retry_after_s == last.resets_s
 
 
-async def test_what_nobody_limited_is_not_counted(
+async def test_unlimited_use_is_not_counted(
     harness: JobsHarness, ledger: Ledger
 ) -> None:
     assert await ledger.charge("alice", (), "requests", 1) is None
@@ -82,14 +82,14 @@ async def test_what_nobody_limited_is_not_counted(
     assert harness.sync.keys(keys.QUOTA("*", "*", "*", "*")) == []
 
 
-async def test_tenants_do_not_use_up_one_anothers(ledger: Ledger) -> None:
+async def test_tenants_have_separate_quotas(ledger: Ledger) -> None:
     quotas = Limits.read("requests/day=1").quotas
     for tenant in ("alice", "bob"):
         charge = await ledger.charge(tenant, quotas, "requests", 1)
         assert charge and charge.is_granted
 
 
-async def test_more_than_there_ever_is_says_so(ledger: Ledger) -> None:
+async def test_a_charge_above_the_whole_limit_says_so(ledger: Ledger) -> None:
     charge = await ledger.charge("alice", LIMITS.quotas, "answer-tokens", 5000)
     assert charge and not charge.is_granted
     error = refusal(charge, 5000)
@@ -97,7 +97,7 @@ async def test_more_than_there_ever_is_says_so(ledger: Ledger) -> None:
     assert error.retry_after_s is None  # waiting does not help
 
 
-async def test_an_answer_gives_back_what_it_did_not_need(
+async def test_an_answer_gives_back_unused_tokens(
     harness: JobsHarness, ledger: Ledger
 ) -> None:
     await ask(harness, ledger, 80)
@@ -124,7 +124,7 @@ async def test_a_job_without_an_answer_gives_back_all(
     assert (row.requests, row.failed, row.answer_tokens) == (1, 1, 0)
 
 
-async def test_an_answer_of_another_job_costs_no_tokens(
+async def test_a_shared_answer_costs_no_tokens(
     harness: JobsHarness, ledger: Ledger
 ) -> None:
     await ask(harness, ledger, 40, shares=True)
@@ -135,14 +135,14 @@ async def test_an_answer_of_another_job_costs_no_tokens(
     assert (row.requests, row.cached, row.answer_tokens) == (2, 1, 30)
 
 
-async def test_a_known_answer_is_a_request_that_was_cached(ledger: Ledger) -> None:
+async def test_a_cached_answer_counts_as_a_cached_request(ledger: Ledger) -> None:
     await ledger.known("alice", "a model of two words")
     row = await today(ledger)
     assert (row.tenant, row.model) == ("alice", "a model of two words")
     assert (row.requests, row.cached, row.answer_tokens) == (1, 1, 0)
 
 
-async def test_days_are_told_newest_first_and_only_to_whom_they_concern(
+async def test_usage_is_listed_newest_first_and_by_tenant(
     harness: JobsHarness, ledger: Ledger
 ) -> None:
     day = int(time.time() // 86_400)
@@ -154,7 +154,7 @@ async def test_days_are_told_newest_first_and_only_to_whom_they_concern(
     assert row.day == time.strftime("%Y-%m-%d", time.gmtime())
 
 
-async def test_an_end_that_comes_twice_is_counted_once(
+async def test_a_repeated_end_is_counted_once(
     harness: JobsHarness, ledger: Ledger
 ) -> None:
     await ask(harness, ledger, 50)

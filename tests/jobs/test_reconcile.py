@@ -1,4 +1,4 @@
-"""The reconciler: lost workers, late and forgotten jobs, lost messages, one at work."""
+"""The reconciler: lost workers, late and unwatched jobs, lost messages, one lock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEATHS = keys.DEATHS("what?")
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_job_that_has_shown_nothing_is_tried_again(
+async def test_a_job_without_shown_text_is_retried(
     harness: JobsHarness, streams: bool
 ) -> None:
     job_id = await harness.ask(streams=streams)
@@ -42,7 +42,7 @@ async def test_a_job_that_has_shown_nothing_is_tried_again(
     assert harness.worker.pictures(again)
 
 
-async def test_text_that_was_shown_in_a_stream_is_the_end_of_it(
+async def test_a_stream_with_shown_text_ends(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask(streams=True)
@@ -58,7 +58,7 @@ async def test_text_that_was_shown_in_a_stream_is_the_end_of_it(
     assert harness.n_live() == 0
 
 
-async def test_text_that_nobody_was_shown_is_computed_again(
+async def test_unshown_text_is_computed_again(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask(streams=False)
@@ -69,7 +69,7 @@ async def test_text_that_nobody_was_shown_is_computed_again(
     assert harness.claim().attempt == 2
 
 
-async def test_a_job_that_is_tried_again_keeps_its_place(harness: JobsHarness) -> None:
+async def test_a_retried_job_keeps_its_score(harness: JobsHarness) -> None:
     first = await harness.ask("first")
     claim = harness.claim()
     others = [await harness.ask(f"other {n}") for n in range(2)]
@@ -78,7 +78,7 @@ async def test_a_job_that_is_tried_again_keeps_its_place(harness: JobsHarness) -
     assert harness.order() == [first, *others]
 
 
-async def test_a_lease_that_is_renewed_is_not_lost(harness: JobsHarness) -> None:
+async def test_a_renewed_lease_is_not_lost(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     claim = harness.claim()
     harness.lose(claim)
@@ -87,7 +87,9 @@ async def test_a_lease_that_is_renewed_is_not_lost(harness: JobsHarness) -> None
     assert await harness.state(job_id) == "running"
 
 
-async def test_who_kills_twice_is_refused_for_a_while(harness: JobsHarness) -> None:
+async def test_a_content_that_kills_twice_is_refused_for_a_while(
+    harness: JobsHarness,
+) -> None:
     job_id = await harness.ask()
     for _ in range(MOST_DEATHS):
         harness.lose(harness.claim())
@@ -101,7 +103,7 @@ async def test_who_kills_twice_is_refused_for_a_while(harness: JobsHarness) -> N
     assert harness.claim().job_id == another
 
 
-async def test_a_suspect_that_is_answered_was_innocent(harness: JobsHarness) -> None:
+async def test_an_answered_suspect_was_innocent(harness: JobsHarness) -> None:
     await harness.ask()
     harness.lose(harness.claim())
     await harness.reconciler.tick()
@@ -110,7 +112,7 @@ async def test_a_suspect_that_is_answered_was_innocent(harness: JobsHarness) -> 
     assert not harness.sync.exists(DEATHS)
 
 
-async def test_a_suspect_that_is_cancelled_remains_one(harness: JobsHarness) -> None:
+async def test_a_cancelled_suspect_remains_one(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     harness.lose(harness.claim())
     await harness.reconciler.tick()
@@ -120,7 +122,7 @@ async def test_a_suspect_that_is_cancelled_remains_one(harness: JobsHarness) -> 
     assert harness.claim().is_suspect
 
 
-async def test_one_death_counts_once_however_many_asked_the_same(
+async def test_one_death_counts_once_for_equal_jobs(
     harness: JobsHarness,
 ) -> None:
     """Load tests ask one question in all slots; a worker that is killed then must not
@@ -132,7 +134,7 @@ async def test_one_death_counts_once_however_many_asked_the_same(
     assert [await harness.state(job_id) for job_id in ids] == ["waiting"] * 2
 
 
-async def test_copies_of_a_poison_that_wait_already_kill_nobody_more(
+async def test_waiting_copies_of_a_poison_are_refused(
     harness: JobsHarness,
 ) -> None:
     poison = await harness.ask("poison")
@@ -151,7 +153,7 @@ async def test_copies_of_a_poison_that_wait_already_kill_nobody_more(
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_job_given_up_before_it_showed_text_waits_again(
+async def test_a_job_released_before_shown_text_waits_again(
     harness: JobsHarness, streams: bool
 ) -> None:
     job_id = await harness.ask(streams=streams)
@@ -164,7 +166,7 @@ async def test_a_job_given_up_before_it_showed_text_waits_again(
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_job_given_up_after_it_showed_text(
+async def test_a_job_released_after_shown_text(
     harness: JobsHarness, streams: bool
 ) -> None:
     job_id = await harness.ask(streams=streams)
@@ -179,7 +181,7 @@ async def test_a_job_given_up_after_it_showed_text(
         assert harness.claim().attempt == 2
 
 
-async def test_a_job_that_has_ended_cannot_be_given_up(harness: JobsHarness) -> None:
+async def test_an_ended_job_cannot_be_released(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     claim = harness.claim()
     await harness.client.cancel(job_id)
@@ -188,7 +190,7 @@ async def test_a_job_that_has_ended_cannot_be_given_up(harness: JobsHarness) -> 
     assert harness.worker.claim() is None
 
 
-async def test_a_suspect_that_is_given_up_is_still_one(harness: JobsHarness) -> None:
+async def test_a_released_suspect_is_still_one(harness: JobsHarness) -> None:
     await harness.ask()
     harness.lose(harness.claim())
     await harness.reconciler.tick()
@@ -215,7 +217,7 @@ async def test_a_job_past_its_deadline_expires(
     assert harness.n_live() == 0
 
 
-async def test_a_waiting_job_that_nobody_watches_is_cancelled(
+async def test_an_unwatched_waiting_job_is_cancelled(
     harness: JobsHarness,
 ) -> None:
     left, kept = (
@@ -238,7 +240,7 @@ async def test_a_running_job_is_left_to_its_worker(harness: JobsHarness) -> None
     assert await harness.state(job_id) == "running"
 
 
-async def test_what_redis_forgot_is_counted_no_more(harness: JobsHarness) -> None:
+async def test_jobs_that_redis_lost_are_no_longer_counted(harness: JobsHarness) -> None:
     ids = [await harness.ask() for _ in range(2)]
     harness.claim()
     for job_id in ids:
@@ -251,7 +253,7 @@ async def test_what_redis_forgot_is_counted_no_more(harness: JobsHarness) -> Non
 # --- messages that got lost -------------------------------------------------------
 
 
-async def test_a_job_without_a_message_is_called_for_after_two_looks(
+async def test_a_job_without_a_message_is_called_after_two_ticks(
     harness: JobsHarness,
 ) -> None:
     for _ in range(3):
@@ -263,7 +265,7 @@ async def test_a_job_without_a_message_is_called_for_after_two_looks(
     assert harness.calls == [POOL] * 2
 
 
-async def test_a_job_whose_message_was_just_taken_is_not_called_for(
+async def test_a_job_whose_message_was_just_taken_is_not_called(
     harness: JobsHarness,
 ) -> None:
     await harness.ask()
@@ -286,7 +288,7 @@ async def test_no_more_is_called_for_than_has_been_missing_all_along(
     assert harness.calls == [POOL]
 
 
-async def test_a_job_of_a_dead_worker_is_called_for(harness: JobsHarness) -> None:
+async def test_a_job_of_a_dead_worker_is_called(harness: JobsHarness) -> None:
     await harness.ask()
     harness.lose(harness.claim())
     await harness.reconciler.tick()
@@ -297,7 +299,7 @@ async def test_a_job_of_a_dead_worker_is_called_for(harness: JobsHarness) -> Non
 # --- one of several ---------------------------------------------------------------
 
 
-async def test_one_works_and_another_takes_over(
+async def test_one_reconciler_works_and_another_takes_over(
     harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "LOCK_MS", 300)
@@ -321,7 +323,7 @@ async def test_one_works_and_another_takes_over(
     assert harness.calls == [POOL] * 3
 
 
-async def test_who_works_keeps_the_lock(
+async def test_the_elected_reconciler_keeps_the_lock(
     harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "LOCK_MS", 500)
@@ -389,7 +391,7 @@ async def test_a_new_reconciler_does_not_judge_leases_at_once(
     assert await harness.state(job_id) == "waiting"
 
 
-async def test_it_goes_on_after_whatever_went_wrong(
+async def test_it_continues_after_an_unexpected_error(
     harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "TICK_S", 0.02)
@@ -406,7 +408,7 @@ async def test_it_goes_on_after_whatever_went_wrong(
             await asyncio.sleep(0.02)
 
 
-async def test_a_retry_is_told_to_who_follows(harness: JobsHarness) -> None:
+async def test_followers_are_told_of_a_retry(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     harness.lose(harness.claim())
     await harness.reconciler.tick()

@@ -1,4 +1,4 @@
-"""Many ask the same at once: who still waits when the answer comes is given it."""
+"""Equal questions at once: those that wait when the first is answered share it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def ask(harness: JobsHarness, text: str = "what?", *, shares: bool = True)
     return job.job_id
 
 
-async def test_whoever_waits_with_the_same_question_has_its_answer(
+async def test_waiting_jobs_with_the_same_question_get_its_answer(
     harness: JobsHarness,
 ) -> None:
     [first, *others] = [await ask(harness) for _ in range(4)]
@@ -39,7 +39,7 @@ async def test_another_question_waits_on(harness: JobsHarness) -> None:
     assert harness.claim().job_id == other
 
 
-async def test_who_wants_an_answer_of_their_own_gets_one(harness: JobsHarness) -> None:
+async def test_an_unshared_question_gets_its_own_answer(harness: JobsHarness) -> None:
     """Drawn by chance, or with the cache turned off."""
     await ask(harness, shares=False)
     own = await ask(harness, shares=False)
@@ -47,7 +47,7 @@ async def test_who_wants_an_answer_of_their_own_gets_one(harness: JobsHarness) -
     assert harness.claim().job_id == own
 
 
-async def test_who_is_being_answered_already_is_left_alone(
+async def test_running_jobs_do_not_share(
     harness: JobsHarness,
 ) -> None:
     await ask(harness)
@@ -67,7 +67,7 @@ async def test_only_an_answer_is_shared(harness: JobsHarness, code: str) -> None
     assert harness.claim().job_id == second
 
 
-async def test_who_waits_again_hears_of_it_too(harness: JobsHarness) -> None:
+async def test_a_retried_job_shares_too(harness: JobsHarness) -> None:
     again = await ask(harness)
     harness.worker.release(harness.claim(), Failed("shutting_down", "Bye."))
     harness.sync.zincrby(keys.WAITING(POOL), 60, again)

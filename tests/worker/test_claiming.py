@@ -1,4 +1,4 @@
-"""Who may run beside whom: jobs side by side, a suspect alone."""
+"""Jobs run side by side, a suspect alone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def still_waits(result: Future[Claim | None]) -> bool:
     return not result.done()
 
 
-async def test_jobs_go_in_side_by_side(
+async def test_jobs_run_side_by_side(
     harness: WorkerHarness, claiming: Claiming
 ) -> None:
     ids = [await harness.ask(f"client {n}") for n in range(3)]
@@ -66,9 +66,7 @@ async def test_jobs_go_in_side_by_side(
     assert claiming.n_running == 2
 
 
-async def test_a_suspect_goes_in_alone_into_an_empty_worker(
-    harness: WorkerHarness, claiming: Claiming
-) -> None:
+async def test_a_suspect_runs_alone(harness: WorkerHarness, claiming: Claiming) -> None:
     suspect = await a_suspect(harness)
     innocent = await harness.ask("innocent")
     assert came_in(claiming) == suspect
@@ -80,7 +78,7 @@ async def test_a_suspect_goes_in_alone_into_an_empty_worker(
     assert claim.job_id == innocent
 
 
-async def test_a_suspect_waits_until_all_have_left(
+async def test_a_suspect_waits_until_all_jobs_are_done(
     harness: WorkerHarness, claiming: Claiming
 ) -> None:
     ids = [await harness.ask(f"client {n}") for n in range(2)]
@@ -99,7 +97,7 @@ async def test_a_suspect_waits_until_all_have_left(
     assert claiming.n_running == 1
 
 
-async def test_those_behind_a_suspect_go_in_together_after_it(
+async def test_jobs_behind_a_suspect_start_together(
     harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await a_suspect(harness)
@@ -111,7 +109,7 @@ async def test_those_behind_a_suspect_go_in_together_after_it(
     assert {one.result(2).job_id for one in waiting} == ids
 
 
-async def test_a_suspect_that_is_cancelled_holds_up_nobody(
+async def test_a_cancelled_suspect_delays_no_job(
     harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await harness.ask("running")
@@ -127,7 +125,7 @@ async def test_a_suspect_that_is_cancelled_holds_up_nobody(
     assert claim.job_id == innocent
 
 
-async def test_a_closed_gate_lets_nobody_in(
+async def test_a_closed_worker_claims_nothing(
     harness: WorkerHarness, claiming: Claiming
 ) -> None:
     job_id = await harness.ask()
@@ -136,7 +134,7 @@ async def test_a_closed_gate_lets_nobody_in(
     assert await harness.state(job_id) == "waiting"
 
 
-async def test_closing_sends_those_away_who_wait(
+async def test_closing_ends_the_wait_for_a_claim(
     harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await a_suspect(harness)
@@ -150,7 +148,7 @@ async def test_closing_sends_those_away_who_wait(
     assert claiming.n_running == 1
 
 
-async def test_who_finds_no_broker_has_not_gone_in(
+async def test_a_claim_without_a_broker_is_not_counted(
     harness: WorkerHarness, claiming: Claiming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def claim(**_options):
@@ -164,7 +162,7 @@ async def test_who_finds_no_broker_has_not_gone_in(
     assert came_in(claiming) == job_id
 
 
-async def test_knocking_is_noticed_while_one_waits_too(
+async def test_asking_is_noticed_during_a_wait(
     harness: WorkerHarness, claiming: Claiming
 ) -> None:
     await a_suspect(harness)

@@ -37,10 +37,10 @@ async def test_it_is_in_the_fleet_until_it_is_closed(
     assert ends == []
 
 
-async def test_it_does_not_beat_while_a_turn_is_overlong(
+async def test_it_does_not_beat_during_an_overlong_step(
     make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody new is sent to a worker that may hang; it is back when it does not."""
+    """New questions avoid a worker that may hang, until it steps again."""
     monkeypatch.setattr(watchdog, "SILENT_S", 0.1)
     hung, go_on = threading.Event(), threading.Event()
 
@@ -62,10 +62,10 @@ async def test_it_does_not_beat_while_a_turn_is_overlong(
     assert ends == []
 
 
-async def test_nobody_new_is_sent_to_threads_that_are_all_held(
+async def test_it_does_not_beat_while_all_threads_are_held(
     make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By questions that do not reach the engine; when they do, it beats again."""
+    """By jobs that do not reach the engine; when they do, it beats again."""
     monkeypatch.setattr(watchdog, "SILENT_S", 0.2)
     harness, go_on = make(), threading.Event()
 
@@ -92,7 +92,7 @@ async def test_nobody_new_is_sent_to_threads_that_are_all_held(
 async def test_it_beats_again_when_the_broker_is_back(
     make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And messages that lay there meanwhile have only just been seen."""
+    """Messages that lay there meanwhile do not count as unheard."""
     monkeypatch.setattr(watchdog, "STALL_S", 0.4)
     harness, n_failed, really_beat = make(), 0, Heart.beat
 

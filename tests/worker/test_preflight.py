@@ -1,4 +1,4 @@
-"""What can never be answered is refused at once, though no slot is free."""
+"""Impossible questions are refused at once, even if no slot is free."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ async def first(harness: WorkerHarness, job_id: str) -> Event | None:
             return await anext(events)
 
 
-async def test_what_fits_is_accepted_with_its_size(checked: WorkerHarness) -> None:
+async def test_a_fitting_question_is_accepted_with_its_size(
+    checked: WorkerHarness,
+) -> None:
     job_id = await ask(checked, "hello", n=30)
     accepted = await first(checked, job_id)
     assert isinstance(accepted, Accepted)
@@ -68,7 +70,7 @@ async def test_pictures_are_counted_without_their_pixels(
     assert int(n_image) > 0
 
 
-async def test_what_can_never_fit_is_refused_while_it_waits(
+async def test_an_oversized_question_is_refused_while_it_waits(
     checked: WorkerHarness,
 ) -> None:
     job_id = await ask(checked, "hello", n=1_000_000)
@@ -76,14 +78,14 @@ async def test_what_can_never_fit_is_refused_while_it_waits(
     assert checked.worker.claim() is None
 
 
-async def test_what_cannot_be_sampled_is_refused_while_it_waits(
+async def test_impossible_sampling_is_refused_while_it_waits(
     checked: WorkerHarness,
 ) -> None:
     job_id = await ask(checked, "hello", logit_bias=((100_000, 1.0),))
     assert await checked.failure(job_id) == "invalid_request"
 
 
-async def test_a_question_that_breaks_the_check_is_left_for_its_turn(
+async def test_a_question_that_breaks_the_check_stays_in_the_queue(
     checked: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really_check = checked.engine.check

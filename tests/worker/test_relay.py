@@ -54,7 +54,7 @@ async def test_an_answer_streams_to_its_follower(harness: WorkerHarness) -> None
     assert last.answer.text == "0 1 2 3 4 "
 
 
-async def test_a_call_too_many_does_no_harm(harness: WorkerHarness) -> None:
+async def test_a_surplus_message_does_no_harm(harness: WorkerHarness) -> None:
     job_id = await ask(harness, n=3)
     harness.relay.answer()
     harness.relay.answer()
@@ -107,7 +107,7 @@ def preparing(
 
 
 @pytest.mark.parametrize("how", ["client", "deadline", "nobody watches", "stop"])
-async def test_preparing_ends_when_nobody_waits(
+async def test_preparing_ends_with_the_wait(
     harness: WorkerHarness, preparing: threading.Event, how: str
 ) -> None:
     job = await harness.admit(deadline_s=1 if how == "deadline" else 60)
@@ -159,7 +159,9 @@ async def test_a_prompt_that_cannot_fit_fails_with_the_numbers(
     assert "40000" in failed.message
 
 
-async def test_a_bug_is_one_plain_sentence(harness: WorkerHarness, monkeypatch) -> None:
+async def test_an_unexpected_error_is_one_sentence(
+    harness: WorkerHarness, monkeypatch
+) -> None:
     def broken(claim: object) -> None:
         raise ZeroDivisionError("secret")
 
@@ -171,10 +173,10 @@ async def test_a_bug_is_one_plain_sentence(harness: WorkerHarness, monkeypatch) 
     ]
 
 
-async def test_a_job_that_is_not_ours_any_more_is_given_up(
+async def test_a_lost_job_stops_computing(
     harness: WorkerHarness,
 ) -> None:
-    """Its lease ran out while we stood still; somebody else has it."""
+    """Its lease ran out while the worker stood still; another has it."""
     job_id = await ask(harness, n=20_000)
     with harness.answering():
         harness.wait_computing()
@@ -195,7 +197,7 @@ async def test_a_job_that_is_not_ours_any_more_is_given_up(
     assert text_of(events[gone:]) == "another's"
 
 
-async def test_the_pace_is_learnt_from_answers_alone(harness: WorkerHarness) -> None:
+async def test_the_pace_is_learned_from_answers_alone(harness: WorkerHarness) -> None:
     def pace() -> Pace:
         return Pace.read(harness.sync.get(keys.PACE(POOL)))
 
@@ -205,11 +207,11 @@ async def test_the_pace_is_learnt_from_answers_alone(harness: WorkerHarness) -> 
     await ask(harness, n=20)
     began = time.monotonic()
     harness.relay.answer()
-    took_s = time.monotonic() - began
+    duration_s = time.monotonic() - began
     assert pace().n_jobs == 1
-    assert 0.02 < pace().job_s <= took_s
+    assert 0.02 < pace().job_s <= duration_s
     assert pace().image_s != Pace().image_s
-    assert 0.002 <= pace().answer_s < took_s
+    assert 0.002 <= pace().answer_s < duration_s
 
 
 async def test_answers_are_counted(harness: WorkerHarness) -> None:
@@ -226,7 +228,7 @@ async def test_answers_are_counted(harness: WorkerHarness) -> None:
         assert registry.get_sample_value("edge_engine_requests_total", labels) == 1
 
 
-async def test_an_end_that_comes_too_late_is_not_counted(
+async def test_a_late_end_is_not_counted(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = harness.worker.pictures
@@ -272,7 +274,7 @@ class Unsteady:
         self._channel.close(job_id, attempt, event)
 
 
-async def test_each_text_arrives_once_though_the_broker_comes_and_goes(
+async def test_each_text_arrives_once_over_an_unsteady_broker(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "RETRY_S", 0.01)
@@ -287,23 +289,23 @@ async def test_each_text_arrives_once_though_the_broker_comes_and_goes(
     assert isinstance(events[-1], Finished)
 
 
-async def test_an_end_that_cannot_be_told_is_told_again(
+async def test_an_unsent_end_is_sent_again(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether or not the first was heard."""
     monkeypatch.setattr(relay, "RETRY_S", 0.01)
-    told, really_end = [], harness.worker.end
+    replies, really_end = [], harness.worker.end
 
     def end(*args):
-        told.append(really_end(*args))
-        if len(told) < 3:
+        replies.append(really_end(*args))
+        if len(replies) < 3:
             raise redis.ConnectionError("away")
-        return told[-1]
+        return replies[-1]
 
     monkeypatch.setattr(harness.worker, "end", end)
     job_id = await ask(harness, n=5)
     harness.relay.answer()
-    assert told == [True, False, False]
+    assert replies == [True, False, False]
     events = await harness.events(job_id)
     assert sum(isinstance(event, Finished) for event in events) == 1
 
@@ -351,7 +353,7 @@ async def test_a_short_answer_may_end_within_the_grace(harness: WorkerHarness) -
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_what_outlasts_the_grace_is_given_up(
+async def test_an_answer_that_outlasts_the_grace_is_released(
     harness: WorkerHarness, streams: bool
 ) -> None:
     job_id = await ask(harness, n=20_000, streams=streams)

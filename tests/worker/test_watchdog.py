@@ -75,7 +75,7 @@ async def test_it_ends_when_threads_stay_held(
     assert ends == ["all threads hold jobs, and none has reached the engine"]
 
 
-async def test_it_ends_when_messages_lie_unseen_beside_a_free_slot(
+async def test_it_ends_when_messages_lie_unheard_beside_a_free_slot(
     make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "STALL_S", 0.2)
@@ -87,7 +87,7 @@ async def test_it_ends_when_messages_lie_unseen_beside_a_free_slot(
 
 
 @pytest.mark.parametrize("why", ["full", "heard", "taken"])
-async def test_messages_that_are_not_unseen_are_no_reason(
+async def test_heard_messages_do_not_end_it(
     make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     monkeypatch.setattr(watchdog, "STALL_S", 0.4)

@@ -1,4 +1,4 @@
-"""Whose turn it is: fair among clients, batch work behind, and who is passed over."""
+"""The order of the queue: fair among clients, batch jobs later, suspects alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def now(harness: JobsHarness) -> float:
 
 
 def earlier(harness: JobsHarness, *job_ids: str, seconds: float) -> None:
-    """They had come earlier."""
+    """As if they had been submitted earlier."""
     for job_id in job_ids:
         harness.sync.zincrby(keys.WAITING(POOL), -seconds, job_id)
 
@@ -47,14 +47,16 @@ async def test_many_clients_are_first_come_first_served(harness: JobsHarness) ->
     assert harness.order() == ids
 
 
-async def test_who_asks_much_lets_others_in_between(harness: JobsHarness) -> None:
+async def test_jobs_of_others_come_between_those_of_a_busy_client(
+    harness: JobsHarness,
+) -> None:
     """A second client's only question is not behind all five of the first."""
     many = [await harness.ask("many") for _ in range(5)]
     few = await harness.ask("few")
     assert harness.order() == [many[0], few, *many[1:]]
 
 
-async def test_two_who_ask_much_take_turns(harness: JobsHarness) -> None:
+async def test_two_busy_clients_alternate(harness: JobsHarness) -> None:
     many = [await harness.ask("many") for _ in range(3)]
     more = [await harness.ask("more") for _ in range(3)]
     assert harness.order() == [
@@ -62,7 +64,7 @@ async def test_two_who_ask_much_take_turns(harness: JobsHarness) -> None:
     ]
 
 
-async def test_places_of_one_client_are_as_far_apart_as_starts_are(
+async def test_scores_of_one_client_are_as_far_apart_as_starts(
     harness: JobsHarness,
 ) -> None:
     ids = [await harness.ask() for _ in range(3)]
@@ -72,7 +74,7 @@ async def test_places_of_one_client_are_as_far_apart_as_starts_are(
     assert places[2] - places[1] == pytest.approx(SPACING_S)
 
 
-async def test_the_distance_follows_the_pace_that_was_learnt(
+async def test_the_distance_follows_the_learned_pace(
     harness: JobsHarness,
 ) -> None:
     harness.sync.set(keys.PACE(POOL), Pace(job_s=80.0).to_json())
@@ -80,8 +82,10 @@ async def test_the_distance_follows_the_pace_that_was_learnt(
     assert place(harness, ids[1]) - place(harness, ids[0]) == pytest.approx(20.0)
 
 
-async def test_who_has_nothing_in_work_is_placed_at_now(harness: JobsHarness) -> None:
-    """Though their latest place, of a job that has been cancelled, is yet to come."""
+async def test_a_client_without_unfinished_jobs_scores_now(
+    harness: JobsHarness,
+) -> None:
+    """Even if the score of a cancelled job lies in the future."""
     ids = [await harness.ask() for _ in range(20)]
     assert place(harness, ids[-1]) > now(harness) + 15
     for job_id in ids:
@@ -90,7 +94,7 @@ async def test_who_has_nothing_in_work_is_placed_at_now(harness: JobsHarness) ->
     assert place(harness, again) == pytest.approx(now(harness), abs=0.5)
 
 
-async def test_who_asked_long_ago_is_placed_at_now_not_earlier(
+async def test_an_old_latest_score_does_not_lower_the_next(
     harness: JobsHarness,
 ) -> None:
     await harness.ask()
@@ -99,17 +103,28 @@ async def test_who_asked_long_ago_is_placed_at_now_not_earlier(
     assert place(harness, second) == pytest.approx(now(harness), abs=0.5)
 
 
+async def test_workers_of_the_older_version_find_the_score(
+    harness: JobsHarness,
+) -> None:
+    """They call it `place`, and need it to release a job during an upgrade."""
+    job_id = await harness.ask()
+    score, place = harness.sync.hmget(keys.JOB(job_id), "score", "place")
+    assert score == place
+
+
 # --- batch work -------------------------------------------------------------------
 
 
-async def test_batch_work_lets_others_pass(harness: JobsHarness) -> None:
+async def test_batch_jobs_wait_behind_others(harness: JobsHarness) -> None:
     batch = [await harness.ask("batch", is_batch=True) for _ in range(2)]
     others = [await harness.ask(f"client {n}") for n in range(3)]
     assert harness.order() == [*others, *batch]
 
 
-async def test_but_not_those_who_come_much_later(harness: JobsHarness) -> None:
-    """Or a busy day would leave it waiting for ever."""
+async def test_batch_jobs_are_not_overtaken_by_much_later_jobs(
+    harness: JobsHarness,
+) -> None:
+    """Or a busy day would delay it for ever."""
     batch = await harness.ask("batch", is_batch=True)
     early = await harness.ask("early")
     earlier(harness, batch, early, seconds=BATCH_S + 1)
@@ -117,7 +132,7 @@ async def test_but_not_those_who_come_much_later(harness: JobsHarness) -> None:
     assert harness.order() == [early, batch, late]
 
 
-async def test_batch_work_does_not_put_its_own_client_back(
+async def test_batch_jobs_do_not_delay_their_own_client(
     harness: JobsHarness,
 ) -> None:
     batch = await harness.ask(is_batch=True)
@@ -127,10 +142,10 @@ async def test_batch_work_does_not_put_its_own_client_back(
     )
 
 
-# --- who is passed over -----------------------------------------------------------
+# --- jobs that are skipped -----------------------------------------------------------
 
 
-async def test_nothing_waits_nothing_is_claimed(harness: JobsHarness) -> None:
+async def test_an_empty_queue_gives_no_claim(harness: JobsHarness) -> None:
     assert harness.worker.claim() is None
     await harness.admit()  # a place, and no question yet
     assert harness.worker.claim() is None
@@ -151,7 +166,7 @@ async def test_ended_jobs_are_skipped(harness: JobsHarness) -> None:
     assert not harness.sync.exists(keys.WAITING(POOL))
 
 
-async def test_a_job_that_is_late_expires_instead_of_running(
+async def test_a_late_job_expires_instead_of_running(
     harness: JobsHarness,
 ) -> None:
     late, other = await harness.ask("late"), await harness.ask("other")
@@ -161,7 +176,7 @@ async def test_a_job_that_is_late_expires_instead_of_running(
     assert await harness.failure(late) == "deadline_exceeded"
 
 
-async def test_a_job_that_nobody_waits_for_is_cancelled_instead_of_running(
+async def test_an_unwatched_job_is_cancelled_instead_of_running(
     harness: JobsHarness,
 ) -> None:
     left, other = await harness.ask("left"), await harness.ask("other")
@@ -170,7 +185,7 @@ async def test_a_job_that_nobody_waits_for_is_cancelled_instead_of_running(
     assert await harness.failure(left) == "cancelled"
 
 
-async def test_a_job_that_is_kept_runs_though_nobody_watches(
+async def test_a_kept_job_runs_unwatched(
     harness: JobsHarness,
 ) -> None:
     kept = await harness.ask(idempotency_key="key", body_hash="a")
@@ -179,7 +194,7 @@ async def test_a_job_that_is_kept_runs_though_nobody_watches(
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-async def test_a_running_job_is_renewed_while_somebody_wants_it(
+async def test_only_a_wanted_job_is_renewed(
     harness: JobsHarness, is_kept: bool
 ) -> None:
     await harness.ask(idempotency_key="key" if is_kept else "", body_hash="a")
@@ -234,7 +249,7 @@ async def test_an_innocent_before_a_suspect_runs_beside_others(
     assert harness.order() == [suspect]
 
 
-async def test_the_same_content_asked_anew_is_a_suspect_too(
+async def test_another_job_of_the_same_content_is_a_suspect_too(
     harness: JobsHarness,
 ) -> None:
     await a_suspect(harness)
@@ -244,7 +259,7 @@ async def test_the_same_content_asked_anew_is_a_suspect_too(
     assert (claim.job_id, claim.is_suspect) == (again, True)
 
 
-async def test_the_same_content_is_none_after_an_answer(harness: JobsHarness) -> None:
+async def test_an_answer_clears_the_content_of_suspicion(harness: JobsHarness) -> None:
     await a_suspect(harness)
     harness.worker.end(harness.claim(), FINISHED)
     await harness.ask("other", text="poison of suspect")
