@@ -1,4 +1,5 @@
-"""Who can reach the service: this machine alone, unless there are keys or `--open`."""
+"""Which machines can reach the service: only this one, unless there are keys or
+`--open`."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def address(host: str) -> Address:
-    """The address that `host` means. Raises SetupError unless it is an IP address or
-    "localhost": a name may mean another machine tomorrow."""
+    """The address of `host`. Raises SetupError unless it is an IP address or
+    "localhost": another name may lead to another machine tomorrow."""
     try:
         return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
@@ -29,21 +30,21 @@ def has_keys(settings: Settings) -> bool:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises SetupError when strangers could reach a service that asks for no key."""
+    """Raises SetupError when other machines could reach a service that needs no key."""
     host = address(settings.host)
     is_private = host.is_loopback and not settings.trust
     if is_private or settings.open or has_keys(settings):
         return
     where = "the proxy that EDGE_TRUST names" if host.is_loopback else str(host)
     raise SetupError(
-        f"Whoever reaches {where} could use this service, because there are no keys "
-        f"yet in {settings.keys_path}. Make one with `edge keys create NAME`, or allow "
+        f"Anybody who can reach {where} could use this service: there are no keys in "
+        f"{settings.keys_path}. Make one with `edge keys create NAME`, or allow "
         "everybody with --open (EDGE_OPEN=on)."
     )
 
 
 def trusted(settings: Settings) -> list[str]:
-    """The networks of EDGE_TRUST. Raises SetupError for what is none."""
+    """The networks of EDGE_TRUST. Raises SetupError for invalid ones."""
     named = [text.strip() for text in settings.trust.split(",") if text.strip()]
     try:
         return [str(ipaddress.ip_network(text)) for text in named]

@@ -1,8 +1,8 @@
 """API keys: a file that holds a hash of each, never the key itself.
 
 A key is `edge_ID_SECRET`: the id is public and names the tenant, the secret is 256
-random bits. So a plain SHA-256 is enough: there is nothing to guess from a list of
-words, and no slow hash that a flood of wrong keys could turn against the server.
+random bits. So a plain SHA-256 is enough: no list of words helps to guess it, and a
+flood of wrong keys cannot overload the server with slow hashes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NO_HASH = "0" * 64
 @dataclass(frozen=True)
 class Key:
     """One entry of the file; `hash` is the SHA-256 of the whole key, in hex, and
-    `revoked` when it stopped to be valid, in seconds since 1970, or None."""
+    `revoked` is when it became invalid, in seconds since 1970, or None."""
 
     id: str
     name: str
@@ -56,7 +56,7 @@ class Key:
 
 
 def read_keys(path: Path) -> list[Key]:
-    """All entries, revoked ones too; [] where there is no file.
+    """All entries, revoked ones too; [] if there is no file.
 
     Raises SetupError for a file that cannot be read.
     """
@@ -68,15 +68,15 @@ def read_keys(path: Path) -> list[Key]:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SetupError(
-            f"The keys in {path} cannot be read ({error}). Nobody is let in until "
-            "that file is mended or replaced by a copy."
+            f"The keys in {path} cannot be read ({error}). No key is accepted "
+            "until that file is repaired or replaced by a copy."
         ) from None
 
 
 def create_key(path: Path, name: str, limits: Limits, *, is_admin: bool = False) -> str:
-    """A new key, added to the file; it can be seen this one time only.
+    """A new key, added to the file, which holds only its hash.
 
-    Raises SetupError for a name that cannot be, or is taken by a valid key.
+    Raises SetupError for an invalid name, or one that a valid key has.
     """
     if not NAME.fullmatch(name):
         raise SetupError(
@@ -88,7 +88,7 @@ def create_key(path: Path, name: str, limits: Limits, *, is_admin: bool = False)
     with _rewritten(path) as entries:
         if any(one.name == name and one.revoked is None for one in entries):
             raise SetupError(
-                f"There is a key of the name {name} already. Choose another name, or "
+                f"A key named {name} exists already. Choose another name, or revoke it "
                 f"first: edge keys revoke {name}."
             )
         entries.append(entry)
@@ -96,10 +96,10 @@ def create_key(path: Path, name: str, limits: Limits, *, is_admin: bool = False)
 
 
 def revoke_key(path: Path, name: str) -> None:
-    """Makes a key invalid, for ever. It stays in the file, so that what it used can
-    still be told, and so that a server whose last key is gone does not open its door.
+    """Makes a key invalid, for ever. It stays in the file, so that its usage still has
+    a name, and so that a server whose last key was revoked still needs keys.
 
-    Raises SetupError when there is no valid key of that name or id.
+    Raises SetupError when no valid key has that name or id.
     """
     if not read_keys(path):
         raise SetupError("There are no keys. Make one: edge keys create NAME")
@@ -108,33 +108,33 @@ def revoke_key(path: Path, name: str) -> None:
             if name in (one.name, one.id) and one.revoked is None:
                 entries[i] = Key(**{**vars(one), "revoked": time.time()})
                 return
-        raise SetupError(f"There is no valid key of the name {name}: edge keys list.")
+        raise SetupError(f"There is no valid key named {name}. See: edge keys list.")
 
 
 class Keys:
     """The keys of a running server, read again when the file has changed.
 
-    Once there was a key the server stays closed: a file that is deleted or damaged
-    later lets nobody in who was not let in before, and neither does a restart, which
-    sees by the lock beside it that it was there. It is closed from its start with
-    `are_needed`. Raises SetupError for a file that cannot be read.
+    Once a key existed the server needs keys: when the file is deleted or damaged later,
+    only the keys read before are valid, and a restart sees by the lock file that there
+    were keys. With `are_needed` it needs them from its start.
+    Raises SetupError for a file that cannot be read.
     """
 
     def __init__(self, path: Path, *, are_needed: bool = False) -> None:
         self._path = path
         self._by_id: dict[str, Key] = {}
-        self._seen: tuple[int, ...] | None = None
+        self._file_version: tuple[int, ...] | None = None
         self._looked = float("-inf")
         self.are_needed = are_needed or _lock(path).exists()
         self._read()
 
     def find(self, presented: str) -> Key | None:
-        """The valid key that `presented` is; None for anything else."""
+        """The valid key equal to `presented`; None if there is none."""
         found = _KEY.fullmatch(presented)
         key = self.valid(found[1]) if found else None
-        # compared also for an unknown id: the time must not tell which ids there are
-        is_it = hmac.compare_digest(_hash(presented), key.hash if key else _NO_HASH)
-        return key if key and is_it else None
+        # compared for unknown ids too: the time must not show which ids exist
+        is_equal = hmac.compare_digest(_hash(presented), key.hash if key else _NO_HASH)
+        return key if key and is_equal else None
 
     def valid(self, key_id: str) -> Key | None:
         """The key with this id, unless it was revoked."""
@@ -144,12 +144,12 @@ class Keys:
         return key if key and key.revoked is None else None
 
     def name_of(self, key_id: str) -> str:
-        """The name of a key, also of one that was revoked; of none, the id itself."""
+        """The name of a key, even of a revoked one; the id itself if it is unknown."""
         key = self._by_id.get(key_id)
         return key.name if key else key_id
 
     def look(self) -> bool:
-        """Whether callers need a key, by what the file says now."""
+        """Whether callers need a key, by the file as it is now."""
         if time.monotonic() - self._looked > LOOK_S:
             self._look()
         return self.are_needed
@@ -157,18 +157,20 @@ class Keys:
     def _look(self) -> None:
         self._looked = time.monotonic()
         try:
-            if self._stat() != self._seen:
+            if self._stat() != self._file_version:
                 self._read()
         except SetupError as error:
-            log.error("%s Until then the keys read before count.", error.message)
+            log.error("%s Until then the keys read before are valid.", error.message)
 
     def _read(self) -> None:
         seen = self._stat()
         entries = read_keys(self._path)
-        self._seen = seen
+        self._file_version = seen
         self._looked = time.monotonic()
         if self._by_id and not entries:
-            log.error("The keys in %s are gone: those read before count.", self._path)
+            log.error(
+                "The keys in %s are gone: those read before stay valid.", self._path
+            )
             return
         self._by_id = {key.id: key for key in entries}
         self.are_needed = self.are_needed or bool(entries)
@@ -183,7 +185,7 @@ class Keys:
 
 @contextmanager
 def _rewritten(path: Path) -> Iterator[list[Key]]:
-    """The entries, to be changed in the block; written whole at its end, mode 0600."""
+    """The entries, to change in the block; then the file is replaced, mode 0600."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(_lock(path)):
         entries = read_keys(path)

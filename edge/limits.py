@@ -1,4 +1,4 @@
-"""What one key may do: the words of `edge keys create --limits`.
+"""The limits of one key, as `edge keys create --limits` takes them.
 
     jobs=4, weight=2, priority=low, max-tokens=256, models=tiny|qwen3-vl-2b,
     requests/minute=60, image-tokens/day=200000, answer-tokens/day=50000
@@ -30,11 +30,11 @@ class Quota(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """`jobs` may wait or run at once, 0 = as many as any client; an answer may have
-    `max_tokens`, 0 = as many as any; `models` may be asked, () = all.
+    """`jobs` is how many may wait or run at once, 0: as for any client; `max_tokens`
+    bounds an answer, 0: as for any client; `models` may be asked, (): all.
 
-    Questions of weight 2 start twice as close together as those of weight 1, where one
-    tenant has several waiting; those of low priority wait as batch work does.
+    When one tenant has several questions waiting, those of weight 2 start twice as
+    close together as those of weight 1; those of low priority wait like batch work.
     """
 
     jobs: int = 0
@@ -69,7 +69,7 @@ class Limits:
         return cls(**given, quotas=tuple(quotas))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        """The text that `read` reads; without what is as it is for everybody."""
+        """The text that `read` reads, without default values."""
         plain = {
             field.name: getattr(self, field.name)
             for field in fields(self)

@@ -1,9 +1,8 @@
-"""What may stand in a log: where something happened, not what people asked.
+"""Log lines that show where something happened, not what people asked.
 
-One line for each record, of bounded length, without control characters. Of an
-exception come its kind and the lines of code that it passed; what it says may quote a
-question, so that is kept only of what the network, the disk or the engine says, and of
-what ends the whole process.
+One line for each record, of bounded length, without control characters. An exception
+is logged by its kind and its traceback. Its message may quote a question, so it is
+logged only for errors of network, disk and engine, and for one that ends the process.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _WITHOUT_QUESTIONS = (*AWAY, EngineError, SetupError)
 
-# What moves a terminal's cursor or changes the direction of text; \n and \t are left.
+# Characters that move a terminal's cursor or change the direction of text, except
+# \n and \t.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -40,12 +40,12 @@ log = logging.getLogger(__name__)
 
 
 def printable(text: str) -> str:
-    """`text` that can do nothing to a terminal: control characters become escapes."""
+    """`text` that is safe for a terminal: control characters become escapes."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class LogFormatter(logging.Formatter):
-    """Formats a record as the module says."""
+    """Formats a record as the module describes."""
 
     def __init__(self) -> None:
         super().__init__(FORMAT)
@@ -59,11 +59,11 @@ class LogFormatter(logging.Formatter):
     def formatException(self, ei: object) -> str:
         assert isinstance(ei, tuple)
         error = ei[1]
-        return "" if error is None else "\n".join(_told(error))
+        return "" if error is None else "\n".join(_describe(error))
 
 
-def _told(error: BaseException) -> Iterator[str]:
-    """The kinds of an exception and of those behind it, and where they were."""
+def _describe(error: BaseException) -> Iterator[str]:
+    """The kinds and tracebacks of an exception and of its causes."""
     seen: list[BaseException] = []
     waiting = [error]
     while waiting and len(seen) < MOST_EXCEPTIONS:
@@ -71,40 +71,40 @@ def _told(error: BaseException) -> Iterator[str]:
         if one in seen:
             continue
         seen.append(one)
-        yield f"  {_named(one)}, newest call last:"
+        yield f"  {_name(one)}, newest call last:"
         for frame in traceback.extract_tb(one.__traceback__)[-MOST_FRAMES:]:
             yield f"    {frame.filename}:{frame.lineno} in {frame.name}"
         waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
         waiting += filter(None, (one.__cause__ or one.__context__,))
 
 
-def _named(error: BaseException) -> str:
+def _name(error: BaseException) -> str:
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     if isinstance(error, _WITHOUT_QUESTIONS):
-        said = printable(str(error)).replace("\n", "\\n")[:LONGEST_LINE]
-        return f"{name}: {said}"
+        message = printable(str(error)).replace("\n", "\\n")[:LONGEST_LINE]
+        return f"{name}: {message}"
     return name
 
 
 def set_up_logs() -> None:
-    """For a part's process, before anything else: all that it says goes this way, and
-    so do exceptions that libraries print by themselves."""
+    """Sends all records of this process through LogFormatter, and exceptions that
+    libraries would print. To call before anything else."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    sys.excepthook = _died
-    threading.excepthook = _thread_died
+    sys.excepthook = _log_fatal
+    threading.excepthook = _log_thread_end
     traceback.print_exc = _print_exc
 
 
-def _died(
+def _log_fatal(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     log.critical("the process ends: %s", error, exc_info=(kind, error, trace))
 
 
-def _thread_died(args: threading.ExceptHookArgs) -> None:
+def _log_thread_end(args: threading.ExceptHookArgs) -> None:
     error = args.exc_value or args.exc_type()
     log.error("a thread has ended", exc_info=error)
 
@@ -114,10 +114,10 @@ def _print_exc(*_: object, **__: object) -> None:
 
 
 def rotate(path: Path) -> None:
-    """Moves what is in the log at `path` to PATH.1, PATH.1 to PATH.2, when it is large.
+    """Moves the content of a large log from `path` to PATH.1, and PATH.1 to PATH.2.
 
-    The processes that write to it go on with the very same file, which must be open
-    for appending: it is copied and emptied, not renamed. On a full disk it is emptied.
+    Processes keep writing to the same file, which must be open for appending: it is
+    copied and emptied, not renamed. On a full disk it is only emptied.
     """
     if path.stat().st_size <= LARGEST_BYTES:
         return
@@ -135,7 +135,7 @@ def rotate(path: Path) -> None:
 
 
 def start_afresh(path: Path) -> None:
-    """An empty log; what earlier starts have left goes."""
+    """Creates an empty log and removes those of earlier starts."""
     for n in range(1, KEPT + 1):
         path.with_name(f"{path.name}.{n}").unlink(missing_ok=True)
     path.write_bytes(b"")

@@ -1,8 +1,8 @@
-"""Print the nginx.conf of the front door: limits and JSON errors, no business.
+"""Prints the nginx.conf of the front door: limits, JSON errors.
 
 A script, never imported: the library it is written with owns the name `nginx`.
-There, equal names replace one another, so what repeats goes through `repeated`; and
-nothing is escaped, so every value from outside is checked on its way in.
+In that library equal names replace one another, so repeated directives go through
+`repeated`; and it escapes nothing, so every value from outside is checked first.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from ui.surface import SURFACE, Route
 CONF = Path(__file__).with_name("nginx.conf")
 HEADER = "# Written by nginx/build.py --write; change that file, not this one."
 
-# The first token may be a while coming on a slow CPU with a full queue.
+# On a slow CPU with a full queue the first token takes minutes.
 LONGEST_SILENCE = "600s"
-# uvicorn drops idle connections after 5 s. Let go first: nothing is ever sent twice,
-# so a question that met a closing connection would end as a 502.
+# uvicorn closes idle connections after 5 s. Close them first: nothing is sent twice, so
+# a question on a closing connection would end as a 502.
 UPSTREAM_IDLE = "4s"
 
 
@@ -37,10 +37,10 @@ def process(run_dir: str, user: str | None) -> EmptyBlock:
         daemon="off",
         worker_processes=1,
         worker_rlimit_nofile=8192,
-        # After a reload running answers may end, but open tabs not stay for ever.
+        # After a reload running answers may end, but open tabs do not hold it for ever.
         worker_shutdown_timeout="120s",
         pid=f"{run_dir}/nginx.pid",
-        # Not /dev/stderr: that cannot be opened when it belongs to somebody else.
+        # Not /dev/stderr, which cannot be opened when it belongs to another user.
         error_log="stderr warn",
     )
 
@@ -51,7 +51,7 @@ def temporary_files(run_dir: str) -> EmptyBlock:
 
 
 def trusted_proxies(networks: list[str]) -> EmptyBlock:
-    """Who may tell us a client's address and that it came by https."""
+    """Proxies whose word on a client's address and on https is trusted."""
     trusted = {"default": 0, **dict.fromkeys(networks, 1)}
     scheme = {"default": "$scheme", '"1 https"': "https"}
     return EmptyBlock(
@@ -69,11 +69,11 @@ def upstream(address: str) -> Block:
 
 
 def upstream_rules(scheme: str) -> EmptyBlock:
-    """How every location talks to the ui."""
+    """Rules of every location for its requests to the ui."""
     headers = {
         "Host": "$http_host",
         "Connection": '""',
-        # Set, not appended: what a client claims about itself is dropped.
+        # Set, not appended: the claims of a client about itself are dropped.
         "X-Forwarded-For": "$remote_addr",
         "X-Forwarded-Host": "$http_host",
         "X-Forwarded-Proto": scheme,
@@ -125,7 +125,7 @@ def server(listen: str, scheme: str, has_names: bool) -> Block:
     return Block(
         "server",
         upstream_rules(scheme),
-        [turned_away()] if has_names else [],
+        *([turned_away()] if has_names else []),
         Location("= /nginx-health", **health),
         *(open_route(route) for route in SURFACE),
         Location("/", **{"return": "404"}),
@@ -149,9 +149,9 @@ def config(args: argparse.Namespace) -> str:
         "http",
         temporary_files(args.run_dir),
         client_limits(),
-        [trusted_proxies(args.trust)] if args.trust else [],
+        *([trusted_proxies(args.trust)] if args.trust else []),
         upstream(args.upstream),
-        [own_names(names)] if names else [],
+        *([own_names(names)] if names else []),
         server(args.listen, scheme, names is not None),
         # The ui logs what it answers, the error log what is refused here.
         access_log="off",

@@ -1,4 +1,4 @@
-"""How much one client may ask and hold at once."""
+"""Rate and connection limits of one client."""
 
 from nginx.config.api import Block, EmptyBlock
 from nginx.config.helpers import duplicate_options as repeated
@@ -12,10 +12,10 @@ REQUESTS_PER_SECOND = 20
 REQUESTS_AT_ONCE = 60
 # A browser tab holds one while it is being answered, and none while it is idle.
 CONNECTIONS_PER_ADDRESS = 256
-# Those that send something: their bodies lie on the disk meanwhile.
+# With a request body, which lies on the disk meanwhile.
 POSTS_PER_ADDRESS = 64
-# What one customer has: an IPv4 address, or a /64 of IPv6, by one of its two or three
-# names: zeros are left out.
+# One customer: an IPv4 address, or a /64 of IPv6, which is written in two or three ways
+# because zeros may be left out.
 NETWORKS = {
     '"~^::ffff:(?<v4>[0-9.]+)$"': "$v4",
     '"~^(?<four>(?:[0-9a-f]+:){4})"': "$four",
@@ -27,10 +27,10 @@ def client_limits() -> EmptyBlock:
     # A request with an empty key is not counted.
     files = [route for route in SURFACE if route.is_limited]
     patterns = ["^POST ", *(rf"^\S+ {route.pattern}$" for route in files)]
-    askers = {f'"~{pattern}"': "$network" for pattern in patterns}
+    limited = {f'"~{pattern}"': "$network" for pattern in patterns}
     return EmptyBlock(
         Block("map $remote_addr $network", default="$remote_addr", **NETWORKS),
-        Block('map "$request_method $uri" $asker', default='""', **askers),
+        Block('map "$request_method $uri" $asker', default='""', **limited),
         Block("map $request_method $poster", default='""', POST="$network"),
         repeated(
             "limit_conn_zone",

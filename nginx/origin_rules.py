@@ -1,4 +1,4 @@
-"""Which names and which pages a request may come from, where nginx checks that."""
+"""Checks of Host, Origin and Sec-Fetch-Site in nginx, with --hosts."""
 
 import re
 
@@ -11,7 +11,7 @@ from ui.surface import SURFACE
 
 def own_names(origins: Origins) -> EmptyBlock:
     """Whether a request names this server, and comes from a page of its own: the rules
-    of `ui.origins`, which holds them again for whoever comes by another way."""
+    of `ui.origins`, where the ui checks them too."""
     known = {"default": 0, "localhost": 1}
     known |= dict.fromkeys((r'"~^[0-9]{1,3}(\.[0-9]{1,3}){3}$"', r'"~^\["'), 1)
     known |= dict.fromkeys(sorted(origins.hosts), 1)

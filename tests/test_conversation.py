@@ -29,7 +29,7 @@ def request(messages: tuple[Message, ...], *, truncate: bool = True) -> Request:
 
 
 @given(MESSAGES, st.integers(-50, 1000))
-def test_no_turn_more_than_necessary_goes(messages, room: int) -> None:
+def test_no_more_turns_than_necessary_are_dropped(messages, room: int) -> None:
     kept = newest(messages, n_characters, room)
     questions = [n for n, m in enumerate(messages) if m.role == "user"]
     begins = [0, *questions[1:]]
@@ -54,7 +54,7 @@ def test_each_message_is_measured_once_at_most(roles: list, room: int) -> None:
     assert len(measured) == len(set(measured))
 
 
-def test_what_went_before_is_counted_too() -> None:
+def test_messages_dropped_before_are_counted() -> None:
     once = trim(request((SYSTEM, *turns(100))), 10)
     assert once.messages == (SYSTEM, *turns(15))
     assert once.n_dropped == 85
@@ -62,7 +62,7 @@ def test_what_went_before_is_counted_too() -> None:
     assert (len(again.messages), again.n_dropped) == (1 + 7, 93)
 
 
-def test_a_request_remembers_on_its_way_what_it_lost() -> None:
+def test_a_request_carries_its_number_of_dropped_messages() -> None:
     trimmed = trim(request(turns(100)), 10)
     assert Request.from_json(trimmed.to_json()) == trimmed
 
@@ -75,7 +75,7 @@ def test_nothing_is_left_out_unasked_or_of_an_unknown_context() -> None:
         trim(long, 10)
 
 
-def test_what_just_might_fit_is_left_for_the_tokens_to_tell() -> None:
+def test_a_text_that_may_fit_is_left_to_the_tokenizer() -> None:
     longest = request(turns(1, CHARS_PER_TOKEN * 10))
     assert trim(longest, 10) == longest
     with pytest.raises(ContextLengthExceeded):

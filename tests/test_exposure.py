@@ -39,7 +39,7 @@ def test_any_other_address_needs_keys(settings: Settings, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", FAR)
-def test_or_the_word_that_everybody_may(settings: Settings, host: str) -> None:
+def test_an_open_service_may_have_no_keys(settings: Settings, host: str) -> None:
     opened = replace(settings, host=host, open=True)
     check_exposure(opened)
     assert "no key is required" in described(opened)
@@ -53,7 +53,7 @@ def test_with_keys_it_may_be_reached(settings: Settings, host: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["absent", "no entry", "damaged", "folder", "device"])
-def test_what_holds_no_keys_does_not_count(settings: Settings, what: str) -> None:
+def test_a_file_without_keys_does_not_count(settings: Settings, what: str) -> None:
     if what == "no entry":
         settings.keys_path.write_text('{"keys": []}')
     elif what == "damaged":
@@ -88,7 +88,7 @@ def test_networks_of_proxies_are_named_with_commas() -> None:
 
 
 @pytest.mark.parametrize("trust", ["all", "10.0.0.0/33", "10.0.0.1/8", "::/0; evil {"])
-def test_what_is_no_network_is_refused(trust: str) -> None:
+def test_an_invalid_network_is_refused(trust: str) -> None:
     with pytest.raises(SetupError, match="EDGE_TRUST"):
         trusted(Settings(trust=trust))
 
@@ -107,7 +107,7 @@ def test_how_an_address_is_written(host: str, url: str, reached: str) -> None:
     assert (in_url(host), reached_at(host)) == (url, reached)
 
 
-def test_a_proxy_in_front_lets_others_reach_this_machine(settings: Settings) -> None:
+def test_a_trusted_proxy_exposes_this_machine(settings: Settings) -> None:
     behind = replace(settings, trust="127.0.0.1/32")
     with pytest.raises(SetupError, match="EDGE_TRUST"):
         check_exposure(behind)

@@ -175,7 +175,7 @@ def test_every_kind_of_pixel_is_put_on_white(
 
 
 @pytest.mark.parametrize("name", ["PNG", "GIF", "WEBP"])
-def test_what_is_transparent_is_white_in_every_format(name: str) -> None:
+def test_transparency_becomes_white_in_every_format(name: str) -> None:
     clear = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
     clear.paste((255, 0, 0, 255), (0, 0, 20, 20))
     picture = normalise(encode(clear, name), TOKENS)
@@ -219,7 +219,7 @@ def test_four_ink_pictures_are_accepted() -> None:
         (8, (20, 40), (10, 35)),
     ],
 )
-def test_a_picture_is_turned_as_its_exif_says(
+def test_a_picture_is_turned_by_its_exif_orientation(
     name: str, orientation: int, size: tuple[int, int], red_at: tuple[int, int]
 ) -> None:
     picture = normalise(encode(halves(), name, exif=exif(orientation)), TOKENS)
@@ -361,7 +361,7 @@ def test_equal_bytes_of_another_shape_have_another_name() -> None:
     assert tall.ref.sha256 != wide.ref.sha256
 
 
-def test_equal_pixels_have_one_name_however_they_came() -> None:
+def test_equal_pixels_have_equal_hashes() -> None:
     lossless = [
         encode(halves(), "PNG"),
         encode(halves(), "PNG", compress_level=0),
@@ -430,7 +430,7 @@ def why_not(take: Callable[[bytes, int], Picture], encoded: bytes) -> str:
 
 
 @pytest.mark.parametrize("encoded", NO_PICTURES.values(), ids=NO_PICTURES)
-def test_what_is_no_picture_is_refused_by_naming_the_formats(encoded: bytes) -> None:
+def test_an_unknown_format_is_refused_with_the_known_ones(encoded: bytes) -> None:
     assert why_not(normalise, encoded) == (
         "This is not a picture in one of the formats JPEG, PNG, WEBP, GIF."
     )
@@ -450,7 +450,7 @@ def test_the_child_gives_the_same_reason(encoded: bytes) -> None:
 
 
 @pytest.mark.parametrize("encoded", [DRAWING, PHOTO], ids=["PNG", "JPEG"])
-def test_wherever_a_picture_is_cut_off_it_is_one_or_it_is_refused(
+def test_a_picture_cut_off_anywhere_is_decoded_or_refused(
     encoded: bytes,
 ) -> None:
     n_refused = 0
@@ -465,7 +465,7 @@ def test_wherever_a_picture_is_cut_off_it_is_one_or_it_is_refused(
 
 
 @pytest.mark.parametrize("encoded", [DRAWING, PHOTO], ids=["PNG", "JPEG"])
-def test_whatever_is_overwritten_in_a_picture_it_is_one_or_it_is_refused(
+def test_an_overwritten_picture_is_decoded_or_refused(
     encoded: bytes,
 ) -> None:
     dice = random.Random(7)
@@ -556,7 +556,7 @@ NO_PIXELS = {
 
 
 @pytest.mark.parametrize("extra", NO_PIXELS.values(), ids=NO_PIXELS)
-def test_what_is_no_pixels_is_skipped(extra: bytes) -> None:
+def test_chunks_without_pixels_are_skipped(extra: bytes) -> None:
     assert normalise(black_png(8, 8, extra=extra), TOKENS) == normalise(
         black_png(8, 8), TOKENS
     )
@@ -571,7 +571,7 @@ def test_a_transparent_colour_and_an_orientation_are_not_skipped() -> None:
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("size", [(256, 256), (1999, 1001), (17, 9)])
-def test_a_photo_that_lacks_its_end_alone_is_whole(
+def test_a_photo_without_its_end_marker_is_whole(
     size: tuple[int, int], progressive: bool
 ) -> None:
     image = Image.linear_gradient("L").resize(size)
@@ -606,9 +606,7 @@ def test_the_size_in_a_header_is_the_size_that_pillow_finds(
 @given(
     st.sampled_from([b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF89a", b""]), st.binary()
 )
-def test_whatever_the_bytes_are_looking_at_them_raises_nothing_else(
-    start: bytes, rest: bytes
-) -> None:
+def test_inspecting_any_bytes_raises_nothing_else(start: bytes, rest: bytes) -> None:
     encoded = start + rest
     claim = claim_of(encoded)
     assert claim is None or claim.n_pixels >= 0
@@ -683,12 +681,12 @@ JUNK = {
 
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
-def test_junk_in_exif_harms_nobody(junk: str) -> None:
+def test_invalid_exif_is_ignored(junk: str) -> None:
     sized_or_refused(with_exif(bytes.fromhex(junk)))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_is_overwritten_in_exif_harms_nobody(seed: int) -> None:
+def test_overwritten_exif_is_ignored(seed: int) -> None:
     dice = random.Random(seed)
     for _ in range(60):
         junk = bytearray(GOOD_EXIF.tobytes())
@@ -805,7 +803,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("script", LIES.values(), ids=LIES)
-def test_a_child_in_the_hands_of_a_stranger_is_not_believed(
+def test_a_hostile_child_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str
 ) -> None:
     child_that(monkeypatch, tmp_path / "python", script)

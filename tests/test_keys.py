@@ -89,7 +89,7 @@ def test_a_revoked_key_is_not_found_and_its_name_is_free(path: Path) -> None:
         revoke_key(path, "carol")
 
 
-def test_two_who_make_keys_at_once_lose_none(path: Path) -> None:
+def test_keys_created_at_once_are_all_kept(path: Path) -> None:
     def make(n: int) -> None:
         for m in range(5):
             create_key(path, f"{n}-{m}", NO_LIMITS)
@@ -105,7 +105,7 @@ def test_two_who_make_keys_at_once_lose_none(path: Path) -> None:
 # --- a running server ---------------------------------------------------------------
 
 
-def test_without_a_file_nobody_needs_a_key_until_there_is_one(path: Path) -> None:
+def test_keys_are_needed_once_there_is_a_file(path: Path) -> None:
     known = Keys(path)
     assert not known.look()
     key = create_key(path, "alice", NO_LIMITS)
@@ -113,7 +113,7 @@ def test_without_a_file_nobody_needs_a_key_until_there_is_one(path: Path) -> Non
     assert known.find(key)
 
 
-def test_a_file_that_an_operator_names_closes_the_door_though_it_is_empty(
+def test_a_configured_empty_file_needs_keys(
     path: Path,
 ) -> None:
     assert Keys(path, are_needed=True).look()
@@ -161,7 +161,7 @@ def test_a_damaged_file_ends_a_start(path: Path) -> None:
             Keys(path)
 
 
-def test_a_limit_that_nobody_knows_is_not_ignored(path: Path) -> None:
+def test_an_unknown_limit_is_an_error(path: Path) -> None:
     create_key(path, "alice", NO_LIMITS)
     stored = json.loads(path.read_text())
     stored["keys"][0]["limits"] = "apples=5"

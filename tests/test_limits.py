@@ -1,4 +1,4 @@
-"""The words that say what a key may do."""
+"""The text of a key's limits: read, written, refused."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import SetupError
-from edge.limits import COUNTED, NO_LIMITS, PRIORITIES, WINDOWS_S, Limits
+from edge.limits import COUNTED, NO_LIMITS, PRIORITIES, WINDOWS_S, Limits, Quota
 
 quotas = st.lists(
-    st.tuples(
+    st.builds(
+        Quota,
         st.sampled_from(COUNTED),
         st.sampled_from(list(WINDOWS_S)),
         st.integers(1, 10**12 - 1),
@@ -29,11 +30,11 @@ limits = st.builds(
 
 
 @given(limits)
-def test_what_is_written_reads_as_it_was(one: Limits) -> None:
+def test_written_limits_read_back_the_same(one: Limits) -> None:
     assert Limits.read(str(one)) == one
 
 
-def test_nothing_said_is_nothing_limited() -> None:
+def test_an_empty_text_limits_nothing() -> None:
     assert Limits.read("") == Limits.read(" , ") == NO_LIMITS
     assert str(NO_LIMITS) == ""
 
@@ -57,6 +58,6 @@ def test_nothing_said_is_nothing_limited() -> None:
         "tokens",
     ],
 )
-def test_what_is_no_limit_is_refused(text: str) -> None:
+def test_an_invalid_limit_is_refused(text: str) -> None:
     with pytest.raises(SetupError, match=r"\.$"):
         Limits.read(text)

@@ -42,7 +42,7 @@ def test_a_record_is_one_bounded_line_without_control_characters(text: str) -> N
     line.encode()  # no half of a character is left
 
 
-def test_what_moves_a_cursor_is_shown() -> None:
+def test_control_characters_are_escaped() -> None:
     assert printable("a\x1b[2J\x07\x9b\u202eb") == r"a\x1b[2J\x07\x9b\u202eb"
     assert printable("Grüße, 你好 👍\n\t") == "Grüße, 你好 👍\n\t"
 
@@ -57,7 +57,7 @@ def test_what_moves_a_cursor_is_shown() -> None:
         UnicodeEncodeError("utf-8", SECRET, 0, 1, SECRET),
     ],
 )
-def test_an_exception_is_told_without_what_it_says(error: BaseException) -> None:
+def test_an_exception_is_logged_without_its_message(error: BaseException) -> None:
     told = LogFormatter().format(record("failed", raised(error)))
     assert SECRET not in told
     assert type(error).__name__ in told
@@ -67,7 +67,7 @@ def test_an_exception_is_told_without_what_it_says(error: BaseException) -> None
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space"), EngineError("No space"), SetupError("No space")]
 )
-def test_what_is_no_client_s_is_kept(error: BaseException) -> None:
+def test_messages_of_infrastructure_errors_are_kept(error: BaseException) -> None:
     told = LogFormatter().format(record("failed", raised(error)))
     assert "No space" in told
 
@@ -101,7 +101,7 @@ raise ValueError("no such library")
 """
 
 
-def test_whatever_a_part_prints_of_an_exception_goes_this_way() -> None:
+def test_printed_exceptions_are_logged_too() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60
     )

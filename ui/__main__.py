@@ -1,7 +1,7 @@
 """`python -m ui` serves API and page until SIGTERM or SIGINT.
 
-The first signal lets running answers end: nothing new is taken, and whoever gets no
-answer within the grace is told so. The second signal ends it at once.
+The first signal lets running answers end: new questions are refused, and an answer that
+is not complete within the grace ends with an error. The second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ui.client import Client
 from ui.watchdog import watched
 
 M_MMAP_THRESHOLD = -3  # malloc.h
-# Gradio imports it at the first call of a function, if it is there: 40 MB for plots
-# that this page has not, and a list of fonts in the home folder.
+# Gradio imports it at the first call of a function, if it is installed: 40 MB for plots
+# that this page does not have, and a list of fonts in the home folder.
 NEVER_IMPORTED = "matplotlib"
-LEAVE_S = 2  # for connections that never end by themselves: each open page has one
+LEAVE_S = 2  # for connections that do not end by themselves: each open page has one
 
 
 class Server(uvicorn.Server):
@@ -56,9 +56,9 @@ class Server(uvicorn.Server):
 
     def _drain(self) -> None:
         if self._draining is None:
-            self._draining = self._loop.create_task(self._leave())
+            self._draining = self._loop.create_task(self._drain_and_exit())
 
-    async def _leave(self) -> None:
+    async def _drain_and_exit(self) -> None:
         await self._client.drain()
         self.should_exit = True
 
@@ -66,8 +66,8 @@ class Server(uvicorn.Server):
 def return_large_blocks() -> None:
     """Lets glibc give blocks of 1 MB and more back to the system when they are freed.
 
-    By itself it raises that limit to the largest block freed so far, and keeps what
-    tens of large bodies have left in its heap: 150 MB and more. See mallopt(3).
+    By default it raises that limit to the largest block freed so far, and keeps the
+    memory of tens of large bodies in its heap: 150 MB and more. See mallopt(3).
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # not musl
@@ -83,7 +83,8 @@ def main(
     forwarded_allow_ips: Annotated[
         str,
         typer.Option(
-            envvar="FORWARDED_ALLOW_IPS", help="Proxies that may say who a client is."
+            envvar="FORWARDED_ALLOW_IPS",
+            help="Proxies that are trusted: X-Forwarded-For.",
         ),
     ] = "",
 ) -> None:
@@ -106,7 +107,7 @@ def main(
         port=port,
         access_log=False,
         log_config=None,
-        # who can open the socket is nginx
+        # only nginx can open the socket
         forwarded_allow_ips="*" if uds else forwarded_allow_ips,
         ws="none",
         timeout_graceful_shutdown=LEAVE_S,

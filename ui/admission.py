@@ -16,8 +16,8 @@ from ui.meter import Meter
 
 @dataclass(frozen=True)
 class Reservation:
-    """An admitted question: its job, who submits it, what it costs, and the worker
-    that stands for its pool."""
+    """An admitted question: its job, its submission, its meter, and a worker of its
+    pool."""
 
     job: Admitted
     submission: Submission
@@ -42,7 +42,7 @@ class Admission:
     ) -> Reservation:
         """Charges the longest answer; the end of the job refunds what it did not use.
 
-        Raises the EdgeError that says why there is no room, with nothing charged.
+        Raises an EdgeError when there is no room, and charges nothing then.
         """
         n_slots = sum(w.n_slots for w in workers if w.pool == served.pool)
         bounds = self._bounds(n_slots, submission.limits)

@@ -1,7 +1,7 @@
 """The answer cache: the same question about the same pixels is computed once.
 
-Only exact repeats count, and only greedy ones: an answer that was drawn by chance is
-not the answer to the next question. Values are JSON.
+Only exact repeats of greedy questions: a sampled answer is not the answer to the next
+question. Values are JSON.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SCHEMA = 3  # raise it when the meaning of a key or a value changes
 
 
 def answer_key(request: Request, fingerprint: str) -> str:
-    """The name of the answer to `request` by the model files with `fingerprint`.
+    """The cache key of the answer to `request` by the model files of `fingerprint`.
 
     Covers everything that can change the answer: messages with picture hashes in
     their order, every sampling field, the model, and the scope: callers that share
-    nothing have different keys. Not the name it was asked by.
+    nothing have different keys. The name of the model in the request does not count.
     """
     asked = {**request.to_json(), "model": fingerprint, "schema": SCHEMA}
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=True)
@@ -42,7 +42,7 @@ def answer_key(request: Request, fingerprint: str) -> str:
 
 
 class AnswerCache:
-    """Answers by key. A cache that is gone or damaged is an empty one."""
+    """Answers by key. A cache that is unreachable or damaged counts as empty."""
 
     def __init__(self, cache: redis.asyncio.Redis, ttl_s: int) -> None:
         self._cache = cache
@@ -67,8 +67,8 @@ class AnswerCache:
         await self._try(lambda: self._cache.set(key, text, ex=self._ttl_s))
 
     async def _try(self, command: Callable[[], Awaitable[T]]) -> T | None:
-        """What `command` gives; None from a server that is away. It is then left alone
-        for a while: waiting for it would cost every question its patience."""
+        """The result of `command`; None when the server is unreachable. Then it is not
+        asked again for PAUSE_S: every question would wait PATIENCE_S for it."""
         if time.monotonic() < self._away_until:
             return None
         try:

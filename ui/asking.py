@@ -3,7 +3,7 @@
     known answer? -> reservation -> decode pictures -> known answer? -> enqueue
 
 A known answer needs no reservation, so it is given even when the queue is full. Nothing
-costly is done without a reservation.
+costly is done before a reservation.
 """
 
 from __future__ import annotations
@@ -84,9 +84,8 @@ class Asking:
     ) -> Asked:
         """Answers from the cache, or lets the question wait in the queue.
 
-        `watch` has run since the question came in. Raises the EdgeError that refuses
-        the question; its job, if it has one, ends then, and also when this is
-        cancelled.
+        `watch` has run since the question came in. Raises an EdgeError if the question
+        is refused; its job ends then, and also when this is cancelled.
         """
         served = serving(question.model, workers, submission.limits)
         asked = await self._recall(submission, question, served, meter, watch)
@@ -115,9 +114,9 @@ class Asking:
         meter: Meter,
         watch: Stopwatch,
     ) -> Asked | None:
-        """The question with its known answer, where its pictures and its answer are
-        known and it needs no job: a client comes back to the job that it named with an
-        Idempotency-Key. Raises ContextLengthExceeded."""
+        """The known answer, if all pictures of the question are known too. A question
+        with an Idempotency-Key always gets a job, to which its client may come back.
+        Raises ContextLengthExceeded."""
         if submission.idempotency_key:
             return None
         recall, caller = self._decoder.recall, submission.caller
@@ -133,7 +132,7 @@ class Asking:
         if answer is None:
             return None
         self._metrics.answer_cache.labels("hit").inc()
-        self._background.start(meter.known(served.model))
+        self._background.start(meter.record_known(served.model))
         watch.of(caller, served.model)
         job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
         return Asked(job, served.model, True, _known_stream(Finished(answer), watch))
@@ -148,10 +147,10 @@ class Asking:
     ) -> AsyncIterator[Reservation]:
         """A reservation for a question, whose job ends if an error leaves the block.
 
-        Raises the EdgeError that says why there is none.
+        Raises an EdgeError when there is no room.
         """
-        # A task of its own: a client that hangs up while the broker admits its job
-        # would leave a job that nobody knows.
+        # A task of its own: otherwise a client that hangs up during admission could
+        # leave an admitted job whose id is lost.
         reserving = asyncio.ensure_future(
             self._admission.reserve(submission, served, workers, meter)
         )
@@ -227,7 +226,7 @@ class Asking:
             async for event in self._subscriptions.follow(job_id):
                 has_ended = isinstance(event, Terminal)
                 watch.record_event(event)
-                # Before the yield: after the last event nobody asks for more.
+                # Before the yield: a reader stops at the last event.
                 if cache_key and isinstance(event, Finished):
                     await self._cache.put(cache_key, event.answer)
                 yield event

@@ -1,4 +1,5 @@
-"""The audit log: a line of JSON for each question, who and how much, never what."""
+"""The audit log: a line of JSON for each question, with its tenant and its usage,
+never its text."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ def write_line(
     usage: Usage | None = None,
     seconds: float = 0.0,
 ) -> None:
-    """Logs the end of a question of `caller`, after so many seconds."""
+    """Logs the end of a question of `caller`, `seconds` after it came in."""
     line: dict[str, object] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "tenant": caller.tenant if caller else None,

@@ -2,9 +2,9 @@
 
     headers -> bytes, within a budget of all requests -> `strict_json` -> pydantic
 
-What is small is parsed where it is. Large bodies wait for one another: the parser holds
-Python's lock, and one at a time bounds its memory. A body of middle size has a lane of
-its own and does not wait for those with pictures.
+Small bodies are parsed at once. Large bodies wait for one another: the parser holds
+Python's lock, and one at a time bounds its memory. Bodies of middle size have a lane of
+their own and do not wait for those with pictures.
 """
 
 from __future__ import annotations
@@ -36,13 +36,12 @@ T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY = 32 << 20  # bytes, as in nginx/build.py
-READ_S = 60.0  # for all of it; nginx has it before it asks us
-FREE = 64 << 10  # bytes of each body that always find room
-IN_FLIGHT = 128 << 20  # bytes of all others, until their pictures have been vetted
-SHARE = IN_FLIGHT // 2  # those from one address
-# Bytes; what is parsed in less than a millisecond, but for a schema, which is read too.
-INLINE = 4 << 10
-MIDDLE = 1 << 20
+READ_S = 60.0  # for the whole body; nginx has received it before it connects here
+FREE = 64 << 10  # bytes of each body that are not counted
+IN_FLIGHT = 128 << 20  # all other bytes, until their pictures are decoded
+SHARE = IN_FLIGHT // 2  # from one address
+INLINE = 4 << 10  # bytes: parsed in less than a millisecond, unless there is a schema
+MIDDLE = 1 << 20  # bytes
 
 
 class Bodies:
@@ -57,11 +56,11 @@ class Bodies:
     async def read(
         self, http: Request, build: Callable[[bytearray], T]
     ) -> AsyncIterator[T]:
-        """What `build` makes of the body, whose bytes count as being in flight until
-        the end of the block.
+        """The result of `build` for the body, whose bytes count as being in flight
+        until the end of the block.
 
         Raises BodyTooLarge, BodyTimeout, UnsupportedMedia, Unavailable when too many
-        are in flight, Cancelled when the client left, and what `build` raises.
+        bytes are in flight, Cancelled when the client left, and the errors of `build`.
         """
         with self._holding(_address(http)) as hold:
             try:
@@ -84,7 +83,7 @@ class Bodies:
 
     @contextmanager
     def _holding(self, address: str) -> Iterator[Callable[[int], None]]:
-        """Gives what is to be called with the size of each piece that has arrived."""
+        """A function to call with the size of each piece that has arrived."""
         n_bytes = n_counted = 0
 
         def hold(n: int) -> None:
@@ -122,7 +121,7 @@ def parse(model: type[Model], data: bytearray) -> Model:
 
 def check_headers(http: Request) -> None:
     """Raises UnsupportedMedia for a body that is not plain JSON, BodyTooLarge for one
-    that says so."""
+    whose Content-Length is too large."""
     coding = http.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
         raise UnsupportedMedia(
@@ -170,7 +169,7 @@ def _too_large() -> BodyTooLarge:
 
 
 def _address(http: Request) -> str:
-    caller = getattr(http.state, "caller", None)  # the door's word, where there is one
+    caller = getattr(http.state, "caller", None)  # as the door decided
     if caller is not None:
         return str(caller.address)
     return http.client.host if http.client else ""

@@ -1,7 +1,7 @@
-"""The outermost layer of the web process: what is not on the surface ends here.
+"""The outermost layer of the web process: requests outside `ui.surface` end here.
 
-Around every framework: Host and Origin are checked, unknown paths and methods are
-answered, bodies are counted, and no exception reaches uvicorn, which would close the
+It stands around every framework: checks Host and Origin, answers unknown paths and
+methods, counts bodies, and lets no exception reach uvicorn, which would close the
 connection that nginx keeps for other people's requests.
 """
 
@@ -21,10 +21,10 @@ from ui.surface import Route, find
 
 log = logging.getLogger(__name__)
 
-# What a script of an allowed origin may read of an answer.
+# Response headers that a script of an allowed origin may read.
 EXPOSED = "retry-after, x-cache, x-job-id, x-request-id"
 ASKED_HEADERS = re.compile("[a-z0-9-]{1,64}( *, *[a-z0-9-]{1,64}){0,63}", re.I)
-# For all that is no document; `ui.page_policy` says what the page may do.
+# For answers that are not documents; `ui.page_policy` has that of the page.
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -48,7 +48,7 @@ class Boundary:
         origin = headers.get("origin")
         reply = Reply(send, scope["path"], self._cors(origin))
         try:
-            route = self._vet(scope, headers, origin)
+            route = self._route(scope, headers, origin)
             if scope["method"] == "OPTIONS":
                 await reply.preflight(route, headers)
                 return
@@ -71,7 +71,7 @@ class Boundary:
             "vary": "Origin",
         }
 
-    def _vet(self, scope: Scope, headers: Headers, origin: str | None) -> Route:
+    def _route(self, scope: Scope, headers: Headers, origin: str | None) -> Route:
         """The route of a request. Raises the EdgeError that refuses it."""
         method, path = scope["method"], scope["path"]
         route = find(path)
@@ -110,7 +110,7 @@ class Reply:
         self._headers = headers
         self._has_begun = False
         self._is_over = False
-        self.instead: EdgeError | None = None  # of what a framework makes of it
+        self.instead: EdgeError | None = None  # in place of the framework's own answer
 
     async def send(self, message: Message) -> None:
         if self.instead is not None and not self._has_begun:
@@ -130,26 +130,26 @@ class Reply:
         await self._send(message)
 
     async def refuse(self, error: EdgeError) -> None:
-        """An error in the API's shape, unless an answer has begun: its reader sees that
-        it was cut off."""
+        """Sends an error in the API's shape. An answer that has begun is cut off
+        instead, which its reader notices."""
         if self._has_begun:
             return
-        said = error.body()
+        content = error.body()
         if self._path.startswith("/gradio_api/"):  # the field that Gradio's page shows
-            said["detail"] = error.message
-        body = json.dumps(said).encode()
+            content["detail"] = error.message
+        body = json.dumps(content).encode()
         headers = {"content-type": "application/json"}
         headers["content-length"] = str(len(body))
         if error.retry_after_s is not None:
             headers["retry-after"] = str(error.retry_after_s)
-        if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
+        if error.is_final:  # otherwise OpenAI's clients try two more times
             headers["x-should-retry"] = "false"
         if isinstance(error, MethodNotAllowed) and (route := find(self._path)):
             headers["allow"] = ", ".join(route.methods)
         await self._whole(error.status, headers, body)
 
     async def preflight(self, route: Route, asked: Headers) -> None:
-        """Yes: only an allowed origin comes here."""
+        """Allows the request: only an allowed origin comes here."""
         headers = {"access-control-allow-methods": ", ".join(route.methods)}
         names = asked.get("access-control-request-headers", "")
         if ASKED_HEADERS.fullmatch(names):
@@ -165,7 +165,7 @@ class Reply:
 
 
 class Body:
-    """A request's body, up to `most` bytes: chunked ones say no length beforehand."""
+    """A request's body, up to `most` bytes: a chunked one has no Content-Length."""
 
     def __init__(self, receive: Receive, most: int, reply: Reply) -> None:
         self._receive = receive
@@ -189,7 +189,7 @@ def too_large(most: int) -> BodyTooLarge:
 
 
 def log_failure(scope: Scope, error: Exception) -> None:
-    """Where it happened, without a word of what was sent: messages repeat payloads."""
+    """Logs where an error happened, without its message, which may quote a payload."""
     place = "".join(traceback.format_tb(error.__traceback__))
     what = f"{scope['method']} {scope['path'][:100]!r}"
     log.error("%s failed: %s\n%s", what, type(error).__name__, place)

@@ -16,7 +16,7 @@ from ui.payloads import MOST_TEXT
 from ui.sessions import LIVE
 from ui.uploads import Uploads
 
-# What a browser may call each language that we speak.
+# The names that a browser may use for each language of the page.
 LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}
 I18N = gr.I18n(**{locale: TEXTS[language] for locale, language in LOCALES.items()})
 
@@ -81,13 +81,13 @@ def build_chat(client: Client, uploads: Uploads) -> gr.Blocks:
             event.then(lambda: READY, None, [box], api_name=name, **listening)
         page.load(functions.about, outputs=banner, api_name="about", **listening)
     page.queue(max_size=64, default_concurrency_limit=None, api_open=False)
-    # Gradio looks at no path before this; `ui.guard` has, already
+    # Gradio checks no path without this; `ui.guard` already has
     page.has_launched = True
     page.state_session_capacity = LIVE
     return page
 
 
 def _translated(name: str) -> Any:
-    """A text of ours in the browser's language. The browser puts it in, wherever Gradio
-    sends a text, though Gradio's types say so only for some."""
+    """A text of `ui.i18n` that the browser puts in, in its language. That works
+    wherever Gradio sends a text, but Gradio's types allow it only for some."""
     return I18N(name)

@@ -76,8 +76,8 @@ class ChatFunctions:
         return before, gr.update(value={"text": "".join(texts), "files": files})
 
     async def about(self, http: gr.Request) -> Any:
-        """The lines under the title: a warning where answers deserve no trust, and who
-        has signed in, with the way out."""
+        """The lines under the title: a warning about a test model, and the name of the
+        key that has signed in, with a link to sign out."""
         language = _language(http)
         try:
             models = {worker.model for worker in await self._client.workers()}
@@ -106,7 +106,7 @@ class ChatFunctions:
     async def _texts(
         self, history: History, http: gr.Request
     ) -> AsyncGenerator[str, None]:
-        """What stands in place of the answer, as it grows; an error is a text too."""
+        """The text of the answer as it grows; an error is a text too."""
         language, sender = _language(http), http.request
         assert sender is not None
         try:
@@ -116,7 +116,7 @@ class ChatFunctions:
                     yield text
         except EdgeError as refusal:
             yield status(Failed.because(refusal), language) or ""
-        except Exception as error:  # the page would stand still without a word
+        except Exception as error:  # the page would show nothing
             log_failure(sender.scope, error)
             yield TEXTS[language]["failed"]
 

@@ -32,7 +32,7 @@ from ui.subscriptions import Subscriptions, broker_away
 
 
 class Client:
-    """Asks questions, and looks at jobs and workers, for everybody this process serves.
+    """Asks questions, and looks at jobs and workers.
 
     Unless a method says otherwise it raises Unavailable when the broker cannot be
     reached.
@@ -131,7 +131,7 @@ class Client:
 
     async def _call(self, pool: str) -> None:
         """Tells the workers of a pool that a job waits."""
-        # kombu blocks: in a thread, or one slow publish would stop everybody
+        # kombu blocks: in a thread, or one slow publish would stop all requests
         await asyncio.to_thread(
             self._celery.send_task,
             TASK,

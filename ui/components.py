@@ -1,4 +1,4 @@
-"""Gradio's components, with less to them: no component is made of a payload, no file
+"""Gradio's components with fewer abilities: no payload creates a component, and no file
 that a payload names is opened or copied."""
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from gradio.components.chatbot import (
 )
 from gradio.data_classes import GradioModel, GradioRootModel
 
-from ui.markup import meant, shown
+from ui.markup import escape, unescape
 
 # Gradio writes a file of types beside the source of each component.
 component_meta.create_or_modify_pyi = lambda *_: None
 
 
 class _KeepsFilesWhereTheyAre(Component):
-    """Gradio would fetch an address and copy a file before a component sees it. All
-    that comes here is the path of an upload, of which `ui.uploads` knows."""
+    """Gradio would open a URL and copy a file before a component sees it. Here every
+    path is that of an upload, which `ui.guard` has looked up."""
 
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None
@@ -64,7 +64,7 @@ class Conversation(_KeepsFilesWhereTheyAre, gr.Chatbot):
         for message in messages:
             for part in message["content"]:
                 if part["type"] == "text":
-                    part["text"] = meant(part["text"])
+                    part["text"] = unescape(part["text"])
         return messages
 
     def postprocess(self, value: Any) -> ChatbotDataMessages:
@@ -72,7 +72,7 @@ class Conversation(_KeepsFilesWhereTheyAre, gr.Chatbot):
         for message in found.root:
             for part in message.content:
                 if isinstance(part, TextMessage):
-                    part.text = shown(part.text)
+                    part.text = escape(part.text)
         return found
 
 

@@ -1,4 +1,4 @@
-"""Pictures on their way in: a fair line to a bounded number of decoder processes."""
+"""Decodes the pictures of questions: a fair line, then a few processes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 class PictureDecoder:
     """Decodes pictures without holding up the event loop, and remembers the results.
 
-    They are remembered by the caller's scope: nobody learns what others sent. No
-    picture gets more than `max_tokens`.
+    They are remembered by the caller's scope, so that no caller learns what others
+    sent. No picture gets more than `max_tokens`.
     """
 
     def __init__(self, max_tokens: int) -> None:
@@ -36,7 +36,7 @@ class PictureDecoder:
         self._line = FairLine()
         self._turns: dict[Ticket, asyncio.Future[None]] = {}
         self._threads = ThreadPoolExecutor(AT_ONCE, "decoder")
-        self._seen: _Latest[PictureRef] = _Latest()
+        self._decoded: _Latest[PictureRef] = _Latest()
         self._refused: _Latest[str] = _Latest()
 
     async def decode(
@@ -59,15 +59,15 @@ class PictureDecoder:
         except EdgeError as refusal:
             refusal.param = sent.param
             raise
-        self._seen.put(key, picture.ref)
+        self._decoded.put(key, picture.ref)
         return picture
 
     def recall(
         self, sent: SentPicture, caller: Caller, served: WorkerInfo
     ) -> PictureRef | None:
-        """The name of the picture that these very bytes were decoded to, lately."""
+        """The name of the picture that the same bytes were decoded to recently."""
         bounds = PictureBounds.of(sent.detail, self._max_tokens, served)
-        return self._seen.get(_key(sent, caller, bounds))
+        return self._decoded.get(_key(sent, caller, bounds))
 
     def _refuse_again(self, key: bytes) -> None:
         if (reason := self._refused.get(key)) is not None:
@@ -75,8 +75,8 @@ class PictureDecoder:
 
     @asynccontextmanager
     async def _turn(self, ticket: Ticket) -> AsyncIterator[None]:
-        if gone := self._line.enter(ticket):
-            self._turns.pop(gone).set_exception(full())
+        if dropped := self._line.enter(ticket):
+            self._turns.pop(dropped).set_exception(full())
         turn = self._turns[ticket] = asyncio.get_running_loop().create_future()
         try:
             self._start()
@@ -90,7 +90,7 @@ class PictureDecoder:
     def _start(self) -> None:
         while ticket := self._line.start():
             turn = self._turns.pop(ticket)
-            if not turn.done():  # else its task is cancelled, and about to leave
+            if not turn.done():  # else its task was cancelled and will leave
                 turn.set_result(None)
 
     async def _run(self, decoding: Decoding, key: bytes) -> Picture:
@@ -104,19 +104,19 @@ class PictureDecoder:
             raise
         except asyncio.CancelledError:
             decoding.kill()
-            await asyncio.wait([work])  # the next one finds a free thread
-            work.exception()  # or asyncio would complain that nobody looked
+            await asyncio.wait([work])  # the next picture needs a free thread
+            work.exception()  # or asyncio would log it as never retrieved
             raise
 
 
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
-    """Names what a file is decoded to, for one scope."""
+    """The key under which the result of one file is remembered, for one scope."""
     words = f"{bounds.least} {bounds.most} {caller.scope}\n".encode()
     return hashlib.blake2b(words + sent.digest, digest_size=32).digest()
 
 
 class _Latest(Generic[T]):
-    """Values by key; the earliest are forgotten."""
+    """Values by key; the oldest are forgotten."""
 
     def __init__(self) -> None:
         self._values: OrderedDict[bytes, T] = OrderedDict()

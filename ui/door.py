@@ -1,8 +1,8 @@
-"""Who asks is decided here, once, for every request: by a key, else by a session.
+"""Decides the caller of every request, once: by a key, else by a session.
 
-Where the server has keys, whoever shows none gets the login page and `/health`, and
-nothing else. Where it has none, all are one tenant, and rights over jobs belong to the
-session that the server began, or to the address and whatever key was sent along.
+Where the server has keys, a request without one gets the login page and `/health`, and
+nothing else. Where it has none, all callers are one tenant, and rights over jobs belong
+to the session that the server began, or to the address and the key that was sent.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from ui.session import COOKIE, CSRF_HEADER, NO_KEY, Session, set_cookie, sign
 
 PUBLIC = ("/health", "/ready", "/login")
 SAFE = ("GET", "HEAD", "OPTIONS")
-# A cookie is not sent along when a link on another site is followed. This page is ours,
-# so the request that it makes at once does carry it.
+# A browser that follows a link on another site sends no cookie. This page belongs to
+# the server, so the request that it makes at once carries the cookie.
 AGAIN = '<!doctype html><meta http-equiv="refresh" content="0; url=/">'
 
 
 class Door:
     """ASGI middleware: puts `caller`, `key` and `session` into the state of a request.
 
-    `key` is the Key that was shown, None where there are none; `session` is None for
-    programs. Both and `caller` are None for a stranger at a PUBLIC path.
+    `key` is the Key that was sent, None where the server has none; `session` is None
+    for programs. All three are None for an unknown caller at a PUBLIC path.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Door:
     async def _enter(
         self, scope: Scope, headers: Headers, state: dict[str, Any]
     ) -> Response | None:
-        """Fills the state; a response where the request goes no further."""
+        """Fills the state; a response if the request goes no further."""
         path, address = scope["path"], address_of(scope)
         if path == "/health":
             return None
@@ -109,7 +109,7 @@ class Door:
                 return HTMLResponse(AGAIN)
             return RedirectResponse("/login", status_code=303)
         raise Unauthorized(
-            "Send a key of this server as `Authorization: Bearer KEY`. Whoever runs it "
+            "Send a key of this server as `Authorization: Bearer KEY`. Its operator "
             "makes one with `edge keys create NAME`."
         )
 
@@ -136,14 +136,15 @@ class Door:
     async def _enter_with_key(
         self, scope: Scope, headers: Headers, address: str, state: dict[str, object]
     ) -> bool:
-        """False for a stranger. Raises Unauthorized for a key that is not valid."""
+        """False for an unknown caller. Raises Unauthorized for a key that is not
+        valid."""
         session = None
         if (presented := presented_key(headers)) is not None:
             if (key := self._keys.find(presented)) is None:
                 self._log(address)
                 raise Unauthorized(
-                    "This key is not valid here, or not any more. Ask whoever runs "
-                    "this server for another."
+                    "This key is not valid here. Ask the operator of this server for "
+                    "another."
                 )
             name = f"key {key.id}"
         elif COOKIE in headers.get("cookie", ""):
@@ -164,12 +165,12 @@ class Door:
         return True
 
     def _log(self, address: str) -> None:
-        """Somebody guesses, or uses a key that was revoked. Once a second at most."""
+        """Logs a key that was guessed or revoked, once a second at most."""
         now = time.monotonic()
         if self._audits and now - self._logged > 1:  # a flood must not fill the log
             self._logged = now
-            nobody = Caller("", "", address, "")
-            write_line(nobody, "", "refused", Unauthorized.code)
+            unknown = Caller("", "", address, "")
+            write_line(unknown, "", "refused", Unauthorized.code)
 
     def _may_read_metrics(self, scope: Scope) -> bool:
         host = scope["client"][0] if scope.get("client") else ""
@@ -181,8 +182,8 @@ class Door:
 
 
 def address_of(scope: Scope) -> str:
-    """Where a request comes from: an IPv4 address, the /64 of an IPv6 one, which is
-    what one customer of a provider gets, or `local`."""
+    """The origin of a request: an IPv4 address, the /64 of an IPv6 one, which is what
+    one customer of a provider gets, or `local`."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
@@ -224,8 +225,11 @@ def _session(headers: Headers, secret: bytes) -> Session | None:
 
 
 def _check_origin(scope: Scope, headers: Headers, token: str) -> None:
-    """A browser sends its cookie along with whatever any page makes it send. So what
-    changes something needs proof that the page was ours."""
+    """A browser sends its cookie with every request that any page makes it send. So a
+    request that changes something must prove that a page of this server made it.
+
+    Raises Forbidden.
+    """
     if scope["method"] in SAFE:
         return
     origin = headers.get("origin", "").partition("://")[2]
@@ -233,4 +237,6 @@ def _check_origin(scope: Scope, headers: Headers, token: str) -> None:
         return
     if hmac.compare_digest(headers.get(CSRF_HEADER, "").encode(), token.encode()):
         return
-    raise Forbidden("This request was not made by a page of this server. Reload it.")
+    raise Forbidden(
+        "This request was not made by a page of this server. Reload the page."
+    )

@@ -1,4 +1,4 @@
-"""Every error that leaves the web process, in the shape that OpenAI clients read."""
+"""Exception handlers: every error in the shape that OpenAI's clients read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_COMPLAINT = 300  # characters
 def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
     """Answers every exception on any route of `app` in that shape.
 
-    Counts what FastAPI refuses for its body; `ui.body` counts its own refusals.
+    Counts bodies that FastAPI refuses; `ui.body` counts its own refusals.
     """
 
     async def refuse_fields(http: Request, error: Exception) -> Response:
@@ -66,16 +66,16 @@ async def _refuse(_http: Request, error: Exception) -> Response:
 
 
 def response_to(error: EdgeError) -> Response:
-    """The response that tells `error`."""
+    """The response with `error`."""
     return JSONResponse(error.body(), error.status, headers_of(error))
 
 
 def headers_of(error: EdgeError) -> dict[str, str]:
-    """What the headers of a response say of the error in it."""
+    """The headers of a response that holds `error`."""
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
-    if error.is_final:  # OpenAI's clients ask a second and a third time otherwise
+    if error.is_final:  # otherwise OpenAI's clients try two more times
         headers["x-should-retry"] = "false"
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"

@@ -1,8 +1,9 @@
-"""Whose picture is decoded next: pure policy.
+"""Which picture is decoded next. Pure policy.
 
-Of each name and of each address one picture is decoded at a time, and those who wait
-take turns: addresses first, then the names at one address. What a caller sends first is
-decoded first. One large picture at a time leaves the other decoder to the small ones.
+One picture of each name and of each address is decoded at a time, and waiting ones take
+turns: by address first, then by name within one address. The pictures of one caller are
+decoded in their order. One large picture at a time leaves the other decoder to small
+ones.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class Ticket:
 
 
 class FairLine:
-    """Who waits and who is at work. Not thread-safe."""
+    """Waiting pictures, and those at work. Not thread-safe."""
 
     def __init__(self) -> None:
-        # addresses, and names at each: those who were served last stand last
+        # by address, then by name: the last served stand last
         self._waiting: OrderedDict[str, OrderedDict[str, deque[Ticket]]] = OrderedDict()
         self._working: list[Ticket] = []
         self._n_waiting = 0
@@ -46,27 +47,27 @@ class FairLine:
         return len(self._working)
 
     def enter(self, ticket: Ticket) -> Ticket | None:
-        """Returns the picture that had to go for this one, if any: in a full line, one
+        """Returns the picture that is dropped for this one, if any: in a full line, one
         of the address with the most. Raises ClientLimit or QueueFull."""
         caller = ticket.caller
         n_here = self._n_waiting_at(caller.address)
         if n_here >= MAX_WAITING_OF_ADDRESS:
             raise ClientLimit(
-                f"{n_here} pictures from your address wait to be read, as many as may. "
-                "Try again soon.",
+                f"{n_here} pictures from your address are waiting to be decoded, the "
+                "most that may. Try again soon.",
                 retry_after_s=RETRY_AFTER_S,
             )
-        gone = None
+        dropped = None
         if self._n_waiting >= MAX_WAITING:
             longest = max(self._waiting, key=self._n_waiting_at)
             if self._n_waiting_at(longest) <= n_here + 1:
                 raise full()
-            gone = self._latest_at(longest)
-            self._remove(gone)
+            dropped = self._latest_at(longest)
+            self._remove(dropped)
         names = self._waiting.setdefault(caller.address, OrderedDict())
         names.setdefault(caller.name, deque()).append(ticket)
         self._n_waiting += 1
-        return gone
+        return dropped
 
     def start(self) -> Ticket | None:
         """The next picture that may be decoded now; it is at work until it leaves."""
@@ -92,8 +93,7 @@ class FairLine:
         return None
 
     def leave(self, ticket: Ticket) -> None:
-        """The picture is decoded, or nobody wants it any more. Nothing happens to one
-        that has left already."""
+        """Removes a picture that is decoded or no longer needed, if it is here."""
         if ticket in self._working:
             self._working.remove(ticket)
         elif ticket in self._line_of(ticket):
@@ -121,8 +121,8 @@ class FairLine:
 
 
 def full() -> QueueFull:
-    """The refusal of whoever finds no room in the line."""
+    """The error when the line has no room."""
     return QueueFull(
-        "Too many pictures wait to be read. Try again soon.",
+        "Too many pictures are waiting to be decoded. Try again soon.",
         retry_after_s=RETRY_AFTER_S,
     )

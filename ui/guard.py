@@ -1,7 +1,7 @@
-"""Gradio's routes, for the callers that the door let in: vetted, then passed on.
+"""Checks requests to Gradio's routes and rebuilds them, behind the door.
 
-Behind the door and before Gradio. The page that talks to /v1 itself will need none of
-this: then the module goes, and with it `ui.payloads` and `ui.sessions`.
+A page that calls /v1 itself will need none of this: then the module goes, and with it
+`ui.payloads` and `ui.sessions`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from ui.uploads import Uploads
 
 Headers = list[tuple[bytes, bytes]]
 
-# Events that nobody has listened to so far: of a page, of an address, in all.
+# Events that no page has read so far: of a page, of an address, in all.
 UNHEARD, UNHEARD_OF_ADDRESS, UNHEARD_IN_ALL = 8, 64, 128
 
 
 class Guard:
-    """`app`, which serves `page`, behind the shapes of what the page sends."""
+    """`app`, which serves `page`; it gets only what the page may send."""
 
     def __init__(self, app: ASGIApp, page: gr.Blocks, uploads: Uploads) -> None:
         self._app = app
@@ -50,7 +50,7 @@ class Guard:
             scope["query_string"] = b""
         try:
             if scope["path"].startswith("/gradio_api/"):
-                scope, receive = await self._vetted(scope, receive)
+                scope, receive = await self._rebuild(scope, receive)
         except EdgeError as refusal:
             # `detail` is the field that Gradio's page shows
             body = refusal.body() | {"detail": refusal.message}
@@ -59,36 +59,38 @@ class Guard:
             return
         await self._app(scope, receive, send)
 
-    async def _vetted(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        """The request, rebuilt. Raises the EdgeError that refuses it."""
+    async def _rebuild(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+        """The request, made again of its checked parts. Raises an EdgeError if it is
+        refused."""
         caller = caller_of(HTTPConnection(scope))
         match scope["path"]:
             case "/gradio_api/queue/join":
-                body = self._joined(await read_body(receive), caller)
+                body = self._rebuild_call(await read_body(receive), caller)
                 return replay(scope, receive, body)
             case "/gradio_api/cancel":
-                body = self._cancelled(await read_body(receive), caller)
+                body = self._rebuild_cancel(await read_body(receive), caller)
                 return replay(scope, receive, body)
             case "/gradio_api/queue/data":
-                session = self._listening(scope, caller)
+                session = self._session_of_reader(scope, caller)
                 return {**scope, "query_string": f"session_hash={session}".encode()}, (
                     receive
                 )
         return scope, receive
 
-    def _joined(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
+    def _rebuild_call(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
         def find(path: str) -> payloads.File:
             return self._uploads.find(caller.name, path)
 
-        joined = payloads.joining(payloads.parse(body), self._functions, find)
+        joined = payloads.rebuild_call(payloads.parse(body), self._functions, find)
         session = joined["session_hash"]
         self._sessions.use(session, caller)
         self._check_heard(session, caller)
         return joined
 
     def _check_heard(self, session: str, caller: Caller) -> None:
-        """Each event holds a conversation until its page has listened. Raises
-        ClientLimit; when all pages together are behind, whoever is most gives up."""
+        """Each event holds a conversation until its page has read it. Raises
+        ClientLimit; when all pages together are behind, the furthest behind is dropped.
+        """
 
         def n_unheard(page: str) -> int:
             return len(self._queue.pending_event_ids_session.get(page, ()))
@@ -96,10 +98,10 @@ class Guard:
         pages = self._sessions.of_address(caller.address)
         here = sum(map(n_unheard, pages))
         if n_unheard(session) >= UNHEARD or here >= UNHEARD_OF_ADDRESS:
-            raise ClientLimit("This page does not listen to its answers. Reload it.")
+            raise ClientLimit("This page has stopped reading its answers. Reload it.")
         self._sessions.give_up(n_unheard, UNHEARD_IN_ALL)
 
-    def _cancelled(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
+    def _rebuild_cancel(self, body: bytes, caller: Caller) -> Mapping[str, Any]:
         asked = payloads.parse(body)
         session, event = payloads.session_of(asked), asked.get("event_id")
         self._sessions.use(session, caller)
@@ -107,16 +109,18 @@ class Guard:
         if type(number) is not int or number not in self._functions:
             raise NotFound("There is no such function.")
         if not isinstance(event, str):
-            raise InvalidRequest("This is no event.", param="event_id")
+            raise InvalidRequest(
+                "event_id must be the id of an event.", param="event_id"
+            )
         if event not in self._queue.pending_event_ids_session.get(session, ()):
-            session = event = ""  # it has ended: what runs now is another one
+            session = event = ""  # it has ended, and another one may run now
         return {"session_hash": session, "fn_index": number, "event_id": event}
 
-    def _listening(self, scope: Scope, caller: Caller) -> str:
+    def _session_of_reader(self, scope: Scope, caller: Caller) -> str:
         try:
             query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
         except ValueError:
-            raise InvalidRequest("This is no query of the page.") from None
+            raise InvalidRequest("The query of this request cannot be read.") from None
         [named, *_] = query.get("session_hash", [""])
         session = payloads.session_of({"session_hash": named})
         self._sessions.use(session, caller)
@@ -137,8 +141,8 @@ class Guard:
 
 
 def functions_of(page: gr.Blocks) -> dict[int, str]:
-    """The functions of `page` that a browser may call, by number: those that have a
-    shape. What Gradio adds to them by itself has none."""
+    """The functions of `page` that a browser may call, by number: those with a shape.
+    Functions that Gradio adds by itself have none."""
     return {
         number: str(function.api_name)
         for number, function in page.fns.items()
@@ -147,8 +151,8 @@ def functions_of(page: gr.Blocks) -> dict[int, str]:
 
 
 def without(name: bytes, headers: Headers) -> Headers:
-    """The headers but one. Without Origin Gradio's middleware makes no rules of its own
-    for other sites: `ui.boundary` has one for all."""
+    """The other headers. Without Origin Gradio's middleware applies no rules of its own
+    to other sites: those of `ui.boundary` hold."""
     return [header for header in headers if header[0] != name]
 
 
@@ -171,13 +175,13 @@ def replay(
     headers = MutableHeaders(scope=scope)
     headers["content-type"] = "application/json"
     headers["content-length"] = str(len(raw))
-    is_told = False
+    is_sent = False
 
     async def again() -> Message:
-        nonlocal is_told
-        if is_told:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        is_told = True
+        is_sent = True
         return {"type": "http.request", "body": raw, "more_body": False}
 
     return scope, again

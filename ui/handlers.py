@@ -1,6 +1,6 @@
-"""What a chat turn means: Gradio's history to our messages, our events to its text.
+"""Translates chat turns: Gradio's history to messages, events to the page's texts.
 
-Pure: no Gradio, no network, so that each rule can be tested by itself.
+Pure: no Gradio and no network, so that each rule can be tested by itself.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def _file(part: Any) -> str | None:
 def conversation(
     turns: Sequence[Turn], pictures: Mapping[str, PictureRef], language: str
 ) -> tuple[Message, ...]:
-    """Messages for the model; `pictures` gives the vetted picture of each path.
+    """Messages for the model; `pictures` gives the decoded picture of each path.
 
-    A picture without words is asked the default question. Neighbouring turns of one
+    A picture without text gets the default question. Neighbouring turns of one
     role become one message: Gradio keeps files and text apart.
     """
     messages: list[Message] = []
@@ -91,14 +91,14 @@ def _note(language: str) -> str:
 
 
 def notice(models: Collection[str], language: str) -> str:
-    """What to warn of above the conversation; empty when all is well."""
+    """The warning above the conversation; empty without one."""
     if not models:
         return TEXTS[language]["no_worker"]
     return TEXTS[language]["tiny"] if "tiny" in models else ""
 
 
 def status(event: Event | None, language: str) -> str | None:
-    """What to tell the person while there is no new text; None = nothing new."""
+    """The status line while there is no new text; None: nothing new."""
     texts = TEXTS[language]
     match event:
         case Queued(position, None):
@@ -121,7 +121,7 @@ def status(event: Event | None, language: str) -> str | None:
 
 
 def _about(seconds: float, texts: Mapping[str, str]) -> str:
-    """A time as people say it: no second of it is exact."""
+    """A rounded time: an estimate has no exact seconds."""
     if seconds < 7.5:
         return texts["moment"]
     if seconds < 90:

@@ -1,10 +1,10 @@
-"""What the page says, in each language it speaks."""
+"""The texts of the page, by language."""
 
 from __future__ import annotations
 
 LANGUAGES = ("en", "zh")
 
-# What the page says, by language. Gradio translates its own chrome.
+# Gradio translates its own controls.
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "title": "# Ask about a picture",
@@ -18,18 +18,18 @@ TEXTS: dict[str, dict[str, str]] = {
         "moment": "a few seconds",
         "seconds": "{n} seconds",
         "minutes": "{n} minutes",
-        "retried": "The computer was interrupted and begins again …",
+        "retried": "Processing was interrupted. Starting again …",
         "reading": "Looking …",
         "thinking": "Thinking …",
         "cancelled": "Stopped.",
         "empty": "Write a question or add a picture.",
-        "failed": "Something went wrong here. Please ask again.",
+        "failed": "An error occurred. Please ask again.",
         "dropped": "The oldest messages no longer fit and were left out.",
         "login": "Sign in",
         "login_name": "Name",
         "login_key": "Key",
         "login_do": "Sign in",
-        "login_hint": "You get both from whoever runs this server.",
+        "login_hint": "The operator of this server gives you both.",
         "login_wrong": "This name and key do not belong together, or are not valid.",
         "login_as": "You are signed in as {name}",
         "login_back": "Back to the chat",
@@ -66,7 +66,7 @@ TEXTS: dict[str, dict[str, str]] = {
     },
 }
 
-# Errors are English sentences; this is what they come to elsewhere, by their code.
+# Errors are English sentences; these are their translations, by error code.
 ERRORS: dict[str, dict[str, str]] = {
     "en": {},
     "zh": {

@@ -1,4 +1,4 @@
-"""Fields that a client sends and we do not know: ignored, within bounds."""
+"""Unknown fields of a request: ignored, within bounds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MOST_IGNORED = 65_536  # characters
 
 
 def check_ignored(body: BaseModel) -> None:
-    """Raises InvalidRequest when what `body` has that we do not know, at any depth, is
-    more than a client's own notes."""
+    """Raises InvalidRequest when the unknown fields of `body`, at any depth, are longer
+    than MOST_IGNORED."""
     n = sum(map(_weight, _ignored(body)))
     if n > MOST_IGNORED:
         raise InvalidRequest(
@@ -34,7 +34,7 @@ def _ignored(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _weight(value: Any) -> int:
-    """About as many characters as JSON takes for it."""
+    """About its length as JSON, in characters."""
     match value:
         case str():
             return len(value)

@@ -1,4 +1,4 @@
-"""The HTTP API of jobs: /v1/jobs/{id}, for who asked. To others there is none."""
+"""The HTTP API of jobs: /v1/jobs/{id}. Other callers than its own get 404."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def job_routes(client: Client) -> APIRouter:
 
     @router.get("/v1/jobs/{job_id}")
     async def job(job_id: str, http: Request) -> dict[str, Any]:
-        return _told(job_id, *await client.job(job_id, caller_of(http)))
+        return _rendered(job_id, *await client.job(job_id, caller_of(http)))
 
     @router.delete("/v1/jobs/{job_id}")
     async def cancel(job_id: str, http: Request) -> dict[str, Any]:
-        """Ends it, unless it has ended; either way, how it did."""
+        """Ends the job unless it has ended; the job as it is then."""
         await client.job(job_id, caller_of(http))
         await client.cancel(job_id)
-        return _told(job_id, *await client.job(job_id, caller_of(http)))
+        return _rendered(job_id, *await client.job(job_id, caller_of(http)))
 
     @router.get("/v1/jobs/{job_id}/events")
     async def follow_again(
         job_id: str, http: Request, include_usage: bool = False
     ) -> Response:
-        """The stream of its answer, again: all of it, or what comes after the chunk
-        that `Last-Event-ID` names."""
+        """The stream of its answer again: all of it, or the part after the chunk that
+        `Last-Event-ID` names."""
         found, _ = await client.job(job_id, caller_of(http))
         reply = Reply(job_id, found.created, found.model)
         events = client.subscriptions.follow(job_id)  # closing it ends no job
@@ -54,7 +54,7 @@ def last_event_id(http: Request) -> int:
     return int(given)
 
 
-def _told(job_id: str, job: JobRecord, place: Queued | None) -> dict[str, Any]:
+def _rendered(job_id: str, job: JobRecord, queued: Queued | None) -> dict[str, Any]:
     outcome = from_json(job.outcome) if job.outcome else None
     reply = Reply(job_id, job.created, job.model)
     return {
@@ -63,8 +63,8 @@ def _told(job_id: str, job: JobRecord, place: Queued | None) -> dict[str, Any]:
         "status": job.state,
         "created": int(job.created),
         "attempt": job.attempt,
-        "position": place.position if place else None,
-        "starts_in_s": place.starts_in_s if place else None,
+        "position": queued.position if queued else None,
+        "starts_in_s": queued.starts_in_s if queued else None,
         "answer": reply.complete(outcome.answer)
         if isinstance(outcome, Finished)
         else None,

@@ -1,7 +1,7 @@
 """The login page: a key's name and the key, once, for a session cookie.
 
-Plain HTML without scripts, so that it works before anything of the chat page is let
-through. A form carries a token that its page's own cookie must match.
+Plain HTML without scripts, so that it works for a browser that has no access to the
+chat page yet. A form carries a token that its page's own cookie must match.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ HEADERS = {
 
 
 def login_routes(keys: Keys, logins: Logins) -> APIRouter:
-    """`/login` and `/logout`. Where there are no keys they lead to the chat."""
+    """`/login` and `/logout`. Without keys they lead to the chat."""
     router = APIRouter()
 
     async def page(http: Request, wrong: str = "", status: int = 200) -> Response:
         language = language_of(http.headers.get("accept-language", ""))
-        made = _form_cookie(http) or secrets.token_hex(16)
-        token = sign(await logins.secret(), "form", made)
+        form_id = _form_cookie(http) or secrets.token_hex(16)
+        token = sign(await logins.secret(), "form", form_id)
         fields = OUT if http.state.session else IN
         key = http.state.key
         text = _page(fields, language, token, key.name if key else "", wrong)
         response = HTMLResponse(text, status, HEADERS)
-        cookie = set_cookie(FORM_COOKIE, made, secure=is_secure(http.scope))
+        cookie = set_cookie(FORM_COOKIE, form_id, secure=is_secure(http.scope))
         response.headers.append("set-cookie", cookie)
         return response
 
     async def form(http: Request) -> dict[str, str]:
-        """The fields of a form that one of our pages has sent."""
+        """The fields of a form of this server's own page. Raises InvalidRequest."""
         fields = await _fields(http)
-        made = _form_cookie(http)
-        wanted = sign(await logins.secret(), "form", made)
-        if not made or not secrets.compare_digest(
+        form_id = _form_cookie(http)
+        wanted = sign(await logins.secret(), "form", form_id)
+        if not form_id or not secrets.compare_digest(
             wanted.encode(), fields.get("csrf", "").encode()
         ):
             raise InvalidRequest("This form is too old. Load the page again.")
@@ -130,7 +130,7 @@ def _page(form: str, language: str, token: str, name: str, wrong: str) -> str:
 
 
 def _form_cookie(http: Request) -> str:
-    """The cookie of the form, if it can be one of ours: it is sent back as it is."""
+    """The cookie of the form, if it has the form of one: it is sent back unchanged."""
     cookie = cookie_of(http.headers, FORM_COOKIE)
     return cookie if re.fullmatch("[0-9a-f]{32}", cookie) else ""
 
@@ -144,7 +144,7 @@ async def _fields(http: Request) -> dict[str, str]:
     try:
         fields = parse_qs(body.decode(), max_num_fields=10)
     except ValueError:
-        raise InvalidRequest("This is no form.") from None
+        raise InvalidRequest("The form cannot be read.") from None
     return {name: values[0] for name, values in fields.items()}
 
 

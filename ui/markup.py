@@ -1,8 +1,8 @@
 """Text as the page shows it: Markdown, but never HTML.
 
-The page draws Markdown, which may hold HTML. Outside code `<` is written as an entity
-where a tag could begin, so that it is shown and is no markup; inside code Markdown does
-that itself. `meant` takes off again what `shown` put on. Pure.
+The page renders Markdown, which may hold HTML. Outside code `<` becomes an entity where
+a tag could begin, so that it is shown as text; inside code Markdown does that itself.
+`unescape` reverses `escape`. Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 
 OPENING = re.compile(r"<(?=[A-Za-z/!?])")
-# Should a browser see the end of code elsewhere: tags that Markdown makes none of. The
-# page writes them as text when Markdown is done.
+# A second line of defence, should a browser see the end of code elsewhere: tags that
+# Markdown never makes, which the page writes as text after Markdown.
 NEVER_TAGS = [
     "animate",
     "applet",
@@ -66,28 +66,28 @@ NEVER_TAGS = [
     "video",
     "xmp",
 ]
-# What looks like our entity already gets one more `amp;`.
+# A text that holds such an entity already gets one more `amp;`.
 ENTITY = re.compile(r"&(?=(?:amp;)*lt;)")
 WRITTEN = re.compile(r"&((?:amp;)*)lt;")
-# Gradio draws these blocks by a program of their own, with HTML in them.
+# Gradio renders these blocks by another library, with HTML in them.
 DIAGRAM = re.compile(r"(`{3}|~{3})(?=mermaid)")
 
 
-def shown(text: str) -> str:
-    """Markdown without HTML that shows what `text` says."""
-    return DIAGRAM.sub(r"\1 ", _outside_code(text, _escape))
+def escape(text: str) -> str:
+    """Markdown that shows `text` and holds no HTML."""
+    return DIAGRAM.sub(r"\1 ", _outside_code(text, _escape_tags))
 
 
-def meant(text: str) -> str:
-    """The text of which `shown` made this one."""
-    return _outside_code(text, _unescape)
+def unescape(text: str) -> str:
+    """The text from which `escape` made this one."""
+    return _outside_code(text, _unescape_tags)
 
 
-def _escape(text: str) -> str:
+def _escape_tags(text: str) -> str:
     return OPENING.sub("&lt;", ENTITY.sub("&amp;", text))
 
 
-def _unescape(text: str) -> str:
+def _unescape_tags(text: str) -> str:
     return WRITTEN.sub(lambda m: f"&{m[1][4:]}lt;" if m[1] else "<", text)
 
 
@@ -98,9 +98,9 @@ def _outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 def parts(text: str) -> Iterator[tuple[bool, str]]:
-    """The text in pieces, code or not: fenced blocks up to their end, and spans within
-    one line. In one pass: a regular expression for all of it took time that grew with
-    the square of a line.
+    """The text in pieces, with whether each is code: fenced blocks up to their end, and
+    spans within one line. In one pass: a regular expression for all of it took time
+    that grew with the square of a line.
     """
     fence = ""
     for line in re.split("(?<=\n)", text):
@@ -129,13 +129,13 @@ def _closes(line: str, fence: str) -> bool:
 
 
 def _outdented(line: str) -> str:
-    """Without up to three spaces: with four it is no mark of a block."""
+    """The line without up to three spaces: four would make it a code block."""
     return line[min(3, len(line) - len(line.lstrip(" "))) :]
 
 
 def _spans(line: str) -> Iterator[tuple[bool, str]]:
-    """Between two runs of as many backticks, with none in between; an odd one, or one
-    behind a backslash, stays outside."""
+    """Spans are between two equally long runs of backticks with none in between; a run
+    without a partner, or behind a backslash, stays text."""
     pieces = re.split("(`+)", line)  # text, run, text, run, ... text
     n = 0
     while n < len(pieces):

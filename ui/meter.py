@@ -1,4 +1,4 @@
-"""What a question costs its tenant, counted before it is spent, and told in headers."""
+"""Charges the tenant of a question before work is done, and reports it in headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMES = {
 
 @dataclass
 class Meter:
-    """`headers` fills with what is left of each limit that a charge was counted on."""
+    """`headers` receives the rest of each quota that was charged."""
 
     ledger: Ledger
     caller: Caller
@@ -28,21 +28,21 @@ class Meter:
     headers: dict[str, str] = field(default_factory=dict)
 
     async def check(self, counted: str, n: int) -> None:
-        """Raises RateLimited when less than `n` is left, before the work that tells how
-        much it will be. Counts nothing."""
-        charge = await self._charged(counted, 0)
+        """Raises RateLimited when less than `n` is left. Charges nothing: how much it
+        will be is not known yet."""
+        charge = await self._charge(counted, 0)
         if charge is not None and charge.left < n:
             raise refusal(charge, n)
 
     async def charge(self, counted: str, n: int) -> Charge | None:
         """See `Ledger.charge`. Raises RateLimited."""
-        charge = await self._charged(counted, n)
+        charge = await self._charge(counted, n)
         if charge is not None and not charge.is_granted:
             raise refusal(charge, n)
         return charge
 
-    async def _charged(self, counted: str, n: int) -> Charge | None:
-        """Raises Unavailable when the broker cannot be asked."""
+    async def _charge(self, counted: str, n: int) -> Charge | None:
+        """Raises Unavailable when the broker cannot be reached."""
         tenant, quotas = self.caller.tenant, self.limits.quotas
         try:
             charge = await self.ledger.charge(tenant, quotas, counted, n)
@@ -62,6 +62,6 @@ class Meter:
         if charge is not None:
             await self.ledger.refund(self.caller.tenant, charge, n)
 
-    async def known(self, model: str) -> None:
-        """An answer that was known: nothing is computed for it."""
+    async def record_known(self, model: str) -> None:
+        """Records a known answer, for which nothing is computed."""
         await self.ledger.known(self.caller.tenant, model)

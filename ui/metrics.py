@@ -1,7 +1,7 @@
-"""What people experience, counted: the web process's own metrics.
+"""The metrics of the web process: what people experience.
 
-Every question is counted once, when it ends, by outcome and code. Both are words of
-ours: nothing that a client sends ever becomes a label.
+Every question is counted once, when it ends, by outcome and code. Both are defined
+here: nothing that a client sends becomes a label.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -28,7 +29,7 @@ from edge.request import Usage
 from ui.audit import write_line
 
 ERROR_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
-SHORTEST_WAIT_S = 1.0  # a shorter one counts as so long: nobody minds half a second
+SHORTEST_WAIT_S = 1.0  # shorter waits count as this one: half a second is not felt
 
 
 class Metrics:
@@ -82,11 +83,11 @@ class Metrics:
         self.tpot = seconds("tpot", "Mean per token after the first.", TOKEN_BUCKETS_S)
 
     def question(self) -> Stopwatch:
-        """The clock of a question that has just come in, running."""
+        """The running clock of a question that has just come in."""
         return Stopwatch(self)
 
     def refused(self, error: EdgeError, caller: Caller | None = None) -> None:
-        """Counts what was refused before it was a question."""
+        """Counts a request that was refused before it was parsed."""
         watch = self.question()
         watch.of(caller, "")
         watch.refused(error)
@@ -102,11 +103,19 @@ class Metrics:
         )
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """The first estimate of a start: `starts_in_s` seconds after `made_at`."""
+
+    made_at: float
+    starts_in_s: float
+
+
 class Stopwatch:
     """One question on its way past the milestones; its first end is the one counted.
 
-    Entered around all that comes before an answer can be followed, it counts the
-    error that leaves there as the end.
+    As a context around all steps before the answer can be followed, it counts an error
+    that leaves the block as the end.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -114,7 +123,7 @@ class Stopwatch:
         self._asked = self._admitted = metrics.clock()
         self._first_text: float | None = None
         self._has_started = self._has_ended = False
-        self._told: tuple[float, float] | None = None  # when, and in how many seconds
+        self._estimate: Estimate | None = None
         self._caller: Caller | None = None
         self._model = ""
         self._usage: Usage | None = None
@@ -139,25 +148,25 @@ class Stopwatch:
                 self._end("failed", EdgeError.code)
 
     def of(self, caller: Caller | None, model: str) -> None:
-        """Whose question it is, and which model it asks."""
+        """Sets the caller and the model of the question."""
         self._caller, self._model = caller, model
 
     def refused(self, error: EdgeError) -> None:
         self._end("refused", error.code)
 
     def prepared(self) -> None:
-        """Its pictures have been vetted."""
+        """Its pictures are decoded."""
         self._metrics.prepare.observe(self._metrics.clock() - self._asked)
 
     def admitted(self) -> None:
         self._admitted = self._metrics.clock()
 
     def record_event(self, event: Event | None) -> None:
-        """An event of its job, as it passes by on its way to whoever asked."""
+        """Records an event of its job on its way to the client."""
         metrics = self._metrics
         match event:
-            case Queued(_, float(starts_in_s)) if self._told is None:
-                self._told = (metrics.clock(), starts_in_s)
+            case Queued(_, float(starts_in_s)) if self._estimate is None:
+                self._estimate = Estimate(metrics.clock(), starts_in_s)
             case Started() if not self._has_started:
                 self._has_started = True
                 self._compare()
@@ -169,7 +178,7 @@ class Stopwatch:
             case Finished(answer):
                 n_computed = 0
                 self._usage = answer.usage
-                if self._has_started:  # else it is an answer that was known
+                if self._has_started:  # else the answer was known
                     n_computed = answer.usage.completion_tokens
                     metrics.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
                     metrics.tokens.labels("answer").inc(n_computed)
@@ -178,15 +187,15 @@ class Stopwatch:
                 self._end(*labels_of(event))
 
     def _compare(self) -> None:
-        """What was told of the start, with the start."""
-        if self._told is not None:
-            at, told_s = self._told
-            waited_s = self._metrics.clock() - at
-            error = abs(told_s - waited_s) / max(waited_s, SHORTEST_WAIT_S)
+        """Compares the first estimate of the start with the start."""
+        if self._estimate is not None:
+            waited_s = self._metrics.clock() - self._estimate.made_at
+            error_s = abs(self._estimate.starts_in_s - waited_s)
+            error = error_s / max(waited_s, SHORTEST_WAIT_S)
             self._metrics.start_error.observe(error)
 
     def cancelled(self) -> None:
-        """Whoever asked has left; after an end this means nothing."""
+        """The client has left; ignored after the end."""
         self._end("cancelled", Cancelled.code)
 
     def _finish(self, n_computed: int) -> None:

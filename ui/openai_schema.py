@@ -1,7 +1,7 @@
-"""The body of POST /v1/chat/completions: what is accepted, and what it means to us.
+"""The body of POST /v1/chat/completions: its fields, and their meaning here.
 
-Source: the OpenAI API reference, "Create chat completion". Fields that would change
-the answer and that we do not do are refused; other unknown fields are ignored.
+Source: the OpenAI API reference, "Create chat completion". Fields that would
+change the answer and are not supported are refused; other unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ UNSUPPORTED = (
     "tools",
     "web_search_options",
 )
-# What of them changes nothing, and is sent by clients that mean nothing by it.
+# Values that change nothing; some clients send them always.
 HARMLESS = {
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
     "tool_choice": ("none", "auto"),
 }
-# Sampling fields that mean the same here and there.
+# Sampling fields with the same meaning in both.
 SHARED = {f.name for f in fields(SamplingParams)} - {
     "max_tokens",
     "stop",
@@ -55,13 +55,13 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
 
 
 def _whole(value: Any) -> Any:
-    """100.0 is 100: some clients know only one kind of number."""
+    """100.0 as 100: some clients have only one kind of number."""
     is_whole = isinstance(value, float) and value.is_integer()
     return int(value) if is_whole else value
 
 
 def _form(value: Any) -> str:
-    """Which member of `text | list` is meant, so that only that one complains."""
+    """The member of `text | list` to validate, so that only that one complains."""
     return "list" if isinstance(value, list) else "text"
 
 
@@ -73,7 +73,7 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class _Body(BaseModel):
-    # what it does not know is kept only to be weighed: see `ui.ignored`
+    # unknown fields are kept only to be measured: see `ui.ignored`
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
 
 
@@ -93,7 +93,7 @@ class ImagePart(_Body):
 
 
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
-# The first wrong item ends a list: a million complaints take as long to write.
+# The first wrong item ends a list: a million complaints would take long to write.
 N_PARTS = Field(min_length=1, max_length=1000, fail_fast=True)
 
 Texts = Annotated[
@@ -197,15 +197,13 @@ class ChatBody(_Body):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: Stop | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
-    # OpenAI's word for work that may wait: it lets interactive questions pass
-    service_tier: (
-        Literal["auto", "default", "fast", "flex", "priority", "scale"] | None
-    ) = None
-    truncate: Literal["auto", "off"] = "off"  # not OpenAI's: leave old turns out
+    # flex is OpenAI's word for batch work: interactive questions go first
+    service_tier: Tier | None = None
+    truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
     def refuse_unsupported(self) -> None:
-        """Raises UnsupportedParameter for the first field that we would ignore
-        although the client relies on it."""
+        """Raises UnsupportedParameter for the first field on which the client relies
+        and which this server would ignore."""
         extra = self.model_extra or {}
         for name in UNSUPPORTED:
             asked = extra.get(name)
@@ -216,7 +214,7 @@ class ChatBody(_Body):
 
     @property
     def longest_answer(self) -> int | None:
-        """How many tokens were asked for; None when the server is to decide."""
+        """The tokens that were asked for; None: the server decides."""
         return self.max_completion_tokens or self.max_tokens
 
     def sampling(self, max_tokens: int) -> SamplingParams:
@@ -256,7 +254,7 @@ def decode_data_url(url: str) -> bytes:
     if not comma or not kind.startswith("image/") or not kind.endswith(";base64"):
         raise InvalidPicture("A picture's URL must begin with data:image/...;base64,")
     try:
-        # not b64decode, which looks for letters that do not belong before it begins
+        # not b64decode, which first searches for letters that do not belong
         return binascii.a2b_base64(payload, strict_mode=True)
     except ValueError:  # also for letters beyond ASCII
         raise InvalidPicture("This picture is not valid base64.") from None

@@ -1,9 +1,8 @@
-"""Whom a browser may send here: the rules for Host, Origin and Sec-Fetch-Site. Pure.
+"""Which pages may send requests here: Host, Origin and Sec-Fetch-Site. Pure.
 
-A browser sends a request on behalf of whatever page a person has open. Host tells under
-which name it found this server: a name that somebody else controls can point here too
-(DNS rebinding). Origin and Sec-Fetch-Site tell whose page it was. Programs that are no
-browser send neither.
+A browser sends requests for any page that a person has open. Host is the name by which
+it found this server: an attacker's name can point here too (DNS rebinding). Origin and
+Sec-Fetch-Site name the page. Programs other than browsers send neither.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Origins:
     @classmethod
     def of(cls, hosts: str, cors: str, own_names: Iterable[str] = ()) -> Origins:
         """From the settings EDGE_HOSTS and EDGE_CORS, two lists with commas, and the
-        names that this machine has anyhow. Raises SetupError."""
+        names of this machine. Raises SetupError."""
         named = frozenset(_items("EDGE_HOSTS", hosts, NAME, "chat.example.org"))
         others = _items("EDGE_CORS", cors, ORIGIN, "https://app.example.org")
         return cls(named | names_of_machine(own_names), frozenset(others))
@@ -40,7 +39,7 @@ class Origins:
         return name in self.hosts or name == "localhost" or _is_address(name)
 
     def is_own(self, origin: str, host: str) -> bool:
-        """Whether an Origin is a page of this server, which was asked for as `host`."""
+        """Whether an Origin is a page of this server, whose Host header was `host`."""
         scheme, _, place = origin.lower().partition("://")
         if scheme not in ("http", "https") or not place:
             return False
@@ -49,19 +48,19 @@ class Origins:
     def refusal(
         self, host: str, origin: str | None, fetch_site: str | None, *, is_link: bool
     ) -> EdgeError | None:
-        """Why a request is refused; None: it may pass. `is_link`: one that a link on
-        any other page may lead to."""
+        """The error that refuses a request; None: it may pass. `is_link`: a link on
+        another site may lead to it."""
         if not self.is_known(host):
             name = _without_port(host)[:80]
             return UnknownHost(
-                f"This server does not know the name {name!r}. Whoever runs it can add "
-                "it to EDGE_HOSTS; until then, use its address."
+                f"This server does not know the name {name!r}. Its operator can add it "
+                "to EDGE_HOSTS; until then, use its address."
             )
         if origin is not None and origin.lower() in self.cors:
             return None
         if origin is not None and not self.is_own(origin, host):
             return Forbidden(
-                f"Pages of {origin[:80]!r} may not call this server. Whoever runs it "
+                f"Pages of {origin[:80]!r} may not call this server. Its operator "
                 "can allow that with EDGE_CORS."
             )
         if fetch_site == "cross-site" and not is_link:
@@ -70,7 +69,7 @@ class Origins:
 
 
 def names_of_machine(names: Iterable[str]) -> frozenset[str]:
-    """What a local network calls machines with these host names."""
+    """The names of a machine in a local network."""
     own = {name.lower() for name in names if NAME.fullmatch(name.lower())}
     local = {f"{name}.{zone}" for name in own for zone in ("local", "lan")}
     return frozenset(own | {name for name in local if name.count(".") == 1})

@@ -1,4 +1,4 @@
-"""What a document of ours may do in a browser: its Content-Security-Policy.
+"""The Content-Security-Policy of the page.
 
 Gradio's page begins with inline scripts whose text depends on the request, so each
 answer names the hashes of its own. Styles stay inline: Gradio writes them.
@@ -17,8 +17,8 @@ from ui.surface import find
 
 INLINE = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
-# Pictures from elsewhere stay out: an answer could send the conversation away in the
-# address of one.
+# No pictures from other sites: an answer could send the conversation away in the URL of
+# one.
 POLICY = (
     "default-src 'self'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
@@ -70,7 +70,7 @@ class PagePolicy:
 
 
 def _uncompressed(scope: Scope) -> Scope:
-    """Only a document's own bytes can be hashed."""
+    """The hashes need the uncompressed document."""
     route = find(scope["path"])
     if route is None or not route.is_page:
         return scope

@@ -1,8 +1,7 @@
-"""What the page's browser may send to each of its functions: the shapes, rebuilt.
+"""The shapes of what a browser may send to each function of the page.
 
 Nothing of a client's JSON is passed on. A new payload is made of the texts and uploads
-in it, so that a field, a component, a path or an address that no shape knows never
-reaches Gradio. Pure.
+in it, so that no unknown field, component, path or URL reaches Gradio. Pure.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from ui.surface import KIB
 MOST_TEXT = 64 * KIB  # characters of a conversation
 MOST_MESSAGES = 400
 MOST_PARTS = 64  # in one message
-MOST_FILES = 64  # in a conversation; how many are asked about is decided later
+MOST_FILES = 64  # in a conversation; `ui.question` bounds those of one request
 SESSION = re.compile("[A-Za-z0-9_-]{1,64}")
 
 
 class File(Protocol):
-    """An upload, as its table knows it."""
+    """An upload, as its table holds it."""
 
     @property
     def path(self) -> object: ...
@@ -36,7 +35,7 @@ Find = Callable[[str], File]
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """A JSON object. Raises InvalidJson for all else, however deep."""
+    """A JSON object. Raises InvalidJson for anything else, however deep."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -50,17 +49,17 @@ def session_of(body: Mapping[str, Any]) -> str:
     """The session that a body names. Raises InvalidRequest."""
     session = body.get("session_hash")
     if not isinstance(session, str) or not SESSION.fullmatch(session):
-        raise InvalidRequest("This is no session.", param="session_hash")
+        raise InvalidRequest("This is not a session of the page.", param="session_hash")
     return session
 
 
-def joining(
+def rebuild_call(
     body: Mapping[str, Any], functions: Mapping[int, str], find: Find
 ) -> dict[str, Any]:
     """The body of a call of one of `functions` (its number: its name), rebuilt.
 
     Raises NotFound for any other function or a picture that is not the caller's, and
-    InvalidRequest or BodyTooLarge for data that it does not take.
+    InvalidRequest or BodyTooLarge for data of another shape.
     """
     number = body.get("fn_index")
     if type(number) is not int or number not in functions:
@@ -84,7 +83,7 @@ def joining(
 
 
 class _Budget:
-    """What is left of the bounds of one payload."""
+    """What remains of the bounds of one payload."""
 
     def __init__(self) -> None:
         self._characters = MOST_TEXT
@@ -94,7 +93,7 @@ class _Budget:
         if not isinstance(text, str):
             raise _wrong("data")
         if not text.isascii() and any("\ud800" <= one <= "\udfff" for one in text):
-            raise _wrong("data")  # half a character, which cannot be written anywhere
+            raise _wrong("data")  # half a character, which no encoding can write
         self._characters -= len(text)
         if self._characters < 0:
             raise BodyTooLarge(
@@ -162,7 +161,7 @@ def _message(message: object, find: Find, budget: _Budget) -> dict[str, Any]:
 
 
 def _wrong(field: str) -> InvalidRequest:
-    return InvalidRequest("The page does not send such data.", param=field)
+    return InvalidRequest("The page never sends such data.", param=field)
 
 
 # What each function of the page takes, by the name that `ui.chat` gives it.

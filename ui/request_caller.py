@@ -1,4 +1,4 @@
-"""From a request at the door to the Submission of a question."""
+"""The caller of a request, its key's limits, and the Submission of its question."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 
 def caller_of(http: HTTPConnection) -> Caller:
-    """Who sends a request, as the door decided."""
+    """The caller of a request, as the door decided."""
     caller: Caller = http.state.caller
     return caller
 
 
 def limits_of(http: HTTPConnection) -> Limits:
-    """What the key of a request allows."""
+    """The limits of the key of a request."""
     key: Key | None = http.state.key
     return key.limits if key else Limits()
 
 
 def longest_answer(asked: int | None, default: int, limits: Limits) -> int:
-    """How many tokens the answer may have. Raises InvalidRequest for more than the key
-    allows."""
+    """The most tokens that the answer may have. Raises InvalidRequest when more are
+    asked for than the key allows."""
     if limits.max_tokens and (asked or 0) > limits.max_tokens:
         raise InvalidRequest(
             f"Your key allows answers of at most {limits.max_tokens} tokens.",
@@ -44,7 +44,7 @@ def submission_of(
     is_batch: bool = False,
     streams: bool = False,
 ) -> Submission:
-    """Who asks, with a body of this hash. Raises InvalidRequest for a wrong header."""
+    """The submission of a question. Raises InvalidRequest for a wrong header."""
     idempotency_key = http.headers.get("idempotency-key", "")
     if len(idempotency_key) > LONGEST_KEY:
         raise InvalidRequest(

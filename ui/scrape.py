@@ -1,4 +1,4 @@
-"""`GET /metrics`: what this process counted, and what Redis says of fleet and queue."""
+"""`GET /metrics`: the metrics of this process, and fleet and queue from Redis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ui.client import Client
 
 T = TypeVar("T")
 
-PATIENCE_S = 1.0  # the whole answer is due within 2 s, though Redis hang
+PATIENCE_S = 1.0  # the whole answer is due within 2 s even when Redis hangs
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class RedisState(Collector):
     cache_bytes: int | None
 
     def collect(self) -> Iterator[Metric]:
-        """A gauge of what is not known is left out: 0 would be a lie."""
+        """An unknown value has no gauge: 0 would be wrong."""
         broker_up, cache_up = self.demand is not None, self.cache_bytes is not None
         yield _gauge("broker_up", "Whether the broker answers.", broker_up)
         yield _gauge("cache_up", "Whether the cache server answers.", cache_up)

@@ -1,8 +1,8 @@
-"""Signed cookies: who has logged in, or which page this is. Pure.
+"""Signed session cookies, of a login or of one page. Pure.
 
-A cookie is `ID.KEY.END.MAC`: 128 random bits, the id of the key that was shown (or
-`-`), when it ends in seconds since 1970, and a HMAC-SHA256 over all that by a secret of
-the server. So no server has to remember sessions, and a client can make none up.
+A cookie is `ID.KEY.END.MAC`: 128 random bits, the id of the key that was sent (or `-`),
+its end in seconds since 1970, and an HMAC-SHA256 of these with a secret of the server.
+So no server has to store sessions, and no client can invent one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Session:
 
     @classmethod
     def read(cls, cookie: str, secret: bytes, now: float) -> Session | None:
-        """None for a cookie that the server has not made, or that has ended."""
+        """None for a cookie that the server did not make, or that has expired."""
         if not (found := _FORM.fullmatch(cookie)):
             return None
         session = cls(found[1], found[2], int(found[3]))
@@ -53,7 +53,7 @@ class Session:
 
 
 def sign(secret: bytes, purpose: str, text: str) -> str:
-    """HMAC-SHA256, in hex; what is signed for one purpose is of no use for another."""
+    """HMAC-SHA256, in hex; a signature for one purpose is invalid for another."""
     return hmac.new(secret, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""The pages that are open: whose each is, and how many there may be.
+"""The open pages: the caller of each, and how many there may be.
 
-A browser makes up the name of its page's session and sends it in addresses, so the name
-opens nothing: a session belongs to the caller who used it first.
+A browser chooses the name of its page's session and sends it in URLs, so the name gives
+no rights: a session belongs to the caller that used it first.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ IDLE_S = 600.0
 
 
 class Sessions:
-    """Sessions that were used lately. `dropped` is called with the name of each that
-    ends, to let go of what is kept for it."""
+    """Sessions that were used recently. `dropped` is called with the name of each that
+    ends, to free its memory."""
 
     def __init__(
         self,
@@ -33,8 +33,8 @@ class Sessions:
         self._live: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
     def use(self, session: str, caller: Caller) -> None:
-        """Notes that `caller` uses a session. Raises NotFound for somebody else's, and
-        Unavailable when too many pages are open."""
+        """Records that `caller` uses a session. Raises NotFound for the session of
+        another caller, and Unavailable when too many pages are open."""
         now = self._clock()
         self._drop_idle(now)
         if session in self._live:
@@ -50,8 +50,8 @@ class Sessions:
         return [s for s, (caller, _) in self._live.items() if caller.address == address]
 
     def give_up(self, weight: Callable[[str], int], most: int) -> None:
-        """Drops sessions until all together weigh less than `most`: the oldest that
-        weighs something, of the address that weighs most."""
+        """Drops sessions until all together weigh less than `most`: each time the
+        oldest with a weight, of the address with the most."""
         weights = {session: weight(session) for session in self._live}
         while sum(weights.values()) >= most:
             by_address: Counter[str] = Counter()
@@ -67,8 +67,8 @@ class Sessions:
             self._drop(oldest)
 
     def _make_room(self, address: str) -> None:
-        """Whoever holds most gives up the oldest: a client may have many names, and its
-        address is what it cannot make up."""
+        """Drops the oldest session of the address with the most: a client may have many
+        names, but it cannot invent its address."""
         held = Counter(caller.address for caller, _ in self._live.values())
         if held[address] >= OF_ONE_ADDRESS:
             self._drop_oldest_of(address)

@@ -1,4 +1,4 @@
-"""Events of a job as the OpenAI API tells them: one JSON body or a stream of chunks."""
+"""A job's events in the form of the OpenAI API: one JSON body or a stream of chunks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ui.event_streams import Events
 DONE = "data: [DONE]\n\n"
 # Comments, which every SSE client skips.
 KEEP_ALIVE = ": still working\n\n"
-AGAIN = ": the worker was lost, another begins anew\n\n"
+AGAIN = ": the worker was lost, another one starts again\n\n"
 
 
 class Reply:
@@ -51,17 +51,17 @@ class Reply:
         takes to go on later.
         """
         yield self._chunk({"role": "assistant", "content": ""}, at=skip)
-        said = ""
+        sent = ""
         async for event in events:
             match event:
                 case Token(text):
-                    fresh = text[max(0, skip - len(said)) :]
-                    said += text
+                    fresh = text[max(0, skip - len(sent)) :]
+                    sent += text
                     if fresh:
-                        yield self._chunk({"content": fresh}, at=len(said))
+                        yield self._chunk({"content": fresh}, at=len(sent))
                 case Finished(answer):
                     # from the cache: all of it
-                    at = max(skip, len(said))
+                    at = max(skip, len(sent))
                     if rest := answer.text[at:]:
                         yield self._chunk({"content": rest}, at=len(answer.text))
                     yield self._chunk({}, answer.finish_reason, at=len(answer.text))
@@ -73,8 +73,8 @@ class Reply:
                 case Queued(position, starts_in_s):
                     about = "" if starts_in_s is None else f" starts_in_s={starts_in_s}"
                     yield f": queued position={position}{about}\n\n"
-                case Retried():  # what was shown is not shown again
-                    skip, said = max(skip, len(said)), ""
+                case Retried():  # a client gets no text twice
+                    skip, sent = max(skip, len(sent)), ""
                     yield AGAIN
                 case None:
                     yield KEEP_ALIVE
@@ -100,18 +100,18 @@ class Reply:
 def event_stream(
     lines: AsyncIterator[str], headers: dict[str, str] | None = None
 ) -> StreamingResponse:
-    """The response that sends `lines` as they come."""
+    """A response that sends `lines` as they come."""
     return StreamingResponse(
         lines,
         media_type="text/event-stream",
-        # proxies must neither keep nor collect what is streamed
+        # proxies must neither store nor buffer a stream
         headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
         | (headers or {}),
     )
 
 
 def _measured(answer: Answer) -> dict[str, Any]:
-    """OpenAI's usage, and beside it where the time went and what did not fit."""
+    """OpenAI's usage; beside it timings and the number of messages left out."""
     return {
         "usage": _usage(answer.usage),
         "timings": vars(answer.timings),

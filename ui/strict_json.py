@@ -1,8 +1,8 @@
-"""JSON from strangers: counted before it is parsed, and read strictly.
+"""JSON from clients: counted before it is parsed, and read strictly.
 
-Two passes over the bytes in NumPy, which lets other threads run, find where strings are
-and count what is outside them. Only then does the parser of the standard library, whose
-time is bounded by that, make objects. Python's is lenient (UTF-16, NaN, repeated keys,
+Two passes over the bytes in NumPy, which lets other threads run, find the strings and
+count the bytes outside them. This bounds the time of the standard library's parser,
+which runs afterwards. Python's is lenient (UTF-16, NaN, repeated keys,
 half characters): RFC 8259 is not, and neither is this.
 """
 
@@ -20,10 +20,10 @@ from edge.errors import BodyTooLarge, InvalidJson, InvalidRequest
 
 MAX_STRUCTURE = 50_000  # of the characters [ { , :
 MAX_DEPTH = 64
-MAX_OUTSIDE = 1 << 20  # bytes outside of strings: what is larger has to be strings
+MAX_OUTSIDE = 1 << 20  # bytes outside of strings: only strings may be longer
 MAX_NUMBER = 100  # characters; Python needs quadratic time for an integer
 MAX_TEXT = 200_000  # characters of a string
-LONG = {"url"}  # fields that may be longer, in ASCII: what holds a picture
+LONG = {"url"}  # fields that may be longer, in ASCII: data URLs of pictures
 PIECE = 1 << 20  # bytes looked at in one step
 
 Quotes = npt.NDArray[np.int64]
@@ -34,10 +34,10 @@ _LONG_NUMBER = re.compile(rb"[-+.0-9A-Za-z]{%d,}" % (MAX_NUMBER + 1))
 
 
 def load(data: bytes | bytearray) -> Any:
-    """The value that `data`, JSON in UTF-8, stands for.
+    """The value of `data`, JSON in UTF-8.
 
-    Raises InvalidJson for what is none, InvalidRequest or BodyTooLarge for what is more
-    than the limits above.
+    Raises InvalidJson for invalid JSON, InvalidRequest or BodyTooLarge beyond the
+    limits above.
     """
     check_encoding(data)
     quotes = find_quotes(data)
@@ -62,8 +62,8 @@ def load(data: bytes | bytearray) -> Any:
 
 
 def check_encoding(data: bytes | bytearray) -> None:
-    """Raises InvalidJson for an empty body and for other encodings than UTF-8 without
-    a mark (RFC 8259, section 8.1)."""
+    """Raises InvalidJson for an empty body, and for any encoding but UTF-8 without a
+    byte order mark (RFC 8259, section 8.1)."""
     start = bytes(data[:4])
     if not start:
         raise InvalidJson("The body is empty. Send JSON.")
@@ -77,9 +77,9 @@ def check_encoding(data: bytes | bytearray) -> None:
 
 
 def find_quotes(data: bytes | bytearray) -> Quotes:
-    """Where `data` has quotes that no backslash escapes.
+    """The positions of quotes in `data` that no backslash escapes.
 
-    Raises InvalidRequest for more strings than any body may have.
+    Raises InvalidRequest for more strings than a body may have.
     """
     whole = np.frombuffer(data, np.uint8)
     found = [np.zeros(0, np.int64)]
@@ -116,16 +116,16 @@ def check_strings(data: bytes | bytearray, quotes: Quotes) -> None:
 
 
 def outside_strings(data: bytes | bytearray, quotes: Quotes) -> bytes:
-    """All bytes of `data` that are in no string, without the quotes. What follows a
-    quote that nothing closes is taken for a string."""
+    """The bytes of `data` outside of strings, without the quotes. An unclosed quote
+    begins a string that lasts to the end."""
     ends = [-1, *quotes.tolist(), len(data)]
     pairs = zip(ends[::2], ends[1::2], strict=False)
     return b"".join(data[before + 1 : after] for before, after in pairs)
 
 
 def check_bounds(outside: bytes) -> None:
-    """Raises InvalidRequest or BodyTooLarge for what is too much to be parsed; see
-    `outside_strings`."""
+    """Raises InvalidRequest or BodyTooLarge when there is too much to parse outside of
+    strings (see `outside_strings`)."""
     if len(outside) > MAX_OUTSIDE:
         raise BodyTooLarge(
             f"The body has {len(outside):,} bytes outside of strings; "
@@ -168,18 +168,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _fault(value: Any, field: str = "") -> tuple[str, str] | None:
-    """The first value in `value`, which is that of `field`, that is no JSON or too
-    long: its path and what is wrong with it."""
+    """The path and the fault of the first value in `value`, which is that of `field`,
+    that is not valid JSON or too long."""
     match value:
         case str():
             is_ascii = value.isascii()
             if len(value) > MAX_TEXT and not (is_ascii and field in LONG):
                 return "", f"String {_TOO_LONG}"
             if not is_ascii and not _is_whole(value):
-                return "", "Half a character (a lone surrogate) is no text"
+                return "", "Half a character (a lone surrogate) is not valid text"
         case float():
             if not math.isfinite(value):
-                return "", "NaN, Infinity and what is as large are no JSON numbers"
+                return "", "NaN, Infinity and numbers as large are not valid JSON"
         case list():
             for n, item in enumerate(value):
                 if fault := _fault(item):

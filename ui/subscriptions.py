@@ -16,11 +16,11 @@ from ui.event_streams import Events
 
 log = logging.getLogger(__name__)
 
-LAST_WORDS_S = 1.5  # within which each reader is told that we stop
+LAST_WORDS_S = 1.5  # for the last event of each stream when this process stops
 
 
 class Subscriptions:
-    """The open streams over `jobs`."""
+    """The open streams over `jobs`, which `drain` waits for."""
 
     def __init__(self, jobs: ClientJobs) -> None:
         self._jobs = jobs
@@ -29,8 +29,8 @@ class Subscriptions:
         self.is_closing = False
 
     async def follow(self, job_id: str) -> Events:
-        """A job's events as they come, None in quiet seconds; that the broker is lost,
-        or this process stops, is an event too."""
+        """A job's events as they come, None in quiet seconds. They end with an error
+        when the broker is lost or this process stops."""
         with self.counted():
             try:
                 async for event in self._jobs.follow(job_id):
@@ -43,7 +43,7 @@ class Subscriptions:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Whoever is in here is waited for."""
+        """`drain` waits for the block."""
         self._n_open += 1
         try:
             yield
@@ -51,13 +51,13 @@ class Subscriptions:
             self._n_open -= 1
 
     async def drain(self, grace_s: float) -> None:
-        """Returns when all have their answers or have been told, after the grace, that
-        they will get none. Nobody new may come meanwhile."""
+        """Returns when all streams have ended; those that are open after the grace end
+        with an error. New questions are refused from now on."""
         self.is_closing = True
         give_up, n_quiet = time.monotonic() + grace_s, 0
         while n_quiet < 2 and time.monotonic() < give_up:
             await asyncio.sleep(0.05)
-            # twice: a question is let in a moment before its job is followed
+            # twice: a question is admitted a moment before its job is followed
             n_quiet = 0 if self._n_open else n_quiet + 1
         if self._n_open:
             self._is_over = True
@@ -65,5 +65,6 @@ class Subscriptions:
 
 
 def broker_away(error: Exception) -> Unavailable:
+    """Logs that the broker is unreachable, and makes the error for the client."""
     log.error("the broker is not reachable: %s", error)
     return Unavailable("The queue cannot be reached. Try again soon.")

@@ -1,8 +1,8 @@
-"""The surface: every method and path that exists on the wire, in one table.
+"""The surface: every method and path that this server answers, in one table.
 
 nginx is generated from it, and the web process enforces it before any framework sees a
-request. What is not here answers 404, a wrong method 405. Pure: nginx/build.py, a
-script, imports it.
+request. Any other path answers 404, a wrong method 405. Pure: nginx/build.py, a script,
+imports it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UPLOAD_BODY = UPLOAD_BYTES + 64 * KIB
 PAGE_BODY = 256 * KIB
 SMALL_BODY = 4 * KIB
 
-# What may stand for each placeholder of a path.
+# The values of each placeholder of a path.
 PARTS = {
     "id": "[A-Za-z0-9_-]{1,64}",
     "model": "[A-Za-z0-9._:@+-]{1,200}",
@@ -33,11 +33,11 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Route:
-    """One path. `body` bounds the bytes of a request; 0: it has none.
+    """One path. `body` is the most bytes of a request; 0: no body.
 
-    `is_page`: other sites may link to it, so a browser may come from there.
-    `is_limited`: nginx counts it, whatever the method; POST is counted always.
-    `about`: what it is for, in the documents.
+    `is_page`: links on other sites may lead to it.
+    `is_limited`: nginx limits its rate for every method; POST is always limited.
+    `about`: its purpose, for the documents.
     """
 
     methods: tuple[str, ...]
@@ -92,5 +92,5 @@ _COMPILED = tuple((re.compile(route.pattern), route) for route in SURFACE)
 
 
 def find(path: str) -> Route | None:
-    """The route of a decoded path; None: nothing is there."""
+    """The route of a decoded path; None: there is none."""
     return next((r for pattern, r in _COMPILED if pattern.fullmatch(path)), None)

@@ -1,6 +1,7 @@
-"""POST /gradio_api/upload and GET /gradio_api/file=: pictures for the page, by us.
+"""POST /gradio_api/upload and GET /gradio_api/file=: pictures for the page.
 
-They stand before Gradio's own, which would keep any file and serve it to anybody.
+These routes stand before Gradio's own, which would keep any file and serve it to every
+caller.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
 
     @router.post("/gradio_api/upload")
     async def add_files(http: Request) -> Response:
-        """A form of files; the paths under which the page names them, in its order."""
+        """Keeps the files of a form; returns their paths, in its order."""
         caller = caller_of(http)
         length = http.headers.get("content-length", "0")
         uploads.check_room(caller.address, int(length))
@@ -39,7 +40,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
                     uploads.add, caller.name, caller.address, name, data
                 )
                 kept.append(upload)
-        except BaseException:  # all or none: nobody learns the names of the others
+        except BaseException:  # all or none: no client learns the other paths
             for one in kept:
                 uploads.remove(one)
             raise
@@ -49,7 +50,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
 
     @router.get("/gradio_api/file={path:path}")
     async def file(path: str, http: Request) -> Response:
-        """An upload, for the caller whose it is."""
+        """An upload, for its owner only."""
         owner = caller_of(http).name
         data = await asyncio.to_thread(uploads.read, owner, path)
         headers = {"cache-control": "private, max-age=3600"}
@@ -62,7 +63,7 @@ def upload_routes(uploads: Uploads) -> APIRouter:
 async def _form(http: Request) -> FormData:
     try:
         return await http.form(max_files=UPLOAD_FILES, max_fields=0)
-    except HTTPException as error:  # Starlette's word for a form it cannot read
+    except HTTPException as error:  # Starlette's error for a form that it cannot read
         too_many = "Too many files" in str(error.detail)
         if too_many:
             raise BodyTooLarge(f"Send at most {UPLOAD_FILES} files.") from None

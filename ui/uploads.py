@@ -1,7 +1,7 @@
-"""Pictures that people gave to the page: vetted, counted, and private to who did.
+"""Pictures that people uploaded to the page: checked, counted, private to their owner.
 
-A file gets a folder of a random name, and a row in a table. A path from a client is
-only ever looked up in that table; what is opened is the path that we made ourselves.
+A file gets a folder with a random name, and a row in a table. A path from a client is
+only looked up in that table; the path that is opened was made here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ui.surface import KIB, MIB, UPLOAD_BYTES
 
 ADDRESS_BYTES = 100 * MIB
 TOTAL_BYTES = 1024 * MIB
-IDLE_S = 3600.0  # then nobody asks about it any more
+IDLE_S = 3600.0  # then an upload is removed
 LONGEST_NAME = 60  # characters
-LEAST_BYTES = 64 * KIB  # what each counts as: a tiny file takes a row and a folder too
+LEAST_BYTES = 64 * KIB  # that each counts as: a tiny file takes a row and a folder too
 
 TYPES = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "WEBP": "webp"}
 MEDIA = {"png": "image/png", "jpg": "image/jpeg", "gif": "image/gif"}
@@ -36,10 +36,10 @@ MEDIA["webp"] = "image/webp"
 
 
 def format_of(data: bytes) -> str:
-    """The extension for the picture format that bytes begin like.
+    """The file extension of a picture, judged by its first bytes.
 
-    Raises InvalidPicture. No decoder runs: that happens in a child process when
-    somebody asks about the picture.
+    Raises InvalidPicture. No decoder runs: a child process decodes the picture when a
+    question is asked about it.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return TYPES["PNG"]
@@ -55,7 +55,7 @@ def format_of(data: bytes) -> str:
 
 
 def media_type(path: str) -> str:
-    """The media type of an upload, by the extension that we gave it."""
+    """The media type of an upload, by the extension that it got here."""
     return MEDIA[path.rpartition(".")[2]]
 
 
@@ -90,7 +90,7 @@ class Uploads:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True)
         self._folder = folder
-        # never so much that others on this disk get none
+        # leaves room on the disk for other programs
         self._total = min(total_bytes, shutil.disk_usage(folder).total // 2)
         self._of_address = address_bytes
         self._clock = clock
@@ -98,7 +98,7 @@ class Uploads:
         self._found: dict[str, Upload] = {}
 
     def check_room(self, address: str, n_bytes: int) -> None:
-        """Raises BodyTooLarge or StorageFull when so much more does not fit."""
+        """Raises BodyTooLarge or StorageFull when `n_bytes` more do not fit."""
         with self._lock:
             self._check_room(address, n_bytes)
 
@@ -124,7 +124,7 @@ class Uploads:
         n_bytes = max(len(data), LEAST_BYTES)
         folder = self._folder / secrets.token_hex(32)
         path = folder / f"{_plain(name)}.{kind}"
-        with self._lock:  # a row before the file: those who come meanwhile count it
+        with self._lock:  # the row before the file, so that parallel uploads count it
             self._check_room(address, n_bytes)
             upload = Upload(owner, address, path, digest, n_bytes, self._clock())
             self._found[str(path)] = upload
@@ -144,7 +144,7 @@ class Uploads:
         shutil.rmtree(upload.path.parent, ignore_errors=True)
 
     def find(self, owner: str, path: str) -> Upload:
-        """An upload of `owner`. Raises NotFound, for those of others too."""
+        """An upload of `owner`. Raises NotFound, also for uploads of others."""
         upload = self._found.get(path)
         if upload is None or upload.owner != owner:
             raise NotFound("This picture is no longer here. Add it again.")
@@ -169,7 +169,7 @@ class Uploads:
 
 
 def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file that is no link. Raises NotFound for all else."""
+    """The bytes of a regular file. Raises NotFound for anything else, links too."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags)
@@ -183,6 +183,6 @@ def read_regular(path: Path) -> bytes:
 
 
 def _plain(name: str) -> str:
-    """A file's name, without its extension, of the letters that a path may have."""
+    """A file's name without its extension, in letters that a path may have."""
     stem = Path(name.replace("\\", "/")).stem
     return re.sub("[^A-Za-z0-9_-]+", "_", stem)[:LONGEST_NAME] or "picture"

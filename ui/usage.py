@@ -1,4 +1,4 @@
-"""`GET /v1/usage`: what a key has used, by day and model; an admin sees all keys."""
+"""`GET /v1/usage`: the usage of a key, by day and model; an admin sees all keys."""
 
 from __future__ import annotations
 

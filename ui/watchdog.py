@@ -1,5 +1,5 @@
-"""The end of a web process whose event loop stands still: whoever started it starts
-another. In a container nobody else looks."""
+"""Ends a web process whose event loop stands still, so that its supervisor starts
+another one. In a container there is no other check."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TURN_S = 1.0
 def watched(
     loop: asyncio.AbstractEventLoop, still_s: float = STILL_S, turn_s: float = TURN_S
 ) -> Iterator[None]:
-    """Ends this process, and says where each of its threads stands, when `loop` does
-    not turn for `still_s` while the block runs.
+    """Ends this process, with a traceback of each thread, when `loop` does not turn for
+    `still_s` while the block runs.
 
     The clock runs in native code, which needs no lock of Python's: a regular expression
     that never ends would hold up any thread.

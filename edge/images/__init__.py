@@ -1,7 +1,7 @@
-"""Pictures: bytes from a stranger in, vetted RGB out.
+"""Pictures: bytes from clients in, checked RGB out.
 
 `vet` decodes in a confined child process, because a decoder's bug or a decompression
-bomb must not reach a server process; `normalise` is what that child does.
+bomb must not reach a server process; the child calls `normalise`.
 """
 
 from __future__ import annotations

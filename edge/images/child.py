@@ -1,10 +1,10 @@
-"""The child that decodes one picture: encoded bytes on stdin, the verdict on stdout.
+"""The child that decodes one picture: encoded bytes on stdin, the result on stdout.
 
     python -I -m edge.images.child MAX_TOKENS CPU_S MEMORY_BYTES [WIDTH HEIGHT]
 
-The verdict is one line of JSON, then raw RGB. Pillow imports some of its modules when
-it meets a file that needs them: here they are imported first, because afterwards no
-file can be opened.
+The result is one line of JSON, then raw RGB. Pillow imports some of its modules only
+for files that need them: here they are imported first, because later no file can be
+opened.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ PIECE = 1 << 20
 def main(max_tokens: int, limits: Limits, size: tuple[int, int] | None) -> None:
     limit(limits)
     Image.preinit()
-    Image.MAX_IMAGE_PIXELS = None  # our own bound is stricter and refuses, not warns
+    Image.MAX_IMAGE_PIXELS = None  # our own bound is stricter, and an error
     warnings.simplefilter("ignore")  # to show one, Python would read source files
     missing = lock_down()
-    verdict: dict[str, object]
+    result: dict[str, object]
     try:
         picture = normalise(_read(), max_tokens, size)
-        verdict = {"width": picture.width, "height": picture.height}
+        result = {"width": picture.width, "height": picture.height}
         rgb = picture.rgb
     except InvalidPicture as refusal:
-        verdict, rgb = {"error": refusal.message}, b""
-    _write(json.dumps(verdict | {"missing": missing}).encode() + b"\n")
+        result, rgb = {"error": refusal.message}, b""
+    _write(json.dumps(result | {"missing": missing}).encode() + b"\n")
     _write(rgb)
 
 
 def _read() -> bytes:
-    """All of stdin; Python's own file would ask the kernel what kind of file it is."""
+    """All of stdin; Python's own file object would make more system calls."""
     pieces = []
     while piece := os.read(STDIN, PIECE):
         pieces.append(piece)
@@ -80,4 +80,4 @@ if __name__ == "__main__":
         main(max_tokens, Limits(cpu_s, memory_bytes), size)
         exit_code = 0
     finally:
-        os._exit(exit_code)  # the end of an interpreter asks for more system calls
+        os._exit(exit_code)  # an interpreter that ends makes more system calls

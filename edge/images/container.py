@@ -14,8 +14,8 @@ from typing import Final
 
 from edge.errors import InvalidPicture
 
-MAX_SCANS = 100  # encoders write 1 to 12; each costs as much as the whole picture
-MAX_SEGMENTS = 4096  # of a JPEG: 64 KB each where they carry something
+MAX_SCANS = 100  # encoders write 1 to 12; each costs as much as a whole picture
+MAX_SEGMENTS = 4096  # of a JPEG: up to 64 KB each
 MAX_CHUNKS = 1 << 16  # of a PNG: encoders write 8 KB into each
 
 _JPEG: Final = b"\xff\xd8"
@@ -27,14 +27,14 @@ _MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _FIRST_SEGMENTS: Final = 512  # among which a frame must begin
 _NEAR: Final = 4096  # bytes between two of them
 
-# What a PNG's pixels depend on. The others are remarks, colour profiles and frames.
+# A PNG's pixels depend on these. Others are remarks, colour profiles and frames.
 _CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _MEANT: Final = (b"tRNS", b"eXIf")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the header of a file says; what follows need not keep it."""
+    """What the header of a file claims; the rest may differ."""
 
     format: str
     width: int
@@ -46,9 +46,8 @@ class Claim:
 
 
 def claim_of(encoded: bytes) -> Claim | None:
-    """None for what is none of the four formats, or a JPEG that hides its size.
-
-    Cheap enough for an event loop.
+    """The claim of a file; None if it has none of the four formats, or is a JPEG
+    without a size near its start. Cheap enough for an event loop.
     """
     if encoded.startswith(_JPEG):
         return _jpeg_claim(encoded)
@@ -62,9 +61,9 @@ def claim_of(encoded: bytes) -> Claim | None:
 
 
 def check_jpeg(encoded: bytes) -> bool:
-    """Whether the file ends as a JPEG does; True for what is none.
+    """Whether the file ends as a JPEG does; True for other formats.
 
-    Raises InvalidPicture for more scans or segments than any camera writes.
+    Raises InvalidPicture for more scans or segments than a camera writes.
     """
     if not encoded.startswith(_JPEG):
         return True
@@ -87,9 +86,9 @@ def check_jpeg(encoded: bytes) -> bool:
 
 
 def ended_jpegs(encoded: bytes) -> list[bytes]:
-    """A JPEG that breaks off, with an end put to it in several ways.
+    """A JPEG that is cut off, completed in several ways.
 
-    If they are the same picture, nothing but its end was missing: more data would have
+    If all are the same picture, only the end marker was missing: more data would have
     changed pixels.
     """
     fills = (b"", b"\x55" * 64, b"\xaa" * 64)
@@ -97,11 +96,11 @@ def ended_jpegs(encoded: bytes) -> list[bytes]:
 
 
 def essential_png(encoded: bytes) -> bytes:
-    """A PNG with no chunks but those that its pixels and its orientation depend on.
+    """A PNG with only the chunks that its pixels and its orientation depend on.
 
-    So damage elsewhere does no harm, and long texts cost nothing. What follows a chunk
-    that is cut off is kept as it is: its reader knows what to say.
-    Raises InvalidPicture for more chunks than any encoder writes.
+    So damage elsewhere does no harm, and long texts cost nothing. A chunk that is cut
+    off is kept: the decoder reports it.
+    Raises InvalidPicture for more chunks than an encoder writes.
     """
     if not encoded.startswith(_PNG):
         return encoded
@@ -125,9 +124,9 @@ def _is_sound(chunk: bytes) -> bool:
 
 
 def _segments(jpeg: bytes, near: int) -> Iterator[tuple[int, int]]:
-    """Markers, and where their segments begin. Entropy-coded data is passed over as
-    libjpeg does, so that both find the same scans. Ends with the first picture, or
-    where the next marker is more than `near` bytes away."""
+    """Markers, and the positions of their segments. Skips entropy-coded data as libjpeg
+    does, so that both find the same scans. Ends with the first picture, or when the
+    next marker is more than `near` bytes away."""
     at = len(_JPEG)
     while found := _MARKER.search(jpeg, at, at + near):
         marker, at = found[0][1], found.end()

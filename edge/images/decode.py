@@ -1,4 +1,4 @@
-"""Encoded bytes to vetted RGB, with Pillow and without any protection: see `jail`."""
+"""Encoded bytes to RGB, with Pillow and without protection: see `jail`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from edge.images.picture import PIXELS_PER_TOKEN, Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_SOURCE_PIXELS = 1 << 26  # 8192 x 8192: a camera of 64 megapixels, 256 MB as RGBA
-MAX_JPEG_PIXELS = 1 << 28  # one of 200 and more, decoded at 1/2 to 1/8
-MAX_WEBP_PIXELS = 50_000_000  # held four times while it is decoded
+MAX_JPEG_PIXELS = 1 << 28  # a camera of over 200 megapixels, decoded at 1/2 to 1/8
+MAX_WEBP_PIXELS = 50_000_000  # its decoder holds it four times
 _MOST = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "WEBP": MAX_WEBP_PIXELS}
-MAX_ASPECT_RATIO = 200  # the bound the model's own preprocessing sets
+MAX_ASPECT_RATIO = 200  # the bound of the model's own preprocessing
 
 
 def normalise(
@@ -71,10 +71,10 @@ def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
             _check_size(image.format, image.width, image.height)
             _check_shape(image.width, image.height)
             size = kept.of(image.width, image.height)
-            # JPEG can decode at 1/2, 1/4 or 1/8: ask for what will be kept.
+            # JPEG can decode at 1/2, 1/4 or 1/8: ask for the size that is kept.
             image.draft("RGB", size)
-            image.load()  # before _turn, which forgives everything
-            turn = _turn(image)
+            image.load()  # before _orientation, which ignores errors
+            turn = _orientation(image)
             flat = _on_white(_shrink(image, size))
             if turn is not None:
                 flat = flat.transpose(turn)
@@ -103,9 +103,9 @@ def _check_shape(width: int, height: int) -> None:
         )
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How to set the picture upright. Junk in EXIF is no reason to refuse a picture,
-    and Pillow meets it with whatever exception comes to pass."""
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    """How to set the picture upright. Invalid EXIF is no reason to refuse a picture,
+    and Pillow raises many kinds of exceptions for it."""
     try:
         return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
@@ -124,8 +124,8 @@ _TURNS = {
 
 
 def _shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture as small as it is kept. The first step of all, because each copy of
-    50 megapixels takes 200 MB of the child's memory."""
+    """The picture in the size that is kept. The first step, because each copy of 50
+    megapixels takes 200 MB of the child's memory."""
     if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         image = image.point(lambda grey: grey * (1 / 256)).convert("L")
     elif image.mode in ("1", "P", "PA") or "transparency" in image.info:

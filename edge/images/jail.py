@@ -1,4 +1,4 @@
-"""The parent's side of a decoding: starts the child, and believes only its sizes."""
+"""The parent's side of a decoding: starts the child, and checks what it returns."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 WALL_SECONDS = CHILD_SECONDS + 1  # a busy machine gives less than a CPU
 _LONGEST_HEADER = 4096
-# What `lockdown.lock_down` may report.
+# The words that `lockdown.lock_down` may report.
 _MISSING = {
     "user": "Root cannot become another user here: pictures are decoded as root.",
     "filter": "This kernel filters no system calls (seccomp): pictures are decoded "
     "within limits on memory, time, files and processes only.",
 }
-_NO_VERDICT = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+_NO_RESULT = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 _SMALLEST = bytes.fromhex(  # a GIF of one pixel
     "4749463839610100010080000000000000000021f90401000000002c00000000010001000002024401003b"
 )
@@ -43,7 +43,7 @@ class Decoding:
         size: tuple[int, int] | None = None,
     ) -> None:
         self.limits: Limits = limits_for(encoded)
-        self.was_ended = False  # from outside: the outcome says nothing of the picture
+        self.was_ended = False  # from outside, whatever the picture is
         self.missing: list[str] = []  # see `lockdown.lock_down`
         self._encoded = encoded
         self._max_tokens = max_tokens
@@ -54,18 +54,18 @@ class Decoding:
     def run(self) -> Picture:
         """Blocks for as long as the child runs.
 
-        Raises InvalidPicture within WALL_SECONDS for what is no picture, Unavailable
-        when no child can be started.
+        Raises InvalidPicture within WALL_SECONDS for anything but a picture,
+        Unavailable when no child can be started.
         """
         try:
             status, output = self._run()
         except (OSError, RuntimeError) as error:  # no memory, process or thread is left
             self.was_ended = True
-            raise Unavailable("No picture can be read now. Try again.") from error
+            raise Unavailable("No picture can be decoded now. Try again.") from error
         return self._picture(status, output)
 
     def _run(self) -> tuple[int, bytes]:
-        """The child's exit status and its output, or the beginning of too much."""
+        """The child's exit status, and its output up to its largest size."""
         most = _LONGEST_HEADER + self._max_tokens * PIXELS_PER_TOKEN * 3
         with _file_of(self._encoded) as file, self._start(file) as child:
             assert child.stdout
@@ -81,19 +81,19 @@ class Decoding:
                 watch.cancel()
 
     def kill(self) -> None:
-        """Ends the child, from any thread; a child that has not begun never will."""
+        """Ends the child, from any thread; one that has not started never will."""
         with self._lock:
             self.was_ended = True
             if self._child is not None:
                 self._child.kill()
 
     def _start(self, file: BinaryIO) -> subprocess.Popen[bytes]:
-        """A child with nothing of ours: no environment, no folder, no open file."""
+        """A child without environment, folder, or open files of this process."""
         cpu_s, memory_bytes = self.limits.cpu_s, self.limits.memory_bytes
         numbers = (self._max_tokens, cpu_s, memory_bytes, *(self._size or ()))
         with self._lock:
             if self.was_ended:
-                raise InvalidPicture("This picture is not wanted any more.")
+                raise InvalidPicture("This picture is no longer needed.")
             self._child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "edge.images.child", *map(str, numbers)],
                 stdin=file,
@@ -105,29 +105,29 @@ class Decoding:
         return self._child
 
     def _picture(self, status: int, output: bytes) -> Picture:
-        """What the child says, which may be in a stranger's hands by now."""
+        """The result of the child, which an attacker may control by now."""
         if self.was_ended or status == -signal.SIGXCPU:
             raise InvalidPicture("This picture takes too long to decode.")
         if status == -signal.SIGKILL:  # the machine is out of memory, not this child
             self.was_ended = True
         header, _, rgb = output.partition(b"\n")
         if status == 0 and len(header) <= _LONGEST_HEADER:
-            with suppress(*_NO_VERDICT):
-                return self._believed(json.loads(header), rgb)
+            with suppress(*_NO_RESULT):
+                return self._checked(json.loads(header), rgb)
         log.warning("a picture's decoder ended with status %d", status)
         raise InvalidPicture(
             "This picture could not be decoded within the limits on memory and "
             "time. Send a smaller or undamaged one."
         )
 
-    def _believed(self, verdict: dict[str, Any], rgb: bytes) -> Picture:
-        self.missing = [word for word in _MISSING if word in verdict["missing"]]
-        if "error" in verdict:
-            raise InvalidPicture(str(verdict["error"]))
-        width, height = int(verdict["width"]), int(verdict["height"])
+    def _checked(self, result: dict[str, Any], rgb: bytes) -> Picture:
+        self.missing = [word for word in _MISSING if word in result["missing"]]
+        if "error" in result:
+            raise InvalidPicture(str(result["error"]))
+        width, height = int(result["width"]), int(result["height"])
         n_pixels = width * height
         if min(width, height) < 1 or n_pixels > self._max_tokens * PIXELS_PER_TOKEN:
-            raise ValueError("a size that was not asked for")
+            raise ValueError("not a size that was asked for")
         if len(rgb) != 3 * n_pixels:
             raise ValueError("pixels of another size")
         return Picture(width, height, rgb)
@@ -135,7 +135,7 @@ class Decoding:
 
 @contextmanager
 def _file_of(encoded: bytes) -> Iterator[BinaryIO]:
-    """A file in memory, which a child reads at its own pace and may not change."""
+    """A file in memory, from which a child reads at its own pace."""
     with os.fdopen(os.memfd_create("picture"), "wb+") as file:
         file.write(encoded)
         file.seek(0)
@@ -146,13 +146,13 @@ def vet(encoded: bytes, max_tokens: int) -> Picture:
     """The picture that `encoded` (JPEG, PNG, WebP or GIF) holds, at most
     `max_tokens` x 1024 pixels large. Blocks for as long as the child runs.
 
-    Raises InvalidPicture for anything else, within CHILD_SECONDS + 1.
+    Raises InvalidPicture for anything else, within WALL_SECONDS.
     """
     return Decoding(encoded, max_tokens).run()
 
 
 def confinement() -> list[str]:
-    """What this machine cannot do to confine a decoder, as sentences; best none."""
+    """The protections that this machine lacks for a decoder, a sentence each."""
     decoding = Decoding(_SMALLEST, 1)
     decoding.run()
     return [_MISSING[word] for word in decoding.missing]

@@ -1,7 +1,7 @@
-"""A vetted picture, and how many tokens one may get.
+"""A decoded picture, and how many tokens one may get.
 
-From here on a picture is RGB in reading order plus the sha256 of its width, height,
-mode and pixels. The size is hashed too: 30x100 and 100x30 may share all their bytes.
+It is RGB in reading order plus the sha256 of its width, height, mode and pixels. The
+size is hashed too: 30x100 and 100x30 may share all their bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 from edge.request import PictureRef
 
-CELL = 32  # pixels on each side of what becomes one token: 2x2 patches of 16
+CELL = 32  # pixels on each side of one image token: 2x2 patches of 16
 PIXELS_PER_TOKEN = CELL**2
 
 Detail = Literal["low", "auto", "high"]  # the words of OpenAI's API
@@ -22,13 +22,13 @@ _BUDGETS = {"low": 256, "auto": 1024}  # tokens
 
 
 def budget(detail: Detail, most: int) -> int:
-    """Tokens that a picture may get at most, where `most` are allowed: high is all."""
+    """The most tokens of a picture, where `most` are allowed: `high` means all."""
     return min(_BUDGETS.get(detail, most), most)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A vetted picture: `rgb` holds height x width x 3 bytes, row by row. Its `ref`,
+    """A decoded picture: `rgb` holds height x width x 3 bytes, row by row. Its `ref`,
     with the sha256, is computed once, without a copy of the pixels."""
 
     width: int

@@ -5,8 +5,8 @@ call. Sources: Documentation/userspace-api/seccomp_filter.rst, include/uapi/linu
 {seccomp,filter,audit,prctl}.h, and arch/*/include for the numbers, all of Linux 6.12.
 
 Files, directories and terminals are refused with EPERM, because libraries ask for them
-in good faith (glibc counts processors in /sys, Python looks for a module) and go on
-without. Everything else ends the process: no honest decoder does it.
+in good faith (glibc counts processors in /sys, Python looks for a module) and continue
+without. Every other call ends the process: no correct decoder makes it.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class _Instruction(NamedTuple):
 
 
 def program(machine: str) -> list[_Instruction] | None:
-    """The filter for a machine as `uname -m` calls it; None for one not known here."""
+    """The filter for a machine by its `uname -m`; None for an unknown one."""
     if machine not in _MACHINES:
         return None
     audit, numbers = _MACHINES[machine]
@@ -169,13 +169,13 @@ def program(machine: str) -> list[_Instruction] | None:
 
 
 def forbid_new_privileges() -> bool:
-    """No program that this process starts may have more rights than it has itself."""
+    """Lets no program that this process starts have more rights than this process."""
     return _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def install() -> bool:
     """Puts the filter on this thread, for good. False where the kernel has none, or
-    the machine is not known here. Needs `forbid_new_privileges` before."""
+    the machine is unknown. Needs `forbid_new_privileges` first."""
     code = program(os.uname().machine)
     if code is None or struct.calcsize("P") != 8:  # a 32-bit process on a 64-bit kernel
         return False

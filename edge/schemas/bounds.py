@@ -1,5 +1,5 @@
-"""How large a JSON Schema may be: counted before anything is made of it, in time that
-does not depend on how large it is.
+"""The bounds of a JSON Schema: counted before anything else, in time that does not
+depend on its size.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from edge.errors import InvalidRequest
 MAX_CHARACTERS = 65_536  # in all keys and strings
 MAX_PATTERNS = 10_000  # characters in all patterns: they are read one by one
 MAX_NODES = 10_000  # values of any kind: objects, lists, strings, numbers
-MAX_RESULT = 500_000  # characters of what is made of it
-MAX_DEPTH = 60  # JSON in JSON: what a body may have, less what is around a schema
-LARGEST = 2**53 - 1  # beyond it a double, which is what clients read, is not exact
-MAX_LENGTH = 2**31 - 1  # maxLength and maxItems: what 32-bit clients write for none
+MAX_RESULT = 500_000  # characters of the result
+MAX_DEPTH = 60  # that of a body, less the levels around a schema
+LARGEST = 2**53 - 1  # the doubles that clients read are not exact beyond it
+MAX_LENGTH = 2**31 - 1  # maxLength and maxItems: 32-bit clients write it for none
 MAX_LEAST = 10_000  # minLength and minItems: no answer is longer than that
 MAX_PROPERTIES = 500  # of one object
 MAX_ENUM = 1_000  # values of one enum
@@ -32,7 +32,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_$-]{1,64}")
 
 
 class Place:
-    """Where something stands in a request, as clients write it:
+    """A path in a request, as clients write it:
     `response_format.json_schema.schema.properties.a.anyOf[1]`."""
 
     def __init__(self, text: str) -> None:
@@ -47,14 +47,14 @@ class Place:
         return Place(self.text + "[" + ascii(shown) + "]")
 
     def refusal(self, sentence: str) -> InvalidRequest:
-        """The error that says what is wrong at this place, and names it in `param`."""
+        """The error about this place, with its path in `param`."""
         param = self.text if len(self.text) <= 500 else self.text[:499] + "…"
         return InvalidRequest(f"{param}: {sentence}", param=param)
 
 
 def count(schema: Any, place: Place) -> None:
-    """Raises InvalidRequest for JSON that is too large, too deep, or holds what JSON
-    cannot carry: half of a surrogate pair, or a number that is not finite."""
+    """Raises InvalidRequest for a schema that is too large, too deep, or holds half of
+    a surrogate pair or a number that is not finite."""
     n_nodes = n_characters = n_in_patterns = 0
     waiting = [(schema, 1)]
     while waiting:

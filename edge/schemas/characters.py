@@ -16,7 +16,7 @@ SURROGATES: Final = (0xD800, 0xDFFF)
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """The same characters in ranges that neither touch nor overlap."""
+    """The same characters, in ranges that neither touch nor overlap."""
     found: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if found and low <= found[-1][1] + 1:
@@ -27,7 +27,7 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def without(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """All characters but these, and never a surrogate."""
+    """All other characters, except surrogates."""
     kept, begin = [], 0
     for low, high in (*merged([*ranges, SURROGATES]), (LAST + 1, 0)):
         if begin < low:
@@ -37,7 +37,7 @@ def without(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def spelled(ranges: Ranges) -> str:
-    """The set as a class of a regular expression."""
+    """The set as a character class of a regular expression."""
     return "[" + "".join(_span(*ends) for ends in ranges) + "]"
 
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-MAX_DEPTH = 8  # of what is compared; deeper counts as "may overlap"
-MAX_STEPS = 10_000  # comparisons, likewise: there may be as many as pairs of branches
-VALUES_A_STEP = 100  # of two enums, which take as long
+MAX_DEPTH = 8  # of compared schemas; deeper ones count as "may overlap"
+MAX_STEPS = 10_000  # comparisons; more count as "may overlap"
+VALUES_A_STEP = 100  # of two enums, which take as long as one comparison
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 
-# Which type a keyword says something about.
+# The type that a keyword constrains.
 OF_TYPE = {
     **dict.fromkeys(("minLength", "maxLength", "pattern", "format"), "string"),
     **dict.fromkeys(("minimum", "maximum", "multipleOf"), "number"),
@@ -53,11 +53,10 @@ def canonical(value: Any) -> str:
 
 
 class Disjoint:
-    """Compares schemas, as long as `MAX_STEPS` last: then all may overlap.
+    """Compares schemas within `MAX_STEPS`; beyond that all may overlap.
 
-    What a schema says by itself is read once, however often it is referred to: so all
-    reading together takes time by the length of the document, and all comparing by the
-    steps.
+    The types and values of a schema are read once, however many references it has: so
+    reading takes time by the length of the document, and comparing by the steps.
     """
 
     def __init__(self, resolve: Resolve) -> None:
@@ -68,7 +67,7 @@ class Disjoint:
         self._types: dict[int, frozenset[str]] = {}
 
     def are(self, one: Any, other: Any, depth: int = 0) -> bool:
-        """True when it is certain that nothing fits both."""
+        """True when certainly no value fits both."""
         self._n_left -= 1
         if depth > MAX_DEPTH or self._n_left < 0:
             return False
@@ -77,11 +76,11 @@ class Disjoint:
             return True
         if not isinstance(one, dict) or not isinstance(other, dict):
             return False
-        for either, besides in ((one, other), (other, one)):
+        for either, other_side in ((one, other), (other, one)):
             for key in ("anyOf", "oneOf"):
                 branches = either.get(key)
                 if isinstance(branches, list) and all(
-                    self.are(branch, besides, depth + 1) for branch in branches
+                    self.are(branch, other_side, depth + 1) for branch in branches
                 ):
                     return True
         types, others = self._types_of(one), self._types_of(other)
@@ -94,7 +93,7 @@ class Disjoint:
         return types == others == {"object"} and self._objects(one, other, depth)
 
     def _values_of(self, schema: Schema) -> frozenset[str] | None:
-        """The only values that fit, by name; None when others may."""
+        """The only values that fit, in canonical form; None if others may."""
         if id(schema) not in self._values:
             values = _values(schema)
             self._values[id(schema)] = (
@@ -121,15 +120,18 @@ class Disjoint:
 
     def _objects(self, one: Schema, other: Schema, depth: int) -> bool:
         """Whether a property that one of them requires cannot fit the other."""
-        for either, besides in ((one, other), (other, one)):
-            mine, others = either.get("properties", {}), besides.get("properties", {})
+        for either, other_side in ((one, other), (other, one)):
+            mine, others = (
+                either.get("properties", {}),
+                other_side.get("properties", {}),
+            )
             required = either.get("required", [])
             if not all(isinstance(kind, dict) for kind in (mine, others)):
                 return False
             for name in required if isinstance(required, list) else []:
                 if not isinstance(name, str):
                     return False
-                theirs = others.get(name, besides.get("additionalProperties", True))
+                theirs = others.get(name, other_side.get("additionalProperties", True))
                 if self.are(mine.get(name, True), theirs, depth + 1):
                     return True
         return False

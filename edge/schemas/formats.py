@@ -1,7 +1,7 @@
-"""The `format`s that are held to, as patterns of the whole string.
+"""The `format`s that are enforced, as patterns of the whole string.
 
 A date is one that `datetime` can read: JSON Schema lets a validator ignore `format`,
-but whoever asks for a date wants to parse one. Any other format is an annotation.
+but a client that asks for a date wants to parse one. Other formats are annotations.
 """
 
 from __future__ import annotations

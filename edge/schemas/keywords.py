@@ -1,4 +1,4 @@
-"""The keywords of JSON Schema that are known here, and what they are for."""
+"""The keywords of JSON Schema that are known here, by their purpose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from edge.schemas.disjoint import OF_TYPE
 
-# They change nothing about which values fit.
+# They do not change which values fit.
 ANNOTATIONS = {
     "$anchor",
     "$comment",
@@ -34,17 +34,17 @@ KNOWN = ANNOTATIONS | {*CONTAINERS, *IN_PLACE, *VALUES, *OF_TYPE, "type"}
 
 
 def combines(schema: Any) -> bool:
-    """Whether some object puts schemas together, so that one must not be closed
-    without the others."""
+    """Whether some schema combines others, so that none of these may be closed by
+    itself."""
     waiting = [schema]
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
-            said = node.keys() - ANNOTATIONS - {*CONTAINERS, "type"}
+            used = node.keys() - ANNOTATIONS - {*CONTAINERS, "type"}
             n_parts = len(node["allOf"]) if isinstance(node.get("allOf"), list) else 1
-            if said & {*IN_PLACE} and (len(said) > 1 or n_parts > 1):
+            if used & {*IN_PLACE} and (len(used) > 1 or n_parts > 1):
                 return True
-            if said & {*VALUES} and "properties" in said:
+            if used & {*VALUES} and "properties" in used:
                 return True
             waiting += node.values()
         elif isinstance(node, list):

@@ -1,4 +1,4 @@
-"""What one schema says of the names and the number of properties."""
+"""Names and number of the properties of an object schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edge.schemas.values import Schema, whole_number_of
 
 
 def named(node: Schema, place: Place) -> tuple[Schema, list[str]]:
-    """The properties, and the names of those that must be there."""
+    """The properties, and the names of the required ones."""
     properties, required = node.get("properties", {}), node.get("required", [])
     if not isinstance(properties, dict):
         raise (place / "properties").refusal("properties must be an object.")
@@ -33,7 +33,7 @@ def named(node: Schema, place: Place) -> tuple[Schema, list[str]]:
 
 
 def n_properties(node: Schema, place: Place, schema: Schema) -> Schema:
-    """Bounds on the number of properties, where they say anything."""
+    """Bounds on the number of properties, where they have an effect."""
     n_required = len(schema.get("required", []))
     n_optional = len(
         schema.get("properties", {}).keys() - set(node.get("required", []))
@@ -43,10 +43,10 @@ def n_properties(node: Schema, place: Place, schema: Schema) -> Schema:
     has_others = schema.get("additionalProperties", True) is not False
     found: Schema = {}
     if least > n_required:
-        # names may repeat, so that two are not counted apart
+        # a name may repeat, so distinct names cannot be counted
         if least > n_required + 1 or n_required or (has_others and n_optional):
             raise (place / "minProperties").refusal(
-                "minProperties is supported as 1. Name what must be there in required."
+                "minProperties is supported as 1. List required properties in required."
             )
         found["minProperties"] = least
     if most is not None and (has_others or most < n_required + n_optional):

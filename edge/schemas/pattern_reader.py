@@ -25,7 +25,7 @@ _CONTROL = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
 
 
 class UnreadablePattern(ValueError):
-    """Raised with a sentence that says what the pattern must not have."""
+    """Raised with the fault of a pattern as a clause: "has a ( that is not closed"."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class _Reader:
         return least, most
 
     def _class(self) -> Ranges:
-        """What stands between brackets, after the [."""
+        """The characters of a class, after its [."""
         is_negated = self._peek() == "^"
         self._at += is_negated
         if self._peek() == "]":

@@ -1,10 +1,10 @@
-"""From the schema that a client sends to one that the matcher enforces in full.
+"""Translates a client's schema into one that the matcher enforces in full.
 
-Every keyword is enforced, known to be an annotation, or refused by its name and place:
-none is ignored. What is made here is smaller than what came: references have short
-names, annotations are gone, numbers have bounds, and an object that names its
-properties has no others, unless the schema says otherwise or puts objects together.
-Each such choice narrows what fits, so what fits the result fits the original.
+Every keyword is enforced, known as an annotation, or refused by its name and path: none
+is ignored. The result is smaller: references have short names, annotations are removed,
+numbers have bounds, and an object with properties has no others, unless the schema
+allows them or combines objects. Each such choice only narrows the schema: every value
+that fits the result fits the original.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from edge.schemas.values import (
 
 
 def read(schema: Any, at: str = "response_format.json_schema.schema") -> str:
-    """`schema`, which stands in a request at `at`, as JSON for the matcher.
+    """`schema`, which is at `at` in a request, as JSON for the matcher.
 
-    Raises InvalidRequest with the keyword and its place when it is too large, is not a
-    schema, or asks for what cannot be enforced.
+    Raises InvalidRequest with the keyword and its path when it is too large, is not a
+    schema, or cannot be enforced.
     """
     place = Place(at)
     bounds.count(schema, place)
@@ -111,7 +111,7 @@ class _Reader:
             )
 
     def _any(self) -> Schema | bool:
-        if self._is_open:  # the matcher cannot put ours together with others
+        if self._is_open:  # the matcher cannot combine `any` with other schemas
             return True
         self._used.add("any")
         return {"$ref": "#/$defs/any0"}
@@ -144,7 +144,7 @@ class _Reader:
                     )
 
     def _values(self, node: Schema, place: Place) -> Any:
-        """The values of `enum` or `const` that have one of the types asked for."""
+        """The values of `enum` or `const` of one of the given types."""
         key = "enum" if "enum" in node else "const"
         values = node[key] if key == "enum" else [node[key]]
         place /= key
@@ -165,11 +165,11 @@ class _Reader:
             or (kind == "integer" and "number" in types)
         ]
         if not fitting:
-            raise place.refusal("No value has the type that is asked for.")
+            raise place.refusal("No value has the given type.")
         return {"enum": fitting}
 
     def _types(self, node: Schema, place: Place) -> list[str]:
-        """The types that are asked for; without any, those that keywords are about."""
+        """The given types; without any, those that the keywords constrain."""
         named = node.get("type")
         if named is None and "type" not in node:
             about = {OF_TYPE[key] for key in node if key in OF_TYPE}
@@ -178,7 +178,7 @@ class _Reader:
         for name in types:
             if not isinstance(name, str) or name not in TYPES:
                 raise (place / "type").refusal(
-                    f"{str(name)[:40]!r} is no type. Types: {', '.join(TYPES)}."
+                    f"{str(name)[:40]!r} is not a type. Types: {', '.join(TYPES)}."
                 )
         if not types:
             raise (place / "type").refusal("type must name at least one type.")
@@ -202,7 +202,7 @@ class _Reader:
         if name == "object":
             return self._object(node, place)
         if not any(OF_TYPE.get(key) == "number" for key in node):
-            self._used.add(name)  # one for all: 200 of them are costly to compile
+            self._used.add(name)  # shared: 200 copies are costly to compile
             return {"$ref": f"#/$defs/{name}"}
         return number_schema(node, place, is_integer=name == "integer")
 

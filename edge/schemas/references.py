@@ -1,4 +1,4 @@
-"""What `$ref`s name, and the names that definitions get in the result."""
+"""The targets of `$ref`s, and the names of definitions in the result."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ ROOT = "#"
 
 
 class References:
-    """The references in `root`, which stands at `place`. A definition is read when it
-    is in use, once, under a short name: names of clients may be anything."""
+    """The references in `root`, which is at `place`. A definition in use is read once,
+    and gets a short name: clients may use any name."""
 
     def __init__(self, root: Any, place: Place) -> None:
         self._root = root
@@ -21,11 +21,11 @@ class References:
         self._found: dict[str, tuple[Any, Place]] = {}
         self._names: dict[str, str] = {}
         self._waiting: list[str] = []
-        self._in_place: dict[str, set[str]] = {}  # which is which without a level
+        self._in_place: dict[str, set[str]] = {}  # references to the same value
 
     def use(self, reference: Any, place: Place, here: str | None) -> Schema:
-        """A reference for the result; `here` names the definition that is the very
-        value that this one describes, if there is one."""
+        """A reference for the result; `here` is the definition of the same value, if
+        there is one."""
         if not isinstance(reference, str):
             raise place.refusal("$ref must be a string.")
         self.find(reference, place)
@@ -41,14 +41,14 @@ class References:
         return {"$ref": f"#/$defs/{self._names[reference]}"}
 
     def next(self) -> tuple[str, str] | None:
-        """A reference that is still to be read, and its name."""
+        """The next reference to read, and its name."""
         if not self._waiting:
             return None
         reference = self._waiting.pop()
         return reference, self._names[reference]
 
     def find(self, reference: str, asked: Place | None = None) -> tuple[Any, Place]:
-        """What a reference names (RFC 6901, in a URI's fragment), and where it is."""
+        """The target of a reference (RFC 6901, in a URI's fragment), and its path."""
         if reference not in self._found:
             self._found[reference] = self._look_up(reference, asked or self._place)
         return self._found[reference]
@@ -76,7 +76,7 @@ class References:
         return node, place
 
     def refuse_loops(self) -> None:
-        """A definition that is itself before it is anything else has no value."""
+        """Raises InvalidRequest for a definition that only refers to itself."""
         edges = dict(self._in_place)
         while edges:
             ends = {here for here, named in edges.items() if not named & edges.keys()}

@@ -1,4 +1,4 @@
-"""What one schema says of strings and numbers, in the dialect of `edge.schemas`."""
+"""Schemas of strings and numbers, in the form that the matcher enforces."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Schema = dict[str, Any]
 
 ANY_DEPTH = 12  # how deep a value of any kind may be nested
 
-# Ten digits after the point: a model that is pushed to say digits ends its number.
+# Ten digits after the point: a model that is forced to write digits ends its number.
 _SMALLEST_STEP = 1e-10
 _LARGEST_STEP = 1_000  # multipleOf: the remainders are states of the matcher
 
 
 def number_of(node: Schema, key: str, place: Place) -> int | float | None:
-    """The number under `key`, None without one."""
+    """The number of `key`; None if it is absent."""
     value = node.get(key)
     if value is None and key not in node:
         return None
@@ -34,7 +34,7 @@ def number_of(node: Schema, key: str, place: Place) -> int | float | None:
 def whole_number_of(
     node: Schema, key: str, place: Place, most: int = MAX_LENGTH
 ) -> int | None:
-    """The count under `key`, None without one. Raises InvalidRequest beyond `most`."""
+    """The count of `key`; None if it is absent. Raises InvalidRequest beyond `most`."""
     value = number_of(node, key, place)
     if value is None:
         return None
@@ -48,7 +48,7 @@ def whole_number_of(
 def range_of(
     node: Schema, least_key: str, most_key: str, place: Place
 ) -> tuple[int, int | None]:
-    """How few and how many are allowed."""
+    """The fewest and the most that are allowed."""
     least = whole_number_of(node, least_key, place, MAX_LEAST) or 0
     most = whole_number_of(node, most_key, place)
     if most is not None and least > most:
@@ -95,7 +95,7 @@ def _of_format(name: str) -> str:
 
 
 def number_schema(node: Schema, place: Place, *, is_integer: bool) -> Schema:
-    """Numbers within their bounds, none of which a double rounds or makes infinite."""
+    """Numbers within their bounds, without those that a double rounds or overflows."""
     step = number_of(node, "multipleOf", place)
     if step is not None and (step <= 0 or step != math.floor(step)):
         raise (place / "multipleOf").refusal(
@@ -133,11 +133,11 @@ def number_schema(node: Schema, place: Place, *, is_integer: bool) -> Schema:
 def _bound(
     node: Schema, key: str, exclusive_key: str, place: Place, sign: int
 ) -> tuple[int | float, bool]:
-    """The stricter of two bounds, and whether it is itself excluded; `sign` says on
-    which side. Without one it is the largest number that is exact."""
+    """The stricter of two bounds, and whether it is exclusive; `sign` is -1 for minima.
+    Without a bound it is the largest exact number."""
     found: tuple[int | float, bool] = sign * LARGEST, False
     strict = node.get(exclusive_key)
-    if isinstance(strict, bool):  # as draft 4 has it
+    if isinstance(strict, bool):  # as in draft 4
         node = {key: node.get(key), exclusive_key: node.get(key) if strict else None}
         node = {name: value for name, value in node.items() if value is not None}
     for name in (key, exclusive_key):
@@ -173,7 +173,7 @@ def refuse_inexact(values: list[Any], place: Place) -> None:
 
 
 def plain_definitions(name: str) -> dict[str, Schema]:
-    """What `#/$defs/<name>` needs: an integer, a number, or (any0) any value at all."""
+    """The definitions for `#/$defs/<name>`: integer, number, or any value (any0)."""
     numbers = {
         kind: number_schema({}, Place(""), is_integer=kind == "integer")
         for kind in ("integer", "number")

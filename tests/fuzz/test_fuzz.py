@@ -23,14 +23,14 @@ def test_nothing_but_an_outcome_comes_of_it(target: Target) -> None:
     assert fuzz(target, seconds=3, first_seed=1).total() > 0
 
 
-def test_what_is_mutated_is_good_as_it_is() -> None:
+def test_unmutated_inputs_are_valid() -> None:
     """Or the first check would refuse all of it."""
     assert {check_picture(encoded) for encoded in PICTURES} == {"decoded"}
     assert {check_body(body) for body in BODIES} == {"accepted"}
     assert check_header(GGUF) == "read"
 
 
-def test_a_fault_is_found_and_told() -> None:
+def test_a_fault_is_found_and_reported() -> None:
     def check(n: int) -> str:
         assert n < 1000
         return "fine"

@@ -93,7 +93,7 @@ def test_a_bad_value_is_refused_in_one_sentence(
         (("--hosts", "", "--cors", 'https://a"; evil'), "EDGE_CORS"),
     ],
 )
-def test_a_name_that_is_none_is_refused_by_its_setting(
+def test_an_invalid_name_is_refused_by_its_setting(
     build: Build, options: tuple[str, ...], setting: str
 ) -> None:
     refused = build(*options)
@@ -156,7 +156,9 @@ def test_nginx_accepts_the_file(
         ("proxy_pass", len(SURFACE) * "http://ui "),
     ],
 )
-def test_what_repeats_is_all_there(build: Build, directive: str, values: str) -> None:
+def test_repeated_directives_are_all_kept(
+    build: Build, directive: str, values: str
+) -> None:
     conf = build("--trust", "10.0.0.0/8", "--trust", "fd00::/8").stdout
     found = re.findall(rf"\b{directive} ([^ ;]+)", conf)
     assert sorted(found) == sorted(values.split())

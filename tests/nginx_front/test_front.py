@@ -308,7 +308,7 @@ def test_the_upstream_learns_that_a_reader_left(
     assert upstream.reader_left.wait(2)
 
 
-def test_what_a_client_claims_about_itself_is_replaced(front: Front) -> None:
+def test_forwarded_headers_of_a_client_are_replaced(front: Front) -> None:
     claims = {
         "X-Forwarded-For": "203.0.113.9",
         "X-Forwarded-Host": "evil.example",
@@ -322,7 +322,9 @@ def test_what_a_client_claims_about_itself_is_replaced(front: Front) -> None:
     assert len(seen["X-Request-ID"]) == 32
 
 
-def test_a_trusted_proxy_is_believed(start: Start, upstream: Upstream) -> None:
+def test_forwarded_headers_of_a_trusted_proxy_are_used(
+    start: Start, upstream: Upstream
+) -> None:
     front = start("--upstream", upstream.address, "--trust", "127.0.0.0/8")
     claims = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     seen = json.loads(front.ask("GET", "/", **claims).body)
@@ -330,7 +332,7 @@ def test_a_trusted_proxy_is_believed(start: Start, upstream: Upstream) -> None:
     assert seen["X-Forwarded-Proto"] == "https"
 
 
-def test_a_stranger_is_not_believed_even_where_proxies_are(
+def test_forwarded_headers_of_an_untrusted_address_are_ignored(
     start: Start, upstream: Upstream
 ) -> None:
     front = start("--upstream", upstream.address, "--trust", "192.0.2.0/24")
@@ -341,7 +343,7 @@ def test_a_stranger_is_not_believed_even_where_proxies_are(
 
 
 @pytest.mark.parametrize("route", SURFACE, ids=lambda route: route.path)
-def test_what_is_on_the_surface_passes_and_nothing_else_of_it(
+def test_routes_of_the_surface_pass_with_their_methods_only(
     front: Front, route: Route
 ) -> None:
     path = example(route)
@@ -418,7 +420,7 @@ UPLOAD = f"/tmp/edge/{64 * 'a'}"
         "/gradio_api/user",
     ],
 )
-def test_what_is_not_on_the_surface_is_closed(front: Front, path: str) -> None:
+def test_paths_outside_the_surface_answer_404(front: Front, path: str) -> None:
     for method in ("GET", "POST"):
         assert_refused(front.ask(method, path), 404, "not_found")
 
@@ -434,7 +436,7 @@ def named(start: Start, upstream: Upstream) -> Front:
 @pytest.mark.parametrize(
     "host", ["evil.example", "rebind.test:9400", "127.0.0.1.nip.io"]
 )
-def test_a_name_of_somebody_else_is_misdirected(named: Front, host: str) -> None:
+def test_an_unknown_host_is_misdirected(named: Front, host: str) -> None:
     for method, path in (("GET", "/"), ("POST", "/v1/chat/completions")):
         assert_refused(named.ask(method, path, Host=host), 421, "unknown_host")
 
@@ -452,7 +454,7 @@ def test_a_name_of_somebody_else_is_misdirected(named: Front, host: str) -> None
         f"{socket.gethostname()}:8080",
     ],
 )
-def test_names_and_addresses_of_this_server_are_known(named: Front, host: str) -> None:
+def test_own_names_and_addresses_are_known(named: Front, host: str) -> None:
     assert named.ask("GET", "/", Host=host).status == 200
     origin = f"http://{host}"
     answer = named.ask("POST", "/v1/chat/completions", b"{}", Host=host, Origin=origin)
@@ -470,7 +472,9 @@ def test_names_and_addresses_of_this_server_are_known(named: Front, host: str) -
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
-def test_pages_of_others_are_turned_away(named: Front, headers: dict[str, str]) -> None:
+def test_pages_of_other_sites_are_refused(
+    named: Front, headers: dict[str, str]
+) -> None:
     for method, path in (("POST", "/gradio_api/upload"), ("GET", "/v1/models")):
         assert_refused(named.ask(method, path, **headers), 403, "forbidden")
 
@@ -507,7 +511,7 @@ def test_this_machine_alone_may_see_metrics(front: Front) -> None:
         assert_refused(front.ask_from("127.0.0.2", "GET", path), 404, "not_found")
 
 
-def test_whoever_comes_through_a_trusted_proxy_may_not(
+def test_metrics_are_closed_through_a_trusted_proxy(
     start: Start, upstream: Upstream
 ) -> None:
     front = start("--upstream", upstream.address, "--trust", "127.0.0.0/8")

@@ -83,7 +83,7 @@ def as_python(pattern: str) -> re.Pattern[str]:
 @pytest.mark.parametrize("pattern", READABLE)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_what_fits_the_rewritten_pattern_fits_the_original(pattern, data) -> None:
+def test_a_match_of_the_rewritten_pattern_matches_the_original(pattern, data) -> None:
     text = data.draw(st.from_regex(as_python(whole_string(pattern)), fullmatch=True))
     assert re.search(pattern, text)
 
@@ -91,14 +91,16 @@ def test_what_fits_the_rewritten_pattern_fits_the_original(pattern, data) -> Non
 @pytest.mark.parametrize("pattern", [p for p in READABLE if p != r"^\W\D\S\w\d\s$"])
 @settings(max_examples=40)
 @given(data=st.data())
-def test_what_fits_the_original_in_ascii_fits_the_rewritten_one(pattern, data) -> None:
+def test_an_ascii_match_of_the_original_matches_the_rewritten_one(
+    pattern, data
+) -> None:
     text = data.draw(st.from_regex(pattern))
     if text.isascii() and text.isprintable():
         assert as_python(whole_string(pattern)).fullmatch(text)
 
 
 @pytest.mark.parametrize("pattern", REFUSED)
-def test_a_pattern_is_refused_with_what_is_wrong(pattern: str) -> None:
+def test_a_pattern_is_refused_with_its_fault(pattern: str) -> None:
     with pytest.raises(UnreadablePattern, match=re.escape(REFUSED[pattern])):
         whole_string(pattern)
 

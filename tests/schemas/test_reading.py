@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_schema_is_refused_by_keyword_and_place(name: str) -> None:
+def test_a_schema_is_refused_by_its_keyword_and_path(name: str) -> None:
     schema, place = REFUSED[name]
     with pytest.raises(InvalidRequest) as refusal:
         read(schema)
@@ -154,7 +154,7 @@ def test_a_schema_is_refused_by_keyword_and_place(name: str) -> None:
     assert len(refusal.value.message) < 800
 
 
-def test_a_refusal_names_where_a_definition_stands() -> None:
+def test_a_refusal_has_the_path_of_the_definition() -> None:
     bad = {"type": "array", "prefixItems": [{"type": "string", "not": {}}]}
     schema = {"$defs": {"A/B": bad}} | an_object(a={"$ref": "#/$defs/A~1B"})
     with pytest.raises(InvalidRequest) as refusal:
@@ -162,7 +162,7 @@ def test_a_refusal_names_where_a_definition_stands() -> None:
     assert refusal.value.param == f"{AT}.$defs['A/B'].prefixItems[0].not"
 
 
-def test_a_place_of_any_length_is_a_short_param() -> None:
+def test_a_long_path_becomes_a_short_param() -> None:
     schema: Any = {"not": {}}
     for _ in range(30):
         schema = {"type": "object", "properties": {"x" * 300: schema}}
@@ -209,7 +209,7 @@ def test_numbers_are_finite_and_exact() -> None:
     assert old["minimum"] == 2
 
 
-def test_an_object_that_names_its_properties_has_no_others() -> None:
+def test_an_object_with_properties_is_closed() -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "null"}}}
     assert of(schema)["additionalProperties"] is False
     assert "$ref" in of(schema | {"additionalProperties": True})["additionalProperties"]
@@ -269,12 +269,12 @@ OVERLAPPING = [
 
 
 @pytest.mark.parametrize("branches", DISJOINT)
-def test_one_of_schemas_that_exclude_each_other_is_any_of_them(branches) -> None:
+def test_disjoint_oneof_becomes_anyof(branches) -> None:
     assert read({"oneOf": branches}) == read({"anyOf": branches})
 
 
 @pytest.mark.parametrize("branches", OVERLAPPING)
-def test_one_of_schemas_that_overlap_is_refused(branches) -> None:
+def test_overlapping_oneof_is_refused(branches) -> None:
     for some in (branches, branches[::-1]):
         with pytest.raises(InvalidRequest, match="anyOf"):
             read({"oneOf": some})

@@ -80,13 +80,13 @@ def bodies() -> Iterator[Attack]:
         body = make()
         yield lambda site, body=body: site.tell(CHAT, body)
         yield lambda site, body=body: site.tell(JOIN, body)
-    for body in cases(test_surface.test_what_is_no_json_object_is_refused_at_once):
+    for body in cases(test_surface.test_a_payload_that_is_not_an_object_is_refused):
         for path in (CHAT, JOIN, "/gradio_api/cancel", "/login", "/logout"):
             yield lambda site, path=path, body=body: site.tell(path, body)
 
 
 def headers() -> Iterator[Attack]:
-    wrong = test_bodies.test_what_is_no_plain_json_is_told_what_to_send
+    wrong = test_bodies.test_an_unsupported_media_type_is_refused
     for named, _ in cases(wrong):
         given = {name.replace("-", "_"): value for name, value in named.items()}
         body = question("x")
@@ -173,7 +173,7 @@ def functions() -> Iterator[Attack]:
     for query in cases(test_surface.test_a_query_of_no_session_is_refused):
         address = f"/gradio_api/queue/data{query}"
         yield lambda site, address=address: site.ask("GET", address)
-    for event in cases(test_surface.test_to_end_what_does_not_run_is_no_failure):
+    for event in cases(test_surface.test_cancelling_an_ended_event_succeeds):
         body = {"session_hash": "abc", "fn_index": 0, "event_id": event}
         yield lambda site, body=body: site.tell("/gradio_api/cancel", body)
     for number in range(8):  # pages without end
@@ -190,7 +190,7 @@ def functions() -> Iterator[Attack]:
 def uploads() -> Iterator[Attack]:
     for data in test_uploads.NO_PICTURES:
         yield lambda site, data=data: site.upload(("a.png", data))
-    for kind, body in cases(test_uploads.test_a_form_that_is_none_is_refused):
+    for kind, body in cases(test_uploads.test_an_invalid_form_is_refused):
         yield lambda site, kind=kind, body=body: site.ask(
             "POST", UPLOAD, body, content_type=kind
         )

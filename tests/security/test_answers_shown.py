@@ -152,7 +152,7 @@ SEEN = """() => {
 }"""
 
 
-def test_no_answer_brings_markup_or_calls_anybody(say: Callable[[str], Page]) -> None:
+def test_no_answer_brings_markup_or_sends_requests(say: Callable[[str], Page]) -> None:
     with canary() as listener:
         away = f"http://127.0.0.1:{listener.getsockname()[1]}"
         for payload in hostile(away):
@@ -219,7 +219,7 @@ def test_markdown_is_drawn(say: Callable[[str], Page]) -> None:
     assert prose.locator("li").count() == 2
 
 
-def test_a_mistake_of_ours_is_told_and_the_page_goes_on(
+def test_a_bug_is_shown_and_the_page_stays_usable(
     say: Callable[[str], Page],
 ) -> None:
     """Whatever was raised in the middle of an answer."""

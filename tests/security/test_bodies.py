@@ -144,7 +144,7 @@ def quietly(service: Service, baseline_mb: float) -> float:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_body_is_refused_and_holds_up_nobody(
+def test_a_hostile_body_is_refused_without_delaying_others(
     service: Service, name: str
 ) -> None:
     status, make = HOSTILE[name]
@@ -164,7 +164,7 @@ def test_a_hostile_body_is_refused_and_holds_up_nobody(
     assert service.pid("web0") == pid
 
 
-def test_sixty_at_once_are_refused_and_others_answered(service: Service) -> None:
+def test_sixty_hostile_bodies_leave_others_answered(service: Service) -> None:
     """Of each kind, at the same time, from one address."""
     bodies = [make() for _, make in HOSTILE.values()]
     bodies += [picture(23_000_000)] * (60 - len(bodies))
@@ -235,7 +235,7 @@ def test_many_long_conversations_leave_threads_for_others(service: Service) -> N
         ({"content-type": "application/json; charset=utf-8"}, 200),
     ],
 )
-def test_what_is_no_plain_json_is_told_what_to_send(
+def test_an_unsupported_media_type_is_refused(
     service: Service, headers: dict[str, str], status: int
 ) -> None:
     got, answer = post(service, talk(1, "hi", max_tokens=3), **headers)
@@ -244,7 +244,7 @@ def test_what_is_no_plain_json_is_told_what_to_send(
         assert answer["error"]["code"] == "unsupported_media_type"
 
 
-def test_a_body_in_chunks_is_bounded_too(service: Service) -> None:
+def test_a_chunked_body_is_bounded(service: Service) -> None:
     """Nobody says beforehand how long it will be."""
     connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=60)
     connection.putrequest("POST", PATH)

@@ -136,7 +136,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_shape_lets_a_path_pass_however_it_is_wrapped(
+def test_no_shape_passes_a_foreign_path(
     web: Web, traps: dict[str, str], kind: str, tmp_path: Path
 ) -> None:
     """All functions, all nestings: what is left has no path but those of the table."""
@@ -221,7 +221,7 @@ def test_a_file_that_became_a_link_is_not_followed(web: Web, png: bytes) -> None
     refused(web.ask("GET", f"/gradio_api/file={path}"), 404, "not_found")
 
 
-def test_the_process_has_no_state_of_anybody(web: Web, png: bytes) -> None:
+def test_the_process_keeps_no_state_of_a_page(web: Web, png: bytes) -> None:
     """After all of it: alive, and nothing but uploads on the disk."""
     assert web.ask("GET", "/health").status == 200
     assert web.process.poll() is None

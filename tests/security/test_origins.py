@@ -93,7 +93,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-def test_a_page_of_another_origin_is_turned_away(named: Web, origin: str) -> None:
+def test_a_page_of_another_origin_is_refused(named: Web, origin: str) -> None:
     for path in POSTS:
         answer = named.ask("POST", path, b"{}", origin=origin)
         refused(answer, 403, "forbidden")
@@ -168,7 +168,7 @@ def test_the_page_has_the_same_rule_as_the_api(named: Web, path: str) -> None:
 
 
 @pytest.mark.parametrize("asked", ["x" * 5000, "a,\tb", "é", "a;b", ",", "a: b"])
-def test_headers_that_are_none_are_not_repeated(named: Web, asked: str) -> None:
+def test_invalid_headers_are_not_repeated(named: Web, asked: str) -> None:
     answer = named.ask(
         "OPTIONS",
         POSTS[0],
@@ -179,7 +179,7 @@ def test_headers_that_are_none_are_not_repeated(named: Web, asked: str) -> None:
     assert answer.headers["Access-Control-Allow-Headers"] is None
 
 
-def test_no_answer_leads_to_whatever_host_says(web: Web) -> None:
+def test_no_answer_redirects_to_the_host_header(web: Web) -> None:
     for path in ("/v1/models/", "/health/", "/login", "/logout", "//evil.example/"):
         answer = web.ask("GET", path, x_forwarded_host="evil.example")
         assert answer.status in (303, 404, 405)
@@ -187,7 +187,7 @@ def test_no_answer_leads_to_whatever_host_says(web: Web) -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_only_names_of_ours_are_ever_known(host: str, origin: str) -> None:
+def test_only_own_names_are_known(host: str, origin: str) -> None:
     if OWN.is_known(host):
         name = host.lower().rsplit(":", 1)[0] if host[-1:] != "]" else host
         assert name.strip("[].0123456789abcdef:") in ("", "localhost", "chat.example")
@@ -209,12 +209,12 @@ def test_only_names_of_ours_are_ever_known(host: str, origin: str) -> None:
         ("", "null"),
     ],
 )
-def test_a_setting_that_names_nothing_is_refused(hosts: str, cors: str) -> None:
+def test_an_invalid_name_in_a_setting_is_refused(hosts: str, cors: str) -> None:
     with pytest.raises(SetupError, match="EDGE_"):
         Origins.of(hosts, cors)
 
 
-def test_what_a_local_network_calls_this_machine_is_its_name() -> None:
+def test_local_network_names_of_this_machine_are_known() -> None:
     own = Origins.of("", "", ["MyServer"])
     assert own.is_known("myserver:8080")
     assert own.is_known("myserver.local")
@@ -240,7 +240,7 @@ def test_the_answers_have_headers_that_a_browser_heeds(web: Web) -> None:
         assert rule in page
 
 
-def test_what_comes_before_http_is_no_door(web: Web) -> None:
+def test_bytes_before_http_open_nothing(web: Web) -> None:
     """An upgrade to a WebSocket is a request like others."""
     answer = Site(web.port).ask(
         "GET",

@@ -152,7 +152,9 @@ def filtered() -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_an_attack_would_succeed_in_a_free_process(attack: str, tmp_path: Path) -> None:
+def test_an_attack_succeeds_in_an_unconfined_process(
+    attack: str, tmp_path: Path
+) -> None:
     """Or it would prove nothing that it fails in a confined one."""
     assert b"DONE" in run_hostile(attack, "free", tmp_path)[1]
 
@@ -298,7 +300,7 @@ def test_a_scan_too_many_is_named() -> None:
 @pytest.mark.parametrize(
     "between", [b"\xff\xd0", b"\xff\x00", b"\xff\xff\xff\xff", b"\xff\x01"]
 )
-def test_scans_are_counted_whatever_lies_between_them(between: bytes) -> None:
+def test_scans_are_counted_over_bytes_between_them(between: bytes) -> None:
     jpeg = many_scans(101, 64)
     hidden = jpeg.replace(b"\xff\xda", between + b"\xff\xda")
     with pytest.raises(InvalidPicture, match="more than 100 scans"):
@@ -306,7 +308,7 @@ def test_scans_are_counted_whatever_lies_between_them(between: bytes) -> None:
 
 
 @pytest.mark.parametrize("marker", [b"\xff\xe1", b"\xff\xfe", b"\xff\xef"])
-def test_what_only_looks_like_a_scan_is_none(marker: bytes) -> None:
+def test_scan_markers_inside_segments_do_not_count(marker: bytes) -> None:
     """Inside a segment, such as the preview in a camera's EXIF."""
     remark = marker + struct.pack(">H", 2 + 300 * 4) + b"\xff\xda\0\x02" * 300
     assert vet(PHOTO[:2] + remark + PHOTO[2:], 64) == vet(PHOTO, 64)
@@ -355,7 +357,7 @@ HOSTILE_PICTURES = {
 
 @pytest.mark.redis
 @pytest.mark.parametrize("hostile", HOSTILE_PICTURES.values(), ids=HOSTILE_PICTURES)
-async def test_slow_pictures_of_one_address_do_not_hold_up_another(
+async def test_slow_pictures_of_one_address_do_not_delay_another(
     broker_url: str, hostile: Callable[[int], bytes]
 ) -> None:
     count = itertools.count()

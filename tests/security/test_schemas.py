@@ -204,7 +204,7 @@ RAW = {
 
 @pytest.mark.model
 @pytest.mark.parametrize("name", RAW)
-def test_what_gets_past_the_bounds_is_tried_out_in_the_jail(
+def test_schemas_within_bounds_are_tried_in_the_jail(
     name: str, compiler: Compiler
 ) -> None:
     before = psutil.Process().memory_info().rss
@@ -286,7 +286,7 @@ def ask(stack: Stack, schema: Any = None, **fields: Any) -> httpx.Response:
 @pytest.mark.stack
 @pytest.mark.nginx
 @pytest.mark.model
-def test_no_schema_ends_a_worker_or_anybody_elses_answer(stack: Stack) -> None:
+def test_no_schema_ends_a_worker_or_another_answer(stack: Stack) -> None:
     worker = stack.child("worker")
     assert ask(stack).status_code == 200
     # the jail runs from now on

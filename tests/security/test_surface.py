@@ -135,7 +135,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_not_on_the_list_answers_404_in_the_shape_of_the_api(
+def test_unlisted_paths_answer_404_in_the_shape_of_the_api(
     web: Web, page, method: str
 ) -> None:
     found = {path for _, path in page["routes"]}
@@ -149,7 +149,7 @@ def test_what_is_not_on_the_list_answers_404_in_the_shape_of_the_api(
 
 
 @pytest.mark.parametrize("route", surface.SURFACE, ids=lambda route: route.path)
-def test_a_wrong_method_is_told_the_right_ones(web: Web, route: surface.Route) -> None:
+def test_a_wrong_method_gets_the_right_ones(web: Web, route: surface.Route) -> None:
     values = {"id": "abc", "model": "tiny", "asset": "x-1.js", "upload": UPLOAD}
     path = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], route.path)
     for method in METHODS:
@@ -163,7 +163,7 @@ def test_a_wrong_method_is_told_the_right_ones(web: Web, route: surface.Route) -
             refused(answer, 405, "method_not_allowed")
 
 
-def test_what_gradio_refuses_has_the_shape_of_the_api(web: Web) -> None:
+def test_errors_of_gradio_have_the_shape_of_the_api(web: Web) -> None:
     refused(web.ask("GET", "/assets/nothing.js"), 404, "not_found")
     refused(web.ask("GET", "/assets/.."), 404, "not_found")
 
@@ -237,7 +237,7 @@ def test_a_session_is_a_plain_name(web: Web, about, session: Any) -> None:
     ],
     ids=lambda body: repr(body[:8]),
 )
-def test_what_is_no_json_object_is_refused_at_once(web: Web, body: bytes) -> None:
+def test_a_payload_that_is_not_an_object_is_refused(web: Web, body: bytes) -> None:
     for path in ("/gradio_api/queue/join", "/gradio_api/cancel"):
         answer = web.tell(path, body[:4000] if path.endswith("cancel") else body)
         assert 400 <= answer.status < 500
@@ -253,7 +253,7 @@ def test_bodies_are_counted_by_address(web: Web) -> None:
             refused(answer, 413, "request_too_large")
 
 
-def test_a_session_belongs_to_who_used_it_first(web: Web, about) -> None:
+def test_a_session_belongs_to_its_first_caller(web: Web, about) -> None:
     body = {"fn_index": about, "data": [], "session_hash": "mine"}
     joined = web.tell("/gradio_api/queue/join", body)
     assert joined.status == 200
@@ -266,7 +266,7 @@ def test_a_session_belongs_to_who_used_it_first(web: Web, about) -> None:
     assert b"process_completed" in web.ask("GET", listen).body
 
 
-def test_a_page_that_never_listens_is_told_no_more(web: Web, about) -> None:
+def test_a_page_that_never_reads_is_refused(web: Web, about) -> None:
     """What waits for it is kept in memory: 300 of the largest bodies were 90 MB."""
     body = {"fn_index": about, "data": [], "session_hash": "deaf"}
     answers = [web.tell("/gradio_api/queue/join", body) for _ in range(12)]
@@ -296,13 +296,13 @@ def test_a_query_of_no_session_is_refused(web: Web, query: str) -> None:
 
 
 @pytest.mark.parametrize("event", [None, [], {}, 1, "", "none"])
-def test_to_end_what_does_not_run_is_no_failure(web: Web, about, event: Any) -> None:
+def test_cancelling_an_ended_event_succeeds(web: Web, about, event: Any) -> None:
     body = {"session_hash": "abc", "fn_index": about, "event_id": event}
     answer = web.tell("/gradio_api/cancel", body)
     assert answer.status == (200 if isinstance(event, str) else 400)
 
 
-def test_who_opens_many_pages_leaves_others_theirs(web: Web, about) -> None:
+def test_opening_many_pages_closes_none_of_others(web: Web, about) -> None:
     """By eight addresses, and as many names as it likes."""
 
     def use(session: str, source: str) -> int:

@@ -59,7 +59,7 @@ async def two(
         yield Two(web, [{"key": key, "address": at} for key, at in who])
 
 
-async def test_a_secret_cannot_be_read_out_of_what_was_computed(two: Two) -> None:
+async def test_caches_reveal_nothing_to_other_tenants(two: Two) -> None:
     """The attack: of the prefixes with one digit more, the right one has one cached
     token more. Here it never has any."""
     pin = f"{random.randrange(10**6):06}"
@@ -135,7 +135,9 @@ async def test_an_answer_is_not_shared_while_it_is_computed(
     assert {reply.status_code for reply in replies} == {200}
 
 
-async def test_one_household_may_share(broker_url: str, tmp_path: Path) -> None:
+async def test_tenants_share_if_the_operator_says_so(
+    broker_url: str, tmp_path: Path
+) -> None:
     async with (
         api_harness(broker_url, data_dir=tmp_path, share="all") as web,
         web.working(),
@@ -149,7 +151,7 @@ async def test_one_household_may_share(broker_url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made_up", ["keys", "sessions", "neighbours in a /64"])
-async def test_made_up_names_give_no_more_places(
+async def test_invented_names_give_no_more_jobs(
     broker_url: str, tmp_path: Path, made_up: str
 ) -> None:
     """One address may have half of the places, however many names it thinks of."""
@@ -179,7 +181,7 @@ async def test_made_up_names_give_no_more_places(
             task.cancel()
 
 
-async def test_hanging_up_on_kept_questions_holds_two_places_and_no_more(
+async def test_kept_questions_of_one_address_hold_two_jobs(
     broker_url: str, tmp_path: Path
 ) -> None:
     async with api_harness(broker_url, data_dir=tmp_path) as web:

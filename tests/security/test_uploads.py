@@ -124,9 +124,7 @@ def test_all_together_have_a_share_of_the_disk(uploads: Uploads) -> None:
         uploads.add("me", "e", "a.png", PNG)
 
 
-def test_what_nobody_asks_about_any_more_makes_room(
-    uploads: Uploads, clock: Clock
-) -> None:
+def test_idle_uploads_make_room(uploads: Uploads, clock: Clock) -> None:
     used, idle = (uploads.add("me", "a", "a.png", PNG).path for _ in range(2))
     clock.now = IDLE_S - 1
     uploads.read("me", str(used))
@@ -184,7 +182,7 @@ def test_no_range_of_a_picture_breaks_anything(
 
 
 @pytest.mark.parametrize("data", NO_PICTURES)
-def test_what_is_no_picture_is_refused_when_it_arrives(web: Web, data: bytes) -> None:
+def test_an_upload_that_is_not_a_picture_is_refused(web: Web, data: bytes) -> None:
     before = count(web)
     refused(web.upload(("a.png", data)), 400, "invalid_image")
     refused(web.upload(("a.png", PNG), ("b.png", data)), 400, "invalid_image")
@@ -239,12 +237,12 @@ FORM = f"multipart/form-data; boundary={HELD}"
         ("", b""),
     ],
 )
-def test_a_form_that_is_none_is_refused(web: Web, kind: str, body: bytes) -> None:
+def test_an_invalid_form_is_refused(web: Web, kind: str, body: bytes) -> None:
     answer = web.ask("POST", "/gradio_api/upload", body, content_type=kind)
     refused(answer, 400, "invalid_request")
 
 
-def test_a_text_beside_the_files_is_none_of_the_pages(web: Web) -> None:
+def test_a_text_field_beside_the_files_is_refused(web: Web) -> None:
     field = (
         f'--{HELD}\r\nContent-Disposition: form-data; name="a"\r\n\r\n{"x" * 100 * KIB}'
         f"\r\n--{HELD}--\r\n"

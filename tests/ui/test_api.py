@@ -32,7 +32,7 @@ async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", ALLOWED)
-async def test_a_path_says_which_methods_it_has(
+async def test_a_wrong_method_gets_the_allowed_ones(
     web: ApiHarness, path: str, method: str
 ) -> None:
     reply = await web.http.request(method, path)
@@ -72,13 +72,13 @@ async def test_a_model_can_be_looked_at(web: ApiHarness) -> None:
 # --- readiness ------------------------------------------------------------------------
 
 
-async def test_it_is_ready_with_a_worker(web: ApiHarness) -> None:
+async def test_ready_succeeds_with_a_worker(web: ApiHarness) -> None:
     reply = await web.http.get("/ready")
     assert (reply.status_code, reply.json()["status"]) == (200, "ready")
     assert "error" not in reply.json()
 
 
-async def test_without_a_worker_it_is_not_and_says_why(web: ApiHarness) -> None:
+async def test_ready_fails_without_a_worker(web: ApiHarness) -> None:
     web.sync.delete(FLEET)
     reply = await web.http.get("/ready")
     state = reply.json()
@@ -88,7 +88,7 @@ async def test_without_a_worker_it_is_not_and_says_why(web: ApiHarness) -> None:
     assert reply.headers["retry-after"]
 
 
-async def test_without_a_broker_it_is_not_and_says_why(
+async def test_ready_fails_without_a_broker(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> None:
@@ -104,7 +104,7 @@ async def test_without_a_broker_it_is_not_and_says_why(
 # --- long conversations ---------------------------------------------------------------
 
 
-async def test_what_can_never_fit_is_refused_before_it_takes_a_place(
+async def test_a_text_that_can_never_fit_is_refused_before_admission(
     web: ApiHarness,
 ) -> None:
     info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
@@ -117,7 +117,7 @@ async def test_what_can_never_fit_is_refused_before_it_takes_a_place(
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-async def test_an_answer_that_can_never_fit_is_refused_likewise(
+async def test_an_answer_that_can_never_fit_is_refused_before_admission(
     web: ApiHarness, name: str
 ) -> None:
     info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
@@ -133,7 +133,9 @@ async def test_an_answer_that_can_never_fit_is_refused_likewise(
         assert str(number) not in reply.json()["error"]["message"]
 
 
-async def test_turns_that_can_never_fit_stay_out_of_the_queue(web: ApiHarness) -> None:
+async def test_turns_that_can_never_fit_are_dropped_before_the_queue(
+    web: ApiHarness,
+) -> None:
     info = WorkerInfo("here-1", "stub", "f", "stub", 1, n_cells=100)
     Heart(web.sync, info).beat()
     web.sync.zincrby(FLEET, 600, "here-1")

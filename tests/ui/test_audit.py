@@ -39,7 +39,7 @@ async def ask_all(web: ApiHarness, key: str = "") -> None:
         await web.post(SECRET, n=100_000, key=key)
 
 
-async def test_each_question_leaves_one_line_of_who_and_how_much(
+async def test_each_question_is_audited_with_tenant_and_usage(
     broker_url: str, tmp_path: Path, lines: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "keys.json"
@@ -66,7 +66,7 @@ async def test_each_question_leaves_one_line_of_who_and_how_much(
     assert all("\n" not in r.getMessage() for r in caplog.records)
 
 
-async def test_a_key_that_is_not_valid_leaves_a_line_too(
+async def test_an_invalid_key_is_audited(
     broker_url: str, tmp_path: Path, lines: Any
 ) -> None:
     path = tmp_path / "keys.json"

@@ -135,7 +135,7 @@ async def held(bodies: Bodies, n: int, address: str, until: asyncio.Event) -> st
 
 
 @pytest.mark.usefixtures("small")
-async def test_what_is_in_flight_is_bounded_and_small_bodies_always_pass() -> None:
+async def test_bytes_in_flight_are_bounded_and_small_bodies_pass() -> None:
     bodies, over = Bodies(Metrics()), asyncio.Event()
     many = [
         asyncio.create_task(held(bodies, 50, f"10.0.0.{n}", over)) for n in range(5)
@@ -156,7 +156,7 @@ async def test_what_is_in_flight_is_bounded_and_small_bodies_always_pass() -> No
 
 
 @pytest.mark.usefixtures("small")
-async def test_one_address_cannot_take_it_all() -> None:
+async def test_one_address_gets_half_of_the_bytes_in_flight() -> None:
     bodies, over = Bodies(Metrics()), asyncio.Event()
     greedy = [asyncio.create_task(held(bodies, 30, "10.0.0.1", over)) for _ in range(9)]
     await asyncio.sleep(0.1)
@@ -169,7 +169,7 @@ async def test_one_address_cannot_take_it_all() -> None:
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("how", ["refused", "left", "cancelled", "a bug"])
-async def test_whatever_happens_nothing_stays_counted(how: str) -> None:
+async def test_no_bytes_stay_counted_after_errors(how: str) -> None:
     def build(data: bytearray) -> None:
         raise InvalidRequest("No.") if how == "refused" else ZeroDivisionError
 

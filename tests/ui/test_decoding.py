@@ -67,7 +67,7 @@ async def at_work(decoder: PictureDecoder, n: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_what_one_scope_sent_is_not_known_to_another(
+async def test_pictures_are_remembered_by_scope(
     decoder: PictureDecoder,
 ) -> None:
     picture = await decoder.decode(sent(SMALL), ME, STUB)
@@ -101,7 +101,7 @@ async def test_bytes_that_are_sent_many_times_at_once_are_refused_by_one_decoder
     assert len(children) == 1
 
 
-async def test_refusals_are_forgotten_in_the_end(
+async def test_refusals_are_forgotten_when_there_are_too_many(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
@@ -112,7 +112,7 @@ async def test_refusals_are_forgotten_in_the_end(
     assert len(children) == 4
 
 
-async def test_what_a_busy_machine_refused_is_not_refused_for_ever(
+async def test_a_timeout_on_a_busy_machine_is_not_remembered(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as busy:
@@ -122,7 +122,7 @@ async def test_what_a_busy_machine_refused_is_not_refused_for_ever(
     assert (await decoder.decode(sent(SMALL), ME, STUB)).width == 48
 
 
-async def test_who_hangs_up_frees_the_decoder_and_its_child_ends(
+async def test_hanging_up_ends_the_child_and_frees_the_decoder(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = started(monkeypatch)
@@ -141,7 +141,7 @@ async def test_who_hangs_up_frees_the_decoder_and_its_child_ends(
     assert picture.width == picture.height
 
 
-async def test_who_hangs_up_while_waiting_leaves_the_line(
+async def test_hanging_up_leaves_the_line(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = started(monkeypatch)
@@ -157,7 +157,9 @@ async def test_who_hangs_up_while_waiting_leaves_the_line(
     assert len(children) == 1
 
 
-async def test_others_are_served_while_one_sends_many(decoder: PictureDecoder) -> None:
+async def test_other_addresses_are_served_while_one_sends_many(
+    decoder: PictureDecoder,
+) -> None:
     crowd = [asking(decoder, SLOW, caller(f"made up {n}", "one")) for n in range(8)]
     await at_work(decoder, 1)
     assert (await decoder.decode(sent(SMALL), YOU, STUB)).width == 48
@@ -180,7 +182,7 @@ async def test_a_line_has_an_end(decoder: PictureDecoder) -> None:
     await asyncio.gather(*crowd, return_exceptions=True)
 
 
-async def test_who_has_most_in_a_full_line_makes_room(
+async def test_the_address_with_the_most_makes_room_in_a_full_line(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fair_line, "MAX_WAITING", 2)
@@ -197,7 +199,7 @@ async def test_who_has_most_in_a_full_line_makes_room(
 # --- what is remembered of pictures ---------------------------------------------
 
 
-async def test_a_picture_is_known_by_its_bytes_once_it_was_vetted() -> None:
+async def test_a_decoded_picture_is_known_by_its_bytes() -> None:
     decoder = PictureDecoder(1024)
     assert decoder.recall(sent(png()), ME, STUB) is None
     picture = await decoder.decode(sent(png()), ME, STUB)
@@ -216,7 +218,7 @@ async def test_it_is_another_picture_at_another_size() -> None:
     )
 
 
-async def test_pictures_are_forgotten_in_the_end(
+async def test_pictures_are_forgotten_when_there_are_too_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ui.decoding.REMEMBERED", 2)

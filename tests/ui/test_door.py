@@ -84,7 +84,7 @@ STRANGE = [
 
 @pytest.mark.parametrize(("method", "path_"), STRANGE)
 @pytest.mark.parametrize("shown", ["", "Bearer x", "Basic YTpi", "Bearer", "bearer  "])
-async def test_a_stranger_gets_nothing(
+async def test_a_request_without_a_key_gets_nothing(
     web: ApiHarness, method: str, path_: str, shown: str
 ) -> None:
     headers = {"authorization": shown} if shown else {}
@@ -106,14 +106,14 @@ async def test_a_stranger_gets_nothing(
         ("GET", "/health/../v1/models"),
     ],
 )
-async def test_what_is_no_route_is_none_for_a_stranger_too(
+async def test_unknown_routes_are_unknown_without_a_key_too(
     web: ApiHarness, method: str, path_: str
 ) -> None:
     reply = await web.http.request(method, path_)
     assert code_of(reply)[0] in (401, 404, 405)
 
 
-async def test_a_stranger_may_know_that_it_lives_and_no_more(web: ApiHarness) -> None:
+async def test_health_needs_no_key_and_ready_hides_the_models(web: ApiHarness) -> None:
     assert (await web.http.get("/health")).json() == {"status": "ok"}
     assert (await web.http.get("/ready")).json() == {"status": "ready"}
     assert code_of(await web.http.post("/health"))[0] == 405
@@ -138,12 +138,12 @@ async def test_a_revoked_key_is_refused_without_a_restart(
     assert code_of(reply) == (401, "invalid_api_key")
 
 
-async def test_who_loads_the_page_is_sent_to_the_login(web: ApiHarness) -> None:
+async def test_the_page_redirects_to_the_login(web: ApiHarness) -> None:
     reply = await web.http.get("/", headers=HTML)
     assert (reply.status_code, reply.headers["location"]) == (303, "/login")
 
 
-async def test_who_follows_a_link_from_elsewhere_comes_again_with_the_cookie(
+async def test_a_link_on_another_site_reloads_with_the_cookie(
     web: ApiHarness,
 ) -> None:
     cross = HTML | {"sec-fetch-site": "cross-site"}
@@ -164,7 +164,7 @@ async def test_metrics_are_for_this_machine_and_for_an_admin(
     assert (await far.get("/metrics", headers=bearer(admin))).status_code == 200
 
 
-async def test_metrics_are_not_open_to_others_where_nobody_has_a_key(
+async def test_metrics_are_closed_to_other_machines_without_keys(
     open_web: ApiHarness,
 ) -> None:
     assert (await open_web.http.get("/metrics")).status_code == 200
@@ -297,7 +297,7 @@ async def test_cookies_that_the_server_has_not_made_are_nothing(
 # --- a server without keys ----------------------------------------------------------
 
 
-async def test_a_page_gets_a_session_of_the_servers_making(
+async def test_the_server_creates_the_session_of_a_page(
     open_web: ApiHarness,
 ) -> None:
     await open_web.http.get("/")
@@ -346,7 +346,7 @@ async def test_a_job_belongs_to_key_and_address_and_to_its_session(
         (("testclient", 5), "testclient"),
     ],
 )
-def test_an_address_is_what_one_customer_has(
+def test_an_address_is_an_ipv4_or_a_64_network(
     client: tuple[str, int] | None, address: str
 ) -> None:
     assert address_of({"type": "http", "client": client}) == address

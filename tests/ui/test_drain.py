@@ -23,7 +23,7 @@ async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
         yield one
 
 
-async def test_who_follows_nobody_stops_at_once(web: ApiHarness) -> None:
+async def test_a_server_without_streams_stops_at_once(web: ApiHarness) -> None:
     await asyncio.wait_for(web.client.drain(), 0.3)
 
 
@@ -56,7 +56,7 @@ async def test_a_running_answer_may_end(web: ApiHarness, stream: bool) -> None:
     assert "shutting_down" not in reply.text
 
 
-async def test_who_gets_no_answer_within_the_grace_is_told(
+async def test_a_stream_open_after_the_grace_ends_with_an_error(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a stream, and before its first byte."""
@@ -91,7 +91,7 @@ async def test_a_job_that_is_kept_outlives_the_process(
     assert text_of(reply) == LONG_ANSWER[:350]
 
 
-async def test_a_question_that_was_let_in_already_may_end_too(
+async def test_an_admitted_question_may_end(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its pictures are being looked at, or its job is on its way into the queue."""
@@ -111,7 +111,7 @@ async def test_a_question_that_was_let_in_already_may_end_too(
     assert is_answered
 
 
-async def test_who_looks_on_again_meanwhile_is_heard_out(web: ApiHarness) -> None:
+async def test_a_resumed_stream_may_end(web: ApiHarness) -> None:
     async with web.working():
         asking = web.asking(n=150)
         await web.followed()

@@ -201,7 +201,7 @@ def test_json_is_read_strictly(http: TestClient, body: bytes, said: str) -> None
     assert said in refusal(post(http, body))["message"]
 
 
-def test_what_is_long_has_to_be_strings(http: TestClient) -> None:
+def test_only_strings_may_be_long(http: TestClient) -> None:
     hostile = b'{"x": [' + b"[]," * 400_000 + b"1]}"
     assert refusal(post(http, hostile), 413)["code"] == "request_too_large"
     assert refusal(post(http, b" " * (1 << 20) + b"{}"), 413)
@@ -226,7 +226,7 @@ def test_json_under_another_name_is_refused(http: TestClient, kind: str) -> None
         "application/vnd.api+json",
     ],
 )
-def test_json_by_any_of_its_names_is_read(http: TestClient, kind: str) -> None:
+def test_every_json_media_type_is_read(http: TestClient, kind: str) -> None:
     response = http.post("/chat", content=chat(), headers={"content-type": kind})
     assert response.status_code == 200
 
@@ -328,13 +328,13 @@ def test_a_wrong_body_is_refused_by_the_path_of_the_field(
     assert error["type"] == "invalid_request_error"
 
 
-def test_a_wrong_part_is_not_told_to_be_text(http: TestClient) -> None:
+def test_a_wrong_part_is_validated_as_a_part(http: TestClient) -> None:
     error = refusal(post(http, chat([{"type": "input_audio"}])))
     assert "should be a valid string" not in error["message"]
     assert "image_url" in error["message"]
 
 
-def test_an_empty_list_is_told_to_be_longer(http: TestClient) -> None:
+def test_an_empty_list_is_refused(http: TestClient) -> None:
     assert "at least 1 item" in refusal(post(http, chat([])))["message"]
 
 
@@ -400,14 +400,14 @@ def test_a_strange_path_is_not_found(http: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_a_wrong_method_is_told_the_right_one(http: TestClient, method: str) -> None:
+def test_a_wrong_method_gets_the_right_one(http: TestClient, method: str) -> None:
     response = http.request(method, "/chat")
     error = refusal(response, 405)
     assert error["type"] == "invalid_request_error"
     assert response.headers["allow"] == "POST"
 
 
-def test_a_full_queue_says_when_to_come_back(http: TestClient) -> None:
+def test_a_full_queue_has_a_retry_after(http: TestClient) -> None:
     response = http.get("/busy")
     assert refusal(response, 429) == {
         "message": "All seats are taken. Try again in 7 s.",
@@ -418,13 +418,13 @@ def test_a_full_queue_says_when_to_come_back(http: TestClient) -> None:
     assert response.headers["retry-after"] == "7"
 
 
-def test_an_absent_service_says_when_to_come_back_too(http: TestClient) -> None:
+def test_an_absent_service_has_a_retry_after(http: TestClient) -> None:
     response = http.get("/alone")
     assert refusal(response, 503)["code"] == "no_worker"
     assert response.headers["retry-after"] == "5"
 
 
-def test_an_error_without_a_time_names_none(http: TestClient) -> None:
+def test_other_errors_have_no_retry_after(http: TestClient) -> None:
     response = http.get("/nothing")
     assert refusal(response, 404)["code"] == "not_found"
     assert "retry-after" not in response.headers
@@ -441,7 +441,7 @@ def family(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
     [kind for kind in family(EdgeError) if kind is not SetupError],
     ids=lambda kind: kind.__name__,
 )
-def test_clients_are_told_not_to_ask_again_only_when_it_is_in_vain(
+def test_x_should_retry_is_false_only_for_final_errors(
     http: TestClient, kind: type[EdgeError]
 ) -> None:
     """OpenAI's clients ask a second and a third time after each 429 and 5xx."""
@@ -456,7 +456,7 @@ def test_an_error_keeps_its_param(http: TestClient) -> None:
     assert (error["code"], error["param"]) == ("model_not_found", "model")
 
 
-def test_a_bug_is_a_sentence_and_tells_nothing(http: TestClient) -> None:
+def test_a_bug_is_one_sentence_without_details(http: TestClient) -> None:
     response = http.get("/broken")
     error = refusal(response, 500)
     assert (error["code"], error["type"]) == ("internal_error", "server_error")

@@ -54,24 +54,24 @@ def test_two_are_decoded_at_once() -> None:
     assert (line.n_working, line.n_waiting) == (2, 1)
 
 
-def test_one_name_and_one_address_have_one_decoder_at_a_time() -> None:
+def test_each_name_and_address_has_one_decoder_at_a_time() -> None:
     assert started(line_of(ticket("a"), ticket("a"))) == ["a"]
     assert started(line_of(ticket("a", "here"), ticket("b", "here"))) == ["a"]
     assert started(line_of(ticket("a", "here"), ticket("a", "there"))) == ["a"]
     assert started(line_of(ticket("a"), ticket("a"), ticket("b"))) == ["a", "b"]
 
 
-def test_those_who_wait_take_turns() -> None:
+def test_waiting_callers_take_turns() -> None:
     assert served(line_of(*map(ticket, "aaabbc"))) == list("abcaba")
 
 
-def test_many_names_at_one_address_are_one_among_the_addresses() -> None:
+def test_many_names_at_one_address_share_its_turn() -> None:
     crowd = [ticket(name, "crowd") for name in "abcd"]
     line = line_of(*crowd, ticket("v"), ticket("v"))
     assert served(line) == list("avbvcd")
 
 
-def test_a_large_one_leaves_a_decoder_to_the_small() -> None:
+def test_a_large_picture_leaves_a_decoder_to_small_ones() -> None:
     line = line_of(ticket("a", "", True), ticket("b", "", True), ticket("c"))
     first = started_tickets(line)
     assert [one.caller.name for one in first] == ["a", "c"]
@@ -81,7 +81,7 @@ def test_a_large_one_leaves_a_decoder_to_the_small() -> None:
     assert started(line) == ["b"]
 
 
-def test_a_small_one_does_not_pass_a_large_one_of_the_same_caller() -> None:
+def test_pictures_of_one_caller_keep_their_order() -> None:
     line = line_of(ticket("a", "", True), ticket("b", "", True), ticket("b"))
     large, *_ = started_tickets(line)
     line.leave(large)
@@ -89,7 +89,7 @@ def test_a_small_one_does_not_pass_a_large_one_of_the_same_caller() -> None:
     assert (second.caller.name, second.is_large) == ("b", True)
 
 
-def test_too_many_of_one_address_are_refused_whatever_their_names() -> None:
+def test_one_address_is_bounded_over_all_its_names() -> None:
     line = FairLine()
     for n in range(fair_line.MAX_WAITING_OF_ADDRESS):
         line.enter(ticket(f"name {n}", "here"))
@@ -114,7 +114,7 @@ def test_in_a_full_line_the_longest_share_makes_room(
     assert served(line) == ["crowd", "a", "b", "c", "d"]
 
 
-def test_who_leaves_the_line_is_not_served() -> None:
+def test_a_picture_that_left_the_line_is_not_decoded() -> None:
     tickets = [*map(ticket, "abc")]
     line = line_of(*tickets)
     line.leave(tickets[1])
@@ -125,7 +125,7 @@ def test_who_leaves_the_line_is_not_served() -> None:
 
 
 @given(st.integers(1, 30), st.integers(0, 8))
-def test_a_newcomer_waits_for_one_picture_of_each_other_address(
+def test_a_new_address_waits_for_one_picture_of_each_other(
     n_hostile: int, n_others: int
 ) -> None:
     """However many pictures an address has in the line."""

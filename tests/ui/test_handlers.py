@@ -165,7 +165,7 @@ def test_two_pictures_without_words_are_asked_it_once(language: str) -> None:
 
 
 @in_both_languages
-def test_an_earlier_picture_was_asked_the_default_question_too(language: str) -> None:
+def test_an_earlier_picture_gets_the_default_question(language: str) -> None:
     first = conversation([cat()], PICTURES, language)
     later = [cat(), Turn("assistant", "A cat."), Turn("user", "Which colour?")]
     assert conversation(later, PICTURES, language) == (
@@ -175,7 +175,7 @@ def test_an_earlier_picture_was_asked_the_default_question_too(language: str) ->
     )
 
 
-def test_neighbours_of_one_role_become_one_message() -> None:
+def test_neighbouring_turns_of_one_role_become_one_message() -> None:
     chatted = [
         cat(),
         Turn("user", "What is it?"),
@@ -226,7 +226,7 @@ def test_words_are_left_as_they_are() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_stage_is_told_in_the_language(
+def test_a_stage_is_shown_in_the_language(
     event: Event, name: str, language: str
 ) -> None:
     assert status(event, language) == TEXTS[language][name]
@@ -234,7 +234,7 @@ def test_a_stage_is_told_in_the_language(
 
 @in_both_languages
 @pytest.mark.parametrize("position", [1, 17])
-def test_the_place_in_the_queue_is_told(position: int, language: str) -> None:
+def test_the_queue_position_is_shown(position: int, language: str) -> None:
     render = status(Queued(position), language)
     assert render == TEXTS[language]["queued"].format(position=position)
     assert str(position) in render
@@ -254,15 +254,13 @@ def test_the_place_in_the_queue_is_told(position: int, language: str) -> None:
         (3600.0, "60 minutes"),
     ],
 )
-def test_the_time_of_waiting_is_told_as_people_say_it(
-    seconds: float, about: str
-) -> None:
+def test_the_waiting_time_is_rounded(seconds: float, about: str) -> None:
     render = status(Queued(3, seconds), "en")
     assert render == f"Waiting, number 3 in the queue, about {about}."
 
 
 @pytest.mark.parametrize("seconds", [0.0, 33.0, 151.0])
-def test_the_time_of_waiting_is_told_in_chinese_too(seconds: float) -> None:
+def test_the_waiting_time_is_shown_in_chinese(seconds: float) -> None:
     render = status(Queued(3, seconds), "zh")
     assert render
     assert not re.search("[a-z{}]", render)
@@ -272,12 +270,12 @@ def test_the_time_of_waiting_is_told_in_chinese_too(seconds: float) -> None:
 @pytest.mark.parametrize(
     "error", [QueueFull("Come back in 7 s."), NoWorker("No one."), EdgeError("{0}")]
 )
-def test_a_failure_says_its_sentence(error: EdgeError) -> None:
+def test_a_failure_is_shown_by_its_message(error: EdgeError) -> None:
     assert status(Failed.because(error), "en") == error.message
 
 
 @pytest.mark.parametrize("code", ERRORS["zh"])
-def test_a_failure_is_told_in_chinese(code: str) -> None:
+def test_a_failure_is_shown_in_chinese(code: str) -> None:
     error = from_code(code, "At most {n} pixels.")
     assert error.code == code
     said = status(Failed.because(error), "zh") or ""
@@ -286,7 +284,7 @@ def test_a_failure_is_told_in_chinese(code: str) -> None:
         assert error.message in said
 
 
-def test_a_failure_without_chinese_words_says_its_own() -> None:
+def test_an_untranslated_failure_is_shown_in_english() -> None:
     assert status(Failed.because(EdgeError("{0}")), "zh") == "{0}"
 
 
@@ -319,7 +317,7 @@ def test_the_page_warns_when_answers_deserve_no_trust(
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_what_did_not_fit_is_said_and_not_said_again_to_the_model(language) -> None:
+def test_the_note_on_dropped_messages_is_not_sent_to_the_model(language) -> None:
     shown = render(Answer("A ring.", "stop", n_dropped=2), language)
     assert TEXTS[language]["dropped"] in shown
     [turn] = turns([{"role": "assistant", "content": shown}])

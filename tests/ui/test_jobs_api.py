@@ -42,7 +42,7 @@ async def look(web: ApiHarness, job_id: str, key: str = "") -> dict[str, Any]:
 # --- a job from its beginning to its end ------------------------------------------
 
 
-async def test_an_answer_names_its_job_and_the_job_has_the_answer(
+async def test_an_answer_has_its_job_id_and_the_job_has_the_answer(
     web: ApiHarness,
 ) -> None:
     async with web.working():
@@ -56,7 +56,7 @@ async def test_an_answer_names_its_job_and_the_job_has_the_answer(
     assert job["answer"]["created"] == job["created"]
 
 
-async def test_a_stream_names_its_job_and_has_the_same_envelope(
+async def test_a_stream_has_its_job_id_and_the_same_envelope(
     web: ApiHarness,
 ) -> None:
     async with web.working():
@@ -68,7 +68,7 @@ async def test_a_stream_names_its_job_and_has_the_same_envelope(
     assert f'"created": {job["created"]},' in reply.text
 
 
-async def test_waiting_jobs_know_their_place_and_running_ones_that_they_run(
+async def test_a_job_shows_its_position_and_its_state(
     web: ApiHarness,
 ) -> None:
     asking = []
@@ -88,7 +88,7 @@ async def test_waiting_jobs_know_their_place_and_running_ones_that_they_run(
         task.cancel()
 
 
-async def test_a_job_that_failed_says_why(web: ApiHarness) -> None:
+async def test_a_failed_job_shows_its_error(web: ApiHarness) -> None:
     async with web.working():
         reply = await web.post(n=1_000_000)
         assert code_of(reply) == (400, "context_length_exceeded")
@@ -153,7 +153,7 @@ async def test_a_stream_can_be_read_again(web: ApiHarness) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1, 17, 40, 99])
-async def test_a_stream_goes_on_after_the_last_event_that_was_seen(
+async def test_a_stream_resumes_after_the_last_event_id(
     web: ApiHarness, at: int
 ) -> None:
     async with web.working():
@@ -173,7 +173,7 @@ async def test_a_job_that_runs_is_followed_to_its_end(web: ApiHarness) -> None:
         assert (await asking).status_code == 200
 
 
-async def test_a_reader_who_looks_on_can_leave_without_ending_the_job(
+async def test_closing_a_resumed_stream_does_not_end_the_job(
     web: ApiHarness,
 ) -> None:
     async with web.working():
@@ -189,7 +189,7 @@ async def test_a_reader_who_looks_on_can_leave_without_ending_the_job(
 NO_IDS = ["-1", "1.5", "", "abc", "1e3", "²", "9" * 10, "9" * 5000, " "]
 
 
-async def test_a_last_event_id_that_is_none_is_refused(web: ApiHarness) -> None:
+async def test_an_invalid_last_event_id_is_refused(web: ApiHarness) -> None:
     async with web.working():
         job_id = (await web.post()).headers["x-job-id"]
     for last_event_id in NO_IDS:
@@ -215,7 +215,7 @@ async def test_and_then_nothing_is_computed(web: ApiHarness) -> None:
 
 
 @pytest.mark.parametrize("key", ["other", ""])
-async def test_to_others_there_is_no_such_job(web: ApiHarness, key: str) -> None:
+async def test_other_callers_get_404_for_a_job(web: ApiHarness, key: str) -> None:
     async with web.working():
         reply = await web.post(key="mine")
     job_id = reply.headers["x-job-id"]
@@ -273,7 +273,7 @@ async def test_a_hostile_id_is_no_job(web: ApiHarness) -> None:
 # --- asked twice ------------------------------------------------------------------
 
 
-async def test_a_question_asked_twice_under_one_key_is_computed_once(
+async def test_a_question_with_one_idempotency_key_is_computed_once(
     web: ApiHarness,
 ) -> None:
     once = headers(Idempotency_Key="abc")
@@ -359,7 +359,7 @@ async def test_a_key_that_is_too_long_is_refused(web: ApiHarness) -> None:
 # --- who gets a place -------------------------------------------------------------
 
 
-async def test_one_client_gets_half_and_others_the_rest(broker_url: str) -> None:
+async def test_one_client_gets_half_of_the_queue(broker_url: str) -> None:
     async with api_harness(broker_url, backlog=3) as web:  # and one slot: four places
         asking = [web.asking(f"{n}", key="many") for n in range(2)]
         await web.until(lambda: len(web.live) == 2)
@@ -377,7 +377,7 @@ async def test_one_client_gets_half_and_others_the_rest(broker_url: str) -> None
             task.cancel()
 
 
-async def test_a_refused_picture_gives_its_place_back(web: ApiHarness) -> None:
+async def test_a_refused_picture_frees_its_reservation(web: ApiHarness) -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     body = {"messages": [{"role": "user", "content": [picture]}]}
     reply = await web.http.post("/v1/chat/completions", json=body)
@@ -386,7 +386,7 @@ async def test_a_refused_picture_gives_its_place_back(web: ApiHarness) -> None:
     await web.until(lambda: web.live == [])
 
 
-async def test_work_that_may_wait_says_so(web: ApiHarness) -> None:
+async def test_flex_questions_are_batch_work(web: ApiHarness) -> None:
     tasks = [web.asking("flex", key="a", service_tier="flex")]
     await web.until(lambda: len(web.waiting) == 1)
     tasks.append(web.asking("now", key="b"))

@@ -38,7 +38,9 @@ async def ask(web: ApiHarness, question: dict[str, Any], **headers: str) -> Any:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_known_answer_needs_no_place(web: ApiHarness, stream: bool) -> None:
+async def test_a_known_answer_needs_no_reservation(
+    web: ApiHarness, stream: bool
+) -> None:
     async with web.working():
         first = await ask(web, picture_question())
     full = web.asking("something else", key="other")
@@ -64,7 +66,7 @@ async def test_a_name_gives_each_answer_a_job(web: ApiHarness) -> None:
     assert named.json()["id"] == again.json()["id"]
 
 
-async def test_what_is_drawn_by_chance_is_computed_again(web: ApiHarness) -> None:
+async def test_a_sampled_answer_is_computed_again(web: ApiHarness) -> None:
     async with web.working():
         for _ in range(2):
             reply = await ask(web, picture_question(temperature=1.0))
@@ -92,7 +94,7 @@ async def ask_page(page: ChatFunctions, text: str, *files: str) -> str:
     return str(history[-1]["content"])
 
 
-async def test_the_page_gives_a_known_answer_though_the_queue_is_full(
+async def test_the_page_gives_a_known_answer_when_the_queue_is_full(
     web: ApiHarness, tmp_path: Path
 ) -> None:
     uploads = Uploads(tmp_path / "uploads")

@@ -51,7 +51,7 @@ async def server(
         yield Keyed(web, path)
 
 
-async def test_requests_are_counted_and_the_next_one_is_told_when(
+async def test_a_request_over_its_quota_gets_a_retry_after(
     server: Keyed,
 ) -> None:
     key = server.key("alice", "requests/minute=2, requests/day=50")
@@ -70,7 +70,7 @@ async def test_requests_are_counted_and_the_next_one_is_told_when(
     assert (await server.web.post(key=server.key("bob"))).status_code == 200
 
 
-async def test_known_answers_are_requests_too(server: Keyed) -> None:
+async def test_known_answers_count_as_requests(server: Keyed) -> None:
     key = server.key("alice", "requests/day=2")
     seen = [(await server.web.post(key=key)).headers.get("x-cache") for _ in range(3)]
     assert seen == ["miss", "hit", None]
@@ -138,7 +138,7 @@ async def test_a_key_asks_the_models_that_it_may(server: Keyed) -> None:
         assert [one["id"] for one in reply.json()["data"]] == names
 
 
-async def test_places_of_a_key_are_its_own_limit(server: Keyed) -> None:
+async def test_jobs_of_a_key_are_its_own_limit(server: Keyed) -> None:
     web = server.web
     key = server.key("alice", "jobs=1")
     slow = web.asking(key=key, n=20_000, stream=True)
@@ -149,7 +149,7 @@ async def test_places_of_a_key_are_its_own_limit(server: Keyed) -> None:
     slow.cancel()
 
 
-async def test_usage_is_told_to_whom_it_belongs(server: Keyed) -> None:
+async def test_usage_is_shown_to_its_own_key(server: Keyed) -> None:
     alice, bob = server.key("alice", "requests/day=9"), server.key("bob")
     admin = server.key("root", is_admin=True)
     await server.web.post(key=alice)
@@ -184,7 +184,7 @@ async def test_metrics_tell_keys_apart_only_where_they_are_asked_to(
         assert "edge_key" not in (await plain.http.get("/metrics")).text
 
 
-async def test_priority_and_weight_move_the_place(
+async def test_priority_and_weight_change_the_position(
     broker_url: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "keys.json"
@@ -210,7 +210,7 @@ async def test_priority_and_weight_move_the_place(
             task.cancel()
 
 
-async def test_the_openai_client_shows_what_is_wrong(server: Keyed) -> None:
+async def test_the_openai_client_shows_the_message(server: Keyed) -> None:
     """With a key, without one, and with one whose limits are reached."""
     key = server.key("alice", "requests/day=1, models=stub")
 

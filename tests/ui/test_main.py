@@ -25,7 +25,7 @@ from ui.__main__ import listener
         ),
     ],
 )
-def test_it_does_not_start_for_strangers(tmp_path: Path, words, given) -> None:
+def test_it_does_not_start_open_to_other_machines(tmp_path: Path, words, given) -> None:
     others = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
     root = {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(

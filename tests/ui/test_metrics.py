@@ -183,7 +183,7 @@ def test_a_question_that_fails_is_counted_by_its_code(
     assert value(metrics, "edge_e2e_seconds_count") == 0
 
 
-def test_a_code_that_nobody_knows_becomes_one_that_we_know(metrics: Metrics) -> None:
+def test_an_unknown_code_becomes_a_known_label(metrics: Metrics) -> None:
     metrics.question().record_event(Failed(HOSTILE, "from a wire"))
     assert ends(metrics) == {("failed", "internal_error"): 1}
 
@@ -200,7 +200,7 @@ def test_a_code_that_nobody_knows_becomes_one_that_we_know(metrics: Metrics) -> 
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_what_keeps_a_question_out_is_counted_and_goes_on(
+def test_a_refusal_is_counted_and_raised(
     metrics: Metrics, error: BaseException, outcome: str, code: str
 ) -> None:
     with pytest.raises(type(error)), metrics.question():
@@ -221,7 +221,7 @@ def test_a_question_ends_once(metrics: Metrics) -> None:
     ("told_s", "waited_s", "error"),
     [(10.0, 10.0, 0.0), (10.0, 8.0, 0.25), (5.0, 10.0, 0.5), (0.0, 0.2, 0.2)],
 )
-def test_what_was_told_of_a_start_is_compared_with_the_start(
+def test_the_first_start_estimate_is_compared_with_the_start(
     metrics: Metrics, clock: Clock, told_s: float, waited_s: float, error: float
 ) -> None:
     watch = metrics.question()
@@ -235,7 +235,7 @@ def test_what_was_told_of_a_start_is_compared_with_the_start(
     assert value(metrics, "edge_start_error_ratio_count") == 1
 
 
-def test_who_was_told_nothing_of_a_start_is_not_compared(metrics: Metrics) -> None:
+def test_a_start_without_an_estimate_is_not_compared(metrics: Metrics) -> None:
     metrics.question().record_event(Started(70))
     assert value(metrics, "edge_start_error_ratio_count") == 0
 
@@ -359,7 +359,7 @@ async def scrape(client: Client) -> dict[str, float]:
 
 
 @pytest.mark.redis
-async def test_a_scrape_tells_of_fleet_and_queue(broker_url: str) -> None:
+async def test_a_scrape_shows_fleet_and_queue(broker_url: str) -> None:
     async with api_harness(broker_url) as one:
         one.beat("here-2", n_slots=3)
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
@@ -391,7 +391,7 @@ async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 @pytest.mark.parametrize("how", ["gone", "silent"])
-async def test_without_redis_a_scrape_tells_what_is_known_here(how: str) -> None:
+async def test_a_scrape_without_redis_shows_local_metrics(how: str) -> None:
     port = free_port()
     server = await asyncio.start_server(swallow, "127.0.0.1", port)
     if how == "gone":

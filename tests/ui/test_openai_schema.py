@@ -277,7 +277,7 @@ def test_a_bad_parameter_is_refused(field: str, value: Any) -> None:
         ("web_search_options", {"search_context_size": "low"}),
     ],
 )
-def test_what_we_do_not_do_is_refused_by_name(name: str, value: Any) -> None:
+def test_unsupported_fields_are_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         chat(**{name: value}).refuse_unsupported()
     refusal = caught.value
@@ -288,7 +288,9 @@ def test_what_we_do_not_do_is_refused_by_name(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
 @pytest.mark.parametrize("value", [None, False, [], {}, ""])
-def test_asking_for_none_of_it_is_fine(name: str, value: Any) -> None:
+def test_harmless_values_of_unsupported_fields_are_accepted(
+    name: str, value: Any
+) -> None:
     chat(**{name: value}).refuse_unsupported()
 
 
@@ -301,7 +303,7 @@ def test_asking_for_none_of_it_is_fine(name: str, value: Any) -> None:
         ("modalities", ["text"]),
     ],
 )
-def test_what_changes_nothing_is_accepted(name: str, value: Any) -> None:
+def test_fields_that_change_nothing_are_accepted(name: str, value: Any) -> None:
     chat(**{name: value}).refuse_unsupported()
 
 
@@ -329,7 +331,7 @@ def test_a_client_s_own_notes_are_bounded(given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("given", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_is_known_is_no_note(given: dict[str, Any]) -> None:
+def test_known_fields_are_not_counted_as_unknown(given: dict[str, Any]) -> None:
     check_ignored(chat(**given))
 
 
@@ -498,7 +500,7 @@ def test_biases_and_schemas_reach_the_sampling() -> None:
     assert chat(response_format={"type": "text"}).sampling(8).json_schema == ""
 
 
-def test_a_schema_is_refused_with_its_keyword_and_place() -> None:
+def test_a_schema_is_refused_by_keyword_and_path() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "not": {}}}}
     asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     with pytest.raises(InvalidRequest, match="'not'") as refusal:

@@ -52,7 +52,7 @@ def test_a_question_without_pictures_needs_no_decoder() -> None:
         ("data:image/png;base64,?", InvalidPicture),
     ],
 )
-def test_what_is_no_picture_is_refused_by_its_place(
+def test_a_wrong_picture_is_refused_by_its_field(
     url: str, kind: type[EdgeError]
 ) -> None:
     wrong = {"type": "image_url", "image_url": {"url": url}}
@@ -68,7 +68,7 @@ async def test_an_undecodable_picture_is_refused_by_its_field() -> None:
     assert caught.value.param == "messages[0].content[1].image_url"
 
 
-def test_too_many_pictures_are_refused_before_any_is_looked_at() -> None:
+def test_too_many_pictures_are_refused_before_decoding() -> None:
     with pytest.raises(InvalidRequest, match=f"at most {MAX_PICTURES}") as caught:
         ParsedQuestion(body(*[part(b"no picture")] * (MAX_PICTURES + 1)), 5, ME)
     assert caught.value.param == f"messages[0].content[{MAX_PICTURES}].image_url"

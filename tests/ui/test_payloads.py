@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import BodyTooLarge, EdgeError, InvalidRequest, NotFound
-from ui.payloads import MOST_FILES, MOST_MESSAGES, MOST_TEXT, SHAPES, joining, parse
+from ui.payloads import (
+    MOST_FILES,
+    MOST_MESSAGES,
+    MOST_TEXT,
+    SHAPES,
+    parse,
+    rebuild_call,
+)
 
 FUNCTIONS = dict(enumerate(SHAPES))
 NUMBER = {name: number for number, name in FUNCTIONS.items()}
@@ -26,7 +33,7 @@ def find(path: str) -> Any:
 
 def join(name: str, *data: Any, **more: Any) -> dict[str, Any]:
     body = {"fn_index": NUMBER[name], "data": [*data], "session_hash": "s"} | more
-    return joining(body, FUNCTIONS, find)
+    return rebuild_call(body, FUNCTIONS, find)
 
 
 def said(role: str, *parts: Any) -> dict[str, Any]:
@@ -83,7 +90,7 @@ values = st.recursive(
 
 
 @given(st.sampled_from([*SHAPES]), st.lists(values, max_size=3))
-def test_whatever_comes_only_known_paths_pass(name: str, data: list[Any]) -> None:
+def test_only_known_paths_pass(name: str, data: list[Any]) -> None:
     try:
         passed = join(name, *data)
     except EdgeError as refusal:
@@ -139,7 +146,7 @@ def test_a_question_about_a_picture_passes_and_loses_all_that_is_not_needed() ->
         "x",
     ],
 )
-def test_what_no_shape_knows_is_refused(history: Any) -> None:
+def test_an_unknown_shape_is_refused(history: Any) -> None:
     for name in ("retry", "undo"):
         with pytest.raises(InvalidRequest):
             join(name, history)
@@ -156,7 +163,7 @@ def test_a_conversation_is_bounded_in_each_way() -> None:
         join("retry", [said("user", text(""))] * (MOST_MESSAGES + 1))
 
 
-def test_somebody_elses_picture_is_not_there() -> None:
+def test_a_picture_of_another_caller_is_not_found() -> None:
     with pytest.raises(NotFound):
         join("retry", [said("user", file("/tmp/uploads/a/yours.png"))])
 
@@ -172,5 +179,5 @@ def test_bytes_are_a_json_object_or_refused(body: bytes) -> None:
 def test_depth_is_no_way_out() -> None:
     for body in (b"[" * 200_000, b'{"a":' * 50_000 + b"1" + b"}" * 50_000):
         with pytest.raises(EdgeError):
-            joining(parse(body), FUNCTIONS, find)
+            rebuild_call(parse(body), FUNCTIONS, find)
     assert parse(json.dumps({"a": 1}).encode()) == {"a": 1}

@@ -38,7 +38,7 @@ def test_a_session_is_its_first_callers_until_it_is_idle() -> None:
     assert dropped == ["s"]
 
 
-def test_one_address_pushes_out_only_its_own_by_whatever_names() -> None:
+def test_one_address_pushes_out_only_its_own_sessions() -> None:
     dropped: list[str] = []
     sessions = Sessions(dropped.append, Clock())
     sessions.use("mine", at("me"))
@@ -48,7 +48,7 @@ def test_one_address_pushes_out_only_its_own_by_whatever_names() -> None:
     sessions.use("mine", at("me"))
 
 
-def test_several_addresses_leave_everybody_else_a_page() -> None:
+def test_several_addresses_leave_sessions_for_others() -> None:
     sessions = Sessions(clock=Clock())
     sessions.use("mine", at("me"))
     for i in range(1000):
@@ -59,7 +59,7 @@ def test_several_addresses_leave_everybody_else_a_page() -> None:
     sessions.use("mine", at("me"))
 
 
-def test_when_all_hold_one_the_next_is_refused() -> None:
+def test_a_new_session_is_refused_when_every_address_holds_one() -> None:
     sessions = Sessions(clock=Clock())
     for i in range(LIVE):
         sessions.use(f"s{i}", at(f"caller {i}"))
@@ -69,7 +69,7 @@ def test_when_all_hold_one_the_next_is_refused() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 9), st.floats(0, 99))))
-def test_there_are_never_more_and_nobody_gets_anothers(steps) -> None:
+def test_sessions_are_bounded_and_never_shared(steps) -> None:
     clock, live = Clock(), {}
     sessions = Sessions(lambda session: live.pop(session), clock)
     for session, caller, pause in steps:
@@ -88,7 +88,7 @@ def test_there_are_never_more_and_nobody_gets_anothers(steps) -> None:
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30),
     st.integers(1, 60),
 )
-def test_whoever_weighs_most_gives_up_first(
+def test_the_heaviest_address_is_dropped_first(
     pages: list[tuple[str, int]], most: int
 ) -> None:
     dropped: list[str] = []

@@ -122,13 +122,15 @@ async def test_an_answer_without_any_text_before_its_end_is_given_whole() -> Non
     ],
     ids=["quiet", "place", "place and time", "now", "again"],
 )
-async def test_what_is_no_text_is_a_comment(event: Event | None, comment: str) -> None:
+async def test_events_without_text_are_comments(
+    event: Event | None, comment: str
+) -> None:
     assert comment in await lines(event, *tokens(), FINISHED)
     assert comment.startswith(": ")
 
 
 @pytest.mark.parametrize("event", [Accepted(70), Started(70), Embedded(64)])
-async def test_what_is_nobodys_business_is_not_told(event: Event) -> None:
+async def test_internal_events_are_not_sent(event: Event) -> None:
     assert await lines(event, FINISHED) == await lines(FINISHED)
 
 
@@ -153,7 +155,7 @@ cuts = st.lists(st.integers(1, len(TEXT) - 1), max_size=6).map(sorted)
 
 @settings(max_examples=100)
 @given(cuts, st.integers(0, 6), cuts, cuts)
-async def test_whoever_goes_on_at_any_id_has_the_text_once(
+async def test_resuming_at_any_id_gives_the_text_once(
     before: list[int], n_before: int, first: list[int], second: list[int]
 ) -> None:
     """Also when a worker died before, and again after they came back."""
@@ -206,7 +208,7 @@ async def test_a_stream_begins_when_the_question_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("first", [Started(70), Token("A"), FINISHED])
-async def test_a_stream_begins_with_whatever_shows_that_it_was_accepted(
+async def test_a_stream_begins_with_the_first_sign_of_acceptance(
     first: Event,
 ) -> None:
     begun = await await_start(given_events(first, FINISHED))
@@ -239,14 +241,14 @@ async def test_a_stream_begins_after_two_quiet_seconds_all_the_same(
     assert [event async for event in begun] == [quiet, REFUSED]
 
 
-async def test_one_quiet_second_does_not_yet_begin_it() -> None:
+async def test_one_quiet_second_does_not_begin_a_stream() -> None:
     events = given_events(Queued(3), REFUSED)
     with pytest.raises(InvalidRequest):
         await await_start(events)
 
 
 @pytest.mark.parametrize("first", [Accepted(70), Started(70), Token("A"), FINISHED])
-async def test_a_stream_begins_though_acceptance_came_after_a_second(
+async def test_a_stream_begins_with_acceptance_after_a_quiet_second(
     first: Event,
 ) -> None:
     begun = await await_start(given_events(Queued(3), first, FINISHED))
@@ -262,7 +264,7 @@ async def test_events_that_merely_stop_are_an_error() -> None:
 # --- a whole answer ------------------------------------------------------------------
 
 
-async def test_a_whole_answer_is_what_comes_at_the_end() -> None:
+async def test_a_whole_answer_is_the_last_event() -> None:
     events = given_events(Queued(1), None, *tokens(3)[:1], Retried(), FINISHED)
     assert await await_answer(events) == FINISHED.answer
     with pytest.raises(InvalidRequest):

@@ -25,7 +25,7 @@ FINITE = VALUES.filter(lambda value: "Infinity" not in json.dumps(value))
 
 
 @given(FINITE, st.booleans(), st.sampled_from([None, 1]))
-def test_what_is_json_is_read_as_python_reads_it(
+def test_valid_json_is_read_as_python_reads_it(
     value: Any, ascii_only: bool, indent: int | None
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
@@ -34,7 +34,7 @@ def test_what_is_json_is_read_as_python_reads_it(
 
 
 @given(st.binary() | st.text('{}[]:,"\\0 ').map(str.encode))
-def test_what_is_no_json_is_refused(data: bytes) -> None:
+def test_invalid_json_is_refused(data: bytes) -> None:
     try:
         expected = json.loads(data.decode())
     except ValueError:
