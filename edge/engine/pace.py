@@ -43,7 +43,7 @@ class Pace:
 
 
 def rest_after(step_s: float) -> float:
-    """How long answers rest after a step of so many seconds while a picture is encoded.
+    """How long answers rest after a step of `step_s` while a picture is encoded.
 
     The question about that picture will soon be answered too, and a step for four
     answers costs hardly more than one for one. Measured with four users on two cores:

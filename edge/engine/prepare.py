@@ -21,11 +21,12 @@ from edge.request import Message, PictureRef, Request
 Tokens = list[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A request with its sequence, for one `Engine.submit`: a sequence is live state.
 
-    May be kept by any thread. Its size grows with the prompt: about 100 bytes a token.
+    Any thread may keep it. It takes about 50 bytes for each token of the prompt, and
+    the memory of the compiled schema.
     """
 
     request: Request

@@ -100,7 +100,7 @@ class Scheduler:
         return None if self.is_prefilling else self.pictures.start_next()
 
     def rest_s(self, step_s: float) -> float:
-        """How long answers rest after a step of so many seconds, for the encoder."""
+        """How long answers rest after a step of `step_s`, for the encoder's sake."""
         is_encoding = self.pictures.current is not None
         return rest_after(step_s) if is_encoding and not self.is_prefilling else 0.0
 

@@ -48,7 +48,7 @@ class TextWeights(Weights):
 
     @cached_property
     def n_levels(self) -> int:
-        """Deepstack levels: one is added after each of so many first layers."""
+        """Deepstack levels: one is added after each of the first layers."""
         return self._number("n_deepstack_layers")
 
     @cached_property

@@ -171,5 +171,5 @@ class OpenvinoRuntime:
 
 
 def _sums(numbers: Iterable[int]) -> list[int]:
-    """Where each run of so many begins, and where the last one ends."""
+    """Begins of adjacent runs of these lengths, and the end of the last one."""
     return list(accumulate(numbers, initial=0))

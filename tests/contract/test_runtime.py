@@ -1,4 +1,4 @@
-"""What every Runtime and every VisionTower promises: the stubs and the real ones."""
+"""The contract of Runtime and VisionTower, for the stubs and all backends."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_empty_text_has_no_tokens(pair: Pair) -> None:
     assert pair[0].tokenize("", special=False) == []
 
 
-def test_each_wanted_token_gets_one_that_follows_it(pair: Pair) -> None:
+def test_each_wanted_token_is_followed_by_one(pair: Pair) -> None:
     runtime, _ = pair
     for slot in range(3):
         runtime.open(slot, GREEDY)
@@ -176,7 +176,7 @@ def test_each_wanted_token_gets_one_that_follows_it(pair: Pair) -> None:
     assert sorted(each.slot for each in runtime.run(step)) == [0, 2]
 
 
-def test_several_wanted_tokens_of_a_span_are_as_if_computed_one_by_one(
+def test_several_wanted_tokens_of_a_span_equal_separate_steps(
     pair: Pair,
 ) -> None:
     runtime, _ = pair
@@ -190,7 +190,7 @@ def test_several_wanted_tokens_of_a_span_are_as_if_computed_one_by_one(
     assert [[token] for token in together] == alone
 
 
-def test_what_is_taken_back_and_computed_again_gives_the_same_tokens(
+def test_after_a_rewind_the_same_tokens_follow(
     pair: Pair,
 ) -> None:
     runtime, _ = pair
@@ -211,7 +211,7 @@ def test_what_is_taken_back_and_computed_again_gives_the_same_tokens(
         runtime.release(0)
 
 
-def test_a_prompt_is_taken_back_to_its_middle_and_nobody_else_notices(
+def test_a_rewind_leaves_slots_that_share_cells_intact(
     pair: Pair,
 ) -> None:
     """The slot that is rewound shares what it writes over."""
@@ -291,7 +291,7 @@ def test_greedy_answers_repeat_in_every_slot(pair: Pair) -> None:
     assert len({tuple(tokens) for tokens in answers}) == 1
 
 
-def test_slots_do_not_hear_each_other(pair: Pair) -> None:
+def test_slots_do_not_influence_each_other(pair: Pair) -> None:
     runtime, _ = pair
     runtime.open(0, GREEDY)
     alone = answer(runtime, 0, "first question", 6)
@@ -302,7 +302,7 @@ def test_slots_do_not_hear_each_other(pair: Pair) -> None:
     assert answer(runtime, 0, "first question", 6) == alone
 
 
-def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
+def test_a_shared_prefix_equals_a_computed_one(pair: Pair) -> None:
     runtime, _ = pair
     tokens = tuple(runtime.tokenize("one beginning and two ends", special=False))
 
@@ -324,7 +324,7 @@ def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("schema", ['{"type": "nonsense"}', "[" * 5000, "no JSON"])
-def test_a_schema_that_cannot_be_is_refused(pair: Pair, schema: str) -> None:
+def test_an_unusable_schema_is_refused(pair: Pair, schema: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         pair[0].check(SamplingParams(json_schema=schema))
     assert refusal.value.param == "response_format"
@@ -341,7 +341,7 @@ def test_an_answer_fits_its_schema(pair: Pair, temperature: float) -> None:
     jsonschema.validate(json.loads(text), SCHEMA)
 
 
-def test_one_answer_that_cannot_go_on_fails_alone(pair: Pair) -> None:
+def test_an_answer_that_cannot_continue_fails_alone(pair: Pair) -> None:
     runtime, _ = pair
     if isinstance(runtime, StubRuntime):
         impossible = Stuck()
@@ -358,7 +358,7 @@ def test_one_answer_that_cannot_go_on_fails_alone(pair: Pair) -> None:
     assert isinstance(by_slot[1], int)
 
 
-def test_a_slot_that_could_not_be_opened_can_be_released(pair: Pair) -> None:
+def test_a_slot_that_failed_to_open_can_be_released(pair: Pair) -> None:
     runtime, _ = pair
     if isinstance(runtime, StubRuntime):
         return  # it opens for anybody
@@ -369,7 +369,7 @@ def test_a_slot_that_could_not_be_opened_can_be_released(pair: Pair) -> None:
     assert len(answer(runtime, 0, "what is it", 3)) == 3
 
 
-def test_a_released_slot_has_given_its_cells_back(pair: Pair) -> None:
+def test_a_released_slot_frees_its_cells(pair: Pair) -> None:
     runtime, _ = pair
     for _ in range(3 * runtime.n_cells // 100):
         runtime.open(0, GREEDY)
@@ -377,7 +377,7 @@ def test_a_released_slot_has_given_its_cells_back(pair: Pair) -> None:
         runtime.release(0)
 
 
-def test_an_embedding_has_one_row_for_each_cell_of_its_grid(pair: Pair) -> None:
+def test_embeddings_have_one_row_for_each_image_token(pair: Pair) -> None:
     _, tower = pair
     for width, height in ((96, 64), (64, 96), (1, 1), (500, 40), (640, 480)):
         rows, columns = tower.grid(width, height)
@@ -387,14 +387,14 @@ def test_an_embedding_has_one_row_for_each_cell_of_its_grid(pair: Pair) -> None:
         assert np.isfinite(embeddings).all()
 
 
-def test_equal_pictures_embed_equally_and_others_do_not(pair: Pair) -> None:
+def test_only_equal_pictures_have_equal_embeddings(pair: Pair) -> None:
     _, tower = pair
     first, again, other = (tower.embed(noise(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
 
 
-def test_a_picture_may_be_computed_in_stretches(pair: Pair) -> None:
+def test_a_picture_may_be_computed_in_parts(pair: Pair) -> None:
     runtime, tower = pair
     picture = noise(3)
     embeddings = tower.embed(picture)
@@ -413,7 +413,7 @@ def test_a_picture_may_be_computed_in_stretches(pair: Pair) -> None:
     assert len(set(answers)) == 1
 
 
-def test_a_seed_makes_chance_repeatable(pair: Pair) -> None:
+def test_a_seed_makes_sampling_repeatable(pair: Pair) -> None:
     runtime, _ = pair
     drawn = []
     for _ in range(2):
@@ -423,7 +423,7 @@ def test_a_seed_makes_chance_repeatable(pair: Pair) -> None:
     assert drawn[0] == drawn[1]
 
 
-def test_an_engine_over_them_answers(open_pair: Pair) -> None:
+def test_an_engine_answers_with_each_pair(open_pair: Pair) -> None:
     runtime, tower = open_pair
     picture = noise(4)
     request = Request(

@@ -1,4 +1,4 @@
-"""The engine thread over stubs: every question ends once, and nobody harms another."""
+"""The engine thread over stubs: each question ends once, and fails alone."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_max_tokens_ends_an_answer() -> None:
     assert answer.usage.completion_tokens == 6
 
 
-def test_an_answer_that_goes_round_in_circles_is_ended() -> None:
+def test_an_answer_that_repeats_itself_is_ended() -> None:
     with engine(answer="again and " * 1000) as one:
         answer = events(ask(one, max_tokens=3000))[-1].answer
     assert answer.finish_reason == "length"
     assert answer.usage.completion_tokens < 200
 
 
-def test_a_stop_string_ends_an_answer_and_is_not_shown() -> None:
+def test_a_stop_string_ends_an_answer_and_is_not_part_of_it() -> None:
     with engine() as one:
         seen = events(ask(one, stop=(" nothing",)))
     assert text_of(seen) == seen[-1].answer.text == "A stub sees"
@@ -94,7 +94,7 @@ def test_at_most_the_slots_compute_at_once() -> None:
     assert most == 3
 
 
-def test_the_same_picture_in_one_question_is_embedded_once() -> None:
+def test_equal_pictures_in_one_question_are_encoded_once() -> None:
     with engine() as one:
         seen = events(ask(one, "same?", PICTURE, PICTURE))
     assert seen.count(Embedded(4)) == 1
@@ -202,7 +202,7 @@ def test_a_picture_is_computed_before_the_next_is_encoded() -> None:
     assert log == ["encode", "compute"] * 4
 
 
-def test_a_picture_nobody_waits_for_holds_up_nobody() -> None:
+def test_an_abandoned_picture_delays_no_other() -> None:
     other = Picture(32, 32, bytes(32 * 32 * 3))
     tower = StubTower(seconds=30)
     with engine(tower) as one:
@@ -231,7 +231,7 @@ SCHEMA = (
 )
 
 
-def test_an_answer_that_leaves_its_schema_fails_alone_and_midway(monkeypatch) -> None:
+def test_an_answer_that_breaks_its_schema_fails_alone(monkeypatch) -> None:
     def break_down(constraint: Constraint, token: int) -> None:
         raise EngineError("It costs too much.")
 
@@ -246,7 +246,7 @@ def test_an_answer_that_leaves_its_schema_fails_alone_and_midway(monkeypatch) ->
     assert isinstance(json.loads(text_of(again))["a"], str)
 
 
-def test_no_schema_is_compiled_on_the_engines_thread(monkeypatch) -> None:
+def test_no_schema_is_compiled_on_the_engine_thread(monkeypatch) -> None:
     threads = []
     compiled = Compiler.constraint
 
@@ -260,7 +260,7 @@ def test_no_schema_is_compiled_on_the_engines_thread(monkeypatch) -> None:
     assert threads == [threading.current_thread().name]
 
 
-def test_a_picture_that_breaks_the_tower_ends_only_its_question() -> None:
+def test_a_picture_that_cannot_be_encoded_ends_only_its_question() -> None:
     class BrokenTower(StubTower):
         def embed(self, picture: Picture):
             if picture.width == 33:
@@ -275,7 +275,7 @@ def test_a_picture_that_breaks_the_tower_ends_only_its_question() -> None:
         assert isinstance(events(ask(one, "even", PICTURE))[-1], Finished)
 
 
-def test_closing_ends_what_is_unfinished_and_refuses_what_is_new() -> None:
+def test_closing_ends_open_questions_and_refuses_new_ones() -> None:
     one = Engine(StubRuntime(answer=LONG_ANSWER, step_s=0.01), StubTower())
     tickets = [ask(one, max_tokens=3000) for _ in range(6)]
     one.close()
@@ -309,7 +309,7 @@ def test_many_threads_may_ask_at_once() -> None:
     assert answers == [ANSWER] * 40
 
 
-def test_a_bug_in_the_engine_thread_leaves_nobody_waiting() -> None:
+def test_a_bug_in_the_engine_thread_ends_all_questions() -> None:
     class Treacherous(StubRuntime):
         def is_end(self, token: int) -> bool:
             raise EngineError("not in a step: this is a bug")
@@ -320,7 +320,7 @@ def test_a_bug_in_the_engine_thread_leaves_nobody_waiting() -> None:
     assert not one.is_alive
 
 
-def test_the_stretches_before_the_first_token_add_up() -> None:
+def test_the_stages_before_the_first_token_add_up() -> None:
     clock = Clock(10.0)
     clock.end("prepare", 10.1)
     clock.end("embed", 12.0)
@@ -353,7 +353,7 @@ class Counting(StubRuntime):
         return super().tokenize(text, special=special)
 
 
-def test_what_was_checked_is_not_prepared_again(monkeypatch) -> None:
+def test_a_checked_question_is_not_prepared_again(monkeypatch) -> None:
     compiled = []
     constraint = Compiler.constraint
 
@@ -375,7 +375,7 @@ def test_what_was_checked_is_not_prepared_again(monkeypatch) -> None:
     assert runtime.n_tokenized == len(compiled) == 1
 
 
-def test_what_was_prepared_is_used_once_and_for_an_equal_request_only() -> None:
+def test_a_prepared_sequence_is_used_once_for_an_equal_request() -> None:
     runtime = Counting()
     with closing(Engine(runtime, StubTower())) as one:
         prepared = one.check(question())

@@ -1,4 +1,4 @@
-"""What is computed once is not computed again, and nobody sees what is not his."""
+"""The prefix cache: shared prefixes are computed once, within one scope only."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_another_question_about_the_picture_shares_the_picture() -> None:
     assert stranger.n_reused == 0
 
 
-def test_a_short_common_beginning_is_not_worth_it() -> None:
+def test_a_short_common_prefix_is_not_shared() -> None:
     scheduler = Scheduler(Slots(1, 500, n_idle=2), 64)
     same = "x" * (WORTH_SHARING - 1)
     finish(scheduler, sequence(same + "one"))
@@ -187,7 +187,7 @@ def test_a_short_common_beginning_is_not_worth_it() -> None:
     assert other.n_reused == 0
 
 
-def test_a_question_waits_for_what_another_is_just_computing() -> None:
+def test_a_question_waits_for_a_prefix_that_is_being_computed() -> None:
     scheduler = Scheduler(Slots(2, 500), 8)
     one, other = sequence("d", "what is it?"), sequence("d", "how many are there?")
     scheduler.add(one)
@@ -231,7 +231,7 @@ def grey(level: int, side: int = 160) -> Picture:
     return Picture(side, side, bytes([level]) * (side * side * 3))
 
 
-def test_a_picture_is_embedded_once_for_all_who_ask() -> None:
+def test_a_picture_is_encoded_once_for_several_questions() -> None:
     tower = CountingTower(seconds=0.05)
     with engine(StubRuntime(n_idle=4), tower) as one:
         together = [ask(one, grey(1), f"question {n}") for n in range(4)]
@@ -243,7 +243,7 @@ def test_a_picture_is_embedded_once_for_all_who_ask() -> None:
     assert later.usage.cached_tokens >= 25
 
 
-def test_what_is_remembered_of_pictures_is_bounded() -> None:
+def test_the_cache_of_embeddings_is_bounded() -> None:
     tower = CountingTower()
     room = 2 * 25 * tower.width * 4  # for two pictures
     with engine(StubRuntime(), tower, cache_bytes=room) as one:
@@ -252,7 +252,7 @@ def test_what_is_remembered_of_pictures_is_bounded() -> None:
     assert tower.n_embedded == 4  # 1 stays in use; 2 made room for 3
 
 
-def test_a_picture_too_large_to_remember_is_answered_all_the_same() -> None:
+def test_a_picture_too_large_for_the_cache_is_answered() -> None:
     with engine(StubRuntime(), StubTower(), cache_bytes=0) as one:
         assert answer(ask(one, grey(1), "hello")).text
         assert answer(ask(one, grey(1), "hello")).text
@@ -290,7 +290,7 @@ def test_nothing_computed_in_one_scope_is_used_in_another(
         assert told == mine
 
 
-def test_a_picture_that_is_just_being_read_for_another_scope_is_read_again() -> None:
+def test_a_picture_is_encoded_again_for_another_scope() -> None:
     tower = CountingTower(seconds=0.05)
     large = grey(1, side=320)  # so many tokens that the second question waits for them
     with engine(StubRuntime(n_idle=4), tower) as one:

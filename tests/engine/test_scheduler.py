@@ -1,4 +1,4 @@
-"""The policy, step by step, without a model: fair, complete, never over its bounds."""
+"""The policy without a model: fair, complete, always within its bounds."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_chunk_does_not_change_what_is_computed(plan, one, other) -> None:
     assert cells(one) == cells(other)
 
 
-def test_first_come_first_served_and_nobody_overtakes_the_head() -> None:
+def test_the_head_of_the_queue_is_never_overtaken() -> None:
     scheduler = Scheduler(Slots(4, 100), 16)
     long, big, small = (sequence(60), sequence((5, 10), 1), sequence(2))
     for one in (long, big, small):
@@ -114,7 +114,7 @@ def test_first_come_first_served_and_nobody_overtakes_the_head() -> None:
     assert [a.sequence for a in iter(scheduler.admit, None)] == [big, small]
 
 
-def test_an_answer_a_text_and_a_picture_share_a_step() -> None:
+def test_texts_pictures_and_answers_share_a_step() -> None:
     scheduler = Scheduler(Slots(3, 1000), 40)
     started(scheduler, sequence(5, (3, 3), 20), sequence((8, 8), 1))
     sizes = []

@@ -1,4 +1,4 @@
-"""Slots never give out more than there is, whatever the order of calls."""
+"""Reservations of slots and cells stay within their bounds, in any order of calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROMPT = list(range(40))
 
 
 @given(st.lists(st.integers(1, 60), max_size=40), st.randoms())
-def test_what_is_reserved_never_exceeds_what_there_is(sizes, random) -> None:
+def test_reservations_never_exceed_the_cells(sizes, random) -> None:
     slots, held = Slots(4, 100), {}
     for size in sizes:
         if claim := slots.claim(size):
@@ -53,7 +53,7 @@ def kept(slots: Slots, content: list[int | str]) -> int:
     return slot
 
 
-def test_what_is_kept_gives_way_oldest_first() -> None:
+def test_idle_slots_are_evicted_oldest_first() -> None:
     slots = Slots(1, 100, n_idle=3)
     first, second, third = (kept(slots, PROMPT[:30]) for _ in range(3))
     assert (slots.n_free_cells, slots.n_idle_cells) == (100, 90)
@@ -64,7 +64,7 @@ def test_what_is_kept_gives_way_oldest_first() -> None:
     assert slots.claim(100).evicted == (third, first)
 
 
-def test_only_so_many_are_kept() -> None:
+def test_the_number_of_idle_slots_is_bounded() -> None:
     slots = Slots(1, 100, n_idle=1)
     old = kept(slots, PROMPT[:10])
     slot = slots.claim(20).slot
@@ -72,14 +72,14 @@ def test_only_so_many_are_kept() -> None:
     assert list(slots.idle) == [slot]
 
 
-def test_without_room_for_it_nothing_is_kept() -> None:
+def test_without_idle_slots_nothing_is_retained() -> None:
     slots = Slots(2, 100)
     slot = slots.claim(20).slot
     assert slots.retain(slot, PROMPT[:20]) == (slot,)
     assert (slots.n_free_slots, slots.n_free_cells, slots.n_idle_cells) == (2, 100, 0)
 
 
-def test_shared_cells_are_needed_once() -> None:
+def test_shared_cells_are_reserved_once() -> None:
     slots = Slots(3, 100, n_idle=1)
     source = kept(slots, PROMPT)
     claims = [slots.claim(60, source, 40) for _ in range(3)]
@@ -90,7 +90,7 @@ def test_shared_cells_are_needed_once() -> None:
     assert (slots.n_free_cells, slots.n_idle_cells) == (100, 40)
 
 
-def test_a_source_may_be_evicted_and_its_shared_cells_live_on() -> None:
+def test_shared_cells_survive_the_eviction_of_their_source() -> None:
     slots = Slots(1, 100, n_idle=1)
     source = kept(slots, PROMPT)
     claim = slots.claim(90, source, 20)
@@ -100,7 +100,7 @@ def test_a_source_may_be_evicted_and_its_shared_cells_live_on() -> None:
     assert (slots.n_free_cells, slots.n_idle_cells) == (100, 0)
 
 
-def test_a_running_source_keeps_what_is_shared_with_it() -> None:
+def test_shared_cells_survive_the_end_of_a_running_source() -> None:
     slots = Slots(2, 100)
     source = slots.claim(50).slot
     claim = slots.claim(80, source, 40)

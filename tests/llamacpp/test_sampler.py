@@ -1,4 +1,4 @@
-"""What an answer may be made of: biases, penalties, and JSON that fits a schema."""
+"""Sampling: biases, penalties, and JSON that fits a schema."""
 
 from __future__ import annotations
 

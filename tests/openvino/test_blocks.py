@@ -1,4 +1,4 @@
-"""Blocks: everybody has room, nobody's tokens lie where another's do, none is lost."""
+"""Blocks: tokens of different slots never overlap, and no block is lost."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_blocks_are_shared_whole_and_given_back(story: list) -> None:
     assert sorted(blocks._free) == list(range(1000))
 
 
-def test_as_many_tokens_fit_as_were_promised() -> None:
+def test_the_promised_number_of_tokens_fits() -> None:
     """However awkwardly they are divided: the policy counts tokens, not blocks."""
     n_cells = 512
     blocks = Blocks(n_blocks(n_cells, N_SLOTS))
@@ -76,7 +76,7 @@ def test_as_many_tokens_fit_as_were_promised() -> None:
         blocks.append(slot, range(rest // (N_SLOTS - 1)))
 
 
-def test_one_too_many_is_an_error() -> None:
+def test_a_token_too_many_is_an_error() -> None:
     blocks = Blocks(2)
     blocks.open(0)
     blocks.append(0, range(2 * BLOCK))

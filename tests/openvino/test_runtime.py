@@ -1,5 +1,5 @@
-"""OpenVINO computes the language model as llama.cpp does. What every Runtime promises
-is in `tests/contract/test_runtime.py`."""
+"""OpenVINO's language model equals llama.cpp's. The contract of all runtimes is in
+`tests/contract/test_runtime.py`."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_spans_of_several_slots_may_come_in_any_order(tiny, towers) -> None:
         assert {each.slot: each.token for each in sampled} == alone
 
 
-def test_a_full_cache_is_an_error_that_others_survive(tiny, towers) -> None:
+def test_a_full_cache_fails_and_other_slots_go_on(tiny, towers) -> None:
     with closing(opened(tiny[0], towers)) as runtime:
         runtime.open(0, GREEDY)
         with pytest.raises(EngineError, match="full"):
@@ -128,10 +128,10 @@ def test_a_full_cache_is_an_error_that_others_survive(tiny, towers) -> None:
         assert len(answer(runtime, 1)) == 13
 
 
-# --- the quantized weights ----------------------------------------------------------
+# --- the quantized weights --------------------------------------------------
 
 
-def test_weights_are_packed_once_and_as_they_would_be_rounded(tiny, tmp_path) -> None:
+def test_weights_are_quantized_once(tiny, tmp_path) -> None:
     weights = TextWeights(tiny[0])
     quantized = QuantizedWeights(weights, tmp_path)
     [file] = tmp_path.iterdir()
@@ -143,7 +143,7 @@ def test_weights_are_packed_once_and_as_they_would_be_rounded(tiny, tmp_path) ->
     assert file.stat().st_mtime_ns == made_ns
 
 
-def test_a_damaged_file_is_made_anew(tiny, tmp_path) -> None:
+def test_a_damaged_file_is_replaced(tiny, tmp_path) -> None:
     weights = TextWeights(tiny[0])
     QuantizedWeights(weights, tmp_path)
     [file] = tmp_path.iterdir()
@@ -153,15 +153,13 @@ def test_a_damaged_file_is_made_anew(tiny, tmp_path) -> None:
     assert file.read_bytes() == whole
 
 
-def test_where_they_cannot_be_kept_it_says_how_much_room_they_take(
-    tiny, tmp_path
-) -> None:
+def test_the_error_of_an_unwritable_folder_names_the_size(tiny, tmp_path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(SetupError, match=r"cannot be written.*It takes 0\.0 GB"):
         QuantizedWeights(TextWeights(tiny[0]), tmp_path / "file")
 
 
-# --- who computes -----------------------------------------------------------------
+# --- which runtime computes --------------------------------------------------
 
 
 def test_what_openvino_cannot_read_falls_back_or_is_refused(
