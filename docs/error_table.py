@@ -5,7 +5,6 @@ import re
 import runpy
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from http import HTTPStatus
 from pathlib import Path
 
 from markdown_table import code, table  # beside this script
@@ -23,11 +22,11 @@ def errors() -> str:
         if kind is not SetupError:  # never sent
             reasons[kind.status, kind.code] = reason(kind)
             made_in[kind.status, kind.code] = files[kind.__name__] | files[kind.code]
-    refusals = runpy.run_path(str(ROOT / "nginx" / "refusals.py"))["REFUSALS"]
-    for name, (_, error_code, message) in refusals.items():
-        row = name if isinstance(name, int) else HTTPStatus.FORBIDDEN, error_code
-        reasons.setdefault(row, message)
-        made_in[row].add("nginx/refusals.py")
+    pages = runpy.run_path(str(ROOT / "nginx" / "error_pages.py"))["ERROR_PAGES"]
+    for page in pages.values():
+        row = page.status, page.code
+        reasons.setdefault(row, page.message)
+        made_in[row].add("nginx/error_pages.py")
     return table(
         ("status", "code", "when", "made in"),
         [

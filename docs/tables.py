@@ -1,8 +1,6 @@
 """The tables of docs/reference.md, each rendered as Markdown from the code."""
 
 from dataclasses import fields
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,10 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from edge.engine.scheduler import Load
 from edge.jobs.demand import Demand
+from edge.jobs.keys import table as key_table
 from edge.settings import PREFIX, Settings, in_words
 from edge.settings_text import allowed
 from ui.metrics import Metrics as UiMetrics
-from ui.scrape import Sight
+from ui.scrape import RedisState
 from ui.surface import KIB, MIB, SURFACE
 from worker.metrics import EngineLoad
 from worker.metrics import Metrics as WorkerMetrics
@@ -51,7 +50,7 @@ def metrics_of_ui() -> str:
     metrics.requests_of_key.labels("", "")
     metrics.tokens_of_key.labels("", "")
     demand = Demand(n_running=1, n_waiting=1, oldest_waiting_s=1.0)
-    metrics.registry.register(Sight(workers=[], demand=demand, cache_bytes=1))
+    metrics.registry.register(RedisState(workers=[], demand=demand, cache_bytes=1))
     return metrics_in(metrics.registry)
 
 
@@ -63,9 +62,7 @@ def metrics_of_worker() -> str:
 
 
 def keys() -> str:
-    if not find_spec("edge.jobs.keys"):  # until the table of keys is merged
-        return ""
-    rows = import_module("edge.jobs.keys").table()
+    rows = key_table()
     return table(
         ("key", "type", "content", "lifetime", "written by"),
         [
