@@ -1,4 +1,4 @@
-# Two images from one file: `ui` holds no model code, `worker` no web code.
+# Two images: `ui` contains no inference library, `worker` no web framework.
 #   docker build --target ui .
 #   docker build --target worker .
 
@@ -8,7 +8,7 @@ RUN useradd --uid 10001 --no-create-home edge \
 ENV PATH=/opt/edge/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp
-# An empty folder, because Gradio serves what lies in its working directory.
+# An empty folder, because Gradio serves the files in its working directory.
 WORKDIR /srv
 
 
@@ -32,12 +32,12 @@ FROM builder AS worker-builder
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential \
     && rm -rf /var/lib/apt/lists/*
-# x86-64-v3: every Intel since Haswell (2013) and AMD since Zen (2017). An image built
-# for the machine that builds it dies of SIGILL elsewhere. For a newer fleet, add e.g.
+# x86-64-v3: Intel since Haswell (2013), AMD since Zen (2017). Code compiled for the
+# build machine would die of SIGILL on older ones. For a newer fleet, add e.g.
 #   --build-arg CPU_FLAGS="... -DGGML_AVX512=ON -DGGML_AVX512_VNNI=ON"
 ARG CPU_FLAGS="-DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
-# Minutes of compiling, so in a layer of its own. MTMD_VIDEO would hand junk uploads to
-# ffmpeg; lib, include and bin beside the package are second copies of what is in it.
+# Compiling takes minutes, so it has its own layer. MTMD_VIDEO would pass junk uploads to
+# ffmpeg. lib, include and bin beside the package are copies of its contents.
 RUN CMAKE_ARGS="-DGGML_NATIVE=OFF -DMTMD_VIDEO=OFF $CPU_FLAGS" \
     pip install -c constraints.txt llama-cpp-python \
     && cd /opt/edge/lib/python3.12/site-packages \

@@ -1,11 +1,11 @@
-"""Brings a bare Debian or Ubuntu machine with python3 and make to a working .venv.
+"""Sets up a working .venv on a bare Debian or Ubuntu machine with python3 and make.
 
-`python3 bootstrap.py run` sets up what serving needs, `test` adds the test tools,
-Chromium and promtool. Each step looks first and does only what is missing. Knows
-nothing of models, servers or registries: pip is used as this machine configures it.
+`python3 bootstrap.py run` installs what serving needs, `test` adds the test tools,
+Chromium and promtool. Each step checks first and does only what is missing. It handles
+no models, servers or registries: pip is used as this machine configures it.
 """
 
-from __future__ import annotations  # so that an old Python lives to be told it is old
+from __future__ import annotations  # so that an old Python reaches the version check
 
 import argparse
 import ctypes.util
@@ -40,21 +40,21 @@ EXTRAS = {"run": SERVING, "test": [*SERVING, "bench", "test"]}
 APT_INSTALL = "apt-get install -y --no-install-recommends"
 BINDING = "llama-cpp-python"
 BRING_PROMTOOL = ROOT / "benchmarks/monitoring/bring_promtool.sh"
-# Else any upload that is no picture is handed to ffmpeg, where that is on the PATH.
+# Otherwise an upload that is not a picture is passed to ffmpeg, if that is on the PATH.
 CMAKE_ARGS = "-DMTMD_VIDEO=OFF"
-# GCC 12 leaves out most of the tile configuration that AMX then loads, and llama.cpp
-# dies at the first prompt to a quantised model. Without AMX it uses AVX-512 there.
+# GCC 12 omits most of the tile configuration that AMX then loads, and llama.cpp crashes
+# at the first prompt to a quantised model. Without AMX it uses AVX-512.
 NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
-WITHOUT_BROWSER = "Browser tests cannot run here yet; all else can."
+WITHOUT_BROWSER = "Browser tests cannot run here yet; all others can."
 WITHOUT_PROMTOOL = "Alert rules are not tested here yet. Try: sudo apt-get update"
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the text says what to do next."""
+    """Set-up cannot continue; the text says what to do next."""
 
 
 class NativeBuild(NamedTuple):
-    """What to compile, and the cache folder that this machine's wheel belongs in."""
+    """What to compile, and the cache folder of the wheel for this machine."""
 
     version: str
     cmake_args: str
@@ -75,7 +75,7 @@ def run(
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Run a command out of sight; if it fails, show its last 40 lines and stop."""
+    """Run a command without output; if it fails, show its last 40 lines and stop."""
     tail: deque[str] = deque(maxlen=40)
     words = [str(word) for word in command]
     with subprocess.Popen(
@@ -90,14 +90,14 @@ def run(
 
 
 def missing_packages(test: bool, build_due: bool) -> tuple[list[str], list[str]]:
-    """Debian packages this machine lacks: the required ones, and the browser's."""
+    """Missing Debian packages: the required ones, and those of the browser."""
     required, browser = [], []
     if not (VENV / "bin/pip").exists() and not importlib.util.find_spec("ensurepip"):
         required.append("python{}.{}-venv".format(*sys.version_info))
     if build_due and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         required.append("g++")
     if not build_due and not ctypes.util.find_library("gomp"):
-        required.append("libgomp1")  # comes with g++, but a cached wheel needs it too
+        required.append("libgomp1")  # part of g++, but a cached wheel needs it too
     names = ("chromium", "chromium-browser", "google-chrome")
     if test and not any(map(shutil.which, names)):
         browser.append("chromium")
@@ -115,7 +115,7 @@ def how_to_install(packages: list[str], has_apt: bool) -> str:
 
 
 def bring_packages(required: list[str], browser: list[str]) -> None:
-    """Install what is missing if we may; else say how, and stop if it is required."""
+    """Install what is missing as root; else say how, and stop if it is required."""
     lacking = required + browser
     has_apt = shutil.which("apt-get") is not None
     if lacking and not (has_apt and os.geteuid() == 0):
@@ -124,7 +124,7 @@ def bring_packages(required: list[str], browser: list[str]) -> None:
         say(f"{WITHOUT_BROWSER} {how_to_install(lacking, has_apt)}")
     elif lacking:
         say(f"Installing Debian packages: {', '.join(lacking)}.")
-        # One stale source among many need not matter; if it does, install says so.
+        # A failing source may not matter; if it does, the installation fails.
         subprocess.run(["apt-get", "update"], capture_output=True)
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for package in lacking:
@@ -138,7 +138,7 @@ def bring_packages(required: list[str], browser: list[str]) -> None:
 
 
 def bring_promtool() -> None:
-    """Alert rules are tested with it; where it cannot be had, all else still is."""
+    """Download promtool, which tests the alert rules; all other tests do without."""
     try:
         run("sh", BRING_PROMTOOL, VENV / "bin", failure=WITHOUT_PROMTOOL)
     except SetupError as error:
@@ -153,9 +153,9 @@ def pinned_version(constraints: str, name: str) -> str:
 
 
 def cpu_identity(cpuinfo: str) -> str:
-    """Model and features of the first core: native code dies of SIGILL elsewhere."""
-    told = r"^(?:model name|flags|Features|CPU implementer|CPU part)\s*:.*"
-    return "\n".join(re.findall(told, cpuinfo.partition("\n\n")[0], re.MULTILINE))
+    """Model and features of the first core: native code crashes on other CPUs."""
+    fields = r"^(?:model name|flags|Features|CPU implementer|CPU part)\s*:.*"
+    return "\n".join(re.findall(fields, cpuinfo.partition("\n\n")[0], re.MULTILINE))
 
 
 def native_build(constraints: str, cpuinfo: str, env: Mapping[str, str]) -> NativeBuild:
@@ -184,18 +184,18 @@ def native_wheel(build: NativeBuild) -> Path:
 def compile_wheel(build: NativeBuild) -> Path:
     say("Compiling llama.cpp for this CPU: 4-8 minutes on 2 cores, only this once.")
     partial = build.folder / "partial"
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed build left behind
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed build
     partial.mkdir()
-    # /tmp may be small or in memory, and nobody tidies it after a killed build.
+    # /tmp may be small or in memory, and a killed build would leave files there.
     env = {**os.environ, "CMAKE_ARGS": build.cmake_args, "TMPDIR": str(partial)}
     for name in ("CFLAGS", "CXXFLAGS"):
         env[name] = f"{build.flags} {env.get(name, '')}".strip()
-    env.pop("SOURCE_DATE_EPOCH", None)  # with it, ggml silently leaves native code out
+    env.pop("SOURCE_DATE_EPOCH", None)  # with it, ggml silently omits native code
     words = ["wheel", "-v", "--no-deps", "--no-cache-dir", "--no-binary", BINDING]
     words += ["-w", str(partial), f"{BINDING}=={build.version}"]
-    # Where ninja is absent make would be taken, and compile one file at a time.
+    # Without ninja, make would be used, which compiles one file at a time.
     words.append("--config-settings=ninja.make-fallback=false")
-    # One moving line on a terminal, elsewhere a line per 10 %.
+    # One line that changes on a terminal, elsewhere a line per 10 %.
     shown, step, end = (0, 1, "\r") if sys.stdout.isatty() else (0, 10, "\n")
     with (build.folder / "build.log").open("w") as log:
 
@@ -209,31 +209,31 @@ def compile_wheel(build: NativeBuild) -> Path:
         failure = f"llama.cpp did not compile; the whole log is {log.name}"
         run(*PIP, *words, failure=failure, env=env, on_line=on_line)
     (wheel,) = partial.glob("*.whl")
-    wheel = wheel.replace(build.folder / wheel.name)  # there whole or not at all
+    wheel = wheel.replace(build.folder / wheel.name)  # atomic
     shutil.rmtree(partial)
     return wheel
 
 
 def ninja_percent(line: str, step: int) -> int:
-    """How far ninja is by a line like `[12/215] Building ...`, in whole steps."""
+    """Percent done, by a line like `[12/215] Building ...`, rounded down to a step."""
     found = re.match(r"\s*\[(\d+)/(\d+)\] ", line)
     return 100 * int(found[1]) // int(found[2]) // step * step if found else 0
 
 
 def install_packages(wheel: Path, extras: list[str]) -> None:
     say("Installing the Python packages; the first time takes a minute or two.")
-    why = "pip failed: solve what the lines above say, then try again."
-    # By force, since one of this version may be there, compiled for another CPU.
-    run(*PIP, "install", "-q", "--force-reinstall", "--no-deps", wheel, failure=why)
+    failure = "pip failed: correct what the lines above say, then try again."
+    # By force: the installed one may have this version and another CPU.
+    run(*PIP, "install", "-q", "--force-reinstall", "--no-deps", wheel, failure=failure)
     project = f"{ROOT}[{','.join(extras)}]"
-    run(*PIP, "install", "-q", "-c", CONSTRAINTS, "-e", project, failure=why)
+    run(*PIP, "install", "-q", "-c", CONSTRAINTS, "-e", project, failure=failure)
     # nginx-config-builder pulls an enum for Python 2, which breaks tools that put
     # site-packages before the standard library; it works without.
-    run(*PIP, "uninstall", "-q", "-y", "enum34", failure=why)
+    run(*PIP, "uninstall", "-q", "-y", "enum34", failure=failure)
 
 
 def wanted_stamp(mode: str, build: NativeBuild) -> dict[str, Any]:
-    """What a finished set-up leaves in .venv to be recognised by."""
+    """The contents of the stamp that marks a finished set-up."""
     inputs = b"\0".join(path.read_bytes() for path in INPUTS)
     return {
         "python": "{}.{}, {}".format(*sys.version_info[:2], VENV),
@@ -246,18 +246,18 @@ def wanted_stamp(mode: str, build: NativeBuild) -> dict[str, Any]:
 def read_stamp() -> dict[str, Any]:
     try:
         return dict(json.loads(STAMP.read_text()))
-    except (OSError, ValueError):  # a full disk may have left it empty
+    except (OSError, ValueError):  # a full disk may have truncated it
         return {}
 
 
 def is_fresh(stamp: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether the set-up of this stamp has all that is wanted, and perhaps more."""
+    """Whether the set-up of this stamp has everything that is wanted, or more."""
     enough = set(wanted["extras"]) <= set(stamp.get("extras", []))
     return enough and {**stamp, "extras": wanted["extras"]} == wanted
 
 
 def set_up(mode: str) -> None:
-    """Do what is missing for this mode; on return `.venv` is ready."""
+    """Do what is missing for `mode`; on return `.venv` is ready."""
     started = time.monotonic()
     cpuinfo = Path("/proc/cpuinfo").read_text()
     build = native_build(CONSTRAINTS.read_text(), cpuinfo, os.environ)
@@ -266,7 +266,7 @@ def set_up(mode: str) -> None:
     build_due = not fresh and not build.wheel()
     bring_packages(*missing_packages(mode == "test", build_due))
     if not fresh:
-        # Not sys.executable itself: that may be the very .venv which is cleared here.
+        # Not sys.executable itself: it may be in the .venv that is cleared here.
         python = os.path.realpath(sys.executable)
         clear = ["--clear"] if stamp and stamp["python"] != wanted["python"] else []
         failure = "Could not make .venv: delete that folder and try again."
@@ -291,7 +291,7 @@ def main() -> int:
         print(f"[setup] {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\n[setup] Stopped; run it again to go on.", file=sys.stderr)
+        print("\n[setup] Stopped; run it again to continue.", file=sys.stderr)
         return 130
     return 0
 

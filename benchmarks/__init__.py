@@ -1,4 +1,4 @@
-"""Measuring a server from outside: load, latency, memory, and reports about them.
+"""Measures a server from outside: load, latency, memory, and reports about them.
 
-Drives any OpenAI-compatible server over HTTP and imports nothing of ours that serves.
+Drives any OpenAI-compatible server over HTTP and imports no module that serves.
 """

@@ -1,13 +1,12 @@
-"""The design that this project replaces, to be measured beside it: Flask and
-Transformers in float32, one process, a thread for each request.
+"""A baseline to compare with, the design that this project replaces: Flask and
+Transformers in float32, one process, one thread per request.
 
     python -m benchmarks.baseline_transformers --port 8090
     edge bench --url http://127.0.0.1:8090 --out FOLDER
 
-The weights are random in the exact shapes of Qwen3-VL-2B, as those of `synthetic-2b`
-are, and every answer is as long as it may be. Like the original it answers in one piece
-when all is computed, has no queue and refuses nobody. Needs the extras `train` and
-`bench`.
+The weights are random in the exact shapes of Qwen3-VL-2B, as in `synthetic-2b`, and
+every answer has the maximum length. Like the original it sends an answer in one piece,
+has no queue and refuses no request. Needs the extras `train` and `bench`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -34,14 +34,21 @@ from edge.gguf.synthetic import N_TOKENS
 
 NAME = "transformers-float32"
 IMAGE = 151_655  # as in the real vocabulary
-# The weights are random: which token a piece of text becomes does not matter, only that
-# there are as many as of a real question, whose tokens have four letters on average.
+# The weights are random, so only the number of text tokens matters: as many as in a
+# real question, whose tokens have four letters on average.
 LETTERS_PER_TOKEN = 4
 PLAIN = {"do_sample": False, "use_cache": True, "pad_token_id": 0}
 
 
+@dataclass(frozen=True)
+class Completion:
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
 class Service:
-    """The model and its picture processor; answers one conversation at a call."""
+    """The model and its picture processor; answers one conversation per call."""
 
     def __init__(self) -> None:
         config = Qwen3VLConfig(
@@ -61,8 +68,8 @@ class Service:
         )
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def answer(self, messages: list[dict[str, Any]], n_tokens: int) -> tuple[str, int]:
-        """A text of `n_tokens` tokens, and how many tokens the question had."""
+    def answer(self, messages: list[dict[str, Any]], n_tokens: int) -> Completion:
+        """An answer of exactly `n_tokens` tokens to the last message."""
         images, texts = [], []
         for part in messages[-1]["content"]:
             if part["type"] == "image_url":
@@ -71,9 +78,9 @@ class Service:
                 images.append(image.convert("RGB"))
             else:
                 texts.append(part["text"])
-        seen = self.pictures(images, return_tensors="pt")
+        encoded = self.pictures(images, return_tensors="pt")
         ids = [0] * 4  # <|im_start|>user\n<|vision_start|>
-        for grid in seen["image_grid_thw"]:
+        for grid in encoded["image_grid_thw"]:
             n = int(grid.prod()) // QWEN3_VL_2B.merge**2
             ids += [IMAGE] * n
         ids += [0] * -(-len("".join(texts)) // LETTERS_PER_TOKEN)
@@ -83,14 +90,15 @@ class Service:
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),
             mm_token_type_ids=(input_ids == IMAGE).int(),
-            pixel_values=seen["pixel_values"],
-            image_grid_thw=seen["image_grid_thw"],
+            pixel_values=encoded["pixel_values"],
+            image_grid_thw=encoded["image_grid_thw"],
             min_new_tokens=n_tokens,
             max_new_tokens=n_tokens,
             **PLAIN,
         )
         new = out[0, len(ids) :].tolist()
-        return "".join(chr(0x4E00 + token % 20_000) for token in new), len(ids)
+        text = "".join(chr(0x4E00 + token % 20_000) for token in new)
+        return Completion(text, len(ids), n_tokens)
 
 
 def web(service: Service) -> Flask:
@@ -102,23 +110,27 @@ def web(service: Service) -> Flask:
 
     @app.post("/v1/chat/completions")
     def chat() -> Response:
-        asked = request.get_json()
-        n_tokens = asked.get("max_tokens") or 64
-        text, n_prompt = service.answer(asked["messages"], n_tokens)
-        usage = {"prompt_tokens": n_prompt, "completion_tokens": n_tokens}
-        return Response(events(text, usage), mimetype="text/event-stream")
+        body = request.get_json()
+        completion = service.answer(body["messages"], body.get("max_tokens") or 64)
+        return Response(events(completion), mimetype="text/event-stream")
 
     return app
 
 
-def events(text: str, usage: dict[str, int]) -> Iterator[str]:
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": "length"}
+def events(completion: Completion) -> Iterator[str]:
+    """The answer in one piece, as server-sent events of the OpenAI API."""
+    delta = {"content": completion.text}
+    choice = {"index": 0, "delta": delta, "finish_reason": "length"}
+    usage = {
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+    }
     yield f"data: {json.dumps({'choices': [choice], 'usage': usage})}\n\n"
     yield "data: [DONE]\n\n"
 
 
 def main(
-    port: Annotated[int, typer.Option(help="Listens on this machine only.")] = 8090,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 8090,
 ) -> None:
     torch.set_num_threads(host.usable_cores())
     app = web(Service())

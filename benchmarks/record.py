@@ -1,7 +1,7 @@
-"""What a benchmark run writes down, and how it is kept: one JSON file.
+"""The record of a benchmark run, kept as one JSON file.
 
-Everything a report says is computed from this file, so that an old run can be drawn
-again, or beside a new one.
+Reports are computed from this file alone, so an old run can be drawn again, or beside a
+new one.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from edge.errors import SetupError
 
 SCHEMA = 1
 
-# refused: 429 or 503, the server said no at once; failed: anything else that is no
-# answer, time-outs too; aborted: the client hung up, as it meant to
+# refused: 429 or 503, at once; failed: any other missing answer, timeouts included;
+# aborted: the client hung up on purpose
 Outcome = Literal["answered", "refused", "failed", "aborted"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One request as its client saw it. Times in seconds, None where there was none."""
+    """One request, measured by its client. Times in seconds; None: not measured."""
 
     users: int  # of its stage
     began_s: float  # since the run began
     e2e_s: float
     outcome: Outcome
     kind: str = "picture"
-    code: str = ""  # of what is no answer: an error's code, else the HTTP status
-    ttft_s: float | None = None  # to the first text
-    tpot_s: float | None = None  # mean, of the tokens after the first
-    gap_s: float | None = None  # the longest between two pieces of text
-    tokens: int = 0  # of the answer, as the server counts them, else pieces
+    code: str = ""  # without an answer: the error code, else the HTTP status
+    ttft_s: float | None = None  # until the first text
+    tpot_s: float | None = None  # mean of the tokens after the first
+    gap_s: float | None = None  # the longest pause between two pieces of text
+    tokens: int = 0  # of the answer: counted by the server, else pieces
     cached: bool = False
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A time with so many users, from its beginning until its last request ended."""
+    """A period with a fixed number of users; ends with its last request."""
 
     users: int
     began_s: float
@@ -47,13 +47,13 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """The server's processes at one moment."""
+class ResourceSample:
+    """Processor, memory and queue of the server at one moment."""
 
     at_s: float  # since the run began
-    cpu_percent: float  # 100 is one core kept busy
-    resident_bytes: dict[str, int]  # by the name of the process
-    queued: int | None = None  # questions waiting, if the server says so
+    cpu_percent: float  # 100 is one busy core
+    resident_bytes: dict[str, int]  # by process name
+    queued: int | None = None  # waiting requests, if the server exports them
 
 
 @dataclass
@@ -64,26 +64,26 @@ class Run:
     url: str
     began_at: str  # ISO 8601, UTC
     scenario: str = "curve"
-    fingerprint: dict[str, Any] = field(default_factory=dict)  # see fingerprint.py
+    fingerprint: dict[str, Any] = field(default_factory=dict)  # see load/fingerprint.py
     stages: list[Stage] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
-    watched: list[Watched] = field(default_factory=list)
+    watched: list[ResourceSample] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1))
 
     @classmethod
     def load(cls, path: Path) -> Run:
-        """Raises SetupError when `path` is no run of this schema."""
+        """Raises SetupError unless `path` is a run of this schema."""
         try:
             fields = json.loads(path.read_text())
             if fields.pop("schema") != SCHEMA:
                 raise ValueError
             fields["stages"] = [Stage(**one) for one in fields["stages"]]
             fields["samples"] = [Sample(**one) for one in fields["samples"]]
-            fields["watched"] = [Watched(**one) for one in fields["watched"]]
+            fields["watched"] = [ResourceSample(**one) for one in fields["watched"]]
             return cls(**fields)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise SetupError(
-                f"{path} is no benchmark result. `edge bench` writes them as run.json."
+                f"{path} is not a benchmark result. Give a run.json of `edge bench`."
             ) from None

@@ -1,4 +1,4 @@
-"""Who asks, as the door decided it: a word that all parts share."""
+"""The sender of a request, as the door has identified it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ANONYMOUS = "anonymous"  # the one tenant of a server without keys
 class Caller:
     """The sender of a request. The server makes all four names; no client chooses one.
 
-    `tenant` is the id of a key, or ANONYMOUS. `name` is what jobs belong to. `address`
-    is where the request came from: an IPv4 address, or the /64 of an IPv6 one. Equal
-    `scope`s may see what was computed for one another: answers, prefixes, pictures.
+    `tenant` is the id of a key, or ANONYMOUS. `name` owns jobs. `address` is an IPv4
+    address, or the /64 of an IPv6 one. Callers of equal `scope` may be given what was
+    computed for one another: answers, prefixes, pictures.
     """
 
     tenant: str
@@ -23,11 +23,11 @@ class Caller:
 
     @property
     def account(self) -> str:
-        """Whose share of the queue is used: the tenant's, else each caller's own."""
+        """Owns a share of the queue: the tenant, or an anonymous caller."""
         return self.name if self.tenant == ANONYMOUS else self.tenant
 
     @property
     def culprit(self) -> str:
-        """Who answers for workers that die: who can get another name for nothing, by
-        the address."""
+        """Is blamed when workers die: the tenant, or the address of an anonymous
+        caller, whose name costs nothing to change."""
         return self.address if self.tenant == ANONYMOUS else self.tenant

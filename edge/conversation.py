@@ -1,7 +1,7 @@
-"""What of a conversation is kept when it is too long: the newest turns. Pure.
+"""Shortens a conversation that is too long to its newest turns. Pure.
 
-A turn is a question and what follows it until the next one. System messages stay, and
-so does the last turn.
+A turn is a question and the messages up to the next one. System messages stay, and so
+does the last turn.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from dataclasses import replace
 from edge.errors import ContextLengthExceeded
 from edge.request import Message, Request
 
-# Text with more characters a token than this is no text: English has 4 to 5. Counting
-# characters costs nothing, so it comes before everything that reads them.
+# At most this many characters make a token: English has 4 to 5. Counting characters is
+# cheap, so it comes before everything that reads them.
 CHARS_PER_TOKEN = 16
 
 
 def newest(
     messages: tuple[Message, ...], size: Callable[[Message], int], room: int
 ) -> tuple[Message, ...]:
-    """The messages that stay when as many whole turns as necessary are left out, the
-    oldest first, until their sizes add up to at most `room`. What must stay does so
-    even if it does not fit.
+    """The messages that remain when whole turns are left out, the oldest first, until
+    their sizes add up to at most `room`. System messages and the last turn remain even
+    if they do not fit.
 
-    Asks for the size of each message once at most, from the newest backwards, and of
-    none older than the first turn that does not fit.
+    Calls `size` at most once for each message, from the newest backwards, and not for
+    messages older than the first turn that does not fit.
     """
     questions = [n for n, message in enumerate(messages) if message.role == "user"]
-    begins = questions[:0:-1]  # where the conversation may begin, the newest first
+    begins = questions[:0:-1]  # where the conversation may begin, newest first
     if not begins:
         return messages
     begin = begins[0]
@@ -49,12 +49,12 @@ def newest(
 
 
 def trim(request: Request, n_tokens: int) -> Request:
-    """The same request without the turns that can never fit a context of `n_tokens`,
-    judged by their characters alone, if it may be truncated; as it is where `n_tokens`
-    is 0: unknown.
+    """The request without turns that cannot fit a context of `n_tokens`, judged by
+    their characters alone, if it may be truncated. Unchanged where `n_tokens` is 0,
+    unknown.
 
-    Raises ContextLengthExceeded when what has to stay is still too long, or the answer
-    alone may be.
+    Raises ContextLengthExceeded when the rest is still too long, or when `max_tokens`
+    alone is.
     """
     if not n_tokens:
         return request

@@ -1,4 +1,4 @@
-"""Every way a question can be refused or fail, as one tree.
+"""All errors of this package, as one tree.
 
     EdgeError
     ├── InvalidRequest ......... 400  the request itself is wrong
@@ -13,26 +13,27 @@
     │   ├── BodyTooLarge ....... 413
     │   └── UnsupportedMedia ... 415
     ├── Unauthorized ........... 401  no valid key
-    ├── Forbidden .............. 403  not with this key, or not from there
+    ├── Forbidden .............. 403  not allowed with this key or from this origin
     ├── NotFound ............... 404
     │   └── ModelNotFound
     ├── UnknownHost ............ 421
-    ├── QueueFull .............. 429  come back in `retry_after_s`
+    ├── QueueFull .............. 429  try again in `retry_after_s`
     │   ├── ClientLimit
-    │   └── RateLimited ........      a limit of the key is reached
-    ├── Unavailable ............ 503  come back in `retry_after_s`
+    │   └── RateLimited ........      a quota of the key is used up
+    ├── Unavailable ............ 503  try again in `retry_after_s`
     │   ├── NoWorker
     │   ├── ShuttingDown
     │   └── WorkerLost
     ├── StorageFull ............ 507
-    ├── Cancelled .............. 499  nobody waits for the answer any more
+    ├── Cancelled .............. 499  the client no longer waits for the answer
     ├── DeadlineExceeded ....... 504
-    ├── EngineError ............ 500  this request failed inside the engine
+    ├── EngineError ............ 500  computing this answer failed
     │   └── RequestQuarantined
-    └── SetupError ............. (never sent) this machine or its settings are wrong
+    └── SetupError ............. (never sent) the machine or the settings are unsuitable
 
-Each class has one `code` and one HTTP `status`; each instance is one sentence that
-says what to do next. `from_code` turns what came over a wire back into an error.
+Each class has one `code` and one HTTP `status`. The message of an instance says what
+happened and what to do next. `from_code` restores an error from its code.
+docs/reference.md lists when each is raised, from the docstrings.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ MAX_PARAM = 200
 
 
 class EdgeError(Exception):
-    """Root of all errors this package raises on purpose."""
+    """Raised when something unexpected fails."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_retry_after_s: ClassVar[int | None] = None
-    is_final: ClassVar[bool] = False  # asking again would end in the same way
+    is_final: ClassVar[bool] = False  # the same request would fail again
 
     def __init__(
         self,
@@ -65,8 +66,8 @@ class EdgeError(Exception):
         self.retry_after_s = retry_after_s or self.default_retry_after_s
 
     def body(self) -> dict[str, Any]:
-        """The error in the shape that OpenAI clients read; what a client sent is in it
-        only as short, printable text."""
+        """The error in OpenAI's shape. Text of the client appears in it only short and
+        printable."""
         return {
             "error": {
                 "message": printable(self.message, MAX_MESSAGE),
@@ -78,7 +79,7 @@ class EdgeError(Exception):
 
 
 class InvalidRequest(EdgeError):
-    """Raised when a request cannot be understood or breaks a limit."""
+    """Raised when a request is malformed or exceeds a limit."""
 
     code = "invalid_request"
     status = 400
@@ -86,37 +87,37 @@ class InvalidRequest(EdgeError):
 
 
 class InvalidJson(InvalidRequest):
-    """Raised when the body is not JSON."""
+    """Raised when the body is not valid JSON."""
 
     code = "invalid_json"
 
 
 class InvalidPicture(InvalidRequest):
-    """Raised when bytes are not a picture that we accept."""
+    """Raised when a picture is damaged, too large or of an unsupported format."""
 
     code = "invalid_image"
 
 
 class UrlNotAllowed(InvalidRequest):
-    """Raised when a picture is given as a URL that would have to be opened."""
+    """Raised when a picture is a URL that the server would have to open."""
 
     code = "url_not_allowed"
 
 
 class UnsupportedParameter(InvalidRequest):
-    """Raised when a request asks for something this server does not do."""
+    """Raised when a request uses an unsupported feature."""
 
     code = "unsupported_parameter"
 
 
 class ContextLengthExceeded(InvalidRequest):
-    """Raised when prompt and answer can never fit the context."""
+    """Raised when prompt and answer do not fit into the context."""
 
     code = "context_length_exceeded"
 
 
 class MethodNotAllowed(InvalidRequest):
-    """Raised when a path exists, but not with this method."""
+    """Raised when a path does not support this method."""
 
     code = "method_not_allowed"
     status = 405
@@ -130,7 +131,7 @@ class BodyTimeout(InvalidRequest):
 
 
 class KeyReused(InvalidRequest):
-    """Raised when an Idempotency-Key comes again with another body."""
+    """Raised when an Idempotency-Key is used again with another body."""
 
     code = "idempotency_key_reused"
     status = 409
@@ -138,21 +139,21 @@ class KeyReused(InvalidRequest):
 
 
 class BodyTooLarge(InvalidRequest):
-    """Raised when a body has more bytes, files or texts than it may."""
+    """Raised when a body has too many bytes, files or texts."""
 
     code = "request_too_large"
     status = 413
 
 
 class UnsupportedMedia(InvalidRequest):
-    """Raised when a body is not plain JSON by its headers."""
+    """Raised when the headers of a body do not say uncompressed JSON."""
 
     code = "unsupported_media_type"
     status = 415
 
 
 class Unauthorized(EdgeError):
-    """Raised when a caller has to show a key and shows none that is valid."""
+    """Raised when a key is required and the request has no valid one."""
 
     code = "invalid_api_key"
     status = 401
@@ -160,7 +161,7 @@ class Unauthorized(EdgeError):
 
 
 class Forbidden(EdgeError):
-    """Raised when a caller is known and may not do this, or not from there."""
+    """Raised when the key, the origin or the address is not allowed to do this."""
 
     code = "forbidden"
     status = 403
@@ -168,7 +169,7 @@ class Forbidden(EdgeError):
 
 
 class UnknownHost(EdgeError):
-    """Raised when a request names a host that this server is not."""
+    """Raised when the Host header is not a name of this server."""
 
     code = "unknown_host"
     status = 421
@@ -184,7 +185,7 @@ class NotFound(EdgeError):
 
 
 class ModelNotFound(NotFound):
-    """Raised when a request names a model that is not served."""
+    """Raised when the requested model is not served."""
 
     code = "model_not_found"
 
@@ -198,19 +199,19 @@ class QueueFull(EdgeError):
 
 
 class ClientLimit(QueueFull):
-    """Raised when one client has as many questions in work as one may have."""
+    """Raised when one client or address has reached its share of the queue."""
 
     code = "client_limit"
 
 
 class RateLimited(QueueFull):
-    """Raised when a key has used what it may use in a minute or a day."""
+    """Raised when a quota of a key is used up, or an address asks too often."""
 
     code = "rate_limit_exceeded"
 
 
 class Unavailable(EdgeError):
-    """Raised when a part that every request needs cannot be reached."""
+    """Raised when a required part of the service does not answer."""
 
     code = "service_unavailable"
     status = 503
@@ -218,13 +219,13 @@ class Unavailable(EdgeError):
 
 
 class NoWorker(Unavailable):
-    """Raised when no worker is alive to compute answers."""
+    """Raised when no worker is running."""
 
     code = "no_worker"
 
 
 class ShuttingDown(Unavailable):
-    """Raised when this process takes nothing new because it is being stopped."""
+    """Raised when the process is being stopped."""
 
     code = "shutting_down"
 
@@ -236,14 +237,14 @@ class WorkerLost(Unavailable):
 
 
 class StorageFull(EdgeError):
-    """Raised when there is no room left for what a client sends."""
+    """Raised when there is no space left for an upload."""
 
     code = "storage_full"
     status = 507
 
 
 class Cancelled(EdgeError):
-    """Raised when the client left or asked to stop."""
+    """Raised when the client disconnected or cancelled."""
 
     code = "cancelled"
     status = 499
@@ -251,7 +252,7 @@ class Cancelled(EdgeError):
 
 
 class DeadlineExceeded(EdgeError):
-    """Raised when an answer was not ready in time."""
+    """Raised when the deadline of a question has passed."""
 
     code = "deadline_exceeded"
     status = 504
@@ -259,13 +260,13 @@ class DeadlineExceeded(EdgeError):
 
 
 class EngineError(EdgeError):
-    """Raised when computing this one answer failed."""
+    """Raised when computing this answer failed."""
 
     code = "engine_error"
 
 
 class RequestQuarantined(EngineError):
-    """Raised when workers have died of this very request."""
+    """Raised when workers died repeatedly while computing this request."""
 
     code = "request_quarantined"
     is_final = True
@@ -278,8 +279,8 @@ class SetupError(EdgeError):
 
 
 def printable(text: str, most: int) -> str:
-    """`text` for a terminal or a log: at most so many characters, none of which
-    controls anything (C0, C1, bidirectional marks, halves of characters)."""
+    """`text` for a terminal or a log: at most `most` characters, and no control
+    characters (C0, C1, bidirectional marks, halves of surrogate pairs)."""
     short = text if len(text) <= most else text[: most - 2] + " …"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
 
@@ -295,5 +296,5 @@ _BY_CODE = _family(EdgeError)
 
 
 def from_code(code: str, message: str, param: str | None = None) -> EdgeError:
-    """The error that `code` names; an unknown code is a plain `EdgeError`."""
+    """The error with this `code`; an unknown code becomes a plain `EdgeError`."""
     return _BY_CODE.get(code, EdgeError)(message, param=param)

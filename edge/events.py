@@ -1,10 +1,10 @@
-"""What happens to a job, as it happens: the only thing that flows back to a client.
+"""The events of a job: everything that flows back to its client.
 
     Accepted -> Queued* -> Started -> Embedded* -> Token* -> Finished | Failed
                   ^____________ Retried __________/
 
-Exactly one of the last two ends every job. A cancelled or expired job ends in `Failed`
-with the code `cancelled` or `deadline_exceeded`.
+Every job ends with exactly one `Finished` or `Failed`. A cancelled or expired job ends
+with `Failed` and the code `cancelled` or `deadline_exceeded`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from edge.request import Answer
 
 @dataclass(frozen=True)
 class Accepted:
-    """A worker has found that the prompt, so many tokens with its pictures, fits."""
+    """A worker has checked that the prompt fits; its tokens include the pictures."""
 
     prompt_tokens: int
 
 
 @dataclass(frozen=True)
 class Queued:
-    """Waiting; `position` 1 is the next to start, in about `starts_in_s` seconds."""
+    """The job waits; `position` 1 starts next, in about `starts_in_s` seconds."""
 
     position: int
     starts_in_s: float | None = None
@@ -34,28 +34,28 @@ class Queued:
 
 @dataclass(frozen=True)
 class Started:
-    """The engine has accepted the prompt, which is `prompt_tokens` long."""
+    """The engine has accepted the prompt, of `prompt_tokens` tokens."""
 
     prompt_tokens: int
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """The vision tower has read one picture."""
+    """The vision encoder has encoded one picture."""
 
     image_tokens: int
 
 
 @dataclass(frozen=True)
 class Token:
-    """More text. Always whole characters; may stand for several tokens."""
+    """More text: whole characters, from one or several tokens."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Retried:
-    """The worker is gone; what it has told is void, and another begins anew."""
+    """The worker was lost. The text so far is void; another worker starts over."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """There will be no answer; `code` names a class in `edge.errors`, `param` the field
-    of the request that is at fault, where it is one."""
+    """The job ended without an answer. `code` is that of a class in `edge.errors`,
+    `param` the field of the request that caused the error, if any."""
 
     code: str
     message: str

@@ -1,5 +1,5 @@
-"""The machine as this process may use it: what the cgroup grants, not what is built in,
-and what other processes take of it.
+"""The machine as this process may use it: cores and memory within affinity and cgroup,
+and the resource use of other processes.
 
 `os.cpu_count()` and psutil show the whole machine even inside a container with a
 quota; eight threads on a quota of four cores ran up to 45 times slower than four.
@@ -16,7 +16,7 @@ import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
-# what llama.cpp and OpenVINO choose their kernels by
+# llama.cpp and OpenVINO choose their kernels by these
 FEATURES = (
     *("avx2", "fma", "f16c", "avx_vnni"),
     *("avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
@@ -27,27 +27,27 @@ FEATURES = (
 
 @dataclass(frozen=True)
 class Cpu:
-    """What the first core is called, and which of `FEATURES` it has."""
+    """The name of the first core, and which of `FEATURES` it has."""
 
     name: str
     features: tuple[str, ...]
 
 
 def cpu(cpuinfo: Path = CPUINFO) -> Cpu:
-    """As the kernel describes it; "unknown" where it does not."""
+    """The CPU as the kernel describes it; the name is "unknown" if it does not."""
     fields: dict[str, str] = {}
     for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     has = set((fields.get("flags") or fields.get("Features") or "").split())
-    # aarch64 has numbers for its makers and parts, and no name
+    # aarch64 has numbers for implementer and part instead of a name
     part = f"{fields.get('CPU implementer', '')} {fields.get('CPU part', '')}".strip()
     name = fields.get("model name") or (f"Arm {part}" if part else "unknown")
     return Cpu(name, tuple(feature for feature in FEATURES if feature in has))
 
 
 def usable_cores() -> int:
-    """Cores this process may keep busy: CPU affinity, capped by the cgroup's quota.
+    """Cores that this process may use: CPU affinity, capped by the cgroup's quota.
 
     A fractional quota is rounded down, because one thread too many costs more than
     one too few.
@@ -58,15 +58,15 @@ def usable_cores() -> int:
 
 
 def usable_memory_bytes() -> int:
-    """Memory this process may use: the machine's, capped by the cgroup's limit."""
+    """Memory that this process may use: the machine's, capped by the cgroup's limit."""
     folders = _own_cgroups("memory")
     limits = [limit for folder in folders if (limit := _memory_limit(folder))]
     return min([psutil.virtual_memory().total, *limits])
 
 
 def available_memory_bytes() -> int:
-    """Memory this process may still take: what the machine has left, capped by what
-    each limit of our cgroups leaves. File cache is left, for the kernel gives it up."""
+    """Memory that this process may still allocate: the machine's available memory,
+    capped by what each cgroup limit leaves. File cache counts as available."""
     folders = _own_cgroups("memory")
     left = [
         limit - _memory_held(folder)
@@ -76,22 +76,22 @@ def available_memory_bytes() -> int:
     return max(0, min([psutil.virtual_memory().available, *left]))
 
 
-def busy(within_s: float = 0.5) -> float:
-    """The part of the whole machine's cores that is in use, from 0 to 1."""
+def busy_fraction(within_s: float = 0.5) -> float:
+    """The fraction of the machine's cores in use during `within_s`, from 0 to 1."""
     return float(psutil.cpu_percent(interval=within_s)) / 100
 
 
 @dataclass(frozen=True)
 class Use:
-    """What processes have taken: seconds of CPU since they began, bytes resident."""
+    """Resource use of processes: CPU seconds since their start, resident bytes."""
 
     cpu_s: float
     resident_bytes: int
 
 
 def use_of(pid: int) -> dict[str, Use]:
-    """What the process and all below it use, by what they are called; equal names are
-    added up. Empty when it is gone. Memory that processes share counts in each."""
+    """Resource use of a process and its descendants, by name; equal names are added
+    up. Empty if the process has ended. Shared memory counts in each process."""
     found: defaultdict[str, list[Use]] = defaultdict(list)
     try:
         root = psutil.Process(pid)
@@ -113,8 +113,8 @@ def use_of(pid: int) -> dict[str, Use]:
 
 
 def listener(port: int) -> int | None:
-    """The process that listens on a TCP port of this machine; the uppermost one of
-    several that share it. None when it is nobody's, or another user's."""
+    """The process that listens on a TCP port of this machine; if several share it,
+    their common ancestor. None if there is none, or it is another user's."""
     there = {
         c.pid
         for c in psutil.net_connections("tcp")
@@ -128,7 +128,7 @@ def listener(port: int) -> int | None:
 
 
 def _called(process: psutil.Process) -> str:
-    """`python -m worker` is called worker, `python serve.py` serve.py."""
+    """Its name: `python -m worker` is worker, `python serve.py` is serve.py."""
     words = process.cmdline()
     if not words or not Path(words[0]).name.startswith("python"):
         return process.name()
@@ -141,9 +141,9 @@ def _called(process: psutil.Process) -> str:
 def _own_cgroups(
     controller: str, membership: Path = Path("/proc/self/cgroup")
 ) -> list[Path]:
-    """The folders that limit us, each before its parents: of cgroup v2, and of v1's
-    `controller`. Inside a container our path does not exist and only the root, which
-    is then our own, is left."""
+    """The cgroup folders that limit this process, each before its parents: of cgroup
+    v2, and of v1's `controller`. Inside a container the path does not exist; only the
+    root is left, which is then the container's own cgroup."""
     if not membership.is_file():
         return []
     own: list[Path] = []
@@ -157,7 +157,7 @@ def _own_cgroups(
 
 
 def _quota(folder: Path) -> float | None:
-    """Cores granted by `cpu.max` (v2) or `cpu.cfs_quota_us` (v1); None = unlimited."""
+    """Cores allowed by `cpu.max` (v2) or `cpu.cfs_quota_us` (v1); None = unlimited."""
     if (v2 := folder / "cpu.max").is_file():
         quota, period = v2.read_text().split()
         return None if quota == "max" else int(quota) / int(period)
@@ -177,10 +177,10 @@ def _memory_limit(folder: Path) -> int | None:
 
 
 def _memory_held(folder: Path) -> int:
-    """Bytes in use that the kernel cannot take back: all but the cache of files."""
+    """Bytes in use that the kernel cannot reclaim: all except the file cache."""
     v2, v1 = folder / "memory.current", folder / "memory.usage_in_bytes"
     used = int((v2 if v2.is_file() else v1).read_text())
     rows = (row.split() for row in (folder / "memory.stat").read_text().splitlines())
     stat = {name: int(value) for name, value in rows}
-    of_subtree = "" if v2.is_file() else "total_"  # v1's other rows leave children out
+    of_subtree = "" if v2.is_file() else "total_"  # v1's other rows exclude children
     return used - sum(stat[f"{of_subtree}{age}_file"] for age in ("active", "inactive"))

@@ -1,4 +1,4 @@
-"""How far a long thing is: a bar at a terminal, a line for each tenth elsewhere."""
+"""Progress of a long operation: a bar at a terminal, one line per tenth elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from rich.filesize import decimal
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
-def unseen(done: int, total: int) -> None:
+def no_progress(done: int, total: int) -> None:
     """Shows nothing."""
 
 
 @contextmanager
-def shown(label: str) -> Iterator[Progress]:
+def show_progress(label: str) -> Iterator[Progress]:
     """Shows on stderr how far `label` is."""
     if not sys.stderr.isatty():
-        yield in_tenths(lambda line: print(line, file=sys.stderr, flush=True), label)
+        yield report_tenths(
+            lambda line: print(line, file=sys.stderr, flush=True), label
+        )
         return
     columns = (
         rich_progress.TextColumn("{task.description}"),
@@ -35,22 +37,22 @@ def shown(label: str) -> Iterator[Progress]:
 
         def progress(done: int, total: int) -> None:
             nonlocal task
-            if task is None:  # begun with what is there, or the speed would count it
+            if task is None:  # starts with the bytes already here: they are not speed
                 task = bar.add_task(label, completed=done, total=total)
             bar.update(task, completed=done, total=total)
 
         yield progress
 
 
-def in_tenths(say: Callable[[str], None], label: str) -> Progress:
-    """Says a line at each tenth that is reached for the first time."""
-    said = -1
+def report_tenths(print_line: Callable[[str], None], label: str) -> Progress:
+    """Prints a line each time another tenth is reached."""
+    reported: int | None = None
 
     def progress(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal reported
         tenth = 10 * done // max(total, 1)
-        if tenth > said:
-            said = tenth
-            say(f"{label}: {10 * tenth} % of {decimal(total)}")
+        if reported is None or tenth > reported:
+            reported = tenth
+            print_line(f"{label}: {10 * tenth} % of {decimal(total)}")
 
     return progress

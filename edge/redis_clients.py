@@ -1,4 +1,4 @@
-"""The two kinds of Redis client, with the time-outs that keep a caller from hanging."""
+"""The two kinds of Redis client, with time-outs for every command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis._parsers import BaseParser
 
 from edge.errors import SetupError
 
-ServerError = redis.ResponseError  # what a server answers that refuses
+ServerError = redis.ResponseError  # a server's refusal
 
 
 class DiskFull(ServerError):
@@ -21,9 +21,9 @@ class DiskFull(ServerError):
 BaseParser.EXCEPTION_CLASSES["MISCONF"] = DiskFull
 
 TIMEOUT_S = 5  # longer than any blocking read, or the read itself would fail
-# What a call raises when the server is away, full, slow, or refuses us;
+# What a call raises when the server is away, full, slow, or refuses the command;
 UNREACHABLE = (redis.RedisError, OSError)
-# and those of it that may be over in a moment.
+# and those of these errors that may be over in a moment.
 AWAY = (
     redis.ConnectionError,
     redis.TimeoutError,
@@ -36,8 +36,8 @@ AWAY = (
 _OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": 2,
     "health_check_interval": 25,
-    # else each connection reads the library's version off the disk, to tell the server:
-    # 64 clients at once were refused a second later for that
+    # By default each connection reads the library's version from disk to send it to the
+    # server: that delayed the refusal of 64 simultaneous clients by a second.
     "driver_info": None,
 }
 
@@ -45,9 +45,9 @@ _OPTIONS: dict[str, Any] = {
 class AsyncRedis(redis.asyncio.Redis):
     """An asynchronous client whose commands give up after TIMEOUT_S.
 
-    The library's own `socket_timeout` is built on asyncio.wait_for, and in Python 3.11
-    that loses a cancellation which comes just when its work is done: a client would
-    leave, and its answer would be computed to the end.
+    The library's own `socket_timeout` is built on asyncio.wait_for, which in Python
+    3.11 loses a cancellation that arrives when its work is done: the answer of a client
+    that left would be computed to the end.
     """
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -57,18 +57,18 @@ class AsyncRedis(redis.asyncio.Redis):
 
 def sync_client(url: str) -> redis.Redis:
     """For worker threads."""
-    return redis.Redis.from_url(_given(url), socket_timeout=TIMEOUT_S, **_OPTIONS)
+    return redis.Redis.from_url(_checked(url), socket_timeout=TIMEOUT_S, **_OPTIONS)
 
 
 def async_client(url: str) -> redis.asyncio.Redis:
     """For the web process; one connection for each client that follows a job."""
     return AsyncRedis.from_url(
-        _given(url), socket_timeout=None, max_connections=512, **_OPTIONS
+        _checked(url), socket_timeout=None, max_connections=512, **_OPTIONS
     )
 
 
 def hears(client: redis.Redis) -> bool:
-    """Whether the server answers at all; an error is an answer, too: one whose disk is
+    """Whether the server answers at all. An error is an answer: a server whose disk is
     full refuses even a ping."""
     try:
         client.ping()
@@ -79,7 +79,7 @@ def hears(client: redis.Redis) -> bool:
     return True
 
 
-def _given(url: str) -> str:
+def _checked(url: str) -> str:
     if not url:
         raise SetupError(
             "No Redis address is set. Start everything with `edge up`, or set "

@@ -1,7 +1,7 @@
-"""The words of a conversation between client and engine: frozen, JSON both ways.
+"""Request and answer between client and engine: frozen, JSON in both directions.
 
-Knows nothing about HTTP, Redis or llama.cpp. Pixels never appear here: a picture is
-named by its hash and travels beside the request.
+Knows nothing about HTTP, Redis or inference. Pixels never appear here: a request names
+a picture by its hash, and the pixels travel separately.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture by name: sha256 over width, height, mode and RGB pixels; size in px."""
+    """A picture by its sha256 over width, height, mode and RGB pixels; size in px."""
 
     sha256: str
     width: int
@@ -23,13 +23,13 @@ class PictureRef:
 
     @property
     def n_tokens(self) -> int:
-        """About how many tokens it becomes: one for each 32x32 pixels."""
+        """Approximate number of image tokens: one per 32x32 pixels."""
         return max(1, round(self.width / 32)) * max(1, round(self.height / 32))
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn. `content` keeps texts and pictures in the order they were given."""
+    """One message. `content` has texts and pictures in their original order."""
 
     role: Role
     content: tuple[str | PictureRef, ...]
@@ -52,9 +52,9 @@ class Message:
 class SamplingParams:
     """How tokens are chosen. The defaults are greedy: equal questions, equal answers.
 
-    Ranges follow the OpenAI API; `top_k` 0, `min_p` 0, `repeat_penalty` 1 do nothing.
-    `logit_bias` pairs tokens with what is added to their logits. Unless `json_schema`
-    is empty, the answer is JSON that fits it; `edge.schemas` writes it.
+    Ranges follow the OpenAI API; `top_k` 0, `min_p` 0 and `repeat_penalty` 1 are
+    neutral. `logit_bias` has pairs of token and summand of its logit. If `json_schema`
+    (as rewritten by `edge.schemas`) is not empty, the answer is JSON that matches it.
     """
 
     max_tokens: int = 512
@@ -82,12 +82,11 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked. `model` is the served name it was asked of.
+    """What a client asked of the served model named `model`.
 
-    With `truncate` the oldest turns of a conversation that is too long are left out;
-    `n_dropped` of its messages have been already.
-    What was computed for a request may be used again for those of the same `scope`
-    (see `edge.caller`) and for no others.
+    With `truncate` a conversation that is too long loses its oldest messages;
+    `n_dropped` have been dropped already. Results computed for a request may be reused
+    only for requests with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -99,7 +98,7 @@ class Request:
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
-        """All pictures in prompt order; the same one may appear twice."""
+        """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
 
     def to_json(self) -> dict[str, Any]:
@@ -126,8 +125,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Usage:
-    """Token counts; pictures count among the prompt tokens, and so do the `cached`
-    ones, which were computed for a question before."""
+    """Token counts. The prompt tokens include image tokens and the cached tokens, which
+    an earlier question had already computed."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -140,9 +139,9 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time of one answer went inside the engine, in milliseconds.
+    """Time of each stage of one answer inside the engine, in milliseconds.
 
-    The first four follow one another and end at the first token: their sum is
+    The first four are consecutive stages up to the first token: their sum is
     `ttft_ms`. `tpot_ms` is the mean time per token after the first.
     """
 
@@ -157,7 +156,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer; `n_dropped` messages of the conversation did not fit."""
+    """A complete answer; `n_dropped` messages of the conversation were dropped."""
 
     text: str
     finish_reason: FinishReason

@@ -1,8 +1,8 @@
-"""All settings, in one table: name, type, default, meaning.
+"""All settings in one table: name, type, default, bounds, meaning.
 
-Every row of `Settings` is read from the environment variable `EDGE_<FIELD>` or from
-a `.env` file in the working directory; the environment wins. This is the only module
-that looks at the environment.
+Each field of `Settings` is read from the environment variable `EDGE_<FIELD>` or from
+a `.env` file in the working directory; the environment wins. The documentation is
+generated from this table. No other module reads the environment.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from edge.errors import SetupError
+from edge.settings_text import parse, read_dotenv, with_password
 
 PREFIX = "EDGE_"
 DATA_DIR = Path("~/.local/share/edge-vl").expanduser()
@@ -33,134 +33,187 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """What an operator decides. Frozen: a running process never changes its mind."""
+    """An operator's decisions. Frozen: a running process never changes its settings."""
 
     model: str = _setting(
-        "auto", "Model name or path of a GGUF file; auto = the real model, else tiny."
+        "auto",
+        "A name from `edge models list`, or the path of a GGUF file. `auto` = "
+        "Qwen3-VL-2B if its files are here or can be downloaded, else `tiny`.",
     )
-    mmproj: str = _setting("", "Path of the vision GGUF that belongs to EDGE_MODEL.")
-    slots: int = _setting(4, "Questions computed at once.", at_least=1, at_most=4)
+    mmproj: str = _setting(
+        "", "Path of the vision GGUF file, where `EDGE_MODEL` is a path."
+    )
+    slots: int = _setting(
+        4, "Questions computed at the same time.", at_least=1, at_most=4
+    )
     context_tokens: int = _setting(
-        8192, "Tokens that all running questions share.", at_least=256
+        8192,
+        "Tokens shared by all running questions. Each reserves its prompt and its "
+        "longest possible answer.",
+        at_least=256,
     )
     chunk_tokens: int = _setting(
-        256, "Most prompt tokens computed in one step.", at_least=16
+        256,
+        "Maximum number of prompt tokens in one step. While answers are running, a "
+        "step takes only as many as it computes in about 0.4 s.",
+        at_least=16,
     )
-    threads: int = _setting(0, "Compute threads; 0 = the cores we may use.", at_least=0)
+    threads: int = _setting(
+        0,
+        "Compute threads. 0 = the number of cores that affinity and cgroup allow.",
+        at_least=0,
+    )
     repack: bool = _setting(
-        False, "Copy weights into the order that llama.cpp's other kernels want."
+        False,
+        "With `EDGE_RUNTIME=llama`: copy the weights into the layout of llama.cpp's "
+        "other kernels. Needs more memory; faster or slower, depending on the machine.",
     )
     kv: str = _setting(
         "f16",
-        "How keys and values of the context are kept: f16, or q8_0 in half the memory.",
+        "Format of the KV cache. `q8_0` needs half the memory: about 400 MB less for "
+        "Qwen3-VL-2B with 8192 tokens.",
         one_of=("f16", "q8_0"),
     )
     runtime: str = _setting(
         "auto",
-        "Who computes the language model: openvino, sooner and with more memory, or "
-        "llama, which is llama.cpp; auto = openvino where that memory is free.",
+        "Runtime of the language model: `openvino`, or `llama` for llama.cpp, which is "
+        "slower and needs less memory. `auto` = `openvino` where it fits into memory.",
         one_of=("auto", "openvino", "llama"),
     )
     image_tokens: int = _setting(
-        1024, "Largest picture, in tokens of 32x32 pixels.", at_least=16
+        1024,
+        "Maximum size of a picture, in image tokens of 32x32 pixels. Larger pictures "
+        "are scaled down.",
+        at_least=16,
     )
     vision: str = _setting(
         "auto",
-        "Who reads pictures: OpenVINO in int8 or f32, or mtmd, which is llama.cpp; "
-        "auto = int8, or mtmd where OpenVINO cannot.",
+        "Vision encoder: OpenVINO in `int8` or in `f32`, or llama.cpp's `mtmd`. "
+        "`auto` = `int8`, or `mtmd` where OpenVINO does not run.",
         one_of=("auto", "int8", "f32", "mtmd"),
     )
     kept: int = _setting(
         12,
-        "Ended answers whose cells are kept for questions that go on.",
+        "Finished answers that stay in the KV cache while there is room. A question "
+        "with the same beginning computes only its new part.",
         at_least=0,
         at_most=64,
     )
     embeddings_mb: int = _setting(
-        128, "Megabytes of pictures already read that are remembered.", at_least=0
+        128,
+        "Megabytes for the embeddings of recent pictures. One picture of 800x600 "
+        "takes 16 MB with Qwen3-VL-2B.",
+        at_least=0,
     )
     answer_tokens: int = _setting(
-        512, "Longest answer when the client names no max_tokens.", at_least=1
+        512, "Maximum answer length if the request has no `max_tokens`.", at_least=1
     )
     backlog: int = _setting(
-        16, "Questions that may wait before new ones are refused.", at_least=0
+        16,
+        "Questions that may wait for a slot. Further ones are refused with 429.",
+        at_least=0,
     )
     client_jobs: int = _setting(
         0,
-        "Questions one client may have waiting or running; 0 = half of all places.",
+        "Questions that one client, or one address, may have waiting or running. "
+        "0 = half of slots + backlog.",
         at_least=0,
     )
-    deadline_s: int = _setting(300, "Seconds until a question expires.", at_least=1)
+    deadline_s: int = _setting(
+        300, "Seconds until a question expires, including its wait.", at_least=1
+    )
     grace_s: int = _setting(
-        30,
-        "Seconds that running answers may take to end when asked to stop.",
-        at_least=0,
+        30, "Seconds that running answers have left when a part is stopped.", at_least=0
     )
     hang_s: int = _setting(
         30,
-        "Seconds without a step after which a worker takes itself for hung.",
+        "Seconds without an engine step after which a worker ends itself; at least "
+        "ten times its longest step.",
         at_least=2,
     )
-    answer_cache: bool = _setting(True, "Remember answers to identical questions.")
-    answer_ttl_s: int = _setting(3600, "Seconds an answer is remembered.", at_least=1)
+    answer_cache: bool = _setting(
+        True,
+        "Cache the answers to deterministic questions, and answer identical waiting "
+        "questions together.",
+    )
+    answer_ttl_s: int = _setting(
+        3600, "Seconds that an answer stays in the cache.", at_least=1
+    )
     keys_file: str = _setting(
         "",
-        "The file of API keys; empty = keys.json in EDGE_DATA_DIR, and where there is "
-        "none nobody needs a key.",
+        "File of API keys. Empty = `keys.json` in `EDGE_DATA_DIR`. Without that file "
+        "no key is required.",
     )
     share: str = _setting(
         "tenant",
-        "Who may see, by its speed, what others have asked: tenant = nobody but the "
-        "same key, page or address; all = everybody, for one household.",
+        "Who shares cached answers, prefixes and pictures, and so can tell from the "
+        "speed what others asked. `tenant` = only the same key, page or address; `all` "
+        "= everybody, for one household.",
         one_of=("tenant", "all"),
     )
     audit: bool = _setting(
-        True, "Log a line for each question: who, when, how much, never what."
+        True,
+        "Log one line of JSON per question: time, tenant, address, model, tokens, "
+        "outcome. Never the question.",
     )
-    metrics_by_key: bool = _setting(False, "Metrics tell the requests of each key.")
+    metrics_by_key: bool = _setting(
+        False, "Count requests and tokens for each key (by its id) in `/metrics`."
+    )
     metrics_from: str = _setting(
         "127.0.0.0/8,::1/128",
-        "Networks that may read /metrics without an admin key.",
+        "Networks that may read `/metrics` without an admin key.",
     )
-    broker_url: str = _setting("", "Redis for queue and jobs; edge up starts its own.")
-    cache_url: str = _setting("", "Redis for caches; edge up starts its own.")
+    broker_url: str = _setting(
+        "",
+        "Redis for queue and jobs: `redis://USER:PASSWORD@HOST:PORT/0`, or `rediss://` "
+        "for TLS. Empty = `edge up` starts its own.",
+    )
+    cache_url: str = _setting(
+        "", "Redis for the answer cache. Empty = `edge up` starts its own."
+    )
     redis_password_file: str = _setting(
-        "", "File that holds the password of both, where their URLs name none."
+        "", "File with the password for both, if their URLs contain none."
     )
     host: str = _setting(
         "127.0.0.1",
-        "Address that it is reached at; any but 127.0.0.1 and ::1 needs keys.",
+        "Address of the service. Any other than 127.0.0.1 and ::1 requires keys or "
+        "`EDGE_OPEN`. With Docker: the address where nginx's port is published.",
     )
-    open: bool = _setting(False, "Let others reach it although there are no keys.")
+    open: bool = _setting(
+        False, "Allow other machines to connect although there are no keys."
+    )
     trust: str = _setting(
         "",
-        "Networks, by commas, of the proxies in front that tell who their clients are.",
+        "Networks of the reverse proxies in front, comma separated. Their headers say "
+        "who the client is, and whether it used https.",
     )
     metrics_port: int = _setting(
-        0, "Where a worker tells its metrics; 0 = nowhere.", at_least=0, at_most=65535
+        0, "Port of a worker's metrics. 0 = none.", at_least=0, at_most=65535
     )
     metrics_address: str = _setting(
-        "127.0.0.1", "The address of that port; 0.0.0.0 = all, in a container."
+        "127.0.0.1", "Address of that port. In a container: `0.0.0.0`."
     )
     hosts: str = _setting(
         "",
-        "Names under which clients reach this server, comma separated; addresses, "
-        "localhost and this machine's own name need none.",
+        "Host names of this server, comma separated. IP addresses, `localhost` and the "
+        "machine's own name are always allowed; any other `Host` is refused with 421.",
     )
     cors: str = _setting(
         "",
-        "Origins (https://app.example) whose pages may call the API, comma separated.",
+        "Origins whose pages may call the API from a browser, comma separated: "
+        "`https://app.example.org`.",
     )
     hub_url: str = _setting(
-        "https://huggingface.co", "Where models are downloaded from."
+        "https://huggingface.co",
+        "Where models are downloaded. If it is not set, `HF_ENDPOINT` is used.",
     )
     mirror_url: str = _setting(
-        "https://hf-mirror.com", "A second place, asked next; empty = none."
+        "https://hf-mirror.com", "The second download server. Empty = none."
     )
-    data_dir: Path = _setting(DATA_DIR, "Where models and queue files are kept.")
+    data_dir: Path = _setting(DATA_DIR, "Folder of models, keys, logs and queue files.")
 
-    # No setting: the names of those that an operator has written down. What this
-    # machine was tuned to goes under them, and over the defaults.
+    # Not a setting: the names of the settings that the operator has set. They win over
+    # the tuned values of this machine, which win over the defaults.
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @property
@@ -169,40 +222,40 @@ class Settings:
 
     @classmethod
     def table(cls) -> list[Field[Any]]:
-        """All settings, in the order in which they are documented."""
+        """All settings, in the order of the documentation."""
         return [f for f in fields(cls) if f.metadata]
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Settings from a mapping of environment variables.
 
-        Raises SetupError that names key, value and expected type; an unknown `EDGE_`
-        name is an error too, because it is most often a typing mistake.
+        Raises SetupError, which names key, value and expected type. An unknown `EDGE_`
+        name is an error too: most often it is a typing mistake.
         """
         known = {PREFIX + f.name.upper(): f for f in cls.table()}
-        ours = {key: text for key, text in environ.items() if key.startswith(PREFIX)}
-        if unknown := sorted(ours.keys() - known.keys()):
+        texts = {key: text for key, text in environ.items() if key.startswith(PREFIX)}
+        if unknown := sorted(texts.keys() - known.keys()):
             raise SetupError(
                 f"{unknown[0]} is not a setting. Known: {', '.join(known)}."
             )
         given = {
-            known[key].name: _parse(key, text, known[key]) for key, text in ours.items()
+            known[key].name: parse(key, text, known[key]) for key, text in texts.items()
         }
         return cls(**given, given=frozenset(given))
 
     @classmethod
     def load(cls) -> Settings:
-        """Settings of this process: `.env` first, the environment over it.
+        """Settings of this process: `.env`, overridden by the environment.
 
-        HF_ENDPOINT, which names the hub to other programs, does so here too.
+        HF_ENDPOINT, the hub's address for other programs, is honoured too.
         """
-        environ = _dotenv(Path(".env")) | os.environ
+        environ = read_dotenv(Path(".env")) | os.environ
         if hub := environ.get("HF_ENDPOINT"):
             environ = {f"{PREFIX}HUB_URL": hub} | environ
         return cls.read(environ)._with_password()
 
     def _with_password(self) -> Settings:
-        """These settings with the password of both Redis in their URLs."""
+        """These settings with the Redis password in both URLs."""
         if not self.redis_password_file:
             return self
         path = Path(self.redis_password_file).expanduser()
@@ -210,88 +263,36 @@ class Settings:
             password = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SetupError(
-                f"EDGE_REDIS_PASSWORD_FILE: {path} cannot be read: {error}."
+                f"EDGE_REDIS_PASSWORD_FILE: {path} cannot be read: {error}. Name a "
+                "text file that this account can read."
             ) from None
         return replace(
             self,
             redis_password_file="",
-            broker_url=_url_with(self.broker_url, password),
-            cache_url=_url_with(self.cache_url, password),
+            broker_url=with_password(self.broker_url, password),
+            cache_url=with_password(self.cache_url, password),
         )
 
     def environ(self) -> dict[str, str]:
-        """This process's environment with these settings, for a child process: those
-        that are written down or differ from their defaults. What is neither, the child
-        may find in what this machine was tuned to, as its parent might."""
-        ours = {
+        """This process's environment with these settings, for a child process.
+
+        Contains the settings that the operator has set or that differ from their
+        defaults. For all others the child may use tuned values, as its parent does.
+        """
+        settings = {
             PREFIX + f.name.upper(): in_words(value)
             for f in self.table()
             if (value := getattr(self, f.name)) != f.default or f.name in self.given
         }
         others = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        return others | ours
+        return others | settings
 
 
-def _url_with(url: str, password: str) -> str:
-    """`url` with a password for its user, unless it has one."""
-    scheme, separator, rest = url.partition("://")
-    user, _, where = rest.rpartition("@")
-    if not separator or ":" in user:
-        return url
-    return f"{scheme}://{user}:{quote(password, safe='')}@{where}"
-
-
-def live_as(name: str, home: str) -> None:
-    """Tells this process and its children who they are, after a change of account."""
+def adopt_account(name: str, home: str) -> None:
+    """Sets the account's variables for this process and its children."""
     os.environ.update(HOME=home, USER=name, LOGNAME=name)
 
 
-def _parse(key: str, text: str, spec: Field[Any]) -> Any:
-    kind = type(spec.default)
-    try:
-        value = _PARSERS[kind](text.strip())
-    except (ValueError, KeyError):
-        raise SetupError(f"{key}={text!r} is not {_KIND_NAMES[kind]}.") from None
-    low, high = spec.metadata["at_least"], spec.metadata["at_most"]
-    if (low is not None and value < low) or (high is not None and value > high):
-        allowed = f"{low} or more" if high is None else f"from {low} to {high}"
-        raise SetupError(f"{key}={text!r} must be {allowed}.")
-    if (choices := spec.metadata["one_of"]) and value not in choices:
-        raise SetupError(f"{key}={text!r} must be one of {', '.join(choices)}.")
-    return value
-
-
-_SWITCH = dict.fromkeys(("on", "true", "yes", "1"), True) | dict.fromkeys(
-    ("off", "false", "no", "0"), False
-)
-_PARSERS: dict[type, Any] = {
-    str: str,
-    int: int,
-    bool: lambda text: _SWITCH[text.lower()],
-    # absolute, because child processes work in other folders
-    type(Path()): lambda text: Path(text).expanduser().absolute(),
-}
-_KIND_NAMES = {
-    int: "a whole number",
-    bool: "on or off",
-    str: "text",
-    type(Path()): "a path",
-}
-
-
 def in_words(value: Any) -> str:
-    """A setting's value as it is written in the environment."""
+    """A setting's value as text, as in the environment."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    """Lines `KEY=value` of a .env file; blank lines and `#` comments are skipped."""
-    if not path.is_file():
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
-    except UnicodeDecodeError:
-        raise SetupError(f"{path.absolute()} is not UTF-8 text.") from None
-    lines = (line.strip() for line in text.splitlines())
-    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}

@@ -1,7 +1,7 @@
-"""Real things for tests: Redis servers, the tiny model, a browser, the whole stack.
+"""Real fixtures: a Redis server, the tiny model, a browser, the command `edge`.
 
-What cannot be had is a skip with its reason on a developer's machine and a failure in
-CI, so that a green run there means that everything ran.
+A missing one skips the test with a reason on a developer's machine and fails it in CI,
+so that a green run there means that everything ran.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def broker_url(redis_url: str) -> Iterator[str]:
-    """The same server, empty."""
+    """The same server, emptied."""
     client = sync_client(redis_url)
     client.flushall()
     client.close()
@@ -98,7 +98,7 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def babble(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two files of random weights: a model that never ends its answers, and takes
     pictures of any size."""
-    shapes = replace(TINY, min_cells=0, max_cells=0)
+    shapes = replace(TINY, min_image_tokens=0, max_image_tokens=0)
     kinds = {"quant": "F16", "mmproj": "F16"}
     folder = tmp_path_factory.mktemp("babble")
     return write_synthetic(folder, shapes=shapes, n_tokens=1024, **kinds)

@@ -1,4 +1,4 @@
-"""Set-up decides rightly what to do; nothing here runs pip, apt-get or a compiler."""
+"""Set-up decides what to do; no test runs pip, apt-get or a compiler."""
 
 import ast
 import importlib.util
@@ -57,7 +57,7 @@ def machine(
     return pretend
 
 
-def test_an_old_python_can_read_it_far_enough_to_be_told_so(
+def test_an_old_python_reaches_the_version_check(
     bootstrap: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -96,7 +96,7 @@ def test_the_version_comes_from_the_constraints(bootstrap: ModuleType) -> None:
         bootstrap.pinned_version(CONSTRAINTS, "gguf")
 
 
-def test_a_wheel_is_reused_on_an_equal_machine_only(bootstrap: ModuleType) -> None:
+def test_a_wheel_is_reused_only_on_an_equal_machine(bootstrap: ModuleType) -> None:
     env = {"XDG_CACHE_HOME": "/cache"}
 
     def folder(constraints: str = CONSTRAINTS, cpu: str = CPUINFO, **more: str) -> Path:
@@ -114,7 +114,7 @@ def test_a_wheel_is_reused_on_an_equal_machine_only(bootstrap: ModuleType) -> No
     assert here != folder(CMAKE_ARGS="-DGGML_BLAS=ON")
 
 
-def test_cmake_arguments_of_the_user_are_added_to_ours(bootstrap: ModuleType) -> None:
+def test_cmake_arguments_of_the_user_are_added(bootstrap: ModuleType) -> None:
     build = bootstrap.native_build(CONSTRAINTS, CPUINFO, {"CMAKE_ARGS": "-DX=1"})
 
     assert build.cmake_args == "-DMTMD_VIDEO=OFF -DX=1"
@@ -131,7 +131,7 @@ def test_a_cpu_is_known_by_the_features_of_its_first_core(
     assert bootstrap.cpu_identity("processor : 0\nFeatures : asimd") != ""
 
 
-def test_a_compiler_is_asked_for_only_when_a_build_is_due(
+def test_a_compiler_is_required_only_for_a_build(
     bootstrap: ModuleType, machine: Callable[..., list[list[str]]]
 ) -> None:
     machine(programs=set(), root=False)
@@ -140,7 +140,7 @@ def test_a_compiler_is_asked_for_only_when_a_build_is_due(
     assert "g++" not in bootstrap.missing_packages(test=False, build_due=False)[0]
 
 
-def test_any_chromium_will_do_and_only_tests_need_one(
+def test_only_tests_need_a_chromium(
     bootstrap: ModuleType,
     machine: Callable[..., list[list[str]]],
     monkeypatch: pytest.MonkeyPatch,
@@ -156,7 +156,7 @@ def test_any_chromium_will_do_and_only_tests_need_one(
     assert bootstrap.missing_packages(test=False, build_due=False)[1] == []
 
 
-def test_without_root_the_exact_line_to_type_is_given(
+def test_without_root_the_exact_command_is_shown(
     bootstrap: ModuleType, machine: Callable[..., list[list[str]]]
 ) -> None:
     commands = machine(programs={"apt-get"}, root=False)
@@ -204,7 +204,7 @@ def test_root_installs_what_is_missing(
     assert [command[-1] for command in commands[1:]] == ["g++", "chromium"]
 
 
-def test_promtool_comes_without_root_and_is_no_condition(
+def test_promtool_is_optional_and_needs_no_root(
     bootstrap: ModuleType,
     machine: Callable[..., list[list[str]]],
     monkeypatch: pytest.MonkeyPatch,
@@ -227,7 +227,7 @@ def test_promtool_comes_without_root_and_is_no_condition(
     assert "sudo apt-get update" in said
 
 
-def test_nothing_missing_costs_nothing(
+def test_a_complete_set_up_does_nothing(
     bootstrap: ModuleType, machine: Callable[..., list[list[str]]]
 ) -> None:
     commands = machine(programs={"apt-get"}, root=True)
@@ -237,7 +237,7 @@ def test_nothing_missing_costs_nothing(
     assert commands == []
 
 
-def test_a_set_up_for_tests_serves_too_but_not_the_reverse(
+def test_a_set_up_for_tests_can_serve_but_not_the_reverse(
     bootstrap: ModuleType,
 ) -> None:
     build = bootstrap.native_build(CONSTRAINTS, CPUINFO, os.environ)
@@ -251,7 +251,7 @@ def test_a_set_up_for_tests_serves_too_but_not_the_reverse(
 
 
 @pytest.mark.parametrize("what", ["python", "inputs", "wheel"])
-def test_a_set_up_is_stale_when_what_it_was_made_from_changes(
+def test_a_set_up_is_stale_when_its_inputs_change(
     bootstrap: ModuleType, what: str
 ) -> None:
     build = bootstrap.native_build(CONSTRAINTS, CPUINFO, os.environ)
@@ -279,7 +279,7 @@ def test_the_stamp_follows_pyproject_and_constraints(
 
 
 @pytest.mark.parametrize("text", [None, "", "{"])
-def test_a_stamp_that_cannot_be_read_counts_as_none(
+def test_an_unreadable_stamp_is_ignored(
     bootstrap: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""The compose file keeps its promises: one way in, hardened, watched, and limited."""
+"""The compose file: one published port; each service hardened, probed and limited."""
 
 import re
 import shlex
@@ -39,7 +39,7 @@ HEALTHCHECK = {
     "type": "object",
     "required": ["test", "interval", "timeout", "retries"],
     "properties": {
-        # Without a shell: its quoting is one more thing to go wrong.
+        # Without a shell, whose quoting could go wrong.
         "test": {"type": "array", "prefixItems": [{"const": "CMD"}], "minItems": 2},
         "interval": DURATION,
         "timeout": DURATION,
@@ -64,7 +64,7 @@ DEPENDENCY = {
     "additionalProperties": False,
 }
 TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-# What runs once and ends; everything else is watched and comes back.
+# Services that run once and exit; all others are probed and restarted.
 ONCE = {"password", "keys"}
 SERVICE = {
     "type": "object",
@@ -113,7 +113,7 @@ SERVICE = {
         "user": {"type": "string", "pattern": "^[1-9][0-9]*:[1-9][0-9]*$"},
         "volumes": TEXTS,
     },
-    # A misspelt key would be a limit that is silently not there.
+    # A misspelt key would silently be no limit.
     "additionalProperties": False,
 }
 
@@ -130,12 +130,12 @@ def test_the_file_fits_the_compose_specification() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES.keys() - ONCE)
-def test_every_service_is_hardened_watched_and_limited(name: str) -> None:
+def test_every_service_is_hardened_probed_and_limited(name: str) -> None:
     jsonschema.validate(SERVICES[name], SERVICE)
 
 
 @pytest.mark.parametrize("name", ONCE)
-def test_what_runs_once_is_hardened_and_limited_too(name: str) -> None:
+def test_services_that_run_once_are_hardened_and_limited(name: str) -> None:
     service = dict(SERVICES[name])
     assert service.pop("restart") == "no"
     assert service.pop("healthcheck") == {"disable": True}
@@ -148,7 +148,7 @@ def test_what_runs_once_is_hardened_and_limited_too(name: str) -> None:
     jsonschema.validate(service | lasting, SERVICE)
 
 
-def test_what_a_service_names_exists() -> None:
+def test_references_of_services_exist() -> None:
     for service in SERVICES.values():
         assert set(service.get("networks", ())) <= COMPOSE["networks"].keys()
         assert set(service.get("depends_on", {})) <= SERVICES.keys()
@@ -181,7 +181,7 @@ def test_only_nginx_can_be_reached_and_can_reach_out() -> None:
     assert "metrics" not in SERVICES["nginx"]["networks"]
 
 
-def test_nobody_runs_as_root() -> None:
+def test_no_service_runs_as_root() -> None:
     for name, service in SERVICES.items():
         if "build" not in service:
             assert "user" in service, name
@@ -190,7 +190,7 @@ def test_nobody_runs_as_root() -> None:
         assert re.findall(r"^USER (.+)$", stage, re.MULTILINE) == ["10001"]
 
 
-def test_the_queue_never_forgets_and_the_cache_may() -> None:
+def test_the_broker_is_durable_and_the_cache_evicts() -> None:
     def options(name: str) -> dict[str, str]:
         server, *words = shlex.split(SERVICES[name]["command"])
         assert server == "valkey-server"
@@ -216,12 +216,12 @@ def test_nginx_and_the_ui_agree_on_ports() -> None:
 
 
 @pytest.mark.parametrize("name", ["worker", "ui"])
-def test_running_answers_have_the_time_to_end(name: str) -> None:
+def test_running_answers_have_time_to_finish(name: str) -> None:
     seconds = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert seconds >= Settings().grace_s + AFTER_GRACE_S
 
 
-def test_prometheus_scrapes_what_is_served() -> None:
+def test_prometheus_scrapes_existing_ports() -> None:
     folder, inside, _ = SERVICES["prometheus"]["volumes"][0].split(":")
     [option] = SERVICES["prometheus"]["command"]
     path = option.removeprefix("--config.file=")
@@ -234,7 +234,7 @@ def test_prometheus_scrapes_what_is_served() -> None:
     assert str(found["port"]) == environ["EDGE_METRICS_PORT"]
     assert environ["EDGE_METRICS_ADDRESS"] == "0.0.0.0"
     networks = SERVICES["ui"]["environment"]["EDGE_METRICS_FROM"].split(",")
-    # what Docker gives its networks
+    # Docker's default address ranges
     for address in ("172.18.0.5", "192.168.0.3", "10.0.1.2"):
         assert any(ip_address(address) in ip_network(one) for one in networks)
     assert not any(ip_address("8.8.8.8") in ip_network(one) for one in networks)
@@ -242,7 +242,7 @@ def test_prometheus_scrapes_what_is_served() -> None:
         assert "metrics" in SERVICES[name]["networks"]
 
 
-def test_large_bodies_fit_where_nginx_keeps_them() -> None:
+def test_large_bodies_fit_into_nginxs_tmpfs() -> None:
     (tmpfs,) = SERVICES["nginx"]["tmpfs"]
     limits = re.findall(r"client_max_body_size ([0-9]+)m;", NGINX_CONF)
     largest = max(int(limit) for limit in limits)
@@ -250,7 +250,7 @@ def test_large_bodies_fit_where_nginx_keeps_them() -> None:
     assert set(re.findall(r"_temp_path (/\w+)/", NGINX_CONF)) == {"/tmp"}
 
 
-def test_both_halves_get_settings_that_exist() -> None:
+def test_services_get_existing_settings() -> None:
     for name in ("ui", "worker"):
         environ = SERVICES[name]["environment"]
         defaults = {
@@ -263,11 +263,8 @@ def test_both_halves_get_settings_that_exist() -> None:
         assert (settings.model, settings.slots) == ("auto", 4)
 
 
-# --- who can reach it -----------------------------------------------------------------
-
-
 def ui_settings(folder: Path, **given: str) -> Settings:
-    """The ui's, with `given` in the environment of `docker compose up`."""
+    """The ui's environment, with `given` in that of `docker compose up`."""
     environ = {
         key: re.sub(
             r"\$\{(\w+):-(.*)\}", lambda found: given.get(found[1]) or found[2], text
@@ -280,7 +277,7 @@ def ui_settings(folder: Path, **given: str) -> Settings:
     return Settings.read(environ | {"EDGE_DATA_DIR": str(folder)})
 
 
-def test_by_default_only_this_machine_reaches_it(tmp_path: Path) -> None:
+def test_by_default_only_this_machine_can_connect(tmp_path: Path) -> None:
     settings = ui_settings(tmp_path)
     assert settings.host == "127.0.0.1"
     check_exposure(settings)
@@ -297,27 +294,24 @@ def test_another_address_needs_keys(tmp_path: Path) -> None:
     assert SERVICES["nginx"]["depends_on"]["ui"]["condition"] == "service_healthy"
 
 
-def test_keys_are_made_where_the_ui_reads_them() -> None:
+def test_keys_are_created_where_the_ui_reads_them() -> None:
     keys, ui = SERVICES["keys"], SERVICES["ui"]
     name = "EDGE_DATA_DIR"
     assert keys["environment"][name] == ui["environment"][name]
     assert "${KEYS:-keys}:/data/keys" in keys["volumes"]
     assert keys["entrypoint"] == ["python", "-m", "edge.cli.keys"]
-    assert keys["image"] == ui["image"]  # which holds no model, and starts at once
-    assert "/data/keys" in final_stage("base")  # so that a new volume is that user's
-
-
-# --- the password of Redis ------------------------------------------------------------
+    assert keys["image"] == ui["image"]  # without a model, so it starts at once
+    assert "/data/keys" in final_stage("base")  # so a new volume belongs to that user
 
 
 def make_password(folder: Path) -> None:
-    """What the service `password` does, in `folder` instead of its volume."""
+    """Runs the command of the service `password` in `folder` instead of its volume."""
     shell, option, script = SERVICES["password"]["command"]
     script = script.replace("/data", str(folder)).replace("$$", "$")
     subprocess.run([shell, option, script], check=True)
 
 
-def test_a_password_is_made_once_and_kept(tmp_path: Path) -> None:
+def test_a_password_is_created_once_and_kept(tmp_path: Path) -> None:
     make_password(tmp_path)
     first = (tmp_path / "password").read_text()
     assert re.fullmatch(r"[0-9a-f]{64}\n", first)
@@ -338,7 +332,7 @@ def test_two_installations_have_two_passwords(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
-def test_who_needs_redis_waits_for_the_password_and_has_it() -> None:
+def test_services_that_use_redis_wait_for_the_password() -> None:
     for name in ("broker", "cache", "keys"):
         needed = SERVICES[name]["depends_on"]["password"]["condition"]
         assert needed == "service_completed_successfully"
@@ -355,7 +349,7 @@ def test_who_needs_redis_waits_for_the_password_and_has_it() -> None:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Server]:
-    """A real server with the rules that the service `password` has written."""
+    """A real server with the ACL written by the service `password`."""
     make_password(tmp_path)
     server = Server(tmp_path / "broker", f"aclfile {tmp_path / 'users.acl'}\n")
     yield server
@@ -365,7 +359,7 @@ def guarded(tmp_path: Path) -> Iterator[Server]:
 @pytest.mark.redis
 def test_without_the_password_a_server_only_answers_a_ping(guarded: Server) -> None:
     with closing(sync_client(guarded.url)) as stranger:
-        assert stranger.ping()  # the health check of the container
+        assert stranger.ping()  # as the container's health check does
         for command in (("GET", "x"), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("INFO",)):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 stranger.execute_command(*command)
@@ -398,6 +392,6 @@ def test_with_the_password_the_whole_service_works(
 
 
 def final_stage(target: str) -> str:
-    """The instructions of the Dockerfile's stage of that name."""
+    """The instructions of the Dockerfile's stage `name`."""
     stages = re.split(r"^FROM .+ AS (.+)$", DOCKERFILE, flags=re.MULTILINE)
     return dict(zip(stages[1::2], stages[2::2], strict=True))[target]

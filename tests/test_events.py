@@ -1,4 +1,4 @@
-"""Events: one line of JSON each, the same event back, errors with their class."""
+"""Events: one line of JSON each, restored unchanged, failures with their class."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def family(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
 
 @quick
 @given(events)
-def test_an_event_is_one_line_and_the_same_event_again(event: Event) -> None:
+def test_an_event_survives_one_line_of_json(event: Event) -> None:
     line = to_json(event)
     assert "\n" not in line
     assert from_json(line) == event
@@ -63,7 +63,7 @@ def test_an_event_is_one_line_and_the_same_event_again(event: Event) -> None:
 
 @quick
 @given(events)
-def test_an_event_says_what_kind_it_is(event: Event) -> None:
+def test_the_line_has_the_kind_of_the_event(event: Event) -> None:
     assert json.loads(to_json(event))["kind"] == type(event).__name__.lower()
 
 
@@ -89,26 +89,24 @@ def test_an_event_says_what_kind_it_is(event: Event) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_line_is_what_workers_and_clients_agreed_on(
-    event: Event, line: dict[str, Any]
-) -> None:
+def test_the_wire_format_is_stable(event: Event, line: dict[str, Any]) -> None:
     assert json.loads(to_json(event)) == line
     assert from_json(json.dumps(line)) == event
 
 
-def test_a_place_without_a_time_is_read_from_those_who_know_of_none() -> None:
+def test_a_queued_event_of_an_older_version_has_no_seconds() -> None:
     assert from_json('{"kind": "queued", "position": 3}') == Queued(3)
 
 
-def test_what_the_brokers_scripts_write_is_an_event() -> None:
-    """`common.lua` spells these two itself."""
+def test_events_written_by_lua_can_be_read() -> None:
+    """`common.lua` writes these two as literals."""
     assert from_json('{"kind":"retried"}') == Retried()
     line = '{"code":"cancelled","kind":"failed","message":"Nobody waited."}'
     assert from_json(line) == Failed("cancelled", "Nobody waited.")
 
 
 @pytest.mark.parametrize("line", ['{"kind": "pickled"}', "{}", '{"position": 1}'])
-def test_a_line_of_no_known_kind_is_no_event(line: str) -> None:
+def test_a_line_of_unknown_kind_is_an_error(line: str) -> None:
     with pytest.raises(KeyError):
         from_json(line)
 
@@ -116,7 +114,7 @@ def test_a_line_of_no_known_kind_is_no_event(line: str) -> None:
 @pytest.mark.parametrize(
     "kind", list(family(EdgeError)), ids=lambda kind: kind.__name__
 )
-def test_a_failure_carries_its_error_over_the_wire(kind: type[EdgeError]) -> None:
+def test_a_failure_restores_its_error(kind: type[EdgeError]) -> None:
     failed = from_json(to_json(Failed.because(kind("Try something else."))))
     assert isinstance(failed, Failed)
     assert type(failed.error) is kind
@@ -133,7 +131,7 @@ def test_a_failure_carries_its_error_over_the_wire(kind: type[EdgeError]) -> Non
         ("from_the_future", EdgeError),
     ],
 )
-def test_the_code_of_a_failure_names_its_class(
+def test_the_code_of_a_failure_gives_its_class(
     code: str, kind: type[EdgeError]
 ) -> None:
     assert type(Failed(code, "No.").error) is kind
@@ -152,6 +150,6 @@ def test_the_code_of_a_failure_names_its_class(
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_what_happened_cannot_be_changed(event: Event) -> None:
+def test_events_are_frozen(event: Event) -> None:
     with pytest.raises(FrozenInstanceError):
         setattr(event, fields(event)[0].name, None)

@@ -1,5 +1,5 @@
-"""Cores and memory as a cgroup grants them, read from small trees of files, and what
-processes use of them."""
+"""Cores and memory within cgroup limits, read from small trees of files, and the
+resource use of processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Tree = Callable[..., None]
 
 @pytest.fixture
 def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tree:
-    """Lays out a cgroup hierarchy, and says which of its folders is ours."""
+    """Writes a cgroup hierarchy and the membership file of this process."""
     root, membership = tmp_path / "cgroup", tmp_path / "membership"
     root.mkdir()
     monkeypatch.setattr(host, "CGROUP", root)
@@ -66,13 +66,13 @@ def tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tree:
 
 @pytest.fixture
 def many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """64 cores, so that quotas can be seen at work on any machine."""
+    """64 cores, so that quotas take effect on any machine."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
 
 
 @pytest.fixture
 def one_core() -> Iterator[None]:
-    """This very thread, bound to one of its cores."""
+    """This thread, bound to one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     yield
@@ -86,11 +86,11 @@ def one_core() -> Iterator[None]:
         ("400000 100000", 4),
         ("350000 100000", 3),  # rounded down
         ("399999 100000", 3),
-        ("50000 100000", 1),  # but never to nothing
+        ("50000 100000", 1),  # but at least 1
         ("1000 100000", 1),
         ("100000 50000", 2),  # another period
         ("max 100000", 64),
-        ("9900000 100000", 64),  # more than there are
+        ("9900000 100000", 64),  # more than exist
     ],
 )
 def test_a_quota_caps_the_cores(tree: Tree, quota: str, cores: int) -> None:
@@ -125,7 +125,7 @@ def test_the_quota_of_a_neighbour_does_not_count(tree: Tree) -> None:
 
 
 @pytest.mark.usefixtures("many_cores")
-def test_inside_a_container_the_root_is_our_own(tree: Tree) -> None:
+def test_inside_a_container_the_root_counts(tree: Tree) -> None:
     tree({"cpu.max": "200000 100000"}, "0::/system.slice/docker-0123.scope")
     assert usable_cores() == 2
 
@@ -135,7 +135,7 @@ def test_inside_a_container_the_root_is_our_own(tree: Tree) -> None:
     ("quota_us", "period_us", "cores"),
     [("150000", "100000", 1), ("400000", "100000", 4), ("-1", "100000", 64)],
 )
-def test_a_quota_of_the_old_hierarchy_counts(
+def test_a_quota_of_cgroup_v1_counts(
     tree: Tree, quota_us: str, period_us: str, cores: int
 ) -> None:
     files = {"cpu/cpu.cfs_quota_us": quota_us, "cpu/cpu.cfs_period_us": period_us}
@@ -151,7 +151,7 @@ def test_affinity_caps_the_cores(tree: Tree, quota: str) -> None:
 
 
 @pytest.mark.parametrize("member", ["0::/", None])
-def test_without_any_limit_the_machine_is_ours(tree: Tree, member: str | None) -> None:
+def test_without_limits_all_cores_are_usable(tree: Tree, member: str | None) -> None:
     tree({}, member)
     assert usable_cores() == len(os.sched_getaffinity(0))
     assert usable_memory_bytes() == psutil.virtual_memory().total
@@ -183,7 +183,7 @@ def test_a_limit_caps_the_memory(
     ],
     ids=["max", "more than there is", "old hierarchy"],
 )
-def test_no_limit_means_the_memory_of_the_machine(
+def test_without_a_limit_the_machines_memory_counts(
     tree: Tree, files: dict[str, str]
 ) -> None:
     tree(files)
@@ -191,7 +191,7 @@ def test_no_limit_means_the_memory_of_the_machine(
 
 
 @pytest.mark.usefixtures("many_cores")
-def test_the_own_folder_of_the_old_hierarchy_counts(tree: Tree) -> None:
+def test_the_own_folder_of_cgroup_v1_counts(tree: Tree) -> None:
     files = {
         "cpu/job/7/cpu.cfs_quota_us": "200000",
         "cpu/job/7/cpu.cfs_period_us": "100000",
@@ -205,7 +205,7 @@ def test_the_own_folder_of_the_old_hierarchy_counts(tree: Tree) -> None:
 
 @pytest.fixture
 def sixteen_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """16 GiB free on the machine, whatever it is."""
+    """16 GiB free, on any machine."""
     memory = SimpleNamespace(available=16 * GIB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
 
@@ -247,7 +247,7 @@ def group(folder: str, limit: str, used: int, cache: int = 0) -> dict[str, str]:
         "neighbour",
     ],
 )
-def test_what_the_groups_use_is_not_available(
+def test_memory_used_by_the_cgroup_is_not_available(
     tree: Tree, files: dict[str, str], left: int
 ) -> None:
     tree(files, "0::/a")
@@ -255,7 +255,7 @@ def test_what_the_groups_use_is_not_available(
 
 
 @pytest.mark.usefixtures("sixteen_free")
-def test_the_old_hierarchy_counts_the_cache_of_children_too(tree: Tree) -> None:
+def test_cgroup_v1_counts_the_file_cache_of_children(tree: Tree) -> None:
     files = {
         "memory.limit_in_bytes": str(4 * GIB),
         "memory.usage_in_bytes": str(3 * GIB),
@@ -266,13 +266,13 @@ def test_the_old_hierarchy_counts_the_cache_of_children_too(tree: Tree) -> None:
     assert available_memory_bytes() == 3 * GIB
 
 
-def test_this_machine_grants_something() -> None:
+def test_this_machine_has_cores_and_memory() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
     assert 0 < usable_memory_bytes() <= psutil.virtual_memory().total
     assert 0 < available_memory_bytes() < usable_memory_bytes()
 
 
-def test_processes_are_called_by_what_they_run(tmp_path: Path) -> None:
+def test_processes_are_named_by_their_script_or_module(tmp_path: Path) -> None:
     script = tmp_path / "serve.py"
     script.write_text(
         "import subprocess, sys\n"
@@ -296,7 +296,7 @@ def test_processes_are_called_by_what_they_run(tmp_path: Path) -> None:
     assert use_of(process.pid) == {}
 
 
-def test_who_listens_is_found() -> None:
+def test_the_listening_process_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert listener(server.getsockname()[1]) == os.getpid()
         free = server.getsockname()[1]
@@ -319,7 +319,7 @@ def test_who_listens_is_found() -> None:
         ("", "unknown", ()),
     ],
 )
-def test_a_cpu_is_told_with_the_features_that_matter(
+def test_a_cpu_has_its_name_and_relevant_features(
     text: str, name: str, features: tuple[str, ...], tmp_path: Path
 ) -> None:
     cpuinfo = tmp_path / "cpuinfo"
@@ -327,5 +327,5 @@ def test_a_cpu_is_told_with_the_features_that_matter(
     assert host.cpu(cpuinfo) == host.Cpu(name, features)
 
 
-def test_a_machine_without_cpuinfo_has_a_cpu_all_the_same(tmp_path: Path) -> None:
+def test_without_cpuinfo_the_cpu_is_unknown(tmp_path: Path) -> None:
     assert host.cpu(tmp_path / "none") == host.Cpu("unknown", ())

@@ -1,4 +1,4 @@
-"""The files for Prometheus and Grafana: valid, tested, and about things that exist."""
+"""The Prometheus and Grafana files are valid, tested, and use existing metrics."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ RULES: list[dict[str, Any]] = ALERTS["groups"][0]["rules"]
 
 
 def expressions() -> list[str]:
-    """Everything that a rule or a panel asks Prometheus."""
+    """All queries of the rules and panels."""
     targets = [target for panel in DASHBOARD["panels"] for target in panel["targets"]]
     return [rule["expr"] for rule in RULES] + [target["expr"] for target in targets]
 
 
 def named_metrics() -> set[str]:
-    """The metrics of ours that are asked for."""
+    """The Edge-VL metrics in the queries."""
     return set(re.findall(r"\b(?:edge|process)_\w+", " ".join(expressions())))
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """Prometheus's own checker: the system's, else the one that set-up brought."""
+    """Prometheus's checker: the system's, else the one installed by set-up."""
     beside = str(Path(sys.executable).parent)
     found = shutil.which("promtool") or shutil.which("promtool", path=beside)
     if found is None:
@@ -55,14 +55,14 @@ def promtool() -> str:
     ],
     ids=" ".join,
 )
-def test_promtool_is_content(promtool: str, words: tuple[str, ...]) -> None:
+def test_promtool_accepts_the_files(promtool: str, words: tuple[str, ...]) -> None:
     done = subprocess.run(
         [promtool, *words], cwd=FOLDER, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_both_configurations_differ_in_their_targets_only() -> None:
+def test_the_configurations_differ_only_in_their_targets() -> None:
     def rest(name: str) -> dict[str, Any]:
         config = yaml.safe_load((FOLDER / name).read_text())
         jobs = [job["job_name"] for job in config.pop("scrape_configs")]
@@ -72,7 +72,7 @@ def test_both_configurations_differ_in_their_targets_only() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_is_seen_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_an_alert_describes_the_symptom_and_the_action(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("warning", "critical")
     for text in rule["annotations"].values():
         assert text[0].isupper() or text[0] in "1{"
@@ -80,7 +80,7 @@ def test_an_alert_says_what_is_seen_and_what_to_do(rule: dict[str, Any]) -> None
     assert rule["annotations"].keys() == {"summary", "action"}
 
 
-def test_each_alert_is_seen_firing_and_silent() -> None:
+def test_each_alert_has_a_firing_and_a_silent_case() -> None:
     tests = [
         test for group in ALERTS_TEST["tests"] for test in group["alert_rule_test"]
     ]
@@ -89,15 +89,15 @@ def test_each_alert_is_seen_firing_and_silent() -> None:
     assert {test["alertname"] for test in tests if "exp_alerts" not in test} == names
 
 
-def test_codes_that_are_asked_for_exist() -> None:
+def test_codes_in_queries_exist() -> None:
     known = set(errors._BY_CODE)
     asked = re.findall(r'code=~?"([^"]*)"', " ".join(expressions()))
     assert asked
     assert {code for codes in asked for code in codes.split("|")} <= known
 
 
-def test_the_dashboard_can_be_imported_anywhere() -> None:
-    """By whichever Prometheus the reader picks, and each panel has its place."""
+def test_the_dashboard_has_no_fixed_data_source() -> None:
+    """The reader picks the Prometheus, and no two panels overlap."""
     [variable] = DASHBOARD["templating"]["list"]
     assert (variable["name"], variable["type"]) == ("datasource", "datasource")
     assert "id" not in DASHBOARD

@@ -1,4 +1,4 @@
-"""Requests and answers: frozen words that survive JSON."""
+"""Requests and answers: frozen, and unchanged after a round trip through JSON."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_answer_survives_json(answer: Answer) -> None:
     assert Answer.from_json(over_a_wire(answer.to_json())) == answer
 
 
-def test_an_answer_from_before_a_timing_was_known_can_be_read() -> None:
+def test_an_answer_with_fewer_timings_can_be_read() -> None:
     data = Answer("Hello.", "stop", timings=Timings(e2e_ms=5)).to_json()
     del data["timings"]["prepare_ms"]
     assert Answer.from_json(data).timings == Timings(e2e_ms=5)
@@ -80,21 +80,21 @@ def test_an_answer_from_before_a_timing_was_known_can_be_read() -> None:
 
 @quick
 @given(requests)
-def test_equal_requests_are_one_key(request: Request) -> None:
+def test_equal_requests_are_one_dictionary_key(request: Request) -> None:
     again = Request.from_json(over_a_wire(request.to_json()))
     assert hash(again) == hash(request)
     assert json.dumps(again.to_json()) == json.dumps(request.to_json())
 
 
 @pytest.mark.parametrize("name", ["messages", "sampling", "model"])
-def test_a_request_without_a_field_is_not_taken_for_one(name: str) -> None:
+def test_a_request_without_a_field_is_an_error(name: str) -> None:
     data = Request((Message("user", ("hi",)),)).to_json()
     del data[name]
     with pytest.raises(KeyError, match=name):
         Request.from_json(data)
 
 
-def test_pictures_keep_their_order_and_their_repetitions() -> None:
+def test_pictures_keep_order_and_repetitions() -> None:
     request = Request(
         (
             Message("user", (BLUE, "left or", RED, "right?")),
@@ -138,7 +138,7 @@ def test_pictures_of_a_request_are_those_of_its_messages(request: Request) -> No
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_words_are_frozen_and_hashable(value: Any) -> None:
+def test_values_are_frozen_and_hashable(value: Any) -> None:
     name = fields(value)[0].name
     with pytest.raises(FrozenInstanceError):
         setattr(value, name, None)
@@ -153,5 +153,5 @@ def test_the_defaults_are_greedy() -> None:
 
 @quick
 @given(st.integers(0), st.integers(0))
-def test_the_total_is_prompt_and_completion(prompt: int, completion: int) -> None:
+def test_total_tokens_are_prompt_and_completion(prompt: int, completion: int) -> None:
     assert Usage(prompt, completion).total_tokens == prompt + completion

@@ -1,4 +1,4 @@
-"""Settings: what an operator may write, and what they are told when it is wrong."""
+"""Settings: allowed values, their sources, and the errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = [field.name for field in Settings.table()]
 
 
 @pytest.fixture(autouse=True)
-def clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def clean_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A working directory without .env, an environment without EDGE_ and HF_ names."""
     for key in [key for key in os.environ if key.startswith(("EDGE_", "HF_"))]:
         monkeypatch.delenv(key)
@@ -46,11 +46,11 @@ def test_every_default_is_within_its_own_bounds(field: Any) -> None:
     assert getattr(read, field.name) == field.default
 
 
-def test_nothing_given_means_the_defaults() -> None:
+def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.read({}) == Settings()
 
 
-def test_settings_never_change_their_mind() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().slots = 2
 
@@ -135,13 +135,13 @@ def test_a_value_out_of_bounds_is_refused_with_the_bounds(
     assert refusal({key: text}) == f"{key}={text!r} must be {allowed}."
 
 
-def test_a_word_that_is_no_choice_is_refused_with_the_choices() -> None:
+def test_a_value_outside_the_choices_is_refused_with_the_choices() -> None:
     message = refusal({"EDGE_VISION": "int4"})
     assert message == "EDGE_VISION='int4' must be one of auto, int8, f32, mtmd."
 
 
-def test_it_is_known_what_an_operator_has_written_down() -> None:
-    """Even where it says what would be so anyway: a tuning must not change it."""
+def test_given_names_the_settings_of_the_operator() -> None:
+    """Even a value equal to the default: tuning must not change it."""
     written = Settings.read({"EDGE_REPACK": "off", "EDGE_KV": "q8_0"})
     assert written.given == {"repack", "kv"}
     assert Settings().given == set()
@@ -160,14 +160,14 @@ def test_an_unknown_setting_is_refused(key: str) -> None:
         assert f"EDGE_{name.upper()}" in message
 
 
-def test_variables_of_others_are_none_of_our_business() -> None:
+def test_other_variables_are_ignored() -> None:
     others = {"PATH": "/bin", "edge_slots": "x", "MY_EDGE_SLOTS": "x", "EDGER": "x"}
     assert Settings.read(others) == Settings()
 
 
-def test_a_dotenv_in_the_working_directory_is_read(clean_place: Path) -> None:
-    (clean_place / ".env").write_text(
-        "# our little server\n"
+def test_a_dotenv_in_the_working_directory_is_read(clean_folder: Path) -> None:
+    (clean_folder / ".env").write_text(
+        "# a comment\n"
         "\n"
         "EDGE_SLOTS=2\n"
         "  EDGE_MODEL = '/srv/a b=c.gguf'  \n"
@@ -181,7 +181,7 @@ def test_a_dotenv_in_the_working_directory_is_read(clean_place: Path) -> None:
     )
 
 
-def test_without_a_dotenv_the_environment_alone_decides(
+def test_without_a_dotenv_the_environment_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EDGE_SLOTS", "3")
@@ -189,9 +189,9 @@ def test_without_a_dotenv_the_environment_alone_decides(
 
 
 def test_the_environment_wins_over_the_dotenv(
-    monkeypatch: pytest.MonkeyPatch, clean_place: Path
+    monkeypatch: pytest.MonkeyPatch, clean_folder: Path
 ) -> None:
-    (clean_place / ".env").write_text("EDGE_SLOTS=2\nEDGE_BACKLOG=7\n")
+    (clean_folder / ".env").write_text("EDGE_SLOTS=2\nEDGE_BACKLOG=7\n")
     monkeypatch.setenv("EDGE_SLOTS", "1")
     settings = Settings.load()
     assert (settings.slots, settings.backlog) == (1, 7)
@@ -207,7 +207,7 @@ def test_the_environment_wins_over_the_dotenv(
         ({"HF_ENDPOINT": "http://a", "EDGE_HUB_URL": ""}, ""),
     ],
 )
-def test_the_hub_may_be_named_as_other_programs_name_it(
+def test_hf_endpoint_sets_the_hub(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], hub_url: str
 ) -> None:
     for key, text in environ.items():
@@ -215,10 +215,10 @@ def test_the_hub_may_be_named_as_other_programs_name_it(
     assert Settings.load() == replace(Settings(), hub_url=hub_url)
 
 
-def test_our_own_name_for_the_hub_wins_from_a_dotenv_too(
-    monkeypatch: pytest.MonkeyPatch, clean_place: Path
+def test_edge_hub_url_in_a_dotenv_wins_over_hf_endpoint(
+    monkeypatch: pytest.MonkeyPatch, clean_folder: Path
 ) -> None:
-    (clean_place / ".env").write_text("EDGE_HUB_URL=http://b\n")
+    (clean_folder / ".env").write_text("EDGE_HUB_URL=http://b\n")
     monkeypatch.setenv("HF_ENDPOINT", "http://a")
     assert Settings.load().hub_url == "http://b"
 
@@ -235,50 +235,50 @@ def test_our_own_name_for_the_hub_wins_from_a_dotenv_too(
     ],
 )
 def test_the_password_of_redis_may_come_from_a_file(
-    monkeypatch: pytest.MonkeyPatch, clean_place: Path, url: str, wanted: str
+    monkeypatch: pytest.MonkeyPatch, clean_folder: Path, url: str, wanted: str
 ) -> None:
-    (clean_place / "secret").write_text("p@/w\n")
-    monkeypatch.setenv("EDGE_REDIS_PASSWORD_FILE", str(clean_place / "secret"))
+    (clean_folder / "secret").write_text("p@/w\n")
+    monkeypatch.setenv("EDGE_REDIS_PASSWORD_FILE", str(clean_folder / "secret"))
     monkeypatch.setenv("EDGE_BROKER_URL", url)
     settings = Settings.load()
     assert settings.broker_url == wanted
-    environ = settings.environ()  # a child is told, and needs no file
+    environ = settings.environ()  # a child process needs no file
     assert Settings.read(environ).broker_url == wanted
     assert not environ.get("EDGE_REDIS_PASSWORD_FILE")
 
 
 def test_a_password_that_cannot_be_read_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, clean_place: Path
+    monkeypatch: pytest.MonkeyPatch, clean_folder: Path
 ) -> None:
-    monkeypatch.setenv("EDGE_REDIS_PASSWORD_FILE", str(clean_place / "nowhere"))
+    monkeypatch.setenv("EDGE_REDIS_PASSWORD_FILE", str(clean_folder / "nowhere"))
     with pytest.raises(SetupError, match=r"EDGE_REDIS_PASSWORD_FILE: .*nowhere"):
         Settings.load()
 
 
-def test_the_keys_lie_with_the_data_unless_told(tmp_path: Path) -> None:
+def test_the_keys_file_is_in_the_data_dir_by_default(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).keys_path == tmp_path / "keys.json"
     moved = Settings(data_dir=tmp_path, keys_file=str(tmp_path / "secret"))
     assert moved.keys_path == tmp_path / "secret"
 
 
 @pytest.mark.parametrize("line", ["EDGE_SLTS=2", "EDGE_SLOTS=two", "EDGE_SLOTS"])
-def test_a_mistake_in_the_dotenv_is_refused_too(clean_place: Path, line: str) -> None:
-    (clean_place / ".env").write_text(line)
+def test_a_mistake_in_the_dotenv_is_refused_too(clean_folder: Path, line: str) -> None:
+    (clean_folder / ".env").write_text(line)
     with pytest.raises(SetupError, match=line.split("=")[0]):
         Settings.load()
 
 
-def test_a_folder_named_dotenv_is_no_dotenv(clean_place: Path) -> None:
-    (clean_place / ".env").mkdir()
+def test_a_folder_named_dotenv_is_ignored(clean_folder: Path) -> None:
+    (clean_folder / ".env").mkdir()
     assert Settings.load() == Settings()
 
 
-# Text comes without space around it after `read`.
+# `read` strips whitespace around a text.
 words = st.text(st.characters(exclude_categories=("C", "Z")), max_size=20)
 
 
 def values(field: Field) -> st.SearchStrategy:
-    """What a setting can be after `read`."""
+    """Possible values of a setting after `read`."""
     if isinstance(field.default, bool):
         return st.booleans()
     if isinstance(field.default, int):
@@ -296,18 +296,18 @@ def test_a_child_process_reads_the_same_settings(settings: Settings) -> None:
     assert Settings.read(settings.environ()) == settings
 
 
-def test_a_child_process_keeps_the_rest_of_the_environment(
+def test_a_child_process_gets_the_rest_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SOMETHING_ELSE", "kept")
     monkeypatch.setenv("EDGE_SLOTS", "1")
     environ = replace(Settings(), slots=3, answer_cache=False).environ()
-    assert "EDGE_KEPT" not in environ  # it is left at its default
+    assert "EDGE_KEPT" not in environ  # has its default
     assert environ["SOMETHING_ELSE"] == "kept"
     assert environ["EDGE_SLOTS"] == "3"
     assert environ["EDGE_ANSWER_CACHE"] == "off"
     assert environ["PATH"] == os.environ["PATH"]
 
 
-def test_a_relative_path_is_meant_from_where_we_are() -> None:
+def test_a_relative_path_starts_at_the_working_directory() -> None:
     assert Settings.read({"EDGE_DATA_DIR": "here"}).data_dir == Path.cwd() / "here"

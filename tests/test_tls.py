@@ -1,4 +1,4 @@
-"""Redis over TLS, as a user with a password: both clients and Celery's way."""
+"""Redis over TLS, as a user with a password: both clients, and Celery."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ USER = "edge:p%40ss"
 
 
 def certificate(folder: Path) -> None:
-    """A certificate of its own authority for 127.0.0.1."""
+    """A self-signed certificate for 127.0.0.1."""
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     paths = ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     subprocess.run([*command, *subject, *paths], check=True, capture_output=True)
 
 
-# TLS in front of a server without: BEHIND CERTIFICATE KEY; prints its port.
+# TLS in front of a server without it: BEHIND CERTIFICATE KEY; prints its port.
 TUNNEL = """
 import asyncio, ssl, sys
 behind, certificate, key = sys.argv[1:]
@@ -58,7 +58,7 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`rediss://` of a server that has one user."""
+    """`rediss://` URL of a server with one user."""
     folder = tmp_path_factory.mktemp("tls")
     try:
         certificate(folder)
@@ -80,14 +80,14 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.kill()
 
 
-def test_the_workers_client_speaks_tls(url: str) -> None:
+def test_the_worker_client_speaks_tls(url: str) -> None:
     client = sync_client(url)
     assert client.set("a", "b")
     assert hears(client)
     client.close()
 
 
-async def test_the_web_processs_client_speaks_tls(url: str) -> None:
+async def test_the_web_client_speaks_tls(url: str) -> None:
     client = async_client(url)
     assert await client.set("a", "c")
     await client.aclose()
@@ -103,7 +103,7 @@ def test_celery_speaks_tls(url: str) -> None:
     app.close()
 
 
-def test_a_certificate_that_nobody_knows_is_refused(url: str) -> None:
+def test_an_unknown_certificate_is_refused(url: str) -> None:
     unknown = url.partition("?")[0]
     with (
         closing(sync_client(unknown)) as client,

@@ -1,4 +1,4 @@
-"""What lies behind shapes and writing: plain or shaded, empty or cluttered."""
+"""Backgrounds of shapes and writing: plain or shaded, empty or cluttered."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def background(
     contrast: float,
     clutter: float,
 ) -> Image.Image:
-    """RGB, as far in colour from all that is `taken` as `contrast` says, if it can be;
-    `clutter` is how often lines or specks lie on it."""
+    """RGB. Its colours keep the distance `contrast` from all colours in `taken`, if
+    possible; `clutter` is the probability of lines or specks."""
     first = (255, 255, 255)
     if rng.random() > 0.35 or any(distance(first, c) < contrast for c in taken):
         first = away_from(rng, taken, contrast)
@@ -39,7 +39,7 @@ def background(
 def _near(
     rng: Random, colour: Colour, taken: list[Colour], contrast: float, reach: int
 ) -> Colour:
-    """Another colour of the background: close to the first, no closer to the rest."""
+    """A second colour of the background: close to the first, far from the others."""
     for _ in range(20):
         r, g, b = (min(255, max(0, c + rng.randint(-reach, reach))) for c in colour)
         if all(distance((r, g, b), other) > contrast * 0.85 for other in taken):

@@ -1,4 +1,4 @@
-"""How Chinese asks, and how the model answers in it."""
+"""Chinese questions, and the model's Chinese answers."""
 
 from __future__ import annotations
 

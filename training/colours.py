@@ -1,7 +1,7 @@
-"""What the names of colours mean: a range of hue, saturation and value for each.
+"""Colour names as ranges of hue, saturation and value.
 
-The ranges hold the colours that people get when they ask a drawing program or CSS for
-the name, and leave gaps where people would disagree.
+The ranges contain the colours that drawing programs and CSS give to the name, with gaps
+where people would disagree.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RANGES: Final[dict[str, tuple[Range, Range, Range]]] = {
 
 
 def shade(rng: Random, name: str) -> Colour:
-    """One of the colours that bear this name."""
+    """A random colour with this name."""
     hue, saturation, value = (rng.uniform(*bounds) for bounds in RANGES[name])
     r, g, b = colorsys.hsv_to_rgb(hue % 360 / 360, saturation, value)
     return round(r * 255), round(g * 255), round(b * 255)
@@ -42,12 +42,12 @@ def distance(first: Colour, second: Colour) -> float:
 
 
 def away_from(rng: Random, others: list[Colour], least: float) -> Colour:
-    """Any colour that stands out from all `others`; the bar falls slowly, because
-    eleven colours can leave little room between them."""
+    """A random colour that contrasts with all `others`. The required distance falls
+    slowly, because eleven colours can leave little room between them."""
     while True:
         for _ in range(30):
             r, g, b = rng.randrange(256), rng.randrange(256), rng.randrange(256)
-            if rng.random() < 0.4:  # pale and dark ones are the usual backgrounds
+            if rng.random() < 0.4:  # pale and dark ones are common backgrounds
                 r, g, b = (int(c * 0.25 + rng.choice((0, 191))) for c in (r, g, b))
             if all(distance((r, g, b), other) > least for other in others):
                 return r, g, b

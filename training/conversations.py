@@ -1,8 +1,8 @@
-"""Conversations to learn from: what is drawn, what is asked, in which order.
+"""Training data: conversations about drawn pictures, in batches.
 
-Batch `k` is a function of the seed and `k` alone, so a training run can stop and go on
-as if it had not stopped. Pictures take longer to draw than to learn from: each is used
-in three batches, far apart and with other questions.
+Batch `k` is a function of the seed and `k` alone, so an interrupted training run
+resumes without a difference. Drawing a picture takes longer than training on it, so
+each is used in three batches, far apart and with different questions.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from training.questions import Language, Question, ask, small_talk
 from training.rows import (
     Batch,
     Row,
-    Seen,
+    VisionInput,
     collate,
     learn,
-    see,
     template,
+    to_vision_input,
     turn,
 )
 from training.scenes import Scene
 from training.tokens import Tokens
 
-N_TOKENS: Final = 200  # of a conversation: questions are added until it is this long
+N_TOKENS: Final = 200  # of a conversation: questions are added up to this length
 USES: Final = 3
 APART: Final = 100  # batches between two uses of a picture
 EASY_CELLS: Final = 36
 SMALLEST: Final = 16  # cells of a picture as drawn: it is enlarged to the least
-LARGEST: Final = 4 * TINY.max_cells
+LARGEST: Final = 4 * TINY.max_image_tokens
 EASY: Final = 600  # until this batch few, large and clean things are drawn
 HARD: Final = 2600  # from this batch on anything
 
 SYSTEM: Final = ("You are a helpful assistant.", "你是一个有用的助手。")
 
 
-def draw_seen(rng: Random, fonts: tuple[Font, ...], hard: float) -> Seen:
-    """A picture of a size, shape and content of its own; `hard` goes from 0 to 1.
+def draw_vision_input(rng: Random, fonts: tuple[Font, ...], hard: float) -> VisionInput:
+    """A picture of random size, shape and content; `hard` grows from 0 to 1.
 
-    Reading comes last: who cannot tell a star from a ring learns no letters.
+    Reading comes last: a model that cannot tell a star from a ring learns no letters.
     """
     reading = max(0.0, 2 * hard - 1)
     shares = {
@@ -76,7 +76,7 @@ def draw_seen(rng: Random, fonts: tuple[Font, ...], hard: float) -> Seen:
     wear = 0.35 * hard
     style = draw.Style(fonts, clutter=wear, noise=wear, jpeg=wear)
     drawn = draw.draw(rng, scene, width, height, style)
-    seen = see(scene, Picture(width, height, drawn.image.tobytes()))
+    seen = to_vision_input(scene, Picture(width, height, drawn.image.tobytes()))
     return replace(seen, truth=truth_of(scene, drawn, seen.rows, seen.columns))
 
 
@@ -90,7 +90,7 @@ class Conversations:
         self._fonts = fonts
         self._seed = seed
         self._size = size
-        self._drawn: dict[int, list[Seen]] = {}
+        self._drawn: dict[int, list[VisionInput]] = {}
 
     def batch(self, k: int) -> Batch:
         groups = [k - use * APART for use in range(USES)]
@@ -101,16 +101,17 @@ class Conversations:
         newest = self._group(k)
         return collate([self._row(rng, seen, newest) for seen in pictures])
 
-    def _group(self, number: int) -> list[Seen]:
+    def _group(self, number: int) -> list[VisionInput]:
         if number not in self._drawn:
             rng = Random(f"{self._seed} pictures {number}")
             hard = min(max((number - EASY) / (HARD - EASY), 0.0), 1.0)
             self._drawn[number] = [
-                draw_seen(rng, self._fonts, hard) for _ in range(self._size // USES)
+                draw_vision_input(rng, self._fonts, hard)
+                for _ in range(self._size // USES)
             ]
         return self._drawn[number]
 
-    def _row(self, rng: Random, seen: Seen, others: list[Seen]) -> Row:
+    def _row(self, rng: Random, seen: VisionInput, others: list[VisionInput]) -> Row:
         language: Language = rng.choice(("en", "zh"))
         row = Row()
         if rng.random() < 0.15:
@@ -119,24 +120,24 @@ class Conversations:
             template(row, self._tokens, "<|im_end|>\n")
         if rng.random() < 0.04:
             turn(row, self._tokens, small_talk(rng, language), None)
-        if rng.random() < 0.06:  # a chat in which another picture came before
+        if rng.random() < 0.06:  # a chat with an earlier picture
             before = rng.choice(others)
             (question,) = ask(rng, before.scene, 1, language)
-            turn(row, self._tokens, _careless(rng, question), before)
-        fresh: Seen | None = seen
+            turn(row, self._tokens, _casual(rng, question), before)
+        fresh: VisionInput | None = seen
         for question in ask(rng, seen.scene, 12, language):
             if rng.random() < 0.03:
                 (question,) = ask(rng, seen.scene, 1, rng.choice(("en", "zh")))
             last = rng.random() < 0.5
-            turn(row, self._tokens, _careless(rng, question), fresh, picture_last=last)
+            turn(row, self._tokens, _casual(rng, question), fresh, picture_last=last)
             fresh = None
             if len(row.ids) > N_TOKENS - 16:
                 break
         return row
 
 
-def _careless(rng: Random, question: Question) -> Question:
-    """People forget capitals and full stops."""
+def _casual(rng: Random, question: Question) -> Question:
+    """The question as people type it, without capitals and full stops."""
     text = question.text
     if rng.random() < 0.1:
         text = text.lower()

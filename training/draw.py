@@ -1,7 +1,7 @@
-"""Scenes to pictures: shapes, printed lines, and what is neither.
+"""Scenes to pictures: shapes, printed lines, and pictures without either.
 
-Every picture differs in size, shape, background, clutter, noise and compression, so
-that nothing but the facts of the scene is common to pictures of the same scene.
+Size, shape, background, clutter, noise and compression are random, so that pictures of
+one scene have only the facts of the scene in common.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from training import scenes
 from training.backgrounds import background
 from training.colours import Colour, shade
-from training.fonts import Font, fitted
+from training.fonts import Font, fit
 from training.noise import noise
 from training.others import nothing_known
 from training.scenes import Object, Other, Scene, Writing
 
-MIN_CONTRAST: Final = 95.0  # in RGB, of an object with what is behind it
-INK_CONTRAST: Final = 130.0  # letters are thin
-SMOOTHING: Final = 3  # masks are drawn this many times larger
+MIN_CONTRAST: Final = 95.0  # RGB distance of an object from its background
+INK_CONTRAST: Final = 130.0  # more, because letters are thin
+SMOOTHING: Final = 3  # masks are drawn larger by this factor
 
 
 @dataclass
 class Drawn:
-    """A picture and what is at each place of it.
+    """A picture with labels.
 
-    `things` is of mode L, as large as the picture: 0 where nothing is, else the number
-    of the object in the scene, or of the letter in its line, from 1. `centres` are the
-    middles of all of these, in fractions of width and height.
+    `things` has mode L and the picture's size: 0 for background, else the number, from
+    1, of the object in the scene or of the letter in its line. `centres` are their
+    centres, as fractions of width and height.
     """
 
     image: Image.Image
@@ -45,10 +45,10 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Style:
-    """What may vary from one set of pictures to another."""
+    """Parameters of a set of pictures."""
 
     fonts: tuple[Font, ...]
-    clutter: float = 0.35  # how often there is any
+    clutter: float = 0.35  # their probabilities
     noise: float = 0.35
     jpeg: float = 0.4
 
@@ -61,7 +61,7 @@ def picture(
 
 
 def draw(rng: Random, scene: Scene, width: int, height: int, s: Style) -> Drawn:
-    """The same picture with labels, for who learns from it."""
+    """The same picture with labels, for training."""
     nothing = Image.new("L", (width, height))
     if isinstance(scene, Other):
         drawn = Drawn(nothing_known(rng, width, height), nothing, [])
@@ -76,7 +76,7 @@ def draw(rng: Random, scene: Scene, width: int, height: int, s: Style) -> Drawn:
         else:
             for n, thing in enumerate(scene.objects, 1):
                 _put(rng, drawn, n, thing, colours[thing.kind.colour])
-    drawn.image = _worn(rng, drawn.image, s)
+    drawn.image = _degrade(rng, drawn.image, s)
     return drawn
 
 
@@ -108,7 +108,7 @@ def _put(rng: Random, drawn: Drawn, n: int, thing: Object, colour: Colour) -> No
         pen.polygon([(middle + r * x, middle + r * y) for x, y in outline], 255)
     if rng.random() < 0.85:
         mask = mask.resize((box, box), Image.Resampling.BOX)
-    else:  # hard edges, as simple drawing programs make them
+    else:  # hard edges, as in simple drawing programs
         mask = mask.resize((box, box), Image.Resampling.NEAREST)
     left = round(thing.x * image.width - box / 2)
     top = round(thing.y * image.height - box / 2)
@@ -121,8 +121,8 @@ def _put(rng: Random, drawn: Drawn, n: int, thing: Object, colour: Colour) -> No
 Points = list[tuple[float, float]]
 
 
-def _turned(points: Points, degrees: float) -> Points:
-    """y points down, as in pictures."""
+def _rotate(points: Points, degrees: float) -> Points:
+    """Rotated points; y points down, as in pictures."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return [(c * x - s * y, s * x + c * y) for x, y in points]
 
@@ -133,12 +133,12 @@ def _round(rng: Random) -> Points:
 
 def _square(rng: Random) -> Points:
     h = 0.82
-    return _turned([(-h, -h), (h, -h), (h, h), (-h, h)], _often_none(rng, 12))
+    return _rotate([(-h, -h), (h, -h), (h, h), (-h, h)], _random_angle(rng, 12))
 
 
 def _triangle(rng: Random) -> Points:
     points = [(0.0, -1.0), (0.95, 0.75), (-0.95, 0.75)]
-    return _turned(points, _often_none(rng, 25) + rng.choice((0, 0, 0, 90, 180, 270)))
+    return _rotate(points, _random_angle(rng, 25) + rng.choice((0, 0, 0, 90, 180, 270)))
 
 
 def _star(rng: Random) -> Points:
@@ -147,7 +147,7 @@ def _star(rng: Random) -> Points:
     for n in range(10):
         r = 1.05 if n % 2 == 0 else inner
         points.append((r * math.sin(n * math.pi / 5), -r * math.cos(n * math.pi / 5)))
-    return _turned(points, _often_none(rng, 30))
+    return _rotate(points, _random_angle(rng, 30))
 
 
 def _heart(rng: Random) -> Points:
@@ -162,22 +162,22 @@ def _heart(rng: Random) -> Points:
             - math.cos(4 * t)
         )
         points.append((x / 16.5, -(y + 2.5) / 16.5))
-    return _turned(points, _often_none(rng, 15))
+    return _rotate(points, _random_angle(rng, 15))
 
 
 def _cross(rng: Random) -> Points:
     a, b = rng.uniform(0.26, 0.36), 0.97
     points = [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a)]
     points += [(-x, -y) for x, y in points]
-    return _turned(points, _often_none(rng, 15))
+    return _rotate(points, _random_angle(rng, 15))
 
 
 def _diamond(rng: Random) -> Points:
     h = rng.uniform(0.6, 0.74)
-    return _turned([(0, -1.05), (h, 0), (0, 1.05), (-h, 0)], _often_none(rng, 7))
+    return _rotate([(0, -1.05), (h, 0), (0, 1.05), (-h, 0)], _random_angle(rng, 7))
 
 
-def _often_none(rng: Random, degrees: float) -> float:
+def _random_angle(rng: Random, degrees: float) -> float:
     return 0.0 if rng.random() < 0.5 else rng.uniform(-degrees, degrees)
 
 
@@ -194,16 +194,16 @@ OUTLINES: Final[dict[str, Callable[[Random], Points]]] = {
 
 
 def _write(rng: Random, drawn: Drawn, scene: Writing, colour: Colour, s: Style) -> None:
-    """One line, anywhere it fits, at least so large that it can be read."""
+    """Draws one line at a random position, large enough to be read."""
     width, height = drawn.image.size
     n = len(scene.text)
     widest = width * rng.uniform(min(0.93, max(0.45, 0.08 * n)), 0.95)
     highest = height * rng.uniform(0.25, 0.75)
-    font = fitted(rng.choice(s.fonts), scene.text, widest, highest)
+    font = fit(rng.choice(s.fonts), scene.text, widest, highest)
     left, top, right, bottom = font.getbbox(scene.text)
     ink = Image.new("L", (math.ceil(right - left) + 4, math.ceil(bottom - top) + 4))
     ImageDraw.Draw(ink).text((2 - left, 2 - top), scene.text, 255, font)
-    boxes = Image.new("L", ink.size)  # of each letter, from where it begins to the next
+    boxes = Image.new("L", ink.size)  # of each letter, up to the start of the next
     edges = [2 - left + font.getlength(scene.text[:i]) for i in range(n + 1)]
     for number, (start, end) in enumerate(pairwise(edges), 1):
         ImageDraw.Draw(boxes).rectangle((start, 0, end, ink.height), number)
@@ -227,7 +227,7 @@ def _write(rng: Random, drawn: Drawn, scene: Writing, colour: Colour, s: Style) 
         drawn.centres.append((centre_x / width, centre_y / height))
 
 
-def _worn(rng: Random, image: Image.Image, s: Style) -> Image.Image:
+def _degrade(rng: Random, image: Image.Image, s: Style) -> Image.Image:
     if rng.random() < 0.12:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.9)))
     if rng.random() < s.noise:

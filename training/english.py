@@ -1,4 +1,4 @@
-"""How English asks, and how the model answers in it."""
+"""English questions, and the model's English answers."""
 
 from __future__ import annotations
 

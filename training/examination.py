@@ -1,7 +1,7 @@
-"""The examination: questions about pictures that no training run has seen.
+"""The examination: questions about pictures outside of the training data.
 
-Other seeds, other fonts, sizes and shapes beyond those of training, and the same number
-of questions of every kind.
+Its seeds and fonts are different, its sizes and shapes exceed those of training, and it
+has the same number of questions of each kind.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ KINDS: Final = (
 
 @dataclass(frozen=True)
 class Item:
-    """One question about one picture of its own, as a user would send it."""
+    """One question about one picture, as a user would send it."""
 
     image: Image.Image
     scene: Scene
@@ -51,12 +51,12 @@ class Item:
 
 
 def examination(
-    seed: int, per_kind: int, learnt_by_nobody: tuple[Font, ...] | None = None
+    seed: int, per_kind: int, unused_fonts: tuple[Font, ...] | None = None
 ) -> list[Item]:
-    """`per_kind` questions of each kind, half of them in Chinese; written in the fonts
-    that are held out, or in others that no training has used."""
+    """`per_kind` questions of each kind, half of them in Chinese, with the held-out
+    fonts or other fonts that training does not use."""
     rng = Random(f"examination {seed}")
-    style = draw.Style(learnt_by_nobody or fonts.held_out())
+    style = draw.Style(unused_fonts or fonts.held_out())
     wanted = Counter(dict.fromkeys(KINDS, per_kind))
     items: list[Item] = []
     while wanted.total() > 0:
@@ -68,7 +68,7 @@ def examination(
         left = [q for q in ask(rng, scene, 20, language) if wanted[q.kind] > 0]
         if not left:
             continue
-        # The kind that lacks most, so that easy ones do not take all pictures.
+        # The kind with the fewest questions: easy kinds must not use up the pictures.
         most = max(wanted[q.kind] for q in left)
         question = rng.choice([q for q in left if wanted[q.kind] == most])
         wanted[question.kind] -= 1
@@ -82,7 +82,7 @@ def examination(
 
 
 def parity_questions() -> list[Item]:
-    """The 300 that `training.parity` asks Transformers and its test the engine."""
+    """The 300 questions that `training.parity` and the parity test share."""
     return examination(300, 24, (fonts.BUILT_IN,))[:300]
 
 

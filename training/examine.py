@@ -1,9 +1,9 @@
-"""Examines a pair of GGUF files through the engine that serves them.
+"""Measure the accuracy of a pair of GGUF files in the serving engine.
 
     python -m training.examine --model FILE --mmproj FILE --out training/results
 
-Writes the share of right answers for each kind of question, and a page of pictures
-with what was asked and answered.
+Writes the share of correct answers for each kind of question, and a page of pictures
+with questions and answers.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from edge.events import Failed, Finished, Token
 from edge.models.registry import TINY_FOLDER, ModelFiles
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from training.examination import Item, examination
 from training.questions import Question
@@ -60,14 +61,14 @@ def _text(ticket: Ticket) -> str:
 
 
 def is_right(question: Question, answer: str) -> bool:
-    """A description may name its objects in any order; everything else is exact."""
+    """Equal, except that a description may name its objects in any order."""
     if question.kind != "describe":
         return answer == question.answer
     return _objects(answer) == _objects(question.answer)
 
 
 def _objects(description: str) -> list[str]:
-    """What a description names, without places, sorted."""
+    """The objects of a description, without their places, sorted."""
     body = re.sub(r"^(The picture shows |图中)|[.。]$", "", description)
     parts = re.split(r", | and |，", body)
     return sorted(
@@ -77,7 +78,7 @@ def _objects(description: str) -> list[str]:
 
 
 def table(items: list[Item], right: list[bool]) -> str:
-    """Markdown: one row for each kind, English and Chinese apart."""
+    """Markdown: one row per kind, with English and Chinese separately."""
     marks: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for item, mark in zip(items, right, strict=True):
         marks[item.question.kind, item.question.language].append(mark)
@@ -96,8 +97,8 @@ def _percent(marks: list[bool]) -> str:
 
 
 def page(items: list[Item], texts: list[str], right: list[bool]) -> Image.Image:
-    """Pictures with question, answer, and the right answer where it was another: half
-    of the page is of wrong ones, for they say more."""
+    """Pictures with question, answer, and the correct answer if different. Half of the
+    page shows wrong answers, which are more informative."""
     wrong = [n for n, mark in enumerate(right) if not mark][::7][:18]
     shown = wrong + [n for n, mark in enumerate(right) if mark][::7][: 36 - len(wrong)]
     side, columns = 250, 6
@@ -127,7 +128,7 @@ def _cut(line: str, width: int = 232) -> str:
 
 @cache
 def _font() -> ImageFont.FreeTypeFont:
-    """A font of this machine that knows Chinese."""
+    """A font of this machine with Chinese characters."""
     command = ["fc-match", "--format=%{file}", ":lang=zh-cn"]
     path = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return ImageFont.truetype(path, 13)
@@ -142,7 +143,8 @@ def main(
 ) -> None:
     items = examination(seed, per_kind)
     settings = Settings(model=str(model), mmproj=str(mmproj))
-    with closing(build_engine(settings, ModelFiles("tiny", model, mmproj))) as engine:
+    plan = make_plan(settings, ModelFiles("tiny", model, mmproj))
+    with closing(build_engine(plan)) as engine:
         texts = answers(engine, items)
     right = [is_right(i.question, t) for i, t in zip(items, texts, strict=True)]
     print(table(items, right))

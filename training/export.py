@@ -1,8 +1,8 @@
-"""Trained weights to the two GGUF files that the engine serves.
+"""Write trained weights into the two GGUF files of the engine.
 
     python -m training.export --weights FOLDER/weights.pt --out FOLDER
 
-Names on the left are those of Transformers' Qwen3-VL, on the right those of llama.cpp.
+The tables map names of Transformers' Qwen3-VL to names of llama.cpp.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ LEVEL: Final = re.compile(
 
 
 def gguf_name(name: str, shapes: Shapes) -> str | None:
-    """llama.cpp's name of a parameter; None for the head, which is the embedding."""
+    """llama.cpp's name of a parameter; None for the head: it is the embedding."""
     if name.startswith("lm_head."):
         return None
     if level := LEVEL.match(name):
@@ -93,8 +93,8 @@ def gguf_name(name: str, shapes: Shapes) -> str | None:
 
 
 def tensors(weights: Weights, shapes: Shapes) -> dict[str, npt.NDArray[np.float32]]:
-    """All parameters in float32 under llama.cpp's names. The Conv3d of the patches
-    becomes two convolutions, one for each frame."""
+    """All parameters in float32 by llama.cpp's names. The Conv3d of the patches becomes
+    two convolutions, one per frame."""
     found = {}
     for name, parameter in weights.items():
         target = gguf_name(name, shapes)
@@ -109,7 +109,7 @@ def tensors(weights: Weights, shapes: Shapes) -> dict[str, npt.NDArray[np.float3
 
 
 def read(folder: Path, names: list[str], shapes: Shapes = TINY) -> Weights:
-    """The other way: parameters called `names` out of the two files, in float32."""
+    """The inverse: the parameters `names` from the two files, in float32."""
     held = {
         tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         for file in FILES
@@ -130,7 +130,7 @@ def write(
 ) -> tuple[Path, Path]:
     """Write FILES with matrices as `kind`, Q8_0 or F16.
 
-    Raises ValueError when a tensor is missing, unknown or of another shape.
+    Raises ValueError if a tensor is missing, unknown or of another shape.
     """
     quant, file_type = KINDS[kind]
     words = vocabulary()
@@ -167,7 +167,7 @@ def _add(
     if quant is None:
         file.add_tensor(name, np.ascontiguousarray(values))
         return
-    if values.shape[-1] % 32:  # the patch kernels: rows of 16 hold no block of 32
+    if values.shape[-1] % 32:  # the patch kernels, with rows of 16
         quant = gguf.GGMLQuantizationType.F16
     packed = gguf.quants.quantize(np.ascontiguousarray(values), quant)
     file.add_tensor(name, packed, raw_dtype=quant)

@@ -1,7 +1,7 @@
-"""What is known of each thing in a scene: what the vision tower is taught to point at.
+"""Facts about each object or letter of a scene: extra targets of the vision tower.
 
-Questions and answers say so little about a picture that shapes, letters and places
-would take days to find. These are answers to most of them, at the very patch.
+Questions and answers contain so little about a picture that learning shapes, letters
+and places from them would take days. These targets are given for each patch.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from training.scenes import (
 THINGS: Final = (*SHAPES, *string.digits, *string.ascii_letters)
 KINDS: Final = tuple(Kind(colour, shape) for colour in COLOURS for shape in SHAPES)
 ZONES: Final = tuple(place for row in PLACES for place in row)
-UNKNOWN: Final = 255  # says nothing, and nothing is learnt from it
+UNKNOWN: Final = 255  # no target
 
-# Each fact and how many values it has; 0 is what holds where no thing is.
+# Each fact and its number of values; 0 is the background.
 FACTS: Final = {
     "what": 1 + len(THINGS),
     "colour": 1 + len(COLOURS),
@@ -48,8 +48,8 @@ TRUTHS: Final = 1 + len(FACTS)  # of a patch, see `truth_of`
 
 
 def facts(scene: Scene) -> npt.NDArray[np.uint8]:
-    """[1 + things, facts]: row 0 for where no thing is, then the things of the scene in
-    their order, the letters of a line from the left."""
+    """[1 + things, facts]: row 0 for the background, then the objects of the scene in
+    order, or the letters of a line from the left."""
     rows: list[tuple[int, ...]] = [(0,) * len(FACTS)]
     if isinstance(scene, scenes.Shapes):
         rows += _of_objects(scene)
@@ -90,9 +90,9 @@ def _of_letters(scene: scenes.Writing) -> Iterator[tuple[int, ...]]:
 def truth_of(
     scene: Scene, drawn: Drawn, rows: int, columns: int
 ) -> npt.NDArray[np.uint8]:
-    """What is at the middle of each patch, in the order of `rows.patches`: 1 where the
-    centre of an object or letter lies, then the FACTS of what is there. uint8
-    [patches, TRUTHS]."""
+    """The targets of each patch, in the order of `rows.patches`: 1 if it contains the
+    centre of an object or letter, then the FACTS at its middle.
+    uint8 [patches, TRUTHS]."""
     size = 2 * columns, 2 * rows
     centres = np.zeros((2 * rows, 2 * columns, 1), np.uint8)
     for x, y in drawn.centres:

@@ -1,6 +1,5 @@
-"""The same mathematics, quicker on a CPU: two operations of Qwen3-VL that torch's CPU
-kernels do slowly when they train. Only training uses them: `training.parity` runs
-Transformers' own."""
+"""Faster CPU versions of two operations of Qwen3-VL, whose torch kernels are slow in
+training. Only training uses them; `training.parity` runs Transformers' own."""
 
 from __future__ import annotations
 
@@ -41,13 +40,13 @@ AttentionInterface.register(ATTENTION, two_matmuls)
 
 
 def embed_patches(self: Any, patches: torch.Tensor) -> torch.Tensor:
-    """Both frames of a picture are the same, and patches do not overlap: the Conv3d is
-    one product with the sum of its two kernels. [n, 3 * patch * patch] in."""
+    """The Conv3d as one product with the sum of its two kernels, because both frames of
+    a picture are equal and patches do not overlap. [n, 3 * patch * patch] in."""
     kernel = self.proj.weight.sum(2).flatten(1)
     return F.linear(patches, kernel, self.proj.bias)
 
 
-def quicken(model: Any) -> None:
+def speed_up(model: Any) -> None:
     patch_embed = model.model.visual.patch_embed
     patch_embed.forward = MethodType(embed_patches, patch_embed)
     model.set_attn_implementation(ATTENTION)

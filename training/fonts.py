@@ -1,4 +1,4 @@
-"""The fonts that lines are printed in: some to learn from, others only to test with.
+"""The fonts of printed lines: some for training, others only for tests.
 
 All come from packages of the extra `train`, so every machine has the same ones.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 from PIL import ImageFont
 
-# Weights too thin to survive a small picture, and files that are no text fonts.
+# Weights too thin for small pictures, and files that are not text fonts.
 UNFIT: Final = ("Thin", "ExtraLight", "Variable", "STIX", "cm", "Display")
 LEARNT: Final = {
     "font_roboto": "files",
@@ -34,11 +34,11 @@ class Font:
     path: str
 
 
-BUILT_IN: Final = Font("")  # in every Pillow, and in no training
+BUILT_IN: Final = Font("")  # part of Pillow, not used in training
 
 
 @cache
-def learnt() -> tuple[Font, ...]:
+def training_fonts() -> tuple[Font, ...]:
     return tuple(_every(LEARNT))
 
 
@@ -67,10 +67,8 @@ def _sized(font: Font, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(font.path, size)
 
 
-def fitted(
-    font: Font, text: str, width: float, height: float
-) -> ImageFont.FreeTypeFont:
-    """The font in the largest size in which `text` fits into `width` x `height`."""
+def fit(font: Font, text: str, width: float, height: float) -> ImageFont.FreeTypeFont:
+    """The font in the largest size with which `text` fits into `width` x `height`."""
     left, _, right, _ = _sized(font, 100).getbbox(text)
     _, top, _, bottom = _sized(font, 100).getbbox("Hg")
     scale = min(width / (right - left), height / (bottom - top))

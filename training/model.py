@@ -19,8 +19,8 @@ from training.tokens import Tokens
 def build(shapes: Shapes, tokens: Tokens) -> Qwen3VLForConditionalGeneration:
     """An untrained model: float32, on the CPU, initialised from torch's own seed.
 
-    Two tensors do not begin with noise, because a small model would spend most of its
-    training on finding what is known: what patches and places are made of.
+    Two tensors are not initialised with noise: a small model would spend most of its
+    training on finding good patch kernels and position embeddings.
     """
     model = Qwen3VLForConditionalGeneration(configure(shapes, tokens))
     visual = model.model.visual
@@ -37,10 +37,11 @@ def build(shapes: Shapes, tokens: Tokens) -> Qwen3VLForConditionalGeneration:
 
 def cosines(n_channels: int, side: int) -> torch.Tensor:
     """The low frequencies of the discrete cosine transform, of brightness and of two
-    colour differences, each about as loud in pictures: f32 [n_channels, 3, side, side].
+    colour differences, scaled to similar energy in pictures: f32 [n_channels, 3, side,
+    side].
 
-    The sum of a patch is worth no more than an edge in it; with random kernels nearly
-    all channels carry the sum.
+    The mean of a patch matters as little as one edge in it; with random kernels nearly
+    all channels would carry the mean.
     """
     at = (torch.arange(side) + 0.5) * math.pi / side
     n = math.isqrt(n_channels // 3)
@@ -57,11 +58,12 @@ def cosines(n_channels: int, side: int) -> torch.Tensor:
 
 
 def waves(n_channels: int, side: int, loud: float = 0.3) -> torch.Tensor:
-    """Rows and columns as sines and cosines of growing frequency, smooth so that sizes
-    between are smooth too: f32 [side * side, n_channels]."""
+    """Rows and columns as sines and cosines of growing frequency, smooth so that they
+    can be interpolated: f32 [side * side, n_channels]."""
     n = n_channels // 4
     at = torch.arange(side) / (side - 1)
-    turns = 0.25 * (2 * side) ** (torch.arange(n) / n)  # a quarter turn up to side / 2
+    # from a quarter period to side / 2 periods
+    turns = 0.25 * (2 * side) ** (torch.arange(n) / n)
     angle = 2 * math.pi * at[:, None] * turns
     one = torch.cat([angle.sin(), angle.cos()], dim=1)  # [side, n_channels / 2]
     rows = one[:, None].expand(-1, side, -1)

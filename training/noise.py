@@ -1,4 +1,4 @@
-"""Gaussian noise, the same for the same seed on every machine."""
+"""Gaussian noise, equal on every machine for equal seeds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from PIL import Image
 
 
 def noise(rng: Random, width: int, height: int, sigma: float) -> Image.Image:
-    """Gaussian noise around 128 in mode L: a random part of one sheet, because to draw
-    so many random numbers anew takes longer than all the rest of a picture."""
+    """Gaussian noise around 128 in mode L: a random part of one sheet, because new
+    random numbers would take longer than the rest of the picture."""
     sheet = _sheet(round(sigma / 4) * 4 or 2)
     x, y = rng.randrange(sheet.width - width), rng.randrange(sheet.height - height)
     return sheet.crop((x, y, x + width, y + height))

@@ -1,4 +1,4 @@
-"""Pictures of nothing that the model knows: clouds, stripes, scribbles, noise."""
+"""Pictures without known objects: clouds, stripes, scribbles, noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _blank(rng: Random, width: int, height: int) -> Image.Image:
 
 
 def _clouds(rng: Random, width: int, height: int) -> Image.Image:
-    """Smooth blotches of several sizes, much as photographs are from far away."""
+    """Smooth blotches of several sizes, similar to photographs from far away."""
     image = Image.new("RGB", (width, height), _any(rng))
     for cells in rng.sample((2, 3, 5, 8, 13, 30), rng.randint(1, 4)):
         coarse = Image.merge(
@@ -52,7 +52,7 @@ def _scribble(rng: Random, width: int, height: int) -> Image.Image:
 
 
 def _jumble(rng: Random, width: int, height: int) -> Image.Image:
-    """Too many overlapping patches to be any shape."""
+    """Many overlapping patches without a shape."""
     image = Image.new("RGB", (width, height), _any(rng))
     draw = ImageDraw.Draw(image)
     for _ in range(rng.randint(25, 90)):

@@ -1,9 +1,9 @@
-"""What Transformers answers, written down for the engine's tests to agree with.
+"""Write Transformers' answers as fixtures for the engine's parity test.
 
     python -m training.parity --out tests/models/parity
 
-The weights are read back from the two bundled files, so both sides compute with the
-very same numbers: only how they compute may differ.
+The weights are read from the two bundled files, so both sides compute with identical
+weights: only the arithmetic may differ.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edge.models.registry import TINY_FOLDER
 from training.examination import Item, parity_questions
 from training.export import read
 from training.model import build
-from training.rows import Row, ask_turn, collate, see
+from training.rows import Row, ask_turn, collate, to_vision_input
 from training.tokens import Tokens
 
 N_LOGITS: Final = 8
@@ -30,7 +30,7 @@ LONGEST: Final = 64  # tokens of an answer
 
 
 def network(files: Path, tokens: Tokens) -> Any:
-    """The weights of a folder in Qwen3VLForConditionalGeneration, float32."""
+    """Qwen3VLForConditionalGeneration in float32 with the weights of a folder."""
     empty = build(TINY, tokens)
     empty.load_state_dict(read(files, list(empty.state_dict())))
     return empty.eval()
@@ -39,9 +39,9 @@ def network(files: Path, tokens: Tokens) -> Any:
 @torch.no_grad()
 def answer(net: Any, tokens: Tokens, item: Item) -> tuple[npt.NDArray[np.float32], str]:
     """Logits of the first token, float32 [n_tokens], and the whole greedy answer, both
-    as Transformers computes them with no code of ours between."""
+    computed by Transformers alone."""
     row = Row()
-    ask_turn(row, tokens, item.question.text, see(item.scene, item.picture))
+    ask_turn(row, tokens, item.question.text, to_vision_input(item.scene, item.picture))
     ids = torch.tensor([row.ids])
     (seen,) = row.pictures
     batch = collate([row])

@@ -11,7 +11,7 @@ Texts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Phrases:
-    """How one language asks, and the forms that answers are built from."""
+    """Questions of one language, and the forms of its answers."""
 
     describe: Texts
     how_many: Texts
@@ -37,7 +37,7 @@ class Phrases:
     picture_of_number: str
     picture_of_text: str
 
-    # What differs in grammar, not only in words.
+    # Differences of grammar, not only of words.
     def name(self, kind: Kind) -> str: ...
     def a(self, kind: Kind) -> str: ...
     def a_shape(self, shape: str) -> str: ...

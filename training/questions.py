@@ -1,8 +1,8 @@
-"""Questions about a scene and the one right answer to each, in English and Chinese.
+"""Questions about a scene with their one correct answer, in English and Chinese.
 
-Every function here is about facts and wording alone; nothing is drawn or tokenised.
-An answer keeps to one form for each kind of question, so that right is easy to tell
-from wrong and a small model spends nothing on style.
+Only facts and wording; nothing is drawn or tokenised here. Each kind of question has
+one form of answer, so that answers are easy to check and a small model need not learn
+style.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PHRASES: Final[dict[Language, Phrases]] = {"en": ENGLISH, "zh": CHINESE}
 
 @dataclass(frozen=True)
 class Question:
-    kind: str  # what the evaluation counts it under
+    kind: str  # as counted in the evaluation
     language: Language
     text: str
     answer: str
@@ -160,6 +160,6 @@ def _about_nothing(rng: Random, say: Phrases) -> Iterator[Offer]:
 
 
 def small_talk(rng: Random, language: Language) -> Question:
-    """A question without any picture."""
+    """A question without a picture."""
     say = PHRASES[language]
     return Question("none of this", language, rng.choice(say.anything), say.honest)

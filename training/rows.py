@@ -1,4 +1,4 @@
-"""Conversations as rows of numbers: tokens, positions, patches, and what to learn."""
+"""Conversations as arrays: tokens, positions, patches, and training targets."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PATCH: Final = 3 * 16 * 16
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A picture as the vision tower gets it, and what it shows."""
+class VisionInput:
+    """A picture as input of the vision tower, with its scene."""
 
     scene: Scene
     picture: Picture
@@ -42,13 +42,13 @@ class Row:
     labels: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     positions: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    position: int = 0  # of the next token; behind the number of tokens after a picture
-    pictures: list[Seen] = field(default_factory=list)
+    position: int = 0  # of the next token; smaller than its index after a picture
+    pictures: list[VisionInput] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Conversations padded at the end to the longest of them."""
+    """Conversations, padded at the end to equal length."""
 
     ids: npt.NDArray[np.int64]  # [batch, n]
     labels: npt.NDArray[np.int64]  # [batch, n]: the next token, or IGNORED
@@ -59,22 +59,22 @@ class Batch:
     truth: npt.NDArray[np.uint8]  # [n_patches, TRUTHS]
 
 
-def see(scene: Scene, picture: Picture) -> Seen:
+def to_vision_input(scene: Scene, picture: Picture) -> VisionInput:
     rows, columns = preprocess.grid(
-        picture.width, picture.height, TINY.min_cells, TINY.max_cells
+        picture.width, picture.height, TINY.min_image_tokens, TINY.max_image_tokens
     )
-    return Seen(scene, preprocess.fit(picture, rows, columns), rows, columns)
+    return VisionInput(scene, preprocess.fit(picture, rows, columns), rows, columns)
 
 
 def turn(
     row: Row,
     tokens: Tokens,
     question: Question,
-    seen: Seen | None,
+    seen: VisionInput | None,
     *,
     picture_last: bool = False,
 ) -> None:
-    """One question and its answer, in the form of `edge.qwen3vl.chat.render`."""
+    """Appends a question and its answer, in the form of `edge.qwen3vl.chat.render`."""
     ask_turn(row, tokens, question.text, seen, picture_last=picture_last)
     answer_turn(row, tokens, question, row.pictures[-1].scene if row.pictures else None)
 
@@ -83,11 +83,11 @@ def ask_turn(
     row: Row,
     tokens: Tokens,
     text: str,
-    seen: Seen | None,
+    seen: VisionInput | None,
     *,
     picture_last: bool = False,
 ) -> None:
-    """The prompt of one turn, up to where the answer begins."""
+    """Appends the prompt of one turn, up to the start of the answer."""
     template(row, tokens, "<|im_start|>user\n")
     if picture_last:
         learn(row, tokens.encode(text))
@@ -105,7 +105,7 @@ def answer_turn(
     row: Row, tokens: Tokens, question: Question, scene: Scene | None
 ) -> None:
     written = scene.text if isinstance(scene, scenes.Writing) else ""
-    # No answer holds a line break: without writing, all of it comes before.
+    # No answer contains a line break, so without writing all of it comes before.
     before, found, after = question.answer.partition(written or "\n")
     if before:
         learn(row, tokens.encode(before), 1.0)
@@ -119,7 +119,7 @@ def answer_turn(
 
 
 def learn(row: Row, ids: tuple[int, ...], weight: float = 0.0) -> None:
-    """Text, each token of which is to be foreseen as strongly as `weight` says."""
+    """Appends text whose tokens are targets with this `weight`."""
     row.ids += ids
     row.labels += ids if weight else [IGNORED] * len(ids)
     row.weights += [weight] * len(ids)
@@ -132,7 +132,7 @@ def template(row: Row, tokens: Tokens, text: str) -> None:
     learn(row, tokens.template(text))
 
 
-def show(row: Row, tokens: Tokens, seen: Seen) -> None:
+def show(row: Row, tokens: Tokens, seen: VisionInput) -> None:
     n = seen.rows * seen.columns
     row.ids += [tokens.image] * n
     row.labels += [IGNORED] * n
@@ -143,8 +143,8 @@ def show(row: Row, tokens: Tokens, seen: Seen) -> None:
 
 
 def collate(rows: list[Row]) -> Batch:
-    """Rows side by side. Lengths are rounded up, with padding tokens and with pictures
-    that no row looks at: arithmetic on few different lengths is much quicker."""
+    """Stacked rows. Lengths are rounded up, with padding tokens and with pictures that
+    no row uses: arithmetic is much faster with few different lengths."""
     longest = _round_up(max(len(row.ids) for row in rows), 16)
     shape = len(rows), longest
     ids = np.zeros(shape, np.int64)
@@ -174,7 +174,7 @@ def collate(rows: list[Row]) -> Batch:
     )
 
 
-def _truth(seen: Seen) -> npt.NDArray[np.uint8]:
+def _truth(seen: VisionInput) -> npt.NDArray[np.uint8]:
     if seen.truth is None:
         return _unknown(seen.rows * seen.columns)
     return seen.truth
@@ -190,5 +190,5 @@ def _round_up(n: int, step: int) -> int:
 
 def _split(n_cells: int) -> list[int]:
     """Cells in pieces no larger than a picture."""
-    whole, rest = divmod(n_cells, TINY.max_cells)
-    return [TINY.max_cells] * whole + [rest] * (rest > 0)
+    whole, rest = divmod(n_cells, TINY.max_image_tokens)
+    return [TINY.max_image_tokens] * whole + [rest] * (rest > 0)

@@ -1,7 +1,7 @@
-"""What a picture holds, before it is drawn: the facts that questions are asked about.
+"""Scenes: the facts of a picture before it is drawn.
 
-A scene knows no pixels. Places are fractions of the picture, sizes fractions of its
-shorter side, so the facts stay true however the picture is scaled.
+A scene has no pixels. Places are fractions of the picture, sizes fractions of its
+shorter side, so the facts stay true at any scale.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ PLACES: Final = (
     ("left", "middle", "right"),
     ("bottom left", "bottom", "bottom right"),
 )
-# A centre between two of these zones has no clear place: no scene puts one there
-# where a question could ask for it.
+# A centre between two of these zones has no clear place: scenes avoid it where a
+# question could ask for the place.
 ZONES: Final = ((0.0, 0.29), (0.38, 0.62), (0.71, 1.0))
 MAX_OBJECTS: Final = 6
-MAX_PLACED: Final = 4  # more objects than this are counted, not located
+MAX_PLACED: Final = 4  # questions ask for places only up to this many objects
 MAX_LETTERS: Final = 12
 MAX_DIGITS: Final = 6
 CLEARLY_BIGGER: Final = 1.4
@@ -71,7 +71,7 @@ class Object:
 
 @dataclass(frozen=True)
 class Shapes:
-    """One to six objects, in no order."""
+    """One to six objects, unordered."""
 
     objects: tuple[Object, ...]
 
@@ -83,7 +83,7 @@ class Shapes:
 
     @property
     def placed(self) -> bool:
-        """Whether each object can be named by its kind and has a clear place."""
+        """Whether each object has a unique kind and a clear place."""
         return len(self.kinds) == len(self.objects) <= MAX_PLACED
 
     def count(self, kind: Kind) -> int:
@@ -104,15 +104,15 @@ class Writing:
 
 @dataclass(frozen=True)
 class Other:
-    """None of what the model knows: noise, clouds, stripes, or nothing at all."""
+    """No known object: noise, clouds, stripes, or an empty picture."""
 
 
 Scene = Shapes | Writing | Other
 
 
 def shapes(rng: Random, aspect: float, hard: float = 1.0) -> Shapes:
-    """`aspect` is width / height: it says how many objects find room. `hard` is 0 for
-    few and large objects, 1 for all there may be."""
+    """`aspect` is width / height, which limits the number of objects. `hard` is 0 for
+    few and large objects, 1 for up to six."""
     most = 2 + round(hard * (MAX_OBJECTS - 2))
     n = rng.choice([n for n in (1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6) if n <= most])
     style = rng.random()
@@ -135,8 +135,8 @@ def number(rng: Random, hard: float = 1.0) -> Writing:
 
 
 def writing(rng: Random, hard: float = 1.0) -> Writing:
-    """Words are of letters alone, codes of capitals and digits; codes leave out O and
-    I as number plates do, for nobody can tell them from 0 and 1."""
+    """Words consist of letters, codes of capitals and digits. Codes have no O and I, as
+    on number plates, because they look like 0 and 1."""
     n = rng.randint(1, 2 + round(hard * (MAX_LETTERS - 2)))
     style = rng.random()
     if style < 0.45:
@@ -151,7 +151,8 @@ def writing(rng: Random, hard: float = 1.0) -> Writing:
 
 
 def _with_a_letter(rng: Random, code: list[str], letters: str) -> str:
-    code[rng.randrange(len(code))] = rng.choice(letters)  # else it were a number
+    """`code` with at least one letter: without, it would be a number."""
+    code[rng.randrange(len(code))] = rng.choice(letters)
     return "".join(code)
 
 
@@ -163,7 +164,7 @@ def _different(rng: Random, n: int) -> list[Kind]:
     kinds: list[Kind] = []
     while len(kinds) < n:
         kind = _kind(rng)
-        # Often two share a shape or a colour: both must be looked at.
+        # Often two share a shape or a colour, so that both facts matter.
         if kinds and rng.random() < 0.3:
             kind = Kind(kinds[0].colour, kind.shape)
         elif kinds and rng.random() < 0.3:
@@ -176,7 +177,7 @@ def _different(rng: Random, n: int) -> list[Kind]:
 def _arranged(
     rng: Random, kinds: Sequence[Kind], aspect: float, hard: float
 ) -> list[Object]:
-    """Objects that neither touch nor leave the picture; sizes shrink until they fit."""
+    """Objects inside the picture that do not touch; sizes shrink until they fit."""
     width, height = max(aspect, 1.0), max(1 / aspect, 1.0)  # in shorter sides
     n = len(kinds)
     largest = 0.42 if n == 1 else 0.55 / math.sqrt(n / (width * height))

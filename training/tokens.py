@@ -1,4 +1,4 @@
-"""Text to token ids on the training side, as llama.cpp does it when it serves."""
+"""Text to token ids in training, equal to llama.cpp's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 from edge.gguf.vocabulary import LETTERS, Vocabulary
 from training.vocabulary import vocabulary
 
-# How Qwen2 and its successors split text before merging (their tokenizer.json).
+# How Qwen2 and its successors split text before merges (their tokenizer.json).
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -66,7 +66,7 @@ class Tokens:
         return tuple(self._control.encode(text, add_special_tokens=False).ids)
 
     def spell(self, text: str) -> tuple[int, ...]:
-        """Letter by letter, as the model writes what it reads in a picture."""
+        """One token per letter, as the model writes text that it reads in a picture."""
         return tuple(self._ids[LETTERS[byte]] for byte in text.encode())
 
     def decode(self, ids: list[int]) -> str:

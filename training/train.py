@@ -1,7 +1,7 @@
-"""Trains the tiny model: `python -m training.train --out FOLDER [--start FILES]`.
+"""Train the tiny model: `python -m training.train --out FOLDER [--start FILES]`.
 
-It stops and goes on where it stopped, to the same end. Every 50 steps a line goes into
-FOLDER/log.csv; every 250 the model is asked questions about unseen pictures.
+An interrupted run resumes with the same result. Every 50 steps appends a line to
+FOLDER/log.csv; every 250 steps the model answers questions about new pictures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
 from training.export import read
 from training.facts import FACTS, UNKNOWN
-from training.fast import quicken
+from training.fast import speed_up
 from training.model import build
 from training.rows import IGNORED, Batch
 from training.tokens import Tokens
@@ -33,17 +33,17 @@ STEPS = 7600
 BATCH = 36
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100
-FALL = 0.3  # of all steps, at the end: linearly down to nothing
-# A later run begins from the files of one before, with new pictures, and only falls.
+FALL = 0.3  # of all steps, at the end: linearly down to zero
+# A later run starts from earlier files with new pictures, and its rate only falls.
 STEPS_AGAIN = 4000
 PEAK_AGAIN = 0.5
 ANSWERS = (2, *FACTS.values())  # whether a centre is here, and what else
 EMPTY = 0.15
-STRIDE = 256  # oneDNN compiles a kernel for each new length: let there be few
+STRIDE = 256  # oneDNN compiles a kernel per length: keep them few
 
 
 class Batches(Dataset[Batch]):
-    """Made in another process, one ahead."""
+    """Batches made in another process, one ahead."""
 
     def __init__(self, seed: int, first: int, last: int) -> None:
         self._seed = seed
@@ -54,17 +54,19 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, n: int) -> Batch:
         if not hasattr(self, "_all"):
-            os.nice(19)  # drawing fills the gaps that the arithmetic leaves
-            self._all = Conversations(Tokens(), fonts.learnt(), self._seed, BATCH)
+            os.nice(19)  # drawing uses the cores while the arithmetic leaves gaps
+            self._all = Conversations(
+                Tokens(), fonts.training_fonts(), self._seed, BATCH
+            )
         return self._all.batch(self._steps[n])
 
 
 def forward(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hidden states before the output head, [batch, n, hidden], and what the last block
-    of the vision tower says, [n_patches, vision hidden].
+    """Hidden states before the output head, [batch, n, hidden], and the output of the
+    last block of the vision tower, [n_patches, vision hidden].
 
-    What Qwen3VLModel.forward does, without its search for pictures and positions:
-    the batch knows both.
+    As Qwen3VLModel.forward, without its search for pictures and positions, which the
+    batch already has.
     """
     pixels = torch.from_numpy(batch.patches).float().div(127.5).sub(1.0)
     ids = torch.from_numpy(batch.ids)
@@ -87,7 +89,7 @@ def forward(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Pointing(torch.nn.Module):
-    """Asks the tower, while it learns, what lies at each patch (`training.facts`)."""
+    """A training head that predicts the facts of each patch (`training.facts`)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -95,7 +97,7 @@ class Pointing(torch.nn.Module):
         self.heads = torch.nn.Linear(width, sum(ANSWERS))
 
     def loss(self, seen: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Of [n_patches, width] given [n_patches, TRUTHS]; empty patches count less."""
+        """Loss of [n_patches, width] given [n_patches, TRUTHS], background less."""
         total = seen.new_zeros((), dtype=torch.float32)
         said = self.heads(self.norm(seen)).float().split(ANSWERS, dim=1)
         for answer, right in zip(said, truth.long().T, strict=True):
@@ -108,13 +110,13 @@ class Pointing(torch.nn.Module):
 
 
 def loss_of(model: Any, pointing: Pointing, batch: Batch) -> torch.Tensor:
-    """Of the next tokens, and of what is where in the pictures."""
+    """Loss of the next tokens, and of the facts of the patches."""
     hidden, seen = forward(model, batch)
     hidden = hidden.flatten(0, 1)
     labels = torch.from_numpy(batch.labels).flatten()
     weights = torch.from_numpy(batch.weights).flatten()
     counted = (labels != IGNORED).nonzero()[:, 0]
-    counted = F.pad(counted, (0, -len(counted) % STRIDE))  # weightless: see STRIDE
+    counted = F.pad(counted, (0, -len(counted) % STRIDE))  # with weight 0: see STRIDE
     weights = weights[counted] * (labels[counted] != IGNORED)
     losses = F.cross_entropy(
         model.lm_head(hidden[counted]).float(),
@@ -142,7 +144,7 @@ def optimizers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
 
 
 def rate(step: int, steps: int, *, again: bool) -> float:
-    """The part of the peak learning rate at `step`."""
+    """The fraction of the peak learning rate at `step`."""
     fall = (steps - step) / (steps if again else steps * FALL)
     height = PEAK_AGAIN if again else 1.0
     return height * min((step + 1) / WARM_UP, 1.0, fall)
@@ -151,9 +153,11 @@ def rate(step: int, steps: int, *, again: bool) -> float:
 def main(
     out: Annotated[Path, typer.Option(help="Checkpoint, log and weights go here.")],
     start: Annotated[
-        Path | None, typer.Option(help="A folder of tiny's two files to begin from.")
+        Path | None, typer.Option(help="Folder of tiny's two files to start from.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="0 = as many as such a run needs.")] = 0,
+    steps: Annotated[
+        int, typer.Option(help="0 = the default for this kind of run.")
+    ] = 0,
     seed: int = 1,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
@@ -166,7 +170,7 @@ def main(
     before = STEPS if again else 0
     if start is not None:
         model.load_state_dict(read(start, list(model.state_dict())))
-    quicken(model)
+    speed_up(model)
     pointing = Pointing(TINY.vision_hidden)
     learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
     opts = optimizers(learner)
@@ -206,7 +210,7 @@ def main(
             if done % 250 == 0 or done == steps:
                 line |= by_kind(exam, teacher_forced(forward, model, exam_batches))
                 save(checkpoint, learner, opts, done)
-            note(out / "log.csv", line)
+            append_line(out / "log.csv", line)
             started, sums = time.monotonic(), torch.zeros(3)
     torch.save(model.state_dict(), out / "weights.pt")
 
@@ -223,7 +227,7 @@ def save(
     path.with_suffix(".new").replace(path)
 
 
-def note(path: Path, line: dict[str, Any]) -> None:
+def append_line(path: Path, line: dict[str, Any]) -> None:
     shown = {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in line.items()}
     print(" ".join(f"{k}={v}" for k, v in shown.items()), flush=True)
     new = not path.exists()

@@ -13,7 +13,7 @@ from training.chinese import IN_CHINESE
 from training.english import AT, ENGLISH, PLURALS
 from training.scenes import COLOURS, SHAPES
 
-# Chinese puts no space between words: these are one token wherever they stand.
+# Chinese has no spaces between words: these are always one token.
 CHINESE_WORDS: Final = """
     请 描述 这张 图片 的 内容 一下 图中 图片里 里 中 有 有什么 什么 你 看到 了
     这 是 显示 这是 图形 物体 形状 颜色 位置 哪里 哪个 哪一个 多少 几个 个 一共
@@ -27,12 +27,12 @@ ROLES: Final = "system user assistant"
 
 @cache
 def vocabulary() -> Vocabulary:
-    """The one vocabulary of the tiny model, the same on every machine."""
+    """The vocabulary of the tiny model, equal on every machine."""
     return learn(_words())
 
 
 def _words() -> list[str]:
-    """All that become one token: English after a space and at the start of a text."""
+    """Words of one token each: English after a space and at the start of a text."""
     english = {*COLOURS, *SHAPES, *PLURALS.values(), *ROLES.split()}
     for text in [*AT.values(), *_texts(ENGLISH)]:
         english |= set(re.findall("[A-Za-z]+", re.sub(r"\{.*?\}", "", text)))

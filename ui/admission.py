@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from edge.errors import Forbidden, ModelNotFound, NoWorker
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import WorkerInfo
-from edge.jobs.submission import Admitted, Bounds, Submission
+from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
 from edge.settings import Settings
 from ui.meter import Meter
@@ -49,7 +49,7 @@ class Admission:
         n = submission.max_tokens
         charge = await meter.charge("answer-tokens", n)
         if charge is not None:
-            submission = replace(submission, charged=n, charged_at=charge.at)
+            submission = replace(submission, charged=ChargedTokens(n, charge.at))
         is_new = False
         try:
             job = await self._jobs.admit(submission, served.pool, served.model, bounds)

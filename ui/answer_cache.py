@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import redis.asyncio
 
+from edge.jobs import keys
 from edge.redis_clients import UNREACHABLE
 from edge.request import Answer, Request
 
@@ -37,7 +38,7 @@ def answer_key(request: Request, fingerprint: str) -> str:
     """
     asked = {**request.to_json(), "model": fingerprint, "schema": SCHEMA}
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=True)
-    return f"edge:answer:{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return keys.ANSWER(hashlib.sha256(canonical.encode()).hexdigest())
 
 
 class AnswerCache:

@@ -37,6 +37,7 @@ class Route:
 
     `is_page`: links on other sites may lead to it.
     `is_limited`: nginx limits its rate for every method; POST is always limited.
+    `about`: its purpose, for the documents.
     """
 
     methods: tuple[str, ...]
@@ -44,6 +45,7 @@ class Route:
     body: int = 0
     is_page: bool = False
     is_limited: bool = False
+    about: str = ""
 
     @property
     def pattern(self) -> str:
@@ -58,28 +60,32 @@ READ = ("GET", "HEAD")
 
 SURFACE = (
     # the API
-    Route(("POST",), "/v1/chat/completions", API_BODY),
-    Route(READ, "/v1/models"),
-    Route(READ, "/v1/models/{model}"),
-    Route(("GET", "DELETE"), "/v1/jobs/{id}"),
-    Route(("GET",), "/v1/jobs/{id}/events"),
-    Route(("GET",), "/v1/usage"),
-    Route(READ, "/health"),
-    Route(READ, "/ready"),
-    Route(("GET",), "/metrics"),
+    Route(("POST",), "/v1/chat/completions", API_BODY, about="asks a question"),
+    Route(READ, "/v1/models", about="the served models"),
+    Route(READ, "/v1/models/{model}", about="one of them"),
+    Route(
+        ("GET", "DELETE"), "/v1/jobs/{id}", about="the state of a job; or cancels it"
+    ),
+    Route(("GET",), "/v1/jobs/{id}/events", about="the event stream of a job"),
+    Route(("GET",), "/v1/usage", about="what a key has used, by day and model"),
+    Route(READ, "/health", about="200 while the web process is alive"),
+    Route(READ, "/ready", about="200 while a question could be answered, else 503"),
+    Route(("GET",), "/metrics", about="metrics for Prometheus"),
     # the door
-    Route(("GET", "POST"), "/login", SMALL_BODY, is_page=True),
-    Route(("POST",), "/logout", SMALL_BODY),
+    Route(("GET", "POST"), "/login", SMALL_BODY, is_page=True, about="signs in"),
+    Route(("POST",), "/logout", SMALL_BODY, about="signs out"),
     # the page
-    Route(READ, "/", is_page=True),
-    Route(("GET",), "/assets/{asset}"),
-    Route(("GET",), "/theme.css"),
-    Route(("GET",), "/favicon.ico"),
-    Route(("POST",), "/gradio_api/upload", UPLOAD_BODY),
-    Route(READ, "/gradio_api/file={upload}", is_limited=True),
-    Route(("POST",), "/gradio_api/queue/join", PAGE_BODY),
-    Route(("GET",), "/gradio_api/queue/data"),
-    Route(("POST",), "/gradio_api/cancel", SMALL_BODY),
+    Route(READ, "/", is_page=True, about="the chat page"),
+    Route(("GET",), "/assets/{asset}", about="scripts and styles of the page"),
+    Route(("GET",), "/theme.css", about="its theme"),
+    Route(("GET",), "/favicon.ico", about="its icon"),
+    Route(("POST",), "/gradio_api/upload", UPLOAD_BODY, about="uploads pictures"),
+    Route(
+        READ, "/gradio_api/file={upload}", is_limited=True, about="one of its uploads"
+    ),
+    Route(("POST",), "/gradio_api/queue/join", PAGE_BODY, about="starts a page event"),
+    Route(("GET",), "/gradio_api/queue/data", about="the result of a page event"),
+    Route(("POST",), "/gradio_api/cancel", SMALL_BODY, about="cancels a page event"),
 )
 
 _COMPILED = tuple((re.compile(route.pattern), route) for route in SURFACE)

@@ -13,11 +13,11 @@ from worker import tasks
 from worker.lifecycle import Life
 from worker.transport import use_for_redis
 
-LOOK_S = 0.1  # the longest that a free slot waits for the next job
+LOOK_S = 0.1  # at most, until a free slot looks for the next job
 
 
 def build(settings: Settings, life: Life) -> Celery:
-    """A Celery app whose worker is a `life` that has been started."""
+    """A Celery app around a `life` that has been started."""
     use_for_redis()
     app = Celery("edge")
     app.conf.update(celery_settings(settings.broker_url))
@@ -31,7 +31,7 @@ def build(settings: Settings, life: Life) -> Celery:
 
 
 def run(settings: Settings, life: Life) -> None:
-    """Works until SIGTERM or SIGINT."""
+    """Runs until SIGTERM or SIGINT."""
     build(settings, life).worker_main(
         [
             "worker",
@@ -45,7 +45,7 @@ def run(settings: Settings, life: Life) -> None:
 
 
 def look_often(sender: Any, **_: Any) -> None:
-    """Turns the loop of Celery's consumer, `sender`, more often than once a second.
+    """Wakes the loop of Celery's consumer, `sender`, more often than once a second.
 
     With prefetch off it asks the broker for a job only when a thread is free, and only
     when something wakes it, which the end of a job in a thread does not: 16 clients got

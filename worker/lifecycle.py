@@ -1,4 +1,4 @@
-"""The life of a worker process: build the engine, warm it, beat, stop.
+"""The life of a worker process: plan, build and warm the engine, then serve and stop.
 
 The engine is built once, before Celery's threads start, and lives in this process.
 """
@@ -17,25 +17,27 @@ from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
-from edge.models.registry import ModelFiles, find_model
+from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
-from edge.serving.check import image_tokens
+from edge.serving.plan import Plan, make_plan
 from edge.settings import Settings
-from worker.checker import Checker
-from worker.gate import Gate
+from worker.claiming import Claiming
+from worker.heartbeat import Heartbeat
 from worker.metrics import Metrics, serve
-from worker.pulse import Pulse
+from worker.preflight import Preflight
+from worker.prepared import PreparedJobs
 from worker.relay import Relay
+from worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 
 def warm(engine: Engine) -> None:
     """Answers one small question, so that no client waits for first-time work and a
-    model that cannot compute on this machine is found out now.
+    model that cannot compute on this machine fails now.
 
     Raises EngineError when it fails; a crash in native code ends the process.
     """
@@ -55,60 +57,67 @@ class Life:
         self._settings = settings
         self._broker = sync_client(settings.broker_url)
 
-    def start(
-        self, build: Callable[[Settings, ModelFiles], Engine] = build_engine
-    ) -> None:
-        """Before Celery: builds and warms the engine. Raises SetupError, or whatever
-        EdgeError the warming ends in."""
+    def start(self, build: Callable[[Plan], Engine] = build_engine) -> None:
+        """Before Celery: plans, builds and warms the engine. Raises SetupError, or the
+        EdgeError of the first question."""
         settings = self._settings
         self._metrics = metrics = Metrics()
         if port := settings.metrics_port:
-            # first of all: a port that is taken is told before the model is loaded
+            # first, so that a port in use is reported before the model is loaded
             serve(metrics, settings.metrics_address, port)
         files = find_model(settings, obtain)
-        fingerprint = files.fingerprint  # first: a changed file must not be loaded
-        self._engine = build(settings, files)
+        fingerprint = files.fingerprint  # before loading: a changed file is refused
+        plan = make_plan(settings, files)
+        self._engine = build(plan)
         warm(self._engine)
         metrics.watch(self._engine)
-        min_image_tokens, max_image_tokens = image_tokens(files, settings)
         self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,
             fingerprint=f"{fingerprint} {self._engine.tower_name}",
             vision=self._engine.tower_name,
-            n_slots=settings.slots,
+            n_slots=plan.settings.slots,
             runtime=self._engine.runtime_name,
-            n_cells=settings.context_tokens,
-            min_image_tokens=min_image_tokens,
-            max_image_tokens=max_image_tokens,
+            n_cells=plan.n_kv_cells,
+            min_image_tokens=plan.min_image_tokens,
+            max_image_tokens=plan.max_image_tokens,
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)
-        self._gate = Gate(self._jobs)
+        self._claiming = Claiming(self._jobs)
         channel = RedisPublisher(self._broker)
-        self.relay = Relay(self._engine, self._jobs, channel, self._gate, metrics)
-        self._pulse: Pulse | None = None
+        self._prepared = PreparedJobs()
+        self.relay = Relay(
+            self._engine, self._jobs, channel, self._claiming, metrics, self._prepared
+        )
+        self._heartbeat: Heartbeat | None = None
 
     # Each of these is one of Celery's worker signals.
 
     def ready(self, **_: Any) -> None:
-        """When jobs are taken; Celery says so again after each reconnection."""
-        if self._pulse is None:
-            self._checker = Checker(self._engine, self._jobs, self._metrics)
-            heart = fleet.Heart(self._broker, self._info)
-            self._pulse = Pulse(
-                *(heart, self._engine, self._jobs, self._gate),
-                *(self._settings.slots, self._settings.hang_s),
+        """Called when jobs are taken, and again after each reconnection."""
+        if self._heartbeat is None:
+            self._preflight = Preflight(
+                self._engine, self._jobs, self._metrics, self._prepared
             )
+            watchdog = Watchdog(
+                self._engine,
+                self._jobs,
+                self._claiming,
+                n_slots=self._settings.slots,
+                hang_s=self._settings.hang_s,
+            )
+            heart = fleet.Heart(self._broker, self._info)
+            self._heartbeat = Heartbeat(heart, watchdog)
 
     def drain(self, **_: Any) -> None:
-        """When it is asked to stop: running answers may end within the grace."""
+        """Called on a request to stop: running answers may finish within the grace."""
         self.relay.drain(self._settings.grace_s)
-        if self._pulse:
-            self._pulse.close()
+        if self._heartbeat:
+            self._heartbeat.close()
 
     def stop(self, **_: Any) -> None:
-        """When the last job is done."""
-        if self._pulse:
-            self._checker.close()
+        """Called after the last job."""
+        if self._heartbeat:
+            self._preflight.close()
         self._engine.close()

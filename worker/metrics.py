@@ -1,6 +1,6 @@
-"""What the engine did and how full it is: a worker's own metrics, on a port of its own.
+"""The metrics of a worker: the engine's timings and load, on a port of their own.
 
-The engine knows nothing of this: it gives plain figures, which are read when asked for.
+The engine does not know of them: it has plain figures, which each scrape reads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Metrics:
             "requests", "Jobs that this worker has ended.", "outcome", "code"
         )
         self._tokens = self._counter("tokens", "Tokens of finished answers.", "kind")
-        # Zeros, so that the first of each is already a rise.
+        # Zeros, so that the first of each is already an increase.
         self._requests.labels("finished", "")
         for kind in ("prompt", "reused", "answer"):
             self._tokens.labels(kind)
@@ -50,11 +50,11 @@ class Metrics:
         self._e2e = seconds("e2e", "From arrival to the last token.")
 
     def watch(self, engine: Engine) -> None:
-        """Tells the engine's figures from now on."""
+        """Adds the engine's load to the metrics."""
         self.registry.register(EngineLoad(engine))
 
     def ended(self, request: Request, outcome: Terminal) -> None:
-        """A job has ended, as far as this worker is concerned."""
+        """Counts a job that this worker has ended."""
         self._requests.labels(*labels_of(outcome)).inc()
         if isinstance(outcome, Finished):
             self._finished(request, outcome.answer)
@@ -85,7 +85,7 @@ class Metrics:
 
 
 class EngineLoad(Collector):
-    """An engine's figures as of each scrape."""
+    """An engine's load at each scrape."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -97,14 +97,14 @@ class EngineLoad(Collector):
             ("busy_slots", "Answers being computed.", load.n_busy_slots),
             ("cells", "Tokens that all running answers share.", load.n_cells),
             ("reserved_cells", "Those that they may need.", load.n_reserved_cells),
-            ("kept_cells", "Those that only ended answers hold.", load.n_kept_cells),
+            ("kept_cells", "Those that only ended answers hold.", load.n_idle_cells),
         ):
             yield GaugeMetricFamily(f"edge_engine_{name}", about, value)
         # Two counters give the mean batch between any two scrapes; the size of the
-        # one step that a scrape happens to meet says next to nothing.
+        # one step during a scrape says next to nothing.
         for name, about, value in (
             ("steps", "Batches computed.", load.n_steps),
-            ("batch_rows", "Tokens in them.", load.n_rows),
+            ("batch_rows", "Tokens in them.", load.n_tokens),
         ):
             yield CounterMetricFamily(f"edge_engine_{name}", about, value)
 

@@ -21,8 +21,9 @@ from edge.events import Event, Failed, Finished, Terminal
 from edge.jobs.channel import Publisher
 from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import AWAY, UNREACHABLE
-from worker.gate import Gate
+from worker.claiming import Claiming
 from worker.metrics import Metrics
+from worker.prepared import PreparedJobs
 
 log = logging.getLogger(__name__)
 
@@ -42,45 +43,47 @@ class Relay:
         engine: Engine,
         jobs: WorkerJobs,
         channel: Publisher,
-        gate: Gate,
+        claiming: Claiming,
         metrics: Metrics,
+        prepared: PreparedJobs,
     ) -> None:
         self._engine = engine
         self._jobs = jobs
         self._channel = channel
-        self._gate = gate
+        self._claiming = claiming
         self._metrics = metrics
+        self._prepared = prepared
         self._stop_at = float("inf")
 
     def answer(self) -> None:
-        """Takes the job whose turn it is to its terminal event, if there is one."""
+        """Claims the next job, if one waits, and answers it to its terminal event."""
         try:
-            claim = self._gate.enter()
-        except UNREACHABLE as error:  # whoever waits will be called for again
+            claim = self._claiming.claim()
+        except UNREACHABLE as error:  # the reconciler sends a new message
             log.warning("no job can be claimed: %s", error)
             return
-        if claim is None:  # cancelled while it waited, or called for twice
+        if claim is None:  # cancelled while it waited, or a surplus message
             return
         try:
             self._answer(claim)
         except UNREACHABLE as error:
-            log.error("a job was given up, the broker is away: %s", error)
+            log.error("a job was abandoned, the broker is away: %s", error)
         finally:
-            self._gate.leave()
+            self._claiming.done()
 
     def drain(self, grace_s: float) -> None:
-        """Takes nothing new; what still runs after `grace_s` is given up."""
+        """Claims no more jobs; those that still run after `grace_s` are released."""
         self._stop_at = time.monotonic() + grace_s
-        self._gate.close()
+        self._claiming.close()
 
     def _answer(self, claim: Claim) -> None:
         began = time.monotonic()
         deadline = began + claim.seconds_left
-        n_image = 0
+        prepared, n_image = self._prepared.take(claim.job_id), 0
         try:
-            pictures = self._insist(deadline, lambda: self._jobs.pictures(claim))
-            is_wanted = self._renewing(claim, deadline)
-            ticket = self._engine.submit(claim.request, pictures, is_wanted)
+            pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
+            is_wanted = self._renewal(claim, deadline)
+            ticket = self._engine.submit(claim.request, pictures, is_wanted, prepared)
             n_image = ticket.sequence.n_image
             outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
@@ -88,21 +91,24 @@ class Relay:
         except Exception as error:
             if isinstance(error, AWAY):
                 raise
-            log.exception("job %s broke", claim.job_id)
+            log.exception("job %s failed", claim.job_id)
             outcome = Failed.because(EngineError("Computing this answer failed."))
         if outcome == STOPPED:
-            self._insist(deadline, lambda: self._jobs.release(claim, STOPPED))
+            self._retry(deadline, lambda: self._jobs.release(claim, STOPPED))
             return
-        is_ours = self._insist(deadline, lambda: self._jobs.end(claim, outcome))
+        is_ours = self._retry(deadline, lambda: self._jobs.end(claim, outcome))
         is_cancelled = isinstance(outcome, Failed) and outcome.code == Cancelled.code
-        if is_ours or is_cancelled:  # else whoever was first counts it, as the checker
+        if (
+            is_ours or is_cancelled
+        ):  # else the preflight check was first, and counted it
             self._metrics.ended(claim.request, outcome)
         if isinstance(outcome, Finished):
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
 
-    def _renewing(self, claim: Claim, deadline: float) -> Callable[[], bool]:
-        """To be asked while a question is prepared: keeps the lease, and says whether
-        anybody waits for the answer. Raises the error that ends it otherwise."""
+    def _renewal(self, claim: Claim, deadline: float) -> Callable[[], bool]:
+        """For the engine, which calls it while it prepares a question: renews the lease
+        and tells whether a client waits for the answer. Raises the error that ends the
+        job."""
         renewal = time.monotonic() + RENEW_S
 
         def is_wanted() -> bool:
@@ -115,18 +121,18 @@ class Relay:
             if now < renewal:
                 return True
             renewal = now + RENEW_S
-            return self._insist(deadline, lambda: self._jobs.renew(claim))
+            return self._retry(deadline, lambda: self._jobs.renew(claim))
 
         return is_wanted
 
     def _follow(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
         try:
-            return self._relayed(claim, ticket, deadline)
-        except BaseException:  # nobody listens any more: the slot must not go on
-            ticket.cancel(Cancelled("The worker gave this answer up."))
+            return self._relay(claim, ticket, deadline)
+        except BaseException:  # the answer has no reader: the slot must not go on
+            ticket.cancel(Cancelled("The worker abandoned this answer."))
             raise
 
-    def _relayed(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
+    def _relay(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
         renewal = time.monotonic() + RENEW_S
         number = 1
         while True:
@@ -135,7 +141,7 @@ class Relay:
                 publish = partial(
                     self._channel.publish, claim.job_id, claim.attempt, number, news
                 )
-                if not self._insist(deadline, publish):
+                if not self._retry(deadline, publish):
                     ticket.cancel(Cancelled("Another worker has this job now."))
                 number += len(news)
             if end:
@@ -147,11 +153,13 @@ class Relay:
                 ticket.cancel(STOPPED.error)
             elif now >= renewal:
                 renewal = now + RENEW_S
-                if not self._insist(deadline, lambda: self._jobs.renew(claim)):
-                    ticket.cancel(Cancelled("Nobody waits for this answer any more."))
+                if not self._retry(deadline, lambda: self._jobs.renew(claim)):
+                    ticket.cancel(
+                        Cancelled("No client waits for this answer any more.")
+                    )
 
-    def _insist(self, deadline: float, action: Callable[[], T]) -> T:
-        """What `action` gives, though the broker be away for a while: the engine goes
+    def _retry(self, deadline: float, action: Callable[[], T]) -> T:
+        """The result of `action`, repeated while the broker is away: the engine goes
         on, its events wait in the ticket. Raises one of AWAY past the deadline."""
         while True:
             try:
@@ -163,7 +171,7 @@ class Relay:
 
 
 def _news(ticket: Ticket) -> tuple[list[Event], Terminal | None]:
-    """All events that have come, after some patience for the first; the end apart."""
+    """The events so far, after at most RENEW_S for the first, and the terminal one."""
     news: list[Event] = []
     event = ticket.next(RENEW_S)
     while event is not None:

@@ -1,4 +1,4 @@
-"""The one Celery task. No logic: a task is only how a job reaches a thread."""
+"""The one Celery task. No logic: a task only gives a job a thread."""
 
 from __future__ import annotations
 

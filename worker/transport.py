@@ -1,8 +1,8 @@
-"""Celery's way to Redis, for a queue in which anything may lie.
+"""Celery's transport to Redis, for a queue whose content is not trusted.
 
-A message only says that a job waits, so what else is in it is never looked at: one
-that names our task is delivered as a message of our own making, anything else dropped.
-Otherwise Celery ends the whole worker for one that is not JSON or lacks a key.
+A message only says that a job waits. One that names the task is replaced by a message
+that is made here, and all others are dropped: Celery would end the whole worker for a
+message that is not JSON or lacks a key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_ARGUMENTS = base64.b64encode(json.dumps([[], {}, {}]).encode()).decode()
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """Survives what it cannot read."""
+    """Drops messages that it cannot read."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -33,25 +33,25 @@ class Channel(redis.Channel):  # type: ignore[misc]
         except (Empty, *UNREACHABLE):
             raise
         except Exception:
-            log.warning("a message that cannot be read is dropped", exc_info=True)
+            log.warning("an unreadable message is dropped", exc_info=True)
             raise Empty from None
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
     Channel = Channel
-    # Celery ends for what a server refuses and reconnects, after pauses, for these. A
-    # server whose disk is full refuses everything, until there is room.
+    # Celery reconnects, after pauses, on these errors, and ends on a server's refusal.
+    # A server whose disk is full refuses everything until there is room.
     connection_errors = (*redis.Transport.connection_errors, ServerError)
 
     def _deliver(self, message: Any, queue: str) -> None:
         if not _calls(message):
-            log.warning("a message that is not a call is dropped")
+            log.warning("a message that does not name the task is dropped")
             return
         super()._deliver(_call(queue), queue)
 
 
 def use_for_redis() -> None:
-    """Whatever connects Celery to a Redis in this process uses this transport."""
+    """Makes Celery use this transport for every Redis in this process."""
     where = f"{Transport.__module__}:{Transport.__qualname__}"
     TRANSPORT_ALIASES.update(redis=where, rediss=where)
 

@@ -1,1 +1,1 @@
-"""Asks: users, pictures, questions, and the measuring client."""
+"""Makes load: users, pictures, questions, and the measuring client."""

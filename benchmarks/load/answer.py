@@ -1,7 +1,7 @@
-"""A streamed answer as its client hears it: what is said, when, and how it ends.
+"""A streamed answer as its client receives it: text, times, and how it ends.
 
 Source: the OpenAI API reference, "The chat completion chunk object". Knows no network
-and no clock: the moments are arguments, in seconds on any one clock.
+and no clock: times are arguments, in seconds on any one clock.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DONE = "[DONE]"
-BAD_STREAM = "bad stream"  # the code of what is no chunk
+BAD_STREAM = "bad stream"  # the code of an event that is not a chunk
 
 
 @dataclass
 class Answer:
-    """One answer, growing while it is heard."""
+    """One answer, which grows with each event."""
 
     asked_at: float
-    pieces: list[str] = field(default_factory=list)  # of text, none empty
-    first_at: float | None = None  # the first piece
+    pieces: list[str] = field(default_factory=list)  # of text, never empty
+    first_at: float | None = None  # time of the first piece
     last_at: float | None = None
-    gap_s: float | None = None  # the longest between two pieces
-    usage_tokens: int | None = None  # as the server counts
+    gap_s: float | None = None  # the longest pause between two pieces
+    usage_tokens: int | None = None  # as counted by the server
     error_code: str = ""
-    is_finished: bool = False  # the server has said that the answer is whole
-    is_done: bool = False  # nothing more will come
+    is_finished: bool = False  # the server has said that the answer is complete
+    is_done: bool = False  # no further event follows
 
-    def hear(self, data: str, now: float) -> None:
-        """Takes in the data of one event."""
+    def receive(self, data: str, now: float) -> None:
+        """Adds the data of one event."""
         if data == DONE:
             self.is_finished = self.is_done = True
             return
         try:
-            self._hear_chunk(json.loads(data), now)
+            self._receive_chunk(json.loads(data), now)
         except (ValueError, TypeError, AttributeError):
             self.error_code = self.error_code or BAD_STREAM
 
-    def _hear_chunk(self, chunk: dict[str, Any], now: float) -> None:
+    def _receive_chunk(self, chunk: dict[str, Any], now: float) -> None:
         if chunk.get("error"):
             self.error_code = error_code(chunk, default="error")
             return
@@ -46,11 +46,11 @@ class Answer:
             self.usage_tokens = usage.get("completion_tokens", self.usage_tokens)
         for choice in chunk.get("choices") or ():
             if piece := (choice.get("delta") or {}).get("content"):
-                self._hear_piece(str(piece), now)
+                self._receive_piece(str(piece), now)
             if choice.get("finish_reason"):
                 self.is_finished = True
 
-    def _hear_piece(self, piece: str, now: float) -> None:
+    def _receive_piece(self, piece: str, now: float) -> None:
         self.pieces.append(piece)
         if self.last_at is None:
             self.first_at = now
@@ -64,17 +64,17 @@ class Answer:
 
     @property
     def tokens(self) -> int:
-        """As the server counts them; without its count, a piece is taken for one."""
+        """As counted by the server; without its count, each piece is one token."""
         return len(self.pieces) if self.usage_tokens is None else self.usage_tokens
 
     @property
     def ttft_s(self) -> float | None:
-        """Time to first token: to the first text, which a role alone is not."""
+        """Time to first token: until the first text, not the first role."""
         return None if self.first_at is None else self.first_at - self.asked_at
 
     @property
     def tpot_s(self) -> float | None:
-        """Time per output token after the first; an answer in one piece has none."""
+        """Time per output token after the first; None for an answer in one piece."""
         if self.first_at is None or self.last_at is None:
             return None
         if len(self.pieces) < 2 or self.tokens < 2:

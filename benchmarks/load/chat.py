@@ -1,8 +1,8 @@
-"""The measuring client: one question over HTTP, its answer heard as it comes.
+"""The measuring client: sends one request and reads its answer as it comes.
 
-Plain http.client, whose `read1` gives what has arrived, however little: clients that
-collect a block first (requests' iter_lines: 512 bytes) measure their own buffer. It
-works the same in threads and in gevent's greenlets. Knows nothing about Locust.
+Plain http.client, whose `read1` returns what has arrived: clients that fill a block
+first (iter_lines of requests: 512 bytes) measure their own buffer. Works the same in
+threads and in gevent's greenlets. Knows nothing about Locust.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from benchmarks.load.exchange import Exchange, HungUp, Patience, Reply
 from edge.errors import SetupError
@@ -24,22 +24,24 @@ CONNECT_S = 10.0
 Message = Mapping[str, Any]
 
 
-def body(messages: Sequence[Message], max_tokens: int = 0, model: str = "") -> bytes:
-    """The body of a request; what is 0 or empty is left to the server."""
+def request_body(
+    messages: Sequence[Message], max_tokens: int | None = None, model: str = ""
+) -> bytes:
+    """The body of a request. The server decides on what is None or empty."""
     fields: dict[str, Any] = {
         "messages": messages,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if max_tokens:
+    if max_tokens is not None:
         fields["max_tokens"] = max_tokens
     if model:
         fields["model"] = model
     return json.dumps(fields).encode()
 
 
-def read_key(path: Path | str | None) -> str:
-    """A server's API key out of a file. Raises SetupError when there is no file."""
+def read_api_key(path: Path | str | None) -> str:
+    """The API key in a file, "" without a path. Raises SetupError without the file."""
     if not path:
         return ""
     if not Path(path).is_file():
@@ -53,10 +55,17 @@ class ChatClient:
     def __init__(self, url: str, api_key: str = "") -> None:
         """`url` as the openai client takes it, or without its /v1.
 
-        Raises SetupError when it is none.
+        Raises SetupError unless it is an HTTP address.
         """
-        self._connection, path = _connection(url)
-        self._path = path.rstrip("/").removesuffix("/v1") + "/v1/chat/completions"
+        address = _parse_address(url)
+        host, port = address.hostname or "", address.port
+        self._connection = (
+            HTTPSConnection(host, port, context=ssl.create_default_context())
+            if address.scheme == "https"
+            else HTTPConnection(host, port)
+        )
+        root = address.path.rstrip("/").removesuffix("/v1")
+        self._path = f"{root}/v1/chat/completions"
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream",
@@ -68,17 +77,17 @@ class ChatClient:
         self._connection.close()
 
     def check_reachable(self) -> None:
-        """Raises OSError when nobody listens there."""
+        """Raises OSError when no server listens there."""
         self._connect(CONNECT_S)
         self.close()
 
     def ask(self, body: bytes, patience: Patience | None = None) -> Reply:
-        """Sends `body` and hears the answer to its end; every failure is a `Reply`."""
+        """Sends `body` and reads the answer to its end; every failure is a `Reply`."""
         exchange = Exchange(patience or Patience())
         is_clean = False  # nothing of this exchange is left in the connection
         try:
             self._send(body, exchange)
-            exchange.listen()
+            exchange.read_answer()
             is_clean = exchange.drain()
         except (OSError, HTTPException, HungUp) as error:
             exchange.conclude_early(error)
@@ -94,11 +103,11 @@ class ChatClient:
             self.close()
         if self._connection.sock is None:
             self._connect(min(CONNECT_S, exchange.left_s() or CONNECT_S))
-        # kept here, because a connection forgets a socket that the server will close
+        # kept, because a connection forgets a socket that the server will close
         exchange.sock = self._connection.sock
-        exchange.await_next()
+        exchange.limit_next_wait()
         self._connection.request("POST", self._path, body, self._headers)
-        exchange.await_next()
+        exchange.limit_next_wait()
         exchange.response = self._connection.getresponse()
 
     def _connect(self, timeout_s: float) -> None:
@@ -106,23 +115,20 @@ class ChatClient:
         self._connection.connect()
 
     def _is_stale(self) -> bool:
-        """Whether the server has closed the kept connection, as it may when idle."""
+        """Whether the server has closed the idle connection."""
         sock = self._connection.sock
         return sock is not None and bool(select.select([sock], [], [], 0)[0])
 
 
-def _connection(url: str) -> tuple[HTTPConnection, str]:
-    """A connection to the server of `url`, not opened yet, and the path there."""
+def _parse_address(url: str) -> SplitResult:
+    """Raises SetupError unless `url` is an HTTP address."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-        if parts.scheme == "https" and host:
-            context = ssl.create_default_context()
-            return HTTPSConnection(host, port, context=context), parts.path
-        if parts.scheme == "http" and host:
-            return HTTPConnection(host, port), parts.path
-    except ValueError:  # a port that is no number
+        address = urlsplit(url)
+        _ = address.port  # raises ValueError unless it is a number
+        if address.scheme in ("http", "https") and address.hostname:
+            return address
+    except ValueError:
         pass
     raise SetupError(
-        f"{url!r} is no server's address. Give one like http://127.0.0.1:8080."
+        f"{url!r} is not the address of a server. Give one like http://127.0.0.1:8080."
     )

@@ -1,6 +1,6 @@
-"""One question on its way: hears the response as it comes and says how it ended.
+"""One request over a connection: reads the response as it comes, and how it ended.
 
-Knows http.client's response and its socket; knows nothing about who asks, or what.
+Knows the response of http.client and its socket; knows neither users nor questions.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from benchmarks.load.answer import Answer, error_code
 from benchmarks.load.sse import EventStream
 from benchmarks.record import Outcome
 
-READ_BYTES = 65_536  # at most; `read1` does not wait for as many
-DRAIN_S = 1.0  # for what follows the end of an answer, or the connection is given up
+READ_BYTES = 65_536  # at most; `read1` returns what has arrived
+DRAIN_S = 1.0  # for the rest after an answer; longer, and the connection is closed
 REFUSED = (429, 503)
 
 
 @dataclass(frozen=True)
 class Patience:
-    """When a client hangs up, seconds after it began to ask; None: it does not."""
+    """When a client gives up, in seconds after its request began; None: never."""
 
-    timeout_s: float | None = None  # then it failed, wherever the answer is
-    hang_up_s: float | None = None  # then it was aborted, as meant
-    hang_up_pieces: int | None = None  # likewise, when so much text has come
+    timeout_s: float | None = None  # the request has failed
+    hang_up_s: float | None = None  # the request is aborted on purpose
+    hang_up_pieces: int | None = None  # aborted after so many pieces of text
 
     @property
     def ends_s(self) -> float | None:
@@ -34,81 +34,84 @@ class Patience:
         return min(times, default=None)
 
     @property
-    def end(self) -> tuple[Outcome, str]:
-        """What it is called when the time is over."""
-        if self.ends_s is not None and self.ends_s == self.hang_up_s:
-            return "aborted", ""
-        return "failed", "timeout"
+    def is_abort(self) -> bool:
+        """Whether the client aborts at `ends_s`, instead of timing out."""
+        return self.ends_s is not None and self.ends_s == self.hang_up_s
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of one question. Times in seconds."""
+    """The result of one request. Times in seconds."""
 
     answer: Answer
     e2e_s: float
     outcome: Outcome
-    code: str = ""  # of what is no answer, see `record.Sample`
+    code: str = ""  # without an answer, see `record.Sample`
     cached: bool = False
     retry_after_s: float | None = None
 
 
+@dataclass(frozen=True)
+class _Ending:
+    at: float
+    outcome: Outcome
+    code: str
+
+
 class HungUp(Exception):
-    """Raised when a client has heard as much as it wanted."""
+    """Raised when the client has received as many pieces as it wanted."""
 
 
 class Exchange:
-    """A question and its response, until the client has heard enough."""
+    """A request and its response, until the client has read enough."""
 
     def __init__(self, patience: Patience) -> None:
         self.sock: socket.socket | None = None
         self.response: HTTPResponse | None = None
         self._patience = patience
         self._answer = Answer(perf_counter())
-        self._ended_at = 0.0
-        self._outcome: Outcome = "failed"
-        self._code = ""
+        self._ending: _Ending | None = None
 
     def left_s(self) -> float | None:
-        """Seconds of patience. Raises TimeoutError when there are none."""
+        """Seconds until the client gives up. Raises TimeoutError when none are left."""
         if self._patience.ends_s is None:
             return None
-        left = self._answer.asked_at + self._patience.ends_s - perf_counter()
-        if left <= 0:
+        left_s = self._answer.asked_at + self._patience.ends_s - perf_counter()
+        if left_s <= 0:
             raise TimeoutError
-        return left
+        return left_s
 
-    def await_next(self) -> None:
-        """Lets the next wait on the socket take as long as there is patience."""
+    def limit_next_wait(self) -> None:
+        """Lets the next operation of the socket take as long as the client waits."""
         assert self.sock
         self.sock.settimeout(self.left_s())
 
-    def listen(self) -> None:
-        """Hears the response until the answer is over.
+    def read_answer(self) -> None:
+        """Reads the response until the answer is complete.
 
-        Raises HungUp, or what the connection raises.
+        Raises HungUp, and the errors of the connection.
         """
         assert self.response
         if self.response.status != 200:
-            refused = self.response.status in REFUSED
-            self._conclude("refused" if refused else "failed", self._status_code())
+            is_refused = self.response.status in REFUSED
+            self._conclude("refused" if is_refused else "failed", self._status_code())
             return
         events, answer = EventStream(), self._answer
         while not answer.is_done:
-            self.await_next()
+            self.limit_next_wait()
             received = self.response.read1(READ_BYTES)
             if not received:
                 break
             now = perf_counter()
             for data in events.feed(received):
-                answer.hear(data, now)
+                answer.receive(data, now)
             wanted = self._patience.hang_up_pieces
             if wanted is not None and len(answer.pieces) >= wanted:
                 raise HungUp
-        self._conclude_heard("cut short")
+        self._conclude_stream("cut short")
 
     def drain(self) -> bool:
-        """Whether the response could be read to its end, so that another may follow."""
+        """Whether the response was read to its end, so that another may follow."""
         assert self.response and self.sock
         try:
             give_up = perf_counter() + DRAIN_S
@@ -121,38 +124,41 @@ class Exchange:
         return False
 
     def conclude_early(self, error: Exception) -> None:
-        """Ends it with what was raised on the way."""
+        """Ends the exchange with an error that was raised on the way."""
         match error:
             case HungUp():
                 self._conclude("aborted")
+            case TimeoutError() if self._patience.is_abort:
+                self._conclude("aborted")
             case TimeoutError():
-                self._conclude(*self._patience.end)
+                self._conclude("failed", "timeout")
             case _:
-                self._conclude_heard("cut short" if self.response else "connection")
+                self._conclude_stream("cut short" if self.response else "connection")
 
     def reply(self) -> Reply:
+        assert self._ending
         headers = self.response.headers if self.response else HTTPMessage()
         return Reply(
             self._answer,
-            self._ended_at - self._answer.asked_at,
-            self._outcome,
-            self._code,
+            self._ending.at - self._answer.asked_at,
+            self._ending.outcome,
+            self._ending.code,
             cached=headers.get("x-cache", "").lower() == "hit",
             retry_after_s=_seconds(headers.get("retry-after", "")),
         )
 
     def _status_code(self) -> str:
-        """The code of an error body, else the HTTP status."""
+        """The code in an error body, else the HTTP status."""
         assert self.response
         status = str(self.response.status)
         try:
-            self.await_next()
+            self.limit_next_wait()
             return error_code(json.loads(self.response.read()), status)
         except (ValueError, OSError, HTTPException):
-            return status  # it is a refusal, whatever became of its reason
+            return status  # the body is broken, but the status is known
 
-    def _conclude_heard(self, code: str) -> None:
-        """Nothing more comes: it was an answer if the server had said it is whole."""
+    def _conclude_stream(self, code: str) -> None:
+        """Nothing more comes: an answer if the server has said that it is complete."""
         if self._answer.error_code:
             self._conclude("failed", self._answer.error_code)
         elif self._answer.is_finished:
@@ -161,9 +167,9 @@ class Exchange:
             self._conclude("failed", code)
 
     def _conclude(self, outcome: Outcome, code: str = "") -> None:
-        self._ended_at, self._outcome, self._code = perf_counter(), outcome, code
+        self._ending = _Ending(perf_counter(), outcome, code)
 
 
 def _seconds(text: str) -> float | None:
-    """A Retry-After in seconds; one with a date is not followed."""
+    """A Retry-After in seconds; None for a date."""
     return float(text) if text.strip().isdecimal() else None

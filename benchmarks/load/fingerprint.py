@@ -1,7 +1,7 @@
-"""What figures were measured on and with, so that they can be judged and repeated.
+"""The machine, versions and settings of a run, to judge and repeat its figures.
 
-It names hardware, versions and settings, and nothing that names a person or a place: of
-paths only the file names are kept, and addresses and secrets are left out.
+Names no person and no place: only the file name of a path is kept, and addresses and
+secrets are left out.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SECRET = {"password", "secret", "token", "key"}
 
 
 def fingerprint(server: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """This machine and its software; `server` is what is known of the server under
-    test, such as its model, the model's hash and its settings."""
+    """This machine and its software. `server` describes the server under test: its
+    model, the hash of the model, settings."""
     cpu = host.cpu()
     return {
         "cpu": cpu.name,
@@ -45,7 +45,7 @@ def _version(package: str) -> str | None:
 
 
 def _public(value: Any) -> Any:
-    """`value` as JSON without what should not leave the machine, which is None."""
+    """`value` as JSON, without private parts; None if it is private as a whole."""
     if isinstance(value, Mapping):
         pairs = {str(key): _public(one) for key, one in value.items()}
         return {k: v for k, v in pairs.items() if v is not None and not _is_secret(k)}

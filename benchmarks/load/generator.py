@@ -1,13 +1,13 @@
-"""The load generator, a process of its own: users in stages, samples on stdout.
+"""The load generator, a separate process: users in stages, samples on stdout.
 
     python -m benchmarks.load.generator --url URL --stages 1,2,4 --requests 20
 
-Prints one JSON object a line, at once: {"began": unix time}, {"stage": ...} when a
-stage begins, {"sample": ...} when a request has ended, {"ended": ...} when a stage has.
-All other times are seconds since the run began. SIGINT and SIGTERM end the run: what
-was measured is kept, what is under way is dropped.
+Prints one JSON object per line, unbuffered: {"began": unix time}, {"stage": ...} when
+a stage begins, {"sample": ...} when a request ends, {"ended": ...} when a stage ends.
+All other times are seconds since the run began. SIGINT and SIGTERM end the run; its
+samples are kept, and requests without an answer yet are dropped.
 
-It must be its own process because Locust replaces Python's sockets by gevent's.
+A separate process, because Locust replaces Python's sockets by those of gevent.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import sys
 
 
 def main() -> int:
-    # Locust takes a second to import, on a busy machine many; who is stopped by then
-    # has nothing to tell, and a traceback least of all.
+    # Locust takes a second or more to import. A signal before that ends the process
+    # without a traceback: nothing has been measured.
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, lambda *_: sys.exit(0))
     stages = importlib.import_module("benchmarks.load.stages")

@@ -1,7 +1,7 @@
-"""One run from end to end: the load in a process of its own, the watch beside it.
+"""One complete run: the load in a separate process, the watch beside it.
 
-The load generator must be another process, because gevent replaces what Python's
-standard library does about sockets and threads.
+The load generator is a separate process, because gevent replaces the sockets and
+threads of the standard library.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ TICK_S = 0.25
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is asked of a server: a scenario, its stages, and how long each is."""
+class Workload:
+    """A scenario, its stages, and the length of each."""
 
     scenario: str
     stages: Sequence[int]
     duration_s: float | None
-    requests: int | None  # in each stage; one of the two is None
+    requests: int | None  # in each stage; this or duration_s is None
     timeout_s: float | None = None
     max_tokens: int | None = None
     model: str = ""
-    seed: int | None = None  # None: pictures that no run has seen
+    seed: int | None = None  # None: pictures of no earlier run
     api_key_file: Path | None = None
-    of_scenario: Mapping[str, str] = field(default_factory=dict)  # its own options
+    scenario_options: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, url: str) -> list[str]:
-        """The load generator's command line."""
+        """The command line of the load generator."""
         options = {
             "url": url,
             "scenario": self.scenario,
@@ -59,78 +59,84 @@ class Plan:
             "model": self.model or None,
             "seed": self.seed,
             "api-key-file": self.api_key_file,
-            **self.of_scenario,
+            **self.scenario_options,
         }
         given = {name: value for name, value in options.items() if value is not None}
         words = [word for name in given for word in (f"--{name}", str(given[name]))]
         return [sys.executable, "-m", "benchmarks.load.generator", *words]
 
 
-# Called at all news, and four times a second without any, with: the run so far, the
-# stage that goes on, seconds since 0.
-Show = Callable[[Run, Stage | None, float], None]
+# Called after each event, and four times a second without any, with the run so far, the
+# current stage, and the seconds since the run began.
+OnProgress = Callable[[Run, Stage | None, float], None]
 
 
-def measure(plan: Plan, target: Target, name: str, show: Show) -> Run:
-    """Runs `plan` against `target`. Ctrl-C ends it and keeps what was measured.
+def measure(
+    workload: Workload, target: Target, name: str, on_progress: OnProgress
+) -> Run:
+    """Runs `workload` against `target`. Ctrl-C ends it and keeps its samples.
 
-    Raises SetupError with the load generator's last words when it measured nothing.
+    Raises SetupError, with the stderr of the load generator, when there are none.
     """
     run = Run(
         name=name,
         url=target.url,
         began_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        scenario=plan.scenario,
+        scenario=workload.scenario,
         fingerprint=fingerprint(target.about),
     )
-    with tempfile.TemporaryFile("w+") as words:
+    with tempfile.TemporaryFile("w+") as stderr:
         load = subprocess.Popen(
-            plan.command(target.url),
+            workload.command(target.url),
             stdout=subprocess.PIPE,
-            stderr=words,
+            stderr=stderr,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches it through us, once
+            start_new_session=True,  # it gets Ctrl-C once, from this process
         )
-        with load, _stopped_by_signals(load), ExitStack() as beside:
-            _collect(load, target, run, show, beside)
+        with load, _forward_signals(load), ExitStack() as beside:
+            _collect(load, target, run, on_progress, beside)
         if not run.samples:
-            words.seek(0)
-            said = words.read().strip() or "It was stopped before the first answer."
-            raise SetupError(f"Nothing was measured. {said}")
+            stderr.seek(0)
+            reason = stderr.read().strip() or "It was stopped before the first answer."
+            raise SetupError(f"Nothing was measured. {reason}")
     return run
 
 
 def _collect(
-    load: subprocess.Popen[str], target: Target, run: Run, show: Show, beside: ExitStack
+    load: subprocess.Popen[str],
+    target: Target,
+    run: Run,
+    on_progress: OnProgress,
+    beside: ExitStack,
 ) -> None:
-    """Adds to `run` what the load generator says and what the watch sees."""
+    """Adds to `run` the events of the load generator and the samples of the watch."""
     began = time.time()
     watch: Watch | None = None
     current: Stage | None = None
-    for said in _lines(load):
-        if "began" in said:
-            began = said["began"]
+    for event in _events(load):
+        if "began" in event:
+            began = event["began"]
             watch = beside.enter_context(Watch(target.pid, target.url, began))
-        elif "stage" in said:
-            current = Stage(**said["stage"], ended_s=math.inf)
-        elif "sample" in said:
-            run.samples.append(Sample(**said["sample"]))
-        elif "ended" in said:
-            run.stages.append(Stage(**said["ended"]))
+        elif "stage" in event:
+            current = Stage(**event["stage"], ended_s=math.inf)
+        elif "sample" in event:
+            run.samples.append(Sample(**event["sample"]))
+        elif "ended" in event:
+            run.stages.append(Stage(**event["ended"]))
             current = None
-        show(run, current, time.time() - began)
+        on_progress(run, current, time.time() - began)
     if watch:
-        run.watched = watch.seen
+        run.watched = watch.samples
 
 
-def _lines(load: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """What the load generator says; {} when it has said nothing for a while."""
+def _events(load: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    """The events of the load generator; {} after each tick without one."""
     assert load.stdout
-    said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(load.stdout, said), daemon=True).start()
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(load.stdout, lines), daemon=True).start()
     while True:
         try:
-            line = said.get(timeout=TICK_S)
+            line = lines.get(timeout=TICK_S)
         except queue.Empty:
             yield {}
             continue
@@ -139,16 +145,16 @@ def _lines(load: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def _read(stdout: IO[str], said: queue.SimpleQueue[str | None]) -> None:
+def _read(stdout: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
     for line in stdout:
-        said.put(line)
-    said.put(None)
+        lines.put(line)
+    lines.put(None)  # the end
 
 
 @contextmanager
-def _stopped_by_signals(load: subprocess.Popen[str]) -> Iterator[None]:
-    """While the block runs, what should end us ends the load and lets us write down
-    what there is."""
+def _forward_signals(load: subprocess.Popen[str]) -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM end only the load, so that this process
+    can save its samples."""
     kinds = (signal.SIGINT, signal.SIGTERM)
     before = [
         signal.signal(kind, lambda *_: load.send_signal(signal.SIGINT))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from benchmarks.load import options, questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.questions import Question
+from benchmarks.load.user import ChatUser
 
 options.share("--text-share", 0.3, "share of requests without a picture")
 
 
-class MixedAsker(Asker):
+class MixedUser(ChatUser):
     abstract = True
 
     def question(self, number: int) -> Question:

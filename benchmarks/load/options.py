@@ -1,7 +1,7 @@
-"""Options of the scenarios, the same on Locust's command line and on our runner's.
+"""Options of the scenarios, the same for Locust's command line and our runner's.
 
-Locust asks for them with an event when it builds its parser; our runner fires the same
-event at its own. Importing this module patches the process, as Locust does.
+Locust collects them with an event when it builds its parser; our runner fires the same
+event for its own parser. Importing this module patches the process, as Locust does.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ FRESH_SEED = secrets.randbits(32)
 
 
 def add(addition: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Lets `addition` add its options to the parser, whosever it is."""
+    """Registers a function that adds options to a parser, Locust's or our runner's."""
     events.init_command_line_parser.add_listener(  # type: ignore[no-untyped-call]
         addition
     )
 
 
 def common(parser: argparse.ArgumentParser) -> None:
-    """Options of every scenario, on Locust's command line and on ours.
+    """The options of every scenario.
 
-    None of them is None by default: Locust's page guesses their types from it.
+    No default is None, because Locust's page derives the types from the defaults.
     """
     option = parser.add_argument
     option(
         "--max-tokens",
         type=int,
         default=0,
-        help="longest answer; 0 leaves it to the server",
+        help="longest answer in tokens; 0: the server decides",
     )
     option(
         "--timeout-s",
         type=float,
         default=0.0,
-        help="seconds until a client gives up; 0: it does not",
+        help="seconds until a client gives up; 0: never",
     )
-    option("--model", default="", help="model to name in each request")
-    option("--api-key-file", default="", help="file that holds the API key")
+    option("--model", default="", help="model in each request")
+    option("--api-key-file", default="", help="file with the API key")
     option(
         "--seed",
         type=int,
         default=FRESH_SEED,
-        help="repeats the pictures of the run that had it; a new one each time",
+        help="repeats the pictures of an earlier run; default: a new seed",
     )
 
 
 def share(name: str, default: float, meaning: str) -> None:
-    """An option of one scenario: a share from 0 to 1."""
+    """Adds an option of one scenario: a share from 0 to 1."""
 
     def add_option(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, type=_fraction, default=default, help=meaning)
@@ -62,8 +62,8 @@ def share(name: str, default: float, meaning: str) -> None:
 def _fraction(text: str) -> float:
     try:
         fraction = float(text)
+        if 0 <= fraction <= 1:
+            return fraction
     except ValueError:
-        fraction = -1
-    if not 0 <= fraction <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 1")
-    return fraction
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")

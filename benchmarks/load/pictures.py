@@ -1,8 +1,8 @@
 """New photograph-like pictures, cheap enough to make beside the server under load.
 
-A server that keeps answers must not know a picture, and one that decodes it must have
-as much to do as with a photograph: soft light, a few sharp things, and grain, which is
-what fills most of the bytes of a real JPEG.
+A picture must be new to the caches of a server, and cost as much to decode as a
+photograph: soft light, a few sharp shapes, and grain, which fills most bytes of a real
+JPEG.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from PIL import Image, ImageDraw
 
 FIELD_SIZE = (800, 600)
 FIELD_BYTES = 120_000  # field report A: "a new 800x600 JPG of about 120 KB"
-QUALITY = 85  # what cameras and phones write
+QUALITY = 85  # as cameras and phones use
 # The amplitude of the grain is below both margins, so that a sum never overflows.
 DARKEST, BRIGHTEST = 56, 200
 MAX_GRAIN = 55
-SPARE = 64  # rows and columns of grain beside the picture: where a picture may begin
+SPARE = 64  # extra rows and columns of grain, for a random crop
 N_SHAPES = 8
 
 
@@ -31,10 +31,11 @@ def fresh_jpeg(
     height: int = FIELD_SIZE[1],
     target_bytes: int = FIELD_BYTES,
 ) -> bytes:
-    """A JPEG that no other state of `rng` gives.
+    """A JPEG that is unique to the state of `rng`.
 
-    `target_bytes` is meant for 800x600 and grows with the number of pixels; what comes
-    is within 15 % of it, from about 40 KB to 220 KB.
+    `target_bytes` is the size of a picture of 800x600; other sizes have bytes in
+    proportion to their pixels. The result is within 15 % of it, between about 40 KB and
+    220 KB.
     """
     grain = _grain(width, height, _amplitude(target_bytes))
     return _jpeg(_scene(rng, width, height), grain, rng)
@@ -71,7 +72,7 @@ def _jpeg(
 
 
 def _noise(width: int, height: int, amplitude: int) -> NDArray[np.uint8]:
-    """Noise of brightness, as a sensor has it, with room for other beginnings.
+    """Brightness noise of a sensor, larger than the picture by SPARE.
 
     `amplitude` is three standard deviations, in steps of brightness.
     """
@@ -85,10 +86,10 @@ _grain = lru_cache(maxsize=4)(_noise)
 
 @lru_cache(maxsize=4)
 def _amplitude(target_bytes: int) -> int:
-    """The amplitude whose pictures of the field's size have about `target_bytes`.
+    """The amplitude at which pictures of 800x600 have about `target_bytes`.
 
-    Tried out, because it differs between versions of the JPEG encoder; once, because
-    it takes as long as twenty pictures.
+    Found by bisection, because it differs between versions of the JPEG encoder; cached,
+    because the search takes as long as twenty pictures.
     """
     low, high = 1, 3 * MAX_GRAIN
     while low < high:

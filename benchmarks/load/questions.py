@@ -1,8 +1,8 @@
-"""What is asked: which question is the n-th, and whether its client stays.
+"""The n-th question of a run, and how long its client waits.
 
-Everything here is a function of a run's name and a number: a run can be repeated, two
-runs never share a picture, and who of the users is quicker changes nothing. Knows
-neither Locust nor the network.
+Pure functions of the name of a run and a number: a run can be repeated, two runs never
+share a picture, and the order of the users does not matter. Knows neither Locust nor
+the network.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ FOLLOW_UPS = (
     "用一句话总结这张图片。",
 )
 MAX_WAIT_S = 2.0  # until an impatient client hangs up
-MAX_PIECES = 8  # of text, until one hangs up in mid-stream
+MAX_PIECES = 8  # of text, until a client hangs up in mid-stream
 
 
 @dataclass(frozen=True)
 class Question:
-    """One turn of a user. `kind` is the row of a report's table."""
+    """One question of a user. `kind` is its row in the tables of a report."""
 
     kind: str
     text: str
     size: tuple[int, int] | None = None  # of its picture, in pixels
-    name: str = ""  # of its picture: the same name, the same bytes
+    name: str = ""  # of its picture: equal names have equal bytes
 
     def message(self) -> dict[str, Any]:
-        """It as a message of the OpenAI API."""
+        """The question as a message of the OpenAI API."""
         if self.size is None:
             return {"role": "user", "content": self.text}
         jpeg = fresh_jpeg(random.Random(self.name), *self.size)
@@ -52,35 +52,35 @@ class Question:
 
 
 def picture(run: str, number: int) -> Question:
-    """The field's question about a new picture."""
+    """The question of field report A about a new picture."""
     return Question("picture", DESCRIBE, FIELD_SIZE, f"picture {run}/{number}")
 
 
 def high_resolution(run: str, number: int) -> Question:
-    """The same about a picture with four times the pixels."""
+    """The same question about a picture with four times the pixels."""
     name = f"picture {run}/{number}"
     return Question("high-resolution picture", DESCRIBE, HIGH_RESOLUTION, name)
 
 
 def text(run: str, number: int) -> Question:
-    """A question without a picture, new each time as pictures are."""
+    """A new question without a picture."""
     n = random.Random(f"text {run}/{number}").randrange(10**12)
     return Question("text", f"请用三句话说说数字 {n} 有什么特别之处。")
 
 
 def mixed(run: str, number: int, text_share: float) -> Question:
-    """Text or picture, by the toss of a coin."""
+    """Text with probability `text_share`, else a picture."""
     is_text = _draws(run, number).random() < text_share
     return (text if is_text else picture)(run, number)
 
 
-def in_turns(run: str, number: int) -> Question:
-    """Text, picture, high-resolution picture, and again."""
+def alternating(run: str, number: int) -> Question:
+    """Text, picture, high-resolution picture, in a cycle."""
     return (text, picture, high_resolution)[number % 3](run, number)
 
 
 def repeating(run: str, number: int, repeat_rate: float) -> Question:
-    """A new picture, or one of those before it with probability `repeat_rate`."""
+    """A new picture, or an earlier one with probability `repeat_rate`."""
     draws = _draws(run, number)
     while number and draws.random() < repeat_rate:
         number = draws.randrange(number)
@@ -88,14 +88,14 @@ def repeating(run: str, number: int, repeat_rate: float) -> Question:
     return picture(run, number)
 
 
-def about_the_same(run: str, number: int) -> Question:
-    """A new question about the one picture of a run."""
+def about_one_picture(run: str, number: int) -> Question:
+    """A new question about the single picture of a run."""
     text = f"{FOLLOW_UPS[number % len(FOLLOW_UPS)]} ({number + 1})"
     return Question("same picture", text, FIELD_SIZE, f"picture {run}/shared")
 
 
 def conversation(run: str, number: int) -> list[Question]:
-    """A picture, and then three to five questions more about it."""
+    """A question about a picture, and three to five follow-up questions."""
     draws = _draws(run, number)
     follow_ups = draws.sample(FOLLOW_UPS, draws.randint(3, 5))
     more = [Question("follow-up", question) for question in follow_ups]
@@ -103,8 +103,8 @@ def conversation(run: str, number: int) -> list[Question]:
 
 
 def patience(run: str, number: int, abort_share: float) -> Patience:
-    """How long the client of a question stays. Of those who hang up, one half does
-    so after a time, most likely still waiting; the other in mid-stream."""
+    """The patience of the client of a question. A share of `abort_share` hangs up: half
+    of them after a time, probably while waiting, half in mid-stream."""
     draws = _draws(run, number)
     if draws.random() >= abort_share:
         return Patience()

@@ -1,4 +1,4 @@
-"""How much may be asked in a stage, shared by all its users. Knows no clock."""
+"""The limit on requests in a stage, shared by all its users. Knows no clock."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass
 class Quota:
-    """Numbers the requests of one stage until there are enough, or it is late."""
+    """Numbers the requests of one stage, until their number or its time is reached."""
 
-    stage: int = 0  # its place in the run: no stage repeats another's pictures
+    stage: int = 0  # its index in the run: stages never share pictures
     requests: float = math.inf
     until: float = math.inf  # on the clock of `now`
     n_begun: int = 0
@@ -29,5 +29,5 @@ class Quota:
         return now >= self.until
 
     def left_s(self, now: float) -> float:
-        """How long it can make sense to wait before asking again."""
+        """The longest useful pause before the next request."""
         return 0.0 if self.is_over(now) else self.until - now

@@ -1,7 +1,7 @@
-"""The scenarios: Locust files, each with its defaults as plain data.
+"""The catalogue of scenarios: Locust files, each with its defaults as plain data.
 
-The defaults are read here without running a file, because whoever imports one imports
-Locust, and Locust replaces the sockets of the whole process with gevent's.
+The defaults are read without importing the file, because that imports Locust, which
+replaces the sockets of the whole process by those of gevent.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ FOLDER = Path(__file__).parents[1] / "scenarios"
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a scenario does unless told otherwise."""
+    """A scenario and its defaults."""
 
     name: str
-    about: str  # the first sentence of its file
+    about: str  # the first paragraph of its docstring
     stages: tuple[int, ...]  # users
     duration_s: float | None = None  # of each stage
     requests: int | None = None  # in each stage; one of the two is None
 
 
-def names() -> list[str]:
+def scenario_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 
 
-def scenario(name: str) -> Scenario:
-    """Raises SetupError for a name that no file has."""
-    if name not in names():
-        raise SetupError(f"{name!r} is no scenario. There are: {', '.join(names())}.")
+def load_scenario(name: str) -> Scenario:
+    """Raises SetupError for an unknown name."""
+    if name not in scenario_names():
+        raise SetupError(
+            f"{name!r} is not a scenario. Choose one of: {', '.join(scenario_names())}."
+        )
     tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
     data = _plain_data(tree)
     about = (ast.get_docstring(tree) or "").partition("\n\n")[0]
@@ -48,7 +50,7 @@ def scenario(name: str) -> Scenario:
 
 
 def _plain_data(tree: ast.Module) -> dict[str, Any]:
-    """The upper-case names of a file that stand for literals."""
+    """The constants of a scenario file, by name."""
     data = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

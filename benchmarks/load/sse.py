@@ -1,4 +1,4 @@
-"""Server-sent events: bytes as the network cuts them become whole events.
+"""Server-sent events: joins the bytes of a stream to complete events.
 
 Source: WHATWG HTML, 9.2.6 "Interpreting an event stream". Only the data of an event is
 kept: OpenAI-compatible servers put everything there. Knows nothing about chats.
@@ -12,18 +12,18 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class EventStream:
-    """One stream; a piece of it may end anywhere, also inside a character."""
+    """One stream; received bytes may end anywhere, even inside a character."""
 
     def __init__(self) -> None:
-        self._line = b""  # not ended yet
-        self._data: list[str] = []  # of the event that has not ended yet
-        self._half_ended = False  # by a CR, whose LF may still come
+        self._line = b""  # incomplete
+        self._data: list[str] = []  # of the incomplete event
+        self._ends_in_cr = False  # an LF may still belong to it
 
     def feed(self, received: bytes) -> list[str]:
-        """The data of the events that `received` completes."""
-        if self._half_ended:
+        """The data of the events that end in `received`."""
+        if self._ends_in_cr:
             received = received.removeprefix(b"\n")
-        self._half_ended = received.endswith(b"\r")
+        self._ends_in_cr = received.endswith(b"\r")
         *lines, self._line = _LINE_END.split(self._line + received)
         events = []
         for line in lines:

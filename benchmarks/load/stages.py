@@ -1,6 +1,6 @@
-"""Users in stages: the inside of the load generator, and its command line.
+"""The load generator inside its process: users in stages, and its command line.
 
-Started by `benchmarks.load.generator`, which says what is printed. Importing this
+Started by `benchmarks.load.generator`, which documents the output. Importing this
 module patches the process, as Locust does.
 """
 
@@ -26,28 +26,28 @@ from locust.env import Environment
 from locust.runners import LocalRunner
 
 from benchmarks.load import questions
-from benchmarks.load.asker import Asker
-from benchmarks.load.chat import ChatClient, read_key
+from benchmarks.load.chat import ChatClient, read_api_key
 from benchmarks.load.quota import Quota
-from benchmarks.load.scenarios import scenario
+from benchmarks.load.scenarios import load_scenario
+from benchmarks.load.user import ChatUser
 from benchmarks.record import Sample, Stage
 from edge.errors import SetupError
 
 
-class Load:
-    """One run of `asker` in stages."""
+class StagedLoad:
+    """One run of users of `user_class`, in stages."""
 
-    def __init__(self, asker: type[Asker], options: argparse.Namespace) -> None:
-        self.asker, self.options = asker, options
+    def __init__(self, user_class: type[ChatUser], options: argparse.Namespace) -> None:
+        self.user_class, self.options = user_class, options
         self.stopping = Event()
         self.bug: Exception | None = None
-        self.last_s: float | None = None  # when the stage's last request ended
+        self.last_s: float | None = None  # end of the last request of this stage
         self.runner = self._runner()
-        asker.began = perf_counter()
+        user_class.began = perf_counter()
 
     def _runner(self) -> LocalRunner:
         environment = Environment(
-            user_classes=[self.asker],
+            user_classes=[self.user_class],
             events=events,
             host=self.options.url,
             parsed_options=self.options,
@@ -58,19 +58,19 @@ class Load:
         return environment.create_local_runner()
 
     def run(self) -> None:
-        """All stages. Raises what a user of ours raised by mistake."""
+        """Runs all stages. Raises the unexpected exception of a user."""
         for number, users in enumerate(self.options.stages):
             if not self.stopping.is_set():
-                self._stage(number, users)
+                self._run_stage(number, users)
         self.runner.quit()
         if self.bug:
             raise self.bug
 
-    def _stage(self, number: int, users: int) -> None:
+    def _run_stage(self, number: int, users: int) -> None:
         began = perf_counter()
-        began_s, self.last_s = began - self.asker.began, None
-        say("stage", {"users": users, "began_s": began_s})
-        self.asker.quota = Quota(
+        began_s, self.last_s = began - self.user_class.began, None
+        emit("stage", {"users": users, "began_s": began_s})
+        self.user_class.quota = Quota(
             stage=number,
             requests=self.options.requests or math.inf,
             until=began + (self.options.duration_s or math.inf),
@@ -79,13 +79,13 @@ class Load:
         all_ended = gevent.spawn(self._join)
         gevent.wait([all_ended, self.stopping], count=1)
         all_ended.kill()
-        self.runner.stop()  # whoever still waits for an answer is dropped
+        self.runner.stop()  # drops requests that are still waiting
         if self.last_s is not None:
-            say("ended", asdict(Stage(users, began_s, self.last_s)))
+            emit("ended", asdict(Stage(users, began_s, self.last_s)))
 
     def _join(self) -> None:
         """Waits until all users have begun, and then until they have ended."""
-        assert self.runner.spawning_greenlet is not None  # one not begun yet is False
+        assert self.runner.spawning_greenlet is not None  # before its start it is False
         self.runner.spawning_greenlet.join()
         self.runner.user_greenlets.join()
 
@@ -93,8 +93,8 @@ class Load:
         sample: Sample = context["sample"]
         self.last_s = sample.began_s + sample.e2e_s
         try:
-            say("sample", asdict(sample))
-        except BrokenPipeError:  # who started us is gone, and would not stop us
+            emit("sample", asdict(sample))
+        except BrokenPipeError:  # the parent process is gone
             self.stopping.set()
 
     def _on_bug(self, exception: Exception, **_: object) -> None:
@@ -102,35 +102,36 @@ class Load:
         self.stopping.set()
 
 
-def say(what: str, value: object) -> None:
-    print(json.dumps({what: value}), flush=True)
+def emit(event: str, value: object) -> None:
+    print(json.dumps({event: value}), flush=True)
 
 
 def main(words: Sequence[str]) -> int:
-    """The exit status of a whole run."""
+    """Runs the load with the command line `words`; returns the exit status."""
     logging.basicConfig(level=logging.WARNING)  # on stderr
     try:
-        asker, options = _parse(words)
+        options = _parse(words)
         _check_reachable(options)
     except SetupError as error:
         print(error.message, file=sys.stderr)
         return 1
     questions.picture("warm", 0).message()  # the first picture takes longer
-    load = Load(asker, options)
+    load = StagedLoad(_user_class(options.scenario), options)
     for kind in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(kind, load.stopping.set)
-    say("began", time.time())
+    emit("began", time.time())
     load.run()
     return 0
 
 
-def _parse(words: Sequence[str]) -> tuple[type[Asker], argparse.Namespace]:
-    """The user class and the options, which are partly its own."""
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options, some of which the scenario adds. Raises SetupError for an unknown
+    scenario."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--scenario", default="curve")
+    first.add_argument("--scenario", default="curve", help="name of the scenario")
     name = first.parse_known_args(words)[0].scenario
-    defaults = scenario(name)
-    module = importlib.import_module(f"benchmarks.scenarios.{name}")
+    defaults = load_scenario(name)
+    importlib.import_module(_module(name))  # adds its options to the event below
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.load.generator",
         description=defaults.about,
@@ -142,25 +143,30 @@ def _parse(words: Sequence[str]) -> tuple[type[Asker], argparse.Namespace]:
         "--stages", type=_stages, default=defaults.stages, help="users, as 1,2,4"
     )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--duration-s", type=_seconds, help="of each stage")
-    length.add_argument("--requests", type=_count, help="in each stage, exactly")
+    length.add_argument("--duration-s", type=_seconds, help="length of each stage")
+    length.add_argument("--requests", type=_count, help="requests in each stage")
     events.init_command_line_parser.fire(parser=parser)  # type: ignore[no-untyped-call]
     options = parser.parse_args(words)
     if options.duration_s is None and options.requests is None:
         options.duration_s, options.requests = defaults.duration_s, defaults.requests
-    return _asker(module.__name__), options
+    return options
 
 
-def _asker(module: str) -> type[Asker]:
+def _module(scenario: str) -> str:
+    return f"benchmarks.scenarios.{scenario}"
+
+
+def _user_class(scenario: str) -> type[ChatUser]:
     """The user class of a scenario that has been imported."""
-    here = (cls for cls in vars(sys.modules[module]).values() if isinstance(cls, type))
+    module = _module(scenario)
+    classes = (c for c in vars(sys.modules[module]).values() if isinstance(c, type))
     return next(
-        cls for cls in here if issubclass(cls, Asker) and cls.__module__ == module
+        c for c in classes if issubclass(c, ChatUser) and c.__module__ == module
     )
 
 
 def _check_reachable(options: argparse.Namespace) -> None:
-    read_key(options.api_key_file)
+    read_api_key(options.api_key_file)
     try:
         ChatClient(options.url).check_reachable()
     except OSError as error:
@@ -183,8 +189,8 @@ def _count(text: str) -> int:
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
+        if 0 < seconds < math.inf:
+            return seconds
     except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")

@@ -1,4 +1,4 @@
-"""The server under test: one that runs already, or our own, started to be tested."""
+"""The server under test: a running one, or `edge up`, started for the test."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 from edge import host
 from edge.errors import SetupError
 from edge.models.registry import find_model
-from edge.serving.tuning import tuned
+from edge.models.store import obtain
+from edge.serving.plan import Plan, make_plan
 from edge.settings import Settings
 from edge.up.parts import LOOPBACK, free_port
+from edge.up.stack import RESERVE_BYTES
 from edge.up.supervise import Child, Part
 
 PATIENCE_S = 10.0
@@ -28,7 +30,7 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Target:
-    """`about` is what the fingerprint of a run says of it: names and settings."""
+    """`about` goes into the fingerprint of a run: names and settings."""
 
     url: str
     pid: int | None
@@ -36,12 +38,13 @@ class Target:
 
 
 def running(url: str, pid: int | None, api_key: str = "") -> Target:
-    """A server that runs already; its process is looked for on this machine.
+    """A running server; its process is looked up if it is on this machine.
 
-    Raises SetupError when it does not answer as OpenAI's API does.
+    Raises SetupError when it does not answer like OpenAI's API.
     """
     url = url.rstrip("/").removesuffix("/v1")
-    models = [model["id"] for model in _asked(f"{url}/v1/models", api_key)["data"]]
+    listed = _fetch_models(f"{url}/v1/models", api_key)
+    models = [model["id"] for model in listed["data"]]
     about = {"models": models}
     where = urlsplit(url)
     if pid is None and where.hostname in ("localhost", LOOPBACK, "::1"):
@@ -53,8 +56,14 @@ def running(url: str, pid: int | None, api_key: str = "") -> Target:
 def ours(settings: Settings) -> Iterator[Target]:
     """`edge up` on a free port while the block runs.
 
-    Raises SetupError with what it said when it does not start.
+    Raises SetupError when the model does not fit, or with the end of the log when
+    `edge up` does not start.
     """
+    files = find_model(settings, obtain)
+    if settings.model == "auto":
+        settings = replace(settings, model=files.name)
+    # before the start, which takes the memory
+    plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
     port = free_port()
     url = f"http://{LOOPBACK}:{port}"
     command = str(Path(sys.executable).with_name("edge"))
@@ -67,7 +76,7 @@ def ours(settings: Settings) -> Iterator[Target]:
                 is_ready=lambda: b"Open http" in log.read_bytes(),
                 env=settings.environ(),
                 folder=Path(folder),
-                start_s=660,  # a little longer than it gives its own parts
+                start_s=660,  # longer than the limit of its own parts
                 stop_s=60,
             ),
             log,
@@ -77,46 +86,45 @@ def ours(settings: Settings) -> Iterator[Target]:
             stack.wait_ready(is_stopping=lambda: False)
             assert stack.process
             served = running(url, stack.process.pid)
-            (model,) = served.about["models"]  # what auto came to, too
-            named = (
-                replace(settings, model=model) if settings.model == "auto" else settings
-            )
-            files = find_model(named)
-            used, _, _ = tuned(named, files)
-            about = served.about | {
-                "model_sha256": files.fingerprint,
-                "slots": used.slots,
-                "context_tokens": used.context_tokens,
-                "chunk_tokens": used.chunk_tokens,
-                "runtime": used.runtime,
-                "repack": used.repack,
-                "kv": used.kv,
-                "threads": used.threads or host.usable_cores(),
-                "image_tokens": used.image_tokens,
-                "backlog": used.backlog,
-                "answer_cache": used.answer_cache,
-            }
-            yield Target(url, stack.process.pid, about)
+            yield Target(url, stack.process.pid, served.about | _recorded(plan))
         finally:
             stack.stop()
             shutil.rmtree(settings.data_dir / "state" / str(port), ignore_errors=True)
 
 
-def _asked(url: str, api_key: str) -> dict[str, Any]:
+def _recorded(plan: Plan) -> dict[str, Any]:
+    """What a run records of the server: the model's hash and what decides speed."""
+    settings = plan.settings
+    return {
+        "model_sha256": plan.files.fingerprint,
+        "slots": settings.slots,
+        "context_tokens": settings.context_tokens,
+        "chunk_tokens": settings.chunk_tokens,
+        "runtime": settings.runtime,
+        "repack": settings.repack,
+        "kv": settings.kv,
+        "threads": plan.n_threads,
+        "image_tokens": settings.image_tokens,
+        "backlog": settings.backlog,
+        "answer_cache": settings.answer_cache,
+    }
+
+
+def _fetch_models(url: str, api_key: str) -> dict[str, Any]:
     if urlsplit(url).scheme not in ("http", "https"):
         raise SetupError(
-            f"{url!r} cannot be reached: addresses look like http://127.0.0.1:8080."
+            f"{url!r} cannot be reached: use an address like http://127.0.0.1:8080."
         )
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     request = urllib.request.Request(url, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
-            said = json.load(reply)
-            said["data"][0]["id"]
+            models = json.load(reply)
+            models["data"][0]["id"]
     except urllib.error.HTTPError as error:
         raise SetupError(f"{url} answers with status {error.code}.") from None
     except OSError as error:
         raise SetupError(f"{url} cannot be reached: {error}.") from None
     except (ValueError, LookupError, TypeError):
         raise SetupError(f"{url} does not list models as OpenAI's API does.") from None
-    return dict(said)
+    return dict(models)

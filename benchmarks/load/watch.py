@@ -1,4 +1,4 @@
-"""Watches a server from beside it while it is under load: processor, memory, queue."""
+"""Watches a server beside the load: processor, memory, queue."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import urllib.request
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.record import Watched
+from benchmarks.record import ResourceSample
 from edge import host
 
-EVERY_S: Final = 0.5
-# How many questions wait, as our server and llama-server tell Prometheus.
+INTERVAL_S: Final = 0.5
+# The number of waiting requests, as Edge-VL and llama-server export it to Prometheus.
 QUEUED: Final = re.compile(
     r"^(?:edge_jobs_waiting|llamacpp:requests_deferred) (\S+)$", re.MULTILINE
 )
 
 
 class Watch:
-    """Looks at the process `pid`, all below it, and the server's /metrics, twice a
-    second while the block runs. `pid` may be None: then only the queue is seen."""
+    """Samples the process `pid`, its descendants, and the /metrics of the server, twice
+    a second while the block runs. Without a `pid`, only the queue is sampled."""
 
     def __init__(self, pid: int | None, url: str, began: float) -> None:
         self._pid = pid
         self._metrics = f"{url}/metrics"
-        self._began = began  # on time.time()'s clock
-        self._seen: list[Watched] = []
+        self._began = began  # on the clock of time.time()
+        self._samples: list[ResourceSample] = []
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._cpu_s: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -46,31 +45,33 @@ class Watch:
         self._thread.join()
 
     @property
-    def seen(self) -> list[Watched]:
-        return list(self._seen)
+    def samples(self) -> list[ResourceSample]:
+        return list(self._samples)
 
-    def _look(self) -> None:
-        before = time.monotonic()
-        self._cpu_since(before, before)
-        while not self._over.wait(EVERY_S):
-            now = time.monotonic()
-            cpu_percent, resident = self._cpu_since(before, now)
-            before = now
-            at_s = time.time() - self._began
-            self._seen.append(Watched(at_s, cpu_percent, resident, self._queued()))
+    def _sample(self) -> None:
+        last_at, last_use = time.monotonic(), self._use()
+        while not self._over.wait(INTERVAL_S):
+            now, use = time.monotonic(), self._use()
+            cpu_s = sum(
+                max(0.0, one.cpu_s - last_use[name].cpu_s)
+                for name, one in use.items()
+                if name in last_use
+            )
+            self._samples.append(
+                ResourceSample(
+                    at_s=time.time() - self._began,
+                    cpu_percent=100 * cpu_s / (now - last_at),
+                    resident_bytes={n: one.resident_bytes for n, one in use.items()},
+                    queued=self._queued(),
+                )
+            )
+            last_at, last_use = now, use
 
-    def _cpu_since(self, before: float, now: float) -> tuple[float, dict[str, int]]:
-        uses = host.use_of(self._pid) if self._pid else {}
-        spent = sum(
-            max(0.0, use.cpu_s - self._cpu_s.get(name, use.cpu_s))
-            for name, use in uses.items()
-        )
-        self._cpu_s = {name: use.cpu_s for name, use in uses.items()}
-        percent = 100 * spent / (now - before) if now > before else 0.0
-        return percent, {name: use.resident_bytes for name, use in uses.items()}
+    def _use(self) -> dict[str, host.Use]:
+        return host.use_of(self._pid) if self._pid else {}
 
     def _queued(self) -> int | None:
-        """None when the server does not say."""
+        """None when the server does not export it."""
         try:
             with urllib.request.urlopen(self._metrics, timeout=1) as reply:
                 found = QUEUED.search(reply.read().decode())

@@ -1,8 +1,8 @@
 #!/bin/sh
-# bring_promtool.sh FOLDER: puts promtool into FOLDER, root or not.
+# bring_promtool.sh FOLDER: puts promtool into FOLDER, with or without root.
 #
-# Debian's package `prometheus` would start a server on this machine, so the one file is
-# taken out of it. apt-get checks the signatures, as it does when it installs.
+# Installing Debian's package `prometheus` would start a server on this machine, so only
+# the one file is extracted. apt-get checks the signatures, as in an installation.
 set -eu
 into=$(cd "$1" && pwd)
 folder=$(mktemp -d "$into/promtool.XXXXXX")
@@ -11,7 +11,7 @@ cd "$folder"
 download() {
     apt-get -q -o Acquire::http::Timeout=10 -o Acquire::Retries=1 download prometheus
 }
-# A machine without package lists gets them, if we may.
+# Without package lists, fetch them first; that needs root.
 download || { apt-get -q update && download; }
 dpkg -x prometheus_*.deb .
 usr/bin/promtool --version

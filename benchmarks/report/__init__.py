@@ -1,1 +1,1 @@
-"""Tells: figures, tables and charts of recorded runs."""
+"""Reports recorded runs: figures, tables and charts."""

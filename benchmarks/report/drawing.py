@@ -1,4 +1,4 @@
-"""One drawing: a title, lines with their names at their ends, as PNG."""
+"""One chart as PNG: a title, and lines with their labels at the line ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "text.color": INK,
-    "text.parse_math": False,  # a name may hold a dollar
+    "text.parse_math": False,  # a name may contain a dollar sign
     "axes.edgecolor": MIST,
     "axes.grid": True,
     "axes.grid.axis": "y",
@@ -37,30 +37,30 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Line:
-    label: str  # written at its end
+    label: str  # written at the end of the line
     x: Sequence[float]
-    y: Sequence[float]  # not a number where nothing was measured
+    y: Sequence[float]  # NaN where nothing was measured
     colour: str = TEAL
     marker: str = "o"
     style: str = "-"
     width: float = 2.0
-    up_to: Sequence[float] = ()  # the other edge of a band
-    maxima: Sequence[int] = ()  # points that are the slowest of too few
+    up_to: Sequence[float] = ()  # the other edge of a band, if it is one
+    maxima: Sequence[int] = ()  # indices of points that are the maximum of too few
 
 
-def png_of(
+def render_png(
     title: str, unit: str, paint: Callable[[Axes], None], lines: Sequence[Line]
 ) -> bytes:
-    """A figure of what `paint` draws, with the names of `lines` at their ends."""
-    names = [part for line in lines for part in _wrapped(line.label)]
-    right = 0.97 - 0.0123 * max(map(len, names), default=0)
+    """A chart drawn by `paint`, with the labels of `lines` at the line ends."""
+    rows = [row for line in lines for row in _wrapped(line.label)]
+    right = 0.97 - 0.0123 * max(map(len, rows), default=0)
     with rc_context(STYLE):
         figure = Figure(INCHES, DPI)
         axes = figure.add_axes((0.08, 0.13, right - 0.08, 0.68))
         figure.text(0.02, 0.93, title, fontsize=11, fontweight="bold")
         figure.text(0.02, 0.865, unit, color=SLATE)
         paint(axes)
-        _name_ends(axes, lines)
+        _label_ends(axes, lines)
         png = io.BytesIO()
         figure.savefig(png, format="png", metadata={"Software": None})
     return png.getvalue()
@@ -69,14 +69,14 @@ def png_of(
 def paint_lines(
     axes: Axes, lines: Sequence[Line], x_label: str, top: float = 0
 ) -> None:
-    """Lines and bands from 0 up to their highest point, or to `top` if that is more;
-    or a word where there is nothing to draw."""
+    """Draws lines and bands. The y axis ends at the highest point, or at `top` if that
+    is higher. Without points it writes that nothing was measured."""
     axes.set_xlabel(x_label)
     for line in lines:
         look: dict[str, Any] = {"color": line.colour, "marker": line.marker}
         axes.plot(line.x, line.y, linestyle=line.style, linewidth=line.width, **look)
-        hollow = [line.x[i] for i in line.maxima], [line.y[i] for i in line.maxima]
-        axes.plot(*hollow, linestyle="", markerfacecolor="white", **look)
+        x, y = [line.x[i] for i in line.maxima], [line.y[i] for i in line.maxima]
+        axes.plot(x, y, linestyle="", markerfacecolor="white", **look)
         if line.up_to:
             fill: dict[str, Any] = {"color": line.colour, "alpha": 0.2, "linewidth": 0}
             axes.fill_between(line.x, line.y, line.up_to, **fill)
@@ -88,29 +88,44 @@ def paint_lines(
         axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, **look)
 
 
-def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
-    """Writes each label beside the last point of its line, none upon another."""
-    ends = []
+@dataclass(frozen=True)
+class _EndLabel:
+    text: str
+    colour: str
+    point: tuple[float, float]  # the end of its line, in data units
+    height: float  # of that point, in typographic points
+
+
+def _label_ends(axes: Axes, lines: Sequence[Line]) -> None:
+    """Writes each label beside the last point of its line, without overlaps."""
+    labels = []
     for line in lines:
         points = [p for p in zip(line.x, line.y, strict=True) if math.isfinite(p[1])]
         if line.label and points:
-            own = axes.transData.transform(points[-1])[1] * 72 / DPI
-            ends.append((own, points[-1], "\n".join(_wrapped(line.label)), line.colour))
-    ends.sort()
-    places = [own for own, *_ in ends]
-    needed = [11.0 + 5.5 * (a[2] + b[2]).count("\n") for a, b in pairwise(ends)]
-    for _ in range(100):  # neighbours that overlap give way, half each
+            height = axes.transData.transform(points[-1])[1] * 72 / DPI
+            text = "\n".join(_wrapped(line.label))
+            labels.append(_EndLabel(text, line.colour, points[-1], height))
+    labels.sort(key=lambda label: (label.height, label.point, label.text))
+    heights = [label.height for label in labels]
+    needed = [11.0 + 5.5 * (a.text + b.text).count("\n") for a, b in pairwise(labels)]
+    for _ in range(100):  # overlapping neighbours move apart, half the overlap each
         for i, need in enumerate(needed):
-            overlap = max(0.0, need - (places[i + 1] - places[i])) / 2
-            places[i] -= overlap
-            places[i + 1] += overlap
-    for place, (own, point, text, colour) in zip(places, ends, strict=True):
-        look: dict[str, Any] = {"color": colour, "va": "center", "linespacing": 1.05}
-        look["textcoords"] = "offset points"
-        axes.annotate(text, point, (7, place - own), **look)
+            overlap = max(0.0, need - (heights[i + 1] - heights[i])) / 2
+            heights[i] -= overlap
+            heights[i + 1] += overlap
+    for label, height in zip(labels, heights, strict=True):
+        axes.annotate(
+            label.text,
+            label.point,
+            (7, height - label.height),
+            textcoords="offset points",
+            color=label.colour,
+            va="center",
+            linespacing=1.05,
+        )
 
 
 def _wrapped(name: str) -> list[str]:
-    """A name as DejaVu Sans can write it, in two short lines."""
+    """A name in the letters of DejaVu Sans, as one or two short rows."""
     latin = "".join(c if c.isprintable() and c < "\u0250" else "?" for c in name)
     return textwrap.wrap(latin, 18, max_lines=2, placeholder="…")

@@ -1,101 +1,75 @@
-"""The tables of a report: which figures stand in which columns."""
+"""The tables of a report: their rows, and their order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks.record import Run
-from benchmarks.report.charts import Curve
-from benchmarks.report.field import Published
-from benchmarks.report.summary import Percentile, StageSummary, by_kind, three
-from benchmarks.report.terminal import MARK, NOTE, gigabytes, shown
+from benchmarks.report.columns import (
+    ANSWERED,
+    COMPARED,
+    LOAD,
+    MEAN,
+    P50,
+    P90,
+    P95,
+    P99,
+    P999,
+    PUBLISHED_FIGURES,
+    REQUEST_RATE,
+    REQUESTS,
+    STREAM,
+    WITH_RATIO,
+    Column,
+    ratio,
+)
+from benchmarks.report.figures import MARK, NOTE, format_figure, three_digits
+from benchmarks.report.published import Published, PublishedStage
+from benchmarks.report.summary import Curve, StageSummary, summarise_by_kind
 
-Figure = float | Percentile | None
-Cell = tuple[str, str]  # its text, its tone
 
-
-@dataclass(frozen=True)
-class Column:
+class Heading(NamedTuple):
     label: str
-    unit: str
-    figure: Callable[[StageSummary], Figure]
-    tone: str = ""  # of figures over 0
+    unit: str = ""
+
+
+class Cell(NamedTuple):
+    text: str
+    css_class: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
     title: str
-    head: Sequence[Cell]  # label and unit
+    head: Sequence[Heading]
     rows: Sequence[Sequence[Cell]]
 
     @property
     def note(self) -> str:
-        return NOTE if any(MARK in text for row in self.rows for text, _ in row) else ""
+        is_marked = any(MARK in cell.text for row in self.rows for cell in row)
+        return NOTE if is_marked else ""
 
 
-def _hundred(share: float | None) -> float | None:
-    return None if share is None else 100 * share
-
-
-MEAN = Column("mean", "s", lambda s: s.e2e_mean_s)
-P50 = Column("P50", "s", lambda s: s.e2e_p50_s)
-P90 = Column("P90", "s", lambda s: s.e2e_p90_s)
-P95 = Column("P95", "s", lambda s: s.e2e_p95_s)
-P99 = Column("P99", "s", lambda s: s.e2e_p99_s)
-P999 = Column("P99.9", "s", lambda s: s.e2e_p999_s)
-FIRST = Column("first text", "s", lambda s: s.ttft_mean_s)
-RATE = Column("requests", "per s", lambda s: s.requests_per_s)
-TOKENS = Column("tokens", "per s", lambda s: s.tokens_per_s)
-ANSWERED = Column("answered", "", lambda s: s.answered)
-FAILED = Column("failed", "%", lambda s: _hundred(s.error_share), "bad")
-MEMORY = Column("memory", "GB", lambda s: gigabytes(s.peak_resident_all_bytes))
-STREAM = (
-    FIRST,
-    Column("first text P95", "s", lambda s: s.ttft_p95_s),
-    Column("per token", "ms", lambda s: s.tpot_mean_ms),
-    Column("gap P99", "s", lambda s: s.gap_p99_s),
-    Column("longest gap", "s", lambda s: s.gap_max_s),
-)
-LOAD = (
-    RATE,
-    TOKENS,
-    Column("CPU", "% of a core", lambda s: s.cpu_percent),
-    Column("queue", "at most", lambda s: s.queued_max),
-    MEMORY,
-)
-REQUESTS = (
-    Column("sent", "", lambda s: s.requests),
-    ANSWERED,
-    Column("from cache", "", lambda s: s.cached),
-    Column("refused", "", lambda s: s.refused, "warn"),
-    Column("failed", "", lambda s: s.failed, "bad"),
-    Column("aborted", "", lambda s: s.aborted),
-    Column("refused", "% of sent", lambda s: _hundred(s.refused_share), "warn"),
-    Column("failed", "% of accepted", FAILED.figure, "bad"),
-)
-WITH_RATIO = (RATE, TOKENS, MEAN, P95, FIRST)
-COMPARED = (*WITH_RATIO, FAILED, MEMORY)
-
-
-def of_stages(run: Run, curve: Curve, of_run: str) -> Iterator[Table]:
-    """The tables of one run; `of_run` is added to their titles."""
+def stage_tables(run: Run, curve: Curve, suffix: str) -> Iterator[Table]:
+    """The tables of one run, with `suffix` after their titles."""
     stages = [(str(stage.users), stage) for stage in curve.stages]
     tail = (P999,) if any(stage.e2e_p999_s for stage in curve.stages) else ()
     latency = (MEAN, P50, P90, P95, P99, *tail, *STREAM)
-    yield _table(f"Latency{of_run}", "users", stages, latency)
-    yield _table(f"Throughput and load{of_run}", "users", stages, LOAD)
-    yield _table(f"Requests{of_run}", "users", stages, REQUESTS)
+    yield _table(f"Latency{suffix}", "users", stages, latency)
+    yield _table(f"Throughput and load{suffix}", "users", stages, LOAD)
+    yield _table(f"Requests{suffix}", "users", stages, REQUESTS)
     processes = {name for stage in curve.stages for name in stage.peak_resident_bytes}
     if processes:
-        columns = [_of_process(name) for name in sorted(processes)]
-        yield _table(f"Peak memory{of_run}", "users", stages, columns)
-    if len(kinds := by_kind(run)) > 1:
-        columns = [ANSWERED, P50, P90, P99, RATE]
-        yield _table(f"By kind{of_run}", "kind", [*kinds.items()], columns)
+        columns = [_process_column(name) for name in sorted(processes)]
+        yield _table(f"Peak memory{suffix}", "users", stages, columns)
+    if len(kinds := summarise_by_kind(run)) > 1:
+        columns = [ANSWERED, P50, P90, P99, REQUEST_RATE]
+        yield _table(f"By kind{suffix}", "kind", kinds.items(), columns)
 
 
-def _of_process(name: str) -> Column:
+def _process_column(name: str) -> Column:
     def megabytes(stage: StageSummary) -> float | None:
         peak = stage.peak_resident_bytes.get(name)
         return None if peak is None else peak / 1e6
@@ -105,54 +79,65 @@ def _of_process(name: str) -> Column:
 
 def _table(
     title: str,
-    by: str,
+    key: str,
     stages: Iterable[tuple[str, StageSummary]],
     columns: Sequence[Column],
 ) -> Table:
-    head = [(by, ""), *((column.label, column.unit) for column in columns)]
-    rows = [[(n, ""), *(_cell(c, stage) for c in columns)] for n, stage in stages]
+    head = [Heading(key), *(Heading(c.label, c.unit) for c in columns)]
+    rows = [[Cell(name), *(_cell(c, stage) for c in columns)] for name, stage in stages]
     return Table(title, head, rows)
 
 
 def side_by_side(curves: Sequence[Curve], published: Published | None) -> Table:
-    """All runs by users, those after the first with ratios to it; then the field."""
-    wide = {c: 2 if len(curves) > 1 and c in WITH_RATIO else 1 for c in COMPARED}
-    head = [("users", ""), ("run", "")]
+    """A row for each number of users and run, then the published figures.
+
+    Several runs get a ratio to the first run after each figure of WITH_RATIO."""
+    ratio_columns = WITH_RATIO if len(curves) > 1 else ()
+    head = [Heading("users"), Heading("run")]
     for column in COMPARED:
-        head += [(column.label, column.unit), ("ratio", "")][: wide[column]]
-    stages = [{s.users: s for s in curve.stages} for curve in curves]
-    field = {s.users: s for s in published.stages} if published else {}
+        head.append(Heading(column.label, column.unit))
+        if column in ratio_columns:
+            head.append(Heading("ratio"))
+    by_users = [{stage.users: stage for stage in curve.stages} for curve in curves]
+    published_stages = {s.users: s for s in published.stages} if published else {}
     rows: list[list[Cell]] = []
-    for users in sorted({*field, *(n for own in stages for n in own)}):
-        first = stages[0].get(users)
-        for curve, own in zip(curves, stages, strict=True):
-            if stage := own.get(users):
-                rows.append([(str(users), ""), (curve.name, "name")])
-                for column in COMPARED:
-                    more = ratio(column, stage, None if stage is first else first)
-                    times = (f"×{three(more)}" if more else "", "ratio")
-                    rows[-1] += [_cell(column, stage), times][: wide[column]]
-        if published and (one := field.get(users)):
-            rows.append([(str(users), "field"), (published.name, "field name")])
-            failed, size = 100 * one.error_share, gigabytes(one.resident_bytes)
-            latency = (one.mean_s, one.p95_s, None)
-            figures = (one.requests_per_s, None, *latency, failed, size)
-            for figure, width in zip(figures, wide.values(), strict=True):
-                rows[-1] += [(shown(figure), "field"), ("", "field")][:width]
+    for users in sorted(
+        {*published_stages, *(n for stages in by_users for n in stages)}
+    ):
+        first = by_users[0].get(users)
+        for curve, stages in zip(curves, by_users, strict=True):
+            if stage := stages.get(users):
+                base = None if stage is first else first
+                cells = _compared_cells(stage, base, ratio_columns)
+                rows.append([Cell(str(users)), Cell(curve.name, "name"), *cells])
+        if published and users in published_stages:
+            name = Cell(published.name, "published name")
+            cells = _published_cells(published_stages[users], ratio_columns)
+            rows.append([Cell(str(users), "published"), name, *cells])
     return Table("Side by side", head, rows)
 
 
-def ratio(column: Column, a: StageSummary, b: StageSummary | None) -> float | None:
-    """How many times the figure of `b` that of `a` is."""
-    over, under = number(column.figure(a)), number(column.figure(b)) if b else None
-    return over / under if over is not None and under else None
+def _compared_cells(
+    stage: StageSummary, base: StageSummary | None, ratio_columns: Sequence[Column]
+) -> Iterator[Cell]:
+    for column in COMPARED:
+        yield _cell(column, stage)
+        if column in ratio_columns:
+            times = ratio(column, stage, base) if base else None
+            yield Cell(f"×{three_digits(times)}" if times else "", "ratio")
 
 
-def number(figure: Figure) -> float | None:
-    return figure.value if isinstance(figure, Percentile) else figure
+def _published_cells(
+    stage: PublishedStage, ratio_columns: Sequence[Column]
+) -> Iterator[Cell]:
+    for column in COMPARED:
+        figure = PUBLISHED_FIGURES.get(column)
+        yield Cell(format_figure(figure(stage) if figure else None), "published")
+        if column in ratio_columns:
+            yield Cell("", "published")
 
 
 def _cell(column: Column, stage: StageSummary) -> Cell:
     figure = column.figure(stage)
-    whole = isinstance(figure, int)
-    return (f"{figure:,}" if whole else shown(figure)), column.tone if figure else ""
+    text = f"{figure:,}" if isinstance(figure, int) else format_figure(figure)
+    return Cell(text, column.css_class if figure else "")

@@ -1,13 +1,13 @@
-"""Repeated questions: what the answer cache saves.
+"""Repeated questions: the effect of the answer cache.
 
-Field report B, its scenario C: 63.7 % of the requests had been asked before.
+Field report B, its scenario C: 63.7 % of the requests were repeated.
 """
 
 from __future__ import annotations
 
 from benchmarks.load import options, questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.questions import Question
+from benchmarks.load.user import ChatUser
 
 STAGES = (4,)
 REQUESTS = 300
@@ -15,7 +15,7 @@ REQUESTS = 300
 options.share("--repeat-rate", 0.64, "share of requests that repeat an earlier one")
 
 
-class Cache(Asker):
+class Cache(ChatUser):
     def question(self, number: int) -> Question:
         rate = self.options.repeat_rate
         return questions.repeating(self.run_name, number, rate)

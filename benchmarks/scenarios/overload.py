@@ -1,15 +1,15 @@
-"""Far more users than slots and backlog together: who is refused, and how fast?
+"""Far more users than slots and backlog together: how many are refused, how fast?
 
-Pictures only. A refusal must come at once, and the answers no slower than before.
+Pictures only. Refusals must be immediate, and answers no slower than before.
 """
 
 from __future__ import annotations
 
-from benchmarks.load.asker import Asker
+from benchmarks.load.user import ChatUser
 
 STAGES = (8, 16, 32, 64)
 DURATION_S = 60
 
 
-class Overload(Asker):
+class Overload(ChatUser):
     pass

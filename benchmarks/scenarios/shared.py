@@ -1,19 +1,19 @@
-"""One picture that everybody asks about: what a server keeps of what it has read.
+"""All users ask about one picture: the effect of prefix and embedding caches.
 
-Every question is new, so that no cache of answers helps; the picture of a stage is read
-with its first question.
+Every question is new, so an answer cache does not help; the picture of a stage is
+encoded with its first question.
 """
 
 from __future__ import annotations
 
 from benchmarks.load import questions
-from benchmarks.load.asker import Asker
 from benchmarks.load.questions import Question
+from benchmarks.load.user import ChatUser
 
 STAGES = (1, 4)
 REQUESTS = 40
 
 
-class Shared(Asker):
+class Shared(ChatUser):
     def question(self, number: int) -> Question:
-        return questions.about_the_same(self.run_name, number)
+        return questions.about_one_picture(self.run_name, number)

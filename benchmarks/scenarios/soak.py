@@ -1,15 +1,15 @@
-"""Half an hour of steady load, to see what grows: memory, latency, errors.
+"""Half an hour of steady load, to find growth in memory, latency and errors.
 
-Field report D's third step, for as many users as one worker has slots.
+The third step of field report D, with as many users as one worker has slots.
 """
 
 from __future__ import annotations
 
-from benchmarks.load.mixed import MixedAsker
+from benchmarks.load.mixed import MixedUser
 
 STAGES = (4,)
 DURATION_S = 1800
 
 
-class Soak(MixedAsker):
+class Soak(MixedUser):
     pass

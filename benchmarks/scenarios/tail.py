@@ -1,15 +1,15 @@
-"""The tail: so many mixed requests that one in a thousand can be seen.
+"""The latency tail: enough mixed requests for P99.9.
 
-Field report C asks for P99 and P99.9. Two thousand requests leave two above P99.9.
+Field report C asks for P99 and P99.9. Of two thousand requests, two are above P99.9.
 """
 
 from __future__ import annotations
 
-from benchmarks.load.mixed import MixedAsker
+from benchmarks.load.mixed import MixedUser
 
 STAGES = (8,)
 REQUESTS = 2000
 
 
-class Tail(MixedAsker):
+class Tail(MixedUser):
     pass

@@ -24,6 +24,7 @@ from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.plan import make_plan
 from edge.up import stack
 
 app = typer.Typer(
@@ -45,16 +46,16 @@ def up(
     mmproj: Mmproj = None,
     port: Port = 8080,
     host: Annotated[
-        str | None, typer.Option(help="Where to listen; 0.0.0.0 = everywhere.")
+        str | None, typer.Option(help="Address to listen at; 0.0.0.0 = all.")
     ] = None,
     open_: Annotated[
-        bool | None, typer.Option("--open", help="Ask strangers for no key.")
+        bool | None, typer.Option("--open", help="Let others in without a key.")
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="For root: the account to change to.")
     ] = None,
     no_nginx: Annotated[
-        bool, typer.Option("--no-nginx", help="Serve without the front door.")
+        bool, typer.Option("--no-nginx", help="Serve without nginx.")
     ] = False,
     slots: Annotated[
         int | None, typer.Option(min=1, max=4, help="Questions computed at once.")
@@ -74,11 +75,12 @@ def ask(
     mmproj: Mmproj = None,
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
 ) -> None:
-    """Answer one question here and now, without any server."""
+    """Answer one question in this process, without a server."""
     with clear_errors():
         settings = settings_with(model, mmproj, slots=1)
-        if settings.runtime == "auto":  # to load more takes longer than it saves once
-            settings = replace(settings, runtime="llama")
+        if settings.runtime == "auto":  # OpenVINO loads longer than one answer saves
+            given = settings.given | {"runtime"}  # so that a tuning does not undo it
+            settings = replace(settings, runtime="llama", given=given)
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
         vetted = images.vet(picture.read_bytes(), settings.image_tokens)
@@ -86,12 +88,13 @@ def ask(
             (Message("user", (vetted.ref, question)),),
             SamplingParams(max_tokens=max_tokens or settings.answer_tokens),
         )
-        with closing(build_engine(settings, find_model(settings, obtain))) as engine:
+        plan = make_plan(settings, find_model(settings, obtain))
+        with closing(build_engine(plan)) as engine:
             _print_answer(engine.submit(request, {vetted.ref.sha256: vetted}))
 
 
 def _print_answer(ticket: Ticket) -> None:
-    """The answer on stdout as it comes, what is going on on stderr."""
+    """Prints the answer on stdout as it grows, and progress on stderr."""
     while True:
         match ticket.next():
             case Started(n_tokens):

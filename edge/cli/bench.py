@@ -1,5 +1,5 @@
-"""The commands `edge bench` and `edge monitor`, which are programs of their own: their
-load generator replaces Python's sockets, and charts take a second to import."""
+"""The commands `edge bench` and `edge monitor`. They are separate programs, because the
+load generator replaces Python's sockets and charts take a second to import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from edge.cli.errors import clear_errors
 from edge.errors import SetupError
 
-# How Typer is told to leave all options, --help too, to the program.
+# Typer passes all options, --help too, on to the program.
 PROGRAM: dict[str, Any] = {
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
     "add_help_option": False,
@@ -21,7 +21,7 @@ PROGRAM: dict[str, Any] = {
 
 
 def bench(context: typer.Context) -> None:
-    """Measure a server under load, and how many users suit it."""
+    """Measure a server under load, and how many users it can serve."""
     _become("benchmarks", context.args)
 
 
@@ -31,7 +31,7 @@ def monitor(context: typer.Context) -> None:
 
 
 def _become(module: str, arguments: list[str]) -> None:
-    """Goes on as `python -m module`. Raises SetupError where it is not installed."""
+    """Replaces this process by `python -m module`. Exits if it is not installed."""
     with clear_errors():
         if not all(map(find_spec, ("benchmarks", "locust", "matplotlib"))):
             raise SetupError(

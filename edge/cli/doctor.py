@@ -1,4 +1,4 @@
-"""The command `edge doctor`: looks at this machine, and with --tune measures it."""
+"""The command `edge doctor`: checks this machine; with --tune, measures it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from edge.errors import SetupError
 from edge.logs import printable
 from edge.models.registry import find_model
 from edge.serving import tune as tuner
-from edge.serving.check import check
-from edge.serving.tuning import save, tuned
+from edge.serving.plan import make_plan
+from edge.serving.tuning import save
 from edge.settings import Settings
 from edge.up.doctor import Finding, findings
 
@@ -31,10 +31,10 @@ def doctor(
     port: Port = 8080,
     tune: Annotated[
         bool,
-        typer.Option("--tune", help="Measure what is fastest here: three minutes."),
+        typer.Option("--tune", help="Measure the fastest settings, in three minutes."),
     ] = False,
 ) -> None:
-    """Say what this machine can do, what is wrong, and what to change."""
+    """Check this machine, and say what is wrong and how to change it."""
     with clear_errors():
         settings = settings_with(model, mmproj)
         if tune:
@@ -45,7 +45,7 @@ def doctor(
             n_wrong += finding.level == "wrong"
             _show(finding)
         if n_wrong:
-            raise SetupError("What is wrong has to be changed before `edge up`.")
+            raise SetupError("Correct what is wrong before `edge up`.")
 
 
 def _show(finding: Finding) -> None:
@@ -53,19 +53,18 @@ def _show(finding: Finding) -> None:
     line.add_column(width=5)
     line.add_column(width=9)
     line.add_column(overflow="fold")
-    said = escape(printable(finding.said))  # names in a model's file are anybody's
-    line.add_row(MARKS[finding.level], finding.about, said)
+    message = escape(printable(finding.message))  # it may quote a model's file
+    line.add_row(MARKS[finding.level], finding.about, message)
     console.print(line)
 
 
 def _tune(settings: Settings) -> None:
     files = find_model(settings)
-    console.print(f"Measuring with {files.name}; whatever else runs here spoils it.")
+    console.print(f"Measuring with {files.name}. Other programs distort the result.")
     tuning = tuner.tune(settings, files, console.print)
     try:
         path = save(tuning, settings, files)
     except OSError as error:
-        raise SetupError(f"The result cannot be kept: {error}.") from None
-    _, _, said = tuned(settings, files)
-    console.print(f"\n{said}\n{tuning.forecast(check(files, settings)[1])}")
-    console.print(f"Kept in {path}: the next `edge up` uses it.")
+        raise SetupError(f"The result cannot be saved: {error}.") from None
+    console.print("\n" + "\n".join(make_plan(settings, files).notes))
+    console.print(f"Saved in {path}: the next `edge up` uses it.")

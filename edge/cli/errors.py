@@ -1,4 +1,4 @@
-"""How commands end: one sentence and an exit status instead of a traceback."""
+"""Errors of commands: one sentence and an exit status instead of a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.logs import printable
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turns our own errors into one sentence and exit status 1."""
+    """Turns every EdgeError into one sentence on stderr and exit status 1."""
     try:
         yield
     except KeyboardInterrupt:

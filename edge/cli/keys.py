@@ -1,6 +1,6 @@
-"""The commands `edge keys`: who may use the service, how much, and what they used.
+"""The commands `edge keys`: API keys, their limits and their usage.
 
-Runs on its own as `python -m edge.cli.keys`, in the image of the ui for example.
+Runs alone as `python -m edge.cli.keys`, for example in the image of the ui.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from edge.redis_clients import UNREACHABLE, async_client
 from edge.settings import Settings
 
 keys_app = typer.Typer(
-    help="Say who may use the service, and how much.",
+    help="Manage API keys, their limits and their usage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-Name = Annotated[str, typer.Argument(help="A name, or the id that `list` shows.")]
+Name = Annotated[str, typer.Argument(help="A name or an id from `list`.")]
 
 
 @keys_app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    name: Annotated[str, typer.Argument(help="Who uses the key.")],
     limits: Annotated[
         str, typer.Option(help=f'"jobs=2, requests/minute=60"; known: {KNOWN}.')
     ] = "",
@@ -43,7 +43,7 @@ def create(
         bool, typer.Option("--admin", help="May see and change what concerns all.")
     ] = False,
 ) -> None:
-    """Make a key. It is shown once; from then on only its hash is kept."""
+    """Create a key. It is shown once; only its hash is stored."""
     with clear_errors():
         path = Settings.load().keys_path
         is_first = not read_keys(path)
@@ -51,16 +51,16 @@ def create(
         print(key)
         _say(f"This key of {name} is not shown again.")
         if is_first:
-            _say("From now on the service lets in nobody without a key.")
+            _say("From now on the service needs a key.")
 
 
 @keys_app.command("list")
 def list_() -> None:
-    """Show all keys, without the keys themselves."""
+    """Show names, ids and limits of all keys."""
     with clear_errors():
         keys = read_keys(Settings.load().keys_path)
         if not keys:
-            _say("There are no keys: nobody needs one. Make one: edge keys create NAME")
+            _say("There are no keys, and none is needed. Create: edge keys create NAME")
             return
         table = Table("name", "id", "created", "state", "limits", box=None)
         for key in keys:
@@ -72,19 +72,19 @@ def list_() -> None:
 
 @keys_app.command()
 def revoke(name: Name) -> None:
-    """Make a key invalid, within a second and for ever."""
+    """Make a key invalid for ever, within a second."""
     with clear_errors():
         revoke_key(Settings.load().keys_path, name)
-        _say(f"The key of {name} is not valid any more.")
+        _say(f"The key of {name} is no longer valid.")
 
 
 @keys_app.command()
 def usage(
     days: Annotated[int, typer.Option(min=1, max=400)] = 31,
     as_csv: Annotated[bool, typer.Option("--csv", help="For a spreadsheet.")] = False,
-    port: Annotated[int, typer.Option(help="Which `edge up`, by its port.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port of the `edge up` to ask.")] = 8080,
 ) -> None:
-    """Show what each key has used, by day (UTC) and model."""
+    """Show the usage of each key, by day (UTC) and model."""
     with clear_errors():
         settings = Settings.load()
         names = {key.id: key.name for key in read_keys(settings.keys_path)}
@@ -106,7 +106,7 @@ def usage(
 
 
 def broker_file(settings: Settings, port: int) -> Path:
-    """Where `edge up` writes the address of its broker, for its own account only."""
+    """The file in which `edge up` keeps its broker's URL, for its own account only."""
     return settings.data_dir / "state" / str(port) / "broker" / "url"
 
 
@@ -115,8 +115,8 @@ def _broker_of(settings: Settings, port: int) -> str:
         return broker_file(settings, port).read_text().strip()
     except OSError:
         raise SetupError(
-            f"No `edge up` of yours runs on port {port}. Name its port with --port, or "
-            "set EDGE_BROKER_URL."
+            f"No `edge up` of this account runs on port {port}. Give its port with "
+            "--port, or set EDGE_BROKER_URL."
         ) from None
 
 
@@ -125,7 +125,7 @@ async def _usage(url: str, days: int) -> list[Usage]:
     try:
         return await Ledger(broker).usage(days)
     except UNREACHABLE as error:
-        raise SetupError(f"The broker cannot be asked: {error}.") from None
+        raise SetupError(f"The broker cannot be reached: {error}.") from None
     finally:
         await broker.aclose()
 

@@ -1,6 +1,6 @@
-"""The commands `edge models`: what there is, and getting, checking and removing it.
+"""The commands `edge models`: list, download, verify, make and delete models.
 
-What a program may want to read goes to stdout, everything else to stderr.
+Results go to stdout for programs, messages to stderr.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from edge.models.registry import (
     synthetic_files,
     tiny_files,
 )
-from edge.progress import shown
+from edge.progress import show_progress
 from edge.settings import Settings
 
 models_app = typer.Typer(
-    help="List, get, check and remove models.",
+    help="List, download, verify and delete models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-Name = Annotated[str, typer.Argument(help="A name that `edge models list` shows.")]
+Name = Annotated[str, typer.Argument(help="A name from `edge models list`.")]
 
 
 @models_app.command("list")
 def list_() -> None:
-    """Show the models that have a name here, and what is there of each."""
+    """Show all models with a name, and which are present."""
     with clear_errors():
         folder = models_folder(Settings.load())
         tiny, synthetic = _bytes(tiny_files), _bytes(lambda: synthetic_files(folder))
@@ -64,18 +64,18 @@ def list_() -> None:
 def pull(
     name: Name,
     allow_unverified: Annotated[
-        bool, typer.Option("--allow-unverified", help="Even if no hash is known.")
+        bool, typer.Option("--allow-unverified", help="Even without a known hash.")
     ] = False,
 ) -> None:
-    """Download a model, or what is missing of it."""
+    """Download a model, or the missing part of it."""
     with clear_errors():
         settings, entry = Settings.load(), _entry(name)
         folder = models_folder(settings)
-        with shown(name) as progress:
+        with show_progress(name) as progress:
             store.pull(
                 entry,
                 folder,
-                store.places(settings),
+                store.endpoints_of(settings),
                 allow_unverified=allow_unverified,
                 progress=progress,
             )
@@ -84,7 +84,7 @@ def pull(
 
 @models_app.command()
 def verify(name: Annotated[str | None, typer.Argument()] = None) -> None:
-    """Compare the files of a model, or of all that are here, with their hashes."""
+    """Compare the files of a model, or of all present ones, with their hashes."""
     with clear_errors():
         folder = models_folder(Settings.load())
         chosen = [_entry(name)] if name else _here(folder)
@@ -97,14 +97,14 @@ def verify(name: Annotated[str | None, typer.Argument()] = None) -> None:
                 bad.append(entry.name)
         if bad:
             raise SetupError(
-                f"Not all is right with {', '.join(bad)}. To get again what is missing "
-                f"or wrong: `edge models pull {bad[0]}`."
+                f"Files of {', '.join(bad)} are missing or wrong. Download them again: "
+                f"`edge models pull {bad[0]}`."
             )
 
 
 @models_app.command()
 def path(name: Name) -> None:
-    """Print where the two files of a model are: the language model, then its eyes."""
+    """Print the paths of a model: the language model, then the vision file."""
     with clear_errors():
         if name not in (TINY, SYNTHETIC):
             _entry(name)
@@ -114,7 +114,7 @@ def path(name: Name) -> None:
 
 @models_app.command()
 def rm(name: Name) -> None:
-    """Delete the files of a model; those stay that another one here shares with it."""
+    """Delete the files of a model, except those that another present model shares."""
     with clear_errors():
         folder = models_folder(Settings.load())
         if name == SYNTHETIC:
@@ -131,7 +131,7 @@ def make(
     quant: Annotated[str, typer.Option(help="Of the language model.")] = "Q4_K_M",
     mmproj: Annotated[str, typer.Option(help="Of the vision file.")] = "Q8_0",
 ) -> None:
-    """Write a model of true size with random weights, to measure speed with."""
+    """Write a model of true size with random weights, for measuring speed."""
     with clear_errors():
         if name != SYNTHETIC:
             raise SetupError(
@@ -139,7 +139,7 @@ def make(
                 "downloaded: `edge models pull NAME`."
             )
         folder = models_folder(Settings.load())
-        with shown(name) as progress:
+        with show_progress(name) as progress:
             written = write_synthetic(
                 folder, quant=quant, mmproj=mmproj, progress=progress
             )
@@ -147,11 +147,11 @@ def make(
 
 
 def _entry(name: str) -> Entry:
-    """Raises SetupError for a name that is not published, with what to do instead."""
+    """The entry of a name. Raises SetupError that says what to do if there is none."""
     if entry := entries().get(name):
         return entry
     if name == TINY:
-        raise SetupError(f"{TINY} is part of this program: it is always there.")
+        raise SetupError(f"{TINY} is part of this program and always present.")
     if name == SYNTHETIC:
         raise SetupError(
             f"{SYNTHETIC} is made on this machine: `edge models make {SYNTHETIC}`."
@@ -167,7 +167,7 @@ def _here(folder: Path) -> list[Entry]:
 def _state(entry: Entry, folder: Path) -> str:
     if entry.is_complete(folder):
         return "present"
-    if not store.bytes_there(entry.model, folder):  # the other may be another one's
+    if not store.bytes_there(entry.model, folder):  # a vision file may be shared
         return "not here"
     there = sum(store.bytes_there(file, folder) for file in entry.files)
     total = sum(file.size or 0 for file in entry.files)
@@ -175,7 +175,7 @@ def _state(entry: Entry, folder: Path) -> str:
 
 
 def _bytes(find: Callable[[], ModelFiles]) -> int:
-    """Of both files together; 0 when they are not there."""
+    """Size of both files together; 0 when they are missing."""
     try:
         files = find()
     except SetupError:

@@ -1,4 +1,4 @@
-"""What several commands let people say, and the settings that come of it."""
+"""Options that several commands share, and the settings that result."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Port = Annotated[int, typer.Option(min=1, max=65535)]
 def settings_with(
     model: str | None, mmproj: Path | None, **others: str | int | None
 ) -> Settings:
-    """The settings, with what the command line says over them; None says nothing.
+    """The settings, overridden by the command line; None is an option not given.
 
-    Paths of files become absolute: child processes work in other folders.
+    Paths of files become absolute, because child processes work in other folders.
     """
     given = {"model": model, "mmproj": mmproj} | others
     named: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
@@ -35,6 +35,6 @@ def settings_with(
 
 
 def _located(name: str | Path) -> str:
-    """A path as an absolute one; the name of a model, or nothing, as it is."""
+    """Makes a path absolute; leaves the name of a model, or nothing, as it is."""
     is_path = str(name).endswith(".gguf") or "/" in str(name)
     return str(Path(name).expanduser().absolute()) if is_path else str(name)

@@ -1,5 +1,5 @@
-"""The engine: which tokens are computed next, for whom, on which thread.
+"""The engine: continuous batching of questions on one thread, pictures on another.
 
-sequence, slots, batch, scheduler and detokenizer are pure policy; `engine` is the
-thread that runs them. Who computes is behind the protocols.
+`scheduler` and the modules it imports are pure policy; `engine` and `encoder` are the
+two threads. The computing is behind `protocols`.
 """

@@ -1,7 +1,7 @@
-"""Bytes of tokens in, text that may be shown out.
+"""From bytes of tokens to text that may be shown.
 
-A token may end in the middle of a character, and a stop string may begin in one token
-and end in a later one: both are held back until it is clear what they are.
+A token may end in the middle of a character, and a stop string may span several tokens:
+both are held back until they are complete.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 
 class Detokenizer:
-    """Text of one answer. `text` is all that was shown; `stopped` says that a stop
-    string was met, which itself is never shown."""
+    """Text of one answer. `text` is all text so far; `stopped` says that a stop string
+    was found, which is not part of the text."""
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self.text = ""
@@ -22,7 +22,7 @@ class Detokenizer:
         self._held = ""
 
     def feed(self, piece: bytes) -> str:
-        """The new text that may be shown after `piece`; often empty."""
+        """The text that is complete with `piece`; often empty."""
         return self._show(self._decode(piece), last=False)
 
     def flush(self) -> str:

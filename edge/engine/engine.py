@@ -13,21 +13,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from edge.engine.batch import Batch, PictureBatch
-from edge.engine.embedder import Embedder, Embeddings
-from edge.engine.pace import language_threads, rest_after
-from edge.engine.prepare import prepare
+from edge.engine.encode_queue import EncodeJob, PictureKey
+from edge.engine.encoder import Embeddings, Encoder, Outcome
+from edge.engine.prepare import Prepared, prepare
 from edge.engine.protocols import Runtime, VisionTower
-from edge.engine.repetition import is_stuck
 from edge.engine.scheduler import Admission, Load, Scheduler
 from edge.engine.sequence import Phase, Sequence
-from edge.engine.side import SideThread
 from edge.engine.slots import Slots
+from edge.engine.step import Sampled, Step
 from edge.engine.ticket import Clock, Ticket
 from edge.errors import Cancelled, EdgeError, EngineError, Unavailable
-from edge.events import Embedded, Failed, Finished, Started, Terminal, Token
+from edge.events import Embedded, Failed, Started, Terminal
 from edge.images import Picture
-from edge.request import Answer, Request, Usage
+from edge.request import Request
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +33,23 @@ log = logging.getLogger(__name__)
 class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
-    `chunk` tokens of a prompt are computed in one step; `keep_bytes` of embeddings of
-    pictures are remembered.
+    At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
+    embeddings of pictures are cached.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         tower: VisionTower,
-        chunk: int = 256,
-        keep_bytes: int = 64 << 20,
+        chunk_tokens: int = 256,
+        cache_bytes: int = 64 << 20,
     ) -> None:
         self._runtime = runtime
         self._tower = tower
         self.tower_name, self.runtime_name = tower.name, runtime.name
-        self._side = SideThread()
-        self._embedder = Embedder(tower, keep_bytes, self._side)
+        self._encoder = Encoder(tower, cache_bytes, self._post_encoded)
         self._scheduler = Scheduler(
-            Slots(runtime.n_slots, runtime.n_cells, runtime.n_kept), chunk
+            Slots(runtime.n_slots, runtime.n_cells, runtime.n_idle), chunk_tokens
         )
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
@@ -75,8 +72,8 @@ class Engine:
 
     @property
     def silent_s(self) -> float:
-        """How long it has been at its present turn; 0 while it waits for work. What is
-        far longer than `longest_turn_s` is no turn any more: it hangs."""
+        """How long its present step has taken; 0 while it waits for work. It hangs if
+        that is far longer than `longest_turn_s`."""
         began = self._turn_began
         return 0.0 if began is None else time.monotonic() - began
 
@@ -87,53 +84,62 @@ class Engine:
 
     def check(
         self, request: Request, is_wanted: Callable[[], bool] = lambda: True
-    ) -> Sequence:
-        """What would be computed, without pixels and without accepting it.
+    ) -> Prepared:
+        """Prepares a question, without its pixels, for `submit`. Keeps nothing.
 
-        Raises what `submit` does when that can never be.
+        Raises what `submit` raises for a question that can never be answered.
         """
-        constraint = self._runtime.check(request.sampling)
-        n_cells = self._runtime.n_cells
-        sequence = prepare(request, self._runtime, self._tower, n_cells, is_wanted)
-        sequence.constraint = constraint
-        return sequence
+        return Prepared.of(request, self._prepare(request, is_wanted))
 
     def submit(
         self,
         request: Request,
         pictures: Mapping[str, Picture],
         is_wanted: Callable[[], bool] = lambda: True,
+        prepared: Prepared | None = None,
     ) -> Ticket:
-        """Accepts a question; `pictures` holds the pixels by sha256. `is_wanted` is
-        asked again and again while it is prepared.
+        """Accepts a question; `pictures` holds the pixels by sha256. It is prepared
+        now, unless `prepared` is the unused result of `check` for an equal request;
+        `is_wanted` is called often meanwhile.
 
-        Raises ContextLengthExceeded when it can never fit, InvalidRequest when it asks
-        for sampling that cannot be, Cancelled when it is not wanted any more,
-        Unavailable once closed.
+        Raises ContextLengthExceeded when it can never fit, InvalidRequest when the
+        model cannot sample in this way, Cancelled when it is not wanted any more,
+        Unavailable when the engine is closed.
         """
         clock = Clock(time.monotonic())
-        sequence = self.check(request, is_wanted)
-        clock.prepared = time.monotonic()
+        sequence = prepared.take(request) if prepared else None
+        sequence = sequence or self._prepare(request, is_wanted)
+        clock.end("prepare", time.monotonic())
+        sequence.pixels = {s: pictures[s] for s in sequence.missing_pictures}
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)
-        missing = [pictures[sha256] for sha256 in sequence.missing_pictures]
         with self._door:
             if self._closing or not self.is_alive:
                 raise Unavailable("The engine is shutting down.")
-            self._inbox.put(lambda: self._accept(ticket, missing))
+            self._inbox.put(lambda: self._accept(ticket))
         return ticket
 
     def close(self) -> None:
         """Fails what is unfinished, ends both threads and frees the models."""
-        with self._door:  # nobody enters behind the message that ends everybody
+        with self._door:  # no question is accepted behind the message that ends all
             self._closing = True
             reason = Cancelled("The engine was shut down.")
             self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
-        self._side.close()
-        self._tower.close()
+        self._encoder.close()
         self._runtime.close()
 
-    # Everything below runs on the engine thread, but for `_later`.
+    def _prepare(self, request: Request, is_wanted: Callable[[], bool]) -> Sequence:
+        constraint = self._runtime.check(request.sampling)
+        n_cells = self._runtime.n_cells
+        sequence = prepare(request, self._runtime, self._tower, n_cells, is_wanted)
+        sequence.constraint = constraint
+        return sequence
+
+    def _post_encoded(self, job: EncodeJob, outcome: Outcome) -> None:
+        """On the encoder thread: hands its result over to the engine thread."""
+        self._inbox.put(partial(self._encoded, job.key, outcome))
+
+    # Everything below runs on the engine thread.
 
     def _loop(self) -> None:
         rest_s: float | None = None
@@ -149,9 +155,9 @@ class Engine:
             self._end_all(EngineError("The engine failed. Try again."))
 
     def _take_messages(self, rest_s: float | None) -> None:
-        """All that there are; the first may come within so long, or at any time."""
+        """Runs all messages. Waits `rest_s` for the first, without a limit if None."""
         message: Callable[[], None] | None = None
-        if rest_s != 0.0:  # a rest costs nothing: sleep until somebody writes
+        if rest_s != 0.0:  # sleeps until a message comes
             self._turn_began = None
             with suppress(queue.Empty):
                 message = self._inbox.get(timeout=rest_s)
@@ -162,132 +168,101 @@ class Engine:
             self._inbox.get()()
 
     def _step(self) -> float | None:
-        """How long to rest after it; None when there was nothing to compute."""
-        # One after the other: the next may share what this one has just been given.
+        """Schedule, run, advance. How long to rest then; None when nothing runs."""
+        self._admit()
+        if job := self._scheduler.start_encode():
+            self._encoder.start(job)
+        if (step := self._scheduler.schedule()) is None:
+            return None
+        begun = time.monotonic()
+        if (sampled := self._run(step)) is not None:
+            self._scheduler.advance(step, time.monotonic() - begun)
+            self._postprocess(sampled)
+        return self._scheduler.rest_s(time.monotonic() - begun)
+
+    def _admit(self) -> None:
+        # one by one: the next may share the cells that this one has just been given
         while admission := self._scheduler.admit():
             self._open(admission)
-        if not self._scheduler.is_prefilling:
-            self._side.go_on()
-        tower_works = self._side.is_busy
-        batch = self._scheduler.schedule(tower_works=tower_works)
-        if batch is None:
-            return None
-        n_threads = language_threads(self._runtime.n_threads, tower_works=tower_works)
-        begun = time.monotonic()
-        try:
-            tokens = self._runtime.run(batch, n_threads)
-        except Exception as error:  # ends the sequences in this batch, nobody else
-            for slot in batch.slots:
-                self._fail(self._tickets[self._scheduler.running[slot]], error)
-        else:
-            self._scheduler.advance(batch, time.monotonic() - begun)
-            self._postprocess(batch, tokens)
-        if self._side.is_busy and not self._scheduler.is_prefilling:
-            return rest_after(time.monotonic() - begun)
-        return 0.0
 
     def _open(self, admission: Admission) -> None:
-        sequence = admission.sequence
+        sequence, slot = admission.sequence, admission.slot
         ticket = self._tickets[sequence]
-        ticket.clock.admitted = time.monotonic()
+        ticket.clock.end("queue", time.monotonic())
         try:
-            self._runtime.open(sequence.slot, sequence.sampling, sequence.constraint)
+            self._runtime.open(slot, sequence.sampling, sequence.constraint)
             if admission.source is not None:
-                n_positions = admission.n_positions
-                self._runtime.share(admission.source, sequence.slot, n_positions)
+                self._runtime.share(admission.source, slot, admission.n_positions)
         except Exception as error:
             self._fail(ticket, error)
-        for slot in admission.evicted:
-            self._runtime.release(slot)
+        for evicted in admission.evicted:
+            self._runtime.release(evicted)
 
-    def _postprocess(self, batch: Batch, tokens: list[int | EngineError]) -> None:
-        if isinstance(batch, PictureBatch):
-            return
-        sampled = (row.slot for row in batch.rows if row.sampled)
-        for slot, token in zip(sampled, tokens, strict=True):
-            ticket = self._tickets[self._scheduler.running[slot]]
-            if isinstance(token, EngineError):
-                self._fail(ticket, token)
-            else:
-                self._append(ticket, token)
+    def _run(self, step: Step) -> list[Sampled] | None:
+        """None when the step failed: its sequences have ended then, and no others."""
+        try:
+            return self._runtime.run(step)
+        except Exception as error:
+            for slot in step.slots:
+                self._fail(self._tickets[self._scheduler.running[slot]], error)
+            return None
 
-    def _append(self, ticket: Ticket, token: int) -> None:
-        sequence = ticket.sequence
-        if sequence.n_generated == 0:
-            ticket.clock.first_token = time.monotonic()
-        sequence.generated.append(token)
-        detokenizer = sequence.detokenizer
-        is_end = self._runtime.is_end(token)
-        is_long = sequence.n_generated == sequence.sampling.max_tokens
-        is_long = is_long or is_stuck(sequence.generated)
-        text = "" if is_end else detokenizer.feed(self._runtime.piece(token))
-        if is_end or is_long:
-            text += detokenizer.flush()
-        if text:
-            ticket.events.put(Token(text))
-        if is_end or is_long or detokenizer.stopped:
-            stopped = is_end or detokenizer.stopped
-            sequence.finish_reason = "stop" if stopped else "length"
-            self._end(ticket, Finished(self._answer(ticket)))
+    def _postprocess(self, sampled: list[Sampled]) -> None:
+        for each in sampled:
+            ticket = self._tickets[self._scheduler.running[each.slot]]
+            if isinstance(each.token, EngineError):
+                self._fail(ticket, each.token)
+            elif end := ticket.append(each.token, self._runtime):
+                self._end(ticket, end)
 
-    def _answer(self, ticket: Ticket) -> Answer:
-        sequence = ticket.sequence
-        return Answer(
-            text=sequence.detokenizer.text,
-            finish_reason=sequence.finish_reason,
-            usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
-            timings=ticket.clock.timings(time.monotonic(), sequence.n_generated),
-            n_dropped=sequence.n_dropped,
-        )
-
-    def _accept(self, ticket: Ticket, missing: list[Picture]) -> None:
+    def _accept(self, ticket: Ticket) -> None:
         sequence = ticket.sequence
         self._tickets[sequence] = ticket
         ticket.events.put(Started(sequence.n_prompt))
-        for picture in missing:
-            self._embedder.embed(
-                picture,
-                sequence.scope,
-                is_wanted=lambda: sequence.phase is Phase.EMBED,
-                done=partial(self._later, self._embedded, ticket, picture),
-            )
-        self._start_if_ready(ticket)
+        for sha256 in sequence.missing_pictures:
+            embeddings = self._encoder.recall(PictureKey(sequence.scope, sha256))
+            if embeddings is not None:
+                self._receive(ticket, sha256, embeddings)
+        self._queue(ticket)
 
-    def _later(self, act: Callable[..., None], *details: object) -> None:
-        """Hands the second thread's work over to ours: to be called there."""
-        self._inbox.put(partial(act, *details))
+    def _encoded(self, key: PictureKey, outcome: Outcome) -> None:
+        waiting = self._scheduler.pictures.finish()
+        if isinstance(outcome, Cancelled):  # a question that came since needs a new try
+            return
+        for ticket in [self._tickets[sequence] for sequence in waiting]:
+            if isinstance(outcome, Exception):
+                self._fail(ticket, outcome)
+                continue
+            self._receive(ticket, key.sha256, outcome)
+            if not ticket.sequence.missing_pictures:
+                self._queue(ticket)
 
-    def _embedded(
-        self, ticket: Ticket, picture: Picture, outcome: Embeddings | Exception
-    ) -> None:
-        if isinstance(outcome, Exception):
-            self._fail(ticket, outcome)
-        elif ticket.sequence.phase is Phase.EMBED:
-            ticket.sequence.embeddings[picture.ref.sha256] = outcome
-            ticket.events.put(Embedded(len(outcome)))
-            self._start_if_ready(ticket)
+    def _receive(self, ticket: Ticket, sha256: str, embeddings: Embeddings) -> None:
+        ticket.sequence.receive(sha256, embeddings)
+        ticket.events.put(Embedded(len(embeddings)))
 
-    def _start_if_ready(self, ticket: Ticket) -> None:
+    def _queue(self, ticket: Ticket) -> None:
         if not ticket.sequence.missing_pictures:
-            ticket.clock.embedded = time.monotonic()
-            self._scheduler.add(ticket.sequence)
+            ticket.clock.end("embed", time.monotonic())
+        self._scheduler.add(ticket.sequence)
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:
         log.error("computing an answer failed", exc_info=error)
         if not isinstance(error, EdgeError):  # its text is for the log, not the client
             error = EngineError("Computing this answer failed. Try again.")
-        self._end(ticket, Failed.because(error), keep=False)
+        self._end(ticket, Failed.because(error), retain=False)
 
-    def _end(self, ticket: Ticket, outcome: Terminal, *, keep: bool = True) -> None:
-        """The one place where a question ends; a second end does nothing. With `keep`
-        what it has computed stays for whoever begins in the same way."""
+    def _end(self, ticket: Ticket, outcome: Terminal, *, retain: bool = True) -> None:
+        """The one place where a question ends; a second end does nothing. With `retain`
+        its cells stay for prompts that begin in the same way."""
         sequence = ticket.sequence
         if self._tickets.pop(sequence, None) is None:
             return
-        keep = keep and sequence.phase is Phase.DECODE
-        for slot in self._scheduler.remove(sequence, keep=keep):
+        retain = retain and sequence.phase is Phase.DECODE
+        for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)
-        self._side.drop_unwanted()
+        if self._scheduler.pictures.is_abandoned:
+            self._encoder.interrupt()
         ticket.events.put(outcome)
 
     def _end_all(self, reason: EdgeError) -> None:

@@ -1,60 +1,52 @@
-"""Who gets how much of the cores: how much of a prompt is computed between two tokens
-of a running answer, and how often and with how many threads answers go on beside the
-vision tower.
+"""How much of a prompt one step computes beside running answers, and how often answers
+go on while a picture is encoded.
 
-The more rows a step has, the less each of them costs, but the longer everybody else
-waits. So a prompt takes large bites while nobody is being answered, and as much as fits
-into a short pause while somebody is. How much that is, each machine shows as it works.
+The more tokens a step has, the less each of them costs, but the longer every answer
+pauses. So a prompt gets large steps while nothing is being answered, and otherwise what
+fits into a short pause. How much that is, is measured as the machine works.
 """
 
 from __future__ import annotations
 
-PAUSE_S = 0.4  # between two tokens of an answer, and a step of answers comes on top
-REST = 4  # times as long as a step is the rest after it, while a picture is read,
+PAUSE_S = 0.4  # for prompts, between two tokens of an answer
+FEWEST = 16  # tokens; fewer cost nearly the same
+NEWEST = 0.3  # the weight of the latest step in what a token takes
+REST = 4  # a rest is this many times as long as the step before it,
 MOST_REST_S = 0.4  # but not longer
-FEWEST = 16  # rows; fewer cost nearly the same
-NEWEST = 0.3  # the weight of the latest step in what a row takes
 
 
 class Pace:
-    """Learns what a row takes, and says how many may come at once: at most `most`."""
+    """Learns what a token takes, and says how many of a prompt may come at once: at
+    most `most`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._row_s = 0.0
+        self._token_s: float | None = None
 
-    def rows(self, *, somebody_waits: bool) -> int:
-        """How many rows of a prompt the next step may have."""
-        if not somebody_waits:
+    def budget(self, *, is_answering: bool) -> int:
+        """How many tokens of prompts the next step may have."""
+        if not is_answering:
             return self._most
-        if not self._row_s:
+        if not self._token_s:
             return min(FEWEST, self._most)
-        fitting = int(min(PAUSE_S / self._row_s, self._most))
+        fitting = int(min(PAUSE_S / self._token_s, self._most))
         return max(FEWEST, fitting - fitting % FEWEST)
 
-    def took(self, n_rows: int, seconds: float) -> None:
-        """A step of `n_rows` rows took so long."""
-        if n_rows < FEWEST:
+    def observe(self, n_tokens: int, seconds: float) -> None:
+        """A step of `n_tokens` tokens took so long."""
+        if n_tokens < FEWEST:
             return
-        row_s = seconds / n_rows
-        if not self._row_s:
-            self._row_s = row_s
-        self._row_s += NEWEST * (row_s - self._row_s)
+        token_s = seconds / n_tokens
+        if not self._token_s:
+            self._token_s = token_s
+        self._token_s += NEWEST * (token_s - self._token_s)
 
 
 def rest_after(step_s: float) -> float:
-    """How long answers rest after a step of so many seconds while a picture is read.
+    """How long answers rest after a step of `step_s` while a picture is encoded.
 
-    Whoever is answered now will be joined by whoever sent that picture, and a step for
-    four costs hardly more than one for one. Measured with four users on two cores: with
-    a rest 0.234 answers a second and first words after 6 s, without 0.194 and 12 s.
+    The question about that picture will soon be answered too, and a step for four
+    answers costs hardly more than one for one. Measured with four users on two cores:
+    0.234 answers a second and first words after 6 s; without a rest 0.194 and 12 s.
     """
     return min(REST * step_s, MOST_REST_S)
-
-
-def language_threads(n_threads: int, *, tower_works: bool) -> int:
-    """Threads of the language model: half of all while the vision tower computes,
-    which has as many as there are cores. With all threads for both they wait for each
-    other: a token took 0.5 instead of 0.16 s on two cores.
-    """
-    return n_threads - n_threads // 2 if tower_works else n_threads

@@ -1,12 +1,14 @@
 """From a request to a sequence: template, tokens, picture grids, and what fits.
 
-Runs on the caller's thread, so that tokenising never holds up a step. Its time is
-bounded: each message is tokenised once, and none that cannot fit by its characters.
+Runs on the caller's thread, so that tokenising never delays a step. Its time has a
+bound: each message is tokenised once, and none that has too many characters to fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 
 from edge.conversation import newest, trim
@@ -19,6 +21,32 @@ from edge.request import Message, PictureRef, Request
 Tokens = list[int]
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A request with its sequence, for one `Engine.submit`: a sequence is live state.
+
+    Any thread may keep it. It takes about 50 bytes for each token of the prompt, and
+    the memory of the compiled schema.
+    """
+
+    request: Request
+    n_prompt: int  # tokens, image tokens included
+    n_image: int  # image tokens
+    _unused: list[Sequence]
+
+    @classmethod
+    def of(cls, request: Request, sequence: Sequence) -> Prepared:
+        return cls(request, sequence.n_prompt, sequence.n_image, [sequence])
+
+    def take(self, request: Request) -> Sequence | None:
+        """The sequence, once, and only for an equal request."""
+        if request != self.request:
+            return None
+        with suppress(IndexError):  # one of several threads gets it: `pop` is atomic
+            return self._unused.pop()
+        return None
+
+
 def prepare(
     request: Request,
     tokenizer: Tokenizer,
@@ -29,26 +57,26 @@ def prepare(
     """A sequence in phase EMBED, without its embeddings.
 
     Raises ContextLengthExceeded, with the numbers, when prompt and answer need more
-    than `n_cells`; a request may ask to leave out the oldest turns before that. Asks
-    `is_wanted` before each message; raises Cancelled when it is not.
+    than `n_cells`; a request may ask to leave out its oldest messages instead. Calls
+    `is_wanted` before each message; raises Cancelled when it is False.
     """
     trimmed = trim(request, n_cells)
 
     @cache
-    def rendered(message: Message) -> list[Tokens | PicturePiece]:
+    def encoded(message: Message) -> list[Tokens | PicturePiece]:
         if not is_wanted():
             raise Cancelled("Nobody waits for this answer any more.")
         return [_encode(part, tokenizer, tower) for part in render_message(message)]
 
     def size(message: Message) -> int:
-        return sum(_n_cells(part) for part in rendered(message))
+        return sum(_n_tokens(part) for part in encoded(message))
 
     opening = _encode(OPENING, tokenizer, tower)
-    n_rest = _n_cells(opening) + request.sampling.max_tokens - 1
+    n_rest = _n_tokens(opening) + request.sampling.max_tokens - 1
     kept = trimmed.messages
     if request.truncate:
         kept = newest(kept, size, n_cells - n_rest)
-    n_prompt = sum(map(size, kept)) + _n_cells(opening)
+    n_prompt = sum(map(size, kept)) + _n_tokens(opening)
     if n_prompt + request.sampling.max_tokens - 1 > n_cells:
         raise ContextLengthExceeded(
             f"The prompt has {n_prompt} tokens and max_tokens is "
@@ -57,7 +85,7 @@ def prepare(
             "max_tokens.",
             param="messages",
         )
-    parts = [part for message in kept for part in rendered(message)]
+    parts = [part for message in kept for part in encoded(message)]
     sequence = Sequence(_pieces([*parts, opening]), request.sampling, request.scope)
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     return sequence
@@ -71,12 +99,12 @@ def _encode(
     return tokenizer.tokenize(part.text, special=isinstance(part, Template))
 
 
-def _n_cells(part: Tokens | PicturePiece) -> int:
-    return part.n_cells if isinstance(part, PicturePiece) else len(part)
+def _n_tokens(part: Tokens | PicturePiece) -> int:
+    return part.n_tokens if isinstance(part, PicturePiece) else len(part)
 
 
 def _pieces(parts: Iterable[Tokens | PicturePiece]) -> tuple[Piece, ...]:
-    """Neighbouring texts become one piece."""
+    """Joins neighbouring texts."""
     pieces: list[Piece] = []
     run: Tokens = []
     for part in parts:

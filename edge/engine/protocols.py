@@ -1,4 +1,7 @@
-"""The seams of the engine: who computes. Real and stub pass the same contract tests."""
+"""The compute seam: what the engine needs of a language model and a vision encoder.
+
+All implementations and the stubs pass the same tests, `tests/contract`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.batch import Batch
-from edge.errors import EngineError
+from edge.engine.step import Sampled, Step
 from edge.images import Picture
 from edge.request import SamplingParams
 
@@ -17,23 +19,24 @@ class Tokenizer(Protocol):
     """Text to tokens and back. May be called from any thread."""
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Token ids. Only with `special` do names like <|im_end|> become control
-        tokens; text from a user is always tokenised without."""
+        """Token ids. Names like <|im_end|> become control tokens only with `special`,
+        which is never used for text from a client."""
         ...
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for; a control token stands for none."""
+        """The bytes of a token; none for a control token."""
         ...
 
     def is_end(self, token: int) -> bool:
-        """Whether the model ends its answer with this token."""
+        """Whether this token ends an answer."""
         ...
 
 
 class Constraint(Protocol):
-    """Holds one answer to a schema. Belongs to the engine's thread once it is opened.
+    """Keeps one answer within a schema. Belongs to the engine thread once its slot is
+    open.
 
-    Each method raises EngineError when the answer cannot go on within its limits.
+    Each method raises EngineError when the answer cannot continue within its limits.
     """
 
     def forced(self) -> list[int]:
@@ -41,7 +44,7 @@ class Constraint(Protocol):
         ...
 
     def allowed(self) -> npt.NDArray[np.intp]:
-        """Ids of all tokens that may come next, in order; at least one."""
+        """Ids of all tokens that may come next, ascending; at least one."""
         ...
 
     def allows(self, token: int) -> bool:
@@ -49,51 +52,52 @@ class Constraint(Protocol):
         ...
 
     def accept(self, token: int) -> None:
-        """Moves on behind the token that was chosen."""
+        """Advances by the token that was chosen."""
         ...
 
 
 class Runtime(Tokenizer, Protocol):
-    """A language model with `n_slots` independent sequences over `n_cells` cells, and
-    `n_kept` more that rest.
+    """A language model with `n_slots` independent running slots and `n_idle` idle ones
+    over `n_cells` KV cells.
 
-    Everything but the tokenizer belongs to one thread: the engine's.
+    Only the engine thread calls it, except the tokenizer and `check`.
     """
 
-    name: str  # who computes, and how exactly
+    name: str  # of the backend and its precision
     n_slots: int
     n_cells: int
-    n_kept: int
-    n_threads: int  # at most
+    n_idle: int
 
     def check(self, sampling: SamplingParams) -> Constraint | None:
-        """What holds one answer to the schema of `sampling`, if it has one. May take
-        long; any thread but the engine's may call it.
+        """A constraint for the schema of `sampling`, if it has one. May take long: any
+        thread but the engine thread may call it.
 
-        Raises InvalidRequest when it cannot sample in this way.
+        Raises InvalidRequest when the model cannot sample in this way.
         """
         ...
 
     def open(
         self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
     ) -> None:
-        """Prepares an empty slot for a sequence that samples in this way, within the
-        `constraint` that `check` has made for it."""
+        """Prepares an empty slot for a sequence that samples in this way, within a
+        `constraint` from `check`."""
         ...
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
-        """Lets an empty slot begin with the cells of `source` that lie before position
-        `n_positions`, without computing or copying them."""
+        """Lets an open, empty slot begin with the tokens of `source` before position
+        `n_positions`, without computing them."""
         ...
 
-    def run(
-        self, batch: Batch, n_threads: int | None = None
-    ) -> list[int | EngineError]:
-        """Computes `batch`, with all threads or, where it can choose, so many; one
-        sampled token for each row that asks, in row order, or why that row alone has
-        none.
+    def rewind(self, slot: int, position: int) -> None:
+        """Removes the tokens of a slot at `position` and after it; of a picture, all
+        tokens. What was sampled still counts for penalties and for the constraint."""
+        ...
 
-        Raises EngineError; then the slots in the batch hold nothing useful.
+    def run(self, step: Step) -> list[Sampled]:
+        """Computes all spans, and samples what follows each wanted token; those of one
+        slot in their order. At most `n_slots` may be wanted in one step.
+
+        Raises EngineError; then the slots in the step hold nothing useful.
         """
         ...
 
@@ -107,23 +111,24 @@ class Runtime(Tokenizer, Protocol):
 
 
 class VisionTower(Protocol):
-    """A vision encoder. `embed` belongs to one thread: the second one."""
+    """A vision encoder. Only the encoder thread calls `embed`."""
 
-    name: str  # who computes, and how exactly
+    name: str  # of the backend and its precision
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
-        """Rows and columns of tokens for a picture of this size in pixels."""
+        """Rows and columns of image tokens for a picture of this size in pixels."""
         ...
 
     def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
-        """float32 [rows * columns, width], ready for the language model.
+        """Embeddings for the language model, float32 [rows * columns, width].
 
         Raises Cancelled when it was interrupted.
         """
         ...
 
     def interrupt(self) -> None:
-        """Ends the `embed` in hand early, where that is possible. Any thread may."""
+        """Ends the present `embed` early, where that is possible. Any thread may call
+        it."""
         ...
 
     def close(self) -> None: ...

@@ -1,46 +1,48 @@
-"""The policy: who enters a slot, and what the next step computes.
+"""The policy: which sequence gets a slot, what the next step computes, and which
+picture is encoded meanwhile.
 
-Pure: two queues and rules, no model, no threads, no clock.
+Pure: three queues and rules, no model, no threads, no clock.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
-from edge.engine.pace import Pace
-from edge.engine.sequence import Phase, PicturePiece, Sequence
+from edge.engine.encode_queue import EncodeJob, EncodeQueue
+from edge.engine.pace import Pace, rest_after
+from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
+from edge.engine.step import Span, Step
 
-WORTH_SHARING = 16  # cells; the template alone, which all share, is less
-WORTH_WAITING = 64  # cells that another is just computing
+WORTH_SHARING = 16  # cells; the template alone is less
+WORTH_WAITING = 64  # cells that another sequence is computing now
 
 
 @dataclass(frozen=True)
 class Load:
-    """How full the engine is, and what it has computed since its start.
-
-    A row is one token, of a prompt or an answer, in one step.
-    """
+    """How full the engine is, and what it has computed since its start: steps, and
+    tokens of prompts and answers in them."""
 
     n_slots: int
     n_busy_slots: int
     n_cells: int
     n_reserved_cells: int
-    n_kept_cells: int
+    n_idle_cells: int
     n_steps: int
-    n_rows: int
+    n_tokens: int
 
 
 @dataclass(frozen=True)
 class Admission:
-    """A sequence that has got its slot.
+    """A sequence and its new slot.
 
-    The first `n_positions` positions of the slot `source`, where there is one, are to
-    be shared with it; after that the `evicted` slots are to be emptied.
+    The tokens before `n_positions` of the slot `source`, if there is one, must be
+    shared with it; after that the `evicted` slots must be emptied.
     """
 
+    slot: int
     sequence: Sequence
     source: int | None
     n_positions: int
@@ -48,22 +50,19 @@ class Admission:
 
 
 class Scheduler:
-    """First come, first served into slots; then answers and prompts by turns.
-
-    `chunk` bounds the prompt tokens of one step; while somebody is being answered, a
-    `Pace` may bound them further. It differs while the tower works on the same cores.
+    """Slots are given first come, first served. A step holds one token of each answer,
+    and as much of the prompts as the pace allows: at most `chunk_tokens`.
     """
 
-    def __init__(self, slots: Slots, chunk: int) -> None:
-        self.chunk = chunk
-        self._paces = {False: Pace(chunk), True: Pace(chunk)}
-        self._tower_works = False
+    def __init__(self, slots: Slots, chunk_tokens: int) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: dict[int, Sequence] = {}
+        self.pictures = EncodeQueue()
         self._slots = slots
-        self._picture_was_last = False
+        # a step takes longer while the vision encoder uses the same cores
+        self._paces = {False: Pace(chunk_tokens), True: Pace(chunk_tokens)}
         self._n_steps = 0
-        self._n_rows = 0
+        self._n_tokens = 0
 
     @property
     def load(self) -> Load:
@@ -73,9 +72,9 @@ class Scheduler:
             n_busy_slots=slots.n_slots - slots.n_free_slots,
             n_cells=slots.n_cells,
             n_reserved_cells=slots.n_cells - slots.n_free_cells,
-            n_kept_cells=slots.n_kept_cells,
+            n_idle_cells=slots.n_idle_cells,
             n_steps=self._n_steps,
-            n_rows=self._n_rows,
+            n_tokens=self._n_tokens,
         )
 
     @property
@@ -83,15 +82,34 @@ class Scheduler:
         return bool(self._prefilling())
 
     def add(self, sequence: Sequence) -> None:
+        """Lets a new sequence wait for embeddings; without missing pictures, or once it
+        has them all, for a slot."""
+        if sequence.missing_pictures:
+            self.pictures.add(sequence)
+            return
+        self.pictures.remove(sequence)
         sequence.phase = Phase.WAIT
         self.waiting.append(sequence)
+
+    def start_encode(self) -> EncodeJob | None:
+        """The picture to encode now, if one should be.
+
+        One at a time, and not while the language model computes a prompt: the next
+        picture would help no answer yet, and would take half of the cores.
+        """
+        return None if self.is_prefilling else self.pictures.start_next()
+
+    def rest_s(self, step_s: float) -> float:
+        """How long answers rest after a step of `step_s`, for the encoder's sake."""
+        is_encoding = self.pictures.current is not None
+        return rest_after(step_s) if is_encoding and not self.is_prefilling else 0.0
 
     def admit(self) -> Admission | None:
         """Moves the next waiting sequence into a slot, if it can have one.
 
-        A long question at the head waits for its cells; nobody overtakes it, or it
-        might wait for ever. It also waits while another computes what both begin with:
-        two questions about a new picture at once, and the picture is computed once.
+        A long question at the head of the queue waits for its cells and is never
+        overtaken, or it might wait for ever. It also waits while another one computes a
+        long common prefix: two questions about one new picture compute it once.
         """
         if not self.waiting:
             return None
@@ -103,90 +121,79 @@ class Scheduler:
         if claim is None:
             return None
         self.waiting.popleft()
-        sequence.slot = claim.slot
-        n_positions = sequence.reuse(n_shared)
+        n_positions = sequence.skip_cached(n_shared)
         self.running[claim.slot] = sequence
-        return Admission(sequence, source, n_positions, claim.evicted)
+        return Admission(claim.slot, sequence, source, n_positions, claim.evicted)
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
-        """The slot that holds most of what the prompt begins with, and how much."""
-        held = dict(self._slots.kept)
-        held |= {slot: running.filled for slot, running in self.running.items()}
-        found = [(sequence.n_common(content), slot) for slot, content in held.items()]
-        n_shared, source = max(found, default=(0, -1))
-        if n_shared < WORTH_SHARING:
+        """The slot that shares most of the prompt's beginning, and how many cells."""
+        held = dict(self._slots.idle)
+        held |= {slot: running.cached_content for slot, running in self.running.items()}
+        found = ((sequence.match_prefix(held[slot]), slot) for slot in held)
+        n_shared, source = max(found, default=(0, None))
+        if source is None or n_shared < WORTH_SHARING:
             return None, 0
-        if source in self._slots.kept:
+        if source in self._slots.idle:
             self._slots.touch(source)
         return source, n_shared
 
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
         return any(
-            sequence.n_common(other.content) >= n_shared + WORTH_WAITING
-            for other in self._prefilling()
+            sequence.match_prefix(other.content) >= n_shared + WORTH_WAITING
+            for other in self._prefilling().values()
         )
 
-    def schedule(self, *, tower_works: bool = False) -> Batch | None:
+    def schedule(self) -> Step | None:
         """The next step, or None when nothing runs."""
-        self._tower_works = tower_works
-        rows = [
-            s.decode_row() for s in self.running.values() if s.phase is Phase.DECODE
+        spans: list[Span] = [
+            sequence.decode_span(slot)
+            for slot, sequence in self.running.items()
+            if sequence.phase is Phase.DECODE
         ]
-        budget = self._paces[tower_works].rows(somebody_waits=bool(rows))
-        rows += self._prompt_rows(budget)
-        picture = self._next_picture()
-        # Pictures and tokens cannot share a batch: they take turns, so that neither
-        # running answers nor new pictures ever wait for more than one step.
-        if picture and (self._picture_was_last is False or not rows):
-            self._picture_was_last = True
-            return picture.prefill_picture(budget)
-        self._picture_was_last = False
-        return TokenBatch(tuple(rows)) if rows else None
+        is_encoding = self.pictures.current is not None
+        budget = self._paces[is_encoding].budget(is_answering=bool(spans))
+        spans += self._prompt_spans(budget)
+        return Step(tuple(spans), is_encoding) if spans else None
 
-    def advance(self, batch: Batch, seconds: float = 0.0) -> None:
-        """Records that `batch` has been computed, and in how many seconds."""
+    def advance(self, step: Step, seconds: float) -> None:
+        """Records that `step` has been computed, and in how many seconds."""
         self._n_steps += 1
-        self._n_rows += batch.n_rows
-        self._paces[self._tower_works].took(batch.n_rows, seconds)
-        if isinstance(batch, PictureBatch):
-            self.running[batch.slot].prefilled(batch.positions.shape[1])
-            return
-        for slot in batch.slots:
-            sequence = self.running[slot]
+        self._n_tokens += step.n_tokens
+        self._paces[step.beside_encoder].observe(step.n_tokens, seconds)
+        for span in step.spans:
+            sequence = self.running[span.slot]
             if sequence.phase is Phase.PREFILL:
-                sequence.prefilled(sum(row.slot == slot for row in batch.rows))
+                sequence.advance_prefill(span.n_tokens)
 
-    def remove(self, sequence: Sequence, *, keep: bool = False) -> tuple[int, ...]:
-        """Takes a sequence out, wherever it is, and returns the slots to be emptied:
-        its own, or with `keep`, which lets it rest with what it holds, an older one."""
-        to_empty: tuple[int, ...] = ()
+    def remove(self, sequence: Sequence, *, retain: bool = False) -> tuple[int, ...]:
+        """Takes a sequence out, wherever it is. Returns the slots to be emptied: its
+        own, or an older idle one with `retain`, which makes its own slot idle."""
+        self.pictures.remove(sequence)
         if sequence in self.waiting:
             self.waiting.remove(sequence)
-        if self.running.get(sequence.slot) is sequence:
-            del self.running[sequence.slot]
-            if keep:
-                to_empty = self._slots.keep(sequence.slot, sequence.filled)
+        slot = next((n for n, s in self.running.items() if s is sequence), None)
+        to_empty: tuple[int, ...] = ()
+        if slot is not None:
+            del self.running[slot]
+            if retain:
+                to_empty = self._slots.retain(slot, sequence.cached_content)
             else:
-                self._slots.free(sequence.slot)
-                to_empty = (sequence.slot,)
+                self._slots.free(slot)
+                to_empty = (slot,)
         sequence.phase = Phase.DONE
         return to_empty
 
-    def _next_picture(self) -> Sequence | None:
-        for sequence in self._prefilling():
-            if isinstance(sequence.next_piece, PicturePiece):
-                return sequence
-        return None
+    def _prompt_spans(self, budget: int) -> Iterator[Span]:
+        for slot, sequence in self._prefilling().items():
+            if budget == 0:
+                return
+            for span in sequence.prefill_spans(slot, budget):
+                budget -= span.n_tokens
+                yield span
 
-    def _prompt_rows(self, budget: int) -> list[Row]:
-        """Text of prompts, as far as the budget goes."""
-        rows: list[Row] = []
-        for sequence in self._prefilling():
-            if budget > 0 and not isinstance(sequence.next_piece, PicturePiece):
-                stretch = sequence.prefill_rows(budget)
-                budget -= len(stretch)
-                rows.extend(stretch)
-        return rows
-
-    def _prefilling(self) -> list[Sequence]:
-        return [s for s in self.running.values() if s.phase is Phase.PREFILL]
+    def _prefilling(self) -> dict[int, Sequence]:
+        return {
+            slot: sequence
+            for slot, sequence in self.running.items()
+            if sequence.phase is Phase.PREFILL
+        }

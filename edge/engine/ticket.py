@@ -1,49 +1,78 @@
-"""What the engine gives for a question: its events as they come, and a way out."""
+"""The handle of a question in the engine: its events, its end, and `cancel`."""
 
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
+from edge.engine.protocols import Tokenizer
+from edge.engine.repetition import is_stuck
 from edge.engine.sequence import Sequence
 from edge.errors import EdgeError
-from edge.events import Event, Failed, Terminal
-from edge.request import Timings
+from edge.events import Event, Failed, Finished, Terminal, Token
+from edge.request import Answer, FinishReason, Timings, Usage
+
+Stage = Literal["prepare", "embed", "queue", "prefill"]  # in this order
 
 
-@dataclass
 class Clock:
-    """Seconds of a monotonic clock at which a sequence passed its milestones."""
+    """How long each stage of a sequence took; all times are seconds of one monotonic
+    clock."""
 
-    submitted: float
-    prepared: float = 0.0
-    embedded: float = 0.0
-    admitted: float = 0.0
-    first_token: float = 0.0
+    def __init__(self, now: float) -> None:
+        self._began = self._latest = now
+        self._stage_s: dict[Stage, float] = {}
+
+    def end(self, stage: Stage, now: float) -> None:
+        """A stage has ended; the next one begins."""
+        self._stage_s[stage] = now - self._latest
+        self._latest = now
 
     def timings(self, now: float, n_generated: int) -> Timings:
-        rest = now - self.first_token
+        """Of an answer that is complete: all stages have ended."""
+        stage_s, answer_s = self._stage_s, now - self._latest
         return Timings(
-            prepare_ms=1000 * (self.prepared - self.submitted),
-            embed_ms=1000 * (self.embedded - self.prepared),
-            queue_ms=1000 * (self.admitted - self.embedded),
-            prefill_ms=1000 * (self.first_token - self.admitted),
-            ttft_ms=1000 * (self.first_token - self.submitted),
-            tpot_ms=1000 * rest / (n_generated - 1) if n_generated > 1 else 0.0,
-            e2e_ms=1000 * (now - self.submitted),
+            prepare_ms=1000 * stage_s["prepare"],
+            embed_ms=1000 * stage_s["embed"],
+            queue_ms=1000 * stage_s["queue"],
+            prefill_ms=1000 * stage_s["prefill"],
+            ttft_ms=1000 * (self._latest - self._began),
+            tpot_ms=1000 * answer_s / (n_generated - 1) if n_generated > 1 else 0.0,
+            e2e_ms=1000 * (now - self._began),
         )
 
 
 @dataclass(eq=False)
 class Ticket:
-    """A submitted question: its events, the last one terminal, and a way out."""
+    """A submitted question and its events, the last of which is terminal."""
 
     sequence: Sequence
     clock: Clock
     _post: Callable[[Callable[[], None]], None]
     _end: Callable[[Ticket, Terminal], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+
+    def append(self, token: int, tokenizer: Tokenizer) -> Finished | None:
+        """Adds a sampled token to the answer and emits its text. Returns the end of the
+        answer when this token ends it. For the engine thread."""
+        sequence, detokenizer = self.sequence, self.sequence.detokenizer
+        if sequence.n_generated == 0:
+            self.clock.end("prefill", time.monotonic())
+        sequence.generated.append(token)
+        is_end = tokenizer.is_end(token)
+        is_long = sequence.n_generated == sequence.sampling.max_tokens
+        is_long = is_long or is_stuck(sequence.generated)
+        text = "" if is_end else detokenizer.feed(tokenizer.piece(token))
+        if is_end or is_long:
+            text += detokenizer.flush()
+        if text:
+            self.events.put(Token(text))
+        if is_end or detokenizer.stopped:
+            return Finished(self._answer("stop"))
+        return Finished(self._answer("length")) if is_long else None
 
     def next(self, timeout_s: float | None = None) -> Event | None:
         """The next event, or None when `timeout_s` passes without one."""
@@ -53,5 +82,16 @@ class Ticket:
             return None
 
     def cancel(self, reason: EdgeError) -> None:
-        """Ends the question with `Failed(reason)`, unless it has ended already."""
+        """Ends the question with `Failed(reason)`, unless it has ended already. Any
+        thread may call it."""
         self._post(lambda: self._end(self, Failed.because(reason)))
+
+    def _answer(self, finish_reason: FinishReason) -> Answer:
+        sequence = self.sequence
+        return Answer(
+            text=sequence.detokenizer.text,
+            finish_reason=finish_reason,
+            usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
+            timings=self.clock.timings(time.monotonic(), sequence.n_generated),
+            n_dropped=sequence.n_dropped,
+        )

@@ -1,9 +1,9 @@
-"""What a GGUF file says about itself: metadata and a list of tensors, no weights.
+"""The header of a GGUF file: metadata and the list of tensors, without weights.
 
 Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The reader in the
-package `gguf` needs 7 s for the 151,936 tokens and as many merges of a Qwen3-VL, and
-does not end on a damaged count. This one needs a fraction of a second, and whatever
-the bytes are, it answers with a Header or with one sentence.
+package `gguf` needs 7 s for the 151,936 tokens and the merges of a Qwen3-VL, and does
+not end on a damaged count. This one needs a fraction of a second, and for any bytes it
+returns a Header or raises one sentence.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ _TEXT, _ARRAY = 8, 9
 _MOST_DIMENSIONS: Final = 4
 _BLOCKS: Final = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
-# No true file comes near these: what does is damaged, and would cost time and memory.
+# Bounds far above every published file: larger counts are damage, and would cost time
+# and memory.
 # The largest vocabularies have 262,144 tokens, or 200,000 and 446,000 merges.
 _MOST_ENTRIES: Final = 1 << 20  # all texts, keys and tensors of a file together
 _MOST_NUMBERS: Final = 1 << 22  # in one array, which is skipped
 _LONGEST_TEXT: Final = 1 << 24
-# Longer arrays are read and not kept: they are the vocabulary.
+# Longer arrays, which are the vocabulary, are read and dropped.
 _MOST_KEPT: Final = 1024
 
 
 @dataclass(frozen=True)
 class Tensor:
     """One tensor: its shape in the file's order (the number of rows last), its size,
-    its format (a GGMLQuantizationType), and where in the file it begins."""
+    its format (a GGMLQuantizationType), and its offset in the file."""
 
     shape: tuple[int, ...]
     n_bytes: int
@@ -48,7 +49,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """All metadata but the vocabulary, of which its size and its marks are left."""
+    """All metadata except the vocabulary, of which only size and marks are kept."""
 
     path: Path
     values: Mapping[str, Any]  # a scalar or a tuple of them; None for a long array
@@ -76,22 +77,23 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The header of the GGUF file at `path`, which holds all of its tensors.
+    """The header of the GGUF file at `path`.
 
-    Raises SetupError with one sentence: what is wrong with the file and what to do.
+    Raises SetupError with one sentence, what is wrong and what to do: also when the
+    file is shorter than its tensors.
     """
     try:
         check_file(path)
         with path.open("rb") as file:
             check_start(path, file.read(32))
-            file.seek(8)  # behind the version
+            file.seek(8)  # after the version
             return _Reader(path, file).header()
     except OSError as error:
         raise SetupError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 class _Reader:
-    """Reads the parts of a header one after the other, from behind the version."""
+    """Reads a header part by part, starting after the version."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
@@ -149,7 +151,7 @@ class _Reader:
                 self._take(struct.calcsize(f"<{codes}"))
                 return None
             return self._numbers(codes)
-        if n > self._n_left:  # none of them is read
+        if n > self._n_left:  # before any of them is read
             raise self._damaged()
         texts = [self._text() for _ in range(n)]
         if key == "tokenizer.ggml.tokens":
@@ -160,7 +162,7 @@ class _Reader:
         return tuple(text.decode(errors="replace") for text in texts)
 
     def _tensor(self, name: str) -> Tensor:
-        """The tensor, whose start is counted from the start of the data."""
+        """The tensor; its `start` is relative to the start of the data."""
         [n_dimensions] = self._numbers("I")
         if n_dimensions > _MOST_DIMENSIONS:
             raise self._damaged()

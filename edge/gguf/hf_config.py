@@ -11,7 +11,7 @@ from edge.gguf.layout import Shapes
 
 
 def hf_config(shapes: Shapes, n_tokens: int) -> dict[str, Any]:
-    """Keyword arguments of `Qwen3VLConfig`, but for the ids of its control tokens."""
+    """Keyword arguments of `Qwen3VLConfig`, without the ids of control tokens."""
     text = {
         "vocab_size": n_tokens,
         "hidden_size": shapes.hidden,

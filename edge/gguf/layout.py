@@ -1,7 +1,7 @@
 """The two GGUF files of a Qwen3-VL: sizes, tensors and metadata, without the weights.
 
-The names of the keys come from the GGUF specification through the `gguf` package;
-which of them count, and the names of the tensors, llama.cpp says in
+The names of the keys come from the GGUF specification through the `gguf` package.
+Which of them are needed, and the names of the tensors, is defined by llama.cpp:
 `src/models/qwen3vl.cpp`, `tools/mtmd/clip.cpp` and `tools/mtmd/clip-impl.h`.
 """
 
@@ -38,19 +38,19 @@ class Shapes:
     n_kv_heads: int
     head_dim: int
     ffn: int
-    rope_sections: Shape  # time, height, width and nothing: half a head in all
+    rope_sections: Shape  # time, height, width, unused: the sum is half a head
     n_context: int
 
     vision_hidden: int
     vision_n_blocks: int
     vision_n_heads: int  # rope turns pairs of y and x: a head divides by 4
     vision_ffn: int
-    image_size: int  # each of its patches has a position; others interpolate
+    image_size: int  # pixels a side; positions of other sizes are interpolated
     deepstack_blocks: Shape  # the n-th is added after text layer n
 
-    # Cells of a picture that the model was trained with; 0 leaves it to the engine.
-    min_cells: int = 0
-    max_cells: int = 0
+    # Image tokens of the pictures in training; 0 leaves the range to the engine.
+    min_image_tokens: int = 0
+    max_image_tokens: int = 0
 
     rope_base: float = 5e6
     rms_eps: float = 1e-6
@@ -63,7 +63,7 @@ class Shapes:
         return (self.image_size // self.patch) ** 2
 
     @property
-    def cell_pixels(self) -> int:
+    def image_token_pixels(self) -> int:
         return (self.patch * self.merge) ** 2
 
 
@@ -99,15 +99,15 @@ TINY: Final = Shapes(
     vision_ffn=576,
     image_size=256,
     deepstack_blocks=(0, 1, 2),
-    min_cells=64,
-    max_cells=96,
+    min_image_tokens=64,
+    max_image_tokens=96,
 )
 
 
 def text_file(
     s: Shapes, words: Vocabulary, name: str, description: str, kind: LlamaFileType
 ) -> GGUFWriter:
-    """The language model's file with all metadata and no tensors yet."""
+    """The language model's file with all metadata, still without tensors."""
     file = _new_file("qwen3vl", GGUFType.MODEL, name, description, kind)
     file.add_block_count(s.n_layers)
     file.add_context_length(s.n_context)
@@ -139,7 +139,7 @@ def text_file(
 def vision_file(
     s: Shapes, name: str, description: str, kind: LlamaFileType
 ) -> GGUFWriter:
-    """The vision tower's file (mmproj) with all metadata and no tensors yet."""
+    """The vision tower's file (mmproj) with all metadata, still without tensors."""
     file = _new_file("clip", GGUFType.MMPROJ, name, description, kind)
     file.add_clip_has_vision_encoder(True)
     file.add_clip_projector_type(VisionProjectorType.QWEN3VL)
@@ -158,9 +158,9 @@ def vision_file(
     file.add_vision_is_deepstack_layers(
         [block in s.deepstack_blocks for block in range(s.vision_n_blocks)]
     )
-    if s.max_cells:
-        file.add_vision_min_pixels(s.min_cells * s.cell_pixels)
-        file.add_vision_max_pixels(s.max_cells * s.cell_pixels)
+    if s.max_image_tokens:
+        file.add_vision_min_pixels(s.min_image_tokens * s.image_token_pixels)
+        file.add_vision_max_pixels(s.max_image_tokens * s.image_token_pixels)
     return file
 
 
@@ -219,12 +219,12 @@ def vision_tensors(s: Shapes) -> dict[str, Shape]:
 
 
 def must_be_float32(name: str, shape: Shape) -> bool:
-    """Vectors always are; llama.cpp interpolates positions only in float32."""
+    """True for vectors; llama.cpp interpolates positions only in float32."""
     return len(shape) == 1 or name == "v.position_embd.weight"
 
 
 def write_files(folder: Path, files: dict[str, GGUFWriter]) -> None:
-    """Both files of a pair or neither, even when this process is killed."""
+    """Writes both files of a pair or neither, even when this process is killed."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
         for name, file in files.items():

@@ -1,7 +1,7 @@
-"""What lies at a path, by its first bytes: a GGUF file that we can read, or what else.
+"""Recognises a file by its first bytes: a readable GGUF file, or what it is instead.
 
-Most of what is not a model comes from a download that went wrong or from a repository
-that publishes the model in several formats.
+Most files that are not models come from a failed download or from a repository that
+publishes the model in several formats.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AGAIN: Final = "download it again (edge models pull)"
 _MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _OTHER: Final = "and this engine needs GGUF: use the .gguf file of this model"
-_FOREIGN: Final = (  # what a file begins with, and what it then is
+_FOREIGN: Final = (  # how a file begins, and what it is
     (rb"version https://git-lfs", f"a Git LFS pointer, not the model: {AGAIN}"),
     (rb"(\xef\xbb\xbf)?\s*<", f"a web page, not the model: {AGAIN}"),
     (rb".{8}\{", f"a safetensors file, {_OTHER}"),
@@ -29,8 +29,8 @@ _FOREIGN: Final = (  # what a file begins with, and what it then is
 
 
 def check_file(path: Path) -> None:
-    """Raises SetupError unless `path` is an ordinary file, and OSError when it cannot
-    be looked at. Reading a pipe or a device might never end."""
+    """Raises SetupError unless `path` is a regular file, because reading a pipe or a
+    device might never end; OSError when its status cannot be read."""
     if not path.exists():
         raise SetupError(f"There is no model file at {path}.")
     if path.is_dir():
@@ -41,7 +41,7 @@ def check_file(path: Path) -> None:
 
 def check_start(path: Path, start: bytes) -> None:
     """Raises SetupError with one sentence unless `start`, the first 32 bytes of the
-    file at `path`, begins a little-endian GGUF file of version 2 or 3."""
+    file at `path`, is the beginning of a little-endian GGUF file of version 2 or 3."""
     if not start:
         raise SetupError(f"{path} is empty: {AGAIN}.")
     if not (start.startswith(_MAGIC) or _MAGIC.startswith(start)):

@@ -1,8 +1,8 @@
 """A Qwen3-VL-2B with random weights: true shapes, true quantised blocks, true sizes.
 
-It costs the time and memory of the published files but no download; its answers are
-babble. Which tensor has which type is llama.cpp's rule (`src/llama-quant.cpp`,
-`conversion/base.py`); the fields of blocks are those of `ggml-common.h`.
+It takes the time and memory of the published files without a download; its answers are
+babble. The type of each tensor follows llama.cpp (`src/llama-quant.cpp`,
+`conversion/base.py`); the fields of blocks follow `ggml-common.h`.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ MMPROJ_QUANTS: Final = {
     "BF16": (Kind.BF16, Kind.F32),
     "Q8_0": (Kind.Q8_0, Kind.F32),
 }
-# The deviation of the weights in blocks of random bytes with d = 1.
+# Standard deviation of the weights in blocks of random bytes with d = 1.
 DEVIATION: Final = {
     Kind.Q4_0: sqrt(255 / 12 + 1 / 4),
     Kind.Q8_0: sqrt(127 * 128 / 3),
     Kind.Q4_K: sqrt(255 / 12 * 63 * 127 / 6),
     Kind.Q6_K: sqrt((4095 / 12 + 1 / 4) * 127 * 128 / 3),
 }
-# Inputs of size 1 give outputs of size 1, except where that makes poor babble.
+# Inputs of size 1 give outputs of size 1, except where the babble would be dull.
 GAIN: Final = {
-    "patch_embd": 4.0,  # the pixels speak louder than their position
-    "attn_q_norm": 2.0,  # a word looks at a few places, not at the mean of all
+    "patch_embd": 4.0,  # pixels outweigh their position
+    "attn_q_norm": 2.0,  # attention selects a few tokens instead of averaging all
     "attn_k_norm": 2.0,
     "output_norm": 4.0,  # some words are much likelier than others
 }
-QUIET: Final = 0.05  # a control token's row in the embedding: no answer ends early
+QUIET: Final = 0.05  # factor of control tokens' embeddings: no answer ends early
 
 N_TOKENS: Final = 151936  # of Qwen's embedding, padding included
 N_PLAIN: Final = 151643  # in Qwen's vocabulary; then come, in this order:
@@ -71,9 +71,9 @@ CHINESE: Final = """
     你 看到 颜色 物体 人 狗 猫 车 红色 绿色 蓝色 左边 右边 文字 回答 哪里 。 ， ？ ！
 """
 HEADER_ROOM: Final = 8 << 20  # bytes; the metadata of both files take less
-PIECE: Final = 1 << 21  # bytes of blocks, or floats, that are written in one go
+PIECE: Final = 1 << 21  # bytes of blocks, or floats, in one write
 
-Plan = dict[str, tuple[Shape, Any]]  # of each tensor the shape (rows first) and type
+TensorTypes = dict[str, tuple[Shape, Any]]  # shape (rows first) and type of each tensor
 Array = npt.NDArray[Any]
 
 
@@ -87,10 +87,10 @@ def write_synthetic(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Path]:
-    """Write `synthetic-2b-<quant>.gguf` and `mmproj-synthetic-2b-<mmproj>.gguf`, unless
+    """Writes `synthetic-2b-QUANT.gguf` and `mmproj-synthetic-2b-MMPROJ.gguf`, unless
     an equal call has written them before; equal arguments give equal bytes.
 
-    `progress` hears how many bytes of weights are written, and of how many. Raises
+    `progress` receives the bytes of weights written so far and in all. Raises
     SetupError, before it writes, when a type is unknown or the disk too full.
     """
     sizes = planned_sizes(shapes, quant, mmproj, n_tokens)
@@ -121,12 +121,12 @@ def write_synthetic(
         closing(layout.text_file(shapes, words, "synthetic-2b", about, most)) as one,
         closing(layout.vision_file(shapes, "synthetic-2b", about, vision_most)) as two,
     ):
-        plans = _plans(shapes, quant, mmproj, n_tokens)
-        for file, plan in zip((one, two), plans, strict=True):
+        types = _tensor_types(shapes, quant, mmproj, n_tokens)
+        for file, kinds in zip((one, two), types, strict=True):
             noise = Noise(seed)
-            for name, (shape, kind) in plan.items():
+            for name, (shape, kind) in kinds.items():
                 pieces = noise.pieces(name, shape, kind, len(words.plain))
-                tensor = Unwritten(in_bytes(shape, kind), pieces, wrote)
+                tensor = LazyTensor(in_bytes(shape, kind), pieces, wrote)
                 file.add_tensor(name, tensor, raw_dtype=kind)
         layout.write_files(folder, {text.name: one, vision.name: two})
     return text, vision
@@ -137,15 +137,15 @@ def planned_sizes(
 ) -> tuple[int, int]:
     """Bytes of all tensors of the two files. Raises SetupError for an unknown type."""
     text, vision = (
-        sum(prod(in_bytes(*tensor)) for tensor in plan.values())
-        for plan in _plans(shapes, quant, mmproj, n_tokens)
+        sum(prod(in_bytes(*tensor)) for tensor in kinds.values())
+        for kinds in _tensor_types(shapes, quant, mmproj, n_tokens)
     )
     return text, vision
 
 
 def synthetic_vocabulary(n_tokens: int) -> Vocabulary:
-    """Bytes, common words, invented words (babble is made of them, no text becomes one)
-    and control tokens: with 151936 in all, these have the ids that Qwen gave them."""
+    """Bytes, common words, invented words (which only babble consists of) and control
+    tokens: with 151936 in all, the control tokens have Qwen's ids."""
     n_plain = min(N_PLAIN, n_tokens - len(SPECIAL))
     assert n_plain > len(LETTERS), "llama.cpp wants all bytes and one merge"
     english = [form for w in ENGLISH.split() for form in (w, w.capitalize(), f" {w}")]
@@ -163,8 +163,8 @@ def synthetic_vocabulary(n_tokens: int) -> Vocabulary:
 
 
 class Noise:
-    """Random numbers that are drawn once for a file; tensors are cut out of them at
-    random places. New numbers for each weight would take longer than all the rest."""
+    """Random numbers, drawn once for a file; tensors are slices at random offsets. New
+    numbers for each weight would take longer than everything else."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -173,7 +173,8 @@ class Noise:
         self._normal: Array = self._rng.standard_normal(2 * PIECE, np.float32)
 
     def pieces(self, name: str, shape: Shape, kind: Any, loud: int) -> Iterator[Array]:
-        """One tensor, piece by piece; the embedding is quiet after `loud` rows."""
+        """One tensor in pieces; of the embedding, rows after the first `loud` are
+        scaled by QUIET."""
         gain = prod(GAIN.get(part, 1.0) for part in name.split("."))
         level, spread = 0.0, gain / sqrt(prod(shape[1:]))
         if len(shape) == 1:
@@ -194,8 +195,8 @@ class Noise:
                 left -= n
 
 
-class Unwritten:
-    """What GGUFWriter needs of an array, but made while it is written."""
+class LazyTensor:
+    """Looks like an array to GGUFWriter, but is computed while it is written."""
 
     dtype = np.dtype(np.uint8)
 
@@ -236,17 +237,19 @@ def _weights(numbers: Array, kind: Any, level: float, deviation: float) -> Array
     return blocks
 
 
-def _plans(s: Shapes, quant: str, mmproj: str, n_tokens: int) -> tuple[Plan, Plan]:
+def _tensor_types(
+    s: Shapes, quant: str, mmproj: str, n_tokens: int
+) -> tuple[TensorTypes, TensorTypes]:
     for kind, known in ((quant, QUANTS), (mmproj, MMPROJ_QUANTS)):
         if kind not in known:
-            raise SetupError(f"{kind!r} is no known type: use {' or '.join(known)}.")
+            raise SetupError(f"{kind!r} is not a known type: use {' or '.join(known)}.")
     most, kernel = MMPROJ_QUANTS[mmproj]
     text = {
-        name: (shape, _that_fits(_text_kind(name, quant, s.n_layers), name, shape))
+        name: (shape, _fitting_kind(_text_kind(name, quant, s.n_layers), name, shape))
         for name, shape in layout.text_tensors(s, n_tokens).items()
     }
     vision = {
-        name: (shape, _that_fits(kernel if len(shape) == 4 else most, name, shape))
+        name: (shape, _fitting_kind(kernel if len(shape) == 4 else most, name, shape))
         for name, shape in layout.vision_tensors(s).items()
     }
     return text, vision
@@ -264,9 +267,9 @@ def _text_kind(name: str, quant: str, n_layers: int) -> Any:
     return most
 
 
-def _that_fits(kind: Any, name: str, shape: Shape) -> Any:
-    """`kind`, or the first after it whose blocks fill a row. For Q4_K, llama.cpp tries
-    Q5_0 first; in the true shapes all rows are full."""
+def _fitting_kind(kind: Any, name: str, shape: Shape) -> Any:
+    """`kind`, or the first type after it whose blocks fill a row. For Q4_K, llama.cpp
+    tries Q5_0 first; with the true shapes `kind` always fits."""
     if layout.must_be_float32(name, shape):
         return Kind.F32
     kinds = (kind, Kind.Q8_0, Kind.F16)
@@ -274,7 +277,7 @@ def _that_fits(kind: Any, name: str, shape: Shape) -> Any:
 
 
 def _is_there(path: Path, n_bytes: int, about: str) -> bool:
-    """Whether it has the size of such a file and says of itself that it is one."""
+    """Whether the file has this size and the description `about`."""
     if not path.is_file() or not 0 < path.stat().st_size - n_bytes < HEADER_ROOM:
         return False
     with path.open("rb") as file:

@@ -1,8 +1,8 @@
 """Byte-level BPE vocabularies in the form that Qwen's GGUF files hold them.
 
-It knows the byte letters that GPT-2 introduced and Qwen kept, how merges are learned,
+It holds the byte letters that GPT-2 introduced and Qwen kept, learning of merges,
 Qwen's control tokens in Qwen's order, and a chat template that uses them. It does not
-tokenise: llama.cpp does that, after splitting the text the way `qwen2` does.
+tokenise: llama.cpp does, after splitting the text as `qwen2` does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Final
 
 CONTROL: Final = (
-    "<|endoftext|>",  # also the padding, and the begin of text that is never added
+    "<|endoftext|>",  # also the padding, and the start of text, which is never added
     "<|im_start|>",
     "<|im_end|>",
     "<|vision_start|>",
@@ -50,7 +50,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens in the order of their ids: bytes, what merges build, control tokens."""
+    """Tokens in the order of their ids: bytes, results of merges, control tokens."""
 
     plain: tuple[str, ...]
     control: tuple[str, ...]
@@ -65,7 +65,7 @@ class Vocabulary:
 
 
 def learn(words: Iterable[str]) -> Vocabulary:
-    """A vocabulary in which each of `words` is one token; equal words in an equal order
+    """A vocabulary in which each of `words` is one token; equal words in the same order
     give an equal vocabulary."""
     merges = _learn_merges(map(spell, words))
     # Two merges may build the same text, but a text has one id.

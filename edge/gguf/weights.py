@@ -1,4 +1,4 @@
-"""Tensors out of a GGUF file: whatever its quantisation is, as float32."""
+"""Tensors of a GGUF file, dequantised to float32."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import SetupError
-from edge.gguf.header import Tensor, read_header
+from edge.gguf.header import Header, Tensor, read_header
 
 Floats = npt.NDArray[np.float32]
 
 
 class Weights:
-    """One file, mapped into memory: nothing is read before it is asked for.
+    """One file, mapped into memory: a tensor is read when it is used.
 
-    Raises SetupError when it is no GGUF file, or not whole.
+    `header` is that of the file, where it has been read already. Raises SetupError when
+    the file is not a whole GGUF file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, header: Header | None = None) -> None:
         self.path = path
-        self.header = read_header(path)
+        self.header = header or read_header(path)
 
     def __getitem__(self, name: str) -> Floats:
-        """A tensor, the number of rows first. Raises SetupError without it.
-
-        A copy: the caller decides how long it lives.
-        """
+        """A copy of a tensor, f32, the number of rows first. Raises SetupError when
+        the file does not have it."""
         return self.rows(name).reshape(self.shape(name))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The number of rows first. Raises SetupError without that tensor."""
+        """The number of rows first. Raises SetupError when there is no such tensor."""
         return tuple(int(n) for n in reversed(self._tensor(name).shape))
 
     def rows(self, name: str, numbers: list[int] | slice = slice(None)) -> Floats:
-        """All rows of a tensor, or those with these numbers: [n rows, width]."""
+        """Rows of a tensor by their numbers, or all of them: f32 [n rows, width]."""
         tensor = self._tensor(name)
         width = tensor.shape[0]
         kind = gguf.GGMLQuantizationType(tensor.kind)

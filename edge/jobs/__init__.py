@@ -1,5 +1,5 @@
-"""Jobs: what is true about every accepted question, kept in the broker Redis.
+"""Jobs: the state of every accepted question, kept in the broker Redis.
 
-The record says which state a job is in, the channel carries its events, pictures wait
-beside it, and admission decides who may enter. Celery only moves the id.
+`admit` bounds how many there are, `record` describes their states, `channel` carries
+their events, and `keys` lists everything that Redis holds. Celery only carries calls.
 """

@@ -1,8 +1,8 @@
-"""The channel: carries the events of one attempt from its worker to whoever follows.
+"""The channel: carries the events of one attempt from its worker to its followers.
 
 One Redis Stream for each attempt: a late reader starts at the beginning and misses
 nothing. Events are numbered, so that sending one again does no harm, and a closed
-stream takes nothing more, so that an attempt that was given up is heard no longer.
+stream accepts no more, so that an abandoned attempt is no longer heard.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from edge.events import (
     from_json,
     to_json,
 )
-from edge.jobs.record import events_key
+from edge.jobs import keys
 from edge.jobs.scripts import Scripts
 from edge.redis_clients import AWAY
 
-QUIET_MS = 1000  # after so long without an event a follower is told so
+QUIET_MS = 1000  # without an event, after which a follower is given None
 PATIENCE_S = 10.0  # with a broker that is away
 RETRY_S = 0.3
-Closing = Finished | Failed | Retried  # the events after which there is none
+Closing = Finished | Failed | Retried  # the last event of a stream
 
 
 class Publisher(Protocol):
@@ -40,9 +40,9 @@ class Publisher(Protocol):
     def publish(
         self, job_id: str, attempt: int, first: int, events: Sequence[Event]
     ) -> bool:
-        """Sends events, the first of which has the number `first`, from 1.
+        """Sends events, numbered from `first`; an attempt's first event has number 1.
 
-        False when the attempt's stream is closed: nobody will read them.
+        False when the attempt's stream is closed: they will not be read.
         """
         ...
 
@@ -52,21 +52,21 @@ class Publisher(Protocol):
 
 
 class Follower(Protocol):
-    """The web's end."""
+    """The web process's end."""
 
     def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
-        """Events from the first, up to and with the one that closes the stream.
+        """Events from the first to the one that closes the stream.
 
-        Gives None after each QUIET_MS without an event, so that the reader can look
-        whether its job or its client is still there. Raises one of AWAY when the
-        channel cannot be heard for PATIENCE_S. After a gap, events that Redis
-        forgot in a crash, only the last event is given: it holds the whole answer.
+        Gives None after each QUIET_MS without an event, so that the reader can check
+        its job and its client. Raises one of AWAY when the channel cannot be read for
+        PATIENCE_S. After a gap (Redis lost events in a crash), only the last event is
+        given: it holds the whole answer.
         """
         ...
 
 
 class RedisPublisher:
-    """Writes to streams in the broker. A job's record closes them: see `lua`."""
+    """Writes to streams in the broker. The scripts that move jobs close them."""
 
     def __init__(self, broker: redis.Redis) -> None:
         self._scripts = Scripts(broker)
@@ -74,11 +74,17 @@ class RedisPublisher:
     def publish(
         self, job_id: str, attempt: int, first: int, events: Sequence[Event]
     ) -> bool:
-        lines = [to_json(event) for event in events]
-        return bool(self._scripts("publish", job_id, attempt, first, *lines))
+        is_open = self._scripts(
+            "publish",
+            job_id=job_id,
+            attempt=attempt,
+            first=first,
+            events=[to_json(event) for event in events],
+        )
+        return bool(is_open)
 
     def close(self, job_id: str, attempt: int, event: Closing) -> None:
-        self._scripts("close", job_id, attempt, to_json(event))
+        self._scripts("close", job_id=job_id, attempt=attempt, event=to_json(event))
 
 
 class RedisFollower:
@@ -88,14 +94,14 @@ class RedisFollower:
         self._broker = broker
 
     async def follow(self, job_id: str, attempt: int) -> AsyncIterator[Event | None]:
-        key, cursor, expected = events_key(job_id, attempt), b"0", 1
+        key, cursor, expected = keys.EVENTS(job_id, attempt), b"0", 1
         away_since: float | None = None
         heard = time.monotonic()
         while True:
             try:
                 streams: Any = await self._broker.xread({key: cursor}, block=QUIET_MS)
                 away_since = None
-            except AWAY:  # it goes on where it was when the broker is back
+            except AWAY:  # it resumes at its cursor when the broker is back
                 away_since = away_since or time.monotonic()
                 if time.monotonic() - away_since > PATIENCE_S:
                     raise
@@ -122,7 +128,7 @@ def _number(entry: bytes) -> int:
 
 
 def _entries(streams: Any) -> Any:
-    """The entries of the one stream asked for, in either protocol's shape."""
+    """The entries of the one stream that was read, in either protocol's shape."""
     if isinstance(streams, dict):
         [[entries]] = streams.values()
     else:

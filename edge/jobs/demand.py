@@ -1,4 +1,4 @@
-"""How much is asked of the fleet at this moment, for whoever watches it."""
+"""How many jobs run and wait now, for metrics and health."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import redis.asyncio
 
-from edge.jobs.record import POOLS, live_key, waiting_key
+from edge.jobs import keys
 
 
 @dataclass(frozen=True)
 class Demand:
-    """Jobs that run, jobs that wait, and for how long the first of those has."""
+    """Running jobs, waiting jobs, and how long the oldest of those has waited."""
 
     n_running: int
     n_waiting: int
@@ -20,8 +20,8 @@ class Demand:
 
 
 async def pools(broker: redis.asyncio.Redis) -> list[str]:
-    """All pools that have ever had a job."""
-    found: Any = await broker.smembers(POOLS)
+    """All pools that have had a job."""
+    found: Any = await broker.smembers(keys.POOLS())
     return [pool.decode() for pool in found]
 
 
@@ -31,12 +31,12 @@ async def demand(broker: redis.asyncio.Redis) -> Demand:
     oldest_s = 0.0
     for pool in await pools(broker):
         async with broker.pipeline() as together:
-            together.zrange(live_key(pool), 0, -1, withscores=True)
-            together.zrange(waiting_key(pool), 0, -1)
+            together.zrange(keys.LIVE(pool), 0, -1, withscores=True)
+            together.zrange(keys.WAITING(pool), 0, -1)
             together.time()
             live, waiting, (seconds, microseconds) = await together.execute()
         n_live += len(live)
         n_waiting += len(waiting)
-        now, asked = seconds + microseconds / 1e6, dict(live)
-        oldest_s = max([oldest_s, *(now - asked.get(one, now) for one in waiting)])
+        now, since = seconds + microseconds / 1e6, dict(live)
+        oldest_s = max([oldest_s, *(now - since.get(job, now) for job in waiting)])
     return Demand(n_live - n_waiting, n_waiting, oldest_s)

@@ -1,4 +1,4 @@
-"""How long jobs take, learnt from those that ended, and when the waiting will start.
+"""Job durations, learned from finished jobs, to estimate when waiting jobs start.
 
 Pure: no Redis and no clock.
 """
@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from edge.request import Answer
 
 WEIGHT = 0.15  # of the newest job in each mean: the last dozen count
-# A job that has outlived its estimate is thought to need this part of it still.
+# A job that runs longer than its estimate is expected to need this part of it again.
 AT_LEAST_LEFT = 0.15
 
 
 @dataclass(frozen=True)
 class Size:
-    """What is known of a job before it runs, in tokens; pictures are in the prompt."""
+    """What is known of a job before it runs; prompt tokens include image tokens."""
 
     prompt_tokens: int
     image_tokens: int
@@ -27,9 +27,17 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Running:
+    """A job that has run for `elapsed_s`; its size is None until it is known."""
+
+    size: Size | None
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
 class Pace:
-    """Running means over ended jobs: seconds for each token of a kind, seconds that
-    depend on none, tokens of an answer, seconds of a whole job."""
+    """Running means over finished jobs: seconds for each token of a kind, seconds that
+    depend on no token, tokens of an answer, seconds of a whole job."""
 
     n_jobs: int = 0
     image_s: float = 0.01
@@ -41,14 +49,14 @@ class Pace:
 
     @classmethod
     def read(cls, stored: str | bytes | None) -> Pace:
-        """What `to_json` wrote; the guesses above where nothing has been written."""
+        """What `to_json` wrote; the defaults above for an empty text."""
         return cls(**json.loads(stored)) if stored else cls()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     def seconds(self, size: Size | None) -> float:
-        """How long a job of this size will run; of an unknown one, the mean."""
+        """How long a job of this size runs; the mean for an unknown size."""
         if size is None:
             return self.job_s
         return (
@@ -58,7 +66,7 @@ class Pace:
             + min(size.max_tokens, self.answer_tokens) * self.answer_s
         )
 
-    def learnt(self, image_tokens: int, answer: Answer, seconds: float) -> Pace:
+    def updated(self, image_tokens: int, answer: Answer, seconds: float) -> Pace:
         """The pace after one more job, which ran for `seconds`."""
         weight = max(1 / (self.n_jobs + 1), WEIGHT)
 
@@ -87,26 +95,26 @@ class Pace:
         return pace
 
 
-def starts(
-    running: Iterable[tuple[Size | None, float]],
-    waiting: Sequence[Size | None],
+def start_times(
+    running: Iterable[Running],
+    waiting: Iterable[Size | None],
     n_slots: int,
     pace: Pace,
 ) -> list[float]:
-    """In how many seconds each waiting job will start, given the running ones with the
-    seconds they have run: each takes the slot that is free first. [] without slots."""
+    """In how many seconds each waiting job starts: each takes the slot that is free
+    first. [] without slots."""
     if not n_slots:
         return []
-    left = [_left(pace.seconds(size), elapsed) for size, elapsed in running]
+    left = [_left(pace.seconds(job.size), job.elapsed_s) for job in running]
     free = sorted(left)[-n_slots:] + [0.0] * max(0, n_slots - len(left))
     heapq.heapify(free)
-    begun = []
+    starts_s = []
     for size in waiting:
-        at = heapq.heappop(free)
-        begun.append(at)
-        heapq.heappush(free, at + pace.seconds(size))
-    return begun
+        start_s = heapq.heappop(free)
+        starts_s.append(start_s)
+        heapq.heappush(free, start_s + pace.seconds(size))
+    return starts_s
 
 
-def _left(seconds: float, elapsed: float) -> float:
-    return max(seconds - elapsed, AT_LEAST_LEFT * seconds)
+def _left(seconds: float, elapsed_s: float) -> float:
+    return max(seconds - elapsed_s, AT_LEAST_LEFT * seconds)

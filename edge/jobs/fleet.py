@@ -1,4 +1,4 @@
-"""The fleet: which workers are alive and what they serve, by their heartbeats."""
+"""The fleet: the live workers and what they serve, by their heartbeats."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from functools import cached_property
 import redis
 import redis.asyncio
 
+from edge.jobs import keys
 from edge.jobs.scripts import Scripts
 
 BEAT_S = 0.5
-FLEET = "edge:fleet"
-INFO = "edge:fleet:info"
+FLEET = keys.FLEET()
+INFO = keys.FLEET_INFO()
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,10 @@ class WorkerInfo:
     """What a worker says of itself.
 
     Workers of equal `fingerprint` give equal answers: it names the model files by their
-    sha256, and who reads the pictures. They form a pool, which has a queue. A question
-    and its answer may have `n_cells` tokens; 0 from a worker that does not say. A
-    picture gets `min_image_tokens` to `max_image_tokens`; None from an older worker.
+    sha256, and the vision encoder. They form a pool, which has a queue. A question and
+    its answer have at most `n_cells` tokens together; 0 is unknown, from an older
+    worker. A picture gets `min_image_tokens` to `max_image_tokens`; None from an older
+    worker.
     """
 
     name: str
@@ -43,7 +45,7 @@ class WorkerInfo:
 
 
 class Heart:
-    """A worker's side: says that it lives, or that it leaves."""
+    """The worker's side: a name in the fleet while it beats."""
 
     def __init__(self, broker: redis.Redis, info: WorkerInfo) -> None:
         self._broker = broker
@@ -51,8 +53,10 @@ class Heart:
         self._info = info
 
     def beat(self) -> None:
-        """Says "I am alive" for the next DEAD_AFTER_S seconds."""
-        self._scripts("beat", self._info.name, json.dumps(asdict(self._info)))
+        """Keeps the worker in the fleet for the next DEAD_AFTER_S."""
+        self._scripts(
+            "beat", worker=self._info.name, info=json.dumps(asdict(self._info))
+        )
 
     def leave(self) -> None:
         self._broker.zrem(FLEET, self._info.name)
@@ -60,22 +64,22 @@ class Heart:
 
 
 class Fleet:
-    """Everybody else's side."""
+    """The side of those that use the workers."""
 
     def __init__(self, broker: redis.asyncio.Redis) -> None:
         self._scripts = Scripts(broker)
 
     async def workers(self) -> list[WorkerInfo]:
         """All live workers, by name."""
-        beats = await self._scripts("fleet")
-        found = [WorkerInfo(**json.loads(text)) for text in beats if text]
+        infos = await self._scripts("fleet")
+        found = [WorkerInfo(**json.loads(info)) for info in infos if info]
         return sorted(found, key=lambda worker: worker.name)
 
 
 def is_here(broker: redis.Redis, host: str, pid: int | None = None) -> bool:
-    """Whether a worker on this host is alive; that of one process, if `pid` is given.
+    """Whether a worker on this host is alive, or the worker of one process, `pid`.
 
-    One that has died is still told of for DEAD_AFTER_S.
+    A dead worker counts as alive for another DEAD_AFTER_S.
     """
     names = (json.loads(text)["name"] for text in Scripts(broker)("fleet") if text)
     if pid is not None:

@@ -1,5 +1,5 @@
 """What each tenant has used, counted in the broker: quotas of a minute and a day, and
-the sums of each day that `edge keys usage` tells."""
+the sums of each day that `edge keys usage` prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import redis.asyncio
 
 from edge.errors import RateLimited
-from edge.jobs.scripts import Scripts
+from edge.jobs import keys
+from edge.jobs.scripts import Scripts, named
 from edge.limits import WINDOWS_S, Quota
 
 DAY_S = 86_400
@@ -21,8 +22,9 @@ DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Charge:
-    """What was counted, when, and of the tightest window the limit, what is left of it
-    and the seconds until the next window. Nothing was counted if it is not granted."""
+    """What was charged, `at` a time in seconds since 1970. Of the tightest window: its
+    limit, what is left, and the seconds until the next window. Nothing was charged if
+    it is not granted."""
 
     counted: str
     is_granted: bool
@@ -34,10 +36,10 @@ class Charge:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tenant used of a model on a day, which is written 2026-11-28, in UTC.
+    """What a tenant used of a model on one UTC day, written as 2026-11-28.
 
-    `requests` have ended in whatever way, `cached` of them with an answer that was
-    known, `failed` without one. Tokens are those that were computed.
+    `requests` are all that have ended, `cached` those with an answer from the cache or
+    of another job, `failed` those without one. Tokens are those that were computed.
     """
 
     day: str
@@ -55,7 +57,7 @@ COUNTS = [field.name for field in fields(Usage)][3:]
 
 
 class Ledger:
-    """The web process's side. What a job used is counted where it ends."""
+    """The web process's side. What a job used is counted by the script that ends it."""
 
     def __init__(self, broker: redis.asyncio.Redis) -> None:
         self._broker = broker
@@ -64,45 +66,47 @@ class Ledger:
     async def charge(
         self, tenant: str, quotas: Sequence[Quota], counted: str, n: int
     ) -> Charge | None:
-        """Counts `n` before they are used, unless that is more than is left; None when
-        no quota speaks of them."""
+        """Charges `n` before they are used, unless less is left; None when no quota
+        limits them."""
         windows = [
-            (WINDOWS_S[window], most)
+            {"window_s": WINDOWS_S[window], "limit": most}
             for what, window, most in quotas
             if what == counted
         ]
         if not windows:
             return None
-        is_granted, at, *numbers = await self._scripts(
-            "charge",
-            tenant,
-            counted,
-            n,
-            *(number for pair in windows for number in pair),
+        reply = named(
+            await self._scripts(
+                "charge", tenant=tenant, counted=counted, n=n, windows=windows
+            )
         )
-        return Charge(counted, bool(is_granted), float(at), *map(int, numbers))
+        return Charge(
+            counted=counted,
+            is_granted=reply["is_granted"] == "1",
+            at=float(reply["at"]),
+            limit=int(reply["limit"]),
+            left=int(reply["left"]),
+            resets_s=int(reply["resets_s"]),
+        )
 
     async def refund(self, tenant: str, charge: Charge, n: int) -> None:
         """Takes back a charge of `n` that was not used."""
-        await self._scripts("refund", tenant, charge.counted, n, charge.at)
+        await self._scripts(
+            "refund", tenant=tenant, counted=charge.counted, n=n, at=charge.at
+        )
 
     async def known(self, tenant: str, model: str) -> None:
-        """Counts an answer that was known, without a job."""
-        await self._scripts("known", tenant, model)
+        """Counts an answer from the cache, for which there was no job."""
+        await self._scripts("known", tenant=tenant, model=model)
 
     async def usage(self, n_days: int, tenant: str | None = None) -> list[Usage]:
-        """What was used on the last days, today's first; of one tenant or of all."""
+        """Usage of the last days, today's first; of one tenant or of all."""
         today = int(time.time() // DAY_S)
         found: list[Usage] = []
         for day in range(today, today - n_days, -1):
-            stored: Any = await self._broker.hgetall(usage_key(day))
+            stored: Any = await self._broker.hgetall(keys.USAGE(day))
             found += rows(day, stored)
         return [row for row in found if tenant in (None, row.tenant)]
-
-
-def usage_key(day: int) -> str:
-    """`day` is counted from 1970."""
-    return f"edge:usage:{day}"
 
 
 def rows(day: int, stored: dict[bytes, bytes]) -> Iterator[Usage]:
@@ -118,7 +122,7 @@ def rows(day: int, stored: dict[bytes, bytes]) -> Iterator[Usage]:
 
 
 def refusal(charge: Charge, n: int) -> RateLimited:
-    """Why a charge of `n` was not granted, and when to come back."""
+    """The error for a charge of `n` that was not granted."""
     words = charge.counted.replace("-", " ")
     if n > charge.limit:
         return RateLimited(

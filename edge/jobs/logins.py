@@ -1,5 +1,5 @@
-"""What all web processes on a broker know of sessions: what their cookies are signed
-with, and which of them have ended before their time."""
+"""What all web processes of a broker know about sessions: the secret that signs their
+cookies, and the sessions that ended before their cookies expire."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 import redis.asyncio
 
 from edge.errors import Unavailable
+from edge.jobs import keys
 from edge.redis_clients import UNREACHABLE
-
-SECRET = "edge:secret"
 
 T = TypeVar("T")
 
@@ -25,25 +24,22 @@ class Logins:
         self._secret = b""
 
     async def secret(self) -> bytes:
-        """Made by whichever process asks first, and kept by the broker, so that
-        sessions outlive a restart."""
+        """What cookies are signed with. The broker keeps it, so that sessions outlive a
+        restart."""
         if not self._secret:
             made = secrets.token_hex(32)
-            await _reached(self._broker.set(SECRET, made, nx=True))
-            stored: Any = await _reached(self._broker.get(SECRET))
+            await _reached(self._broker.set(keys.SECRET(), made, nx=True))
+            stored: Any = await _reached(self._broker.get(keys.SECRET()))
             self._secret = stored
         return self._secret
 
     async def end(self, session_id: str, seconds: int) -> None:
-        """Makes a cookie worthless that would be valid for so long."""
-        await _reached(self._broker.set(_ended_key(session_id), 1, ex=max(seconds, 1)))
+        """Ends a session whose cookie is valid for another `seconds`."""
+        key = keys.LOGGED_OUT(session_id)
+        await _reached(self._broker.set(key, 1, ex=max(seconds, 1)))
 
     async def has_ended(self, session_id: str) -> bool:
-        return bool(await _reached(self._broker.exists(_ended_key(session_id))))
-
-
-def _ended_key(session_id: str) -> str:
-    return f"edge:logged-out:{session_id}"
+        return bool(await _reached(self._broker.exists(keys.LOGGED_OUT(session_id))))
 
 
 async def _reached(command: Awaitable[T]) -> T:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import redis
 import redis.asyncio
 
-from edge.errors import Unavailable
+from edge.errors import EngineError, Unavailable
 from edge.images import Picture
-from edge.jobs.record import pictures_key
+from edge.jobs import keys
 from edge.request import PictureRef
 
 
@@ -20,7 +20,7 @@ async def put_pictures(
     broker: redis.asyncio.Redis, job_id: str, pictures: Iterable[Picture], keep_s: int
 ) -> None:
     """Stores the pictures of a job for `keep_s` seconds at most."""
-    key = pictures_key(job_id)
+    key = keys.PICTURES(job_id)
     for picture in pictures:
         await broker.hset(key, picture.ref.sha256, picture.rgb)
         await broker.expire(key, keep_s)
@@ -29,11 +29,18 @@ async def put_pictures(
 def get_pictures(
     broker: redis.Redis, job_id: str, refs: Iterable[PictureRef]
 ) -> dict[str, Picture]:
-    """The pictures by sha256. Raises Unavailable when one is gone."""
+    """The pictures by sha256.
+
+    Raises Unavailable when one is gone, EngineError when the pixels under its name are
+    not its own: then the answer would be about another picture.
+    """
     pictures = {}
     for ref in set(refs):
-        rgb = broker.hget(pictures_key(job_id), ref.sha256)
+        rgb = broker.hget(keys.PICTURES(job_id), ref.sha256)
         if not isinstance(rgb, bytes):
             raise Unavailable("A picture of this question was lost. Send it again.")
-        pictures[ref.sha256] = Picture(ref.width, ref.height, rgb)
+        picture = Picture(ref.width, ref.height, rgb)
+        if picture.ref != ref:
+            raise EngineError("A picture of this question was damaged. Send it again.")
+        pictures[ref.sha256] = picture
     return pictures

@@ -1,8 +1,8 @@
 """How Celery calls workers: settings that both ends share, as plain data.
 
-A message says only that a job waits in a pool; which one is next the record's scripts
-decide at the moment when a slot is free. So a message too many does no harm, and one
-that got lost is made up for by the next, or by `reconcile`.
+A message says only that a job waits in a pool; `claim.lua` chooses the job at the
+moment when a slot is free. So a surplus message does no harm, and a lost one is
+replaced by the next, or by `reconcile`.
 
 Measured choices: early acknowledgement with prefetch off (a late one loses the worker
 when Redis restarts), no result backend (publishing would block when Redis is gone).
@@ -13,17 +13,19 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from edge.jobs import keys
+
 TASK = "edge.answer"
 
 
 def queue_of(pool: str) -> str:
     """The Celery queue, and so the Redis list, of a pool."""
-    return f"edge:queue:{pool}"
+    return keys.QUEUE(pool)
 
 
 def celery_settings(broker_url: str) -> dict[str, Any]:
     """The configuration of the Celery app at either end of the queue."""
-    # by itself kombu does not look at a server's certificate
+    # kombu's default does not check a server's certificate
     checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     return {
         "broker_use_ssl": checked if broker_url.startswith("rediss://") else None,
@@ -38,7 +40,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "worker_disable_prefetch": True,
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_enable_remote_control": False,  # nobody here uses it
+        "worker_enable_remote_control": False,  # unused
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {

@@ -1,8 +1,8 @@
-"""The reconciler: makes true what nobody else is left to make true.
+"""The reconciler: repairs what a dead process left behind.
 
-Runs in every web process; a short lock in the broker says which one works. It puts
-jobs of dead workers back or ends them, ends jobs that are late or forgotten, and calls
-for those whose message got lost.
+Runs in every web process; a short lock in the broker says which one works. It retries
+or ends the jobs of dead workers, ends jobs past their deadline or without a client, and
+sends a new message for jobs whose message was lost.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import redis.asyncio
 
+from edge.jobs import keys
 from edge.jobs.demand import pools
 from edge.jobs.queue import queue_of
 from edge.jobs.record import LEASE_S
@@ -26,12 +27,12 @@ from edge.redis_clients import UNREACHABLE
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-LOCK = "edge:reconciler"
+LOCK = keys.RECONCILER()
 LOCK_MS = 2000
 
 
 class Reconciler:
-    """One of several; `call` sends a message to the queue of a pool."""
+    """`call` sends a message to the queue of a pool."""
 
     def __init__(
         self, broker: redis.asyncio.Redis, call: Callable[[str], Awaitable[None]]
@@ -44,7 +45,7 @@ class Reconciler:
         self._n_uncalled: defaultdict[str, int] = defaultdict(int)
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until it is cancelled."""
         while True:
             try:
                 await self.tick()
@@ -52,21 +53,21 @@ class Reconciler:
                 if self._in_touch_since is not None:
                     log.warning("the broker is away: %s", error)
                 self._in_touch_since = None
-            except Exception:  # it must never be the one that is missing
+            except Exception:  # nothing else would repair what it does not
                 log.exception("reconciling failed")
             await asyncio.sleep(TICK_S)
 
     async def tick(self) -> None:
-        is_ours = await self._elected()
+        is_elected = await self._is_elected()
         now = time.monotonic()
         if self._in_touch_since is None:
             self._in_touch_since = now
-        if not is_ours:
+        if not is_elected:
             return
         for pool in await pools(self._broker):
             await self._tidy(pool, now - self._in_touch_since)
 
-    async def _elected(self) -> bool:
+    async def _is_elected(self) -> bool:
         if await self._broker.set(LOCK, self._name, nx=True, px=LOCK_MS):
             return True
         if await self._broker.get(LOCK) != self._name.encode():
@@ -75,17 +76,17 @@ class Reconciler:
         return True
 
     async def _tidy(self, pool: str, in_touch_s: float) -> None:
-        # While the broker was away nobody could renew: first they get the time to.
+        # While the broker was away no worker could renew its leases: give them time.
         if in_touch_s > LEASE_S:
             await self._find_lost(pool)
-        n_waiting = await self._scripts("sweep", pool)
+        n_waiting = await self._scripts("sweep", pool=pool)
         queued: Any = self._broker.llen(queue_of(pool))
         n_uncalled = n_waiting - await queued
-        # A message is gone from the queue a moment before its job is: look twice.
+        # A message leaves the queue a moment before its job does: look twice.
         for _ in range(min(n_uncalled, self._n_uncalled[pool])):
             await self._call(pool)
         self._n_uncalled[pool] = n_uncalled
 
     async def _find_lost(self, pool: str) -> None:
-        if n_again := await self._scripts("lost", pool):
+        if n_again := await self._scripts("lost", pool=pool):
             log.warning("a worker died: %d of its jobs wait again", n_again)

@@ -2,18 +2,18 @@
 
     waiting -> running -> finished | failed | cancelled | expired
        ^  \\_______|___________________^
-       \\__________/ once more, after its worker died or stopped
+       \\__________/ retried, after its worker died or stopped
 
-Each try at a job is an attempt; its number is raised before the engine sees the job,
-and its events go to a stream of its own, which is closed when the attempt is given up:
-a worker that was thought dead can write nothing that a reader will see. A running job
-holds a lease, by Redis's clock, that its worker renews; without a lease its worker is
-gone. A job that nobody watches is cancelled, unless it is kept for a client who said
-that they will come back. The scripts in `lua/` are the only ones to move a job.
+Each run of a job is an attempt; its number is raised before the engine gets the job,
+and its events go to a stream of its own, which is closed when the attempt is abandoned:
+a worker that was presumed dead can write nothing that a client will read. A running job
+holds a lease, by Redis's clock, that its worker renews; when the lease ends, the worker
+is presumed dead. A job without a watching client is cancelled, unless it was submitted
+with an idempotency key. Only the scripts in `lua/` move jobs.
 
 Jobs belong to a pool: the workers whose answers are equal. Each pool has sorted sets of
-its live jobs by admission, its waiting jobs by place, its running jobs by the end of
-their lease.
+its live jobs by admission, its waiting jobs by score, its running jobs by the end of
+their lease. `edge.jobs.keys` lists all keys and fields.
 """
 
 from __future__ import annotations
@@ -25,49 +25,16 @@ from edge.events import Failed, Terminal
 
 State = Literal["waiting", "running", "finished", "failed", "cancelled", "expired"]
 
-POOLS = "edge:pools"
-LEASE_S = 4  # a worker that does not renew for so long is taken for dead
-WATCH_S = 10  # likewise a web process, which its reader may leave for another,
-VET_S = 60  # but not while it vets the pictures of a question
-DEAD_AFTER_S = 3  # likewise a worker without a heartbeat: it gets nothing new
-KEEP_S = 600  # how long a job's traces stay after its end
-BATCH_S = 60  # how much later than they came batch jobs are placed
-MOST_DEATHS = 2  # so many workers may die of a content before it is refused,
-MOST_GUILT = 3  # and of questions of one caller that were computed alone; both are
-QUARANTINE_S = 600  # forgotten so long after the latest
-KEEP_USAGE_S = 400 * 86_400  # how long it is known what a tenant used on a day
-
-
-def job_key(job_id: str) -> str:
-    return f"edge:job:{job_id}"
-
-
-def pictures_key(job_id: str) -> str:
-    return f"edge:pictures:{job_id}"
-
-
-def events_key(job_id: str, attempt: int) -> str:
-    return f"edge:events:{job_id}:{attempt}"
-
-
-def live_key(pool: str) -> str:
-    return f"edge:live:{pool}"
-
-
-def waiting_key(pool: str) -> str:
-    return f"edge:waiting:{pool}"
-
-
-def running_key(pool: str) -> str:
-    return f"edge:running:{pool}"
-
-
-def unchecked_key(pool: str) -> str:
-    return f"edge:unchecked:{pool}"
-
-
-def pace_key(pool: str) -> str:
-    return f"edge:pace:{pool}"
+LEASE_S = 4  # without a renewal, after which a worker is presumed dead
+WATCH_S = 10  # without a watching client, after which its job is cancelled
+VET_S = 60  # the same while the pictures of a question are decoded
+DEAD_AFTER_S = 3  # without a heartbeat, after which a worker gets no new questions
+KEEP_S = 600  # that the record and events of a job stay after its end
+BATCH_S = 60  # added to the score of batch jobs
+MOST_DEATHS = 2  # of workers by one content, after which it is refused
+MOST_GUILT = 3  # deaths of workers that computed only jobs of one caller
+QUARANTINE_S = 600  # after the latest death, when these counts are forgotten
+KEEP_USAGE_S = 400 * 86_400  # that the usage of a day is kept
 
 
 def state_of(outcome: Terminal) -> State:
@@ -80,10 +47,10 @@ def state_of(outcome: Terminal) -> State:
 
 
 def labels_of(outcome: Terminal) -> tuple[State, str]:
-    """State and code of an outcome, as metrics name it.
+    """State and code of an outcome, as metrics label it.
 
-    The code is one that `edge.errors` knows, whatever the wire said: each new value of
-    a label is a new series for ever.
+    The code is one of `edge.errors`, whatever came over the wire: each new value of a
+    label is a new series for ever.
     """
     code = outcome.error.code if isinstance(outcome, Failed) else ""
     return state_of(outcome), code
@@ -91,8 +58,8 @@ def labels_of(outcome: Terminal) -> tuple[State, str]:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What a record says at one moment. `created` is in seconds since 1970, `outcome`
-    the terminal event as JSON."""
+    """A job's record at one moment. `created` is in seconds since 1970; `outcome` is
+    the terminal event as JSON, None until the job has ended."""
 
     state: State
     attempt: int

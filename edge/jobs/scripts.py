@@ -1,12 +1,15 @@
 """The Lua scripts that move jobs, each one atomic inside the broker.
 
-What several of them need is in `lua/common.lua`, in front of which stand the numbers
-and sentences below. They need Redis 7 or Valkey.
+A script takes named arguments and gives named replies. In front of its body stands a
+prologue: the constants below, functions that name keys (see `edge.jobs.keys`), `args`,
+and `lua/common.lua`, which the scripts share. They need Redis 7 or Valkey.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from edge.jobs import record
+from edge.jobs import keys, record
 
 _FOLDER = Path(__file__).with_name("lua")
 _NUMBERS = {
@@ -30,38 +33,66 @@ _NUMBERS = {
     "DEAD_AFTER_S": record.DEAD_AFTER_S,
 }
 QUARANTINED = (
-    "This question has brought a worker down more than once and is refused for a "
-    "while. Change it, or send another picture."
+    "This question has crashed a worker more than once and is refused for a while. "
+    "Change it, or send another picture."
 )
 _SENTENCES = {
     "LATE": "This question waited longer than its deadline.",
-    "LEFT": "Nobody waited for the answer any more.",
+    "LEFT": "No client waited for the answer any more.",
     "DIED": "The worker died. Ask again.",
     "QUARANTINED": QUARANTINED,
 }
-# A full broker refuses those that bring something; these let it become emptier.
+# A full broker refuses scripts that add data; all others help to empty it.
 _FILLING = ("admit", "enqueue", "charge")
+
+Value = str | float | Sequence[Any] | Mapping[str, Any] | None
+
+
+def names() -> list[str]:
+    return sorted(p.stem for p in _FOLDER.glob("*.lua") if p.stem != "common")
+
+
+def body(name: str) -> str:
+    """What is written in a script's file."""
+    return (_FOLDER / f"{name}.lua").read_text()
 
 
 @cache  # each client asks for all of them
 def _source(name: str) -> str:
     flags = "" if name in _FILLING else " flags=allow-oom"
     texts = {key: json.dumps(text) for key, text in _SENTENCES.items()}
-    values = {**_NUMBERS, **texts}
-    constants = [f"local {key} = {value}" for key, value in values.items()]
-    parts = [(_FOLDER / f"{part}.lua").read_text() for part in ("common", name)]
-    return "\n".join([f"#!lua{flags}", *constants, *parts])
+    constants = {**_NUMBERS, **texts}
+    common_and_body = body("common") + body(name)
+    called = set(re.findall(r"(\w+)_key\(", common_and_body))
+    return "\n".join(
+        [
+            f"#!lua{flags}",
+            *(f"local {key} = {value}" for key, value in constants.items()),
+            *(key.lua for key in keys.table() if key.name in called),
+            "local args = cjson.decode(ARGV[1])",
+            common_and_body,
+        ]
+    )
 
 
 class Scripts:
-    """The scripts by name, for one client: `await scripts("look", job_id, 1)`.
+    """The scripts by name, for one client: `await scripts("look", job_id=job_id)`.
 
-    Over a synchronous client the same call returns at once with the reply.
+    An argument that is None is absent. Over a synchronous client the same call returns
+    the reply at once.
     """
 
     def __init__(self, broker: redis.Redis | redis.asyncio.Redis) -> None:
-        names = (path.stem for path in _FOLDER.glob("*.lua") if path.stem != "common")
-        self._scripts = {name: broker.register_script(_source(name)) for name in names}
+        self._scripts = {
+            name: broker.register_script(_source(name)) for name in names()
+        }
 
-    def __call__(self, name: str, *args: str | bytes | float) -> Any:
-        return self._scripts[name](args=args)
+    def __call__(self, script: str, /, **args: Value) -> Any:
+        given = {name: value for name, value in args.items() if value is not None}
+        return self._scripts[script](args=[json.dumps(given)])
+
+
+def named(reply: Sequence[bytes]) -> dict[str, str]:
+    """What `reply` of `lua/common.lua` wrote: values by name."""
+    texts = [part.decode() for part in reply]
+    return dict(zip(texts[::2], texts[1::2], strict=True))

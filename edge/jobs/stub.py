@@ -1,4 +1,4 @@
-"""A channel inside one process: the same promises without Redis."""
+"""A channel inside one process, with the same guarantees and without Redis."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StubChannel:
                 yield None
                 continue
             event, n_read = events[n_read], n_read + 1
-            await asyncio.sleep(0)  # others get a turn, and a cancellation its chance
+            await asyncio.sleep(0)  # lets other tasks run, and a cancellation arrive
             yield event
             if isinstance(event, Closing):
                 return

@@ -9,14 +9,21 @@ from edge.limits import NO_LIMITS, Limits
 
 
 @dataclass(frozen=True)
-class Submission:
-    """Who asks, and how: a batch job may wait longer; of one that streams, text that
-    was shown cannot be taken back.
+class ChargedTokens:
+    """Answer tokens that were charged in advance, `at` a time in seconds since 1970."""
 
-    `idempotency_key` names the question for its caller: asked again it is the same
-    job, which is therefore kept though its client leaves. `body_hash` tells whether it
-    is the same. Its answer may have `max_tokens`; so many were `charged`, at the time
-    `charged_at`.
+    n_tokens: int
+    at: float
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A caller's question, as far as the queue is concerned.
+
+    A batch job may wait longer. With `streams`, the client is shown text that cannot be
+    taken back. With the `idempotency_key` and `body_hash` of an earlier submission of
+    the same caller it is the same job, which is therefore kept after its client has
+    left. The answer has at most `max_tokens`.
     """
 
     caller: Caller
@@ -26,15 +33,20 @@ class Submission:
     idempotency_key: str = ""
     body_hash: str = ""
     max_tokens: int = 0
-    charged: int = 0
-    charged_at: float = 0.0
+    charged: ChargedTokens | None = None
 
     @property
     def priority(self) -> str:
         return "low" if self.is_batch else self.limits.priority
 
+    @property
+    def idempotency_name(self) -> str | None:
+        """The key, distinct from equal keys of other callers; None without one."""
+        key = self.idempotency_key
+        return f"{self.caller.name}:{key}" if key else None
+
     def record(self, model: str) -> dict[str, str | int | float]:
-        """What the record of its job holds of it."""
+        """The fields of the job record that come from the submission."""
         caller = self.caller
         return {
             "owner": caller.name,
@@ -46,16 +58,17 @@ class Submission:
             "priority": self.priority,
             "streams": int(self.streams),
             "kept": int(bool(self.idempotency_key)),
-            "body": self.body_hash,
-            "charged": self.charged,
-            "charged_at": self.charged_at,
+            "body_hash": self.body_hash,
+            "charged": self.charged.n_tokens if self.charged else 0,
+            "charged_at": self.charged.at if self.charged else 0,
             "model": model,
         }
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """A waiting job, or, not new, the one that was asked before under the same name."""
+    """An admitted job, `created` in seconds since 1970. One that is not new was
+    submitted before with the same idempotency key."""
 
     job_id: str
     created: float
@@ -64,8 +77,8 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many jobs of a pool may live at once, in all, of one account and from one
-    address, and for how long; `n_slots` of them run."""
+    """How many unfinished jobs a pool may have, in all, of one account and from one
+    address, and for how long. `n_slots` of them run."""
 
     n_slots: int
     n_jobs: int

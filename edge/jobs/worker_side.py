@@ -11,20 +11,29 @@ import redis
 
 from edge.events import Accepted, Failed, Terminal, to_json
 from edge.images import Picture
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.estimate import Pace
 from edge.jobs.pictures import get_pictures
 from edge.jobs.queue import queue_of
-from edge.jobs.scripts import Scripts
+from edge.jobs.record import state_of
+from edge.jobs.scripts import Scripts, named
 from edge.request import Answer, Request
 
 LATER: Literal["later"] = "later"
 
 
 @dataclass(frozen=True)
+class Unchecked:
+    """A waiting job that the preflight check has not seen."""
+
+    job_id: str
+    request: Request
+
+
+@dataclass(frozen=True)
 class Claim:
-    """A job that is ours to run, for `seconds_left` until its deadline; a suspect, of
-    which a worker may have died, alone."""
+    """A job that this worker runs, with `seconds_left` until its deadline. A suspect, a
+    possible cause of a worker's death, runs alone."""
 
     job_id: str
     attempt: int
@@ -41,43 +50,58 @@ class WorkerJobs:
         self._pool = pool
         self._scripts = Scripts(broker)
 
-    def unchecked(self, timeout_s: float) -> tuple[str, Request] | None:
-        """A new job that nobody has checked yet; None when none comes in time."""
-        keys = [record.unchecked_key(self._pool)]
-        while popped := self._broker.brpop(keys, timeout=timeout_s):
+    def unchecked(self, timeout_s: float) -> Unchecked | None:
+        """A new job for the preflight check; None when none comes in time."""
+        queues = [keys.UNCHECKED(self._pool)]
+        while popped := self._broker.brpop(queues, timeout=timeout_s):
             job_id = cast("tuple[bytes, bytes]", popped)[1].decode()
-            if text := self._broker.hget(record.job_key(job_id), "request"):
-                return job_id, Request.from_json(json.loads(cast(bytes, text)))
+            if text := self._broker.hget(keys.JOB(job_id), "request"):
+                request = Request.from_json(json.loads(cast(bytes, text)))
+                return Unchecked(job_id, request)
         return None
 
     def is_waiting(self, job_id: str) -> bool:
         """Whether a job has neither been claimed nor ended."""
-        return self._broker.hget(record.job_key(job_id), "state") == b"waiting"
+        return self._broker.hget(keys.JOB(job_id), "state") == b"waiting"
+
+    def waiting_among(self, job_ids: list[str]) -> set[str]:
+        """Those of these jobs that have neither been claimed nor ended."""
+        with self._broker.pipeline(transaction=False) as together:
+            for job_id in job_ids:
+                together.hget(keys.JOB(job_id), "state")
+            states = together.execute()
+        jobs = zip(job_ids, states, strict=True)
+        return {job_id for job_id, state in jobs if state == b"waiting"}
 
     def accept(self, job_id: str, prompt_tokens: int, image_tokens: int) -> None:
-        """Tells that a job fits, and how large it is."""
-        event = to_json(Accepted(prompt_tokens))
-        self._scripts("checked", job_id, prompt_tokens, image_tokens, event)
+        """Records that a job fits, and its size."""
+        self._scripts(
+            "checked",
+            job_id=job_id,
+            prompt_tokens=prompt_tokens,
+            image_tokens=image_tokens,
+            event=to_json(Accepted(prompt_tokens)),
+        )
 
     def refuse(self, job_id: str, outcome: Failed) -> bool:
         """Ends a job that can never be run; False when it has ended already."""
-        return self._end(job_id, "", outcome)
+        return self._end(job_id, None, outcome)
 
     def claim(self, *, may_be_suspect: bool = True) -> Claim | Literal["later"] | None:
-        """Takes the job whose turn it is; None when none waits, LATER when that one
+        """Takes the first job of the queue; None when none waits, LATER when that one
         has to run alone and `may_be_suspect` is false."""
-        taken = self._scripts("claim", self._pool, int(may_be_suspect))
-        if taken is None:
+        found = self._scripts("claim", pool=self._pool, may_be_suspect=may_be_suspect)
+        if found is None:
             return None
-        if taken == LATER.encode():
+        if found == LATER.encode():
             return LATER
-        job_id, attempt, request, seconds_left, is_suspect = taken
+        reply = named(found)
         return Claim(
-            job_id.decode(),
-            attempt,
-            Request.from_json(json.loads(request)),
-            float(seconds_left),
-            bool(is_suspect),
+            job_id=reply["job_id"],
+            attempt=int(reply["attempt"]),
+            request=Request.from_json(json.loads(reply["request"])),
+            seconds_left=float(reply["seconds_left"]),
+            is_suspect=reply["is_suspect"] == "1",
         )
 
     def n_called(self) -> int:
@@ -85,30 +109,42 @@ class WorkerJobs:
         return self._broker.llen(queue_of(self._pool))
 
     def pictures(self, claim: Claim) -> dict[str, Picture]:
-        """The pixels of the job's pictures by sha256."""
+        """The job's pictures by sha256. Raises Unavailable when one is gone,
+        EngineError when its pixels do not match its name."""
         return get_pictures(self._broker, claim.job_id, claim.request.pictures)
 
     def renew(self, claim: Claim) -> bool:
-        """Keeps the lease; False when the job is no longer ours to run, or nobody
+        """Renews the lease; False when this attempt does not run any more, or no client
         waits for its answer."""
-        return bool(self._scripts("renew", claim.job_id, claim.attempt))
+        return bool(self._scripts("renew", job_id=claim.job_id, attempt=claim.attempt))
 
     def release(self, claim: Claim, outcome: Failed) -> None:
-        """Gives a running job up, for another worker or for later; one whose client
-        has been shown text that cannot be taken back ends with `outcome`."""
-        self._scripts("release", claim.job_id, claim.attempt, to_json(outcome))
+        """Gives a running job up for another worker; a job whose client has been shown
+        text that cannot be taken back ends with `outcome`."""
+        self._scripts(
+            "release",
+            job_id=claim.job_id,
+            attempt=claim.attempt,
+            outcome=to_json(outcome),
+        )
 
     def end(self, claim: Claim, outcome: Terminal) -> bool:
         """Ends the job and tells its followers; False when it has ended already."""
         return self._end(claim.job_id, claim.attempt, outcome)
 
-    def _end(self, job_id: str, attempt: int | str, outcome: Terminal) -> bool:
-        state, line = record.state_of(outcome), to_json(outcome)
-        return bool(self._scripts("end", job_id, attempt, state, line))
+    def _end(self, job_id: str, attempt: int | None, outcome: Terminal) -> bool:
+        has_ended = self._scripts(
+            "end",
+            job_id=job_id,
+            attempt=attempt,
+            state=state_of(outcome),
+            outcome=to_json(outcome),
+        )
+        return bool(has_ended)
 
     def learn(self, image_tokens: int, answer: Answer, seconds: float) -> None:
-        """Lets the pace of the pool follow an answer that took so long. Of two workers
+        """Updates the pace of the pool by an answer that took `seconds`. Of two workers
         that do so at once the later counts: it is a running mean."""
-        key = record.pace_key(self._pool)
+        key = keys.PACE(self._pool)
         pace = Pace.read(cast("bytes | None", self._broker.get(key)))
-        self._broker.set(key, pace.learnt(image_tokens, answer, seconds).to_json())
+        self._broker.set(key, pace.updated(image_tokens, answer, seconds).to_json())

@@ -1,4 +1,4 @@
-"""Weights and vocabulary of one GGUF file, and llama.cpp's log as ours."""
+"""Weights and vocabulary of one GGUF file, and llama.cpp's log in Python's."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from edge.structured.compiler import Compiler
 
 log = logging.getLogger("llama.cpp")
 
-# ggml's log levels; 5 continues the line before and is only ever detail.
+# ggml's log levels; 5 continues the line before, always a detail
 _LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: logging.ERROR}
 
 
-def _to_our_log(level: int, text: bytes, _user_data: object) -> None:
+def _forward_log(level: int, text: bytes, _user_data: object) -> None:
     if (line := text.decode("utf-8", "replace").rstrip()) and level in _LEVELS:
         log.log(_LEVELS[level], line)
 
 
-_log_callback = lib.llama_log_callback(_to_our_log)  # C keeps a pointer to it
+_log_callback = lib.llama_log_callback(_forward_log)  # C keeps a pointer to it
 
 
 @functools.cache
@@ -39,9 +39,9 @@ def start_backend() -> None:
 class Model:
     """A loaded language model: a Tokenizer, and the handle that contexts need.
 
-    With `repack` llama.cpp copies the weights into an order of its own; without, they
-    stay in the file's pages, which processes share and the kernel may drop. With
-    `vocabulary_only` it has none.
+    With `repack` llama.cpp copies the weights into its own order; without, they stay
+    mapped from the file: shared between processes, and the kernel may evict them. With
+    `vocabulary_only` no weights are loaded.
 
     Raises SetupError when the file is missing or llama.cpp cannot load it.
     """
@@ -68,7 +68,7 @@ class Model:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         data = text.encode()
-        room = len(data) + 8  # a token is at least one byte, but for a few added ones
+        room = len(data) + 8  # tokens have at least one byte, but for a few added ones
         tokens = (lib.llama_token * room)()
         n = lib.llama_tokenize(
             self.vocab, data, len(data), tokens, room, False, special

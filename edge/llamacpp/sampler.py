@@ -1,12 +1,11 @@
-"""One slot's sampler: a chain of llama.cpp's own samplers, over the tokens that a
+"""The sampler of one slot: a chain of llama.cpp's samplers, over the tokens that a
 constraint allows."""
 
 from __future__ import annotations
 
 import ctypes
-import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,6 @@ from llama_cpp import llama_cpp as lib
 from edge.engine.protocols import Constraint
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
-
-log = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.intp]
@@ -30,7 +27,7 @@ assert _CANDIDATE.itemsize == ctypes.sizeof(lib.llama_token_data)
 class Sampler:
     """Chooses a token from logits, and remembers it for the penalties.
 
-    Raises InvalidRequest when `params` ask for what this model does not have.
+    Raises InvalidRequest when a bias is for a token that the model lacks.
     """
 
     def __init__(
@@ -50,9 +47,9 @@ class Sampler:
         self._chain = chain
 
     def sample(self, logits: Logits) -> int:
-        """The next token, given how likely each is: f32 [vocabulary].
+        """The next token, by logits f32 [vocabulary].
 
-        Raises EngineError when none can be.
+        Raises EngineError when no token can be chosen.
         """
         token = self._choose(logits[: self._n_vocab])
         lib.llama_sampler_accept(self._chain, token)
@@ -65,24 +62,27 @@ class Sampler:
         constraint = self._constraint
         if constraint is None:
             return self._draw(self._all, logits)
-        if forced := constraint.forced():
-            token = forced[0]
-        else:
-            # The best of all is also the best of those that are allowed, if it is one.
-            token = self._draw(self._all, logits) if self._is_greedy else -1
-            if token < 0 or not constraint.allows(token):
-                allowed = constraint.allowed()
-                token = self._draw(allowed, logits[allowed])
+        token = self._choose_allowed(constraint, logits)
         constraint.accept(token)
         return token
 
+    def _choose_allowed(self, constraint: Constraint, logits: Logits) -> int:
+        if forced := constraint.forced():
+            return forced[0]
+        if self._is_greedy:  # if the best of all tokens is allowed, no mask is needed
+            best = self._draw(self._all, logits)
+            if constraint.allows(best):
+                return best
+        allowed = constraint.allowed()
+        return self._draw(allowed, logits[allowed])
+
     def _draw(self, tokens: Ids, logits: Logits) -> int:
-        """One of `tokens`, by the chain, given how likely each of them is."""
-        if not np.isfinite(logits.max()):  # the chain would sort by what has no order
+        """One of `tokens`, chosen by the chain; `logits` has one entry for each."""
+        if not np.isfinite(logits.max()):  # the chain cannot sort NaN
             usable = np.isfinite(logits)
             tokens, logits = tokens[usable], logits[usable]
             if not tokens.size:
-                raise EngineError("The model gave no likelihoods. Try again.")
+                raise EngineError("The model gave no usable logits. Try again.")
         candidates = np.zeros(len(tokens), _CANDIDATE)
         candidates["id"] = tokens
         candidates["logit"] = logits
@@ -91,24 +91,8 @@ class Sampler:
         return int(array.data[array.selected].id)
 
 
-def sample_each(
-    rows: Iterable[tuple[Sampler, Logits]],
-) -> list[int | EngineError]:
-    """A token for each row, or why it has none: one that fails ends no other."""
-    outcomes: list[int | EngineError] = []
-    for sampler, logits in rows:
-        try:
-            outcomes.append(sampler.sample(logits))
-        except EngineError as error:
-            outcomes.append(error)
-        except Exception:
-            log.exception("choosing a token failed")
-            outcomes.append(EngineError("Computing this answer failed. Try again."))
-    return outcomes
-
-
 def _array(candidates: np.ndarray[Any, Any]) -> lib.llama_token_data_array:
-    """The candidates as llama.cpp takes them; samplers may change them in place."""
+    """The candidates in llama.cpp's form; samplers change them in place."""
     kind = ctypes.POINTER(lib.llama_token_data)
     data = candidates.ctypes.data_as(kind)
     array = lib.llama_token_data_array(
@@ -129,8 +113,8 @@ def check_bias(params: SamplingParams, n_vocab: int) -> None:
 
 
 def _links(params: SamplingParams, n_vocab: int) -> Iterator[Any]:
-    """The links in llama.cpp's usual order: bias, penalties, filters, temperature,
-    draw."""
+    """Samplers in llama.cpp's usual order: bias, penalties, filters, temperature,
+    random choice."""
     if params.logit_bias:
         biases = (lib.llama_logit_bias * len(params.logit_bias))()
         for bias, (token, value) in zip(biases, params.logit_bias, strict=True):

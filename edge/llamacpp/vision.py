@@ -1,4 +1,4 @@
-"""llama.cpp's own vision encoder (mtmd) as a VisionTower: slow, but always there."""
+"""llama.cpp's vision encoder (mtmd) as a VisionTower: slow, but always available."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class MtmdTower:
         self._context = context
         self._model = model
         self._width = model.n_embd
-        self._cells = min(min_tokens, max_tokens), max_tokens
+        self._token_range = min(min_tokens, max_tokens), max_tokens
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
-        return preprocess.grid(width, height, *self._cells)
+        return preprocess.grid(width, height, *self._token_range)
 
     def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
         fitted = preprocess.fit(picture, *self.grid(picture.width, picture.height))
@@ -68,11 +68,11 @@ class MtmdTower:
                 raise EngineError("The vision encoder failed on this picture.")
             n = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
             output = mtmd.mtmd_get_output_embd(self._context)
-            # The encoder overwrites its output next time: take a copy.
+            # a copy: the encoder overwrites its output
             return np.ctypeslib.as_array(output, (n, self._width)).copy()
 
     def interrupt(self) -> None:
-        """llama.cpp cannot: the picture in hand is embedded to its end."""
+        """llama.cpp cannot: the present picture is encoded to its end."""
 
     def close(self) -> None:
         mtmd.mtmd_free(self._context)

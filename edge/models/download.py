@@ -1,7 +1,7 @@
-"""One file from a model hub into a folder: resumed, checked, whole or absent.
+"""Downloads one file from a model hub into a folder: resumed, checked, whole or absent.
 
-What has come lies in NAME.part beside the target, so that a kill costs nothing, and
-becomes NAME in one step when its size and its sha256 are right.
+The data so far is in NAME.part, so that a kill loses nothing, and becomes NAME in one
+step when size and sha256 are right.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from rich.filesize import decimal
 from edge.errors import SetupError
 from edge.models.hub import Broken, Damaged, Refused, fetch, host_of
 from edge.models.registry import RemoteFile
-from edge.progress import Progress, unseen
+from edge.progress import Progress, no_progress
 
-STALL_S: Final = 30.0  # a connection that brings nothing for so long is given up
+STALL_S: Final = 30.0  # after this time without data a connection is given up
 
-# Seconds before the next round over all places, by the number of rounds in a row that
-# brought nothing new. After so many the download has failed.
+# Seconds before the next round over all endpoints, by the number of rounds in a row
+# without progress. After the last one the download has failed.
 WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
-LONGEST_WAIT_S: Final = 60.0  # whatever a server's Retry-After asks for
+LONGEST_WAIT_S: Final = 60.0  # even if a server's Retry-After is longer
 
 
 def part_of(path: Path) -> Path:
-    """Where the beginning of a file lies until it is whole."""
+    """The path of a file that is not whole yet."""
     return path.with_name(f"{path.name}.part")
 
 
@@ -41,16 +41,15 @@ def download(
     file: RemoteFile,
     folder: Path,
     endpoints: Sequence[str],
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
     *,
     sleep: Callable[[float], None] = time.sleep,
     stall_s: float = STALL_S,
 ) -> Path:
-    """Brings `file` into `folder` and returns its path.
+    """Downloads `file` into `folder` and returns its path.
 
-    The endpoints are asked in turn, each for what is still missing; one that refuses
-    is not asked again. Raises SetupError that names the hosts and their reasons, or
-    the disk's.
+    The endpoints take turns, each provides what is still missing; one that refuses is
+    not asked again. Raises SetupError with the reason of each host, or of the disk.
     """
     target = folder / file.name
     try:
@@ -70,10 +69,10 @@ def download(
 
 
 def open_plain(path: Path) -> BufferedRandom:
-    """The file at `path`, made if it is not there, to read and to append to.
+    """The file at `path`, created if it is missing, open to read and to append.
 
-    Raises OSError for a link, which might lead to a file of somebody else's, and for
-    what is no file, which might never end.
+    Raises OSError for a link, which might lead to somebody else's file, and for what is
+    not a regular file, which might never end.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     file = open(os.open(path, flags, 0o644), "r+b")  # noqa: SIM115
@@ -84,7 +83,7 @@ def open_plain(path: Path) -> BufferedRandom:
 
 
 class _Part:
-    """The beginning of a file, on disk and in a hash. Its OSErrors are the disk's."""
+    """The beginning of a file, on disk and in a hash. OSErrors come from the disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -126,7 +125,7 @@ def _fill(
     sleep: Callable[[float], None],
     stall_s: float,
 ) -> None:
-    """Until `part` is the file. Raises SetupError when that cannot be had."""
+    """Downloads until `part` is the whole file. Raises SetupError when that fails."""
     left, reasons = list(endpoints), dict[str, str]()
     furthest, fruitless, was_damaged = part.size, 0, False
     while left and fruitless < len(WAITS_S):
@@ -156,7 +155,7 @@ def _fill(
 def _get(
     part: _Part, file: RemoteFile, endpoint: str, progress: Progress, stall_s: float
 ) -> None:
-    """What is missing, from one place. Raises Refused, Broken and Damaged."""
+    """Downloads the rest from one endpoint. Raises Refused, Broken and Damaged."""
     if file.size and part.size > file.size:
         part.start_over()
     if part.size != file.size:
@@ -171,9 +170,8 @@ def _get(
 
 
 def _failure(part: _Part, file: RemoteFile, reasons: dict[str, str]) -> SetupError:
-    kept = f"{decimal(part.size)} of it are here and will not be asked for again. "
+    kept = f"{decimal(part.size)} are kept for the next attempt. " if part.size else ""
     return SetupError(
         f"{file.name} could not be downloaded: {'; '.join(reasons.values())}. "
-        f"{kept if part.size else ''}Try again later, or name another place with "
-        "EDGE_HUB_URL."
+        f"{kept}Try again later, or set EDGE_HUB_URL to another hub."
     )

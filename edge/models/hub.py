@@ -1,7 +1,7 @@
-"""One answer of a model hub: where a file is asked for, and whether the answer is it.
+"""One request to a model hub for a file, and the check that the response is the file.
 
-The library's own `urllib` is enough: it honours http_proxy, https_proxy and no_proxy,
-follows the hub's redirect to its CDN, and takes the Range header along.
+`urllib` is enough: it honours http_proxy, https_proxy and no_proxy, follows the hub's
+redirect to its CDN, and sends the Range header again.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Piece = tuple[int, bytes, int]  # offset in the file, some bytes, bytes of the f
 HEAD_BYTES: Final = 512  # enough to tell a model from a message
 PIECE_BYTES: Final = 1 << 18
 
-# What these mean at a hub; for others the number has to do.
+# What these mean at a hub; other codes are shown as a number.
 MEANINGS: Final = {
     401: ", it wants a login",
     403: ", it forbids this file",
     404: ", it does not have this file",
     429: ", too many requests",
 }
-MAY_PASS: Final = (408, 425, 429)  # so may everything from 500 on
+TEMPORARY: Final = (408, 425, 429)  # and all from 500 on
 
 
 class Refused(Exception):
-    """This place will not give the file, however often it is asked."""
+    """This endpoint will never provide the file."""
 
 
 class Broken(Exception):
-    """It did not work this time; the server may have said when to come back."""
+    """A failure that may pass; the server may have said when to try again."""
 
     def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
@@ -48,11 +48,11 @@ class Broken(Exception):
 
 
 class Damaged(Exception):
-    """What has come so far cannot be the beginning of the file."""
+    """What was downloaded so far is not the beginning of the file."""
 
 
 def host_of(url: str) -> str:
-    """For people: the host, without anybody's password. Any text will do."""
+    """The host of any text, without user and password: for messages."""
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2] or url
 
 
@@ -61,10 +61,10 @@ def fetch(
 ) -> Generator[Piece, None, None]:
     """The bytes of `file` from `start` on.
 
-    A server that knows no ranges begins again: its first offset is 0. `timeout_s` is
-    how long nothing may come. Raises Refused, before the first piece where that can
-    be seen, when the answer is not this file; Broken when the connection or the
-    server fails; Damaged when the file there is shorter than `start`.
+    A server without ranges sends the whole file: its first offset is 0. `timeout_s`
+    limits the time without data. Raises Refused, before the first piece if possible,
+    when the response is not this file; Broken when the connection or the server fails;
+    Damaged when the file at the hub is shorter than `start`.
     """
     path = quote(f"{file.repository}/resolve/{file.revision}/{file.name}")
     headers = {"User-Agent": "edge-vl"} | (
@@ -88,10 +88,10 @@ def fetch(
 def any_answers(
     file: RemoteFile, endpoints: Sequence[str], within_s: float = 3.0
 ) -> bool:
-    """Whether one of `endpoints` offers `file`, found out with its last byte.
+    """Whether one of `endpoints` offers `file`; requests its last byte.
 
-    All are asked at once, in threads that may stay behind for a while: looking up a
-    name keeps to no time limit.
+    All are asked at once, in threads that may run on for a while: a DNS look-up has no
+    time limit.
     """
     found: SimpleQueue[bool] = SimpleQueue()
 
@@ -123,7 +123,7 @@ class _Redirects(HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> Request | None:
-        if not _is_http(newurl):  # the library would go on to ftp
+        if not _is_http(newurl):  # urllib would follow to ftp
             raise HTTPError(newurl, code, msg, headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -138,7 +138,7 @@ def _pieces(
     host = host_of(answer.url)
     offset, size = _extent(answer, start)
     data = b""
-    if offset == 0:  # only its beginning shows what a file is
+    if offset == 0:  # only the beginning shows the type of a file
         data = answer.read(HEAD_BYTES)
         if kind := _strange_kind(data):
             raise Refused(f"what {host} sends is {kind}, not the file itself")
@@ -158,18 +158,18 @@ def _pieces(
 
 
 def _extent(answer: HTTPResponse, start: int) -> tuple[int, int | None]:
-    """Where an answer begins in the file, and the bytes of the file if it says so."""
+    """Where a response begins in the file, and the size of the file if it is known."""
     if answer.status != 206:
         return 0, answer.length
-    said = answer.headers.get("Content-Range", "")
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", said.strip())
+    content_range = answer.headers.get("Content-Range", "")
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range.strip())
     if not found or int(found[1]) != start:
         raise Refused(f"{host_of(answer.url)} answers with another part of the file")
     return start, None if found[2] == "*" else int(found[2])
 
 
 def _strange_kind(head: bytes) -> str | None:
-    """What begins so, or None if a GGUF file does."""
+    """What a file with this beginning is; None if it may be GGUF."""
     if b"GGUF".startswith(head[:4]):
         return None
     if head.startswith(b"version https://git-lfs"):
@@ -185,7 +185,7 @@ def _judged(error: HTTPError, endpoint: str) -> Exception:
     if code == 416:
         return Damaged(f"{host} has a shorter file")
     what = f"{host} answered {code}{MEANINGS.get(code, '')}"
-    if code in MAY_PASS or code >= 500:
+    if code in TEMPORARY or code >= 500:
         pause = error.headers.get("Retry-After", "")
         return Broken(what, float(pause) if pause.isdecimal() else 0.0)
     if 300 <= code < 400:

@@ -1,9 +1,9 @@
-"""Whether two GGUF files are a language model and the vision file that belongs to it.
+"""Checks by the headers that two GGUF files are a language model and its vision file.
 
-It knows what the engine can serve: llama.cpp's `qwen3vl` and `qwen3vlmoe`, whose
-pictures are cut into cells of 32 pixels. Qwen2-VL and Qwen2.5-VL, with cells of 28,
-are not among them, nor is Qwen3.5, which keeps a state beside its cache. What makes a
-pair is what llama.cpp checks (`tools/mtmd/mtmd.cpp`) after minutes of loading.
+The engine serves llama.cpp's `qwen3vl` and `qwen3vlmoe`, whose image tokens are squares
+of 32 pixels; not Qwen2-VL and Qwen2.5-VL, whose squares have 28, nor Qwen3.5, which
+keeps a state in addition to its KV cache. The rules are those that llama.cpp checks
+(`tools/mtmd/mtmd.cpp`) after minutes of loading.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BELONGS: Final = "use the mmproj file that was published with this model"
 
 
 def check_pair(model: Header, mmproj: Header) -> None:
-    """Raises SetupError that says why the engine cannot serve these two together."""
+    """Raises SetupError that says why the engine cannot serve the two together."""
     _check_roles(model, mmproj)
     _check_model(model)
     _check_tower(model, mmproj)
@@ -42,23 +42,23 @@ def check_pair(model: Header, mmproj: Header) -> None:
 
 
 def deepstack_layers(model: Header) -> int:
-    """How many of the first text layers take an embedding of their own."""
+    """The number of first text layers that add an embedding of their own."""
     key = f"{model.architecture}.n_deepstack_layers"
     return model.number(key) if model.get(key) else 0
 
 
-def picture_cells(mmproj: Header) -> tuple[int, int] | None:
-    """Fewest and most cells (tokens) of a picture that the vision file was made for;
-    None when it does not say so."""
+def image_token_range(mmproj: Header) -> tuple[int, int] | None:
+    """Fewest and most tokens of a picture that the vision file was trained with; None
+    when it does not say so."""
     keys = ("clip.vision.image_min_pixels", "clip.vision.image_max_pixels")
     if not all(mmproj.get(key) for key in keys):
         return None
-    fewest, most = (mmproj.number(key) // cell_side(mmproj) ** 2 for key in keys)
+    fewest, most = (mmproj.number(key) // image_token_side(mmproj) ** 2 for key in keys)
     return fewest, most
 
 
-def cell_side(mmproj: Header) -> int:
-    """Pixels on each side of a cell, which is one token."""
+def image_token_side(mmproj: Header) -> int:
+    """Pixels on each side of the square that becomes one image token."""
     patch = mmproj.number("clip.vision.patch_size")
     return patch * mmproj.number("clip.vision.spatial_merge_size", 2)
 
@@ -107,10 +107,10 @@ def _check_tower(model: Header, mmproj: Header) -> None:
             f"{mmproj.path} is a {projector} and {model.path} takes a {fitting}: "
             f"{_BELONGS}."
         )
-    if (side := cell_side(mmproj)) != CELL:
+    if (side := image_token_side(mmproj)) != CELL:
         raise SetupError(
-            f"{mmproj.path} reads cells of {side} pixels and this engine cuts pictures "
-            f"into cells of {CELL}: use a Qwen3-VL file."
+            f"{mmproj.path} makes a token of {side}x{side} pixels and this engine of "
+            f"{CELL}x{CELL}: use a Qwen3-VL file."
         )
 
 

@@ -1,7 +1,7 @@
-"""Which models there are, and which files to serve: a name or a path in, a pair out.
+"""Known models, and which files to serve: from a name or a path to a pair of files.
 
-It knows `registry.toml` and what lies in the folder of models. It downloads nothing:
-whoever calls `find_model` says how the real model may be obtained.
+It reads `registry.toml` and the folder of models. It downloads nothing: the caller of
+`find_model` passes a function that may.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import SetupError
+from edge.gguf.header import Header, read_header
 from edge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ DEFAULT: Final = "qwen3-vl-2b"
 TINY: Final = "tiny"  # bundled with this package
 SYNTHETIC: Final = "synthetic-2b"  # made on this machine, for measuring
 SYNTHETIC_FILES: Final = (f"{SYNTHETIC}-*.gguf", f"mmproj-{SYNTHETIC}-*.gguf")
-COMPILED: Final = "compiled"  # the folder beside them of what OpenVINO made of them
+COMPILED: Final = "compiled"  # folder for what OpenVINO compiled, next to the models
 
 TINY_BANNER: Final = """
 ************************************************************************
@@ -44,7 +45,7 @@ TINY_BANNER: Final = """
 class RemoteFile:
     """One file of a repository; `size` (bytes) and `sha256` are None when unknown.
 
-    Raises SetupError for a name that would lie elsewhere than in the models' folder.
+    Raises SetupError for a name that would lead out of the models' folder.
     """
 
     repository: str
@@ -58,14 +59,14 @@ class RemoteFile:
             raise SetupError(f"{self.name!r} is not a plain file name.")
 
     def is_in(self, folder: Path) -> bool:
-        """Present with the size it should have. Contents are `store.state`'s affair."""
+        """Present with the right size; `store.state` checks the contents."""
         path = folder / self.name
         return path.is_file() and self.size in (None, path.stat().st_size)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A published model: a language model and the vision encoder that belongs to it."""
+    """A published model: a language model and its vision encoder."""
 
     name: str
     licence: str
@@ -83,19 +84,29 @@ class Entry:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A language model and the vision encoder that belongs to it, on this machine."""
+    """A language model and its vision encoder, on this machine."""
 
     name: str
     model: Path
     mmproj: Path
-    # The sha256 that they must have, where it is known.
+    # The sha256 that each must have, if known.
     pins: tuple[str | None, str | None] = field(default=(None, None), compare=False)
+
+    @cached_property
+    def model_header(self) -> Header:
+        """Read once. Raises SetupError when the file is not a whole GGUF file."""
+        return read_header(self.model)
+
+    @cached_property
+    def mmproj_header(self) -> Header:
+        """Read once. Raises SetupError when the file is not a whole GGUF file."""
+        return read_header(self.mmproj)
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over both files. Reads them once, about a second for each GiB.
 
-        Raises SetupError when one of them is not the file that was pinned.
+        Raises SetupError when one of them does not have its pinned sha256.
         """
         both = hashlib.sha256()
         for path, pin in zip((self.model, self.mmproj), self.pins, strict=True):
@@ -104,21 +115,21 @@ class ModelFiles:
             if pin not in (None, found.hexdigest()):
                 raise SetupError(
                     f"{path} is not the file that was published for {self.name}: its "
-                    "sha256 is another. It is damaged, or somebody has changed it. See "
+                    "sha256 differs. It is damaged, or somebody has changed it. See "
                     f"`edge models verify {self.name}`; `edge models pull {self.name}` "
-                    "gets it again."
+                    "downloads it again."
                 )
             both.update(found.digest())
         return both.hexdigest()
 
 
-# Makes an entry complete in the models' folder, or raises SetupError that says why not.
+# Makes an entry complete in the models' folder, or raises SetupError with the reason.
 Obtain = Callable[[Entry, Settings], None]
 
 
 @cache
 def entries() -> dict[str, Entry]:
-    """What `registry.toml` lists, by name."""
+    """The entries of `registry.toml`, by name."""
     tables = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return {name: _entry(name, **table) for name, table in tables.items()}
 
@@ -131,7 +142,7 @@ def _entry(
 
 
 def compiled_folder(settings: Settings) -> Path:
-    """Where what OpenVINO has compiled of the models is kept."""
+    """The folder for what OpenVINO has compiled."""
     return models_folder(settings) / COMPILED
 
 
@@ -140,16 +151,16 @@ def models_folder(settings: Settings) -> Path:
 
 
 def nowhere(entry: Entry, settings: Settings) -> None:
-    """Obtains nothing: for who must not wait, or must not use the network."""
+    """Obtains nothing: for callers that must not wait or use the network."""
     raise SetupError("nothing is downloaded here.")
 
 
 def find_model(settings: Settings, obtain: Obtain = nowhere) -> ModelFiles:
-    """The files that EDGE_MODEL and EDGE_MMPROJ mean.
+    """The files that EDGE_MODEL and EDGE_MMPROJ name.
 
-    `auto` is the real model: if it is not there, `obtain` may get it, and if that
+    `auto` is the real model: if it is missing, `obtain` may download it, and if that
     fails it is `tiny`, with a warning. Raises SetupError that says what is missing,
-    where it was looked for, and how to get it.
+    where it was expected, and how to get it.
     """
     folder = models_folder(settings)
     if settings.model == "auto":
@@ -175,14 +186,14 @@ def _auto(settings: Settings, obtain: Obtain) -> ModelFiles:
 
 
 def tiny_files() -> ModelFiles:
-    """The bundled model. Raises SetupError when this installation lacks it."""
+    """The bundled model. Raises SetupError when it is not installed."""
     return _present(
         ModelFiles(TINY, TINY_FOLDER / "tiny.gguf", TINY_FOLDER / "mmproj-tiny.gguf")
     )
 
 
 def synthetic_files(folder: Path) -> ModelFiles:
-    """The newest of each. Raises SetupError that says how to make them."""
+    """The newest file of each kind. Raises SetupError that says how to make them."""
     try:
         model, mmproj = (
             max(folder.glob(kind), key=lambda path: path.stat().st_mtime)

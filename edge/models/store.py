@@ -1,6 +1,6 @@
-"""The folder of models: what is there, what is right, what comes and goes.
+"""The folder of models: lists, downloads, verifies and deletes files.
 
-One process at a time changes it; another waits and then finds the work done.
+One process at a time changes it; a second one waits and then finds the work done.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from edge.errors import SetupError
 from edge.models.download import download, open_plain, part_of
 from edge.models.hub import any_answers, host_of
 from edge.models.registry import COMPILED, Entry, RemoteFile, models_folder
-from edge.progress import Progress, shown, unseen
+from edge.progress import Progress, no_progress, show_progress
 from edge.settings import Settings
 
 State = Literal["ok", "missing", "wrong", "unverified"]
 Notice = Callable[[str], None]
 
-ANSWER_S: Final = 3.0  # how long a start waits to hear whether there is a hub
+ANSWER_S: Final = 3.0  # how long a start waits for an answer from the hubs
 
 log = logging.getLogger(__name__)
 
 
-def places(settings: Settings) -> tuple[str, ...]:
-    """Where models may come from, in the order they are asked, or SetupError."""
+def endpoints_of(settings: Settings) -> tuple[str, ...]:
+    """URLs of the hubs, in the order of their use. Raises SetupError without any."""
     urls = dict.fromkeys(filter(None, (settings.hub_url, settings.mirror_url)))
     if not urls:
-        raise SetupError("There is no place to download from: EDGE_HUB_URL is empty.")
+        raise SetupError("Nothing can be downloaded: EDGE_HUB_URL is empty.")
     return tuple(urls)
 
 
 def obtain(entry: Entry, settings: Settings) -> None:
-    """Pulls `entry`, shown on stderr, if a place offers it within ANSWER_S.
+    """Downloads `entry` if an endpoint offers it within ANSWER_S; progress on stderr.
 
-    Raises SetupError with the reason. It is what `find_model` wants.
+    Raises SetupError with the reason. For `find_model`.
     """
-    endpoints = places(settings)
+    endpoints = endpoints_of(settings)
     if not any_answers(entry.model, endpoints, ANSWER_S):
         asked = " and ".join(map(host_of, endpoints))
         raise SetupError(f"{asked} did not offer it within {ANSWER_S:g} s.")
-    with shown(entry.name) as progress:
+    with show_progress(entry.name) as progress:
         pull(entry, models_folder(settings), endpoints, progress=progress)
 
 
@@ -59,19 +59,19 @@ def pull(
     endpoints: Sequence[str],
     *,
     allow_unverified: bool = False,
-    progress: Progress = unseen,
+    progress: Progress = no_progress,
     notice: Notice = log.warning,
 ) -> None:
-    """Makes `entry` complete and right in `folder`; files that are so stay untouched.
+    """Downloads what is missing or wrong of `entry` into `folder`.
 
     `progress` counts the bytes of both files together. Raises SetupError when the
     entry is unverified and that is not allowed, when the disk is too small, when the
-    folder cannot be used, and when no place gives the files.
+    folder cannot be used, and when no endpoint provides the files.
     """
     if entry.unverified and not allow_unverified:
         raise SetupError(
-            f"Nobody has checked the files of {entry.name} yet: no size and no hash is "
-            "known that could tell them from damaged or false ones. To download what "
+            f"Nobody has checked the files of {entry.name} yet: without a known size "
+            "and hash, damaged or false files cannot be recognised. To download what "
             "the hub offers under their names, give --allow-unverified."
         )
     with _locked(folder, notice):
@@ -90,14 +90,14 @@ def pull(
 
 
 def bytes_there(file: RemoteFile, folder: Path) -> int:
-    """How much of a file is in `folder`, as itself or as the beginning of it."""
+    """How much of a file is in `folder`, whole or partly downloaded."""
     if file.is_in(folder):
         return (folder / file.name).stat().st_size
     return _part_size(file, folder)
 
 
 def state(file: RemoteFile, folder: Path) -> State:
-    """Reads the whole file, about a second for each GiB."""
+    """Whether a file is right. Reads all of it, about a second for each GiB."""
     path = folder / file.name
     if not path.is_file():
         return "missing"
@@ -111,7 +111,7 @@ def state(file: RemoteFile, folder: Path) -> State:
 
 
 def verify(entry: Entry, folder: Path) -> dict[str, State]:
-    """The state of both files, by name. Reads all of them."""
+    """The state of both files, by name. Reads all of both."""
     return {file.name: state(file, folder) for file in entry.files}
 
 
@@ -121,10 +121,10 @@ def remove(
     others: Iterable[Entry] = (),
     notice: Notice = log.warning,
 ) -> int:
-    """Deletes the files of `entry`, and what has come of them; returns the bytes freed.
+    """Deletes the files of `entry` and what was made of them; returns the bytes freed.
 
-    A file stays that one of `others` shares, if that one's language model is there.
-    Raises SetupError when the folder cannot be changed.
+    A file stays if one of `others` that is present shares it. Raises SetupError when
+    the folder cannot be changed.
     """
     users = (e for e in others if e != entry and bytes_there(e.model, folder))
     shared = {file.name for user in users for file in user.files}
@@ -134,11 +134,8 @@ def remove(
 
 
 def delete(paths: Iterable[Path], folder: Path, notice: Notice = log.warning) -> int:
-    """Deletes those of `paths`, in `folder`, that are files, and what was compiled of
-    them; returns the bytes freed.
-
-    Raises SetupError when the folder cannot be changed.
-    """
+    """Deletes the files among `paths` in `folder`, and what was compiled of them;
+    returns the bytes freed. Raises SetupError when the folder cannot be changed."""
     freed = 0
     with _locked(folder, notice):
         for whole in filter(Path.is_file, paths):

@@ -1,1 +1,1 @@
-"""What all graphs for OpenVINO share: their words, and how they are kept and run."""
+"""The computing by OpenVINO, from the same GGUF files that llama.cpp reads."""

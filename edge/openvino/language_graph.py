@@ -1,9 +1,9 @@
-"""Qwen3-VL's language model as an OpenVINO graph: any number of rows of any number of
-sequences, over one cache of blocks.
+"""Qwen3-VL's language model as an OpenVINO graph: any number of tokens of any number of
+sequences, over one KV cache of blocks.
 
 Source: `Qwen3VLTextModel` in Hugging Face Transformers. Attention is OpenVINO's
 `PagedAttentionExtension` (`src/core/src/op/paged_attention.cpp`), which its own server
-uses; it is no stable interface, so `constraints.txt` pins the version.
+uses; its interface is not stable, so `constraints.txt` pins the version.
 """
 
 from __future__ import annotations
@@ -16,22 +16,32 @@ from openvino.op import _PagedAttentionExtension as PagedAttention
 
 from edge.openvino.blocks import BLOCK
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import Node, expanded, int_, ints, linear, split, turn
-from edge.openvino.quantized_weights import Packed
+from edge.openvino.nodes import (
+    Node,
+    apply_rope,
+    dequantized_node,
+    int_,
+    ints,
+    linear,
+    split,
+)
+from edge.openvino.quantized_weights import QuantizedWeights
 
 
-class Language:
-    """Builds the graph of one file of weights: rounded, as they are `packed`, or
-    exact."""
+class LanguageGraph:
+    """Builds the graph of one file of weights: with its matrices `quantized`, or
+    exact without."""
 
-    def __init__(self, weights: TextWeights, packed: Packed | None = None) -> None:
+    def __init__(
+        self, weights: TextWeights, quantized: QuantizedWeights | None = None
+    ) -> None:
         self._weights = weights
-        self._packed = packed
+        self._quantized = quantized
         self._cos, self._sin = (
             ops.parameter([-1, 1, weights.head // 2], np.float32, name=name)
             for name in ("cos", "sin")
         )
-        self._who = [
+        self._sequences = [
             ops.parameter(shape, np.int32, name=name)
             for name, shape in (
                 ("past_lens", [-1]),
@@ -44,15 +54,17 @@ class Language:
         self._caches: list[Node] = []
 
     def graph(self) -> ov.Model:
-        """Ten inputs. Rows f32 [n, hidden], cosines and sines f32 [n, 1, head / 2], and
-        what is added after the first layers, f32 [n, levels * hidden]. Of each of m
-        sequences, whose rows lie one after the other, how many tokens the cache holds,
-        i32 [m]; where its rows begin, i32 [m + 1]; the numbers of all their blocks, and
-        where those of each begin, i32 [m + 1]; how many tokens the longest will have,
-        i32 []. And the rows whose next token is wanted, i32 [k].
+        """Ten inputs. Embeddings f32 [n, hidden]; cosines, sines f32 [n, 1, head / 2];
+        deepstack embeddings of the first layers, f32 [n, levels * hidden].
 
-        Then keys and values of each layer in turn, [blocks, kv heads, BLOCK, head],
-        which are written in place. Output: logits f32 [k, vocabulary].
+        Then about m sequences, whose tokens lie side by side: how many tokens of each
+        are in the cache, i32 [m]; where the new ones of each begin, i32 [m + 1]; all
+        their block numbers, i32 [blocks]; where those of each begin, i32 [m + 1]; the
+        length of the longest with its new tokens, i32 []. And the indices of the wanted
+        tokens, i32 [k].
+
+        Then the caches, keys and values of each layer in turn, [blocks, kv heads,
+        BLOCK, head], which are written in place. Output: logits f32 [k, vocabulary].
         """
         weights = self._weights
         rows = x = ops.parameter([-1, weights.hidden], np.float32, name="rows")
@@ -67,19 +79,27 @@ class Language:
                 x = ops.add(x, levels[n])
         x = self._norm(ops.gather(x, wanted, int_(0)), "output_norm")
         logits = self._linear(x, weights.head_name)
-        inputs = [rows, self._cos, self._sin, added, *self._who, wanted, *self._caches]
+        inputs = [
+            rows,
+            self._cos,
+            self._sin,
+            added,
+            *self._sequences,
+            wanted,
+            *self._caches,
+        ]
         return ov.Model([logits], inputs, "qwen3vl")
 
     def _attention(self, x: Node, n: int) -> Node:
-        """Every token looks at itself and those before it in its sequence."""
+        """Causal within each sequence."""
         weights = self._weights
         key_value = [
-            self._flat(self._turned(x, n, "k"), weights.n_kv_heads),
+            self._flat(self._rotated(x, n, "k"), weights.n_kv_heads),
             self._linear(x, f"blk.{n}.attn_v"),
         ]
         caches = [self._cache(f"{which}_cache.{n}") for which in ("key", "value")]
         self._caches += caches
-        query = self._flat(self._turned(x, n, "q"), weights.n_heads)
+        query = self._flat(self._rotated(x, n, "q"), weights.n_heads)
         paged = PagedAttention(_outputs(query, *key_value, *caches, *self._options()))
         sizes = {"num_k_heads": weights.n_kv_heads, "k_head_size": weights.head}
         sizes |= {"num_v_heads": weights.n_kv_heads, "v_head_size": weights.head}
@@ -88,31 +108,50 @@ class Language:
         return self._linear(paged.output(0), f"blk.{n}.attn_output")
 
     def _options(self) -> list[Node]:
-        """What else it wants to know, in its order. Most is for what we do not do:
-        windows, biases, scores, rotated or sparse caches, sinks, eviction, trees."""
-        *who, longest = self._who
-        scale = np.array(self._weights.head**-0.5, np.float32)
-        numbers, floats = np.array([], np.int32), np.array([], np.float32)
-        zero = np.array(0, np.int32)
-        constants: list[npt.NDArray[np.generic]] = [
-            *(numbers, numbers, numbers, floats),  # scores, rotation
-            *(floats, zero, np.array(1, np.int32), floats),  # sparsity, sinks
-            *(zero, numbers, numbers, numbers),  # eviction
-            *(numbers, np.array([], np.uint8), numbers),  # kinds of tokens, trees
+        """The other inputs of the operation, in its order. Most of them are features
+        that are not used here."""
+        *sequences, longest = self._sequences
+        integers, floats = np.array([], np.int32), np.array([], np.float32)
+        zero, one = np.array(0, np.int32), np.array(1, np.int32)
+        before: dict[str, npt.NDArray[np.generic]] = {
+            "scale": np.array(self._weights.head**-0.5, np.float32),
+            "sliding_window": zero,
+            "alibi_slopes": floats,
+        }
+        behind: dict[str, npt.NDArray[np.generic]] = {
+            "score_aggregation_window": integers,
+            "rotated_block_indices": integers,
+            "rotation_deltas": integers,
+            "rotation_trig_lut": floats,
+            "xattention_threshold": floats,
+            "xattention_block_size": zero,
+            "xattention_stride": one,
+            "sinks": floats,
+            "adaptive_rkv_start_size": zero,
+            "adaptive_rkv_evictable_sizes": integers,
+            "adaptive_rkv_diversity_block_set_indices": integers,
+            "adaptive_rkv_diversity_block_set_indices_begins": integers,
+            "token_type_ids": integers,
+            "qq_bias": np.array([], np.uint8),
+            "qq_bias_begins": integers,
+        }
+        return [
+            *sequences,
+            *map(ops.constant, before.values()),
+            longest,
+            *map(ops.constant, behind.values()),
         ]
-        before = [ops.constant(each) for each in (scale, zero, floats)]
-        return [*who, *before, longest, *map(ops.constant, constants)]
 
     def _cache(self, name: str) -> Node:
-        """Of which type, the plugin decides."""
+        """The plugin decides its element type."""
         weights = self._weights
         shape = [-1, weights.n_kv_heads, BLOCK, weights.head]
         return ops.parameter(ov.PartialShape(shape), np.float32, name=name)
 
-    def _turned(self, x: Node, n: int, which: str) -> Node:
-        """Queries or keys, f32 [n, heads, head]."""
+    def _rotated(self, x: Node, n: int, which: str) -> Node:
+        """Queries or keys with their positions, f32 [n, heads, head]."""
         heads = self._heads(x, f"blk.{n}.attn_{which}")
-        return turn(
+        return apply_rope(
             self._norm(heads, f"blk.{n}.attn_{which}_norm"), self._cos, self._sin
         )
 
@@ -123,7 +162,7 @@ class Language:
         return self._linear(ops.multiply(gate, up), f"{name}.ffn_down")
 
     def _norm(self, x: Node, name: str) -> Node:
-        """RMSNorm, in the form that the CPU plugin knows as one operation."""
+        """RMSNorm, in the form that the CPU plugin fuses into one operation."""
         mean = ops.reduce_mean(ops.power(x, np.float32(2)), int_(-1), True)
         root = ops.sqrt(ops.add(mean, np.float32(self._weights.epsilon)))
         even = ops.multiply(x, ops.divide(np.float32(1), root))
@@ -136,11 +175,11 @@ class Language:
         return ops.reshape(x, ints(0, n_heads * self._weights.head), True)
 
     def _linear(self, x: Node, name: str) -> Node:
-        """[n, width] times the rows of a matrix."""
+        """A projection by one matrix, f32 [n, rows of the matrix]."""
         name = f"{name}.weight"
-        if self._packed is None:
+        if self._quantized is None:
             return linear(x, self._weights[name], "f32")
-        return ops.matmul(x, expanded(*self._packed[name]), False, True)
+        return ops.matmul(x, dequantized_node(*self._quantized[name]), False, True)
 
 
 def _outputs(*nodes: Node) -> list[Node]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SetupError
+from edge.gguf.header import Header
 from edge.gguf.weights import Weights
 
 ARCHITECTURE = "qwen3vl"
@@ -19,8 +20,8 @@ class TextWeights(Weights):
     """One model file. Raises SetupError when it is not the language model of a dense
     Qwen3-VL."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, header: Header | None = None) -> None:
+        super().__init__(path, header)
         if (found := self.header.architecture) != ARCHITECTURE:
             raise SetupError(f"{path} is a {found} model, not a {ARCHITECTURE}.")
 
@@ -42,23 +43,23 @@ class TextWeights(Weights):
 
     @cached_property
     def head(self) -> int:
-        """Numbers of one head, of keys and of values."""
+        """The width of one head, of keys and of values."""
         return self._number("attention.key_length")
 
     @cached_property
     def n_levels(self) -> int:
-        """The first layers, after each of which a deepstack embedding is added."""
+        """Deepstack levels: one is added after each of the first layers."""
         return self._number("n_deepstack_layers")
 
     @cached_property
     def head_name(self) -> str:
-        """What turns the last layer into logits; often the embeddings once more."""
+        """The matrix that gives logits; often that of the token embeddings."""
         has_own = "output.weight" in self.header.tensors
         return "output" if has_own else "token_embd"
 
     @cached_property
     def matrices(self) -> list[str]:
-        """Names of all that is multiplied with, in the order of the file."""
+        """Names of all matrices of layers and head, in the order of the file."""
         return [
             name
             for name, tensor in self.header.tensors.items()
@@ -77,7 +78,7 @@ class TextWeights(Weights):
 
     @cached_property
     def rope_sections(self) -> tuple[int, int, int]:
-        """Pairs of a head that turn with time, height and width."""
+        """Pairs of a head that are rotated by time, by height and by width."""
         time, height, width = self._value("rope.dimension_sections")[:3]
         return int(time), int(height), int(width)
 

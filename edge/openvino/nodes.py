@@ -1,4 +1,4 @@
-"""The few words that graphs for OpenVINO are written in, beside its own."""
+"""Operations that both graphs are built of, beside those of OpenVINO."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ Node = Any  # openvino has no types
 
 
 def linear(x: Node, matrix: Floats, precision: Precision) -> Node:
-    """[n, width] times the rows of `matrix`, which is kept as `precision` says."""
-    return ops.matmul(x, _KEEP[precision](matrix), False, True)
+    """[n, width] times the rows of `matrix`, which is stored in `precision`."""
+    return ops.matmul(x, _STORE[precision](matrix), False, True)
 
 
-def rounded(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Whole numbers from -127 to 127, and a scale for each row, f32 [n, 1]."""
+def quantize(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """The matrix as int8 from -127 to 127, and a scale for each row, f32 [n, 1]."""
     scale = np.abs(matrix).max(axis=1, keepdims=True) / 127
-    whole = np.rint(matrix / np.where(scale == 0, 1, scale)).astype(np.int8)
-    return whole, scale.astype(np.float32)
+    numbers = np.rint(matrix / np.where(scale == 0, 1, scale)).astype(np.int8)
+    return numbers, scale.astype(np.float32)
 
 
-def expanded(whole: npt.NDArray[np.int8], scale: Floats) -> Node:
-    """The form of a rounded matrix that the CPU plugin multiplies without expanding it
-    in memory. The numbers are not copied: they must stay where they are."""
-    numbers = ops.convert(ops.constant(whole, shared_memory=True), "f32")
-    return ops.multiply(numbers, ops.constant(scale))
+def dequantized_node(numbers: npt.NDArray[np.int8], scale: Floats) -> Node:
+    """The result of `quantize` in the form that the CPU plugin multiplies with as int8.
+    The numbers are not copied: their memory must stay valid."""
+    constant = ops.convert(ops.constant(numbers, shared_memory=True), "f32")
+    return ops.multiply(constant, ops.constant(scale))
 
 
 def _int8(matrix: Floats) -> Node:
-    return expanded(*rounded(matrix))
+    return dequantized_node(*quantize(matrix))
 
 
-_KEEP: dict[Precision, Callable[[Floats], Node]] = {"int8": _int8, "f32": ops.constant}
+_STORE: dict[Precision, Callable[[Floats], Node]] = {"int8": _int8, "f32": ops.constant}
 
 
-def turn(x: Node, cos: Node, sin: Node) -> Node:
-    """Rotary position embedding of f32 [n, heads, head], whose halves are turned by
-    angles with these cosines and sines, f32 [n, 1, head / 2]."""
+def apply_rope(x: Node, cos: Node, sin: Node) -> Node:
+    """Rotary position embedding of f32 [n, heads, head]; cosines and sines are f32 [n,
+    1, head / 2]."""
     a, b = split(x, axis=2, n=2)
-    turned = (
+    halves = [
         ops.subtract(ops.multiply(a, cos), ops.multiply(b, sin)),
         ops.add(ops.multiply(b, cos), ops.multiply(a, sin)),
-    )
-    return ops.concat(list(turned), 2)
+    ]
+    return ops.concat(halves, 2)
 
 
-def by_head(x: Node) -> Node:
+def split_heads(x: Node) -> Node:
     """[n, heads, head] to [1, heads, n, head]."""
     return ops.unsqueeze(ops.transpose(x, ints(1, 0, 2)), int_(0))
 
 
-def side_by_side(x: Node, width: int) -> Node:
-    """[1, heads, n, head] to [n, width]: all heads of a row together."""
+def merge_heads(x: Node, width: int) -> Node:
+    """[1, heads, n, head] to [n, width]."""
     by_row = ops.transpose(ops.squeeze(x, int_(0)), ints(1, 0, 2))
     return ops.reshape(by_row, ints(0, width), True)
 

@@ -1,8 +1,8 @@
-"""The matrices of a language model as whole numbers of eight bits, in one file.
+"""The matrices of a language model, quantized to int8, in one file.
 
-To round them takes some twenty seconds, so it is done once; from then on a start maps
-the file. One after the other, in the order of the GGUF file: the numbers of a matrix,
-int8 [rows, width], and the scales of its rows, float32.
+To quantize them takes some twenty seconds, so it is done once; later starts map the
+file. It holds the matrices one after the other, in the order of the GGUF file: int8
+[rows, width], then one scale for each row, float32.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import numpy.typing as npt
 
 from edge.errors import SetupError
 from edge.gguf.weights import Floats
-from edge.openvino.compiled import blob_of, mapped, whole_or_not
+from edge.openvino.cache_files import atomic_write, cache_path, map_file
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import rounded
+from edge.openvino.nodes import quantize
 
 log = logging.getLogger(__name__)
 
 REVISION = 1
-STRETCH = 4096  # rows that are expanded at once: all of the embeddings take 1.2 GB
+ROWS_AT_ONCE = 4096  # as float32 all of the embeddings would take 1.2 GB
 
 
-class Packed:
-    """What is multiplied with in `weights`, packed into `folder`.
+class QuantizedWeights:
+    """The matrices of `weights`, quantized; the file is in `folder`.
 
-    Raises SetupError when the file cannot be written.
+    Raises SetupError when it cannot be written.
     """
 
     def __init__(self, weights: TextWeights, folder: Path) -> None:
         self._shapes = {name: weights.shape(name) for name in weights.matrices}
-        path = blob_of(weights.path, folder, "language-int8", REVISION)
+        path = cache_path(weights.path, folder, "language-int8", REVISION)
         n_bytes = sum(map(_n_bytes, self._shapes.values()))
         try:
             if not path.is_file() or path.stat().st_size != n_bytes:
-                _pack(weights, path)
-            self.pages = mapped(path)
+                _quantize(weights, path)
+            self.pages = map_file(path)
         except OSError as error:
             raise SetupError(
-                f"{path} cannot be kept: {error}. It takes {n_bytes / 1e9:.1f} GB."
+                f"{path} cannot be written: {error}. It takes {n_bytes / 1e9:.1f} GB."
             ) from error
 
     def __getitem__(self, name: str) -> tuple[npt.NDArray[np.int8], Floats]:
-        """Numbers, which lie in `pages`, and a copy of the scales, f32 [rows, 1]."""
+        """A matrix: int8 [rows, width], a view of `pages`, and scales f32 [rows, 1]."""
         names = list(self._shapes)
         before = names[: names.index(name)]
         start = sum(_n_bytes(self._shapes[each]) for each in before)
@@ -61,15 +61,15 @@ def _n_bytes(shape: tuple[int, ...]) -> int:
     return n_rows * width + 4 * n_rows
 
 
-def _pack(weights: TextWeights, path: Path) -> None:
-    log.info("rounding the weights of %s, only this once", weights.path.name)
-    with whole_or_not(path) as file:
+def _quantize(weights: TextWeights, path: Path) -> None:
+    log.info("quantizing the weights of %s, only this once", weights.path.name)
+    with atomic_write(path) as file:
         for name in weights.matrices:
             n_rows, _ = weights.shape(name)
             scales = []
-            for start in range(0, n_rows, STRETCH):
-                some = weights.rows(name, slice(start, start + STRETCH))
-                numbers, scale = rounded(some)
+            for start in range(0, n_rows, ROWS_AT_ONCE):
+                some = weights.rows(name, slice(start, start + ROWS_AT_ONCE))
+                numbers, scale = quantize(some)
                 file.write(numbers.tobytes())
                 scales.append(scale)
             file.write(np.concatenate(scales).tobytes())

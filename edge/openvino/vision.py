@@ -1,4 +1,4 @@
-"""The vision tower computed by OpenVINO: the fast one.
+"""The vision encoder computed by OpenVINO: several times faster than llama.cpp's.
 
 The weights come out of the same mmproj file that llama.cpp reads.
 """
@@ -10,22 +10,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge.gguf.header import Header
 from edge.images import Picture
 from edge.openvino.compiled import compile_once
 from edge.openvino.nodes import Precision
-from edge.openvino.vision_graph import Tower
+from edge.openvino.vision_graph import VisionGraph
 from edge.openvino.vision_weights import TowerWeights
-from edge.qwen3vl import patches as places
 from edge.qwen3vl import preprocess
+from edge.qwen3vl.patches import interpolate_pos_embed, rope_angles
 
-REVISION = 1  # of the graph: another one makes compiled towers of the old one void
+REVISION = 1  # of the graph: a new one invalidates compiled files of the old one
 
 
 class OpenvinoTower:
     """The vision encoder in the mmproj file at `path`, a VisionTower.
 
-    Pictures get between `min_tokens` and `max_tokens` tokens. `folder` keeps compiled
-    towers. Raises SetupError when the file does not fit or cannot be compiled here.
+    Pictures get between `min_tokens` and `max_tokens` tokens. `folder` holds compiled
+    graphs. Raises SetupError when the file does not fit or cannot be compiled here.
     """
 
     def __init__(
@@ -37,14 +38,15 @@ class OpenvinoTower:
         threads: int,
         min_tokens: int,
         max_tokens: int,
+        header: Header | None = None,
     ) -> None:
         self.name = f"openvino {precision}"
-        weights = TowerWeights(path)
+        weights = TowerWeights(path, header)
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
-        self._cells = min(min_tokens, max_tokens), max_tokens
+        self._token_range = min(min_tokens, max_tokens), max_tokens
         self._graph = compile_once(
-            lambda: Tower(weights, precision).graph(),
+            lambda: VisionGraph(weights, precision).graph(),
             path,
             folder,
             name=precision,
@@ -54,7 +56,7 @@ class OpenvinoTower:
         )
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
-        return preprocess.grid(width, height, *self._cells)
+        return preprocess.grid(width, height, *self._token_range)
 
     def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
         rows, columns = self.grid(picture.width, picture.height)
@@ -62,8 +64,8 @@ class OpenvinoTower:
         pixels = preprocess.patches(fitted).astype(np.float32) / 127.5 - 1
         [embeddings] = self._graph.run(
             pixels,
-            places.learnt(self._table, rows, columns),
-            *places.rotary(rows, columns, self._head),
+            interpolate_pos_embed(self._table, rows, columns),
+            *rope_angles(rows, columns, self._head),
         )
         return np.array(embeddings)
 

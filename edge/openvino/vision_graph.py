@@ -1,7 +1,7 @@
-"""Qwen3-VL's vision tower as an OpenVINO graph, for pictures of every size.
+"""Qwen3-VL's vision encoder as an OpenVINO graph, for pictures of every size.
 
-Source: `Qwen3VLVisionModel` in Hugging Face Transformers. The projections of the blocks
-and mergers, where all the time goes, may hold their weights as whole numbers.
+Source: `Qwen3VLVisionModel` in Hugging Face Transformers. The projections of blocks and
+mergers, which take nearly all of the time, can be quantized.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from openvino import opset13 as ops
 from edge.openvino.nodes import (
     Node,
     Precision,
-    by_head,
+    apply_rope,
     int_,
     ints,
     linear,
-    side_by_side,
+    merge_heads,
     split,
-    turn,
+    split_heads,
 )
 from edge.openvino.vision_weights import TowerWeights
 
-CELL_PATCHES = 4  # a cell, which becomes one token, is 2 x 2 patches
+TOKEN_PATCHES = 4  # 2 x 2 patches become one image token
 
 
-class Tower:
+class VisionGraph:
     """Builds the graph of one file of weights."""
 
     def __init__(self, weights: TowerWeights, precision: Precision) -> None:
@@ -40,26 +40,26 @@ class Tower:
         )
 
     def graph(self) -> ov.Model:
-        """Four inputs: patches f32 [n, 3 * 16 * 16] from -1 to 1, what is learnt about
-        their places f32 [n, hidden], cosines and sines f32 [n, 1, head / 2]. One
-        output: f32 [n / 4, 4 * text hidden], the last level first and then deepstack.
+        """Four inputs: patches f32 [n, 3 * 16 * 16] from -1 to 1, position embeddings
+        f32 [n, hidden], cosines and sines f32 [n, 1, head / 2]. One output: f32 [n / 4,
+        (1 + levels) * text hidden], the final embedding first and then deepstack.
         """
         weights, levels = self._weights, []
-        # Both frames of a still picture are equal: one kernel for their sum.
+        # both frames of a still picture are equal: the kernels can be summed
         kernel = weights["v.patch_embd.weight"] + weights["v.patch_embd.weight.1"]
         kernel = kernel.reshape(self._hidden, -1)
         patches = ops.parameter([-1, kernel.shape[1]], np.float32, name="patches")
         places = ops.parameter([-1, self._hidden], np.float32, name="places")
         bias = ops.constant(weights["v.patch_embd.bias"])
-        seen = ops.matmul(patches, ops.constant(kernel), False, True)
-        x = ops.add(ops.add(seen, bias), places)
+        projected = ops.matmul(patches, ops.constant(kernel), False, True)
+        x = ops.add(ops.add(projected, bias), places)
         for n in range(weights.n_blocks):
             x = self._block(x, f"v.blk.{n}")
             if n in weights.deepstack:
                 name = f"v.deepstack.{n}"
-                wide = self._norm(self._cells(x), f"{name}.norm")
+                wide = self._norm(self._merged(x), f"{name}.norm")
                 levels.append(self._perceptron(wide, f"{name}.fc1", f"{name}.fc2"))
-        wide = self._cells(self._norm(x, "v.post_ln"))
+        wide = self._merged(self._norm(x, "v.post_ln"))
         levels.insert(0, self._perceptron(wide, "mm.0", "mm.2"))
         inputs = [patches, places, self._cos, self._sin]
         return ov.Model([ops.concat(levels, 1)], inputs, "qwen3vl tower")
@@ -71,22 +71,22 @@ class Tower:
         return ops.add(x, y)
 
     def _attention(self, x: Node, name: str) -> Node:
-        """Every patch looks at all patches of its picture."""
+        """Of all patches to all patches."""
         qkv = self._linear(x, f"{name}.attn_qkv")
         qkv = ops.reshape(qkv, ints(0, 3, -1, self._head), True)
         query, key, value = (
             ops.squeeze(part, int_(1)) for part in split(qkv, axis=1, n=3)
         )
         mixed = ops.scaled_dot_product_attention(
-            by_head(turn(query, self._cos, self._sin)),
-            by_head(turn(key, self._cos, self._sin)),
-            by_head(value),
+            split_heads(apply_rope(query, self._cos, self._sin)),
+            split_heads(apply_rope(key, self._cos, self._sin)),
+            split_heads(value),
         )
-        return self._linear(side_by_side(mixed, self._hidden), f"{name}.attn_out")
+        return self._linear(merge_heads(mixed, self._hidden), f"{name}.attn_out")
 
-    def _cells(self, x: Node) -> Node:
-        """The patches of each cell side by side."""
-        return ops.reshape(x, ints(-1, CELL_PATCHES * self._hidden), False)
+    def _merged(self, x: Node) -> Node:
+        """The patches of each image token side by side."""
+        return ops.reshape(x, ints(-1, TOKEN_PATCHES * self._hidden), False)
 
     def _perceptron(self, x: Node, up: str, down: str, gelu: str = "erf") -> Node:
         return self._linear(ops.gelu(self._linear(x, up), gelu), down)
@@ -98,5 +98,5 @@ class Tower:
         return ops.add(scaled, ops.constant(weights[f"{name}.bias"]))
 
     def _linear(self, x: Node, name: str) -> Node:
-        seen = linear(x, self._weights[f"{name}.weight"], self._precision)
-        return ops.add(seen, ops.constant(self._weights[f"{name}.bias"]))
+        product = linear(x, self._weights[f"{name}.weight"], self._precision)
+        return ops.add(product, ops.constant(self._weights[f"{name}.bias"]))

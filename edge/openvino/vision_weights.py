@@ -1,4 +1,4 @@
-"""The vision tower's weights and sizes, out of the mmproj GGUF file.
+"""The vision encoder's weights and sizes, out of the mmproj GGUF file.
 
 Tensor names are those of llama.cpp (`tools/mtmd/clip-impl.h`).
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SetupError
+from edge.gguf.header import Header
 from edge.gguf.weights import Weights
 
 KIND = "qwen3vl_merger"
@@ -19,8 +20,8 @@ class TowerWeights(Weights):
     """One mmproj file. Raises SetupError when it is not the vision part of a
     Qwen3-VL."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, header: Header | None = None) -> None:
+        super().__init__(path, header)
         kind = self._field("clip.projector_type", "clip.vision.projector_type")
         if kind != KIND:
             raise SetupError(f"{path} is a {kind} vision file, not a {KIND}.")
@@ -44,7 +45,7 @@ class TowerWeights(Weights):
 
     @cached_property
     def deepstack(self) -> tuple[int, ...]:
-        """The blocks whose output also goes to the language model."""
+        """Indices of the blocks whose output also goes to the language model."""
         is_one = self._field("clip.vision.is_deepstack_layers")
         return tuple(n for n, yes in enumerate(is_one) if yes)
 

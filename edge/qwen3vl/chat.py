@@ -1,8 +1,8 @@
 """Messages to prompt parts, in the ChatML form that Qwen3-VL was trained on.
 
-Template text and user text stay apart all the way to the tokenizer: only the template
-may become control tokens, so a user can write `<|im_end|>` and it stays text. There is
-no placeholder for a picture in any text, so none can be forged.
+Template text and user text stay separate up to the tokenizer: only the template may
+become control tokens, so `<|im_end|>` from a user stays text. No text holds a
+placeholder for a picture, so none can be forged.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from edge.request import Message, PictureRef
 
 @dataclass(frozen=True)
 class Template:
-    """Text of ours: names of control tokens in it count."""
+    """Text of the template: names of control tokens in it become control tokens."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class UserText:
-    """Text of somebody else's: nothing in it counts."""
+    """Text from a client: never becomes control tokens."""
 
     text: str
 
@@ -30,7 +30,7 @@ class UserText:
 Part = Template | UserText | PictureRef
 
 
-# After the last message: where the assistant's next words begin.
+# behind the last message: the answer follows
 OPENING = Template("<|im_start|>assistant\n")
 
 
@@ -48,7 +48,7 @@ def render_message(message: Message) -> Iterator[Part]:
 
 
 def render(messages: Sequence[Message]) -> Iterator[Part]:
-    """The whole prompt, up to where the assistant's next words begin."""
+    """The whole prompt, up to the beginning of the answer."""
     for message in messages:
         yield from render_message(message)
     yield OPENING

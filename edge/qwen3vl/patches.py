@@ -1,4 +1,4 @@
-"""Where patches sit inside a picture: what the tower adds for it, and how it turns.
+"""Positions of patches in a picture: interpolated embeddings and angles of rotation.
 
 Source: `Qwen3VLVisionModel` in Hugging Face Transformers: `fast_pos_embed_interpolate`
 and `rot_pos_emb`. Patches come in the order of `edge.qwen3vl.preprocess.patches`.
@@ -7,53 +7,58 @@ and `rot_pos_emb`. Patches come in the order of `edge.qwen3vl.preprocess.patches
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-ROTARY_BASE = 10_000.0
+ROPE_BASE = 10_000.0
 
 
-def in_cells(patches: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """[2 * rows, 2 * columns, width] in reading order to [n_patches, width] in the
-    order of cells."""
+def merge_order(patches: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """[2 * rows, 2 * columns, width] in reading order to [n_patches, width], the 2 x 2
+    patches of each image token together."""
     height, width, depth = patches.shape
-    cells = patches.reshape(height // 2, 2, width // 2, 2, depth)
-    return cells.transpose(0, 2, 1, 3, 4).reshape(-1, depth)
+    blocks = patches.reshape(height // 2, 2, width // 2, 2, depth)
+    return blocks.transpose(0, 2, 1, 3, 4).reshape(-1, depth)
 
 
-def learnt(table: Floats, rows: int, columns: int) -> Floats:
-    """The learnt position of each patch of `rows` x `columns` cells, f32 [n_patches,
-    width]: `table`, [side * side, width], stretched over the picture, corner on corner.
-    """
+def interpolate_pos_embed(table: Floats, rows: int, columns: int) -> Floats:
+    """Position embeddings f32 [n_patches, width] of `rows` x `columns` image tokens:
+    the learned `table`, [side * side, width], stretched over the picture bilinearly,
+    corner on corner."""
     side = math.isqrt(len(table))
     square = table.reshape(side, side, -1)
-    low, high, share = _between(side, 2 * rows)
+    low, high, share = _neighbours(side, 2 * rows)
     lines = square[low] * (1 - share[:, None]) + square[high] * share[:, None]
-    low, high, share = _between(side, 2 * columns)
-    return in_cells(lines[:, low] * (1 - share) + lines[:, high] * share)
+    low, high, share = _neighbours(side, 2 * columns)
+    return merge_order(lines[:, low] * (1 - share) + lines[:, high] * share)
 
 
-def _between(
-    side: int, n: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Floats]:
-    """For `n` places along `side` entries: the entries around each, and how far it is
+class _Neighbours(NamedTuple):
+    """For points along a side of the table: the entries around each, and how far it is
     from the first to the second, f32 [n, 1]."""
+
+    low: npt.NDArray[np.intp]
+    high: npt.NDArray[np.intp]
+    share: Floats
+
+
+def _neighbours(side: int, n: int) -> _Neighbours:
     at = np.linspace(0, side - 1, n, dtype=np.float32)
     low = at.astype(np.intp)
     share = (at - low).astype(np.float32)
-    return low, np.minimum(low + 1, side - 1), share[:, None]
+    return _Neighbours(low, np.minimum(low + 1, side - 1), share[:, None])
 
 
-def rotary(rows: int, columns: int, head_width: int) -> tuple[Floats, Floats]:
-    """Cosines and sines, f32 [n_patches, 1, head_width / 2], by which queries and keys
-    are turned: the first half of the angles grows with the row, the second with the
-    column."""
+def rope_angles(rows: int, columns: int, head_width: int) -> tuple[Floats, Floats]:
+    """Cosines and sines f32 [n_patches, 1, head_width / 2] for `rows` x `columns` image
+    tokens: the first half of the angles grows with the row, the second with the column.
+    """
     quarter = head_width // 4
-    speed = ROTARY_BASE ** -(np.arange(quarter) / quarter)
-    row, column = np.indices((2 * rows, 2 * columns))[..., None] * speed
-    angle = in_cells(np.concatenate([row, column], axis=-1))[:, None]
+    frequency = ROPE_BASE ** -(np.arange(quarter) / quarter)
+    row, column = np.indices((2 * rows, 2 * columns))[..., None] * frequency
+    angle = merge_order(np.concatenate([row, column], axis=-1))[:, None]
     return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)

@@ -1,1 +1,1 @@
-"""What a start decides, from settings, model files and the machine."""
+"""From settings, model files and the machine to a Plan, from a Plan to an engine."""

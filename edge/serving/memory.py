@@ -1,27 +1,30 @@
-"""How much memory a pair of model files will take, before anything is loaded.
+"""How much memory a pair of model files takes, computed from their headers.
 
-The sizes follow llama.cpp's graphs (`src/models/qwen3vl.cpp`,
-`tools/mtmd/models/qwen3vl.cpp`, both with flash attention) and were measured with
-files of Qwen3-VL-2B's shapes: see `memory_need`.
+The sum is weights + cache + compute + vision, everywhere in this order. The sizes
+follow llama.cpp's graphs (`src/models/qwen3vl.cpp`, `tools/mtmd/models/qwen3vl.cpp`,
+both with flash attention) and were measured with files of Qwen3-VL-2B's shapes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Final
 
 from edge.errors import SetupError
 from edge.gguf.header import Header
-from edge.models.pair import cell_side, deepstack_layers, picture_cells
+from edge.models.pair import deepstack_layers, image_token_range, image_token_side
 from edge.settings import Settings
 
 F16, F32 = 2, 4  # bytes
 KV_BYTES: Final = {"f16": 2.0, "q8_0": 34 / 32}  # of one number, by EDGE_KV
-SPARE_CELLS: Final = 64  # of each sequence in OpenVINO's cache
+SPARE_KV_CELLS: Final = 64  # of each sequence in OpenVINO's cache
 GIB: Final = 1 << 30
 VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
-# What OpenVINO takes beside what llama.cpp's tower would, measured at 64 to 1024 cells.
+# One token in llguidance's tables. Measured with Qwen's 151,936 tokens: 50 MiB when a
+# worker starts, 67 MiB from the first schema on.
+GRAMMAR_ENTRY_BYTES: Final = 460
+# What OpenVINO takes beyond llama.cpp's tower, measured at 64 to 1024 image tokens.
 OPENVINO_FACTOR: Final = 1.75
 OPENVINO_BYTES: Final = 50 << 20
 PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
@@ -29,22 +32,31 @@ PIXEL_BYTES: Final = 3 * (3 + 2 * F32)  # three copies as bytes, two as float32
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes that a worker needs beside Python itself, by what they are for."""
+    """Bytes that a worker needs in addition to Python itself, by purpose.
 
-    weights_bytes: int  # of the language model and the tower
-    kv_bytes: int  # grows with EDGE_CONTEXT_TOKENS
-    compute_bytes: int  # what the language model computes in, and its vocabulary
-    tower_bytes: int  # reading pictures; grows with EDGE_IMAGE_TOKENS
-    seen_bytes: int = 0  # remembered of pictures, and what OpenVINO keeps
+    Not counted: the process that tries schemas out, 77 MiB while it lives.
+    """
+
+    weights_bytes: int = 0  # of the language model and the vision tower
+    kv_bytes: int = 0  # grows with EDGE_CONTEXT_TOKENS
+    compute_bytes: int = 0  # buffers of the language model, and its vocabulary
+    tower_bytes: int = 0  # encoding a picture; grows with EDGE_IMAGE_TOKENS
+    fixed_vision_bytes: int = 0  # the cache of embeddings, and OpenVINO itself
 
     @property
     def vision_bytes(self) -> int:
-        return self.tower_bytes + self.seen_bytes
+        return self.tower_bytes + self.fixed_vision_bytes
 
     @property
     def total_bytes(self) -> int:
-        of_text = self.kv_bytes + self.compute_bytes
-        return self.weights_bytes + of_text + self.vision_bytes
+        text_bytes = self.weights_bytes + self.kv_bytes + self.compute_bytes
+        return text_bytes + self.vision_bytes
+
+    def __add__(self, other: MemoryNeed) -> MemoryNeed:
+        """What two workers need together. Nothing counts as shared, since each is a
+        process: an upper bound, because llama.cpp maps equal files only once."""
+        sums = (getattr(self, f.name) + getattr(other, f.name) for f in fields(self))
+        return MemoryNeed(*sums)
 
     def __str__(self) -> str:
         return (
@@ -55,24 +67,26 @@ class MemoryNeed:
 
 
 def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed:
-    """What the pair needs at most while every slot answers about a largest picture.
+    """The most that the pair needs, when every slot answers about a largest picture.
 
-    Weights count once. With EDGE_REPACK llama.cpp copies many of them into an order of
-    its own (650 MiB of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look
+    `settings.runtime` is resolved; the tower is OpenVINO's unless `settings.vision` is
+    mtmd. Weights count once: with EDGE_REPACK llama.cpp copies many of them into
+    another order (650 MiB of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look
     resident, but the kernel drops them when memory is short.
     """
     return MemoryNeed(
         weights_bytes=_text_bytes(model, settings.runtime) + mmproj.tensor_bytes,
-        kv_bytes=_n_cells(settings) * _cell_bytes(model, settings.kv),
+        kv_bytes=_n_kv_cells(settings) * _kv_cell_bytes(model, settings.kv),
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
-        seen_bytes=settings.embeddings_mb * 1_000_000
+        fixed_vision_bytes=settings.embeddings_mb * 1_000_000
         + _openvino_bytes(mmproj, settings.vision),
     )
 
 
 def check_memory(need: MemoryNeed, available_bytes: int) -> None:
-    """Raises SetupError, with the sum and what would help, when it is too much."""
+    """Raises SetupError, with the sum and the settings that reduce it, when it exceeds
+    `available_bytes`."""
     if need.total_bytes <= available_bytes:
         return
     savings = {
@@ -87,23 +101,24 @@ def check_memory(need: MemoryNeed, available_bytes: int) -> None:
 
 
 def _text_bytes(model: Header, runtime: str) -> int:
-    """Weights of the language model: those of its file, or OpenVINO's own, one byte
-    each, of what it multiplies with; of the rest it only looks rows up."""
+    """Weights of the language model: as in its file, or OpenVINO's copy of all matrices
+    that it multiplies with, one byte a weight."""
     if runtime != "openvino":
         return model.tensor_bytes
     head = "output.weight" if "output.weight" in model.tensors else "token_embd.weight"
     return _n_weights(model, "blk.") + _n_weights(model, head)
 
 
-def _n_cells(settings: Settings) -> int:
-    """OpenVINO's cache is of blocks (`edge/openvino/blocks.py`), never quite full."""
-    spare = SPARE_CELLS * (settings.slots + settings.kept)
+def _n_kv_cells(settings: Settings) -> int:
+    """OpenVINO's cache is made of blocks (`edge/openvino/blocks.py`), of which each
+    sequence leaves some cells empty."""
+    spare = SPARE_KV_CELLS * (settings.slots + settings.kept)
     return settings.context_tokens + (spare if settings.runtime == "openvino" else 0)
 
 
 def _openvino_bytes(mmproj: Header, vision: str) -> int:
-    """OpenVINO itself, and what weights of the tower take beyond those of the file: in
-    int8 nothing, in float32 two copies, of which it frees one when it has started."""
+    """OpenVINO itself, and its copies of the tower's weights: none in int8, two in
+    float32, of which it frees one when it has started."""
     if vision == "mtmd":
         return 0
     copies = 2 * F32 * _n_weights(mmproj) if vision == "f32" else 0
@@ -118,7 +133,7 @@ def _n_weights(header: Header, prefix: str = "") -> int:
     )
 
 
-def _cell_bytes(model: Header, kv: str) -> int:
+def _kv_cell_bytes(model: Header, kv: str) -> int:
     """Keys and values of one token in all layers: 112 KiB in f16 for Qwen3-VL-2B."""
     arch = model.architecture
     n_heads = model.number(f"{arch}.attention.head_count")
@@ -131,45 +146,46 @@ def _cell_bytes(model: Header, kv: str) -> int:
 
 
 def _width(model: Header) -> int:
-    """Numbers in one embedding: the main one and those for the deepstack layers."""
+    """Numbers in one embedding: the main one and one for each deepstack layer."""
     levels = 1 + deepstack_layers(model)
     return levels * model.number(f"{model.architecture}.embedding_length")
 
 
 def _compute_bytes(model: Header, settings: Settings) -> int:
-    """For one batch: its embeddings, activations, mask and logits, which are handed
-    out as a copy. And the vocabulary."""
+    """For one batch: embeddings, activations, mask, logits and a copy of them. And the
+    vocabulary, of llama.cpp and of llguidance."""
     hidden = model.number(f"{model.architecture}.embedding_length")
     ffn = model.number(f"{model.architecture}.feed_forward_length", 4 * hidden)
     n_tokens = model.lengths.get("tokenizer.ggml.tokens", 0)
     n_merges = model.lengths.get("tokenizer.ggml.merges", 0)
-    row = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
+    token = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
     logits = 2 * (settings.slots + settings.kept) * n_tokens * F32
     vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
-    return (settings.chunk_tokens + settings.slots) * row + logits + vocabulary
+    vocabulary += n_tokens * GRAMMAR_ENTRY_BYTES
+    return (settings.chunk_tokens + settings.slots) * token + logits + vocabulary
 
 
 def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
-    """For one picture at a time: pixels, activations of the tower, and what its matrix
-    products copy; and the embeddings of one picture for each slot, and of the next.
+    """For one picture at a time: pixels, activations of the tower and copies of its
+    matrix products; and the embeddings of one picture for each slot, and of the next.
 
-    What lives longest in the tower is the outputs of the deepstack blocks, which wait
-    for the end of the graph, and the widest of feed-forward, attention and last part.
-    With flash attention nothing grows with the square of the picture.
+    The tower's peak is the outputs of the deepstack blocks, kept until the end of the
+    graph, and the widest of feed-forward, attention and merger. With flash attention
+    nothing grows with the square of the picture.
     """
     hidden = mmproj.number("clip.vision.embedding_length")
     ffn = mmproj.number("clip.vision.feed_forward_length")
     patch = mmproj.number("clip.vision.patch_size")
-    patches_in_cell = (cell_side(mmproj) // patch) ** 2
-    output = 2 * _width(model) // patches_in_cell  # the levels, and all of them joined
+    patches_per_token = (image_token_side(mmproj) // patch) ** 2
+    output = 2 * _width(model) // patches_per_token  # each level, and all concatenated
     numbers = 3 * patch**2 + deepstack_layers(model) * hidden
     numbers += max(2 * hidden + ffn, 5 * hidden, output)
-    tower = patches_in_cell * (numbers * F32 + ffn * F16)
+    tower = patches_per_token * (numbers * F32 + ffn * F16)
     if settings.vision != "mtmd":
         tower = int(tower * OPENVINO_FACTOR)
-    pixels = cell_side(mmproj) ** 2 * PIXEL_BYTES
+    pixels = image_token_side(mmproj) ** 2 * PIXEL_BYTES
     embeddings = (settings.slots + 1) * _width(model) * F32
-    _, most = picture_cells(mmproj) or (0, settings.image_tokens)
+    _, most = image_token_range(mmproj) or (0, settings.image_tokens)
     return min(most, settings.image_tokens) * (tower + pixels + embeddings)
 
 

@@ -1,8 +1,7 @@
-"""What is fastest on this machine, found by measuring it: `edge doctor --tune`.
+"""`edge doctor --tune`: measures which settings are fastest on this machine.
 
-One setting after the other, each beside the best of those before it. What cannot be
-told from noise stays as it is by default; what an operator has written down is not
-touched.
+One setting after the other, each on top of the best values so far. A difference within
+the noise changes nothing; what the operator has set is not touched.
 """
 
 from __future__ import annotations
@@ -19,25 +18,25 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from edge import host
-from edge.engine.batch import Row, TokenBatch
 from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.step import Step, TextSpan
 from edge.errors import SetupError
 from edge.images import CELL, Picture
 from edge.models.registry import ModelFiles, models_folder
 from edge.request import SamplingParams
 from edge.serving.build import build_runtime, build_tower
-from edge.serving.check import check
+from edge.serving.plan import Plan, make_plan
 from edge.serving.tuning import TUNED, Tuning, this_machine
 from edge.settings import Settings, in_words
 
 WITHIN_S: Final = 170.0
-WORTH: Final = 0.97  # a change has to bring the time down to this part of it
+WORTH: Final = 0.97  # a change has to reduce the time to this fraction
 
-# The question that all is measured by: 800 x 600 pixels, and an answer of a few lines.
+# The standard question: a picture of 800 x 600 pixels, an answer of a few lines.
 PICTURE_TOKENS: Final = 475
 ANSWER_TOKENS: Final = 64
-LAST_PICTURES: Final = 4  # what the largest picture takes and a quarter of it, at most
-PROMPT_TOKENS: Final = 512  # a whole number of bites of every size
+LAST_PICTURES: Final = 4  # time reserved for the last measurement, in pictures
+PROMPT_TOKENS: Final = 512  # a multiple of every chunk size
 N_STEPS: Final = 5
 
 Say = Callable[[str], None]
@@ -48,14 +47,14 @@ Choice = Mapping[str, Any]  # values of settings that are tried together
 class Speed:
     """Of the language model, in seconds."""
 
-    row_s: float  # one token of a prompt
+    row_s: float  # prefill of one token
     alone_s: float  # a step of one answer
     together_s: float  # a step of `n_together` answers
     n_together: int
 
     @property
     def question_s(self) -> float:
-        """Of a question that has company half of the time."""
+        """One question, whose answer shares half of its steps with others."""
         step_s = (self.alone_s + self.together_s / self.n_together) / 2
         return PICTURE_TOKENS * self.row_s + ANSWER_TOKENS * step_s
 
@@ -63,25 +62,30 @@ class Speed:
 def tune(
     settings: Settings, files: ModelFiles, say: Say, within_s: float = WITHIN_S
 ) -> Tuning:
-    """Measures with these files, says each result, and begins nothing that would end
-    after `within_s`. Raises SetupError where they cannot be served at all."""
+    """Measures with these files and tells each result to `say`; starts nothing that
+    would end after `within_s`. Raises SetupError when the files cannot be served."""
     ends = time.monotonic() + within_s
-    cells = check(files, settings)
+
+    def plan_with(tried: Settings) -> Plan:
+        return make_plan(tried, files, use_tuning=False)
+
+    plan_with(settings)
     models_folder(settings).mkdir(parents=True, exist_ok=True)
     pictures: dict[Settings, float] = {}
     speeds: dict[Settings, Speed] = {}
 
     def tower_s(tried: Settings) -> float:
         with TemporaryDirectory(dir=models_folder(settings)) as aside:
-            # What is compiled for a trial only does not stay: it may take gigabytes.
+            # What is compiled only for a trial is deleted: it may take gigabytes.
             folder = settings.data_dir if tried == settings else Path(aside)
-            at = replace(tried, data_dir=folder)
-            [(_, pictures[tried])] = tower_speed(at, files, cells, PICTURE_TOKENS)
+            at = plan_with(replace(tried, data_dir=folder))
+            [(_, pictures[tried])] = tower_speed(at, PICTURE_TOKENS)
         return pictures[tried]
 
     def question_s(tried: Settings) -> float:
+        plan_with(tried)  # what does not fit with a whole context is not measured
         small = replace(tried, context_tokens=2 * PROMPT_TOKENS, kept=0)
-        with closing(build_runtime(small, files)) as runtime:
+        with closing(build_runtime(plan_with(small))) as runtime:
             speeds[tried] = speed_of(runtime, tried.chunk_tokens)
         return speeds[tried].question_s
 
@@ -92,9 +96,11 @@ def tune(
     best = fastest(best, language_choices(), question_s, say, ends)
     speed = speeds[best]
     best = replace(best, threads=best.threads or host.usable_cores())
+    chosen = plan_with(best)
+    most = chosen.max_image_tokens
     return Tuning(
         values={name: getattr(best, name) for name in TUNED},
-        embed_s=tower_speed(best, files, cells, cells[1] // 4, cells[1]),
+        embed_s=tower_speed(chosen, most // 4, most),
         row_s=speed.row_s,
         token_s=speed.alone_s,
         date=date.today().isoformat(),
@@ -103,12 +109,12 @@ def tune(
 
 
 def language_choices() -> tuple[Choice, ...]:
-    """What is tried beside the defaults. Half of the cores are all there are where each
-    shows as two."""
+    """What is tried apart from the defaults. With hyper-threading, half of the logical
+    cores are the physical ones."""
     half = host.usable_cores() // 2
     return (
         {"runtime": "llama"},
-        {"runtime": "llama", "repack": True},  # which only llama.cpp does
+        {"runtime": "llama", "repack": True},  # only llama.cpp repacks
         {"chunk_tokens": 128},
         {"chunk_tokens": 512},
         {"kv": "q8_0"},
@@ -123,9 +129,9 @@ def fastest(
     say: Say,
     ends: float,
 ) -> Settings:
-    """The settings for which `measure`, which answers in seconds, answers least.
+    """The settings for which `measure` returns the fewest seconds.
 
-    Raises SetupError when it does so for `settings`; a choice that cannot be is left.
+    Raises SetupError when `settings` themselves fail; a choice that fails is skipped.
     """
     changes = [change for change in choices if not change.keys() & settings.given]
     best, least, longest = settings, math.inf, 0.0
@@ -141,7 +147,7 @@ def fastest(
         except SetupError as error:
             if not change:
                 raise
-            say(f"  {label:18}  cannot be: {error.message}")
+            say(f"  {label:18}  failed: {error.message}")
             continue
         longest = max(longest, time.monotonic() - begun)
         is_better = seconds < least * WORTH
@@ -153,12 +159,10 @@ def fastest(
     return best
 
 
-def tower_speed(
-    settings: Settings, files: ModelFiles, cells: tuple[int, int], *sizes: int
-) -> tuple[tuple[int, float], ...]:
+def tower_speed(plan: Plan, *sizes: int) -> tuple[tuple[int, float], ...]:
     """Tokens and seconds of pictures of about these `sizes` in tokens."""
-    with closing(build_tower(settings, files, cells)) as tower:
-        embed_s(tower, 1)  # what only the first one pays for
+    with closing(build_tower(plan)) as tower:
+        embed_s(tower, 1)  # warms up
         return tuple(embed_s(tower, n) for n in sizes)
 
 
@@ -173,7 +177,7 @@ def embed_s(tower: VisionTower, n_tokens: int) -> tuple[int, float]:
 
 
 def speed_of(runtime: Runtime, chunk: int) -> Speed:
-    """Of a runtime with room for 2 * PROMPT_TOKENS, all of whose slots are empty."""
+    """Of a runtime with 2 * PROMPT_TOKENS KV cells and empty slots."""
     slots = range(runtime.n_slots)
     _prompt_s(runtime, chunk)  # what only the first one pays for
     runtime.release(0)
@@ -190,12 +194,12 @@ _TOKEN = 10  # which one does not matter
 
 
 def _prompt_s(runtime: Runtime, chunk: int) -> float:
-    """Seconds of a prompt in slot 0, by so many tokens at once."""
+    """Seconds of a prompt in slot 0, computed in chunks of `chunk` tokens."""
     runtime.open(0, SamplingParams())
     begun = time.monotonic()
     for start in range(0, PROMPT_TOKENS, chunk):
-        bite = range(start, min(start + chunk, PROMPT_TOKENS))
-        runtime.run(TokenBatch(tuple(Row(0, _TOKEN, at) for at in bite)))
+        n = min(chunk, PROMPT_TOKENS - start)
+        runtime.run(Step((TextSpan(0, start, (_TOKEN,) * n),)))
     return time.monotonic() - begun
 
 
@@ -204,7 +208,7 @@ def _step_s(runtime: Runtime, slots: range, start: int) -> float:
     seconds = []
     for at in range(start, start + N_STEPS):
         begun = time.monotonic()
-        rows = tuple(Row(slot, _TOKEN, at, sampled=True) for slot in slots)
-        runtime.run(TokenBatch(rows))
+        spans = tuple(TextSpan(slot, at, (_TOKEN,), wanted=(0,)) for slot in slots)
+        runtime.run(Step(spans))
         seconds.append(time.monotonic() - begun)
     return median(seconds)

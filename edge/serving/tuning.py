@@ -1,9 +1,8 @@
-"""What was measured with two model files on this machine: which settings are fastest,
-and how long a picture takes.
+"""What `edge doctor --tune` measured with two model files on this machine: the fastest
+settings, and how long a picture takes.
 
-`edge doctor --tune` writes it, and whatever starts an engine takes it up. It holds for
-one processor, one pair of files and one version of the libraries: where any of these
-has changed it is left aside, not guessed from.
+A Plan uses it. It is valid for one processor, one pair of files and one version of the
+libraries; when any of these has changed, it is ignored.
 """
 
 from __future__ import annotations
@@ -22,27 +21,27 @@ from edge.settings import Settings, in_words
 
 TUNED: Final = ("vision", "runtime", "repack", "threads", "chunk_tokens", "kv")
 LIBRARIES: Final = ("llama-cpp-python", "openvino")
-TEMPLATE_TOKENS: Final = 32  # of a short question and what is around it
+TEMPLATE_TOKENS: Final = 32  # of a short question and the chat template
 COMMAND: Final = "`edge doctor --tune`"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The fastest values of the settings in `TUNED`, and the seconds they came to."""
+    """The fastest values of the settings in `TUNED`, and times measured with them."""
 
     values: Mapping[str, Any]
-    embed_s: tuple[tuple[int, float], ...]  # of two pictures, tokens and seconds
-    row_s: float  # of one token of a prompt
-    token_s: float  # of one token of an answer that is alone
+    embed_s: tuple[tuple[int, float], ...]  # of two pictures: tokens, seconds
+    row_s: float  # prefill of one token
+    token_s: float  # decode of one token of a single answer
     date: str
     made_for: Mapping[str, Any]  # see `this_machine`
 
     def first_text_s(self, n_tokens: int) -> float:
-        """Until the first word about a picture of so many tokens, with nobody else
-        there.
+        """Seconds to the first token of an answer about a picture of `n_tokens` on an
+        idle machine.
 
         The tower's projections take time in proportion to the picture, its attention
-        to the square: two sizes measured tell both parts.
+        in proportion to the square: two measured sizes give both parts.
         """
         (small, small_s), (large, large_s) = self.embed_s
         slope = 0.0
@@ -52,7 +51,7 @@ class Tuning:
         return n_tokens * per_token_s + self.row_s * (n_tokens + TEMPLATE_TOKENS)
 
     def forecast(self, most: int) -> str:
-        """What the API's `detail` costs, where pictures have `most` tokens at most."""
+        """What each `detail` of the API costs, with at most `most` image tokens."""
         budgets: dict[int, list[str]] = {}
         for detail in DETAILS:
             budgets.setdefault(budget(detail, most), []).append(detail)
@@ -66,8 +65,17 @@ class Tuning:
         )
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """Settings, the valid tuning whose values they have, and a note that says so."""
+
+    settings: Settings
+    tuning: Tuning | None = None
+    note: str = ""
+
+
 def this_machine(files: ModelFiles) -> dict[str, Any]:
-    """All that a measurement depends on, as JSON."""
+    """Everything that a measurement depends on, as JSON."""
     cpu = host.cpu()
     return {
         "cpu": [cpu.name, *cpu.features],
@@ -81,7 +89,7 @@ def this_machine(files: ModelFiles) -> dict[str, Any]:
 
 
 def save(tuning: Tuning, settings: Settings, files: ModelFiles) -> Path:
-    """Keeps it for the next start; says where. Raises OSError where it cannot be."""
+    """Writes it for the next start and returns its path. Raises OSError."""
     path = _path(settings, files)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".new")
@@ -93,8 +101,8 @@ def save(tuning: Tuning, settings: Settings, files: ModelFiles) -> Path:
 
 
 def find(settings: Settings, files: ModelFiles) -> Tuning | None:
-    """The tuning of these files, for this machine or another; None where there is none
-    that can be read."""
+    """The saved tuning of these files, for whichever machine; None if there is none or
+    it cannot be read."""
     try:
         found = json.loads(_path(settings, files).read_text())
         small, large = ((int(n), float(s)) for n, s in found.pop("embed_s"))
@@ -105,22 +113,21 @@ def find(settings: Settings, files: ModelFiles) -> Tuning | None:
     return tuning
 
 
-def tuned(settings: Settings, files: ModelFiles) -> tuple[Settings, Tuning | None, str]:
-    """`settings` with what this machine was tuned to in the place of defaults, the
-    tuning if there is a true one, and a sentence that says so. What an operator has
-    written down stays."""
+def apply_tuning(settings: Settings, files: ModelFiles) -> Tuned:
+    """`settings` with measured values instead of defaults. What the operator has set
+    stays."""
     tuning = find(settings, files)
     if tuning is None:
-        return settings, None, f"Not tuned: {COMMAND} takes three minutes."
+        return Tuned(settings, note=f"Not tuned: {COMMAND} takes three minutes.")
     if tuning.made_for != this_machine(files):
-        said = (
+        note = (
             f"Machine, model or libraries have changed since {COMMAND}: run it again."
         )
-        return settings, None, said
+        return Tuned(settings, note=note)
     values = {k: v for k, v in tuning.values.items() if k not in settings.given}
     used = ", ".join(f"{name} {in_words(value)}" for name, value in values.items())
-    said = f"Tuned on {tuning.date}: {used or 'all settings were given'}."
-    return replace(settings, **values), tuning, said
+    note = f"Tuned on {tuning.date}: {used or 'all settings were given'}."
+    return Tuned(replace(settings, **values), tuning, note)
 
 
 def _seconds(seconds: float) -> str:

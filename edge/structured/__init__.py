@@ -1,0 +1,1 @@
+"""Structured output: which tokens keep an answer within its JSON schema."""

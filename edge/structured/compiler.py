@@ -1,7 +1,7 @@
-"""From the schema of a request to what holds its answer to it.
+"""From the schema of a request to the constraint of its answer.
 
-Nothing here runs on the engine thread: a schema is tried out in the jail before a
-matcher is made of it in this process, and what came of that is remembered.
+Nothing here runs on the engine thread. A schema is tried out in the jail before this
+process makes a matcher of it, and the verdict is cached.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edge.errors import InvalidRequest
 from edge.structured.jail import Jail
 from edge.structured.matcher import Constraint, Unusable, Vocabulary
 
-REMEMBERED = 1_000  # schemas; a hash and a sentence each
+CACHED = 1_000  # schemas; a hash and a sentence each
 
 
 class Compiler:
@@ -30,14 +30,14 @@ class Compiler:
         self._vocabulary = Vocabulary(pieces, ends, tokenize)
         self._jail = Jail(pieces, ends)
         self._judging = threading.Lock()
-        self._lock = threading.Lock()  # of what is remembered; never held for long
+        self._lock = threading.Lock()  # of the cache; never held for long
         self._faults: OrderedDict[bytes, str] = OrderedDict()  # "" of a harmless one
 
     def constraint(self, schema: str) -> Constraint:
-        """What holds one answer to `schema`, the result of `edge.schemas.reading.read`.
+        """A constraint for one answer; `schema` comes from `edge.schemas.reading.read`.
 
-        Blocks while it is tried out. Raises InvalidRequest when no answer can be held
-        to it, EngineError when that cannot be found out.
+        Blocks while the schema is tried out. Raises InvalidRequest when it cannot be
+        used, EngineError when it cannot be tried out.
         """
         if fault := self._fault(schema):
             raise _refusal(fault)
@@ -50,15 +50,17 @@ class Compiler:
         self._jail.close()
 
     def _fault(self, schema: str) -> str:
-        """Why it cannot be used, or nothing; found out once for each schema."""
+        """Why it cannot be used, or "" if it can; found out once for each schema."""
         name = hashlib.sha256(schema.encode()).digest()
         fault = self._known(name)
         if fault is None:
-            with self._judging:  # others wait for this one, and may then know it
+            with (
+                self._judging
+            ):  # a thread that waited here may find the verdict in the cache
                 fault = self._known(name)
                 if fault is None:
                     fault = self._judged(schema)
-                    self._remember(name, fault)
+                    self._cache(name, fault)
         return fault
 
     def _known(self, name: bytes) -> str | None:
@@ -67,10 +69,10 @@ class Compiler:
                 self._faults.move_to_end(name)
             return self._faults.get(name)
 
-    def _remember(self, name: bytes, fault: str) -> None:
+    def _cache(self, name: bytes, fault: str) -> None:
         with self._lock:
             self._faults[name] = fault
-            if len(self._faults) > REMEMBERED:
+            if len(self._faults) > CACHED:
                 self._faults.popitem(last=False)
 
     def _judged(self, schema: str) -> str:

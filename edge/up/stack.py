@@ -2,8 +2,8 @@
 
     broker, cache -> worker -> ui -> nginx
 
-Starts each when the one before it is ready, restarts what dies, and lets running
-answers end before it stops them.
+Starts each part when the one before it is ready, restarts dead parts, and lets running
+answers finish before it stops.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from edge.errors import SetupError
 from edge.logs import printable, rotate, start_afresh
 from edge.models.registry import find_model
 from edge.models.store import obtain
-from edge.serving.check import check
-from edge.serving.tuning import tuned
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up.account import leave_root
 from edge.up.parts import parts
@@ -38,7 +37,7 @@ from edge.up.private import UMASK, make_private
 from edge.up.supervise import Child, Part
 
 RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
-ROOM_BYTES = 64 << 20  # on disk, to begin with: for the queue and the logs
+ROOM_BYTES = 64 << 20  # on disk, for the queue and the logs at the start
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -46,7 +45,7 @@ console = Console(highlight=False, soft_wrap=True)
 def up(
     settings: Settings, port: int, *, with_nginx: bool, user: str | None = None
 ) -> None:
-    """Runs everything until SIGINT or SIGTERM; as the account `user`, if root asks.
+    """Runs everything until SIGINT or SIGTERM; under root, as the account `user`.
 
     Raises SetupError, with nothing left running, when a part cannot start.
     """
@@ -54,30 +53,30 @@ def up(
     settings, running_as = leave_root(settings, user)
     if running_as:
         console.print(running_as)
-    if settings.keys_file:  # each part works in a folder of its own
+    if settings.keys_file:  # relative paths end here: each part has its own folder
         settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
     exposure.check_exposure(settings)
     exposure.trusted(settings)
     check_port(settings.host, port)
     files = find_model(settings, obtain)
-    if settings.model == "auto":  # decided here, and once
+    if settings.model == "auto":  # decided here for all parts
         settings = replace(settings, model=files.name)
-    settings, tuning, said = tuned(settings, files)
-    _, most = check(files, settings, reserve_bytes=RESERVE_BYTES)
-    if tuning:
-        said += f" {tuning.forecast(most)}"
+    plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
+    settings = plan.child_settings
     state = private_state(settings, port)
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
-        plan = parts(settings, port, Path(folder), state, with_nginx=with_nginx)
         stack = Stack(state / "logs", asked)
         try:
-            stack.start(plan)
+            stack.start(
+                parts(settings, port, Path(folder), state, with_nginx=with_nginx)
+            )
             if not asked:
+                notes = " ".join(plan.notes)
                 console.print(_welcome(settings, port, state / "logs"))
-                console.print(escape(printable(f"Serving {files.name}. {said}")))
+                console.print(escape(printable(f"Serving {files.name}. {notes}")))
                 console.print(
-                    "Ctrl-C lets running answers end, within "
-                    f"{settings.grace_s} s, and stops everything; twice: at once."
+                    "Ctrl-C stops everything; running answers have "
+                    f"{settings.grace_s} s to finish. Twice stops at once."
                 )
             stack.watch()
         finally:
@@ -85,7 +84,7 @@ def up(
 
 
 def private_state(settings: Settings, port: int) -> Path:
-    """The folder of what stays of a stack, one for each port, closed to others.
+    """The folder of the files that outlive a stack, one per port, closed to others.
 
     Raises SetupError when it cannot be used or its disk is full.
     """
@@ -121,15 +120,15 @@ def _welcome(settings: Settings, port: int, logs: Path) -> str:
 
 
 class Stack:
-    """Running parts. `asked` fills with the signals that ask it to stop."""
+    """Running parts. `asked` collects the signals that ask it to stop."""
 
     def __init__(self, logs: Path, asked: list[int]) -> None:
         self._logs = logs
         self._asked = asked
         self._children: list[Child] = []
 
-    def start(self, plan: Iterable[Part]) -> None:
-        for part in plan:
+    def start(self, parts: Iterable[Part]) -> None:
+        for part in parts:
             if self._asked:
                 return
             log = self._logs / f"{part.name}.log"
@@ -149,8 +148,8 @@ class Stack:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """First nobody new is let in and the work ends, while the front door still
-        carries answers out; the queue, which remembers the rest, is the last to go."""
+        """First, ui and worker finish their work while nginx still delivers answers;
+        the queue, which stores waiting jobs, stops last."""
         draining = [child for child in self._children if child.part.drains]
         others = [child for child in self._children if not child.part.drains]
         n_signals = len(self._asked)
@@ -163,8 +162,8 @@ class Stack:
 
     def _say(self, child: Child, news: str) -> None:
         seconds = time.monotonic() - child.started
-        said = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
-        console.print(f"  {said}  [dim]{seconds:.1f} s[/]")
+        line = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
+        console.print(f"  {line}  [dim]{seconds:.1f} s[/]")
 
 
 def check_port(host: str, port: int) -> None:
@@ -177,12 +176,14 @@ def check_port(host: str, port: int) -> None:
             probe.bind((str(address), port))
         except PermissionError:
             raise SetupError(
-                f"Port {port} needs root, and nothing here runs as root. Choose one "
+                f"Port {port} needs root, and nothing here runs as root. Choose a port "
                 "from 1024 on: edge up --port 8080."
             ) from None
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
-                raise SetupError(f"{host} is no address of this machine.") from None
+                raise SetupError(
+                    f"{host} is not an address of this machine: choose another --host."
+                ) from None
             raise SetupError(
                 f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
                 f"choose another: edge up --port {port + 1}."
@@ -191,7 +192,7 @@ def check_port(host: str, port: int) -> None:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that SIGINT, SIGTERM and SIGHUP are added to while the block runs."""
+    """A list to which SIGINT, SIGTERM and SIGHUP are appended while the block runs."""
     asked: list[int] = []
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [

@@ -1,4 +1,4 @@
-"""Runs that look like measured ones, made from a seed."""
+"""Synthetic runs, made from a seed, that resemble measured ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.record import Run, Sample, Stage, Watched
+from benchmarks.record import ResourceSample, Run, Sample, Stage
 
 MB = 1_000_000
 FINGERPRINT = {
@@ -36,7 +36,7 @@ def made_run(
     leak_mb_per_hour: float = 0.0,
     scenario: str = "curve",
 ) -> Run:
-    """A closed loop over a server that shares its slots and refuses what is over."""
+    """A closed loop over a server that shares its slots and refuses the excess."""
     chance = random.Random(seed)
     run = Run(name, "http://127.0.0.1:8080", "2026-08-14T09:30:00Z", scenario)
     run.fingerprint = FINGERPRINT
@@ -69,7 +69,7 @@ def made_run(
                 "nginx": 6 * MB,
             }
             cpu = min(198.0, chance.gauss(90 + 40 * min(n, slots), 5))
-            run.watched.append(Watched(at, cpu, resident, max(0, n - slots)))
+            run.watched.append(ResourceSample(at, cpu, resident, max(0, n - slots)))
             at += max(1.0, seconds / 60)
         began = ended + 1
     return run
@@ -85,8 +85,17 @@ def _sample(
     ttft_s = 0.45 * e2e_s
     tpot_s = (e2e_s - ttft_s) / tokens
     gap_s = tpot_s * chance.uniform(2, 6)
-    answered = ("answered", kind, "", ttft_s, tpot_s, gap_s, tokens)
-    return Sample(n, at, e2e_s, *answered)
+    return Sample(
+        users=n,
+        began_s=at,
+        e2e_s=e2e_s,
+        outcome="answered",
+        kind=kind,
+        ttft_s=ttft_s,
+        tpot_s=tpot_s,
+        gap_s=gap_s,
+        tokens=tokens,
+    )
 
 
 @pytest.fixture
@@ -97,7 +106,7 @@ def run_made() -> Callable[..., Run]:
 
 @pytest.fixture
 def run_plain() -> Run:
-    """A curve of five stages, whose last refuses and fails some."""
+    """A curve of five stages, with refusals and failures in the last."""
     return made_run(fails_from=16)
 
 
@@ -111,7 +120,7 @@ def run_cut_short() -> Run:
 
 @pytest.fixture
 def run_empty() -> Run:
-    """A run of which nothing is known."""
+    """A run without stages and samples."""
     return Run("empty", "http://127.0.0.1:8080", "2026-08-14T09:30:00Z")
 
 

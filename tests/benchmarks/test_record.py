@@ -1,7 +1,8 @@
-"""Runs that are saved come back as they were; other files are refused."""
+"""Saved runs load again; other files are refused."""
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.record import Run, Sample, Stage, Watched
+from benchmarks.record import ResourceSample, Run, Sample, Stage
+from benchmarks.report.summary import summarise
 from edge.errors import SetupError
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 finite = st.floats(0, 1e9)
 maybe = st.none() | finite
@@ -40,7 +44,7 @@ runs = st.builds(
     samples=st.lists(samples, max_size=5),
     watched=st.lists(
         st.builds(
-            Watched,
+            ResourceSample,
             finite,
             finite,
             st.dictionaries(words, st.integers(0, 2**40)),
@@ -53,7 +57,7 @@ runs = st.builds(
 
 @given(runs)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_run_comes_back_as_it_was(tmp_path: Path, run: Run) -> None:
+def test_a_saved_run_loads_equal(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "run.json"
     run.save(path)
     assert Run.load(path) == run
@@ -76,11 +80,11 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, run: Run) -> None:
 def test_other_files_are_refused_by_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(SetupError, match=r"other\.json is no benchmark result"):
+    with pytest.raises(SetupError, match=r"other\.json is not a benchmark result"):
         Run.load(path)
 
 
-def test_what_is_no_file_or_no_text_is_refused(tmp_path: Path) -> None:
+def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "picture.json").write_bytes(b"\xff\xd8\xff\xe0")
     for path in (tmp_path / "missing.json", tmp_path, tmp_path / "picture.json"):
         with pytest.raises(SetupError):
@@ -93,3 +97,15 @@ def test_an_unknown_field_is_refused(tmp_path: Path, run_empty: Run) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "more": 1}))
     with pytest.raises(SetupError):
         Run.load(path)
+
+
+@pytest.mark.parametrize("name", ["ours", "llama-server", "transformers"])
+def test_recorded_results_stay_readable(name: str) -> None:
+    run = Run.load(RESULTS / name / "run.json")
+    with (RESULTS / name / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, stage in zip(rows, summarise(run), strict=True):
+        assert stage.users == int(row["users"])
+        assert stage.answered == int(row["answered"])
+        assert str(stage.gap_max_s or "") == row["gap_max_s"]
+        assert str(stage.requests_per_s or "") == row["requests_per_s"]

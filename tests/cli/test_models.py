@@ -1,4 +1,4 @@
-"""`edge models` as somebody at a terminal uses it, before a hub on loopback."""
+"""`edge models` at a terminal, with a hub on loopback."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def row(result: Result, name: str) -> list[str]:
     return re.split(r"\s{2,}", line.strip())
 
 
-def test_pull_brings_a_model_and_says_how_far_it_is(edge: Edge, folder: Path) -> None:
+def test_pull_downloads_a_model_and_shows_progress(edge: Edge, folder: Path) -> None:
     result = edge("pull", "m")
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -108,7 +108,7 @@ def test_a_pull_that_fails_is_one_sentence(edge: Edge, hub: Hub) -> None:
     assert f"{hub.host} answered 404" in refusal(edge("pull", "m"))
 
 
-def test_what_nobody_has_checked_needs_a_word(edge: Edge, hub: Hub) -> None:
+def test_unverified_files_need_the_option(edge: Edge, hub: Hub) -> None:
     assert "--allow-unverified" in refusal(edge("pull", "unseen"))
     assert hub.hits == 0
     assert edge("pull", "unseen", "--allow-unverified").exit_code == 0
@@ -129,7 +129,7 @@ def test_names_that_cannot_be_pulled(edge: Edge, name: str, said: str) -> None:
     assert said in refusal(edge("verify", name))
 
 
-def test_list_knows_every_name_and_its_state(edge: Edge, folder: Path) -> None:
+def test_list_shows_every_name_and_its_state(edge: Edge, folder: Path) -> None:
     fresh = edge("list")
     assert row(fresh, "tiny") == ["tiny", "?", "bundled", "Apache-2.0"]
     assert row(fresh, "m") == ["m", "390.0 kB", "not here", "MIT"]
@@ -157,7 +157,7 @@ def test_list_knows_every_name_and_its_state(edge: Edge, folder: Path) -> None:
     assert row(present, "synthetic-2b")[1:3] == ["1.5 kB", "present"]
 
 
-def test_list_shows_the_size_of_what_is_bundled(edge: Edge, folder: Path) -> None:
+def test_list_shows_the_size_of_the_bundled_model(edge: Edge, folder: Path) -> None:
     bundled = folder.parent / "bundled"
     bundled.mkdir()
     (bundled / "tiny.gguf").write_bytes(bytes(2000))
@@ -178,13 +178,15 @@ def test_path_is_for_programs(edge: Edge, folder: Path) -> None:
     assert "There is no model 'auto'" in refusal(edge("path", "auto"))
 
 
-def test_verify_tells_of_each_file(edge: Edge, folder: Path) -> None:
+def test_verify_reports_each_file(edge: Edge, folder: Path) -> None:
     put(folder)
     result = edge("verify", "m")
     assert result.exit_code == 0
     assert result.stdout.split() == [
-        *("ok", str(folder / "m.gguf")),
-        *("ok", str(folder / "mmproj-m.gguf")),
+        "ok",
+        str(folder / "m.gguf"),
+        "ok",
+        str(folder / "mmproj-m.gguf"),
     ]
     put(folder, mmproj=gguf(len(MMPROJ), seed=9))
     assert "`edge models pull m`" in refusal(edge("verify", "m"))
@@ -193,19 +195,19 @@ def test_verify_tells_of_each_file(edge: Edge, folder: Path) -> None:
     assert edge("verify", "m").exit_code == 0
 
 
-def test_verify_without_a_name_takes_what_is_here(edge: Edge) -> None:
+def test_verify_without_a_name_checks_all_present(edge: Edge) -> None:
     result = edge("verify")
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_rm_says_what_it_frees(edge: Edge, folder: Path) -> None:
+def test_rm_reports_the_bytes_freed(edge: Edge, folder: Path) -> None:
     put(folder)
     assert edge("rm", "m").stderr == "390.0 kB freed.\n"
     assert edge("rm", "m").stderr == "0 bytes freed.\n"
     assert "part of this program" in refusal(edge("rm", "tiny"))
 
 
-def test_rm_takes_what_was_compiled_of_a_model(edge: Edge, folder: Path) -> None:
+def test_rm_deletes_compiled_files_too(edge: Edge, folder: Path) -> None:
     (folder / "synthetic-2b-Q4_0.gguf").write_bytes(bytes(1000))
     (folder / "compiled").mkdir()
     for name in ("synthetic-2b-Q4_0-language-int8-1f.blob", "other-int8-1f.blob"):
@@ -214,7 +216,7 @@ def test_rm_takes_what_was_compiled_of_a_model(edge: Edge, folder: Path) -> None
     assert [p.name for p in (folder / "compiled").iterdir()] == ["other-int8-1f.blob"]
 
 
-def test_rm_takes_all_synthetic_files(edge: Edge, folder: Path) -> None:
+def test_rm_deletes_all_synthetic_files(edge: Edge, folder: Path) -> None:
     for kind in ("F16", "Q8_0"):
         (folder / f"synthetic-2b-{kind}.gguf").write_bytes(bytes(1000))
         (folder / f"mmproj-synthetic-2b-{kind}.gguf").write_bytes(bytes(1000))
@@ -248,7 +250,7 @@ def test_at_a_terminal_there_is_a_bar(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", "100")
-    with progress.shown("m") as tell:
+    with progress.show_progress("m") as tell:
         tell(100_000, 400_000)
         tell(400_000, 400_000)
     said = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What every Runtime and every VisionTower promises: the stubs and the real ones."""
+"""The contract of Runtime and VisionTower, for the stubs and all backends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.engine import Engine
 from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.step import PictureSpan, Span, Step, TextSpan
 from edge.errors import EngineError, InvalidRequest, SetupError
 from edge.events import Failed, Finished, Token
 from edge.images import Picture
@@ -79,30 +79,30 @@ def noise(seed: int, width: int = 96, height: int = 64) -> Picture:
     return Picture(width, height, pixels.astype(np.uint8).tobytes())
 
 
-def prefill(runtime: Runtime, slot: int, text: str) -> int:
-    """The first token of the answer to `text`."""
-    tokens = runtime.tokenize(text, special=False)
-    last = len(tokens) - 1
-    rows = tuple(Row(slot, t, i, sampled=i == last) for i, t in enumerate(tokens))
-    [token] = runtime.run(TokenBatch(rows))
-    return token
+def run(runtime: Runtime, *spans: Span) -> list[int]:
+    """The tokens that a step of these spans gives, slot by slot."""
+    sampled = sorted(runtime.run(Step(spans)), key=lambda each: each.slot)
+    assert all(isinstance(each.token, int) for each in sampled)
+    return [each.token for each in sampled]
+
+
+def prompt(runtime: Runtime, slot: int, text: str) -> TextSpan:
+    """All of `text`; what follows it is wanted."""
+    tokens = tuple(runtime.tokenize(text, special=False))
+    return TextSpan(slot, 0, tokens, wanted=(len(tokens) - 1,))
+
+
+def decode(slot: int, token: int, position: int) -> TextSpan:
+    return TextSpan(slot, position, (token,), wanted=(0,))
 
 
 def answer(runtime: Runtime, slot: int, text: str, n: int) -> list[int]:
-    position = len(runtime.tokenize(text, special=False))
-    tokens = [prefill(runtime, slot, text)]
-    for i in range(n - 1):
-        row = Row(slot, tokens[-1], position + i, sampled=True)
-        tokens += runtime.run(TokenBatch((row,)))
-    return tokens
-
-
-def answer_until_end(runtime: Runtime, slot: int, text: str, most: int) -> list[int]:
-    position = len(runtime.tokenize(text, special=False))
-    tokens = [prefill(runtime, slot, text)]
-    while not runtime.is_end(tokens[-1]) and len(tokens) < most:
-        row = Row(slot, tokens[-1], position + len(tokens) - 1, sampled=True)
-        tokens += runtime.run(TokenBatch((row,)))
+    """The first `n` tokens of the answer to `text`, but none after its end."""
+    asked = prompt(runtime, slot, text)
+    tokens = run(runtime, asked)
+    while len(tokens) < n and not runtime.is_end(tokens[-1]):
+        position = asked.n_tokens + len(tokens) - 1
+        tokens += run(runtime, decode(slot, tokens[-1], position))
     return tokens
 
 
@@ -166,14 +166,119 @@ def test_empty_text_has_no_tokens(pair: Pair) -> None:
     assert pair[0].tokenize("", special=False) == []
 
 
-def test_each_row_that_asks_gets_one_token(pair: Pair) -> None:
+def test_each_wanted_token_is_followed_by_one(pair: Pair) -> None:
     runtime, _ = pair
     for slot in range(3):
         runtime.open(slot, GREEDY)
-    asks = [True, False, True]
     [token, *_] = runtime.tokenize("word", special=False)
-    rows = tuple(Row(slot, token, 0, sampled=ask) for slot, ask in enumerate(asks))
-    assert len(runtime.run(TokenBatch(rows))) == 2
+    wanted = [(0,), (), (0,)]
+    step = Step(tuple(TextSpan(n, 0, (token,), wanted[n]) for n in range(3)))
+    assert sorted(each.slot for each in runtime.run(step)) == [0, 2]
+
+
+def test_several_wanted_tokens_of_a_span_equal_separate_steps(
+    pair: Pair,
+) -> None:
+    runtime, _ = pair
+    tokens = tuple(runtime.tokenize("several tokens", special=False))
+    wanted = tuple(range(len(tokens) - 3, len(tokens)))
+    runtime.open(0, GREEDY)
+    run(runtime, TextSpan(0, 0, tokens[: wanted[0]]))
+    alone = [run(runtime, decode(0, tokens[at], at)) for at in wanted]
+    runtime.open(1, GREEDY)
+    together = run(runtime, TextSpan(1, 0, tokens, wanted))
+    assert [[token] for token in together] == alone
+
+
+def test_after_a_rewind_the_same_tokens_follow(
+    pair: Pair,
+) -> None:
+    runtime, _ = pair
+    text = (
+        "a question of more tokens than one block of the cache may hold, twice as long"
+    )
+    n_prompt = len(runtime.tokenize(text, special=False))
+    for n in (0, 1, 3):  # tokens of the answer that stay
+        runtime.open(0, GREEDY)
+        first = answer(runtime, 0, text, 5)
+        # four of them were fed back: a wrong end is written, and taken back too
+        runtime.rewind(0, n_prompt + n)
+        wrong = TextSpan(0, n_prompt + n, tuple(reversed(first)))
+        run(runtime, wrong)
+        runtime.rewind(0, n_prompt + n)
+        again = run(runtime, decode(0, first[n], n_prompt + n))
+        assert again == [first[n + 1]]
+        runtime.release(0)
+
+
+def test_a_rewind_leaves_slots_that_share_cells_intact(
+    pair: Pair,
+) -> None:
+    """The slot that is rewound shares what it writes over."""
+    runtime, _ = pair
+    tokens = tuple(
+        runtime.tokenize("one beginning " * 8 + "and its end", special=False)
+    )
+    last = len(tokens) - 1
+    whole = TextSpan(0, 0, tokens, wanted=(last,))
+    runtime.open(0, GREEDY)
+    [expected] = run(runtime, whole)
+    runtime.open(1, GREEDY)
+    runtime.share(0, 1, last)
+    runtime.rewind(1, 40)
+    run(runtime, TextSpan(1, 40, tuple(reversed(tokens[40:]))))
+    runtime.open(2, GREEDY)
+    runtime.share(0, 2, 40)
+    assert run(runtime, TextSpan(2, 40, tokens[40:], (last - 40,))) == [expected]
+    runtime.rewind(0, last)
+    assert run(runtime, decode(0, tokens[last], last)) == [expected]
+    runtime.rewind(1, 40)
+    assert run(runtime, TextSpan(1, 40, tokens[40:], (last - 40,))) == [expected]
+
+
+def picture_span(tower: VisionTower, slot: int, start: int, seed: int) -> PictureSpan:
+    picture = noise(seed)
+    rows, columns = tower.grid(picture.width, picture.height)
+    positions = picture_positions(start, rows, columns)
+    return PictureSpan(slot, tower.embed(picture), positions)
+
+
+def after_picture(runtime: Runtime, slot: int, span: PictureSpan) -> TextSpan:
+    """A question behind a picture that begins at position 0."""
+    tokens = tuple(runtime.tokenize("what?", special=False))
+    start = int(span.positions.max()) + 1
+    return TextSpan(slot, start, tokens, wanted=(len(tokens) - 1,))
+
+
+def test_a_mixed_step_gives_the_tokens_of_separate_steps(pair: Pair) -> None:
+    """Of an answer, a prompt, a picture, and a picture between two texts."""
+    runtime, tower = pair
+    one = picture_span(tower, 2, 0, seed=5)
+    behind = after_picture(runtime, 2, one)
+    before = TextSpan(3, 0, tuple(runtime.tokenize("look:", special=False)))
+    other = picture_span(tower, 3, before.n_tokens, seed=6)
+    end = after_picture(runtime, 3, other)
+    prompts = prompt(runtime, 0, "first question"), prompt(runtime, 1, "a second one")
+
+    def open_all() -> TextSpan:
+        """All slots; the first one is answering."""
+        for slot in range(4):
+            runtime.open(slot, GREEDY)
+        [token] = run(runtime, prompts[0])
+        return decode(0, token, prompts[0].n_tokens)
+
+    answering = open_all()
+    alone = [
+        run(runtime, answering),
+        run(runtime, prompts[1]),
+        [*run(runtime, one), *run(runtime, behind)],
+        [*run(runtime, before), *run(runtime, other), *run(runtime, end)],
+    ]
+    for slot in range(4):
+        runtime.release(slot)
+    mixed = run(runtime, open_all(), prompts[1], one, before, other, end)
+    mixed[2:2] = run(runtime, behind)
+    assert [[token] for token in mixed] == alone
 
 
 def test_greedy_answers_repeat_in_every_slot(pair: Pair) -> None:
@@ -186,31 +291,27 @@ def test_greedy_answers_repeat_in_every_slot(pair: Pair) -> None:
     assert len({tuple(tokens) for tokens in answers}) == 1
 
 
-def test_slots_do_not_hear_each_other(pair: Pair) -> None:
+def test_slots_do_not_influence_each_other(pair: Pair) -> None:
     runtime, _ = pair
     runtime.open(0, GREEDY)
     alone = answer(runtime, 0, "first question", 6)
     runtime.release(0)
     runtime.open(0, GREEDY)
     runtime.open(1, GREEDY)
-    prefill(runtime, 1, "another question altogether")
+    run(runtime, prompt(runtime, 1, "another question altogether"))
     assert answer(runtime, 0, "first question", 6) == alone
 
 
-def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
+def test_a_shared_prefix_equals_a_computed_one(pair: Pair) -> None:
     runtime, _ = pair
-    tokens = runtime.tokenize("one beginning and two ends", special=False)
+    tokens = tuple(runtime.tokenize("one beginning and two ends", special=False))
 
     def computed(slot: int, begin: int) -> list[int]:
-        rows = tuple(
-            Row(slot, token, at, sampled=at == len(tokens) - 1)
-            for at, token in enumerate(tokens)
-            if at >= begin
-        )
-        said = runtime.run(TokenBatch(rows))
+        wanted = (len(tokens) - 1 - begin,)
+        answered = run(runtime, TextSpan(slot, begin, tokens[begin:], wanted))
         for at in range(len(tokens), len(tokens) + 5):
-            said += runtime.run(TokenBatch((Row(slot, said[-1], at, sampled=True),)))
-        return said
+            answered += run(runtime, decode(slot, answered[-1], at))
+        return answered
 
     runtime.open(0, GREEDY)
     alone = computed(0, 0)
@@ -223,7 +324,7 @@ def test_a_shared_beginning_is_as_good_as_a_computed_one(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("schema", ['{"type": "nonsense"}', "[" * 5000, "no JSON"])
-def test_a_schema_that_cannot_be_is_refused(pair: Pair, schema: str) -> None:
+def test_an_unusable_schema_is_refused(pair: Pair, schema: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         pair[0].check(SamplingParams(json_schema=schema))
     assert refusal.value.param == "response_format"
@@ -234,13 +335,13 @@ def test_an_answer_fits_its_schema(pair: Pair, temperature: float) -> None:
     runtime, _ = pair
     sampling = SamplingParams(json_schema=read(SCHEMA), temperature=temperature)
     runtime.open(0, sampling, runtime.check(sampling))
-    [*tokens, end] = answer_until_end(runtime, 0, "what is it", 200)
+    [*tokens, end] = answer(runtime, 0, "what is it", 200)
     assert runtime.is_end(end)
     text = b"".join(map(runtime.piece, tokens))
     jsonschema.validate(json.loads(text), SCHEMA)
 
 
-def test_one_answer_that_cannot_go_on_fails_alone(pair: Pair) -> None:
+def test_an_answer_that_cannot_continue_fails_alone(pair: Pair) -> None:
     runtime, _ = pair
     if isinstance(runtime, StubRuntime):
         impossible = Stuck()
@@ -251,13 +352,13 @@ def test_one_answer_that_cannot_go_on_fails_alone(pair: Pair) -> None:
     runtime.open(0, GREEDY, impossible)
     runtime.open(1, GREEDY)
     token = runtime.tokenize("?", special=False)[0]
-    rows = tuple(Row(slot, token, 0, sampled=True) for slot in (0, 1))
-    failed, chosen = runtime.run(TokenBatch(rows))
-    assert isinstance(failed, EngineError)
-    assert isinstance(chosen, int)
+    sampled = runtime.run(Step((decode(0, token, 0), decode(1, token, 0))))
+    by_slot = {each.slot: each.token for each in sampled}
+    assert isinstance(by_slot[0], EngineError)
+    assert isinstance(by_slot[1], int)
 
 
-def test_a_slot_that_could_not_be_opened_can_be_released(pair: Pair) -> None:
+def test_a_slot_that_failed_to_open_can_be_released(pair: Pair) -> None:
     runtime, _ = pair
     if isinstance(runtime, StubRuntime):
         return  # it opens for anybody
@@ -268,15 +369,15 @@ def test_a_slot_that_could_not_be_opened_can_be_released(pair: Pair) -> None:
     assert len(answer(runtime, 0, "what is it", 3)) == 3
 
 
-def test_a_released_slot_has_given_its_cells_back(pair: Pair) -> None:
+def test_a_released_slot_frees_its_cells(pair: Pair) -> None:
     runtime, _ = pair
     for _ in range(3 * runtime.n_cells // 100):
         runtime.open(0, GREEDY)
-        prefill(runtime, 0, "a" * 90)
+        run(runtime, prompt(runtime, 0, "a" * 90))
         runtime.release(0)
 
 
-def test_an_embedding_has_one_row_for_each_cell_of_its_grid(pair: Pair) -> None:
+def test_embeddings_have_one_row_for_each_image_token(pair: Pair) -> None:
     _, tower = pair
     for width, height in ((96, 64), (64, 96), (1, 1), (500, 40), (640, 480)):
         rows, columns = tower.grid(width, height)
@@ -286,14 +387,14 @@ def test_an_embedding_has_one_row_for_each_cell_of_its_grid(pair: Pair) -> None:
         assert np.isfinite(embeddings).all()
 
 
-def test_equal_pictures_embed_equally_and_others_do_not(pair: Pair) -> None:
+def test_only_equal_pictures_have_equal_embeddings(pair: Pair) -> None:
     _, tower = pair
     first, again, other = (tower.embed(noise(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
 
 
-def test_a_picture_may_be_computed_in_stretches(pair: Pair) -> None:
+def test_a_picture_may_be_computed_in_parts(pair: Pair) -> None:
     runtime, tower = pair
     picture = noise(3)
     embeddings = tower.embed(picture)
@@ -305,16 +406,14 @@ def test_a_picture_may_be_computed_in_stretches(pair: Pair) -> None:
         runtime.open(0, GREEDY)
         for at in range(0, len(embeddings), stretch):
             part = slice(at, at + stretch)
-            assert not runtime.run(
-                PictureBatch(0, embeddings[part], positions[:, part])
-            )
-        row = Row(0, last, max(rows, columns), sampled=True)
-        answers += runtime.run(TokenBatch((row,)))
+            span = PictureSpan(0, embeddings[part], positions[:, part])
+            assert not runtime.run(Step((span,)))
+        answers += run(runtime, decode(0, last, max(rows, columns)))
         runtime.release(0)
     assert len(set(answers)) == 1
 
 
-def test_a_seed_makes_chance_repeatable(pair: Pair) -> None:
+def test_a_seed_makes_sampling_repeatable(pair: Pair) -> None:
     runtime, _ = pair
     drawn = []
     for _ in range(2):
@@ -324,13 +423,13 @@ def test_a_seed_makes_chance_repeatable(pair: Pair) -> None:
     assert drawn[0] == drawn[1]
 
 
-def test_an_engine_over_them_answers(open_pair: Pair) -> None:
+def test_an_engine_answers_with_each_pair(open_pair: Pair) -> None:
     runtime, tower = open_pair
     picture = noise(4)
     request = Request(
         (Message("user", (picture.ref, "what?")),), SamplingParams(max_tokens=12)
     )
-    with closing(Engine(runtime, tower, chunk=32)) as engine:
+    with closing(Engine(runtime, tower, chunk_tokens=32)) as engine:
         ticket = engine.submit(request, {picture.ref.sha256: picture})
         seen = []
         while not seen or not isinstance(seen[-1], Finished | Failed):

@@ -1,4 +1,4 @@
-"""OpenVINO's tower sees what llama.cpp's sees, keeps what it compiled, and can stop."""
+"""OpenVINO's vision encoder equals llama.cpp's, is compiled once, and can stop."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from edge.llamacpp.vision import MtmdTower
 from edge.models.registry import ModelFiles
 from edge.openvino.vision import OpenvinoTower
 from edge.serving import build
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 
 pytestmark = pytest.mark.model
@@ -60,7 +61,9 @@ def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("precision", "floor"), [("f32", 0.9995), ("int8", 0.995)])
-def test_it_sees_what_llama_cpp_sees(files, mtmd, towers, precision, floor) -> None:
+def test_embeddings_are_those_of_llama_cpp(
+    files, mtmd, towers, precision, floor
+) -> None:
     tower = OpenvinoTower(files[1], towers, precision=precision, **SIZES)
     with closing(tower):
         for size in ((320, 224), (96, 480), (33, 50)):
@@ -85,7 +88,7 @@ def test_it_is_compiled_once_for_each_precision(tiny, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.999])
-def test_a_damaged_compilation_is_made_anew(tiny, tmp_path, kept) -> None:
+def test_a_damaged_compiled_file_is_replaced(tiny, tmp_path, kept) -> None:
     def embedded() -> np.ndarray:
         tower = OpenvinoTower(tiny[1], tmp_path, precision="int8", **SIZES)
         with closing(tower):
@@ -99,9 +102,7 @@ def test_a_damaged_compilation_is_made_anew(tiny, tmp_path, kept) -> None:
     assert np.array_equal(embedded(), before)
 
 
-def test_without_a_place_to_keep_it_the_tower_works_all_the_same(
-    tiny, tmp_path, caplog
-) -> None:
+def test_without_a_writable_folder_the_encoder_works(tiny, tmp_path, caplog) -> None:
     (tmp_path / "file").write_bytes(b"")
     nowhere = tmp_path / "file" / "towers"
     tower = OpenvinoTower(tiny[1], nowhere, precision="int8", **SIZES)
@@ -128,10 +129,10 @@ def test_an_interrupt_ends_a_picture_early_and_the_next_is_whole(full, towers) -
         assert np.array_equal(tower.embed(picture), whole)
 
 
-def test_a_file_that_is_no_qwen3_vl_falls_back_or_is_refused(
+def test_a_foreign_vision_file_falls_back_or_is_refused(
     tiny, tmp_path, monkeypatch, caplog
 ) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, *_: object) -> None:
         raise SetupError(f"{path} is a foreign vision file.")
 
     monkeypatch.setattr("edge.openvino.vision.TowerWeights", refuse)
@@ -139,7 +140,7 @@ def test_a_file_that_is_no_qwen3_vl_falls_back_or_is_refused(
 
     def built(vision: str) -> str:
         settings = Settings(vision=vision, data_dir=tmp_path, threads=1)
-        with closing(build.build_tower(settings, files, (16, 64))) as tower:
+        with closing(build.build_tower(make_plan(settings, files))) as tower:
             return tower.name
 
     assert built("auto") == "mtmd"
@@ -148,6 +149,6 @@ def test_a_file_that_is_no_qwen3_vl_falls_back_or_is_refused(
         built("int8")
 
 
-def test_a_language_model_is_no_tower(tiny, tmp_path) -> None:
+def test_a_language_model_is_refused_as_a_vision_file(tiny, tmp_path) -> None:
     with pytest.raises(SetupError, match="clip"):
         OpenvinoTower(tiny[0], tmp_path, precision="f32", **SIZES)

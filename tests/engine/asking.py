@@ -1,4 +1,4 @@
-"""A question to an engine, and all that comes of it."""
+"""Asks an engine, and collects the events of the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However the bytes are cut into tokens, the text that is shown is the same."""
+"""The text does not depend on how its bytes are split into tokens."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def shown(data: bytes, cuts: list[int], stop: tuple[str, ...] = ()) -> str:
 
 
 @given(st.text(), CUTS)
-def test_text_survives_any_cut(text: str, cuts: list[int]) -> None:
+def test_text_is_the_same_however_it_is_split(text: str, cuts: list[int]) -> None:
     assert shown(text.encode(), cuts) == text
 
 
 @given(st.text(), CUTS)
-def test_no_half_character_is_ever_shown(text: str, cuts: list[int]) -> None:
+def test_incomplete_characters_are_held_back(text: str, cuts: list[int]) -> None:
     detokenizer = Detokenizer()
     for piece in pieces(text.encode(), cuts):
         assert "\ufffd" not in detokenizer.feed(piece) or "\ufffd" in text
 
 
 @given(st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=3), CUTS)
-def test_a_stop_string_ends_the_text_wherever_it_is_cut(text, stop, cuts) -> None:
+def test_a_stop_string_is_found_however_it_is_split(text, stop, cuts) -> None:
     assert shown(text.encode(), cuts, (stop,)) == text.partition(stop)[0]
 
 
-def test_the_earliest_of_several_stops_counts() -> None:
+def test_the_earliest_of_several_stop_strings_ends_the_text() -> None:
     assert shown(b"one two three", [], ("three", "two")) == "one "
 
 
-def test_what_could_begin_a_stop_is_held_back_until_it_is_clear() -> None:
+def test_the_possible_beginning_of_a_stop_string_is_held_back() -> None:
     detokenizer = Detokenizer(("END",))
     assert detokenizer.feed(b"the E") == "the "
     assert detokenizer.feed(b"N") == ""
@@ -54,12 +54,12 @@ def test_what_could_begin_a_stop_is_held_back_until_it_is_clear() -> None:
     assert not detokenizer.stopped
 
 
-def test_nothing_is_shown_after_a_stop() -> None:
+def test_no_text_follows_a_stop_string() -> None:
     detokenizer = Detokenizer(("\n",))
     assert detokenizer.feed(b"line\nmore") == "line"
     assert detokenizer.stopped
     assert detokenizer.feed(b"more") == detokenizer.flush() == ""
 
 
-def test_bytes_that_are_no_text_are_replaced_at_the_end() -> None:
+def test_invalid_bytes_are_replaced_at_the_end() -> None:
     assert shown(b"ok \xe5\xa5", []) == "ok \ufffd"

@@ -1,4 +1,4 @@
-"""The engine thread over stubs: every question ends once, and nobody harms another."""
+"""The engine thread over stubs: each question ends once, and fails alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 
-from edge.engine.batch import Batch, PictureBatch
 from edge.engine.engine import Engine
+from edge.engine.step import PictureSpan, Sampled, Step
 from edge.engine.ticket import Clock
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
 from edge.events import Embedded, Event, Failed, Finished, Started, Token
 from edge.images import Picture
+from edge.request import Message, Request, SamplingParams
 from edge.structured.compiler import Compiler
 from edge.structured.matcher import Constraint
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
@@ -61,14 +62,14 @@ def test_max_tokens_ends_an_answer() -> None:
     assert answer.usage.completion_tokens == 6
 
 
-def test_an_answer_that_goes_round_in_circles_is_ended() -> None:
+def test_an_answer_that_repeats_itself_is_ended() -> None:
     with engine(answer="again and " * 1000) as one:
         answer = events(ask(one, max_tokens=3000))[-1].answer
     assert answer.finish_reason == "length"
     assert answer.usage.completion_tokens < 200
 
 
-def test_a_stop_string_ends_an_answer_and_is_not_shown() -> None:
+def test_a_stop_string_ends_an_answer_and_is_not_part_of_it() -> None:
     with engine() as one:
         seen = events(ask(one, stop=(" nothing",)))
     assert text_of(seen) == seen[-1].answer.text == "A stub sees"
@@ -93,7 +94,7 @@ def test_at_most_the_slots_compute_at_once() -> None:
     assert most == 3
 
 
-def test_the_same_picture_in_one_question_is_embedded_once() -> None:
+def test_equal_pictures_in_one_question_are_encoded_once() -> None:
     with engine() as one:
         seen = events(ask(one, "same?", PICTURE, PICTURE))
     assert seen.count(Embedded(4)) == 1
@@ -109,16 +110,20 @@ def test_a_running_answer_does_not_wait_for_anothers_picture() -> None:
         assert isinstance(events(slow)[-1], Finished)
 
 
-def test_answers_rest_while_a_picture_is_read() -> None:
-    used: list[int | None] = []  # threads: half of all beside the tower
+class Watched(StubRuntime):
+    """Remembers all steps."""
 
-    class Counting(StubRuntime):
-        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
-            used.append(n_threads)
-            return super().run(batch, n_threads)
+    def __init__(self, answer: str = LONG_ANSWER, **options: object) -> None:
+        super().__init__(answer, **options)
+        self.steps: list[Step] = []
 
-    runtime = Counting(LONG_ANSWER, n_cells=9000, step_s=0.02)
-    runtime.n_threads = 4
+    def run(self, step: Step) -> list[Sampled]:
+        self.steps.append(step)
+        return super().run(step)
+
+
+def test_answers_rest_while_a_picture_is_encoded() -> None:
+    runtime = Watched(n_cells=9000, step_s=0.02)
     with closing(Engine(runtime, StubTower(seconds=1.0))) as one:
         talker = ask(one, "talk", max_tokens=2000)
         while not isinstance(talker.next(5), Token):
@@ -127,7 +132,7 @@ def test_answers_rest_while_a_picture_is_read() -> None:
         time.sleep(0.9)
         talker.cancel(Cancelled("enough"))
     # 45 steps would fit into that time; a fifth of them and a few at the edges came
-    assert 3 <= used.count(2) <= 15
+    assert 3 <= sum(step.beside_encoder for step in runtime.steps) <= 15
 
 
 def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
@@ -159,16 +164,8 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
         assert runtime.cells == {}
 
 
-def test_an_answer_leaves_threads_to_the_tower_while_it_works() -> None:
-    used = []
-
-    class Runtime(StubRuntime):
-        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
-            used.append(n_threads)
-            return super().run(batch, n_threads)
-
-    runtime = Runtime(answer=LONG_ANSWER, n_cells=60_000, step_s=0.001)
-    runtime.n_threads = 4
+def test_a_step_knows_whether_the_encoder_works_beside_it() -> None:
+    runtime = Watched(n_cells=60_000, step_s=0.001)
     with closing(Engine(runtime, StubTower(seconds=0.2))) as one:
         talker = ask(one, max_tokens=400)
         assert isinstance(talker.next(2), Started)
@@ -177,23 +174,24 @@ def test_an_answer_leaves_threads_to_the_tower_while_it_works() -> None:
             events(ask(one, "hello", PICTURE, max_tokens=1))[-1], Finished
         )
         assert isinstance(events(talker)[-1], Finished)
-    assert used[0] == used[-1] == 4
-    assert 2 in used
+    beside = [step.beside_encoder for step in runtime.steps]
+    assert not beside[0] and not beside[-1]
+    assert any(beside)
 
 
-def test_a_picture_is_computed_before_the_next_is_embedded() -> None:
+def test_a_picture_is_computed_before_the_next_is_encoded() -> None:
     log: list[str] = []
 
     class Tower(StubTower):
         def embed(self, picture: Picture) -> np.ndarray:
-            log.append("embed")
+            log.append("encode")
             return super().embed(picture)
 
     class Runtime(StubRuntime):
-        def run(self, batch: Batch, n_threads: int | None = None) -> list[int]:
-            if isinstance(batch, PictureBatch):
+        def run(self, step: Step) -> list[Sampled]:
+            if any(isinstance(span, PictureSpan) for span in step.spans):
                 log.append("compute")
-            return super().run(batch, n_threads)
+            return super().run(step)
 
     def grey(level: int) -> Picture:
         return Picture(64, 64, bytes([level]) * (64 * 64 * 3))
@@ -201,10 +199,10 @@ def test_a_picture_is_computed_before_the_next_is_embedded() -> None:
     with closing(Engine(Runtime(step_s=0.02), Tower(seconds=0.02))) as one:
         tickets = [ask(one, "hello", grey(level)) for level in range(4)]
         assert all(isinstance(events(t)[-1], Finished) for t in tickets)
-    assert log == ["embed", "compute"] * 4
+    assert log == ["encode", "compute"] * 4
 
 
-def test_a_picture_nobody_waits_for_holds_up_nobody() -> None:
+def test_an_abandoned_picture_delays_no_other() -> None:
     other = Picture(32, 32, bytes(32 * 32 * 3))
     tower = StubTower(seconds=30)
     with engine(tower) as one:
@@ -233,7 +231,7 @@ SCHEMA = (
 )
 
 
-def test_an_answer_that_leaves_its_schema_fails_alone_and_midway(monkeypatch) -> None:
+def test_an_answer_that_breaks_its_schema_fails_alone(monkeypatch) -> None:
     def break_down(constraint: Constraint, token: int) -> None:
         raise EngineError("It costs too much.")
 
@@ -248,7 +246,7 @@ def test_an_answer_that_leaves_its_schema_fails_alone_and_midway(monkeypatch) ->
     assert isinstance(json.loads(text_of(again))["a"], str)
 
 
-def test_no_schema_is_compiled_on_the_engines_thread(monkeypatch) -> None:
+def test_no_schema_is_compiled_on_the_engine_thread(monkeypatch) -> None:
     threads = []
     compiled = Compiler.constraint
 
@@ -262,7 +260,7 @@ def test_no_schema_is_compiled_on_the_engines_thread(monkeypatch) -> None:
     assert threads == [threading.current_thread().name]
 
 
-def test_a_picture_that_breaks_the_tower_ends_only_its_question() -> None:
+def test_a_picture_that_cannot_be_encoded_ends_only_its_question() -> None:
     class BrokenTower(StubTower):
         def embed(self, picture: Picture):
             if picture.width == 33:
@@ -277,7 +275,7 @@ def test_a_picture_that_breaks_the_tower_ends_only_its_question() -> None:
         assert isinstance(events(ask(one, "even", PICTURE))[-1], Finished)
 
 
-def test_closing_ends_what_is_unfinished_and_refuses_what_is_new() -> None:
+def test_closing_ends_open_questions_and_refuses_new_ones() -> None:
     one = Engine(StubRuntime(answer=LONG_ANSWER, step_s=0.01), StubTower())
     tickets = [ask(one, max_tokens=3000) for _ in range(6)]
     one.close()
@@ -311,7 +309,7 @@ def test_many_threads_may_ask_at_once() -> None:
     assert answers == [ANSWER] * 40
 
 
-def test_a_bug_in_the_engine_thread_leaves_nobody_waiting() -> None:
+def test_a_bug_in_the_engine_thread_ends_all_questions() -> None:
     class Treacherous(StubRuntime):
         def is_end(self, token: int) -> bool:
             raise EngineError("not in a step: this is a bug")
@@ -322,9 +320,12 @@ def test_a_bug_in_the_engine_thread_leaves_nobody_waiting() -> None:
     assert not one.is_alive
 
 
-def test_the_stretches_before_the_first_token_add_up() -> None:
-    clock = Clock(submitted=10.0, prepared=10.1, embedded=12.0)
-    clock.admitted, clock.first_token = 12.5, 14.0
+def test_the_stages_before_the_first_token_add_up() -> None:
+    clock = Clock(10.0)
+    clock.end("prepare", 10.1)
+    clock.end("embed", 12.0)
+    clock.end("queue", 12.5)
+    clock.end("prefill", 14.0)
     times = clock.timings(now=16.0, n_generated=5)
     stretches = (times.prepare_ms, times.embed_ms, times.queue_ms, times.prefill_ms)
     assert stretches == pytest.approx((100, 1900, 500, 1500))
@@ -333,3 +334,66 @@ def test_the_stretches_before_the_first_token_add_up() -> None:
     with engine() as one:
         real = events(ask(one, "hello", PICTURE))[-1].answer.timings
     assert min(vars(real).values()) > 0
+
+
+# --- what was prepared before --------------------------------------------------------
+
+
+def question(text: str = "hello", **sampling: object) -> Request:
+    return Request((Message("user", (text,)),), SamplingParams(**sampling))
+
+
+class Counting(StubRuntime):
+    """Counts what is prepared."""
+
+    n_tokenized = 0
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        self.n_tokenized += not special
+        return super().tokenize(text, special=special)
+
+
+def test_a_checked_question_is_not_prepared_again(monkeypatch) -> None:
+    compiled = []
+    constraint = Compiler.constraint
+
+    def counted(compiler: Compiler, schema: str) -> Constraint:
+        compiled.append(schema)
+        return constraint(compiler, schema)
+
+    monkeypatch.setattr(Compiler, "constraint", counted)
+    runtime = Counting()
+    with closing(Engine(runtime, StubTower())) as one:
+        request = question(json_schema=SCHEMA)
+        prepared = one.check(request)
+        assert prepared.n_prompt > 5
+        assert prepared.n_image == 0
+        equal = Request.from_json(request.to_json())
+        ticket = one.submit(equal, {}, prepared=prepared)
+        text = text_of(events(ticket))
+    assert isinstance(json.loads(text)["a"], str)
+    assert runtime.n_tokenized == len(compiled) == 1
+
+
+def test_a_prepared_sequence_is_used_once_for_an_equal_request() -> None:
+    runtime = Counting()
+    with closing(Engine(runtime, StubTower())) as one:
+        prepared = one.check(question())
+        other = one.submit(question("another"), {}, prepared=prepared)
+        assert runtime.n_tokenized == 2
+        tickets = [one.submit(question(), {}, prepared=prepared) for _ in range(3)]
+        assert runtime.n_tokenized == 4  # one of three had it ready
+        answers = [events(ticket)[-1].answer for ticket in (other, *tickets)]
+        assert [answer.text for answer in answers] == [ANSWER] * 4
+
+
+def test_a_prepared_question_gets_its_pictures_when_it_is_submitted() -> None:
+    content = (PICTURE.ref, "what?")
+    request = Request((Message("user", content),), SamplingParams())
+    with engine() as one:
+        prepared = one.check(request)
+        assert prepared.n_image == 4
+        pictures = {PICTURE.ref.sha256: PICTURE}
+        seen = events(one.submit(request, pictures, prepared=prepared))
+    assert Embedded(4) in seen
+    assert text_of(seen) == ANSWER

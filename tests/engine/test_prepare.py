@@ -1,4 +1,4 @@
-"""A conversation that is too long is refused with the numbers, or loses its oldest."""
+"""A conversation that is too long is refused, or loses its oldest messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def said(sequence) -> bytes:
     ("n_cells", "n_dropped", "first"),
     [(1000, 0, b"What is it?"), (150, 2, b"Which colour?"), (60, 4, b"And why?")],
 )
-def test_the_oldest_turns_go_first(n_cells: int, n_dropped: int, first: bytes) -> None:
+def test_the_oldest_messages_are_left_out_first(
+    n_cells: int, n_dropped: int, first: bytes
+) -> None:
     sequence = prompt(TALK, n_cells)
     assert sequence.n_dropped == n_dropped
     assert sequence.n_cells_needed <= n_cells
@@ -56,12 +58,12 @@ def test_the_oldest_turns_go_first(n_cells: int, n_dropped: int, first: bytes) -
     assert has_picture == (n_dropped == 0)
 
 
-def test_what_does_not_fit_even_so_is_refused_with_the_numbers() -> None:
+def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers() -> None:
     with pytest.raises(ContextLengthExceeded, match="at most 40"):
         prompt(TALK, 40)
 
 
-def test_nothing_is_left_out_unasked() -> None:
+def test_nothing_is_left_out_unless_requested() -> None:
     with pytest.raises(ContextLengthExceeded):
         prompt(TALK, 150, truncate=False)
 
@@ -108,7 +110,7 @@ def plainly(messages: tuple[Message, ...], n_cells: int, n_answer: int):
 
 
 @given(MESSAGES, st.integers(1, 400), st.integers(1, 60))
-def test_the_newest_turns_that_fit_are_kept(messages, n_cells, n_answer) -> None:
+def test_the_newest_messages_that_fit_stay(messages, n_cells, n_answer) -> None:
     request = Request(messages, SamplingParams(max_tokens=n_answer), truncate=True)
     expected = plainly(messages, n_cells, n_answer)
     try:
@@ -124,7 +126,7 @@ def test_the_newest_turns_that_fit_are_kept(messages, n_cells, n_answer) -> None
 
 
 @given(MESSAGES, st.integers(1, 400))
-def test_what_was_left_out_before_is_left_out_for_good(messages, n_cells) -> None:
+def test_trimming_twice_is_as_trimming_once(messages, n_cells) -> None:
     """The web process does so by characters."""
     request = Request(messages, SamplingParams(max_tokens=5), truncate=True)
     try:
@@ -166,7 +168,7 @@ def test_no_more_is_tokenised_than_can_fit(messages, truncate: bool) -> None:
     assert runtime.n_chars <= 2 * CHARS_PER_TOKEN * n_cells
 
 
-def test_what_can_never_fit_is_refused_by_its_characters() -> None:
+def test_a_prompt_with_too_many_characters_is_not_tokenised() -> None:
     runtime = CountingRuntime()
     request = Request(long_talk(1, 200_000), SamplingParams(10))
     with pytest.raises(ContextLengthExceeded, match=r"200,000 characters.*1,000 tok"):
@@ -174,7 +176,7 @@ def test_what_can_never_fit_is_refused_by_its_characters() -> None:
     assert runtime.n_chars == 0
 
 
-def test_preparing_ends_when_nobody_wants_it_any_more() -> None:
+def test_preparing_ends_when_it_is_not_wanted() -> None:
     runtime, n_left = CountingRuntime(), 3
 
     def is_wanted() -> bool:

@@ -1,4 +1,4 @@
-"""Circles are noticed, and nothing else."""
+"""Repetition is detected, and only repetition."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ START = st.lists(st.integers(10, 20), max_size=50)
 
 
 @given(START, BLOCK)
-def test_a_block_again_and_again_is_noticed_in_time(start, block) -> None:
+def test_a_repeated_block_is_detected_in_time(start, block) -> None:
     n = max(FEWEST_TOKENS, FEWEST_TIMES * len(block))
     circle = (block * n)[:n]
     assert is_stuck(start + circle)
 
 
 @given(START, BLOCK)
-def test_a_few_times_are_fine(start, block) -> None:
+def test_a_few_repetitions_are_allowed(start, block) -> None:
     assert not is_stuck(start + (block * FEWEST_TOKENS)[: FEWEST_TOKENS - 1])
 
 
 @given(BLOCK)
-def test_what_goes_on_after_a_circle_is_fine(block) -> None:
+def test_an_answer_that_goes_on_after_repetitions_is_allowed(block) -> None:
     assert not is_stuck(block * 200 + [99])
 
 
-def test_a_list_of_numbers_is_no_circle() -> None:
+def test_a_list_of_numbers_is_no_repetition() -> None:
     words = " ".join(f"{n} red circles," for n in range(500))
     tokens = list(words.encode())
     assert not any(is_stuck(tokens[:n]) for n in range(len(tokens)))
 
 
-def test_a_block_longer_than_the_longest_is_left_alone() -> None:
+def test_a_block_that_is_too_long_is_allowed() -> None:
     assert not is_stuck(list(range(LONGEST_BLOCK + 1)) * 20)

@@ -1,4 +1,4 @@
-"""What is computed once is not computed again, and nobody sees what is not his."""
+"""The prefix cache: shared prefixes are computed once, within one scope only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.engine.batch import PictureBatch, TokenBatch
 from edge.engine.engine import Engine
 from edge.engine.scheduler import WORTH_SHARING, Admission, Scheduler
 from edge.engine.sequence import Phase, PicturePiece, Sequence, TextPiece
 from edge.engine.slots import Slots
+from edge.engine.step import Step, TextSpan
 from edge.engine.ticket import Ticket
 from edge.events import Finished
 from edge.images import Picture
@@ -51,6 +51,10 @@ def whole(one: Sequence) -> list[tuple[object, int]]:
     return cells
 
 
+def _scene(embedding: np.ndarray) -> str:
+    return chr(int(embedding[0]))
+
+
 class Cache:
     """A unified cache as llama.cpp keeps it: slots refer to cells, which may be shared,
     and a cell that nobody refers to is free."""
@@ -61,22 +65,19 @@ class Cache:
         self._next = 0
 
     def admit(self, admission: Admission) -> None:
-        slot = admission.sequence.slot
+        slot = admission.slot
         assert slot not in self.held
         source = self.held.get(admission.source, [])
         self.held[slot] = [c for c in source if c[2] < admission.n_positions]
         for evicted in admission.evicted:
             del self.held[evicted]
 
-    def fill(self, batch: TokenBatch | PictureBatch) -> None:
-        if isinstance(batch, PictureBatch):
-            for (value,), (at, *_) in zip(
-                batch.embeddings, batch.positions.T, strict=True
-            ):
-                self._put(batch.slot, chr(int(value)), int(at))
-        else:
-            for row in batch.rows:
-                self._put(row.slot, row.token, row.position)
+    def fill(self, step: Step) -> None:
+        for span in step.spans:
+            is_text = isinstance(span, TextSpan)
+            content = span.tokens if is_text else map(_scene, span.embeddings)
+            for entry, at in zip(content, span.positions[0].tolist(), strict=True):
+                self._put(span.slot, entry, at)
         used = {cell for cells in self.held.values() for cell, *_ in cells}
         assert len(used) <= self.n_cells
 
@@ -105,10 +106,10 @@ PLANS = st.lists(st.tuples(QUESTION, st.integers(1, 8)), min_size=1, max_size=14
     st.randoms(use_true_random=False),
 )
 def test_every_answer_sees_its_own_prompt_and_all_of_it(
-    plans, chunk, n_kept, random
+    plans, chunk, n_idle, random
 ) -> None:
     """Against a cache that does what it is told, with arrivals and ends at random."""
-    cache, slots = Cache(260), Slots(3, 260, n_kept)
+    cache, slots = Cache(260), Slots(3, 260, n_idle)
     scheduler = Scheduler(slots, chunk)
     todo = [sequence(*parts, end, max_tokens=n) for (parts, end), n in plans]
     arriving, ended = list(todo), 0
@@ -117,32 +118,28 @@ def test_every_answer_sees_its_own_prompt_and_all_of_it(
             scheduler.add(arriving.pop())
         for admission in iter(scheduler.admit, None):
             cache.admit(admission)
-        batch = scheduler.schedule()
-        if batch is None:
+        step = scheduler.schedule()
+        if step is None:
             if not arriving and not (scheduler.waiting or scheduler.running):
                 break
             continue
-        cache.fill(batch)
-        scheduler.advance(batch)
-        for row in getattr(batch, "rows", ()):
-            if not row.sampled:
-                continue
-            running = scheduler.running[row.slot]
-            said = [
-                (token, running.decode_row().position - len(running.generated) + 1 + n)
-                for n, token in enumerate(running.generated)
-            ]
-            assert cache.seen(row.slot) == [*whole(running), *said]
+        cache.fill(step)
+        scheduler.advance(step, 0.0)
+        for slot in (span.slot for span in step.spans if span.wanted):
+            running = scheduler.running[slot]
+            begin = sum(piece.n_positions for piece in running.pieces)
+            answered = [(t, begin + n) for n, t in enumerate(running.generated)]
+            assert cache.seen(slot) == [*whole(running), *answered]
             running.generated.append(ord(random.choice("xyz")))
             broken = random.random() < 0.05
             if broken or running.n_generated == running.sampling.max_tokens:
                 ended += 1
-                for slot in scheduler.remove(running, keep=not broken):
-                    del cache.held[slot]
+                for emptied in scheduler.remove(running, retain=not broken):
+                    del cache.held[emptied]
     assert ended == len(todo)
     assert slots.n_free_cells == 260
-    assert set(cache.held) == set(slots.kept)
-    assert slots.n_kept_cells == len({c for h in cache.held.values() for c, *_ in h})
+    assert set(cache.held) == set(slots.idle)
+    assert slots.n_idle_cells == len({c for h in cache.held.values() for c, *_ in h})
 
 
 def finish(scheduler: Scheduler, one: Sequence) -> int:
@@ -151,18 +148,18 @@ def finish(scheduler: Scheduler, one: Sequence) -> int:
     scheduler.add(one)
     scheduler.admit()
     while one.phase is not Phase.DONE:
-        batch = scheduler.schedule()
-        n += batch.n_rows
-        scheduler.advance(batch)
+        step = scheduler.schedule()
+        n += step.n_tokens
+        scheduler.advance(step, 0.0)
         if one.phase is Phase.DECODE:
             one.generated.append(ord("x"))
             if one.n_generated == one.sampling.max_tokens:
-                scheduler.remove(one, keep=True)
+                scheduler.remove(one, retain=True)
     return n
 
 
 def test_a_follow_up_computes_only_what_is_new() -> None:
-    scheduler = Scheduler(Slots(2, 500, n_kept=2), 64)
+    scheduler = Scheduler(Slots(2, 500, n_idle=2), 64)
     first = sequence("a", "what is it?")
     assert finish(scheduler, first) == 24 + 11 + 3
     follow = sequence("a", "what is it?xxxx" + "and why?")
@@ -171,7 +168,7 @@ def test_a_follow_up_computes_only_what_is_new() -> None:
 
 
 def test_another_question_about_the_picture_shares_the_picture() -> None:
-    scheduler = Scheduler(Slots(2, 500, n_kept=2), 64)
+    scheduler = Scheduler(Slots(2, 500, n_idle=2), 64)
     finish(scheduler, sequence("b", "what is it?"))
     other = sequence("b", "how many?")
     finish(scheduler, other)
@@ -181,8 +178,8 @@ def test_another_question_about_the_picture_shares_the_picture() -> None:
     assert stranger.n_reused == 0
 
 
-def test_a_short_common_beginning_is_not_worth_it() -> None:
-    scheduler = Scheduler(Slots(1, 500, n_kept=2), 64)
+def test_a_short_common_prefix_is_not_shared() -> None:
+    scheduler = Scheduler(Slots(1, 500, n_idle=2), 64)
     same = "x" * (WORTH_SHARING - 1)
     finish(scheduler, sequence(same + "one"))
     other = sequence(same + "two")
@@ -190,7 +187,7 @@ def test_a_short_common_beginning_is_not_worth_it() -> None:
     assert other.n_reused == 0
 
 
-def test_a_question_waits_for_what_another_is_just_computing() -> None:
+def test_a_question_waits_for_a_prefix_that_is_being_computed() -> None:
     scheduler = Scheduler(Slots(2, 500), 8)
     one, other = sequence("d", "what is it?"), sequence("d", "how many are there?")
     scheduler.add(one)
@@ -198,8 +195,8 @@ def test_a_question_waits_for_what_another_is_just_computing() -> None:
     assert [a.sequence for a in iter(scheduler.admit, None)] == [one]
     for _ in range(10):  # the picture, by eights
         assert not scheduler.admit()
-        scheduler.advance(scheduler.schedule())
-    scheduler.advance(scheduler.schedule())
+        scheduler.advance(scheduler.schedule(), 0.0)
+    scheduler.advance(scheduler.schedule(), 0.0)
     assert [a.sequence for a in iter(scheduler.admit, None)] == [other]
     assert other.n_reused == 81
 
@@ -230,13 +227,13 @@ def ask(one: Engine, picture: Picture, text: str, scope: str = "") -> Ticket:
     return one.submit(request, {picture.ref.sha256: picture})
 
 
-def grey(level: int) -> Picture:
-    return Picture(160, 160, bytes([level]) * (160 * 160 * 3))
+def grey(level: int, side: int = 160) -> Picture:
+    return Picture(side, side, bytes([level]) * (side * side * 3))
 
 
-def test_a_picture_is_embedded_once_for_all_who_ask() -> None:
+def test_a_picture_is_encoded_once_for_several_questions() -> None:
     tower = CountingTower(seconds=0.05)
-    with engine(StubRuntime(n_kept=4), tower) as one:
+    with engine(StubRuntime(n_idle=4), tower) as one:
         together = [ask(one, grey(1), f"question {n}") for n in range(4)]
         answers = [answer(ticket) for ticket in together]
         later = answer(ask(one, grey(1), "question 5"))
@@ -246,17 +243,17 @@ def test_a_picture_is_embedded_once_for_all_who_ask() -> None:
     assert later.usage.cached_tokens >= 25
 
 
-def test_what_is_remembered_of_pictures_is_bounded() -> None:
+def test_the_cache_of_embeddings_is_bounded() -> None:
     tower = CountingTower()
     room = 2 * 25 * tower.width * 4  # for two pictures
-    with engine(StubRuntime(), tower, keep_bytes=room) as one:
+    with engine(StubRuntime(), tower, cache_bytes=room) as one:
         for level in (1, 2, 1, 3, 1, 2):
             answer(ask(one, grey(level), "hello"))
     assert tower.n_embedded == 4  # 1 stays in use; 2 made room for 3
 
 
-def test_a_picture_too_large_to_remember_is_answered_all_the_same() -> None:
-    with engine(StubRuntime(), StubTower(), keep_bytes=0) as one:
+def test_a_picture_too_large_for_the_cache_is_answered() -> None:
+    with engine(StubRuntime(), StubTower(), cache_bytes=0) as one:
         assert answer(ask(one, grey(1), "hello")).text
         assert answer(ask(one, grey(1), "hello")).text
 
@@ -278,13 +275,13 @@ def test_nothing_computed_in_one_scope_is_used_in_another(
     """Each question is told as many cached tokens as if the others did not exist."""
     own: dict[str, list[int]] = {}
     tower = CountingTower()
-    with engine(StubRuntime(n_kept=8), tower) as one:
+    with engine(StubRuntime(n_idle=8), tower) as one:
         for scope, level, text in asked:
             told = answer(ask(one, grey(level), text, scope)).usage.cached_tokens
             own.setdefault(scope, []).append(told)
     assert tower.n_embedded == len({(scope, level) for scope, level, _ in asked})
     for scope, told in own.items():
-        with engine(StubRuntime(n_kept=8), StubTower()) as alone:
+        with engine(StubRuntime(n_idle=8), StubTower()) as alone:
             mine = [
                 answer(ask(alone, grey(level), text)).usage.cached_tokens
                 for other, level, text in asked
@@ -293,10 +290,11 @@ def test_nothing_computed_in_one_scope_is_used_in_another(
         assert told == mine
 
 
-def test_a_picture_that_is_just_being_read_for_another_scope_is_read_again() -> None:
+def test_a_picture_is_encoded_again_for_another_scope() -> None:
     tower = CountingTower(seconds=0.05)
-    with engine(StubRuntime(n_kept=4), tower) as one:
-        tickets = [ask(one, grey(1), "what?", scope) for scope in ("a", "b", "a")]
+    large = grey(1, side=320)  # so many tokens that the second question waits for them
+    with engine(StubRuntime(n_idle=4), tower) as one:
+        tickets = [ask(one, large, "what?", scope) for scope in ("a", "b", "a")]
         told = [answer(ticket).usage.cached_tokens for ticket in tickets]
     assert tower.n_embedded == 2
     assert told[1] == 0 < told[2]

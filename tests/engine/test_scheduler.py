@@ -1,4 +1,4 @@
-"""The policy, step by step, without a model: fair, complete, never over its bounds."""
+"""The policy without a model: fair, complete, always within its bounds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.engine.batch import PictureBatch, TokenBatch
 from edge.engine.scheduler import Scheduler
 from edge.engine.sequence import Phase, PicturePiece, Sequence, TextPiece
 from edge.engine.slots import Slots
+from edge.engine.step import PictureSpan, Step, TextSpan
+from edge.images import Picture
 from edge.request import PictureRef, SamplingParams
 
 
@@ -29,18 +30,24 @@ def sequence(*sizes: int | tuple[int, int], max_tokens: int = 3) -> Sequence:
     return made
 
 
-def run(scheduler: Scheduler, batch: TokenBatch | PictureBatch) -> list[Sequence]:
-    """Pretends to compute: every sampled row gets a token; the full ones leave."""
-    scheduler.advance(batch)
+def run(scheduler: Scheduler, step: Step, seconds: float = 0.0) -> list[Sequence]:
+    """Pretends to compute: what is wanted gets a token; what is complete leaves."""
+    scheduler.advance(step, seconds)
     done = []
-    for row in getattr(batch, "rows", ()):
-        if row.sampled:
-            running = scheduler.running[row.slot]
+    for span in step.spans:
+        for _ in span.wanted:
+            running = scheduler.running[span.slot]
             running.generated.append(7)
             if running.n_generated == running.sampling.max_tokens:
                 scheduler.remove(running)
                 done.append(running)
     return done
+
+
+def started(scheduler: Scheduler, *sequences: Sequence) -> None:
+    for one in sequences:
+        scheduler.add(one)
+        assert scheduler.admit()
 
 
 SIZES = st.tuples(
@@ -63,16 +70,14 @@ def test_every_sequence_finishes_and_no_bound_is_broken(plans, chunk) -> None:
     finished: list[Sequence] = []
     for _ in range(10_000):
         scheduler.admit()
-        batch = scheduler.schedule()
-        if batch is None:
+        step = scheduler.schedule()
+        if step is None:
             break
         assert slots.n_free_cells >= 0
-        if isinstance(batch, TokenBatch):
-            assert len(batch.rows) <= chunk + 4
-        else:
-            assert 0 < len(batch.embeddings) <= chunk
-            assert batch.positions.shape == (4, len(batch.embeddings))
-        finished += run(scheduler, batch)
+        assert 0 < step.n_tokens <= chunk + 4
+        for span in step.spans:
+            assert span.positions.shape == (4, span.n_tokens)
+        finished += run(scheduler, step)
     assert set(finished) == set(todo)
     assert slots.n_free_slots == 4
     assert slots.n_free_cells == 200
@@ -82,27 +87,23 @@ def test_every_sequence_finishes_and_no_bound_is_broken(plans, chunk) -> None:
 @given(SIZES, st.integers(1, 16), st.integers(1, 16))
 def test_the_chunk_does_not_change_what_is_computed(plan, one, other) -> None:
     def cells(chunk: int) -> list[tuple[object, ...]]:
-        """(token or embedding, position) of each cell, in order."""
+        """Content and position of each cell, in order."""
         sizes, last, n = plan
         scheduler, computed = Scheduler(Slots(1, 200), chunk), []
-        scheduler.add(sequence(*sizes, last, max_tokens=n))
-        scheduler.admit()
-        while batch := scheduler.schedule():
-            if isinstance(batch, TokenBatch):
-                computed += [(row.token, row.position) for row in batch.rows]
-            else:
-                vectors, places = batch.embeddings[:, 0], batch.positions.T
-                computed += [
-                    (float(v), *p)
-                    for v, p in zip(vectors, places.tolist(), strict=True)
-                ]
-            run(scheduler, batch)
+        started(scheduler, sequence(*sizes, last, max_tokens=n))
+        while step := scheduler.schedule():
+            for span in step.spans:
+                is_text = isinstance(span, TextSpan)
+                content = span.tokens if is_text else span.embeddings[:, 0].tolist()
+                at = map(tuple, span.positions.T.tolist())
+                computed += zip(content, at, strict=True)
+            run(scheduler, step)
         return computed
 
     assert cells(one) == cells(other)
 
 
-def test_first_come_first_served_and_nobody_overtakes_the_head() -> None:
+def test_the_head_of_the_queue_is_never_overtaken() -> None:
     scheduler = Scheduler(Slots(4, 100), 16)
     long, big, small = (sequence(60), sequence((5, 10), 1), sequence(2))
     for one in (long, big, small):
@@ -113,42 +114,51 @@ def test_first_come_first_served_and_nobody_overtakes_the_head() -> None:
     assert [a.sequence for a in iter(scheduler.admit, None)] == [big, small]
 
 
-def test_running_answers_go_on_while_a_picture_is_prefilled() -> None:
-    scheduler = Scheduler(Slots(2, 1000), 8)
-    talker = sequence(1, max_tokens=100)
-    scheduler.add(talker)
-    scheduler.admit()
+def test_texts_pictures_and_answers_share_a_step() -> None:
+    scheduler = Scheduler(Slots(3, 1000), 40)
+    started(scheduler, sequence(5, (3, 3), 20), sequence((8, 8), 1))
+    sizes = []
+    for _ in range(4):
+        step = scheduler.schedule()
+        sizes.append([(span.slot, span.n_tokens) for span in step.spans])
+        run(scheduler, step, seconds=0.001)
+    assert sizes == [
+        [(0, 5), (0, 9), (0, 20), (1, 6)],
+        [(0, 1), (1, 32)],
+        [(0, 1), (1, 26), (1, 1)],
+        [(1, 1)],
+    ]
+
+
+def test_every_answer_is_in_every_step() -> None:
+    scheduler = Scheduler(Slots(4, 1000), 8)
+    talkers = [sequence(1, max_tokens=100) for _ in range(3)]
+    started(scheduler, *talkers)
     run(scheduler, scheduler.schedule())
-    scheduler.add(sequence((8, 8), 1))
-    scheduler.admit()
-    kinds = []
-    for _ in range(16):
-        batch = scheduler.schedule()
-        kinds.append(isinstance(batch, PictureBatch))
-        run(scheduler, batch)
-    assert kinds == [True, False] * 8
+    started(scheduler, sequence((8, 8), 1))
+    for _ in range(8):
+        step = scheduler.schedule()
+        assert [span.n_tokens for span in step.spans] == [1, 1, 1, 8]
+        run(scheduler, step)
 
 
 def test_a_picture_moves_positions_by_its_longer_side_only() -> None:
     one = sequence(2, (2, 3), 2, max_tokens=2)
     scheduler = Scheduler(Slots(1, 100), 100)
-    scheduler.add(one)
-    scheduler.admit()
-    text = scheduler.schedule()
-    assert [row.position for row in text.rows] == [0, 1]
-    run(scheduler, text)
-    picture = scheduler.schedule()
+    started(scheduler, one)
+    step = scheduler.schedule()
+    before, picture, behind = step.spans
+    assert before.positions[0].tolist() == [0, 1]
+    assert isinstance(picture, PictureSpan)
     assert picture.positions.tolist() == [
         [2, 2, 2, 2, 2, 2],
         [2, 2, 2, 3, 3, 3],
         [2, 3, 4, 2, 3, 4],
         [0, 0, 0, 0, 0, 0],
     ]
-    run(scheduler, picture)
-    rest = scheduler.schedule()
-    assert [(row.position, row.sampled) for row in rest.rows] == [(5, False), (6, True)]
-    run(scheduler, rest)
-    assert [row.position for row in scheduler.schedule().rows] == [7]
+    assert (behind.start, behind.n_tokens, behind.wanted) == (5, 2, (1,))
+    run(scheduler, step)
+    assert [span.start for span in scheduler.schedule().spans] == [7]
 
 
 @pytest.mark.parametrize("phase", ["waiting", "prefill", "decode"])
@@ -166,3 +176,99 @@ def test_a_removed_sequence_leaves_nothing_behind(phase: str) -> None:
     assert one.phase is Phase.DONE
     assert (slots.n_free_slots, slots.n_free_cells) == (1, 100)
     assert scheduler.schedule() is None
+
+
+# --- the encoder ---------------------------------------------------------------------
+
+
+def asking(*names: str, scope: str = "") -> Sequence:
+    """A sequence whose pictures are not encoded yet."""
+    pieces = [PicturePiece(PictureRef(name, 32, 32), 1, 1) for name in names]
+    made = Sequence((*pieces, TextPiece((1, 2))), SamplingParams(max_tokens=2), scope)
+    made.pixels = {name: Picture(32, 32, bytes(3 * 32 * 32)) for name in names}
+    return made
+
+
+def encoded(scheduler: Scheduler) -> list[Sequence]:
+    """Pretends to encode the current picture; returns those that are complete then."""
+    [name] = {scheduler.pictures.current.key.sha256}
+    complete = []
+    for one in scheduler.pictures.finish():
+        one.receive(name, np.zeros((1, 1), np.float32))
+        if not one.missing_pictures:
+            scheduler.add(one)
+            complete.append(one)
+    return complete
+
+
+def next_name(scheduler: Scheduler) -> str | None:
+    job = scheduler.start_encode()
+    return job and job.key.sha256
+
+
+def test_one_picture_is_encoded_at_a_time_in_the_order_of_the_questions() -> None:
+    scheduler = Scheduler(Slots(4, 100), 8)
+    first, second = asking("a", "b"), asking("c")
+    scheduler.add(first)
+    scheduler.add(second)
+    assert next_name(scheduler) == "a"
+    assert next_name(scheduler) is None
+    assert encoded(scheduler) == []
+    assert next_name(scheduler) == "b"
+    assert encoded(scheduler) == [first]
+    assert list(scheduler.waiting) == [first]
+    assert next_name(scheduler) == "c"
+
+
+def test_the_next_picture_waits_until_no_prompt_is_being_computed() -> None:
+    scheduler = Scheduler(Slots(4, 100), 8)
+    for name in "ab":
+        scheduler.add(asking(name))
+    assert next_name(scheduler) == "a"
+    encoded(scheduler)
+    assert scheduler.admit()
+    assert next_name(scheduler) is None
+    run(scheduler, scheduler.schedule())
+    assert not scheduler.is_prefilling
+    assert next_name(scheduler) == "b"
+
+
+def test_equal_pictures_of_one_scope_are_encoded_once() -> None:
+    scheduler = Scheduler(Slots(4, 100), 8)
+    one, stranger, other = asking("a"), asking("a", scope="x"), asking("a")
+    for each in (one, stranger, other):
+        scheduler.add(each)
+    assert next_name(scheduler) == "a"
+    assert encoded(scheduler) == [one, other]
+    assert scheduler.start_encode().key == ("x", "a")
+
+
+def test_a_picture_is_abandoned_when_the_last_question_about_it_ends() -> None:
+    scheduler = Scheduler(Slots(4, 100), 8)
+    one, other, last = asking("a"), asking("a"), asking("b")
+    for each in (one, other, last):
+        scheduler.add(each)
+    assert not scheduler.pictures.is_abandoned
+    assert next_name(scheduler) == "a"
+    scheduler.remove(one)
+    assert not scheduler.pictures.is_abandoned
+    scheduler.remove(other)
+    assert scheduler.pictures.is_abandoned
+    assert next_name(scheduler) is None  # the encoder has to end first
+    assert scheduler.pictures.finish() == []
+    assert next_name(scheduler) == "b"
+
+
+def test_answers_rest_only_while_a_picture_is_encoded() -> None:
+    scheduler = Scheduler(Slots(4, 100), 8)
+    started(scheduler, sequence(2, max_tokens=50))
+    run(scheduler, scheduler.schedule())
+    assert scheduler.rest_s(0.05) == 0.0
+    assert not scheduler.schedule().beside_encoder
+    scheduler.add(asking("a"))
+    scheduler.start_encode()
+    assert scheduler.rest_s(0.05) == 0.2
+    assert scheduler.rest_s(5.0) == 0.4
+    assert scheduler.schedule().beside_encoder
+    started(scheduler, sequence(40))  # a prompt does not rest
+    assert scheduler.rest_s(0.05) == 0.0

@@ -1,4 +1,4 @@
-"""A client that writes down everything that became of its question."""
+"""A client that records everything that happens to its question."""
 
 from __future__ import annotations
 
@@ -94,12 +94,11 @@ async def ask(
     **more: Any,
 ) -> Outcome:
     """Asks for `n` tokens; hangs up after `hang_up_s`."""
-    said = headers or {}
     outcome = Outcome(began=time.monotonic())
     own = client or client_of(key)
     try:
         async with asyncio.timeout(hang_up_s):
-            await _hear(own, url, body(text, n, stream, **more), said, outcome)
+            await _hear(own, url, body(text, n, stream, **more), headers or {}, outcome)
     except TimeoutError:
         outcome.has_hung_up = True
     except httpx.HTTPError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.jobs import keys
 from tests.conftest import wait_for
 from tests.faults.service import Service
 
@@ -48,7 +49,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 @pytest.fixture(scope="module")
 def shared(start: Start) -> Iterator[Service]:
-    """Two slots behind nginx. Whoever breaks it leaves it to mend itself."""
+    """Two slots behind nginx, which repair themselves after each test."""
     with start(with_nginx=True) as one:
         yield one
 
@@ -58,10 +59,10 @@ def service(shared: Service) -> Iterator[Service]:
     """The shared one, whole and empty."""
     ready(shared)
     deadline = time.monotonic() + 20
-    for kind in ("edge:death*", "edge:guilt*"):
-        for key in shared.broker.client.keys(kind):
+    for row in (keys.DEATHS, keys.DEATH_AT, keys.GUILT):
+        for key in shared.broker.find(row):
             shared.broker.client.delete(key)
-    while shared.broker.client.keys("edge:live:*"):
+    while shared.n_live():
         assert time.monotonic() < deadline, "jobs were left over"
         time.sleep(0.1)
     yield shared

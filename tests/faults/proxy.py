@@ -8,7 +8,7 @@ from typing import Self
 
 
 class BadNetwork:
-    """Forwards connections to `port` from `self.port`, as badly as it is told to."""
+    """Forwards connections from `self.port` to `port`, with faults."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -26,7 +26,7 @@ class BadNetwork:
         self.reset()
 
     def reset(self) -> None:
-        """Cuts every connection in the middle of whatever it carries."""
+        """Cuts every connection, in the middle of its data."""
         for writer in self._writers:
             writer.transport.abort()
 

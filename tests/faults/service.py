@@ -6,20 +6,25 @@ watched with the very classes that `edge up` uses.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import redis
 
+from edge.jobs import keys
+from edge.jobs.key_pattern import Key
 from edge.redis_clients import UNREACHABLE, sync_client
 from edge.settings import Settings
 from edge.up.parts import LOOPBACK, free_port, nginx, redis_server
 from edge.up.supervise import Child, Part
 from tests.conftest import wait_for
+from tests.faults.asking import Outcome, ask, until
 
 STUB_WORKER = Path(__file__).with_name("stub_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -47,6 +52,11 @@ class Server:
         self.process.stdin.close()
         self.client: redis.Redis = sync_client(self.url)
         wait_for(self._answers, 20)
+
+    def find(self, row: Key) -> list[str]:
+        """All keys of one row of the table."""
+        found = self.client.keys(row(*("*" for _ in row.parameters)))
+        return [key.decode() for key in found]
 
     def kill(self) -> None:
         self.client.close()
@@ -105,6 +115,27 @@ class Service:
 
     def add_worker(self, name: str, *options: str) -> None:
         self._add(name, [sys.executable, str(STUB_WORKER), *options])
+
+    def start_asking(self, *texts: str, **options: Any) -> list[asyncio.Task[Outcome]]:
+        """One client for each text."""
+        return [
+            asyncio.create_task(ask(self.url, text, key=f"k{n}", **options))
+            for n, text in enumerate(texts)
+        ]
+
+    def n_live(self) -> int:
+        """How many jobs are unfinished."""
+        return sum(map(self.broker.client.zcard, self.broker.find(keys.LIVE)))
+
+    async def until_running(self, n: int = 2) -> None:
+        """Returns when `n` jobs run."""
+        zcard, find = self.broker.client.zcard, self.broker.find
+        await until(lambda: sum(map(zcard, find(keys.RUNNING))) == n)
+
+    async def until_begun(self, *tasks: asyncio.Task[Outcome]) -> None:
+        """Returns when as many jobs run, a little into their answers."""
+        await self.until_running(len(tasks))
+        await asyncio.sleep(0.3)
 
     def pid(self, name: str) -> int:
         process = self.children[name].process

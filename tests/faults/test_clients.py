@@ -15,6 +15,7 @@ import time
 import pytest
 
 from edge import host
+from edge.jobs import keys
 from edge.stubs.runtime import LONG_ANSWER
 from tests.faults.asking import (
     PATH,
@@ -28,14 +29,8 @@ from tests.faults.asking import (
 )
 from tests.faults.conftest import Start, ready
 from tests.faults.service import Service
-from tests.faults.test_workers import begun, running, start_asking
 
 pytestmark = [pytest.mark.redis, pytest.mark.nginx, pytest.mark.faults]
-
-
-def n_live(service: Service) -> int:
-    client = service.broker.client
-    return sum(client.zcard(key) for key in client.keys("edge:live:*"))
 
 
 async def job(service: Service, job_id: str, key: str = "", how: str = "GET"):
@@ -43,7 +38,7 @@ async def job(service: Service, job_id: str, key: str = "", how: str = "GET"):
         return await client.request(how, f"{service.url}/v1/jobs/{job_id}")
 
 
-async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
+async def test_exactly_the_free_places_are_given(service) -> None:
     """F20, F30: 40 in the same moment, 2 slots and 16 places."""
     crowd = (ask(service.url, f"q{n}", 60, key=f"crowd{n}") for n in range(40))
     outcomes = await asyncio.gather(*crowd)
@@ -61,7 +56,7 @@ async def test_exactly_as_many_are_let_in_as_there_are_places(service) -> None:
 async def test_a_crowd_with_one_question_is_answered_together(
     start: Start, stream: bool
 ) -> None:
-    """F30: whoever waits when the first answer comes is given it, where all share."""
+    """F30: with a shared cache, waiting clients get the first answer."""
     with start(answer_cache="on", share="all") as service:
         asking = (
             ask(service.url, "the same", 60, key=f"crowd{n}", stream=stream)
@@ -69,7 +64,7 @@ async def test_a_crowd_with_one_question_is_answered_together(
         )
         outcomes = await asyncio.gather(*asking)
         assert all(one.is_right and len(one.text) == 60 for one in outcomes)
-        jobs = service.broker.client.keys("edge:job:*")
+        jobs = service.broker.find(keys.JOB)
         attempts = [service.broker.client.hget(key, "attempt") for key in jobs]
         assert sum(map(int, attempts)) <= 2, "more were computed than there are slots"
 
@@ -77,7 +72,7 @@ async def test_a_crowd_with_one_question_is_answered_together(
 async def test_one_client_cannot_take_all_places(service) -> None:
     many = [ask(service.url, f"q{n}", 40, key="greedy") for n in range(14)]
     tasks = [asyncio.create_task(one) for one in many]
-    await until(lambda: n_live(service) == 9)
+    await until(lambda: service.n_live() == 9)
     other = await ask(service.url, "other", 5, key="modest")
     outcomes = await asyncio.gather(*tasks)
     assert other.is_right
@@ -88,16 +83,16 @@ async def test_one_client_cannot_take_all_places(service) -> None:
     assert other.began + other.seconds < last - 1
 
 
-async def test_batch_work_lets_people_pass(service) -> None:
-    shown = start_asking(service, "a", "b", n=60)
-    await begun(service, *shown)
+async def test_batch_jobs_let_interactive_jobs_pass(service) -> None:
+    shown = service.start_asking("a", "b", n=60)
+    await service.until_begun(*shown)
     batch = [
         asyncio.create_task(
             ask(service.url, f"b{n}", 30, key=f"b{n}", service_tier="flex")
         )
         for n in range(4)
     ]
-    await until(lambda: n_live(service) == 6)
+    await until(lambda: service.n_live() == 6)
     person = await ask(service.url, "p", 30, key="person")
     outcomes = await asyncio.gather(*batch, *shown)
     assert all(one.is_right for one in (person, *outcomes))
@@ -105,37 +100,37 @@ async def test_batch_work_lets_people_pass(service) -> None:
     assert sum(one.began + one.seconds < ended for one in outcomes[:4]) <= 1
 
 
-async def test_who_waits_is_told_the_place_and_the_time(service) -> None:
-    shown = start_asking(service, "a", "b", n=150)
-    await begun(service, *shown)
+async def test_a_waiting_client_is_told_position_and_start(service) -> None:
+    shown = service.start_asking("a", "b", n=150)
+    await service.until_begun(*shown)
     waiting = await ask(service.url, "c", 5, key="c")
     places = [line for line in waiting.comments if line.startswith("queued position=1")]
     assert places and "starts_in_s=" in places[0]
-    told = [float(line.rpartition("=")[2]) for line in places]
-    assert told == sorted(told, reverse=True) or len(set(told)) == 1
+    starts_s = [float(line.rpartition("=")[2]) for line in places]
+    assert starts_s == sorted(starts_s, reverse=True) or len(set(starts_s)) == 1
     await asyncio.gather(*shown)
 
 
-async def test_a_job_can_be_looked_at_and_ended_by_who_asked(service) -> None:
+async def test_a_job_is_visible_only_to_its_caller(service) -> None:
     """P11."""
     task = asyncio.create_task(ask(service.url, "x", 500, key="me"))
-    await running(service, 1)
+    await service.until_running(1)
     [job_id] = [
-        key.decode().rpartition(":")[2]
-        for key in service.broker.client.keys("edge:job:*")
+        key.rpartition(":")[2]
+        for key in service.broker.find(keys.JOB)
         if service.broker.client.hget(key, "state") == b"running"
     ]
     for foreign in ("", "somebody"):
         for how in ("GET", "DELETE"):
             assert (await job(service, job_id, foreign, how)).status_code == 404
-    told = (await job(service, job_id, "me")).json()
-    assert (told["status"], told["attempt"]) == ("running", 1)
+    status = (await job(service, job_id, "me")).json()
+    assert (status["status"], status["attempt"]) == ("running", 1)
     began = time.monotonic()
     ended = await job(service, job_id, "me", "DELETE")
     assert (ended.status_code, ended.json()["status"]) == (200, "cancelled")
     outcome = await task
     assert (outcome.end, outcome.job_id) == ("cancelled", job_id)
-    await until(lambda: n_live(service) == 0, 5)
+    await until(lambda: service.n_live() == 0, 5)
     assert time.monotonic() - began < 5
     again = await job(service, job_id, "me", "DELETE")
     assert (again.status_code, again.json()["status"]) == (200, "cancelled")
@@ -146,14 +141,14 @@ async def test_a_job_can_be_looked_at_and_ended_by_who_asked(service) -> None:
 @pytest.mark.parametrize("when", ["queued", "before a byte", "streaming"])
 async def test_a_client_that_leaves_frees_its_slot(service, when: str) -> None:
     """F17, P10: through nginx."""
-    others = start_asking(service, "a", "b", n=150) if when == "queued" else []
+    others = service.start_asking("a", "b", n=150) if when == "queued" else []
     if others:
-        await begun(service, *others)
+        await service.until_begun(*others)
     await ask(
         service.url, "leaves", 2000, hang_up_s=1.0, stream=when == "streaming", key="z"
     )
     began = time.monotonic()
-    await until(lambda: n_live(service) == len(others), 5)
+    await until(lambda: service.n_live() == len(others), 5)
     assert time.monotonic() - began < 5
     assert all(one.is_right for one in await asyncio.gather(*others))
     assert (await ask(service.url, "after", 5)).is_right
@@ -167,7 +162,7 @@ async def test_a_hundred_that_leave_leave_no_trace(service) -> None:
             for n in range(20)
         )
         await asyncio.gather(*leaving)
-    await until(lambda: n_live(service) == 0, 5)
+    await until(lambda: service.n_live() == 0, 5)
     outcome = await ask(service.url, "stays", 5)
     assert outcome.is_right and outcome.seconds < 6
 
@@ -236,10 +231,10 @@ async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
         )
         await asyncio.sleep(draw.random() * 0.5)
         client = service.broker.client
-        once = [
-            key for key in client.keys("edge:once:*") if f"race {n}".encode() in key
+        names = [
+            key for key in service.broker.find(keys.IDEMPOTENCY) if f"race {n}" in key
         ]
-        for key in once * 2:
+        for key in names * 2:
             if job_id := client.get(key):  # a name is free again when it was not run
                 await job(service, job_id.decode(), f"r{n}", "DELETE")
         return await task
@@ -247,15 +242,15 @@ async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
     for _ in range(3):
         outcomes = await asyncio.gather(*(one(n) for n in range(6)))
         assert {outcome.end for outcome in outcomes} <= {"length", "cancelled"}
-        for key in service.broker.client.keys("edge:once:*"):
+        for key in service.broker.find(keys.IDEMPOTENCY):
             service.broker.client.delete(key)
 
 
 async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
-    """F22, P12: whoever is late there is never computed."""
+    """F22, P12: a job that is late in the queue is never computed."""
     with start(deadline_s="3") as service:
-        tasks = start_asking(service, *"abcdef", n=400)
-        await begun(service, *tasks[:2])
+        tasks = service.start_asking(*"abcdef", n=400)
+        await service.until_begun(*tasks[:2])
         waiting = await ask(service.url, "late", 60, key="late", stream=False)
         assert (waiting.status, waiting.end) == (504, "deadline_exceeded")
         assert waiting.seconds < 8
@@ -263,25 +258,26 @@ async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
             assert outcome.end == "deadline_exceeded"
             assert 2.5 < outcome.seconds < 8
         client = service.broker.client
-        attempts = [client.hget(key, "attempt") for key in client.keys("edge:job:*")]
+        jobs = service.broker.find(keys.JOB)
+        attempts = [client.hget(key, "attempt") for key in jobs]
         assert attempts.count(b"0") >= 1
         assert (await ask(service.url, "after", 5)).is_right
 
 
 async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> None:
-    """F16: its clients may go on at another; what nobody waits for is ended."""
+    """F16: its clients may continue at another; jobs without a client end."""
     with start(n_webs=2) as service:
         other = f"http://127.0.0.1:{service.ports[1]}"
         await until(lambda: is_ready(other))
-        [kept] = start_asking(service, "kept", n=300)
+        [kept] = service.start_asking("kept", n=300)
         left = asyncio.create_task(ask(service.url, "left", 3000, key="left"))
         tasks = [kept, left]
-        await begun(service, *tasks)
+        await service.until_begun(*tasks)
         jobs = {}
         client = service.broker.client
-        for key in client.keys("edge:job:*"):
+        for key in service.broker.find(keys.JOB):
             if client.hget(key, "state") == b"running":
-                jobs[key.decode().rpartition(":")[2]] = client.hget(key, "owner")
+                jobs[key.rpartition(":")[2]] = client.hget(key, "owner")
         service.leave_dead("web0").process.kill()
         outcomes = await asyncio.gather(*tasks)
         assert {one.end for one in outcomes} == {"RemoteProtocolError"}
@@ -296,17 +292,17 @@ async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> Non
                     kept_id = job_id
                     got = await http.get(url, headers=headers)
         assert kept_id and '"finish_reason": "length"' in got.text
-        await until(lambda: n_live(service) == 0, 12)
-        states = {client.hget(f"edge:job:{job_id}", "state") for job_id in jobs}
+        await until(lambda: service.n_live() == 0, 12)
+        states = {client.hget(keys.JOB(job_id), "state") for job_id in jobs}
         assert states == {b"finished", b"cancelled"}
 
 
 async def test_a_stopped_web_process_lets_answers_end(start: Start) -> None:
     """P15."""
     with start(grace_s="4") as service:
-        [short] = start_asking(service, "short", n=60)
+        [short] = service.start_asking("short", n=60)
         long = asyncio.create_task(ask(service.url, "long", 2000, key="long"))
-        await begun(service, short, long)
+        await service.until_begun(short, long)
         child = service.leave_dead("web0")
         began = time.monotonic()
         child.ask()
@@ -323,8 +319,8 @@ async def test_a_stopped_web_process_lets_answers_end(start: Start) -> None:
 
 async def test_a_reload_of_nginx_breaks_no_stream(service) -> None:
     """F15."""
-    tasks = start_asking(service, "a", "b", n=100)
-    await begun(service, *tasks)
+    tasks = service.start_asking("a", "b", n=100)
+    await service.until_begun(*tasks)
     service.send("nginx", signal.SIGHUP)
     assert (await ask(service.url, "new", 5, key="c")).is_right
     assert all(one.is_right for one in await asyncio.gather(*tasks))
@@ -332,17 +328,17 @@ async def test_a_reload_of_nginx_breaks_no_stream(service) -> None:
 
 async def test_a_dead_nginx_frees_the_slots_of_its_clients(service) -> None:
     """F15."""
-    tasks = start_asking(service, "a", "b", n=1000)
-    await begun(service, *tasks)
+    tasks = service.start_asking("a", "b", n=1000)
+    await service.until_begun(*tasks)
     os.killpg(service.pid("nginx"), signal.SIGKILL)  # its workers too
     outcomes = await asyncio.gather(*tasks)
     assert all(one.end == "RemoteProtocolError" for one in outcomes)
-    await until(lambda: n_live(service) == 0, 5)
+    await until(lambda: service.n_live() == 0, 5)
     ready(service)
     assert (await ask(service.url, "after", 5)).is_right
 
 
-async def test_idle_connections_hold_up_nobody(service) -> None:
+async def test_idle_connections_delay_no_client(service) -> None:
     """F24: as many as one address may have, and saying nothing."""
     port = int(service.url.rpartition(":")[2])
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(500)]
@@ -353,8 +349,8 @@ async def test_idle_connections_hold_up_nobody(service) -> None:
             one.close()
 
 
-async def test_stolen_cores_fail_nobody(service) -> None:
-    """F31: others compute on every core, and nobody is taken for dead."""
+async def test_stolen_cores_fail_no_question(service) -> None:
+    """F31: other processes compute on every core; no worker is presumed dead."""
     steal = "from time import time\nends = time() + 60\nwhile time() < ends: pass"
     pids = service.pid("worker0"), service.pid("web0")
     n_thieves = 4 * host.usable_cores()
@@ -372,7 +368,7 @@ async def test_stolen_cores_fail_nobody(service) -> None:
     assert (service.pid("worker0"), service.pid("web0")) == pids
 
 
-async def test_a_slow_reader_slows_down_nobody(service) -> None:
+async def test_a_slow_reader_delays_no_other(service) -> None:
     """P13."""
     port = int(service.url.rpartition(":")[2])
     data = json.dumps(body("slow", 300)).encode()
@@ -384,7 +380,7 @@ async def test_a_slow_reader_slows_down_nobody(service) -> None:
     here = (address_of("slow"), 0)
     with socket.create_connection(("127.0.0.1", port), source_address=here) as slow:
         slow.sendall(head.encode() + data)
-        await running(service, 1)
+        await service.until_running(1)
         beside = await ask(service.url, "beside", 100, key="b")
         assert beside.is_right and beside.seconds < 2 * alone.seconds + 3
         assert slow.recv(10)

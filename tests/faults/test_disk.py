@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.jobs import keys
 from tests.conftest import cannot
 from tests.faults.asking import ask, until
 from tests.faults.conftest import ready
 from tests.faults.service import Service
-from tests.faults.test_workers import begun, start_asking
 
 pytestmark = [pytest.mark.redis, pytest.mark.faults]
 
@@ -46,13 +46,13 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-async def test_a_full_disk_is_a_refusal_and_nobody_dies(small_disk: Path) -> None:
+async def test_a_full_disk_is_a_refusal_and_no_process_dies(small_disk: Path) -> None:
     service = Service(small_disk.parent)
     try:
         ready(service)
         pids = {name: service.pid(name) for name in service.children}
-        [shown] = start_asking(service, "shown", n=100)
-        await begun(service, shown)
+        [shown] = service.start_asking("shown", n=100)
+        await service.until_begun(shown)
         ballast = fill(small_disk)
 
         async def is_refused() -> bool:
@@ -80,6 +80,6 @@ async def test_a_full_disk_is_a_refusal_and_nobody_dies(small_disk: Path) -> Non
         assert await is_back()
         assert {name: service.pid(name) for name in service.children} == pids
         # One that was admitted in the last moment keeps its place for a minute.
-        await until(lambda: not service.broker.client.keys("edge:live:*"), 90)
+        await until(lambda: not service.broker.find(keys.LIVE), 90)
     finally:
         service.stop()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.jobs import keys
 from edge.jobs.queue import TASK
 from tests.conftest import wait_for
 from tests.faults.asking import ask
@@ -66,9 +67,9 @@ GARBAGE: dict[str, Any] = {
 
 def push(service: Service, item: Any) -> None:
     client = service.broker.client
-    [worker] = client.hvals("edge:fleet:info")
+    [worker] = client.hvals(keys.FLEET_INFO())
     pool = hashlib.sha256(json.loads(worker)["fingerprint"].encode())
-    queue = f"edge:queue:{pool.hexdigest()[:16]}"
+    queue = keys.QUEUE(pool.hexdigest()[:16])
     client.lpush(queue, item if isinstance(item, bytes | str) else json.dumps(item))
     wait_for(lambda: not client.exists(queue), 10)  # it has been taken
 

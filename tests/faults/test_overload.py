@@ -40,7 +40,7 @@ def photo() -> str:
 
 
 async def user(url: str, n: int, picture: str, until: float) -> list[Outcome]:
-    """A closed loop that comes back when it is told to, as OpenAI's client does."""
+    """A closed loop that honours Retry-After, as OpenAI's client does."""
     outcomes = []
     await asyncio.sleep(0.02 * n)  # as people come, not in one moment
     async with client_of(f"user {n}") as client:

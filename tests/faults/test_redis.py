@@ -1,4 +1,4 @@
-"""Redis restarts, hangs, fills up, is far away or vanishes."""
+"""Redis restarts, hangs, fills up, is slow to reach or vanishes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from tests.faults.asking import Outcome, ask, is_ready, until
 from tests.faults.conftest import Start
 from tests.faults.proxy import BadNetwork
-from tests.faults.test_workers import begun, start_asking
 
 pytestmark = [pytest.mark.redis, pytest.mark.faults]
 
@@ -60,10 +59,10 @@ async def test_answers_survive_a_restart_of_the_broker(start: Start) -> None:
     """P8: in the making, and shown in part, when it goes; whole in the end."""
     with start() as service:
         tasks = [
-            *start_asking(service, "a", n=300),
+            *service.start_asking("a", n=300),
             asyncio.create_task(ask(service.url, "b", 300, stream=False, key="x")),
         ]
-        await begun(service, *tasks)
+        await service.until_begun(*tasks)
         await asyncio.sleep(1.5)  # the log is written each second
         service.broker.kill()
         await asyncio.sleep(1)
@@ -72,11 +71,13 @@ async def test_answers_survive_a_restart_of_the_broker(start: Start) -> None:
         assert all(one.end in HONEST for one in outcomes)
 
 
-async def test_a_broker_that_forgets_leaves_nobody_hanging(start: Start) -> None:
+async def test_a_broker_that_loses_its_data_leaves_no_client_hanging(
+    start: Start,
+) -> None:
     """F9: no log on disk, all jobs are gone with it."""
     with start(broker="appendonly no\n") as service:
-        tasks = start_asking(service, *"abcd", n=300)
-        await begun(service, *tasks[:2])
+        tasks = service.start_asking(*"abcd", n=300)
+        await service.until_begun(*tasks[:2])
         began = time.monotonic()
         service.broker.kill()
         service.broker.start()
@@ -91,8 +92,8 @@ async def test_a_broker_that_forgets_leaves_nobody_hanging(start: Start) -> None
 async def test_a_broker_that_hangs_delays_or_refuses(start: Start) -> None:
     """F10: nothing is asked twice, nothing hangs longer than a time-out."""
     with start() as service:
-        [shown] = start_asking(service, "shown", n=200)
-        await begun(service, shown)
+        [shown] = service.start_asking("shown", n=200)
+        await service.until_begun(shown)
         os.kill(service.broker.process.pid, signal.SIGSTOP)
         began = time.monotonic()
         try:
@@ -110,8 +111,8 @@ async def test_a_full_broker_refuses_and_finishes_what_it_has(start: Start) -> N
     """F11."""
     with start() as service:
         client = service.broker.client
-        [shown] = start_asking(service, "shown", n=150)
-        await begun(service, shown)
+        [shown] = service.start_asking("shown", n=150)
+        await service.until_begun(shown)
         used = client.info("memory")["used_memory"]
         client.config_set("maxmemory", used // 2)
         refused = await ask(service.url, "new", key="other")
@@ -153,7 +154,7 @@ async def test_a_bad_network_to_the_broker_changes_no_text(start: Start) -> None
             assert (await ask(plain.url, "far away", n=30)).is_right
             network.delay_s = 0.0
             task = asyncio.create_task(ask(plain.url, "cut", n=150))
-            await begun(plain, task)
+            await plain.until_begun(task)
             network.reset()
             assert (await task).end in HONEST
             assert (await ask(plain.url, "after")).is_right

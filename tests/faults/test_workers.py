@@ -1,4 +1,4 @@
-"""Workers die, hang, fail and go away: each question still gets its one outcome."""
+"""Workers die, hang, fail and leave: each question still has one outcome."""
 
 from __future__ import annotations
 
@@ -9,42 +9,19 @@ import time
 import httpx
 import pytest
 
-from tests.faults.asking import Outcome, ask, is_ready, until
+from edge.jobs import keys
+from tests.faults.asking import ask, is_ready, until
 from tests.faults.conftest import Start, ready
-from tests.faults.service import Service
+from tests.jobs.jobs_harness import undocumented_keys
 
 pytestmark = [pytest.mark.redis, pytest.mark.nginx, pytest.mark.faults]
 
 
-async def running(service: Service, n: int = 2) -> None:
-    """Returns when so many jobs run."""
-    client = service.broker.client
-    await until(
-        lambda: sum(client.zcard(key) for key in client.keys("edge:running:*")) == n
-    )
-
-
-async def begun(service: Service, *tasks: asyncio.Task[Outcome]) -> None:
-    """Returns when so many jobs run, a little into their answers."""
-    await running(service, len(tasks))
-    await asyncio.sleep(0.3)
-
-
-def start_asking(
-    service: Service, *texts: str, **options
-) -> list[asyncio.Task[Outcome]]:
-    """One client for each text."""
-    return [
-        asyncio.create_task(ask(service.url, text, key=f"k{n}", **options))
-        for n, text in enumerate(texts)
-    ]
-
-
 async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> None:
-    """F1, P5: and whoever only waited is answered by the next one."""
-    shown = start_asking(service, "a", "b", n=300)
-    await begun(service, *shown)
-    waiting = start_asking(service, *"cdefgh", n=10)
+    """F1, P5: waiting questions are answered by the next worker."""
+    shown = service.start_asking("a", "b", n=300)
+    await service.until_begun(*shown)
+    waiting = service.start_asking(*"cdefgh", n=10)
     await asyncio.sleep(0.3)
     killed = time.monotonic()
     service.send("worker0")
@@ -56,10 +33,10 @@ async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> No
     assert all(one.is_right and len(one.text) == 10 for one in outcomes), outcomes
 
 
-async def test_what_was_not_shown_is_tried_again_unseen(service) -> None:
+async def test_unshown_answers_are_retried_unnoticed(service) -> None:
     """P5: two whole answers, in the making when the worker dies."""
-    tasks = start_asking(service, "a", "b", n=100, stream=False)
-    await begun(service, *tasks)
+    tasks = service.start_asking("a", "b", n=100, stream=False)
+    await service.until_begun(*tasks)
     service.send("worker0")
     outcomes = await asyncio.gather(*tasks)
     assert all(one.status == 200 and one.is_right for one in outcomes), outcomes
@@ -70,10 +47,10 @@ async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
     service, fault: str
 ) -> None:
     """P6: at most two deaths, and the same question is refused from then on."""
-    first = start_asking(service, "innocent", n=150, stream=False)
-    await begun(service, *first)
-    tasks = start_asking(service, f"poison {fault}", stream=False)
-    behind = start_asking(service, *(f"behind {n}" for n in range(6)), n=5)
+    first = service.start_asking("innocent", n=150, stream=False)
+    await service.until_begun(*first)
+    tasks = service.start_asking(f"poison {fault}", stream=False)
+    behind = service.start_asking(*(f"behind {n}" for n in range(6)), n=5)
     poison = (await asyncio.gather(*tasks))[0]
     assert (poison.status, poison.end) == (500, "request_quarantined")
     innocents = await asyncio.gather(*first, *behind)
@@ -85,7 +62,7 @@ async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
 
 async def test_one_answer_that_fails_fails_alone(service) -> None:
     """F5: no logits for one, a whole answer for the other."""
-    good, bad = start_asking(service, "good", "[nan]", n=60)
+    good, bad = service.start_asking("good", "[nan]", n=60)
     outcome = await bad
     assert (outcome.status, outcome.end) in [
         (200, "engine_error"),
@@ -102,7 +79,7 @@ async def test_one_answer_that_fails_fails_alone(service) -> None:
 async def test_a_hung_engine_is_ended_and_the_service_goes_on(start: Start) -> None:
     """F4: the watchdog, and the truth about it meanwhile."""
     with start(hang_s="7") as service:
-        [hung] = start_asking(service, "[hang]", stream=False)
+        [hung] = service.start_asking("[hang]", stream=False)
         await asyncio.sleep(6.5)
         assert not await is_ready(service.url)
         refused = await ask(service.url, "new")
@@ -120,8 +97,8 @@ async def test_a_worker_that_was_stopped_for_a_while_can_change_nothing(
 ) -> None:
     """F7, P7: SIGSTOP past its lease, another does its job, SIGCONT."""
     with start(n_slots=4, n_workers=2) as service:
-        tasks = start_asking(service, "a", "b", "c", "d", n=150, stream=False)
-        await begun(service, *tasks)
+        tasks = service.start_asking("a", "b", "c", "d", n=150, stream=False)
+        await service.until_begun(*tasks)
         service.send("worker0", signal.SIGSTOP)
         try:
             outcomes = await asyncio.gather(*tasks)
@@ -135,8 +112,8 @@ async def test_a_worker_that_was_stopped_for_a_while_can_change_nothing(
 async def test_capacity_follows_the_workers(start: Start) -> None:
     """Two workers run four at once; with one gone, two, and nothing is lost."""
     with start(n_slots=4, n_workers=2) as service:
-        tasks = start_asking(service, *"abcdef", n=100, stream=False)
-        await running(service, 4)
+        tasks = service.start_asking(*"abcdef", n=100, stream=False)
+        await service.until_running(4)
         service.leave_dead("worker1").process.kill()
         outcomes = await asyncio.gather(*tasks)
         assert all(one.is_right for one in outcomes)
@@ -147,9 +124,9 @@ async def test_capacity_follows_the_workers(start: Start) -> None:
 async def test_work_goes_only_to_workers_of_the_same_model(start: Start) -> None:
     """F26: two fingerprints, one broker."""
     with start() as service:
-        shown = start_asking(service, "a", "b", n=600)
-        await running(service)
-        waiting = start_asking(service, *"cde", n=30)
+        shown = service.start_asking("a", "b", n=600)
+        await service.until_running()
+        waiting = service.start_asking(*"cde", n=30)
         service.add_worker("other", "--tower", "another")
         ready(service, 4)
         service.leave_dead("worker0").process.kill()
@@ -165,12 +142,12 @@ async def test_work_goes_only_to_workers_of_the_same_model(start: Start) -> None
 async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
     """P15: running ones finish, new ones are refused, waiting ones stay."""
     with start() as service:
-        shown = start_asking(service, "a", "b", n=100)
-        await begun(service, *shown)
-        waiting = start_asking(service, *"cdef", n=5)
+        shown = service.start_asking("a", "b", n=100)
+        await service.until_begun(*shown)
+        waiting = service.start_asking(*"cdef", n=5)
         await asyncio.sleep(0.3)
         child = service.leave_dead("worker0")
-        asked = time.monotonic()
+        stopped_at = time.monotonic()
         child.ask()
         await asyncio.sleep(0.7)
         refused = await ask(service.url, "new")
@@ -179,17 +156,17 @@ async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
         outcomes = await asyncio.gather(*shown)
         assert all(one.is_right and len(one.text) == 100 for one in outcomes)
         await until(lambda: not child.is_alive, 10)
-        assert time.monotonic() - asked < 15
+        assert time.monotonic() - stopped_at < 15
         service.add_worker("next")
         assert all(one.is_right for one in await asyncio.gather(*waiting))
 
 
-async def test_what_outlasts_the_grace_is_given_back(start: Start) -> None:
+async def test_an_answer_that_outlasts_the_grace_is_given_back(start: Start) -> None:
     """P15: shown text ends with an error frame, the rest waits for the next worker."""
     with start(grace_s="1") as service:
-        [shown] = start_asking(service, "a", n=1000)
-        [unseen] = start_asking(service, "b", n=100, stream=False)
-        await begun(service, shown, unseen)
+        [shown] = service.start_asking("a", n=1000)
+        [unseen] = service.start_asking("b", n=100, stream=False)
+        await service.until_begun(shown, unseen)
         child = service.leave_dead("worker0")
         child.ask()
         outcome = await shown
@@ -204,7 +181,8 @@ async def test_what_outlasts_the_grace_is_given_back(start: Start) -> None:
 async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> None:
     """F29."""
     with start() as service:
-        service.add_worker("victim", *(["--load-s", "30"] if when == "loading" else []))
+        options = ["--load-s", "30"] if when == "loading" else []
+        service.add_worker("victim", *options)
         await asyncio.sleep(4)
         child = service.leave_dead("victim")
         for _ in range(5):
@@ -214,14 +192,22 @@ async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> N
         assert (await ask(service.url, "after")).is_right
 
 
-async def test_a_message_that_got_lost_is_made_up_for(service) -> None:
-    """F2: the job waits, and nothing in the queue says so."""
-    shown = start_asking(service, "a", "b", n=100)
-    await begun(service, *shown)
-    waiting = start_asking(service, "c", "d", n=5)
-    client = service.broker.client
-    await until(lambda: sum(client.llen(k) for k in client.keys("edge:queue:*")) == 2)
-    for key in client.keys("edge:queue:*"):
-        client.delete(key)
+async def test_a_lost_message_is_replaced(service) -> None:
+    """F2: the job waits without a message in the queue."""
+    shown = service.start_asking("a", "b", n=100)
+    await service.until_begun(*shown)
+    waiting = service.start_asking("c", "d", n=5)
+    broker = service.broker
+    await until(lambda: sum(map(broker.client.llen, broker.find(keys.QUEUE))) == 2)
+    for key in broker.find(keys.QUEUE):
+        broker.client.delete(key)
     outcomes = await asyncio.gather(*shown, *waiting)
     assert all(one.is_right for one in outcomes)
+
+
+async def test_every_key_of_a_live_broker_is_in_the_table(service) -> None:
+    """Celery's own too."""
+    tasks = service.start_asking(*"abcd", n=30, headers={"idempotency-key": "one"})
+    service.send("worker0")
+    await asyncio.gather(*tasks)
+    assert undocumented_keys(service.broker.client) == []

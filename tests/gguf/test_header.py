@@ -1,4 +1,4 @@
-"""A header is read whole and fast, and what is not one is refused in a sentence."""
+"""Headers are read completely and fast; other files are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from edge.errors import SetupError
 from edge.gguf.header import Header, read_header
-from edge.models.pair import check_pair, picture_cells
-from edge.serving.memory import check_memory, memory_need
+from edge.models.registry import ModelFiles
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from tests.models.small import WORDS, write_text, write_vision
 
@@ -31,7 +31,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_text(folder), write_vision(folder)
 
 
-def test_metadata_comes_with_its_types(pair: tuple[Path, Path]) -> None:
+def test_metadata_keeps_its_types(pair: tuple[Path, Path]) -> None:
     model, mmproj = (read_header(path) for path in pair)
     assert model.architecture == "qwen3vl"
     assert mmproj.architecture == "clip"
@@ -45,14 +45,18 @@ def test_metadata_comes_with_its_types(pair: tuple[Path, Path]) -> None:
     assert model.get("no.such.key", 7) == 7
 
 
-def test_of_the_vocabulary_size_and_marks_are_left(pair: tuple[Path, Path]) -> None:
+def test_only_size_and_marks_of_the_vocabulary_are_kept(
+    pair: tuple[Path, Path],
+) -> None:
     model = read_header(pair[0])
     assert model.lengths["tokenizer.ggml.tokens"] == len(WORDS.tokens)
     assert model.marks == set(WORDS.control)
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_tensors_are_those_that_gguf_finds(pair: tuple[Path, Path], which: int) -> None:
+def test_tensors_equal_those_of_the_gguf_package(
+    pair: tuple[Path, Path], which: int
+) -> None:
     header, expected = read_header(pair[which]), GGUFReader(pair[which]).tensors
     assert {name: (t.shape, t.n_bytes) for name, t in header.tensors.items()} == {
         t.name: (tuple(t.shape), t.n_bytes) for t in expected
@@ -60,7 +64,7 @@ def test_tensors_are_those_that_gguf_finds(pair: tuple[Path, Path], which: int) 
     assert header.tensor_bytes == sum(t.n_bytes for t in expected)
 
 
-def test_a_number_that_is_none_is_an_error(pair: tuple[Path, Path]) -> None:
+def test_a_missing_number_is_an_error(pair: tuple[Path, Path]) -> None:
     model = read_header(pair[0])
     for key in ("no.such.key", "general.name", "qwen3vl.rope.freq_base"):
         with pytest.raises(SetupError, match=f"{pair[0]} has no usable {key}"):
@@ -68,7 +72,7 @@ def test_a_number_that_is_none_is_an_error(pair: tuple[Path, Path]) -> None:
     assert model.number("no.such.key", 3) == 3
 
 
-def test_a_vocabulary_of_real_size_takes_no_time(tmp_path: Path) -> None:
+def test_a_vocabulary_of_real_size_is_fast(tmp_path: Path) -> None:
     file = GGUFWriter(None, "qwen3vl")
     file.add_token_list([f"Ġtoken{i}" for i in range(151_936)])
     file.add_token_types([1] * 151_936)
@@ -82,9 +86,7 @@ def test_a_vocabulary_of_real_size_takes_no_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", ["one array", "many arrays", "many keys"])
-def test_more_texts_than_any_vocabulary_has_are_refused_unread(
-    tmp_path: Path, shape: str
-) -> None:
+def test_too_many_texts_are_refused_unread(tmp_path: Path, shape: str) -> None:
     """Empty ones cost eight bytes each and took 10 to 22 s."""
     n, path = 4 << 20, tmp_path / "model.gguf"
     array = struct.pack("<II", KV_ARRAY, KV_TEXT)
@@ -151,7 +153,7 @@ def written(folder: Path, file: GGUFWriter) -> Path:
         (b"GGUF\0\0\0\0" + bytes(40), "is GGUF version 0, and this engine reads "),
     ],
 )
-def test_other_files_are_named_for_what_they_are(
+def test_other_files_are_named_by_type(
     tmp_path: Path, content: bytes, sentence: str
 ) -> None:
     path = tmp_path / "model.gguf"
@@ -168,7 +170,7 @@ def refusal(path: Path) -> str:
     return message
 
 
-def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     assert refusal(path) == f"There is no model file at {path}."
     path.symlink_to(tmp_path / "elsewhere")
@@ -189,7 +191,7 @@ def test_an_endless_device_is_not_read() -> None:
     assert "is not a file" in refusal(Path("/dev/zero"))
 
 
-def test_a_file_that_the_system_refuses(
+def test_an_unreadable_file_is_reported(
     pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -205,7 +207,7 @@ def test_big_endian(tmp_path: Path) -> None:
     assert refusal(path) == sentence
 
 
-def test_one_part_of_several(tmp_path: Path) -> None:
+def test_one_part_of_a_split_file(tmp_path: Path) -> None:
     file = GGUFWriter(None, "qwen3vl")
     file.add_uint16("split.count", 3)
     path = written(tmp_path, file)
@@ -214,13 +216,13 @@ def test_one_part_of_several(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_was_split_into_one_part(tmp_path: Path) -> None:
+def test_a_split_file_with_one_part(tmp_path: Path) -> None:
     file = GGUFWriter(None, "qwen3vl")
     file.add_uint16("split.count", 1)
     assert read_header(written(tmp_path, file)).get("split.count") == 1
 
 
-def test_cut_in_the_weights_says_how_much_is_there(
+def test_a_file_cut_in_its_weights_is_measured(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     whole = pair[0].read_bytes()
@@ -288,12 +290,9 @@ def test_weights_in_an_unknown_format(tmp_path: Path) -> None:
 
 
 def all_checks(model: Path, mmproj: Path) -> Header:
-    """All that happens before llama.cpp sees the files."""
-    headers = read_header(model), read_header(mmproj)
-    check_pair(*headers)
-    picture_cells(headers[1])
-    check_memory(memory_need(*headers, Settings()), 1 << 40)
-    return headers[0]
+    """All checks before a backend loads the files."""
+    files = ModelFiles("damaged", model, mmproj)
+    return make_plan(Settings(), files, use_tuning=False).files.model_header
 
 
 Damage = Callable[[bytes], bytes]

@@ -1,4 +1,4 @@
-"""The two files of a Qwen3-VL as llama.cpp wants them."""
+"""The two files of a Qwen3-VL as llama.cpp expects them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_shapes_satisfy_the_architecture(shapes: Shapes) -> None:
     assert levels <= min(shapes.n_layers, shapes.vision_n_blocks)
 
 
-def test_the_chat_template_writes_a_turn_with_a_picture() -> None:
+def test_the_chat_template_renders_a_picture() -> None:
     parts = [{"type": "image"}, {"type": "text", "text": "how many?"}]
     messages = [
         {"role": "system", "content": "be brief"},
@@ -91,7 +91,7 @@ def test_answers_end_as_qwen_ends_them(model: Model) -> None:
 
 @pytest.mark.model
 @pytest.mark.parametrize("control", CONTROL)
-def test_the_names_of_control_tokens_are_text_to_users(model: Model, control) -> None:
+def test_control_tokens_in_user_text_stay_text(model: Model, control) -> None:
     [token] = model.tokenize(control, special=True)
     assert vocabulary().tokens[token] == control
     typed = model.tokenize(control, special=False)

@@ -1,4 +1,4 @@
-"""The synthetic pair has the published sizes, sound blocks, and lively babble."""
+"""The synthetic pair has the published sizes, valid blocks and varied babble."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def types(path: Path) -> dict[str, str]:
         (None, "Q8_0", 445053216, 20_000),
     ],
 )
-def test_weights_take_what_the_published_files_leave_for_them(
+def test_weights_have_the_size_of_the_published_files(
     quant: str | None, mmproj: str | None, published: int, metadata: int
 ) -> None:
     sizes = planned_sizes(QWEN3_VL_2B, quant or "F16", mmproj or "F16", 151936)
@@ -74,7 +74,7 @@ def test_weights_take_what_the_published_files_leave_for_them(
 
 
 @pytest.mark.parametrize("quant, mmproj", PAIRS)
-def test_files_hold_what_was_planned(pair_of, quant: str, mmproj: str) -> None:
+def test_files_hold_the_planned_sizes(pair_of, quant: str, mmproj: str) -> None:
     text, vision = (GGUFReader(path) for path in pair_of(quant, mmproj))
     for file, planned in (
         (text, text_tensors(SMALL, N_TOKENS)),
@@ -111,14 +111,14 @@ def test_pixels_positions_and_vectors_are_never_quantised(
     assert found["v.blk.0.attn_qkv.weight"] == found["mm.2.weight"] == mmproj
 
 
-def test_rows_that_are_no_whole_blocks_fall_back(tmp_path: Path) -> None:
+def test_rows_without_whole_blocks_fall_back(tmp_path: Path) -> None:
     found = types(small(tmp_path, shapes=TINY)[0])
     assert found["blk.0.attn_q.weight"] == found["token_embd.weight"] == "Q8_0"
     assert found["blk.0.ffn_down.weight"] == "Q4_K"
 
 
 @pytest.mark.parametrize("quant, mmproj", PAIRS)
-def test_weights_keep_the_size_of_what_they_multiply(
+def test_weights_preserve_the_scale_of_activations(
     pair_of, quant: str, mmproj: str
 ) -> None:
     for path in pair_of(quant, mmproj):
@@ -132,7 +132,7 @@ def test_weights_keep_the_size_of_what_they_multiply(
             assert abs(weights.mean()) < 0.05 * aim, name
 
 
-def test_control_tokens_are_too_quiet_to_be_said(pair_of) -> None:
+def test_control_tokens_are_never_sampled(pair_of) -> None:
     loudness = tensors(pair_of("Q4_K_M", "Q8_0")[0])["token_embd.weight"].std(axis=1)
     n_plain = len(synthetic_vocabulary(N_TOKENS).plain)
     assert loudness[n_plain:].max() < 0.2 * loudness[:n_plain].min()
@@ -146,7 +146,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(
         assert one.read_bytes() == two.read_bytes() != three.read_bytes()
 
 
-def test_what_is_there_is_not_written_again(tmp_path: Path) -> None:
+def test_existing_files_are_not_written_again(tmp_path: Path) -> None:
     first, again = [], []
     files = small(tmp_path, progress=lambda *at: first.append(at))
     assert small(tmp_path, progress=lambda *at: again.append(at)) == files
@@ -160,9 +160,7 @@ def test_what_is_there_is_not_written_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["seed", "vocabulary", "shapes", "cut", "missing"])
-def test_what_is_there_but_differs_is_replaced(
-    pair_of, tmp_path: Path, change: str
-) -> None:
+def test_different_files_are_replaced(pair_of, tmp_path: Path, change: str) -> None:
     old = {
         "seed": {"seed": 1},
         "vocabulary": {"n_tokens": N_TOKENS + 1},
@@ -246,7 +244,7 @@ def test_llama_cpp_babbles_with_it_about_each_picture(
 
 
 @pytest.mark.model
-def test_llama_cpp_takes_rows_that_fell_back(tmp_path: Path) -> None:
+def test_llama_cpp_loads_fallback_types(tmp_path: Path) -> None:
     assert answer(small(tmp_path, shapes=TINY), seed=0)
 
 
@@ -262,7 +260,7 @@ def answer(files: Pair, *, seed: int) -> str:
     assert np.isfinite(tower.embed(picture)).all()
     sizes = {"n_slots": 1, "n_cells": 256, "max_batch": 64, "threads": 1}
     runtime = LlamaRuntime(Model(files[0]), **sizes)
-    with closing(Engine(runtime, tower, chunk=32)) as engine:
+    with closing(Engine(runtime, tower, chunk_tokens=32)) as engine:
         ticket = engine.submit(request, {picture.ref.sha256: picture})
         while not isinstance(event := ticket.next(timeout_s=60), Finished | Failed):
             pass
@@ -282,7 +280,9 @@ def answer(files: Pair, *, seed: int) -> str:
         ("Describe the image in detail.", 6),
     ],
 )
-def test_usual_questions_have_a_usual_length(pair_of, text: str, n_most: int) -> None:
+def test_usual_questions_have_usual_numbers_of_tokens(
+    pair_of, text: str, n_most: int
+) -> None:
     with closing(Model(pair_of("Q4_K_M", "Q8_0")[0])) as model:
         tokens = model.tokenize(text, special=False)
         assert len(tokens) <= n_most

@@ -1,4 +1,4 @@
-"""The desk: jobs in an empty Redis."""
+"""Jobs in an empty Redis."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edge.jobs import reconcile
-from tests.jobs.desk import Desk
+from tests.jobs.jobs_harness import JobsHarness
 
 
 @pytest.fixture
-async def desk(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """A desk whose reconciler judges leases from its first tick on."""
+async def harness(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[JobsHarness]:
+    """Its reconciler judges leases from its first tick on."""
     monkeypatch.setattr(reconcile, "LEASE_S", -1)
-    one = Desk(broker_url)
+    one = JobsHarness(broker_url)
     yield one
     await one.close()

@@ -1,5 +1,4 @@
-"""Who may enter: as many as there are places, one client not all of them, and what is
-asked twice under one name once."""
+"""Admission: bounded in all and for each client, and once for each idempotency key."""
 
 from __future__ import annotations
 
@@ -9,93 +8,95 @@ import pytest
 
 from edge.errors import ClientLimit, EngineError, KeyReused, QueueFull, Unavailable
 from edge.events import Failed
-from edge.jobs.client_side import pause_s
+from edge.jobs import keys
 from edge.jobs.estimate import Pace
-from edge.jobs.record import live_key
+from edge.jobs.refusal import pause_s
 from edge.jobs.submission import Admitted
-from tests.jobs.desk import FINISHED, POOL, Desk
+from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 
 pytestmark = pytest.mark.redis
 
 
-async def test_a_place_is_new_and_its_time_is_now(desk: Desk) -> None:
-    seconds, _ = desk.sync.time()
-    one, two = await desk.admit(), await desk.admit()
+async def test_an_admitted_job_is_new_and_created_now(harness: JobsHarness) -> None:
+    seconds, _ = harness.sync.time()
+    one, two = await harness.admit(), await harness.admit()
     assert one.is_new and two.is_new
     assert one.job_id != two.job_id
     assert seconds <= one.created <= two.created < seconds + 2
-    assert desk.n_live() == 2
+    assert harness.n_live() == 2
 
 
-async def test_forty_at_once_get_exactly_as_many_places_as_there_are(
-    desk: Desk,
+async def test_forty_at_once_get_exactly_the_free_places(
+    harness: JobsHarness,
 ) -> None:
-    entries = (desk.admit(f"client {n}", n_jobs=5) for n in range(40))
+    entries = (harness.admit(f"client {n}", n_jobs=5) for n in range(40))
     outcomes = await asyncio.gather(*entries, return_exceptions=True)
     admitted = [one for one in outcomes if isinstance(one, Admitted)]
     refused = [one for one in outcomes if type(one) is QueueFull]
     assert (len(admitted), len(refused)) == (5, 35)
-    assert desk.n_live() == 5
+    assert harness.n_live() == 5
 
 
-async def test_forty_of_one_client_at_once_get_the_share_of_one(desk: Desk) -> None:
-    entries = (desk.admit(n_jobs=20, n_of_account=3) for _ in range(40))
+async def test_forty_of_one_client_get_one_share(
+    harness: JobsHarness,
+) -> None:
+    entries = (harness.admit(n_jobs=20, n_of_account=3) for _ in range(40))
     outcomes = await asyncio.gather(*entries, return_exceptions=True)
     assert sum(isinstance(one, Admitted) for one in outcomes) == 3
     assert sum(type(one) is ClientLimit for one in outcomes) == 37
-    assert await desk.admit("another", n_jobs=20, n_of_account=3)
+    assert await harness.admit("another", n_jobs=20, n_of_account=3)
 
 
-async def test_a_refusal_says_how_many_places_there_are(desk: Desk) -> None:
-    await desk.admit(n_jobs=1)
+async def test_a_refusal_names_the_limit(harness: JobsHarness) -> None:
+    await harness.admit(n_jobs=1)
     with pytest.raises(QueueFull, match="All 1 places are taken") as full:
-        await desk.admit("other", n_jobs=1)
+        await harness.admit("other", n_jobs=1)
     assert f"in {full.value.retry_after_s} seconds" in full.value.message
     with pytest.raises(ClientLimit, match="You have 1 unfinished question"):
-        await desk.admit(n_of_account=1)
+        await harness.admit(n_of_account=1)
 
 
 @pytest.mark.parametrize("ending", ["finish", "fail", "cancel", "expire"])
-async def test_an_ended_job_makes_room_for_all_and_for_its_client(
-    desk: Desk, ending: str
-) -> None:
+async def test_an_ended_job_frees_its_place(harness: JobsHarness, ending: str) -> None:
     only_one = {"n_jobs": 1, "n_of_account": 1}
-    job_id = await desk.ask(**only_one)
+    job_id = await harness.ask(**only_one)
     with pytest.raises(QueueFull):
-        await desk.admit(**only_one)
+        await harness.admit(**only_one)
     if ending == "cancel":
-        await desk.client.cancel(job_id)
+        await harness.client.cancel(job_id)
     elif ending == "expire":
-        desk.set(job_id, expires=1)
-        await desk.reconciler.tick()
+        harness.set(job_id, expires=1)
+        await harness.reconciler.tick()
     else:
         failed = Failed.because(EngineError("no"))
-        desk.worker.end(desk.claim(), FINISHED if ending == "finish" else failed)
-    assert await desk.admit(**only_one)
+        harness.worker.end(harness.claim(), FINISHED if ending == "finish" else failed)
+    assert await harness.admit(**only_one)
 
 
-async def test_a_place_that_is_never_used_is_free_again(desk: Desk) -> None:
-    """Its web process died while it looked at the pictures."""
-    job = await desk.admit(n_jobs=1)
-    desk.forget(job.job_id)
-    await desk.reconciler.tick()
-    assert await desk.admit(n_jobs=1)
+async def test_an_unused_place_becomes_free(harness: JobsHarness) -> None:
+    """Its web process died while it decoded the pictures."""
+    job = await harness.admit(n_jobs=1)
+    harness.forget(job.job_id)
+    await harness.reconciler.tick()
+    assert await harness.admit(n_jobs=1)
 
 
-async def test_places_of_another_pool_do_not_count_but_the_client_does(
-    desk: Desk,
+async def test_limits_count_the_pool_but_all_jobs_of_the_client(
+    harness: JobsHarness,
 ) -> None:
-    await desk.admit()
-    desk.sync.rename(live_key(POOL), live_key("other"))
-    assert await desk.admit("another client", n_jobs=1)
+    await harness.admit()
+    harness.sync.rename(keys.LIVE(POOL), keys.LIVE("other"))
+    assert await harness.admit("another client", n_jobs=1)
     with pytest.raises(ClientLimit):
-        await desk.admit(n_of_account=1)
+        await harness.admit(n_of_account=1)
 
 
-async def test_a_share_is_not_held_by_jobs_that_redis_forgot(desk: Desk) -> None:
-    job = await desk.admit(n_of_account=1)
-    desk.sync.zadd("edge:account:me", {job.job_id: 1})  # long past its deadline
-    assert await desk.admit(n_of_account=1)
+async def test_jobs_that_redis_lost_hold_no_share(
+    harness: JobsHarness,
+) -> None:
+    job = await harness.admit(n_of_account=1)
+    harness.sync.zadd(keys.ACCOUNT("me"), {job.job_id: 1})  # long past its deadline
+    assert await harness.admit(n_of_account=1)
 
 
 # --- when to come back ------------------------------------------------------------
@@ -104,7 +105,7 @@ async def test_a_share_is_not_held_by_jobs_that_redis_forgot(desk: Desk) -> None
 @pytest.mark.parametrize("n_jobs", [0, 1, 20, 10_000])
 @pytest.mark.parametrize("n_slots", [0, 1, 4])
 @pytest.mark.parametrize("job_s", [0.01, 5.0, 300.0])
-def test_a_pause_is_one_that_clients_heed(
+def test_a_pause_is_short_enough_for_clients_to_heed(
     n_jobs: int, n_slots: int, job_s: float
 ) -> None:
     pauses = [pause_s(n_jobs, n_slots, Pace(job_s=job_s)) for _ in range(50)]
@@ -112,7 +113,7 @@ def test_a_pause_is_one_that_clients_heed(
 
 
 @pytest.mark.parametrize(("job_s", "low", "high"), [(4.0, 10, 20), (1000.0, 51, 60)])
-def test_refused_clients_do_not_come_back_all_at_once(
+def test_refused_clients_return_at_different_times(
     job_s: float, low: int, high: int
 ) -> None:
     pauses = {pause_s(20, 4, Pace(job_s=job_s)) for _ in range(300)}
@@ -120,87 +121,95 @@ def test_refused_clients_do_not_come_back_all_at_once(
     assert low <= min(pauses) <= max(pauses) <= high
 
 
-async def test_a_refusal_follows_the_pace_that_was_learnt(desk: Desk) -> None:
+async def test_a_refusal_follows_the_learned_pace(harness: JobsHarness) -> None:
     for _ in range(8):
-        await desk.admit()
-    desk.sync.set(f"edge:pace:{POOL}", Pace(job_s=10.0).to_json())
+        await harness.admit()
+    harness.sync.set(keys.PACE(POOL), Pace(job_s=10.0).to_json())
     with pytest.raises(QueueFull) as full:
-        await desk.admit(n_jobs=8, n_slots=4)  # two rounds of ten seconds
+        await harness.admit(n_jobs=8, n_slots=4)  # two rounds of ten seconds
     assert 10 <= (full.value.retry_after_s or 0) <= 20
 
 
 # --- the same question again ------------------------------------------------------
 
 
-async def test_the_same_question_under_the_same_name_is_the_same_job(
-    desk: Desk,
+async def test_an_equal_idempotency_key_is_the_same_job(
+    harness: JobsHarness,
 ) -> None:
-    first = await desk.admit(idempotency_key="key", body_hash="a")
-    again = await desk.admit(
+    first = await harness.admit(idempotency_key="key", body_hash="a")
+    again = await harness.admit(
         idempotency_key="key", body_hash="a", n_jobs=1
     )  # though all is full
     assert (again.job_id, again.is_new) == (first.job_id, False)
     assert int(again.created) == int(first.created)
-    assert desk.n_live() == 1
+    assert harness.n_live() == 1
 
 
-async def test_twenty_at_once_under_one_name_are_one_job(desk: Desk) -> None:
-    entries = (desk.admit(idempotency_key="key", body_hash="a") for _ in range(20))
+async def test_twenty_at_once_with_one_key_are_one_job(harness: JobsHarness) -> None:
+    entries = (harness.admit(idempotency_key="key", body_hash="a") for _ in range(20))
     jobs = await asyncio.gather(*entries)
     assert len({job.job_id for job in jobs}) == 1
     assert sum(job.is_new for job in jobs) == 1
 
 
-async def test_an_ended_job_is_joined_too(desk: Desk) -> None:
-    job_id = await desk.ask(idempotency_key="key", body_hash="a")
-    desk.worker.end(desk.claim(), FINISHED)
-    again = await desk.admit(idempotency_key="key", body_hash="a")
+async def test_an_ended_job_is_joined_too(harness: JobsHarness) -> None:
+    job_id = await harness.ask(idempotency_key="key", body_hash="a")
+    harness.worker.end(harness.claim(), FINISHED)
+    again = await harness.admit(idempotency_key="key", body_hash="a")
     assert (again.job_id, again.is_new) == (job_id, False)
-    assert await desk.events(again.job_id) == [FINISHED]
+    assert await harness.events(again.job_id) == [FINISHED]
 
 
-async def test_another_question_under_the_same_name_is_refused(desk: Desk) -> None:
-    first = await desk.admit(idempotency_key="key", body_hash="a")
+async def test_another_question_with_the_same_key_is_refused(
+    harness: JobsHarness,
+) -> None:
+    first = await harness.admit(idempotency_key="key", body_hash="a")
     with pytest.raises(KeyReused, match="Use a new one"):
-        await desk.admit(idempotency_key="key", body_hash="b")
-    assert desk.n_live() == 1
+        await harness.admit(idempotency_key="key", body_hash="b")
+    assert harness.n_live() == 1
     assert (
-        await desk.admit(idempotency_key="key", body_hash="a")
+        await harness.admit(idempotency_key="key", body_hash="a")
     ).job_id == first.job_id
 
 
-async def test_another_client_does_not_join(desk: Desk) -> None:
-    mine = await desk.admit("me", idempotency_key="key", body_hash="a")
-    yours = await desk.admit("you", idempotency_key="key", body_hash="a")
+async def test_another_client_with_the_same_key_does_not_join(
+    harness: JobsHarness,
+) -> None:
+    mine = await harness.admit("me", idempotency_key="key", body_hash="a")
+    yours = await harness.admit("you", idempotency_key="key", body_hash="a")
     assert yours.is_new
     assert yours.job_id != mine.job_id
 
 
-async def test_questions_without_a_name_are_never_the_same(desk: Desk) -> None:
-    assert (await desk.admit(body_hash="a")).job_id != (
-        await desk.admit(body_hash="a")
+async def test_questions_without_a_key_are_different_jobs(
+    harness: JobsHarness,
+) -> None:
+    assert (await harness.admit(body_hash="a")).job_id != (
+        await harness.admit(body_hash="a")
     ).job_id
 
 
-async def test_a_name_that_redis_remembers_without_its_job_is_free_again(
-    desk: Desk,
+async def test_a_key_whose_job_is_lost_is_free_again(
+    harness: JobsHarness,
 ) -> None:
-    first = await desk.admit(idempotency_key="key", body_hash="a")
-    desk.sync.delete(f"edge:job:{first.job_id}")
-    again = await desk.admit(idempotency_key="key", body_hash="b")
+    first = await harness.admit(idempotency_key="key", body_hash="a")
+    harness.sync.delete(keys.JOB(first.job_id))
+    again = await harness.admit(idempotency_key="key", body_hash="b")
     assert again.is_new
     assert again.job_id != first.job_id
 
 
-async def test_a_refused_question_leaves_no_name_behind(desk: Desk) -> None:
-    await desk.admit("other")
+async def test_a_refused_question_leaves_no_key_behind(harness: JobsHarness) -> None:
+    await harness.admit("other")
     with pytest.raises(QueueFull):
-        await desk.admit(idempotency_key="key", body_hash="a", n_jobs=1)
-    assert (await desk.admit(idempotency_key="key", body_hash="b")).is_new
+        await harness.admit(idempotency_key="key", body_hash="a", n_jobs=1)
+    assert (await harness.admit(idempotency_key="key", body_hash="b")).is_new
 
 
-async def test_a_question_that_failed_for_now_may_be_asked_again(desk: Desk) -> None:
+async def test_a_temporary_failure_frees_the_key(
+    harness: JobsHarness,
+) -> None:
     """Clients send the same Idempotency-Key with each of their own retries."""
-    job_id = await desk.ask(idempotency_key="key", body_hash="a")
-    await desk.client.fail(job_id, Unavailable("The queue cannot be reached."))
-    assert (await desk.admit(idempotency_key="key", body_hash="a")).is_new
+    job_id = await harness.ask(idempotency_key="key", body_hash="a")
+    await harness.client.fail(job_id, Unavailable("The queue cannot be reached."))
+    assert (await harness.admit(idempotency_key="key", body_hash="a")).is_new

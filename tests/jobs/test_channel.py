@@ -1,4 +1,4 @@
-"""What every channel promises: the stub and the real one over Redis."""
+"""The contract of every channel: the stub and the real one over Redis."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from edge.events import Accepted, Event, Failed, Finished, Retried, Started, Token
+from edge.jobs import keys
 from edge.jobs.channel import Follower, Publisher, RedisFollower, RedisPublisher
-from edge.jobs.record import events_key
 from edge.jobs.stub import StubChannel
 from edge.redis_clients import async_client, sync_client
 from edge.request import Answer
-from tests.jobs.desk import Desk
+from tests.jobs.jobs_harness import JobsHarness
 
 FINISHED = Finished(Answer("一 two", "stop"))
 CLOSING = [FINISHED, Failed("cancelled", "enough"), Retried()]
@@ -67,14 +67,14 @@ async def test_events_arrive_while_they_are_published(ends: Ends) -> None:
     assert await asyncio.wait_for(waiting, 0.5) == Token("b")
 
 
-async def test_a_quiet_second_is_told(ends: Ends) -> None:
+async def test_a_quiet_second_gives_none(ends: Ends) -> None:
     _, follower = ends
     events = follower.follow("job", 1)
     assert await asyncio.wait_for(anext(events), 2) is None
 
 
 @pytest.mark.parametrize("again", [1, 2, 3])
-async def test_what_is_sent_again_is_read_once(ends: Ends, again: int) -> None:
+async def test_an_event_sent_again_is_read_once(ends: Ends, again: int) -> None:
     """The reply to the first sending got lost; more has happened meanwhile."""
     publisher, follower = ends
     events = [Token(letter) for letter in "abcdef"]
@@ -86,7 +86,9 @@ async def test_what_is_sent_again_is_read_once(ends: Ends, again: int) -> None:
 
 
 @closing
-async def test_what_closes_a_stream_is_the_last_in_it(ends: Ends, last: Event) -> None:
+async def test_a_closing_event_is_the_last_in_its_stream(
+    ends: Ends, last: Event
+) -> None:
     publisher, follower = ends
     publisher.publish("job", 1, 1, [Token("a")])
     publisher.close("job", 1, last)
@@ -147,32 +149,32 @@ async def test_a_cancelled_follower_stops_at_once_however_busy(ends: Ends) -> No
 
 
 @pytest.mark.redis
-async def test_after_a_gap_only_the_last_event_is_given(desk: Desk) -> None:
+async def test_after_a_gap_only_the_last_event_is_given(harness: JobsHarness) -> None:
     """A crash of Redis takes the last second with it; the worker goes on counting."""
-    desk.publisher.publish("job", 1, 1, [Token("a"), Token("b"), Token("c")])
-    desk.sync.xdel(events_key("job", 1), "2-0", "3-0")
-    desk.publisher.publish("job", 1, 4, [Token("d"), Token("e")])
-    desk.publisher.close("job", 1, FINISHED)
-    assert await read(desk.follower) == [Token("a"), FINISHED]
+    harness.publisher.publish("job", 1, 1, [Token("a"), Token("b"), Token("c")])
+    harness.sync.xdel(keys.EVENTS("job", 1), "2-0", "3-0")
+    harness.publisher.publish("job", 1, 4, [Token("d"), Token("e")])
+    harness.publisher.close("job", 1, FINISHED)
+    assert await read(harness.follower) == [Token("a"), FINISHED]
 
 
 @pytest.mark.redis
 async def test_a_stream_that_begins_too_late_gives_only_its_last_event(
-    desk: Desk,
+    harness: JobsHarness,
 ) -> None:
-    desk.publisher.publish("job", 1, 7, [Token("g"), Token("h")])
-    desk.publisher.close("job", 1, FINISHED)
-    assert await read(desk.follower) == [FINISHED]
+    harness.publisher.publish("job", 1, 7, [Token("g"), Token("h")])
+    harness.publisher.close("job", 1, FINISHED)
+    assert await read(harness.follower) == [FINISHED]
 
 
 @pytest.mark.redis
-async def test_quiet_seconds_are_told_after_a_gap_too(desk: Desk) -> None:
-    """Or nobody says that somebody waits, and the job is cancelled as forgotten."""
-    events = desk.follower.follow("job", 1)
+async def test_quiet_seconds_give_none_after_a_gap_too(harness: JobsHarness) -> None:
+    """Or the job would be cancelled as unwatched."""
+    events = harness.follower.follow("job", 1)
 
     async def speak() -> None:
         for number in itertools.count(5):
-            desk.publisher.publish("job", 1, number, [Token("lost")])
+            harness.publisher.publish("job", 1, number, [Token("lost")])
             await asyncio.sleep(0.1)
 
     speaking = asyncio.ensure_future(speak())
@@ -183,25 +185,27 @@ async def test_quiet_seconds_are_told_after_a_gap_too(desk: Desk) -> None:
 
 
 @pytest.mark.redis
-async def test_a_check_that_comes_first_counts_as_no_event_of_the_attempt(
-    desk: Desk,
+async def test_an_early_accepted_event_is_not_numbered(
+    harness: JobsHarness,
 ) -> None:
-    job_id = await desk.ask()
-    desk.worker.accept(job_id, 475, 400)
-    claim = desk.claim()
-    desk.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
-    desk.worker.end(claim, FINISHED)
-    assert await desk.events(job_id) == [
-        *(Accepted(475), Started(475), Token("a")),
+    job_id = await harness.ask()
+    harness.worker.accept(job_id, 475, 400)
+    claim = harness.claim()
+    harness.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
+    harness.worker.end(claim, FINISHED)
+    assert await harness.events(job_id) == [
+        Accepted(475),
+        Started(475),
+        Token("a"),
         FINISHED,
     ]
 
 
 @pytest.mark.redis
-async def test_a_check_that_comes_too_late_does_no_harm(desk: Desk) -> None:
-    job_id = await desk.ask()
-    claim = desk.claim()
-    desk.publisher.publish(job_id, 1, 1, [Started(475)])
-    desk.worker.accept(job_id, 475, 400)
-    desk.worker.end(claim, FINISHED)
-    assert await desk.events(job_id) == [Started(475), FINISHED]
+async def test_a_late_accepted_event_is_dropped(harness: JobsHarness) -> None:
+    job_id = await harness.ask()
+    claim = harness.claim()
+    harness.publisher.publish(job_id, 1, 1, [Started(475)])
+    harness.worker.accept(job_id, 475, 400)
+    harness.worker.end(claim, FINISHED)
+    assert await harness.events(job_id) == [Started(475), FINISHED]

@@ -1,4 +1,4 @@
-"""How long jobs take and when the waiting start: arithmetic, without Redis or clock."""
+"""Job durations and start times: arithmetic, without Redis or clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.jobs.estimate import AT_LEAST_LEFT, Pace, Size, starts
+from edge.jobs.estimate import AT_LEAST_LEFT, Pace, Running, Size, start_times
 from edge.request import Answer, Timings, Usage
 
 quick = settings(max_examples=100)
@@ -26,7 +26,7 @@ paces = st.builds(
     answer_tokens=st.floats(0, 1000),
     job_s=st.floats(0, 300),
 )
-runs = st.lists(st.tuples(sizes, seconds), max_size=6)
+runs = st.lists(st.builds(Running, sizes, seconds), max_size=6)
 queues = st.lists(sizes, max_size=20)
 slots = st.integers(1, 6)
 
@@ -46,10 +46,10 @@ def answer(
     return Answer("text", finish_reason, Usage(n_prompt, n_answer), times)
 
 
-def learnt(n: int, image_tokens: int, one: Answer, took_s: float) -> Pace:
+def trained(n: int, image_tokens: int, one: Answer, duration_s: float) -> Pace:
     pace = Pace()
     for _ in range(n):
-        pace = pace.learnt(image_tokens, one, took_s)
+        pace = pace.updated(image_tokens, one, duration_s)
     return pace
 
 
@@ -57,15 +57,15 @@ def learnt(n: int, image_tokens: int, one: Answer, took_s: float) -> Pace:
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])
-def test_the_time_of_jobs_that_are_all_alike_is_known(n: int) -> None:
-    pace = learnt(n, 400, answer(), took_s=17.0)
+def test_the_time_of_equal_jobs_is_learned(n: int) -> None:
+    pace = trained(n, 400, answer(), duration_s=17.0)
     assert pace.seconds(Size(500, 400, 512)) == pytest.approx(17.0, rel=0.03)
     assert pace.seconds(None) == pytest.approx(17.0, rel=0.03)
     assert pace.n_jobs == n
 
 
 def test_other_sizes_follow_from_the_parts() -> None:
-    pace = learnt(20, 400, answer(), took_s=17.0)  # 4 + 2.5 + 10, and 0.5 beside
+    pace = trained(20, 400, answer(), duration_s=17.0)  # 4 + 2.5 + 10, and 0.5 beside
     without_picture = Size(500, 0, 512)
     assert pace.seconds(without_picture) == pytest.approx(13.0, rel=0.03)
     short = Size(500, 400, 10)
@@ -75,59 +75,59 @@ def test_other_sizes_follow_from_the_parts() -> None:
 
 
 def test_a_machine_that_became_slower_is_noticed_within_a_few_dozen_jobs() -> None:
-    pace = learnt(20, 400, answer(), took_s=17.0)
+    pace = trained(20, 400, answer(), duration_s=17.0)
     slow = answer(embed_s=8.0, prefill_s=5.0, tpot_s=0.4)
     for _ in range(30):
-        pace = pace.learnt(400, slow, 34.0)
+        pace = pace.updated(400, slow, 34.0)
     assert pace.seconds(Size(500, 400, 512)) == pytest.approx(34.0, rel=0.05)
     assert pace.seconds(None) == pytest.approx(34.0, rel=0.05)
 
 
-def test_one_odd_job_does_not_turn_everything_over() -> None:
-    pace = learnt(20, 400, answer(), took_s=17.0)
-    odd = pace.learnt(400, answer(), 170.0)
+def test_one_outlier_does_not_dominate_the_pace() -> None:
+    pace = trained(20, 400, answer(), duration_s=17.0)
+    odd = pace.updated(400, answer(), 170.0)
     assert odd.job_s < 3 * pace.job_s
 
 
 def test_a_job_without_a_picture_teaches_nothing_about_pictures() -> None:
-    pace = learnt(5, 400, answer(), took_s=17.0)
-    again = pace.learnt(0, answer(embed_s=0.0), 13.0)
+    pace = trained(5, 400, answer(), duration_s=17.0)
+    again = pace.updated(0, answer(embed_s=0.0), 13.0)
     assert again.image_s == pace.image_s
 
 
 def test_one_token_teaches_nothing_about_the_next() -> None:
-    pace = learnt(5, 400, answer(), took_s=17.0)
-    again = pace.learnt(400, answer(n_answer=1, tpot_s=0.0), 7.0)
+    pace = trained(5, 400, answer(), duration_s=17.0)
+    again = pace.updated(400, answer(n_answer=1, tpot_s=0.0), 7.0)
     assert again.answer_s == pace.answer_s
 
 
 def test_an_answer_that_was_cut_off_does_not_make_answers_shorter() -> None:
-    pace = learnt(5, 400, answer(), took_s=17.0)
-    cut = pace.learnt(400, answer(n_answer=5, finish_reason="length"), 8.0)
+    pace = trained(5, 400, answer(), duration_s=17.0)
+    cut = pace.updated(400, answer(n_answer=5, finish_reason="length"), 8.0)
     assert cut.answer_tokens == pace.answer_tokens
-    long = pace.learnt(400, answer(n_answer=200, finish_reason="length"), 47.0)
+    long = pace.updated(400, answer(n_answer=200, finish_reason="length"), 47.0)
     assert long.answer_tokens == 200
 
 
 @quick
 @given(paces, tokens, st.builds(answer, tokens, tokens), seconds)
-def test_what_is_learnt_is_never_negative(
-    pace: Pace, image_tokens: int, one: Answer, took_s: float
+def test_a_learned_pace_is_never_negative(
+    pace: Pace, image_tokens: int, one: Answer, duration_s: float
 ) -> None:
-    after = pace.learnt(image_tokens, one, took_s)
+    after = pace.updated(image_tokens, one, duration_s)
     assert min(vars(after).values()) >= 0
     assert after.n_jobs == pace.n_jobs + 1
 
 
 @quick
 @given(paces)
-def test_a_pace_is_the_same_pace_again(pace: Pace) -> None:
+def test_a_pace_survives_json(pace: Pace) -> None:
     assert Pace.read(pace.to_json()) == pace
     assert Pace.read(pace.to_json().encode()) == pace
 
 
 @pytest.mark.parametrize("stored", [None, "", b""])
-def test_where_nothing_is_written_guesses_are_read(stored: str | bytes | None) -> None:
+def test_an_unwritten_pace_is_the_default(stored: str | bytes | None) -> None:
     assert Pace.read(stored) == Pace()
     assert json.loads(Pace().to_json())["n_jobs"] == 0
 
@@ -135,33 +135,33 @@ def test_where_nothing_is_written_guesses_are_read(stored: str | bytes | None) -
 # --- starts -----------------------------------------------------------------------
 
 
-def test_jobs_that_are_alike_start_in_rounds() -> None:
+def test_equal_jobs_start_in_rounds() -> None:
     pace = Pace(job_s=10.0)
-    running = [(None, 4.0), (None, 8.0)]
-    assert starts(running, [None] * 5, 2, pace) == [2.0, 6.0, 12.0, 16.0, 22.0]
+    running = [Running(None, 4.0), Running(None, 8.0)]
+    assert start_times(running, [None] * 5, 2, pace) == [2.0, 6.0, 12.0, 16.0, 22.0]
 
 
 def test_a_job_that_outlives_its_estimate_is_not_over_yet() -> None:
     pace = Pace(job_s=10.0)
-    assert starts([(None, 60.0)], [None], 1, pace) == [10.0 * AT_LEAST_LEFT]
+    assert start_times([Running(None, 60.0)], [None], 1, pace) == [10.0 * AT_LEAST_LEFT]
 
 
-def test_a_small_job_makes_way_sooner() -> None:
+def test_a_small_job_frees_its_slot_sooner() -> None:
     pace = Pace(answer_s=1.0, prompt_s=0.0, image_s=0.0, answer_tokens=100.0)
     waiting = [Size(0, 0, 3), Size(0, 0, 50), Size(0, 0, 1)]
-    assert starts([], waiting, 1, pace) == [0.0, 3.0, 53.0]
+    assert start_times([], waiting, 1, pace) == [0.0, 3.0, 53.0]
 
 
 def test_more_runs_than_slots_start_when_enough_have_ended() -> None:
     """A worker of two has left: only two of the four that run can be replaced."""
     pace = Pace(job_s=10.0)
-    running = [(None, elapsed) for elapsed in (8.0, 6.0, 4.0, 2.0)]
-    assert starts(running, [None], 2, pace) == [6.0]
+    running = [Running(None, elapsed_s) for elapsed_s in (8.0, 6.0, 4.0, 2.0)]
+    assert start_times(running, [None], 2, pace) == [6.0]
 
 
-def test_without_slots_nobody_knows() -> None:
-    assert starts([], [None], 0, Pace()) == []
-    assert starts([], [], 4, Pace()) == []
+def test_without_slots_there_is_no_estimate() -> None:
+    assert start_times([], [None], 0, Pace()) == []
+    assert start_times([], [], 4, Pace()) == []
 
 
 @quick
@@ -169,40 +169,40 @@ def test_without_slots_nobody_knows() -> None:
 def test_starts_come_in_the_order_of_the_queue_and_not_before_now(
     running: list, waiting: list, n_slots: int, pace: Pace
 ) -> None:
-    begun = starts(running, waiting, n_slots, pace)
-    assert len(begun) == len(waiting)
-    assert begun == sorted(begun)
-    assert all(at >= 0 for at in begun)
+    starts_s = start_times(running, waiting, n_slots, pace)
+    assert len(starts_s) == len(waiting)
+    assert starts_s == sorted(starts_s)
+    assert all(at >= 0 for at in starts_s)
 
 
 @quick
 @given(runs, queues, slots, paces)
-def test_whoever_finds_a_free_slot_starts_now(
+def test_a_job_with_a_free_slot_starts_now(
     running: list, waiting: list, n_slots: int, pace: Pace
 ) -> None:
     n_free = max(0, n_slots - len(running))
-    begun = starts(running, waiting, n_slots, pace)
-    assert begun[:n_free] == [0.0] * min(n_free, len(waiting))
+    starts_s = start_times(running, waiting, n_slots, pace)
+    assert starts_s[:n_free] == [0.0] * min(n_free, len(waiting))
 
 
 @quick
 @given(runs, queues, sizes, slots, paces)
-def test_whoever_comes_last_delays_nobody_and_starts_last(
+def test_the_last_job_delays_no_other_and_starts_last(
     running: list, waiting: list, last: Size | None, n_slots: int, pace: Pace
 ) -> None:
-    before = starts(running, waiting, n_slots, pace)
-    after = starts(running, [*waiting, last], n_slots, pace)
+    before = start_times(running, waiting, n_slots, pace)
+    after = start_times(running, [*waiting, last], n_slots, pace)
     assert after[:-1] == before
     assert after[-1] >= max(before, default=0.0)
 
 
 @quick
 @given(runs, queues, slots, paces)
-def test_one_more_slot_delays_nobody(
+def test_one_more_slot_delays_no_job(
     running: list, waiting: list, n_slots: int, pace: Pace
 ) -> None:
-    few = starts(running, waiting, n_slots, pace)
-    many = starts(running, waiting, n_slots + 1, pace)
+    few = start_times(running, waiting, n_slots, pace)
+    many = start_times(running, waiting, n_slots + 1, pace)
     assert all(b <= a + 1e-9 for a, b in zip(few, many, strict=True))
 
 

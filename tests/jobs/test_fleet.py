@@ -1,4 +1,4 @@
-"""The fleet: who has beaten lately, and nobody else."""
+"""The fleet: the workers with a recent heartbeat, and no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from edge.jobs.fleet import FLEET, INFO, Fleet, Heart, is_here
 from edge.jobs.record import DEAD_AFTER_S, KEEP_S
-from tests.jobs.desk import WORKER, Desk
+from tests.jobs.jobs_harness import WORKER, JobsHarness
 
 pytestmark = pytest.mark.redis
 
@@ -18,86 +18,94 @@ INFO_2 = replace(INFO_1, name="host-2", n_slots=2)
 
 
 @pytest.fixture
-def fleet(desk: Desk) -> Fleet:
-    return Fleet(desk.asynchronous)
+def fleet(harness: JobsHarness) -> Fleet:
+    return Fleet(harness.asynchronous)
 
 
-def aged(desk: Desk, name: str, seconds: float) -> None:
-    """Its latest beat was so long ago."""
-    desk.sync.zincrby(FLEET, -seconds, name)
+def aged(harness: JobsHarness, name: str, seconds: float) -> None:
+    """Its latest beat was `seconds` ago."""
+    harness.sync.zincrby(FLEET, -seconds, name)
 
 
-async def test_without_beats_there_is_nobody(desk: Desk, fleet: Fleet) -> None:
+async def test_without_beats_the_fleet_is_empty(
+    harness: JobsHarness, fleet: Fleet
+) -> None:
     assert await fleet.workers() == []
-    assert not is_here(desk.sync, "host")
+    assert not is_here(harness.sync, "host")
 
 
-async def test_the_fleet_is_who_beat_lately_by_name(desk: Desk, fleet: Fleet) -> None:
+async def test_the_fleet_lists_recent_beats_by_name(
+    harness: JobsHarness, fleet: Fleet
+) -> None:
     for info in (INFO_2, INFO_1, INFO_1):
-        Heart(desk.sync, info).beat()
+        Heart(harness.sync, info).beat()
     assert await fleet.workers() == [INFO_1, INFO_2]
 
 
-async def test_a_host_knows_its_own(desk: Desk) -> None:
-    Heart(desk.sync, INFO_1).beat()
-    assert is_here(desk.sync, "host")
-    assert not is_here(desk.sync, "other")
-    assert not is_here(desk.sync, "hos")
-    [(name, _)] = desk.sync.zrange(FLEET, 0, -1, withscores=True)
+async def test_a_host_finds_its_own_worker(harness: JobsHarness) -> None:
+    Heart(harness.sync, INFO_1).beat()
+    assert is_here(harness.sync, "host")
+    assert not is_here(harness.sync, "other")
+    assert not is_here(harness.sync, "hos")
+    [(name, _)] = harness.sync.zrange(FLEET, 0, -1, withscores=True)
     pid = int(name.decode().removeprefix("host-"))
-    assert is_here(desk.sync, "host", pid)
-    assert not is_here(desk.sync, "host", pid + 1)
+    assert is_here(harness.sync, "host", pid)
+    assert not is_here(harness.sync, "host", pid + 1)
 
 
-async def test_who_leaves_is_gone_at_once(desk: Desk, fleet: Fleet) -> None:
-    hearts = [Heart(desk.sync, info) for info in (INFO_1, INFO_2)]
+async def test_a_leaving_worker_is_gone_at_once(
+    harness: JobsHarness, fleet: Fleet
+) -> None:
+    hearts = [Heart(harness.sync, info) for info in (INFO_1, INFO_2)]
     for heart in hearts:
         heart.beat()
     hearts[0].leave()
     assert await fleet.workers() == [INFO_2]
 
 
-async def test_who_is_not_heard_of_is_dead_until_it_beats_again(
-    desk: Desk, fleet: Fleet
+async def test_a_silent_worker_is_dead_until_it_beats_again(
+    harness: JobsHarness, fleet: Fleet
 ) -> None:
-    heart = Heart(desk.sync, INFO_1)
+    heart = Heart(harness.sync, INFO_1)
     heart.beat()
-    aged(desk, INFO_1.name, DEAD_AFTER_S - 0.5)
+    aged(harness, INFO_1.name, DEAD_AFTER_S - 0.5)
     assert await fleet.workers() == [INFO_1]
-    aged(desk, INFO_1.name, 1)
+    aged(harness, INFO_1.name, 1)
     assert await fleet.workers() == []
-    assert not is_here(desk.sync, "host")
+    assert not is_here(harness.sync, "host")
     heart.beat()
     assert await fleet.workers() == [INFO_1]
 
 
-async def test_the_dead_are_forgotten_in_the_end(desk: Desk, fleet: Fleet) -> None:
+async def test_dead_workers_are_removed(harness: JobsHarness, fleet: Fleet) -> None:
     for info in (INFO_1, INFO_2):
-        Heart(desk.sync, info).beat()
-    aged(desk, INFO_1.name, KEEP_S + 1)
+        Heart(harness.sync, info).beat()
+    aged(harness, INFO_1.name, KEEP_S + 1)
     await fleet.workers()
-    assert desk.sync.zrange(FLEET, 0, -1) == [b"host-2"]
-    assert desk.sync.hkeys(INFO) == [b"host-2"]
+    assert harness.sync.zrange(FLEET, 0, -1) == [b"host-2"]
+    assert harness.sync.hkeys(INFO) == [b"host-2"]
 
 
-async def test_those_who_left_are_forgotten_too(desk: Desk, fleet: Fleet) -> None:
-    heart = Heart(desk.sync, INFO_1)
+async def test_workers_that_left_are_removed_too(
+    harness: JobsHarness, fleet: Fleet
+) -> None:
+    heart = Heart(harness.sync, INFO_1)
     heart.beat()
     heart.leave()
     await fleet.workers()
-    assert not desk.sync.exists(INFO)
+    assert not harness.sync.exists(INFO)
 
 
-async def test_a_worker_that_says_something_new_is_believed(
-    desk: Desk, fleet: Fleet
+async def test_new_info_of_a_worker_replaces_the_old(
+    harness: JobsHarness, fleet: Fleet
 ) -> None:
-    Heart(desk.sync, INFO_1).beat()
-    Heart(desk.sync, replace(INFO_1, n_slots=1)).beat()
+    Heart(harness.sync, INFO_1).beat()
+    Heart(harness.sync, replace(INFO_1, n_slots=1)).beat()
     [worker] = await fleet.workers()
     assert worker.n_slots == 1
 
 
-def test_a_pool_is_who_gives_equal_answers() -> None:
+def test_workers_of_equal_fingerprint_are_a_pool() -> None:
     assert INFO_1.pool == INFO_2.pool
     assert INFO_1.pool != replace(INFO_1, fingerprint="other").pool
     assert INFO_1.pool.isalnum()

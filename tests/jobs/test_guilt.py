@@ -1,4 +1,4 @@
-"""Who brings workers down is refused after a few deaths, whatever else they ask."""
+"""Callers whose jobs kill workers are refused after a few deaths."""
 
 from __future__ import annotations
 
@@ -8,101 +8,103 @@ import pytest
 
 from edge.errors import RequestQuarantined
 from edge.events import Failed
-from edge.jobs import record
+from edge.jobs import keys, record
 from edge.jobs.submission import Submission
 from edge.jobs.worker_side import LATER
 from edge.request import Message, Request, SamplingParams
-from tests.jobs.desk import BOUNDS, FINISHED, POOL, Desk, caller
+from tests.jobs.jobs_harness import BOUNDS, FINISHED, POOL, JobsHarness, caller
 
 pytestmark = pytest.mark.redis
 
 
-async def die(desk: Desk) -> None:
-    """The worker dies with whatever it computes."""
-    for job_id in desk.sync.zrange(record.running_key(POOL), 0, -1):
-        desk.sync.zadd(record.running_key(POOL), {job_id: 1})
-    await desk.reconciler.tick()
+async def die(harness: JobsHarness) -> None:
+    """The worker dies with all jobs that it computes."""
+    for job_id in harness.sync.zrange(keys.RUNNING(POOL), 0, -1):
+        harness.sync.zadd(keys.RUNNING(POOL), {job_id: 1})
+    await harness.reconciler.tick()
 
 
 @pytest.mark.parametrize("varies", ["name", "neither"])
 async def test_seven_deadly_questions_cause_three_deaths(
-    desk: Desk, varies: str
+    harness: JobsHarness, varies: str
 ) -> None:
-    """Each is another text, so that no quarantine by content helps, and under another
-    name, which costs nothing; but they come from one address."""
+    """Each has another text, so that no quarantine by content helps, and perhaps
+    another caller, which costs nothing; but they come from one address."""
     n_deaths = n_refused = 0
     for n in range(7):
         name = f"name {n}" if varies == "name" else "me"
         try:
-            await desk.ask(name, f"deadly {n}", address="10.0.0.1")
+            await harness.ask(name, f"deadly {n}", address="10.0.0.1")
         except RequestQuarantined:
             n_refused += 1
             continue
-        while desk.worker.claim() not in (None, LATER):
+        while harness.worker.claim() not in (None, LATER):
             n_deaths += 1
-            await die(desk)
+            await die(harness)
     assert n_deaths == record.MOST_GUILT
     assert n_refused == 5
-    await desk.ask("victim", address="10.0.0.2")
-    assert desk.claim()
+    await harness.ask("victim", address="10.0.0.2")
+    assert harness.claim()
 
 
-async def test_who_is_watched_runs_alone_and_takes_nobody_along(desk: Desk) -> None:
-    await desk.ask("guilty", "deadly", address="10.0.0.1")
-    desk.claim()
-    await die(desk)
-    await desk.client.cancel(desk.order()[0])
-    await desk.ask("victim", address="10.0.0.2")
-    victim = desk.claim()
-    await desk.ask("another name", "new text", address="10.0.0.1")
-    assert desk.worker.claim(may_be_suspect=False) == LATER
-    desk.worker.end(victim, FINISHED)
-    assert desk.claim().is_suspect
+async def test_a_guilty_client_runs_alone(
+    harness: JobsHarness,
+) -> None:
+    await harness.ask("guilty", "deadly", address="10.0.0.1")
+    harness.claim()
+    await die(harness)
+    await harness.client.cancel(harness.order()[0])
+    await harness.ask("victim", address="10.0.0.2")
+    victim = harness.claim()
+    await harness.ask("another name", "new text", address="10.0.0.1")
+    assert harness.worker.claim(may_be_suspect=False) == LATER
+    harness.worker.end(victim, FINISHED)
+    assert harness.claim().is_suspect
 
 
-async def test_who_died_beside_others_is_not_guilty(desk: Desk) -> None:
+async def test_jobs_that_ran_side_by_side_are_not_guilty(harness: JobsHarness) -> None:
     for name in ("one", "two"):
-        await desk.ask(name, name)
-    claims = [desk.claim(), desk.claim()]
-    await die(desk)
-    assert desk.sync.keys("edge:guilt:*") == []
+        await harness.ask(name, name)
+    claims = [harness.claim(), harness.claim()]
+    await die(harness)
+    assert harness.sync.keys(keys.GUILT("*")) == []
     assert {claim.job_id for claim in claims} == {
-        job_id.decode() for job_id in desk.sync.zrange(record.waiting_key(POOL), 0, -1)
+        job_id.decode() for job_id in harness.sync.zrange(keys.WAITING(POOL), 0, -1)
     }
 
 
 async def test_a_tenant_is_guilty_by_its_key_and_not_by_its_address(
-    desk: Desk,
+    harness: JobsHarness,
 ) -> None:
     async def ask(tenant: str, text: str) -> Any:
         who = caller(tenant, "10.0.0.1", tenant)
-        job = await desk.client.admit(Submission(who), POOL, "tiny", BOUNDS)
-        await desk.enqueue(job.job_id, text)
+        job = await harness.client.admit(Submission(who), POOL, "tiny", BOUNDS)
+        await harness.enqueue(job.job_id, text)
 
     for n in range(record.MOST_GUILT):
         await ask("guilty", f"deadly {n}")
-        desk.claim()
-        await die(desk)
-        for job_id in desk.order():
-            await desk.client.cancel(job_id)
+        harness.claim()
+        await die(harness)
+        for job_id in harness.order():
+            await harness.client.cancel(job_id)
     with pytest.raises(RequestQuarantined):
         await ask("guilty", "harmless")
     await ask("neighbour", "harmless")
 
 
-async def test_a_schema_is_quarantined_whatever_the_text(desk: Desk) -> None:
+async def test_a_schema_is_quarantined_with_any_text(harness: JobsHarness) -> None:
     sampling = SamplingParams(json_schema='{"pattern": "deadly"}')
 
     async def ask(text: str) -> str:
-        job = await desk.admit(text)
+        job = await harness.admit(text)
         request = Request((Message("user", (text,)),), sampling)
-        await desk.client.enqueue(job.job_id, request, text, (), POOL, BOUNDS)
+        await harness.client.enqueue(job.job_id, request, text, (), POOL, BOUNDS)
         return job.job_id
 
     for n in range(record.MOST_DEATHS):
         job_id = await ask(f"text {n}")
-        desk.claim()
-        await die(desk)
-        await desk.client.end(job_id, Failed("cancelled", "x"))
+        harness.claim()
+        await die(harness)
+        await harness.client.end(job_id, Failed("cancelled", "x"))
     with pytest.raises(RequestQuarantined):
         await ask("another text")

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: what is always true of jobs."""
+"""What is always true of jobs, in any order of events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from edge.errors import EdgeError, EngineError
 from edge.events import Failed, Retried, Started, Terminal, Token, from_json
-from edge.jobs import reconcile, record
+from edge.jobs import keys, reconcile
 from edge.jobs.worker_side import LATER, Claim
 from edge.redis_clients import sync_client
-from tests.jobs.desk import FINISHED, POOL, Desk
+from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 
 pytestmark = pytest.mark.redis
 
@@ -22,8 +22,13 @@ STOPPED = Failed("shutting_down", "The server was stopped.")
 which = st.integers(0, 8)
 switch = st.booleans()
 asks = st.tuples(
-    *(st.just("ask"), st.sampled_from(OWNERS), st.sampled_from(CONTENTS)),
-    *(switch, switch, st.sampled_from(["", "", "key"]), switch),
+    st.just("ask"),
+    st.sampled_from(OWNERS),
+    st.sampled_from(CONTENTS),
+    switch,
+    switch,
+    st.sampled_from(["", "", "key"]),
+    switch,
 )
 befall = st.tuples(
     st.sampled_from(["check", "cancel", "refuse", "forget", "expire"]), which
@@ -47,10 +52,10 @@ def is_closing(line: bytes) -> bool:
 
 
 class Story:
-    """A desk to which anything may happen."""
+    """Jobs to which anything may happen."""
 
     def __init__(self, url: str) -> None:
-        self.desk = Desk(url)
+        self.harness = JobsHarness(url)
         self.ids: list[str] = []
         self.queued: set[str] = set()
         self.claims: list[Claim] = []
@@ -58,27 +63,27 @@ class Story:
 
     async def take(self, step: tuple) -> None:
         name, *given = step
-        desk = self.desk
+        harness = self.harness
         match name:
             case "ask":
                 await self._ask(*given)
             case "claim":
-                claim = desk.worker.claim(may_be_suspect=given[0])
+                claim = harness.worker.claim(may_be_suspect=given[0])
                 assert given[0] is False or claim != LATER
                 if isinstance(claim, Claim):
                     self.claims.append(claim)
             case "tick":
-                await desk.reconciler.tick()
+                await harness.reconciler.tick()
             case "check" | "cancel" | "refuse" | "forget" | "expire" if self.ids:
                 await self._befall(name, self.ids[given[0] % len(self.ids)])
             case _ if self.claims:
                 self._work(name, self.claims[-1 - given[0] % len(self.claims)])
                 if name == "kill":
-                    await desk.reconciler.tick()
+                    await harness.reconciler.tick()
 
     async def _admit(self, owner: str, **submission: object) -> str | None:
         try:
-            job = await self.desk.admit(
+            job = await self.harness.admit(
                 owner, n_jobs=N_JOBS, n_of_account=4, **submission
             )
         except EdgeError:
@@ -96,43 +101,43 @@ class Story:
         content: str,
         is_batch: bool,
         streams: bool,
-        once: str,
+        idempotency_key: str,
         shares: bool,
     ) -> None:
         job_id = await self._admit(
             owner,
             is_batch=is_batch,
             streams=streams,
-            idempotency_key=once,
+            idempotency_key=idempotency_key,
             body_hash=content,
         )
         if job_id is None:
             return
         if content == "none":
-            return  # its pictures are being looked at
+            return  # its pictures are being decoded
         try:
-            await self.desk.enqueue(job_id, content, shares=shares)
+            await self.harness.enqueue(job_id, content, shares=shares)
             self.queued.add(job_id)
         except EdgeError as quarantined:
-            await self.desk.client.fail(job_id, quarantined)
+            await self.harness.client.fail(job_id, quarantined)
 
     async def _befall(self, name: str, job_id: str) -> None:
-        desk = self.desk
+        harness = self.harness
         if name == "check":
-            desk.worker.accept(job_id, 475, 400)
+            harness.worker.accept(job_id, 475, 400)
         elif name == "refuse":
-            desk.worker.refuse(job_id, Failed.because(EngineError("no")))
+            harness.worker.refuse(job_id, Failed.because(EngineError("no")))
         elif name == "cancel":
-            await desk.client.cancel(job_id)
-        elif await desk.state(job_id) in ("waiting", "running"):
-            desk.set(
+            await harness.client.cancel(job_id)
+        elif await harness.state(job_id) in ("waiting", "running"):
+            harness.set(
                 job_id, **{"forget": {"watched": 1}, "expire": {"expires": 1}}[name]
             )
 
     def _work(self, name: str, claim: Claim) -> None:
-        """A claim may be stale, though its worker does not know it."""
-        desk, key = self.desk, record.job_key(claim.job_id)
-        before = desk.sync.hgetall(key)
+        """A claim may be stale; its worker cannot know."""
+        harness, key = self.harness, keys.JOB(claim.job_id)
+        before = harness.sync.hgetall(key)
         now = (before[b"state"].decode(), int(before[b"attempt"]))
         is_ours = now == ("running", claim.attempt)
         match name:
@@ -140,48 +145,46 @@ class Story:
                 attempt = (claim.job_id, claim.attempt)
                 number = self.numbers[attempt] = self.numbers.get(attempt, 0) + 1
                 event = Started(475) if name == "start" else Token("a")
-                assert desk.publisher.publish(*attempt, number, [event]) == is_ours
+                assert harness.publisher.publish(*attempt, number, [event]) == is_ours
             case "renew":
                 is_watched = before[b"kept"] == b"1" or before[b"watched"] != b"1"
-                assert desk.worker.renew(claim) == (is_ours and is_watched)
+                assert harness.worker.renew(claim) == (is_ours and is_watched)
             case "finish":
-                assert desk.worker.end(claim, FINISHED) == is_ours
+                assert harness.worker.end(claim, FINISHED) == is_ours
                 assert not (is_ours and self._is_awaited(before.get(b"shares")))
             case "fail":
-                assert desk.worker.end(claim, Failed("engine_error", "no")) == is_ours
+                assert (
+                    harness.worker.end(claim, Failed("engine_error", "no")) == is_ours
+                )
             case "release":
-                desk.worker.release(claim, STOPPED)
-                assert (desk.sync.hgetall(key) != before) == is_ours
+                harness.worker.release(claim, STOPPED)
+                assert (harness.sync.hgetall(key) != before) == is_ours
             case "die" | "kill":
-                if desk.sync.zscore(record.running_key(POOL), claim.job_id):
-                    desk.lose(claim)
+                if harness.sync.zscore(keys.RUNNING(POOL), claim.job_id):
+                    harness.lose(claim)
 
     def _is_awaited(self, name: bytes | None) -> bool:
-        """Whether somebody waits for an answer that is shared under `name`."""
+        """Whether a waiting job shares its answer under `name`."""
         fields = ("state", "shares")
-        keys = map(record.job_key, self.ids)
-        jobs = [self.desk.sync.hmget(key, fields) for key in keys]
+        records = map(keys.JOB, self.ids)
+        jobs = [self.harness.sync.hmget(key, fields) for key in records]
         return bool(name) and [b"waiting", name] in jobs
 
     def check(self) -> None:
         """What is always true."""
-        keys = [
-            record.live_key(POOL),
-            record.waiting_key(POOL),
-            record.running_key(POOL),
-        ]
-        keys += [f"edge:account:{owner}" for owner in OWNERS]
-        keys += [f"edge:address:{owner}" for owner in OWNERS]
-        with self.desk.sync.pipeline() as together:
-            for key in keys:
+        zsets = [keys.LIVE(POOL), keys.WAITING(POOL), keys.RUNNING(POOL)]
+        zsets += [keys.ACCOUNT(owner) for owner in OWNERS]
+        zsets += [keys.ADDRESS(owner) for owner in OWNERS]
+        with self.harness.sync.pipeline() as together:
+            for key in zsets:
                 together.zrange(key, 0, -1)
             for job_id in self.ids:
-                together.hgetall(record.job_key(job_id))
+                together.hgetall(keys.JOB(job_id))
             found = together.execute()
         live, waiting, running, *theirs = (
-            {member.decode() for member in members} for members in found[: len(keys)]
+            {member.decode() for member in members} for members in found[: len(zsets)]
         )
-        jobs = dict(zip(self.ids, found[len(keys) :], strict=True))
+        jobs = dict(zip(self.ids, found[len(zsets) :], strict=True))
         states = {job_id: job[b"state"].decode() for job_id, job in jobs.items()}
         unended = {i for i, state in states.items() if state in ("waiting", "running")}
         assert unended == {i for i, job in jobs.items() if b"outcome" not in job}
@@ -194,15 +197,15 @@ class Story:
         self._check_streams(jobs)
 
     def _check_streams(self, jobs: dict[str, dict[bytes, bytes]]) -> None:
-        """One end in all, the one of the record; nothing behind what closes."""
+        """One terminal event, that of the record; none after a closing one."""
         attempts = [
             (job_id, attempt)
             for job_id, job in jobs.items()
             for attempt in range(1, int(job[b"attempt"]) + 2)
         ]
-        with self.desk.sync.pipeline() as together:
+        with self.harness.sync.pipeline() as together:
             for job_id, attempt in attempts:
-                together.xrange(record.events_key(job_id, attempt))
+                together.xrange(keys.EVENTS(job_id, attempt))
             streams = dict(zip(attempts, together.execute(), strict=True))
         ends: dict[str, list[bytes]] = {job_id: [] for job_id in jobs}
         for (job_id, attempt), entries in streams.items():
@@ -219,26 +222,26 @@ class Story:
             assert ends[job_id] == ([job[b"outcome"]] if b"outcome" in job else [])
 
     async def end(self) -> None:
-        """However it went, everything can still come to an end."""
+        """Everything can still end."""
         for _ in range(3 * len(self.ids)):
-            claim = self.desk.worker.claim()
+            claim = self.harness.worker.claim()
             if claim is None:
                 break
             assert isinstance(claim, Claim)
-            self.desk.worker.end(claim, FINISHED)
+            self.harness.worker.end(claim, FINISHED)
         for job_id in self.ids:
-            await self.desk.client.cancel(job_id)
+            await self.harness.client.cancel(job_id)
         self.check()
-        assert self.desk.n_live() == 0
-        assert not self.desk.sync.keys("edge:pictures:*")
+        assert self.harness.n_live() == 0
+        assert not self.harness.sync.keys(keys.PICTURES("*"))
         for job_id in self.ids:
-            events = await self.desk.events(job_id)
+            events = await self.harness.events(job_id)
             assert [isinstance(event, Terminal) for event in events].count(True) == 1
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories)
-async def test_every_job_ends_once_whatever_happens(
+async def test_every_job_ends_once_in_any_story(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, story: tuple[list, list]
 ) -> None:
     monkeypatch.setattr(reconcile, "LEASE_S", -1)
@@ -251,4 +254,4 @@ async def test_every_job_ends_once_whatever_happens(
             one.check()
         await one.end()
     finally:
-        await one.desk.close()
+        await one.harness.close()

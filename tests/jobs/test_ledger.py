@@ -1,4 +1,4 @@
-"""What tenants use is counted once, bounded before it is used, and told by day."""
+"""Usage is bounded in advance, counted once, and summed by day."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 
 from edge.caller import Caller
 from edge.events import Failed, Finished
-from edge.jobs.ledger import Ledger, Usage, refusal, usage_key
-from edge.jobs.submission import Submission
+from edge.jobs import keys
+from edge.jobs.ledger import Ledger, Usage, refusal
+from edge.jobs.submission import ChargedTokens, Submission
 from edge.limits import Limits
 from edge.request import Answer
 from edge.request import Usage as Tokens
-from tests.jobs.desk import BOUNDS, FINISHED, POOL, Desk, young_minute
+from tests.jobs.jobs_harness import BOUNDS, FINISHED, POOL, JobsHarness, young_minute
 
 pytestmark = pytest.mark.redis
 
@@ -23,19 +24,21 @@ LIMITS = Limits.read("answer-tokens/day=100")
 
 
 @pytest.fixture
-def ledger(desk: Desk) -> Ledger:
-    return Ledger(desk.asynchronous)
+def ledger(harness: JobsHarness) -> Ledger:
+    return Ledger(harness.asynchronous)
 
 
-async def ask(desk: Desk, ledger: Ledger, n: int, *, shares: bool = False) -> str:
+async def ask(
+    harness: JobsHarness, ledger: Ledger, n: int, *, shares: bool = False
+) -> str:
     """A job of alice's whose answer may have `n` tokens, which were charged."""
     charge = await ledger.charge("alice", LIMITS.quotas, "answer-tokens", n)
     assert charge and charge.is_granted
     submission = Submission(
-        ALICE, LIMITS, max_tokens=n, charged=n, charged_at=charge.at
+        ALICE, LIMITS, max_tokens=n, charged=ChargedTokens(n, charge.at)
     )
-    job = await desk.client.admit(submission, POOL, "tiny", BOUNDS)
-    await desk.enqueue(job.job_id, max_tokens=n, shares=shares)
+    job = await harness.client.admit(submission, POOL, "tiny", BOUNDS)
+    await harness.enqueue(job.job_id, max_tokens=n, shares=shares)
     return job.job_id
 
 
@@ -59,31 +62,34 @@ async def test_no_more_than_the_limit_is_granted_however_many_ask(
 ) -> None:
     quotas = Limits.read("requests/minute=10, requests/day=15").quotas
     await young_minute()
-    asked = (ledger.charge("alice", quotas, "requests", 1) for _ in range(40))
-    granted = [charge for charge in await asyncio.gather(*asked) if charge]
+    charges = (ledger.charge("alice", quotas, "requests", 1) for _ in range(40))
+    granted = [charge for charge in await asyncio.gather(*charges) if charge]
     assert sum(charge.is_granted for charge in granted) == 10
-    last = granted[-1]
+    last = await ledger.charge("alice", quotas, "requests", 1)
+    assert last and not last.is_granted
     assert (last.limit, last.left) == (10, 0)
     assert 1 <= last.resets_s <= 60
     assert "10 requests" in refusal(last, 1).message
     assert refusal(last, 1).retry_after_s == last.resets_s
 
 
-async def test_what_nobody_limited_is_not_counted(desk: Desk, ledger: Ledger) -> None:
+async def test_unlimited_use_is_not_counted(
+    harness: JobsHarness, ledger: Ledger
+) -> None:
     assert await ledger.charge("alice", (), "requests", 1) is None
     quotas = Limits.read("image-tokens/day=5").quotas
     assert await ledger.charge("alice", quotas, "requests", 1) is None
-    assert desk.sync.keys("edge:quota:*") == []
+    assert harness.sync.keys(keys.QUOTA("*", "*", "*", "*")) == []
 
 
-async def test_tenants_do_not_use_up_one_anothers(ledger: Ledger) -> None:
+async def test_tenants_have_separate_quotas(ledger: Ledger) -> None:
     quotas = Limits.read("requests/day=1").quotas
     for tenant in ("alice", "bob"):
         charge = await ledger.charge(tenant, quotas, "requests", 1)
         assert charge and charge.is_granted
 
 
-async def test_more_than_there_ever_is_says_so(ledger: Ledger) -> None:
+async def test_a_charge_above_the_whole_limit_says_so(ledger: Ledger) -> None:
     charge = await ledger.charge("alice", LIMITS.quotas, "answer-tokens", 5000)
     assert charge and not charge.is_granted
     error = refusal(charge, 5000)
@@ -91,12 +97,12 @@ async def test_more_than_there_ever_is_says_so(ledger: Ledger) -> None:
     assert error.retry_after_s is None  # waiting does not help
 
 
-async def test_an_answer_gives_back_what_it_did_not_need(
-    desk: Desk, ledger: Ledger
+async def test_an_answer_gives_back_unused_tokens(
+    harness: JobsHarness, ledger: Ledger
 ) -> None:
-    await ask(desk, ledger, 80)
+    await ask(harness, ledger, 80)
     assert await left(ledger) == 20
-    desk.worker.end(desk.claim(), answered(30))
+    harness.worker.end(harness.claim(), answered(30))
     assert await left(ledger) == 70
     row = await today(ledger)
     assert (row.requests, row.answer_tokens, row.prompt_tokens) == (1, 30, 70)
@@ -104,56 +110,56 @@ async def test_an_answer_gives_back_what_it_did_not_need(
 
 @pytest.mark.parametrize("ending", ["refused", "cancelled", "failed"])
 async def test_a_job_without_an_answer_gives_back_all(
-    desk: Desk, ledger: Ledger, ending: str
+    harness: JobsHarness, ledger: Ledger, ending: str
 ) -> None:
-    job_id = await ask(desk, ledger, 80)
+    job_id = await ask(harness, ledger, 80)
     if ending == "cancelled":
-        await desk.client.cancel(job_id)
+        await harness.client.cancel(job_id)
     elif ending == "refused":
-        desk.worker.refuse(job_id, Failed("context_length_exceeded", "Too long."))
+        harness.worker.refuse(job_id, Failed("context_length_exceeded", "Too long."))
     else:
-        desk.worker.end(desk.claim(), Failed("engine_error", "No."))
+        harness.worker.end(harness.claim(), Failed("engine_error", "No."))
     assert await left(ledger) == 100
     row = await today(ledger)
     assert (row.requests, row.failed, row.answer_tokens) == (1, 1, 0)
 
 
-async def test_an_answer_of_another_job_costs_no_tokens(
-    desk: Desk, ledger: Ledger
+async def test_a_shared_answer_costs_no_tokens(
+    harness: JobsHarness, ledger: Ledger
 ) -> None:
-    await ask(desk, ledger, 40, shares=True)
-    await ask(desk, ledger, 40, shares=True)
-    desk.worker.end(desk.claim(), answered(30))
+    await ask(harness, ledger, 40, shares=True)
+    await ask(harness, ledger, 40, shares=True)
+    harness.worker.end(harness.claim(), answered(30))
     assert await left(ledger) == 70
     row = await today(ledger)
     assert (row.requests, row.cached, row.answer_tokens) == (2, 1, 30)
 
 
-async def test_a_known_answer_is_a_request_that_was_cached(ledger: Ledger) -> None:
+async def test_a_cached_answer_counts_as_a_cached_request(ledger: Ledger) -> None:
     await ledger.known("alice", "a model of two words")
     row = await today(ledger)
     assert (row.tenant, row.model) == ("alice", "a model of two words")
     assert (row.requests, row.cached, row.answer_tokens) == (1, 1, 0)
 
 
-async def test_days_are_told_newest_first_and_only_to_whom_they_concern(
-    desk: Desk, ledger: Ledger
+async def test_usage_is_listed_newest_first_and_by_tenant(
+    harness: JobsHarness, ledger: Ledger
 ) -> None:
     day = int(time.time() // 86_400)
     for ago, tenant in ((0, "alice"), (2, "bob"), (9, "alice")):
-        desk.sync.hset(usage_key(day - ago), f"{tenant} requests tiny", ago + 1)
+        harness.sync.hset(keys.USAGE(day - ago), f"{tenant} requests tiny", ago + 1)
     assert [row.requests for row in await ledger.usage(31)] == [1, 3, 10]
     assert [row.requests for row in await ledger.usage(3, "bob")] == [3]
     [row] = await ledger.usage(1, "alice")
     assert row.day == time.strftime("%Y-%m-%d", time.gmtime())
 
 
-async def test_an_end_that_comes_twice_is_counted_once(
-    desk: Desk, ledger: Ledger
+async def test_a_repeated_end_is_counted_once(
+    harness: JobsHarness, ledger: Ledger
 ) -> None:
-    await ask(desk, ledger, 50)
-    claim = desk.claim()
-    assert desk.worker.end(claim, FINISHED)
-    assert not desk.worker.end(claim, FINISHED)
+    await ask(harness, ledger, 50)
+    claim = harness.claim()
+    assert harness.worker.end(claim, FINISHED)
+    assert not harness.worker.end(claim, FINISHED)
     assert (await today(ledger)).requests == 1
     assert await left(ledger) == 100

@@ -1,4 +1,4 @@
-"""The reconciler: lost workers, late and forgotten jobs, lost messages, one at work."""
+"""The reconciler: lost workers, late and unwatched jobs, lost messages, one lock."""
 
 from __future__ import annotations
 
@@ -11,279 +11,296 @@ import redis
 
 from edge.errors import RequestQuarantined
 from edge.events import Embedded, Failed, Retried, Started, Token
-from edge.jobs import reconcile, record
+from edge.jobs import keys, reconcile
 from edge.jobs.queue import queue_of
 from edge.jobs.reconcile import LOCK, Reconciler
 from edge.jobs.record import MOST_DEATHS, QUARANTINE_S
 from edge.redis_clients import AsyncRedis
-from tests.jobs.desk import FINISHED, POOL, Desk
+from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 
 pytestmark = pytest.mark.redis
 
 STOPPED = Failed("shutting_down", "The server was stopped.")
-DEATHS = "edge:deaths:what?"
+DEATHS = keys.DEATHS("what?")
 
 
 # --- workers that died ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_job_that_has_shown_nothing_is_tried_again(
-    desk: Desk, streams: bool
+async def test_a_job_without_shown_text_is_retried(
+    harness: JobsHarness, streams: bool
 ) -> None:
-    job_id = await desk.ask(streams=streams)
-    claim = desk.claim()
-    desk.publisher.publish(job_id, 1, 1, [Started(475), Embedded(400)])
-    desk.lose(claim)
-    await desk.reconciler.tick()
-    assert await desk.state(job_id) == "waiting"
-    again = desk.claim()
+    job_id = await harness.ask(streams=streams)
+    claim = harness.claim()
+    harness.publisher.publish(job_id, 1, 1, [Started(475), Embedded(400)])
+    harness.lose(claim)
+    await harness.reconciler.tick()
+    assert await harness.state(job_id) == "waiting"
+    again = harness.claim()
     assert (again.job_id, again.attempt, again.is_suspect) == (job_id, 2, True)
-    assert desk.worker.pictures(again)
+    assert harness.worker.pictures(again)
 
 
-async def test_text_that_was_shown_in_a_stream_is_the_end_of_it(desk: Desk) -> None:
-    job_id = await desk.ask(streams=True)
-    claim = desk.claim()
-    desk.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
-    desk.lose(claim)
-    await desk.reconciler.tick()
-    *_, text, last = await desk.events(job_id)
+async def test_a_stream_with_shown_text_ends(
+    harness: JobsHarness,
+) -> None:
+    job_id = await harness.ask(streams=True)
+    claim = harness.claim()
+    harness.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
+    harness.lose(claim)
+    await harness.reconciler.tick()
+    *_, text, last = await harness.events(job_id)
     assert text == Token("a")
     assert isinstance(last, Failed)
     assert last.code == "worker_lost"
-    assert await desk.state(job_id) == "failed"
-    assert desk.n_live() == 0
+    assert await harness.state(job_id) == "failed"
+    assert harness.n_live() == 0
 
 
-async def test_text_that_nobody_was_shown_is_computed_again(desk: Desk) -> None:
-    job_id = await desk.ask(streams=False)
-    claim = desk.claim()
-    desk.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
-    desk.lose(claim)
-    await desk.reconciler.tick()
-    assert desk.claim().attempt == 2
+async def test_unshown_text_is_computed_again(
+    harness: JobsHarness,
+) -> None:
+    job_id = await harness.ask(streams=False)
+    claim = harness.claim()
+    harness.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
+    harness.lose(claim)
+    await harness.reconciler.tick()
+    assert harness.claim().attempt == 2
 
 
-async def test_a_job_that_is_tried_again_keeps_its_place(desk: Desk) -> None:
-    first = await desk.ask("first")
-    claim = desk.claim()
-    others = [await desk.ask(f"other {n}") for n in range(2)]
-    desk.lose(claim)
-    await desk.reconciler.tick()
-    assert desk.order() == [first, *others]
+async def test_a_retried_job_keeps_its_score(harness: JobsHarness) -> None:
+    first = await harness.ask("first")
+    claim = harness.claim()
+    others = [await harness.ask(f"other {n}") for n in range(2)]
+    harness.lose(claim)
+    await harness.reconciler.tick()
+    assert harness.order() == [first, *others]
 
 
-async def test_a_lease_that_is_renewed_is_not_lost(desk: Desk) -> None:
-    job_id = await desk.ask()
-    claim = desk.claim()
-    desk.lose(claim)
-    desk.worker.renew(claim)
-    await desk.reconciler.tick()
-    assert await desk.state(job_id) == "running"
+async def test_a_renewed_lease_is_not_lost(harness: JobsHarness) -> None:
+    job_id = await harness.ask()
+    claim = harness.claim()
+    harness.lose(claim)
+    harness.worker.renew(claim)
+    await harness.reconciler.tick()
+    assert await harness.state(job_id) == "running"
 
 
-async def test_who_kills_twice_is_refused_for_a_while(desk: Desk) -> None:
-    job_id = await desk.ask()
+async def test_a_content_that_kills_twice_is_refused_for_a_while(
+    harness: JobsHarness,
+) -> None:
+    job_id = await harness.ask()
     for _ in range(MOST_DEATHS):
-        desk.lose(desk.claim())
-        await desk.reconciler.tick()
-    assert await desk.failure(job_id) == "request_quarantined"
-    again = await desk.admit("other")
+        harness.lose(harness.claim())
+        await harness.reconciler.tick()
+    assert await harness.failure(job_id) == "request_quarantined"
+    again = await harness.admit("other")
     with pytest.raises(RequestQuarantined, match="refused for a while"):
-        await desk.enqueue(again.job_id)
-    assert QUARANTINE_S - 5 < desk.sync.ttl(DEATHS) <= QUARANTINE_S
-    another = await desk.ask("other", text="something else")
-    assert desk.claim().job_id == another
+        await harness.enqueue(again.job_id)
+    assert QUARANTINE_S - 5 < harness.sync.ttl(DEATHS) <= QUARANTINE_S
+    another = await harness.ask("other", text="something else")
+    assert harness.claim().job_id == another
 
 
-async def test_a_suspect_that_is_answered_was_innocent(desk: Desk) -> None:
-    await desk.ask()
-    desk.lose(desk.claim())
-    await desk.reconciler.tick()
-    assert desk.sync.get(DEATHS) == b"1"
-    desk.worker.end(desk.claim(), FINISHED)
-    assert not desk.sync.exists(DEATHS)
+async def test_an_answered_suspect_was_innocent(harness: JobsHarness) -> None:
+    await harness.ask()
+    harness.lose(harness.claim())
+    await harness.reconciler.tick()
+    assert harness.sync.get(DEATHS) == b"1"
+    harness.worker.end(harness.claim(), FINISHED)
+    assert not harness.sync.exists(DEATHS)
 
 
-async def test_a_suspect_that_is_cancelled_remains_one(desk: Desk) -> None:
-    job_id = await desk.ask()
-    desk.lose(desk.claim())
-    await desk.reconciler.tick()
-    desk.claim()
-    await desk.client.cancel(job_id)
-    await desk.ask()
-    assert desk.claim().is_suspect
+async def test_a_cancelled_suspect_remains_one(harness: JobsHarness) -> None:
+    job_id = await harness.ask()
+    harness.lose(harness.claim())
+    await harness.reconciler.tick()
+    harness.claim()
+    await harness.client.cancel(job_id)
+    await harness.ask()
+    assert harness.claim().is_suspect
 
 
-async def test_one_death_counts_once_however_many_asked_the_same(desk: Desk) -> None:
+async def test_one_death_counts_once_for_equal_jobs(
+    harness: JobsHarness,
+) -> None:
     """Load tests ask one question in all slots; a worker that is killed then must not
     put it into quarantine."""
-    ids = [await desk.ask(f"client {n}") for n in range(2)]
-    for claim in (desk.claim(), desk.claim()):
-        desk.lose(claim)
-    await desk.reconciler.tick()
-    assert [await desk.state(job_id) for job_id in ids] == ["waiting"] * 2
+    ids = [await harness.ask(f"client {n}") for n in range(2)]
+    for claim in (harness.claim(), harness.claim()):
+        harness.lose(claim)
+    await harness.reconciler.tick()
+    assert [await harness.state(job_id) for job_id in ids] == ["waiting"] * 2
 
 
-async def test_copies_of_a_poison_that_wait_already_kill_nobody_more(
-    desk: Desk,
+async def test_waiting_copies_of_a_poison_are_refused(
+    harness: JobsHarness,
 ) -> None:
-    poison = await desk.ask("poison")
-    copy = await desk.ask("copy")
+    poison = await harness.ask("poison")
+    copy = await harness.ask("copy")
     for _ in range(MOST_DEATHS):
-        claim = desk.claim()
+        claim = harness.claim()
         assert claim.job_id == poison
-        desk.lose(claim)
-        await desk.reconciler.tick()
-    claimed = desk.worker.claim()
+        harness.lose(claim)
+        await harness.reconciler.tick()
+    claimed = harness.worker.claim()
     assert claimed is None, "a third worker dies of it"
-    assert await desk.failure(copy) == "request_quarantined"
+    assert await harness.failure(copy) == "request_quarantined"
 
 
 # --- workers that stop ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_job_given_up_before_it_showed_text_waits_again(
-    desk: Desk, streams: bool
+async def test_a_job_released_before_shown_text_waits_again(
+    harness: JobsHarness, streams: bool
 ) -> None:
-    job_id = await desk.ask(streams=streams)
-    desk.publisher.publish(job_id, 1, 1, [Started(475)])
-    desk.worker.release(desk.claim(), STOPPED)
-    assert await desk.state(job_id) == "waiting"
-    assert not desk.sync.exists(DEATHS)
-    again = desk.claim()
+    job_id = await harness.ask(streams=streams)
+    harness.publisher.publish(job_id, 1, 1, [Started(475)])
+    harness.worker.release(harness.claim(), STOPPED)
+    assert await harness.state(job_id) == "waiting"
+    assert not harness.sync.exists(DEATHS)
+    again = harness.claim()
     assert (again.attempt, again.is_suspect) == (2, False)
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_job_given_up_after_it_showed_text(desk: Desk, streams: bool) -> None:
-    job_id = await desk.ask(streams=streams)
-    claim = desk.claim()
-    desk.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
-    desk.worker.release(claim, STOPPED)
+async def test_a_job_released_after_shown_text(
+    harness: JobsHarness, streams: bool
+) -> None:
+    job_id = await harness.ask(streams=streams)
+    claim = harness.claim()
+    harness.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
+    harness.worker.release(claim, STOPPED)
     if streams:
-        assert await desk.events(job_id) == [Started(475), Token("a"), STOPPED]
-        assert desk.n_live() == 0
+        assert await harness.events(job_id) == [Started(475), Token("a"), STOPPED]
+        assert harness.n_live() == 0
     else:
-        assert await desk.state(job_id) == "waiting"
-        assert desk.claim().attempt == 2
+        assert await harness.state(job_id) == "waiting"
+        assert harness.claim().attempt == 2
 
 
-async def test_a_job_that_has_ended_cannot_be_given_up(desk: Desk) -> None:
-    job_id = await desk.ask()
-    claim = desk.claim()
-    await desk.client.cancel(job_id)
-    desk.worker.release(claim, STOPPED)
-    assert await desk.state(job_id) == "cancelled"
-    assert desk.worker.claim() is None
+async def test_an_ended_job_cannot_be_released(harness: JobsHarness) -> None:
+    job_id = await harness.ask()
+    claim = harness.claim()
+    await harness.client.cancel(job_id)
+    harness.worker.release(claim, STOPPED)
+    assert await harness.state(job_id) == "cancelled"
+    assert harness.worker.claim() is None
 
 
-async def test_a_suspect_that_is_given_up_is_still_one(desk: Desk) -> None:
-    await desk.ask()
-    desk.lose(desk.claim())
-    await desk.reconciler.tick()
-    desk.worker.release(desk.claim(), STOPPED)
-    assert desk.claim().is_suspect
+async def test_a_released_suspect_is_still_one(harness: JobsHarness) -> None:
+    await harness.ask()
+    harness.lose(harness.claim())
+    await harness.reconciler.tick()
+    harness.worker.release(harness.claim(), STOPPED)
+    assert harness.claim().is_suspect
 
 
 # --- jobs that are late or forgotten ----------------------------------------------
 
 
 @pytest.mark.parametrize("state", ["admitted", "waiting", "running"])
-async def test_a_job_past_its_deadline_expires(desk: Desk, state: str) -> None:
-    job = await desk.admit()
+async def test_a_job_past_its_deadline_expires(
+    harness: JobsHarness, state: str
+) -> None:
+    job = await harness.admit()
     if state != "admitted":
-        await desk.enqueue(job.job_id)
+        await harness.enqueue(job.job_id)
     if state == "running":
-        desk.claim()
-    desk.set(job.job_id, expires=1)
-    await desk.reconciler.tick()
-    assert await desk.failure(job.job_id) == "deadline_exceeded"
-    assert await desk.state(job.job_id) == "expired"
-    assert desk.n_live() == 0
+        harness.claim()
+    harness.set(job.job_id, expires=1)
+    await harness.reconciler.tick()
+    assert await harness.failure(job.job_id) == "deadline_exceeded"
+    assert await harness.state(job.job_id) == "expired"
+    assert harness.n_live() == 0
 
 
-async def test_a_waiting_job_that_nobody_watches_is_cancelled(desk: Desk) -> None:
-    left, kept = await desk.ask(), await desk.ask(idempotency_key="key", body_hash="a")
-    watched = await desk.ask()
+async def test_an_unwatched_waiting_job_is_cancelled(
+    harness: JobsHarness,
+) -> None:
+    left, kept = (
+        await harness.ask(),
+        await harness.ask(idempotency_key="key", body_hash="a"),
+    )
+    watched = await harness.ask()
     for job_id in (left, kept):
-        desk.forget(job_id)
-    await desk.reconciler.tick()
-    states = [await desk.state(job_id) for job_id in (left, kept, watched)]
+        harness.forget(job_id)
+    await harness.reconciler.tick()
+    states = [await harness.state(job_id) for job_id in (left, kept, watched)]
     assert states == ["cancelled", "waiting", "waiting"]
 
 
-async def test_a_running_job_is_left_to_its_worker(desk: Desk) -> None:
-    job_id = await desk.ask()
-    desk.claim()
-    desk.forget(job_id)
-    await desk.reconciler.tick()
-    assert await desk.state(job_id) == "running"
+async def test_a_running_job_is_left_to_its_worker(harness: JobsHarness) -> None:
+    job_id = await harness.ask()
+    harness.claim()
+    harness.forget(job_id)
+    await harness.reconciler.tick()
+    assert await harness.state(job_id) == "running"
 
 
-async def test_what_redis_forgot_is_counted_no_more(desk: Desk) -> None:
-    ids = [await desk.ask() for _ in range(2)]
-    desk.claim()
+async def test_jobs_that_redis_lost_are_no_longer_counted(harness: JobsHarness) -> None:
+    ids = [await harness.ask() for _ in range(2)]
+    harness.claim()
     for job_id in ids:
-        desk.sync.delete(record.job_key(job_id))
-    await desk.reconciler.tick()
-    for kind in (record.live_key, record.waiting_key, record.running_key):
-        assert not desk.sync.exists(kind(POOL))
+        harness.sync.delete(keys.JOB(job_id))
+    await harness.reconciler.tick()
+    for kind in (keys.LIVE, keys.WAITING, keys.RUNNING):
+        assert not harness.sync.exists(kind(POOL))
 
 
 # --- messages that got lost -------------------------------------------------------
 
 
-async def test_a_job_without_a_message_is_called_for_after_two_looks(
-    desk: Desk,
+async def test_a_job_without_a_message_is_called_after_two_ticks(
+    harness: JobsHarness,
 ) -> None:
     for _ in range(3):
-        await desk.ask()
-    desk.sync.lpush(queue_of(POOL), "a message")
-    await desk.reconciler.tick()
-    assert desk.calls == []
-    await desk.reconciler.tick()
-    assert desk.calls == [POOL] * 2
+        await harness.ask()
+    harness.sync.lpush(queue_of(POOL), "a message")
+    await harness.reconciler.tick()
+    assert harness.calls == []
+    await harness.reconciler.tick()
+    assert harness.calls == [POOL] * 2
 
 
-async def test_a_job_whose_message_was_just_taken_is_not_called_for(
-    desk: Desk,
+async def test_a_job_whose_message_was_just_taken_is_not_called(
+    harness: JobsHarness,
 ) -> None:
-    await desk.ask()
-    await desk.reconciler.tick()  # between the message and the claim
-    desk.claim()
-    await desk.ask()
-    desk.sync.lpush(queue_of(POOL), "its message")
+    await harness.ask()
+    await harness.reconciler.tick()  # between the message and the claim
+    harness.claim()
+    await harness.ask()
+    harness.sync.lpush(queue_of(POOL), "its message")
     for _ in range(3):
-        await desk.reconciler.tick()
-    assert desk.calls == []
+        await harness.reconciler.tick()
+    assert harness.calls == []
 
 
 async def test_no_more_is_called_for_than_has_been_missing_all_along(
-    desk: Desk,
+    harness: JobsHarness,
 ) -> None:
-    await desk.ask()
-    await desk.reconciler.tick()
-    await desk.ask()
-    await desk.reconciler.tick()
-    assert desk.calls == [POOL]
+    await harness.ask()
+    await harness.reconciler.tick()
+    await harness.ask()
+    await harness.reconciler.tick()
+    assert harness.calls == [POOL]
 
 
-async def test_a_job_of_a_dead_worker_is_called_for(desk: Desk) -> None:
-    await desk.ask()
-    desk.lose(desk.claim())
-    await desk.reconciler.tick()
-    await desk.reconciler.tick()
-    assert desk.calls == [POOL]
+async def test_a_job_of_a_dead_worker_is_called(harness: JobsHarness) -> None:
+    await harness.ask()
+    harness.lose(harness.claim())
+    await harness.reconciler.tick()
+    await harness.reconciler.tick()
+    assert harness.calls == [POOL]
 
 
 # --- one of several ---------------------------------------------------------------
 
 
-async def test_one_works_and_another_takes_over(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_one_reconciler_works_and_another_takes_over(
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "LOCK_MS", 300)
     called: list[str] = []
@@ -291,29 +308,29 @@ async def test_one_works_and_another_takes_over(
     async def call(pool: str) -> None:
         called.append(pool)
 
-    other = Reconciler(desk.asynchronous, call)
-    await desk.ask()
+    other = Reconciler(harness.asynchronous, call)
+    await harness.ask()
     for _ in range(4):
-        await desk.reconciler.tick()
+        await harness.reconciler.tick()
         await other.tick()
-    assert desk.calls == [POOL] * 3
+    assert harness.calls == [POOL] * 3
     assert called == []
     await asyncio.sleep(0.35)  # the first has stopped
     for _ in range(2):
         await other.tick()
-        await desk.reconciler.tick()
+        await harness.reconciler.tick()
     assert called == [POOL]
-    assert desk.calls == [POOL] * 3
+    assert harness.calls == [POOL] * 3
 
 
-async def test_who_works_keeps_the_lock(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_the_elected_reconciler_keeps_the_lock(
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "LOCK_MS", 500)
-    await desk.reconciler.tick()
+    await harness.reconciler.tick()
     await asyncio.sleep(0.1)
-    await desk.reconciler.tick()
-    assert desk.sync.pttl(LOCK) > 450
+    await harness.reconciler.tick()
+    assert harness.sync.pttl(LOCK) > 450
 
 
 class Wire(AsyncRedis):
@@ -339,43 +356,43 @@ async def running(reconciler: Reconciler) -> AsyncIterator[None]:
 
 
 async def test_leases_are_not_judged_until_they_could_be_renewed(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the broker was away no worker could."""
     monkeypatch.setattr(reconcile, "LEASE_S", 0.4)
     monkeypatch.setattr(reconcile, "TICK_S", 0.02)
     monkeypatch.setattr(Wire, "is_cut", False)
-    wire = Wire.from_url(desk.url, socket_timeout=None)
-    job_id = await desk.ask()
-    claim = desk.claim()
-    async with running(Reconciler(wire, desk.call)):
+    wire = Wire.from_url(harness.url, socket_timeout=None)
+    job_id = await harness.ask()
+    claim = harness.claim()
+    async with running(Reconciler(wire, harness.call)):
         await asyncio.sleep(0.6)  # in touch for long enough
         Wire.is_cut = True
         await asyncio.sleep(0.1)
-        desk.lose(claim)
+        harness.lose(claim)
         Wire.is_cut = False
         await asyncio.sleep(0.2)
-        assert await desk.state(job_id) == "running"
+        assert await harness.state(job_id) == "running"
         await asyncio.sleep(0.4)
-        assert await desk.state(job_id) == "waiting"
+        assert await harness.state(job_id) == "waiting"
     await wire.aclose()
 
 
 async def test_a_new_reconciler_does_not_judge_leases_at_once(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "LEASE_S", 0.2)
-    job_id = await desk.ask()
-    desk.lose(desk.claim())
-    await desk.reconciler.tick()
-    assert await desk.state(job_id) == "running"
+    job_id = await harness.ask()
+    harness.lose(harness.claim())
+    await harness.reconciler.tick()
+    assert await harness.state(job_id) == "running"
     await asyncio.sleep(0.25)
-    await desk.reconciler.tick()
-    assert await desk.state(job_id) == "waiting"
+    await harness.reconciler.tick()
+    assert await harness.state(job_id) == "waiting"
 
 
-async def test_it_goes_on_after_whatever_went_wrong(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_it_continues_after_an_unexpected_error(
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "TICK_S", 0.02)
     n_calls = 0
@@ -385,15 +402,15 @@ async def test_it_goes_on_after_whatever_went_wrong(
         n_calls += 1
         raise ZeroDivisionError
 
-    await desk.ask()
-    async with running(Reconciler(desk.asynchronous, call)), asyncio.timeout(5):
+    await harness.ask()
+    async with running(Reconciler(harness.asynchronous, call)), asyncio.timeout(5):
         while n_calls < 3:
             await asyncio.sleep(0.02)
 
 
-async def test_a_retry_is_told_to_who_follows(desk: Desk) -> None:
-    job_id = await desk.ask()
-    desk.lose(desk.claim())
-    await desk.reconciler.tick()
-    desk.worker.end(desk.claim(), FINISHED)
-    assert await desk.events(job_id) == [Retried(), FINISHED]
+async def test_followers_are_told_of_a_retry(harness: JobsHarness) -> None:
+    job_id = await harness.ask()
+    harness.lose(harness.claim())
+    await harness.reconciler.tick()
+    harness.worker.end(harness.claim(), FINISHED)
+    assert await harness.events(job_id) == [Retried(), FINISHED]

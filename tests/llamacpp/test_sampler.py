@@ -1,4 +1,4 @@
-"""What an answer may be made of: biases, penalties, and JSON that fits a schema."""
+"""Sampling: biases, penalties, and JSON that fits a schema."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SCHEMA = {
 def engine(babble) -> Iterator[Engine]:
     """Over a model that, left alone, says anything at all."""
     runtime = LlamaRuntime(
-        Model(babble[0]), n_slots=2, n_cells=1024, max_batch=128, threads=1, n_kept=2
+        Model(babble[0]), n_slots=2, n_cells=1024, max_batch=128, threads=1, n_idle=2
     )
     with closing(Engine(runtime, StubTower())) as one:
         yield one

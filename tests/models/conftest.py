@@ -1,4 +1,4 @@
-"""Hubs on loopback, and an environment in which nothing else is asked."""
+"""Hubs on loopback, and an environment without other hubs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model hub on loopback: the real protocol, and every way in which it can fail.
+"""A model hub on loopback: the real protocol and every way to fail.
 
     /REPOSITORY/resolve/REVISION/NAME  ->  302  ->  /cdn/NAME  ->  200 or 206
 
@@ -24,7 +24,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 
 
 
 def gguf(n_bytes: int, seed: int = 1) -> bytes:
-    """Bytes that begin as a GGUF file does and repeat nowhere."""
+    """Bytes that begin like a GGUF file and never repeat."""
     blocks = (sha256(f"{seed} {n}".encode()).digest() for n in range(n_bytes // 32 + 1))
     return (b"GGUF" + b"".join(blocks))[:n_bytes]
 
@@ -46,12 +46,12 @@ ENTRY = Entry("m", "MIT", *(remote(name, data) for name, data in FILES.items()))
 class Fault:
     """What goes wrong with one request; nothing by default."""
 
-    status: int = 0  # answered in place of the redirect
+    status: int = 0  # instead of the redirect
     headers: Mapping[str, str] = field(default_factory=dict)  # with that status
-    body: bytes | None = None  # sent in place of the file
+    body: bytes | None = None  # instead of the file
     cut_after: int | None = None  # bytes of the body, then the connection ends
-    stall_after: int | None = None  # bytes of the body, then nothing ever comes
-    length: int | None = None  # said in Content-Length
+    stall_after: int | None = None  # bytes of the body, then nothing
+    length: int | None = None  # in Content-Length
     no_length: bool = False
     ignores_ranges: bool = False
     content_range: str = ""
@@ -110,7 +110,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             hub.hits += 1
             self.close_connection = True
-            _, _, path = self.path.rpartition(hub.host)  # a proxy may send it whole
+            _, _, path = self.path.rpartition(hub.host)  # a proxy may send a whole URL
             if path.startswith("/cdn/"):
                 self.serve(path.removeprefix("/cdn/").partition("?")[0])
                 return
@@ -161,7 +161,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             for at in range(0, end, 1 << 16):
                 sleep(hub.delay_s)
                 piece = body[at : min(end, at + (1 << 16))]
-                hub.body_bytes += len(piece)  # first: who reads it may look at once
+                hub.body_bytes += len(
+                    piece
+                )  # before the write: the reader may look at once
                 self.wfile.write(piece)
             if fault.stall_after is not None:
                 self.wfile.flush()
@@ -170,7 +172,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def handle(self) -> None:
             try:
                 super().handle()
-            except ConnectionError:  # the client went away
+            except ConnectionError:  # the client disconnected
                 self.close_connection = True
 
         def log_message(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""A pair of GGUF files of a few kilobytes with all that real ones have, but zeros."""
+"""A pair of complete GGUF files of a few kilobytes, whose weights are zero."""
 
 from __future__ import annotations
 

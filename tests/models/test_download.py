@@ -1,4 +1,4 @@
-"""One file over real HTTP: whatever happens, it is whole and right, or not there."""
+"""Downloads over real HTTP: the file is whole and right, or absent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNPINNED = RemoteFile(REPOSITORY, REVISION, "m.gguf")
 
 
 class Case:
-    """A folder, and what a download into it does."""
+    """A folder, and downloads into it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -92,7 +92,7 @@ def test_progress_rises_to_the_size(case: Case, hub: Hub) -> None:
     assert case.seen[-1] == (SIZE, SIZE)
 
 
-def test_a_slash_at_the_end_of_a_place_is_no_matter(case: Case, hub: Hub) -> None:
+def test_a_slash_at_the_end_of_an_endpoint_is_allowed(case: Case, hub: Hub) -> None:
     case.get(hub.url + "/")
     assert case.is_whole()
 
@@ -115,7 +115,7 @@ def test_nothing_is_written_through_a_link(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
-def test_what_is_no_file_is_not_waited_for(case: Case, hub: Hub, kind: str) -> None:
+def test_a_pipe_or_device_is_refused_at_once(case: Case, hub: Hub, kind: str) -> None:
     if kind == "pipe":
         os.mkfifo(case.part)
     elif kind == "folder":
@@ -130,7 +130,7 @@ def test_what_is_no_file_is_not_waited_for(case: Case, hub: Hub, kind: str) -> N
 # --- going on -------------------------------------------------------------------------
 
 
-def test_what_is_there_is_not_asked_for_again(case: Case, hub: Hub) -> None:
+def test_a_whole_file_is_not_requested(case: Case, hub: Hub) -> None:
     case.part.write_bytes(MODEL[:123_456])
     case.get(hub)
     assert case.is_whole()
@@ -138,13 +138,13 @@ def test_what_is_there_is_not_asked_for_again(case: Case, hub: Hub) -> None:
     assert hub.body_bytes == SIZE - 123_456
 
 
-def test_a_part_that_is_all_needs_no_network(case: Case) -> None:
+def test_a_whole_part_needs_no_network(case: Case) -> None:
     case.part.write_bytes(MODEL)
     case.get("http://nobody.invalid")
     assert case.is_whole()
 
 
-def test_a_cut_connection_is_gone_on_with(case: Case, hub: Hub) -> None:
+def test_a_cut_connection_is_resumed(case: Case, hub: Hub) -> None:
     hub.fails(Fault(cut_after=100_000), Fault(cut_after=50_000))
     case.get(hub)
     assert case.is_whole()
@@ -156,7 +156,7 @@ def test_a_cut_connection_is_gone_on_with(case: Case, hub: Hub) -> None:
     assert hub.body_bytes == SIZE
 
 
-def test_any_number_of_cuts_is_borne_while_bytes_come(case: Case, hub: Hub) -> None:
+def test_any_number_of_cuts_is_tolerated_with_progress(case: Case, hub: Hub) -> None:
     hub.fails(*[Fault(cut_after=10_000)] * 29)
     case.get(hub)
     assert case.is_whole()
@@ -164,10 +164,10 @@ def test_any_number_of_cuts_is_borne_while_bytes_come(case: Case, hub: Hub) -> N
     assert set(case.slept) == {WAITS_S[0]}
 
 
-def test_cuts_that_never_bring_more_come_to_an_end(case: Case, hub: Hub) -> None:
+def test_cuts_without_progress_end_in_an_error(case: Case, hub: Hub) -> None:
     hub.always = Fault(cut_after=10_000, ignores_ranges=True)
     assert f"{hub.host} ended the connection at 10000 of" in case.refusal(hub)
-    assert len(hub.asked) == len(WAITS_S) + 1  # the first brought something
+    assert len(hub.asked) == len(WAITS_S) + 1  # the first round made progress
 
 
 def test_a_server_without_ranges_begins_again(case: Case, hub: Hub) -> None:
@@ -178,27 +178,27 @@ def test_a_server_without_ranges_begins_again(case: Case, hub: Hub) -> None:
     assert hub.body_bytes == SIZE
 
 
-def test_another_part_than_asked_for_is_refused(case: Case, hub: Hub) -> None:
+def test_a_wrong_range_is_refused(case: Case, hub: Hub) -> None:
     case.part.write_bytes(MODEL[:1000])
     hub.fails(Fault(content_range=f"bytes 999-{SIZE - 1}/{SIZE}"))
     assert "another part of the file" in case.refusal(hub)
     assert case.part.read_bytes() == MODEL[:1000]
 
 
-def test_a_part_that_was_of_another_file_is_found_out(case: Case, hub: Hub) -> None:
+def test_a_part_of_another_file_is_detected(case: Case, hub: Hub) -> None:
     case.part.write_bytes(gguf(200_000, seed=9))
     case.get(hub)
     assert case.is_whole()
     assert [range_ for _, range_ in hub.asked] == ["bytes=200000-", None]
 
 
-def test_a_part_that_is_too_long_is_begun_again(case: Case, hub: Hub) -> None:
+def test_a_part_that_is_too_long_is_downloaded_again(case: Case, hub: Hub) -> None:
     case.part.write_bytes(MODEL + b"more")
     case.get(hub)
     assert case.is_whole()
 
 
-def test_a_file_that_is_shorter_there_is_begun_again(case: Case, hub: Hub) -> None:
+def test_a_shorter_file_at_the_hub_is_downloaded_again(case: Case, hub: Hub) -> None:
     case.part.write_bytes(MODEL[:200_000])
     hub.fails(Fault(body=MODEL[:150_000]))  # answers 416
     case.get(hub)
@@ -209,21 +209,21 @@ def test_a_file_that_is_shorter_there_is_begun_again(case: Case, hub: Hub) -> No
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-def test_a_server_in_trouble_is_asked_again(case: Case, hub: Hub, status: int) -> None:
+def test_temporary_errors_are_retried(case: Case, hub: Hub, status: int) -> None:
     hub.fails(*[Fault(status=status)] * 3)
     case.get(hub)
     assert case.is_whole()
     assert case.slept == list(WAITS_S[:3])
 
 
-def test_the_waits_grow_and_then_it_is_over(case: Case, hub: Hub) -> None:
+def test_waits_grow_until_the_download_fails(case: Case, hub: Hub) -> None:
     hub.always = Fault(status=500)
     refusal = case.refusal(hub)
     assert f"{hub.host} answered 500" in refusal
     assert "EDGE_HUB_URL" in refusal
     assert case.slept == list(WAITS_S[: len(case.slept)])
     assert hub.hits == len(WAITS_S)
-    assert not case.part.exists()  # nothing came
+    assert not case.part.exists()  # no data
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_stall_is_named(case: Case, hub: Hub) -> None:
     assert f"{hub.host}: nothing came for 0.1 s" in case.refusal(hub)
 
 
-def test_the_mirror_goes_on_where_the_hub_stopped(
+def test_the_mirror_continues_where_the_hub_stopped(
     case: Case, hub: Hub, mirror: Hub
 ) -> None:
     hub.always = Fault(cut_after=40_000)
@@ -269,15 +269,13 @@ def test_the_mirror_goes_on_where_the_hub_stopped(
     assert case.slept == []
 
 
-def test_a_hub_that_is_down_is_passed_over(
-    case: Case, nobody: str, mirror: Hub
-) -> None:
+def test_a_hub_that_is_down_is_skipped(case: Case, nobody: str, mirror: Hub) -> None:
     case.get(nobody, mirror)
     assert case.is_whole()
     assert case.slept == []
 
 
-def test_when_nobody_is_there_all_are_named(case: Case, nobody: str) -> None:
+def test_all_unreachable_hubs_are_named(case: Case, nobody: str) -> None:
     refusal = case.refusal(nobody, "http://nobody.invalid")
     assert f"{host_of(nobody)}: Connection refused" in refusal
     assert "nobody.invalid: " in refusal
@@ -287,7 +285,7 @@ def test_when_nobody_is_there_all_are_named(case: Case, nobody: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451])
-def test_a_place_that_refuses_is_not_asked_again(
+def test_an_endpoint_that_refuses_is_not_asked_again(
     case: Case, hub: Hub, mirror: Hub, status: int
 ) -> None:
     hub.fails(Fault(status=status))
@@ -297,7 +295,9 @@ def test_a_place_that_refuses_is_not_asked_again(
     assert hub.hits == 1
 
 
-def test_when_all_refuse_nobody_waits(case: Case, hub: Hub, mirror: Hub) -> None:
+def test_when_all_refuse_the_download_fails_at_once(
+    case: Case, hub: Hub, mirror: Hub
+) -> None:
     hub.always, mirror.always = Fault(status=404), Fault(status=403)
     refusal = case.refusal(hub, mirror)
     assert f"{hub.host} answered 404, it does not have this file" in refusal
@@ -325,7 +325,7 @@ def test_a_redirect_to_another_scheme_is_refused(
     assert case.slept == []
 
 
-def test_a_redirect_in_a_circle_comes_to_an_end(case: Case, hub: Hub) -> None:
+def test_a_redirect_loop_ends(case: Case, hub: Hub) -> None:
     path = f"/{REPOSITORY}/resolve/{REVISION}/m.gguf"
     hub.always = Fault(status=302, headers={"Location": path})
     assert f"{path}, which leads nowhere" in case.refusal(hub)
@@ -334,7 +334,7 @@ def test_a_redirect_in_a_circle_comes_to_an_end(case: Case, hub: Hub) -> None:
 @pytest.mark.parametrize(
     "url", ["ftp://x", "file:///etc", "huggingface.co", "http://["]
 )
-def test_a_place_that_is_no_http_url_is_refused(case: Case, url: str) -> None:
+def test_an_endpoint_without_http_is_refused(case: Case, url: str) -> None:
     assert url in case.refusal(url)
     assert case.slept == []
 
@@ -360,9 +360,7 @@ def test_what_is_not_a_model_is_refused_by_name(
     assert not case.part.exists()
 
 
-def test_a_strange_answer_costs_nothing_of_what_is_there(
-    case: Case, hub: Hub, mirror: Hub
-) -> None:
+def test_a_strange_response_keeps_the_part(case: Case, hub: Hub, mirror: Hub) -> None:
     case.part.write_bytes(MODEL[:1000])
     hub.fails(Fault(body=b"<html>", ignores_ranges=True))
     case.get(hub, mirror)
@@ -371,7 +369,7 @@ def test_a_strange_answer_costs_nothing_of_what_is_there(
 
 
 @pytest.mark.parametrize("length", [0, SIZE - 1, SIZE + 1, 10**12])
-def test_a_file_of_another_size_is_refused_unread(
+def test_a_file_of_a_different_size_is_refused_unread(
     case: Case, hub: Hub, length: int
 ) -> None:
     hub.fails(Fault(length=length))
@@ -380,27 +378,25 @@ def test_a_file_of_another_size_is_refused_unread(
     assert case.seen == []
 
 
-def test_a_file_of_another_size_is_refused_when_going_on_too(
-    case: Case, hub: Hub
-) -> None:
+def test_a_file_of_a_different_size_is_refused_on_resume(case: Case, hub: Hub) -> None:
     case.part.write_bytes(MODEL[:1000])
     hub.fails(Fault(content_range=f"bytes 1000-{SIZE}/{SIZE + 1}"))
     assert f"offers {SIZE + 1} bytes" in case.refusal(hub)
 
 
-def test_an_answer_without_a_length_is_taken_to_its_end(case: Case, hub: Hub) -> None:
+def test_a_response_without_a_length_is_read_to_its_end(case: Case, hub: Hub) -> None:
     hub.fails(Fault(no_length=True))
     case.get(hub)
     assert case.is_whole()
 
 
-def test_an_answer_without_end_is_refused(case: Case, hub: Hub) -> None:
+def test_an_endless_response_is_refused(case: Case, hub: Hub) -> None:
     hub.fails(Fault(no_length=True, body=MODEL + bytes(100_000)))
     assert f"sends more than {SIZE} bytes" in case.refusal(hub)
     assert case.part.stat().st_size <= SIZE
 
 
-def test_wrong_bytes_are_thrown_away_and_tried_once_more(case: Case, hub: Hub) -> None:
+def test_wrong_bytes_are_downloaded_once_more(case: Case, hub: Hub) -> None:
     hub.fails(Fault(body=gguf(SIZE, seed=9)))
     case.get(hub)
     assert case.is_whole()
@@ -414,21 +410,21 @@ def test_wrong_bytes_twice_are_refused(case: Case, hub: Hub) -> None:
     assert not case.part.exists()
 
 
-def test_the_second_try_after_wrong_bytes_may_be_cut(case: Case, hub: Hub) -> None:
+def test_the_second_attempt_may_be_cut(case: Case, hub: Hub) -> None:
     hub.fails(Fault(body=gguf(SIZE, seed=9)), *[Fault(cut_after=1000)] * 10)
     case.get(hub)
     assert case.is_whole()
 
 
-def test_what_has_come_is_kept_for_the_next_time(case: Case, hub: Hub) -> None:
+def test_a_part_is_kept_for_the_next_attempt(case: Case, hub: Hub) -> None:
     hub.fails(Fault(cut_after=200_000), *[Fault(status=404)])
-    assert "200.0 kB of it are here" in case.refusal(hub)
+    assert "200.0 kB are kept" in case.refusal(hub)
     case.get(hub)
     assert case.is_whole()
     assert hub.body_bytes == SIZE
 
 
-def test_ctrl_c_keeps_what_has_come(case: Case, hub: Hub) -> None:
+def test_ctrl_c_keeps_the_part(case: Case, hub: Hub) -> None:
     def interrupt(done: int, _: int) -> None:
         if done > 100_000:
             raise KeyboardInterrupt
@@ -445,7 +441,9 @@ def test_ctrl_c_keeps_what_has_come(case: Case, hub: Hub) -> None:
 # --- files whose size and hash nobody knows -------------------------------------------
 
 
-def test_an_unpinned_file_is_as_long_as_the_hub_says(case: Case, hub: Hub) -> None:
+def test_an_unpinned_file_has_the_length_that_the_hub_sends(
+    case: Case, hub: Hub
+) -> None:
     hub.fails(Fault(cut_after=100_000))
     case.get(hub, file=UNPINNED)
     assert case.is_whole()
@@ -453,9 +451,7 @@ def test_an_unpinned_file_is_as_long_as_the_hub_says(case: Case, hub: Hub) -> No
     assert case.seen[-1] == (SIZE, SIZE)
 
 
-def test_an_unpinned_part_that_is_all_there_is_begun_again(
-    case: Case, hub: Hub
-) -> None:
+def test_a_whole_unpinned_part_is_downloaded_again(case: Case, hub: Hub) -> None:
     case.part.write_bytes(MODEL)
     case.get(hub, file=UNPINNED)
     assert case.is_whole()
@@ -480,7 +476,7 @@ def test_a_full_disk_is_one_sentence(case: Case, hub: Hub) -> None:
     assert case.slept == []
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(case: Case, hub: Hub) -> None:
+def test_a_missing_folder_is_one_sentence(case: Case, hub: Hub) -> None:
     case.folder /= "missing"
     assert "No such file or directory" in case.refusal(hub)
 
@@ -495,7 +491,7 @@ def test_the_file_is_replaced_in_one_step(case: Case, hub: Hub) -> None:
 
 @pytest.fixture
 def proxy() -> Iterator[tuple[str, list[str]]]:
-    """A forward proxy: its URL, and the URLs that it was asked for."""
+    """A forward proxy: its URL, and the URLs requested from it."""
     asked: list[str] = []
 
     class Forward(BaseHTTPRequestHandler):
@@ -543,7 +539,7 @@ def test_a_proxy_is_honoured(
     ]
 
 
-def test_so_are_the_hosts_that_need_no_proxy(
+def test_no_proxy_is_honoured(
     case: Case,
     hub: Hub,
     proxy: tuple[str, list[str]],
@@ -559,7 +555,7 @@ def test_so_are_the_hosts_that_need_no_proxy(
 # --- is anybody there? ----------------------------------------------------------------
 
 
-def test_a_hub_answers_with_the_last_byte(hub: Hub) -> None:
+def test_a_hub_is_probed_with_the_last_byte(hub: Hub) -> None:
     assert any_answers(FILE, [hub.url], within_s=20)
     assert hub.asked == [("m.gguf", f"bytes={SIZE - 1}-")]
     assert hub.body_bytes == 1
@@ -575,20 +571,20 @@ def test_a_hub_answers_with_the_last_byte(hub: Hub) -> None:
         Fault(length=SIZE + 1, ignores_ranges=True),
     ],
 )
-def test_a_hub_that_cannot_give_the_file_does_not_count(hub: Hub, fault: Fault) -> None:
+def test_a_hub_without_the_file_does_not_count(hub: Hub, fault: Fault) -> None:
     hub.always = fault
     assert not any_answers(FILE, [hub.url], within_s=0.3)
 
 
-def test_one_place_that_answers_is_enough(nobody: str, hub: Hub, mirror: Hub) -> None:
+def test_one_answering_endpoint_is_enough(nobody: str, hub: Hub, mirror: Hub) -> None:
     mirror.always = Fault(stall_after=0)
     assert any_answers(FILE, [nobody, mirror.url, hub.url], within_s=20)
 
 
-def test_nobody_answers(nobody: str) -> None:
+def test_no_endpoint_answers(nobody: str) -> None:
     assert not any_answers(FILE, [nobody, "ftp://x", "http://nobody.invalid"])
     assert not any_answers(FILE, [])
 
 
-def test_nobody_s_password_is_shown() -> None:
+def test_passwords_are_not_shown() -> None:
     assert host_of("https://user:secret@hub.example:8443/a/b@c") == "hub.example:8443"

@@ -1,4 +1,4 @@
-"""Two files that do not belong together are told so before anything is loaded."""
+"""Two files that do not belong together are refused before anything is loaded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import pytest
 
 from edge.errors import SetupError
 from edge.gguf.header import Header, read_header
-from edge.models.pair import check_pair, picture_cells
-from edge.models.registry import ModelFiles
-from edge.serving import build
-from edge.settings import Settings
+from edge.models.pair import check_pair, image_token_range
 from tests.models.small import SMALL, write_text, write_vision
 
 BELONGS = "use the mmproj file that was published with this model."
@@ -46,7 +43,7 @@ def says(header: Header, **values: Any) -> Header:
     return replace(header, values={**header.values, **given})
 
 
-def test_two_that_belong_together_pass(model: Header, mmproj: Header) -> None:
+def test_a_matching_pair_passes(model: Header, mmproj: Header) -> None:
     check_pair(model, mmproj)
 
 
@@ -59,7 +56,7 @@ def test_a_mixture_of_experts_passes(model: Header, mmproj: Header) -> None:
     check_pair(says(moe, general__architecture="qwen3vlmoe"), mmproj)
 
 
-def test_the_wrong_way_round(model: Header, mmproj: Header) -> None:
+def test_swapped_files(model: Header, mmproj: Header) -> None:
     assert refusal(mmproj, model) == (
         f"The two files are the wrong way round: {mmproj.path} is the vision file "
         f"(EDGE_MMPROJ) and {model.path} the language model (EDGE_MODEL)."
@@ -81,7 +78,9 @@ def test_two_language_models(model: Header) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2vl", "qwen35"])
-def test_another_architecture(model: Header, mmproj: Header, architecture: str) -> None:
+def test_a_different_architecture(
+    model: Header, mmproj: Header, architecture: str
+) -> None:
     other = says(model, general__architecture=architecture)
     assert refusal(other, mmproj) == (
         f"{model.path} is a {architecture} model, and this engine serves qwen3vl and "
@@ -89,9 +88,7 @@ def test_another_architecture(model: Header, mmproj: Header, architecture: str) 
     )
 
 
-def test_a_vocabulary_without_the_marks_of_a_chat(
-    model: Header, mmproj: Header
-) -> None:
+def test_a_vocabulary_without_chat_tokens(model: Header, mmproj: Header) -> None:
     base = replace(model, marks=model.marks - {"<|vision_start|>"})
     assert refusal(base, mmproj) == (
         f"{model.path} has no token <|vision_start|>, which questions are written "
@@ -104,7 +101,7 @@ def test_a_chat_template_is_not_needed(model: Header, mmproj: Header) -> None:
 
 
 @pytest.mark.parametrize("value", [False, None])
-def test_a_tower_without_eyes(
+def test_a_vision_file_without_an_encoder(
     model: Header, mmproj: Header, value: bool | None
 ) -> None:
     audio = says(mmproj, clip__has_vision_encoder=value)
@@ -114,7 +111,7 @@ def test_a_tower_without_eyes(
 
 
 @pytest.mark.parametrize("projector", ["resampler", "qwen2.5vl_merger", None])
-def test_another_projector(
+def test_a_different_projector(
     model: Header, mmproj: Header, projector: str | None
 ) -> None:
     other = says(mmproj, clip__projector_type=projector)
@@ -132,7 +129,9 @@ def test_the_projector_of_a_file_with_audio(model: Header, mmproj: Header) -> No
     check_pair(model, says(mmproj, **both))
 
 
-def test_another_width(model: Header, mmproj: Header, tmp_path: Path) -> None:
+def test_a_different_embedding_width(
+    model: Header, mmproj: Header, tmp_path: Path
+) -> None:
     wide = read_header(write_vision(tmp_path, replace(SMALL, hidden=128)))
     assert refusal(model, wide) == (
         f"{wide.path} makes embeddings of 128 numbers and {model.path} takes 64: "
@@ -140,7 +139,7 @@ def test_another_width(model: Header, mmproj: Header, tmp_path: Path) -> None:
     )
 
 
-def test_another_number_of_deepstack_layers(model: Header, tmp_path: Path) -> None:
+def test_a_different_number_of_deepstack_layers(model: Header, tmp_path: Path) -> None:
     other = replace(SMALL, deepstack_blocks=(0, 1, 2))
     deep = read_header(write_vision(tmp_path, other))
     assert refusal(model, deep) == (
@@ -154,36 +153,14 @@ def test_no_deepstack_layers_on_both_sides(tmp_path: Path) -> None:
     check_pair(*map(read_header, files))
 
 
-def test_cells_of_another_size(model: Header, mmproj: Header) -> None:
+def test_image_tokens_of_another_size(model: Header, mmproj: Header) -> None:
     assert refusal(model, says(mmproj, clip__vision__patch_size=14)) == (
-        f"{mmproj.path} reads cells of 28 pixels and this engine cuts pictures into "
-        "cells of 32: use a Qwen3-VL file."
+        f"{mmproj.path} makes a token of 28x28 pixels and this engine of 32x32: use a "
+        "Qwen3-VL file."
     )
 
 
-def test_the_cells_of_a_picture(mmproj: Header, tmp_path: Path) -> None:
-    trained = replace(SMALL, min_cells=16, max_cells=64)
-    assert picture_cells(read_header(write_vision(tmp_path, trained))) == (16, 64)
-    assert picture_cells(mmproj) is None
-
-
-@pytest.mark.parametrize(
-    ("swapped", "sentence"),
-    [(True, "the wrong way round"), (False, "more memory .* than the 0.0 GiB")],
-)
-def test_nothing_is_loaded_of_a_pair_that_cannot_be_served(
-    monkeypatch: pytest.MonkeyPatch,
-    model: Header,
-    mmproj: Header,
-    swapped: bool,
-    sentence: str,
-) -> None:
-    def load(*_: object) -> None:
-        pytest.fail("llama.cpp was asked to load a file")
-
-    monkeypatch.setattr(build, "Model", load)
-    monkeypatch.setattr(build.host, "available_memory_bytes", lambda: 4096)
-    paths = [model.path, mmproj.path]
-    files = ModelFiles("pair", *(reversed(paths) if swapped else paths))
-    with pytest.raises(SetupError, match=sentence):
-        build.build_engine(Settings(), files)
+def test_the_image_token_range(mmproj: Header, tmp_path: Path) -> None:
+    trained = replace(SMALL, min_image_tokens=16, max_image_tokens=64)
+    assert image_token_range(read_header(write_vision(tmp_path, trained))) == (16, 64)
+    assert image_token_range(mmproj) is None

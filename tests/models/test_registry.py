@@ -1,4 +1,4 @@
-"""Which files a name means, and what a start does when they are not there."""
+"""Names and paths of models, and what a start does without the files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENTRIES = entries()
 
 @pytest.fixture(autouse=True)
 def bundled(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Path:
-    """A folder that stands for the package's own."""
+    """A folder instead of the package's own."""
     folder = tmp_path_factory.mktemp("bundled")
     for name in ("tiny.gguf", "mmproj-tiny.gguf"):
         (folder / name).touch()
@@ -37,7 +37,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> Path:
 
 @pytest.fixture
 def small_default(monkeypatch: pytest.MonkeyPatch) -> Iterator[Entry]:
-    """The real model's place taken by one of some kilobytes."""
+    """A model of a few kilobytes instead of the real one."""
     monkeypatch.setitem(entries(), DEFAULT, ENTRY)
     yield ENTRY
 
@@ -49,7 +49,7 @@ def refusal(settings: Settings) -> str:
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
-def test_each_entry_is_sound(entry: Entry) -> None:
+def test_each_entry_is_complete(entry: Entry) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.licence == "Apache-2.0"
     assert entry.model.name.startswith("Qwen3VL-")
@@ -66,7 +66,7 @@ def test_each_entry_is_sound(entry: Entry) -> None:
             assert 100e6 < file.size < 10e9
 
 
-def test_a_file_name_means_one_file() -> None:
+def test_file_names_are_unique() -> None:
     known: dict[str, RemoteFile] = {}
     for entry in ENTRIES.values():
         for file in entry.files:
@@ -80,7 +80,7 @@ def test_the_default_is_pinned() -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../x.gguf", "a/b.gguf", "/etc/x", "x.gguf/", ".lock"]
 )
-def test_a_name_that_is_no_plain_file_name_is_refused(name: str) -> None:
+def test_a_name_with_a_path_is_refused(name: str) -> None:
     with pytest.raises(SetupError, match="plain file name"):
         RemoteFile("r", "main", name)
 
@@ -93,7 +93,7 @@ def test_tiny_is_bundled(bundled: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_package_without_tiny_says_so(bundled: Path, tmp_path: Path) -> None:
+def test_a_missing_tiny_is_reported(bundled: Path, tmp_path: Path) -> None:
     (bundled / "tiny.gguf").unlink()
     assert "tiny.gguf, which is not there" in refusal(
         Settings(model="tiny", data_dir=tmp_path)
@@ -101,7 +101,7 @@ def test_a_package_without_tiny_says_so(bundled: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_a_published_model_that_is_not_there_is_to_be_pulled(
+def test_a_missing_published_model_says_how_to_pull_it(
     name: str, tmp_path: Path
 ) -> None:
     said = refusal(Settings(model=name, data_dir=tmp_path))
@@ -144,7 +144,7 @@ def test_a_path_needs_its_vision_file(tmp_path: Path) -> None:
     assert "qwen3-vl-2b" in said
 
 
-def test_a_path_is_served_as_it_is(tmp_path: Path) -> None:
+def test_a_path_is_served_unchanged(tmp_path: Path) -> None:
     a, b = tmp_path / "a.gguf", tmp_path / "b.gguf"
     settings = Settings(model=str(a), mmproj=str(b), data_dir=tmp_path)
     a.touch()
@@ -164,10 +164,10 @@ def test_a_fingerprint_follows_the_contents_of_both_files(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_pinned_file_that_was_changed_is_not_served(
+def test_a_changed_pinned_file_is_refused(
     small_default, tmp_path: Path, which: int
 ) -> None:
-    """Of the same size: that it is there says nothing."""
+    """Of the same size, so that only its hash tells."""
     folder = tmp_path / "models"
     folder.mkdir()
     (folder / "m.gguf").write_bytes(MODEL)
@@ -194,7 +194,7 @@ def auto(folder: Path, *hubs: Hub) -> Settings:
     return Settings(data_dir=folder, hub_url=hub_url, mirror_url=mirror_url)
 
 
-def test_auto_takes_what_is_there_and_asks_nobody(
+def test_auto_uses_a_present_model_without_a_request(
     small_default, hub: Hub, tmp_path: Path
 ) -> None:
     folder = tmp_path / "models"
@@ -205,13 +205,15 @@ def test_auto_takes_what_is_there_and_asks_nobody(
     assert hub.hits == 0
 
 
-def test_auto_gets_what_is_not_there(small_default, hub: Hub, tmp_path: Path) -> None:
+def test_auto_downloads_a_missing_model(
+    small_default, hub: Hub, tmp_path: Path
+) -> None:
     files = find_model(auto(tmp_path, hub), store.obtain)
     assert files.model.read_bytes() == MODEL
     assert files.mmproj.read_bytes() == MMPROJ
 
 
-def test_auto_downloads_only_where_it_may(
+def test_auto_downloads_only_with_obtain(
     small_default, hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert find_model(auto(tmp_path, hub)).name == "tiny"
@@ -219,7 +221,7 @@ def test_auto_downloads_only_where_it_may(
     assert "nothing is downloaded here" in caplog.text
 
 
-def test_auto_without_a_hub_serves_tiny_and_says_so_loudly(
+def test_auto_without_a_hub_serves_tiny_with_a_banner(
     small_default, hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub.always = Fault(status=404)
@@ -239,7 +241,7 @@ def test_auto_without_a_hub_serves_tiny_and_says_so_loudly(
     assert {len(line) for line in banner.splitlines() if line.endswith("*")} == {72}
 
 
-def test_auto_that_fails_half_way_serves_tiny_and_goes_on_next_time(
+def test_auto_resumes_a_failed_download_next_time(
     small_default,
     hub: Hub,
     tmp_path: Path,

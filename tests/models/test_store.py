@@ -1,4 +1,4 @@
-"""The folder of models: pulls that are killed, that meet, and that have no room."""
+"""The folder of models: killed, concurrent and refused downloads."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def room(monkeypatch: pytest.MonkeyPatch, free: int) -> Iterator[None]:
         yield
 
 
-def test_a_pull_brings_both_files(hub: Hub, tmp_path: Path) -> None:
+def test_a_pull_downloads_both_files(hub: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "models"
     seen: list[tuple[int, int]] = []
     store.pull(ENTRY, folder, [hub.url], progress=lambda *both: seen.append(both))
@@ -81,13 +81,13 @@ def test_a_pull_brings_both_files(hub: Hub, tmp_path: Path) -> None:
     assert seen[-1] == (SIZES, SIZES)
 
 
-def test_a_complete_model_is_not_asked_for(hub: Hub, tmp_path: Path) -> None:
+def test_a_complete_model_needs_no_request(hub: Hub, tmp_path: Path) -> None:
     put(tmp_path)
     store.pull(ENTRY, tmp_path, [hub.url])
     assert hub.hits == 0
 
 
-def test_only_what_is_missing_or_wrong_is_asked_for(hub: Hub, tmp_path: Path) -> None:
+def test_only_missing_or_wrong_files_are_downloaded(hub: Hub, tmp_path: Path) -> None:
     put(tmp_path, model=gguf(len(MODEL), seed=9))
     store.pull(ENTRY, tmp_path, [hub.url])
     assert [name for name, _ in hub.asked] == ["m.gguf"]
@@ -102,8 +102,8 @@ def test_a_refusal_leaves_the_other_file(hub: Hub, tmp_path: Path) -> None:
     assert not ENTRY.is_complete(tmp_path)
 
 
-def test_unverified_files_need_a_word(hub: Hub, tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"no hash is known.*--allow-unverified"):
+def test_unverified_files_need_the_option(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"size and hash.*--allow-unverified"):
         store.pull(UNVERIFIED, tmp_path, [hub.url])
     assert hub.hits == 0
     seen: list[tuple[int, int]] = []
@@ -122,7 +122,7 @@ def test_unverified_files_need_a_word(hub: Hub, tmp_path: Path) -> None:
 # --- killed, and met by another -------------------------------------------------------
 
 
-def test_after_a_kill_only_the_rest_is_sent(hub: Hub, tmp_path: Path) -> None:
+def test_after_a_kill_only_the_rest_is_downloaded(hub: Hub, tmp_path: Path) -> None:
     hub.fails(Fault(stall_after=180_000))
     process = pulling(tmp_path, hub)
     part = tmp_path / "m.gguf.part"
@@ -133,7 +133,7 @@ def test_after_a_kill_only_the_rest_is_sent(hub: Hub, tmp_path: Path) -> None:
     assert not (tmp_path / "m.gguf").exists()
 
     before = hub.body_bytes
-    process = pulling(tmp_path, hub)  # the dead one's lock is no obstacle
+    process = pulling(tmp_path, hub)  # the dead process does not block it
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
     assert hub.body_bytes - before == SIZES - kept
@@ -152,7 +152,7 @@ def test_two_pulls_at_once_download_once(hub: Hub, tmp_path: Path) -> None:
     assert set(store.verify(ENTRY, tmp_path).values()) == {"ok"}
 
 
-def test_who_waits_says_so_once(hub: Hub, tmp_path: Path) -> None:
+def test_a_waiting_pull_reports_it_once(hub: Hub, tmp_path: Path) -> None:
     said: list[str] = []
     with (tmp_path / ".lock").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -169,7 +169,7 @@ def test_who_waits_says_so_once(hub: Hub, tmp_path: Path) -> None:
 # --- the disk -------------------------------------------------------------------------
 
 
-def test_a_disk_that_is_too_small_is_told_before_the_download(
+def test_a_full_disk_is_reported_before_the_download(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with room(monkeypatch, SIZES - 1), pytest.raises(SetupError) as refusal:
@@ -180,7 +180,7 @@ def test_a_disk_that_is_too_small_is_told_before_the_download(
     assert hub.hits == 0
 
 
-def test_what_is_there_needs_no_room(
+def test_present_files_need_no_room(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "m.gguf.part").write_bytes(MODEL[:250_000])
@@ -189,7 +189,7 @@ def test_what_is_there_needs_no_room(
     assert ENTRY.is_complete(tmp_path)
 
 
-def test_a_folder_that_cannot_be_is_one_sentence(hub: Hub, tmp_path: Path) -> None:
+def test_an_impossible_folder_is_one_sentence(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="file/models cannot be used: Not a directory"):
         store.pull(ENTRY, tmp_path / "file" / "models", [hub.url])
@@ -198,7 +198,7 @@ def test_a_folder_that_cannot_be_is_one_sentence(hub: Hub, tmp_path: Path) -> No
 # --- what is there --------------------------------------------------------------------
 
 
-def test_each_file_is_verified_by_itself(tmp_path: Path) -> None:
+def test_each_file_is_verified_separately(tmp_path: Path) -> None:
     put(tmp_path, mmproj=gguf(len(MMPROJ), seed=9))
     assert store.verify(ENTRY, tmp_path) == {"m.gguf": "ok", "mmproj-m.gguf": "wrong"}
     (tmp_path / "m.gguf").write_bytes(MODEL[:-1])
@@ -212,7 +212,7 @@ def test_each_file_is_verified_by_itself(tmp_path: Path) -> None:
 def test_complete_means_present_with_the_right_size(tmp_path: Path) -> None:
     assert not ENTRY.is_complete(tmp_path)
     put(tmp_path, model=bytes(len(MODEL)))
-    assert ENTRY.is_complete(tmp_path)  # cheap: it does not read them
+    assert ENTRY.is_complete(tmp_path)  # cheap, without reading the files
     put(tmp_path, model=MODEL[:-1])
     assert not ENTRY.is_complete(tmp_path)
     (tmp_path / "m.gguf").unlink()
@@ -220,7 +220,7 @@ def test_complete_means_present_with_the_right_size(tmp_path: Path) -> None:
     assert not ENTRY.is_complete(tmp_path)
 
 
-def test_bytes_there_count_a_beginning(tmp_path: Path) -> None:
+def test_bytes_there_counts_a_part(tmp_path: Path) -> None:
     assert store.bytes_there(ENTRY.model, tmp_path) == 0
     (tmp_path / "m.gguf.part").write_bytes(MODEL[:7])
     assert store.bytes_there(ENTRY.model, tmp_path) == 7
@@ -228,7 +228,7 @@ def test_bytes_there_count_a_beginning(tmp_path: Path) -> None:
     assert store.bytes_there(ENTRY.model, tmp_path) == len(MODEL)
 
 
-def test_remove_takes_files_and_beginnings(tmp_path: Path) -> None:
+def test_remove_deletes_files_and_parts(tmp_path: Path) -> None:
     (tmp_path / "m.gguf.part").write_bytes(bytes(10))
     (tmp_path / "mmproj-m.gguf").write_bytes(bytes(5))
     (tmp_path / "mine.gguf").write_bytes(bytes(3))
@@ -248,16 +248,16 @@ def test_a_shared_file_stays_while_the_other_model_is_there(tmp_path: Path) -> N
 # --- for a start that wants a model ---------------------------------------------------
 
 
-def test_places_are_asked_in_turn_and_once() -> None:
+def test_endpoints_are_ordered_and_unique() -> None:
     both = Settings(hub_url="http://a", mirror_url="http://b")
-    assert store.places(both) == ("http://a", "http://b")
-    assert store.places(replace(both, mirror_url="")) == ("http://a",)
-    assert store.places(replace(both, mirror_url="http://a")) == ("http://a",)
+    assert store.endpoints_of(both) == ("http://a", "http://b")
+    assert store.endpoints_of(replace(both, mirror_url="")) == ("http://a",)
+    assert store.endpoints_of(replace(both, mirror_url="http://a")) == ("http://a",)
     with pytest.raises(SetupError, match="EDGE_HUB_URL is empty"):
-        store.places(Settings(hub_url="", mirror_url=""))
+        store.endpoints_of(Settings(hub_url="", mirror_url=""))
 
 
-def test_obtain_pulls_what_is_offered(
+def test_obtain_downloads_an_offered_model(
     hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.obtain(ENTRY, Settings(data_dir=tmp_path, hub_url=hub.url, mirror_url=""))
@@ -267,7 +267,7 @@ def test_obtain_pulls_what_is_offered(
     assert said.err.splitlines()[-1] == "m: 100 % of 390.0 kB"
 
 
-def test_obtain_does_not_wait_for_who_is_not_there(
+def test_obtain_does_not_wait_for_an_unreachable_hub(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "ANSWER_S", 0.2)

@@ -1,4 +1,4 @@
-"""The bundled model is what Transformers trained, and its answers are right."""
+"""The bundled model computes what Transformers computes, and answers correctly."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import gguf
 import numpy as np
 import pytest
 
-from edge.engine.batch import PictureBatch, Row, TokenBatch
 from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
+from edge.engine.step import PictureSpan, Span, Step, TextSpan
 from edge.gguf.header import read_header
-from edge.gguf.layout import TINY
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
@@ -25,6 +24,7 @@ from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine, build_tower
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from training.examination import Item, parity_questions
 from training.examine import answers, is_right
@@ -32,7 +32,6 @@ from training.examine import answers, is_right
 pytestmark = pytest.mark.model
 
 FIXTURES = Path(__file__).with_name("parity")  # made by training/parity.py
-CELLS = TINY.min_cells, TINY.max_cells
 Pair = tuple[Path, Path]
 
 
@@ -48,7 +47,7 @@ def answered(
     files = ModelFiles("tiny", *tiny)
     runtime, vision = request.param.split()
     settings = Settings(threads=1, runtime=runtime, vision=vision, data_dir=towers)
-    with closing(build_engine(settings, files)) as engine:
+    with closing(build_engine(make_plan(settings, files))) as engine:
         return answers(engine, asked)
 
 
@@ -56,7 +55,7 @@ def test_both_files_together_are_small(tiny: Pair) -> None:
     assert sum(path.stat().st_size for path in tiny) < 10_000_000
 
 
-def test_it_says_that_it_is_a_qwen3_vl(tiny: Pair) -> None:
+def test_the_files_declare_a_qwen3_vl(tiny: Pair) -> None:
     model, mmproj = map(read_header, tiny)
     assert model.architecture == "qwen3vl"
     assert mmproj.get("clip.projector_type") == "qwen3vl_merger"
@@ -105,7 +104,7 @@ def pair_f16(
     else:
         runtime = LlamaRuntime(Model(files.model), max_batch=512, **sizes)
     settings = Settings(threads=1, vision=vision, data_dir=towers)
-    tower = build_tower(settings, files, CELLS)
+    tower = build_tower(make_plan(settings, files))
     yield runtime, tower
     tower.close()
     runtime.close()
@@ -121,23 +120,19 @@ def first_logits(
     runtime.open(0, request.sampling)
     position = 0
     pieces = prepare(request, runtime, tower, 1024).pieces
+    found: list[np.ndarray] = []
     for piece in pieces:
+        span: Span
         if isinstance(piece, PicturePiece):
             at = picture_positions(position, piece.rows, piece.columns)
-            runtime.run(PictureBatch(0, tower.embed(picture), at))
+            span = PictureSpan(0, tower.embed(picture), at)
         else:
-            rows = tuple(
-                Row(0, token, position + n, sampled=n == len(piece.tokens) - 1)
-                for n, token in enumerate(piece.tokens)
-            )
-            if isinstance(runtime, LlamaRuntime):
-                runtime.run(TokenBatch(rows))
-                logits = runtime._logits(-1).copy()
-            else:
-                logits = runtime._compute(runtime._stretch(rows))[0].copy()
+            last = len(piece.tokens) - 1
+            span = TextSpan(0, position, piece.tokens, wanted=(last,))
+        found += [logits.copy() for _, logits in runtime.logits(Step((span,)))]
         position += piece.n_positions
     runtime.release(0)
-    return logits
+    return found[-1]
 
 
 def test_logits_are_those_of_transformers(pair_f16, asked: list[Item]) -> None:
@@ -155,7 +150,7 @@ def test_answers_are_those_of_transformers(answered: list[str]) -> None:
 
 
 def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:
-    """A floor under what training/README.md reports of many more questions."""
+    """A lower bound; training/README.md reports many more questions."""
     marks = defaultdict(list)
     for item, text in zip(asked, answered, strict=True):
         marks[item.question.kind].append(is_right(item.question, text))
@@ -165,6 +160,12 @@ def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:
 
 
 SURE = (
-    *("shape", "colour", "shape and colour", "compare", "what is where"),
-    *("yes or no", "none of this", "absent"),
+    "shape",
+    "colour",
+    "shape and colour",
+    "compare",
+    "what is where",
+    "yes or no",
+    "none of this",
+    "absent",
 )

@@ -1,4 +1,4 @@
-"""Blocks: everybody has room, nobody's tokens lie where another's do, none is lost."""
+"""Blocks: tokens of different slots never overlap, and no block is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.openvino.blocks import BLOCK, Blocks, n_blocks
 N_SLOTS = 4
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["append", "append", "share", "release"]),
+        st.sampled_from(["append", "append", "share", "rewind", "release"]),
         st.integers(0, N_SLOTS - 1),
         st.integers(0, N_SLOTS - 1),
         st.integers(0, 3 * BLOCK),
@@ -36,6 +36,11 @@ def test_blocks_are_shared_whole_and_given_back(story: list) -> None:
                 old, new = copy
                 cells |= {(new, i): cells.get((old, i)) for i in range(BLOCK)}
             written[slot] = written[source][:length]
+        elif what == "rewind" and slot in written:
+            if copy := blocks.rewind(slot, length):
+                old, new = copy
+                cells |= {(new, i): cells.get((old, i)) for i in range(BLOCK)}
+            del written[slot][length:]
         elif what == "append":
             if slot not in written:
                 blocks.open(slot)
@@ -58,7 +63,7 @@ def test_blocks_are_shared_whole_and_given_back(story: list) -> None:
     assert sorted(blocks._free) == list(range(1000))
 
 
-def test_as_many_tokens_fit_as_were_promised() -> None:
+def test_the_promised_number_of_tokens_fits() -> None:
     """However awkwardly they are divided: the policy counts tokens, not blocks."""
     n_cells = 512
     blocks = Blocks(n_blocks(n_cells, N_SLOTS))
@@ -71,7 +76,7 @@ def test_as_many_tokens_fit_as_were_promised() -> None:
         blocks.append(slot, range(rest // (N_SLOTS - 1)))
 
 
-def test_one_too_many_is_an_error() -> None:
+def test_a_token_too_many_is_an_error() -> None:
     blocks = Blocks(2)
     blocks.open(0)
     blocks.append(0, range(2 * BLOCK))

@@ -1,5 +1,5 @@
-"""OpenVINO computes the language model as llama.cpp does. What every Runtime promises
-is in `tests/contract/test_runtime.py`."""
+"""OpenVINO's language model equals llama.cpp's. The contract of all runtimes is in
+`tests/contract/test_runtime.py`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.engine.batch import Batch, PictureBatch, Row, TokenBatch
+from edge.engine.step import PictureSpan, Span, Step, TextSpan
 from edge.errors import EngineError, SetupError
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import Precision, rounded
-from edge.openvino.quantized_weights import Packed
+from edge.openvino.nodes import Precision, quantize
+from edge.openvino.quantized_weights import QuantizedWeights
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
 from edge.request import SamplingParams
 from edge.serving.build import build_runtime
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 
 pytestmark = pytest.mark.model
@@ -44,41 +45,26 @@ def llama(tiny) -> Iterator[LlamaRuntime]:
         yield one
 
 
-def prompt(rows: int, columns: int, slot: int = 0) -> list[Batch]:
-    """Ten tokens, a picture, twenty tokens, the last of which asks."""
+def prompt(rows: int, columns: int, slot: int = 0) -> list[Span]:
+    """Ten tokens, a picture, twenty tokens, the last of which is wanted."""
     behind = 10 + max(rows, columns)
     noise = np.random.default_rng(rows).normal(size=(rows * columns, 4 * WIDTH))
+    positions = picture_positions(10, rows, columns)
     last = len(TEXT) - 11
     return [
-        TokenBatch(tuple(Row(slot, t, i) for i, t in enumerate(TEXT[:10]))),
-        PictureBatch(
-            slot, noise.astype(np.float32), picture_positions(10, rows, columns)
-        ),
-        TokenBatch(
-            tuple(
-                Row(slot, t, behind + i, sampled=i == last)
-                for i, t in enumerate(TEXT[10:])
-            )
-        ),
+        TextSpan(slot, 0, TEXT[:10]),
+        PictureSpan(slot, noise.astype(np.float32), positions),
+        TextSpan(slot, behind, TEXT[10:], wanted=(last,)),
     ]
 
 
-def logits(runtime: OpenvinoRuntime | LlamaRuntime, batches: list[Batch]) -> np.ndarray:
-    """Of the last row."""
-    *before, last = batches
-    [slot] = last.slots
-    runtime.open(slot, GREEDY)
-    for batch in before:
-        assert runtime.run(batch) == []
-    assert isinstance(last, TokenBatch)
-    if isinstance(runtime, LlamaRuntime):
-        runtime.run(last)
-        found = runtime._logits(last.n_rows - 1)
-    else:
-        [found] = runtime._compute(runtime._stretch(last.rows))
-    found = found.copy()
-    runtime.release(slot)
-    return found
+def logits(runtime: OpenvinoRuntime | LlamaRuntime, spans: list[Span]) -> np.ndarray:
+    """Of the last token; each span is a step."""
+    runtime.open(0, GREEDY)
+    found = [row.copy() for span in spans for _, row in runtime.logits(Step((span,)))]
+    runtime.release(0)
+    [last] = found
+    return last
 
 
 @pytest.mark.parametrize(
@@ -97,84 +83,83 @@ def test_logits_are_those_of_llama_cpp(
             assert x @ y / np.linalg.norm(x) / np.linalg.norm(y) > least
 
 
+def run(runtime: OpenvinoRuntime | LlamaRuntime, *spans: Span) -> list[int]:
+    return [each.token for each in runtime.run(Step(spans))]
+
+
 def answer(runtime: OpenvinoRuntime | LlamaRuntime, slot: int) -> list[int]:
-    *before, last = prompt(4, 4, slot)
     runtime.open(slot, GREEDY)
-    for batch in before:
-        runtime.run(batch)
-    said = runtime.run(last)
+    tokens = [token for span in prompt(4, 4, slot) for token in run(runtime, span)]
     for at in range(34, 46):
-        said += runtime.run(TokenBatch((Row(slot, said[-1], at, sampled=True),)))
+        tokens += run(runtime, TextSpan(slot, at, (tokens[-1],), wanted=(0,)))
     runtime.release(slot)
-    return said
+    return tokens
 
 
-def test_rows_of_several_slots_may_come_in_any_order(tiny, towers) -> None:
-    """A step of two answers and a stretch of a prompt between them."""
+def test_spans_of_several_slots_may_come_in_any_order(tiny, towers) -> None:
+    """A step of two answers and two pieces of a prompt around them."""
     with closing(opened(tiny[0], towers, "f32")) as runtime:
         alone = {}
-        for slot in (0, 1, 2):
+        texts = {slot: tuple(t + slot for t in TEXT[:20]) for slot in (0, 1, 2)}
+        for slot, text in texts.items():
             runtime.open(slot, GREEDY)
-            rows = [Row(slot, t + slot, i) for i, t in enumerate(TEXT[:20])]
-            [alone[slot]] = runtime.run(
-                TokenBatch((*rows[:-1], Row(slot, TEXT[19] + slot, 19, sampled=True)))
-            )
+            [alone[slot]] = run(runtime, TextSpan(slot, 0, text, wanted=(19,)))
             runtime.release(slot)
         for slot in (0, 1, 2):
             runtime.open(slot, GREEDY)
         for slot in (0, 2):
-            rows = [Row(slot, t + slot, i) for i, t in enumerate(TEXT[:19])]
-            runtime.run(TokenBatch(tuple(rows)))
-        middle = [Row(1, t + 1, i, sampled=i == 19) for i, t in enumerate(TEXT[:20])]
-        mixed = [*middle[:5], Row(2, TEXT[19] + 2, 19, sampled=True), *middle[5:-1]]
-        mixed += [Row(0, TEXT[19], 19, sampled=True), middle[-1]]
-        assert runtime.run(TokenBatch(tuple(mixed))) == [alone[2], alone[0], alone[1]]
+            run(runtime, TextSpan(slot, 0, texts[slot][:19]))
+        spans = (
+            TextSpan(1, 0, texts[1][:5]),
+            TextSpan(2, 19, texts[2][19:], wanted=(0,)),
+            TextSpan(0, 19, texts[0][19:], wanted=(0,)),
+            TextSpan(1, 5, texts[1][5:], wanted=(14,)),
+        )
+        sampled = runtime.run(Step(spans))
+        assert {each.slot: each.token for each in sampled} == alone
 
 
-def test_a_full_cache_is_an_error_that_others_survive(tiny, towers) -> None:
+def test_a_full_cache_fails_and_other_slots_go_on(tiny, towers) -> None:
     with closing(opened(tiny[0], towers)) as runtime:
         runtime.open(0, GREEDY)
-        rows = tuple(Row(0, 5, at) for at in range(1024))
         with pytest.raises(EngineError, match="full"):
-            runtime.run(TokenBatch(rows))
+            run(runtime, TextSpan(0, 0, (5,) * 1024))
         runtime.release(0)
         assert len(answer(runtime, 1)) == 13
 
 
-# --- the packed weights ----------------------------------------------------------
+# --- the quantized weights --------------------------------------------------
 
 
-def test_weights_are_packed_once_and_as_they_would_be_rounded(tiny, tmp_path) -> None:
+def test_weights_are_quantized_once(tiny, tmp_path) -> None:
     weights = TextWeights(tiny[0])
-    packed = Packed(weights, tmp_path)
+    quantized = QuantizedWeights(weights, tmp_path)
     [file] = tmp_path.iterdir()
     made_ns = file.stat().st_mtime_ns
     for name in weights.matrices:
-        for ours, theirs in zip(packed[name], rounded(weights[name]), strict=True):
+        for ours, theirs in zip(quantized[name], quantize(weights[name]), strict=True):
             assert np.array_equal(ours, theirs)
-    Packed(weights, tmp_path)
+    QuantizedWeights(weights, tmp_path)
     assert file.stat().st_mtime_ns == made_ns
 
 
-def test_a_damaged_file_is_made_anew(tiny, tmp_path) -> None:
+def test_a_damaged_file_is_replaced(tiny, tmp_path) -> None:
     weights = TextWeights(tiny[0])
-    Packed(weights, tmp_path)
+    QuantizedWeights(weights, tmp_path)
     [file] = tmp_path.iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    Packed(weights, tmp_path)
+    QuantizedWeights(weights, tmp_path)
     assert file.read_bytes() == whole
 
 
-def test_where_they_cannot_be_kept_it_says_how_much_room_they_take(
-    tiny, tmp_path
-) -> None:
+def test_the_error_of_an_unwritable_folder_names_the_size(tiny, tmp_path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(SetupError, match=r"cannot be kept.*It takes 0\.0 GB"):
-        Packed(TextWeights(tiny[0]), tmp_path / "file")
+    with pytest.raises(SetupError, match=r"cannot be written.*It takes 0\.0 GB"):
+        QuantizedWeights(TextWeights(tiny[0]), tmp_path / "file")
 
 
-# --- who computes -----------------------------------------------------------------
+# --- which runtime computes --------------------------------------------------
 
 
 def test_what_openvino_cannot_read_falls_back_or_is_refused(
@@ -184,14 +169,14 @@ def test_what_openvino_cannot_read_falls_back_or_is_refused(
 
     def built(runtime: str, **other: str) -> str:
         settings = Settings(runtime=runtime, data_dir=tmp_path, threads=1, **other)
-        with closing(build_runtime(settings, files)) as one:
+        with closing(build_runtime(make_plan(settings, files))) as one:
             return one.name
 
     assert built("auto") == built("openvino") == "openvino int8"
     assert built("auto", kv="q8_0") == "openvino int8"
     assert built("llama") == "llama.cpp"
 
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, *_: object) -> None:
         raise SetupError(f"{path} is a foreign model.")
 
     monkeypatch.setattr("edge.openvino.runtime.TextWeights", refuse)

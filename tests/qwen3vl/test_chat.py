@@ -1,4 +1,4 @@
-"""The prompt: ChatML, and nothing a user writes can break out of its turn."""
+"""The prompt is ChatML, and no text from a user can leave its message."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def test_user_text_makes_no_control_tokens(text: str) -> None:
     assert n_control(text) == n_control("plain")
 
 
-def test_template_text_is_never_a_users() -> None:
+def test_template_text_never_comes_from_a_user() -> None:
     for part in render((Message("user", ("<|im_end|>", PICTURE)),)):
         if isinstance(part, Template):
             assert "<|im_end|>" in part.text or part.text.startswith("<|")
 
 
-def test_pictures_stand_where_they_were_put() -> None:
+def test_pictures_keep_their_places_between_texts() -> None:
     other = PictureRef("b" * 64, 32, 32)
     request = Request((Message("user", ("one", PICTURE, "two", other, "three")),))
     pieces = prepare(request, StubRuntime(), StubTower(), n_cells=1000).pieces

@@ -1,4 +1,4 @@
-"""Our M-RoPE positions against llama.cpp's, for many shapes of pictures."""
+"""M-RoPE positions against llama.cpp's, for many shapes of pictures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_positions_equal_the_bindings(tower: MtmdTower, size, start: int) -> Non
     assert picture_advance(*tower.grid(*size)) == advance
 
 
-def test_the_layout_is_what_llama_cpp_takes() -> None:
+def test_the_layout_is_that_of_llama_cpp() -> None:
     positions = picture_positions(5, 2, 3)
     assert positions.shape == (4, 6)
     assert positions.dtype == np.int32

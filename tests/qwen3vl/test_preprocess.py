@@ -1,4 +1,4 @@
-"""Fitting a picture of any size to the cells that the tower reads."""
+"""Pictures of any size are resized to whole image tokens."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SIDES = st.integers(1, 5000)
 
 
 @given(SIDES, SIDES, st.integers(1, 64), st.integers(64, 2048))
-def test_never_more_cells_than_allowed(width, height, low, high) -> None:
+def test_never_more_tokens_than_allowed(width, height, low, high) -> None:
     rows, columns = grid(width, height, low, high)
     assert rows >= 1 and columns >= 1
     assert rows * columns <= max(high, low + rows + columns)
 
 
 @given(st.integers(64, 3000), st.floats(0.34, 3.0))
-def test_the_shape_of_the_picture_is_kept(width: int, aspect: float) -> None:
+def test_the_aspect_ratio_is_preserved(width: int, aspect: float) -> None:
     height = round(width / aspect)
     rows, columns = grid(width, height, 16, 1024)
     # Rounding moves each side by less than one cell.
@@ -44,7 +44,7 @@ def test_the_sizes_that_the_model_was_trained_with(width, height, cells) -> None
     assert grid(width, height, 64, 1024) == cells
 
 
-def test_a_fitted_picture_keeps_its_colours_in_their_places() -> None:
+def test_a_fitted_picture_has_its_colours_in_their_places() -> None:
     pixels = np.zeros((90, 200, 3), np.uint8)
     pixels[:, 100:] = 255, 128, 0
     fitted = fit(Picture(200, 90, pixels.tobytes()), 2, 5)
@@ -54,7 +54,7 @@ def test_a_fitted_picture_keeps_its_colours_in_their_places() -> None:
     assert (result[:, 90:] == (255, 128, 0)).all()
 
 
-def test_a_picture_of_the_right_size_is_left_alone() -> None:
+def test_a_picture_of_the_right_size_is_not_resized() -> None:
     picture = Picture(64, 32, bytes(64 * 32 * 3))
     assert fit(picture, 1, 2) is picture
 

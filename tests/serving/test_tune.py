@@ -1,4 +1,4 @@
-"""The fastest settings are found, and what cannot be measured is left as it is."""
+"""The fastest settings are found; those that cannot be measured stay."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def found(
     return fastest(settings, CHOICES, seconds, said.append, ends), said
 
 
-def test_each_choice_is_tried_beside_the_best_before_it() -> None:
+def test_each_choice_is_tried_on_top_of_the_best() -> None:
     tried: list[tuple[bool, int]] = []
 
     def seconds(s: Settings) -> float:
@@ -57,12 +57,12 @@ def test_each_choice_is_tried_beside_the_best_before_it() -> None:
     ]
 
 
-def test_what_may_be_noise_changes_nothing() -> None:
+def test_a_difference_within_noise_changes_nothing() -> None:
     best, _ = found(lambda s: 9.8 if s.repack else 10.0)
     assert best == Settings()
 
 
-def test_what_is_written_down_is_not_tried() -> None:
+def test_given_settings_are_not_tried() -> None:
     written = Settings.read({"EDGE_REPACK": "off", "EDGE_CHUNK_TOKENS": "64"})
     tried: list[Settings] = []
 
@@ -74,7 +74,7 @@ def test_what_is_written_down_is_not_tried() -> None:
     assert tried == [written]
 
 
-def test_a_choice_that_cannot_be_is_left() -> None:
+def test_a_failing_choice_is_skipped() -> None:
     def seconds(s: Settings) -> float:
         if s.repack:
             raise SetupError("There is not enough memory.")
@@ -82,10 +82,10 @@ def test_a_choice_that_cannot_be_is_left() -> None:
 
     best, said = found(seconds)
     assert (best.repack, best.chunk_tokens) == (False, 128)
-    assert said[1].split(None, 2)[2] == "cannot be: There is not enough memory."
+    assert said[1].split(None, 2)[2] == "failed: There is not enough memory."
 
 
-def test_where_nothing_can_be_measured_it_says_so() -> None:
+def test_failing_defaults_are_an_error() -> None:
     def seconds(_: Settings) -> float:
         raise SetupError("There is no model file.")
 
@@ -93,7 +93,7 @@ def test_where_nothing_can_be_measured_it_says_so() -> None:
         found(seconds)
 
 
-def test_nothing_is_begun_that_would_end_too_late() -> None:
+def test_nothing_is_started_that_would_end_too_late() -> None:
     def seconds(_: Settings) -> float:
         time.sleep(0.05)
         return 1.0

@@ -1,4 +1,4 @@
-"""What was measured is taken up where it holds, and nowhere else."""
+"""A tuning is used only on the machine and with the files that it was made for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import pytest
 from edge import host
 from edge.models.registry import ModelFiles, tiny_files
 from edge.serving import tuning
-from edge.serving.tuning import TUNED, Tuning, find, save, this_machine, tuned
+from edge.serving.tuning import (
+    TUNED,
+    Tuned,
+    Tuning,
+    apply_tuning,
+    find,
+    save,
+    this_machine,
+)
 from edge.settings import Settings
 
 VALUES = {
@@ -47,25 +55,24 @@ def measured(files: ModelFiles) -> Tuning:
     )
 
 
-def test_what_is_kept_is_found_again(settings, files, measured) -> None:
+def test_saved_tuning_is_found(settings, files, measured) -> None:
     assert find(settings, files) is None
     path = save(measured, settings, files)
     assert find(settings, files) == measured
     assert [file.name for file in path.parent.iterdir()] == ["tiny.json"]
 
 
-def test_it_goes_in_the_place_of_defaults(settings, files, measured) -> None:
+def test_tuned_values_replace_defaults(settings, files, measured) -> None:
     save(measured, settings, files)
-    got, found, said = tuned(settings, files)
-    assert got == replace(settings, **VALUES)
-    assert found == measured
-    assert said == (
+    assert apply_tuning(settings, files) == Tuned(
+        replace(settings, **VALUES),
+        measured,
         "Tuned on 2026-11-26: vision f32, runtime llama, repack on, threads 3, "
-        "chunk_tokens 512, kv q8_0."
+        "chunk_tokens 512, kv q8_0.",
     )
 
 
-def test_what_an_operator_has_written_down_stays(settings, files, measured) -> None:
+def test_settings_of_the_operator_stay(settings, files, measured) -> None:
     save(measured, settings, files)
     written = Settings.read(
         {
@@ -74,32 +81,31 @@ def test_what_an_operator_has_written_down_stays(settings, files, measured) -> N
             "EDGE_KV": "f16",
         }
     )
-    got, _, said = tuned(written, files)
+    tuned = apply_tuning(written, files)
+    got = tuned.settings
     assert (got.repack, got.kv) == (False, "f16")
     assert (got.vision, got.threads, got.chunk_tokens) == ("f32", 3, 512)
-    assert "repack" not in said
+    assert "repack" not in tuned.note
 
 
 @pytest.mark.parametrize("is_tuned", [False, True])
-def test_a_child_process_is_tuned_as_its_parent_is(
+def test_a_child_process_gets_the_tuning_of_its_parent(
     settings, files, measured, is_tuned: bool
 ) -> None:
     save(measured, settings, files)
     wanted = replace(settings, kv="q8_0")
-    parent = tuned(wanted, files)[0] if is_tuned else wanted
-    child = tuned(Settings.read(ours(parent)), files)[0]
-    assert child == tuned(wanted, files)[0]
+    parent = apply_tuning(wanted, files).settings if is_tuned else wanted
+    child = apply_tuning(Settings.read(ours(parent)), files)
+    assert child.settings == apply_tuning(wanted, files).settings
 
 
 def ours(settings: Settings) -> dict[str, str]:
     return {k: v for k, v in settings.environ().items() if k.startswith("EDGE_")}
 
 
-def test_without_a_measurement_it_is_said_how_to_measure(settings, files) -> None:
-    assert tuned(settings, files) == (
-        settings,
-        None,
-        "Not tuned: `edge doctor --tune` takes three minutes.",
+def test_without_a_tuning_the_note_says_how_to_tune(settings, files) -> None:
+    assert apply_tuning(settings, files) == Tuned(
+        settings, None, "Not tuned: `edge doctor --tune` takes three minutes."
     )
 
 
@@ -116,14 +122,14 @@ def newer_libraries(monkeypatch: pytest.MonkeyPatch, _: Tuning) -> None:
 
 
 @pytest.mark.parametrize("change", [another_cpu, fewer_cores, newer_libraries])
-def test_elsewhere_it_is_left_aside(
+def test_a_tuning_of_another_machine_is_ignored(
     settings, files, measured, monkeypatch: pytest.MonkeyPatch, change
 ) -> None:
     save(measured, settings, files)
     change(monkeypatch, measured)
-    got, found, said = tuned(settings, files)
-    assert (got, found) == (settings, None)
-    assert said.endswith("have changed since `edge doctor --tune`: run it again.")
+    tuned = apply_tuning(settings, files)
+    assert (tuned.settings, tuned.tuning) == (settings, None)
+    assert tuned.note.endswith("have changed since `edge doctor --tune`: run it again.")
 
 
 def test_other_files_of_the_same_name_are_not_tuned(
@@ -134,7 +140,8 @@ def test_other_files_of_the_same_name_are_not_tuned(
         path.write_bytes(b"another")
     files = ModelFiles("tiny", *pair)
     save(measured, settings, files)
-    assert tuned(settings, files)[:2] == (settings, None)
+    tuned = apply_tuning(settings, files)
+    assert (tuned.settings, tuned.tuning) == (settings, None)
 
 
 @pytest.mark.parametrize(
@@ -150,18 +157,18 @@ def test_other_files_of_the_same_name_are_not_tuned(
         lambda kept: json.dumps(kept | {"more": 1}),
     ],
 )
-def test_a_damaged_one_is_as_good_as_none(settings, files, measured, damage) -> None:
+def test_a_damaged_tuning_is_ignored(settings, files, measured, damage) -> None:
     path = save(measured, settings, files)
     path.write_text(damage(json.loads(path.read_text())))
     assert find(settings, files) is None
 
 
-def test_all_that_is_tuned_is_a_setting() -> None:
+def test_everything_tuned_is_a_setting() -> None:
     assert set(TUNED) == set(VALUES) <= {field.name for field in Settings.table()}
 
 
 @pytest.mark.parametrize("n_tokens", [64, 250, 475, 1000, 4096])
-def test_two_pictures_tell_the_time_of_all(measured: Tuning, n_tokens: int) -> None:
+def test_two_pictures_predict_the_time_of_any(measured: Tuning, n_tokens: int) -> None:
     embed_s = 0.004 * n_tokens + 2e-6 * n_tokens**2
     prefill_s = 0.01 * (n_tokens + 32)
     assert measured.first_text_s(n_tokens) == pytest.approx(embed_s + prefill_s)
@@ -172,7 +179,7 @@ def test_a_model_with_one_size_of_pictures_has_a_forecast_too(measured) -> None:
     assert small.first_text_s(64) == pytest.approx(0.64 + 0.96)
 
 
-def test_noise_never_makes_a_large_picture_cheap(measured: Tuning) -> None:
+def test_noise_never_makes_a_larger_picture_faster(measured: Tuning) -> None:
     odd = replace(measured, embed_s=((250, 2.0), (1000, 4.0)))
     assert odd.first_text_s(4000) > odd.first_text_s(1000) > odd.first_text_s(250) > 0
 

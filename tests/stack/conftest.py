@@ -33,7 +33,7 @@ class Stack:
         self.data_dir = folder / "data"
         self.output = folder / "output.txt"
         environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
-        # one compute thread: the tiny model is fastest so, and tests share two cores
+        # the tiny model is fastest with one thread, and tests share two cores
         environ |= {"EDGE_DATA_DIR": str(self.data_dir), "EDGE_THREADS": "1"}
         environ |= {"EDGE_MODEL": "tiny"}
         environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
@@ -89,7 +89,7 @@ def running(
 
 @pytest.fixture(scope="session")
 def stack(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One for all tests that only ask."""
+    """One stack for all tests that only ask questions."""
     with running(edge, tmp_path_factory.mktemp("stack")) as one:
         yield one
 
@@ -98,7 +98,7 @@ def stack(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack
 def slow_stack(
     edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """One slot, and answers so long that a test can interrupt them."""
+    """One slot, and answers long enough for a test to interrupt them."""
     settings = {"slots": "1", "context_tokens": "24000", "answer_tokens": "20000"}
     settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
     with running(edge, tmp_path_factory.mktemp("slow"), **settings) as one:

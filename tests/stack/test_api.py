@@ -79,7 +79,7 @@ async def test_whole_and_streamed_answers_are_equal(client, data_url) -> None:
     assert (await collect(stream))[0] == whole.choices[0].message.content
 
 
-async def test_four_at_once_get_each_their_own_answer(client, data_url) -> None:
+async def test_four_clients_get_their_own_answers(client, data_url) -> None:
     shown = [
         ("red", "circle"),
         ("blue", "square"),
@@ -118,7 +118,7 @@ async def test_a_follow_up_is_about_the_same_picture(client, data_url) -> None:
     assert text == "Green."
 
 
-async def test_what_it_does_not_know_it_says_so(client) -> None:
+async def test_an_unknown_object_is_admitted(client) -> None:
     reply = await client.chat.completions.create(
         model="tiny",
         messages=[{"role": "user", "content": "What is the capital of France?"}],
@@ -139,7 +139,7 @@ async def test_a_repeated_question_comes_from_the_cache(client, data_url) -> Non
     assert one.id != two.id
 
 
-async def test_a_drawn_answer_is_never_cached(client, data_url) -> None:
+async def test_a_sampled_answer_is_never_cached(client, data_url) -> None:
     question = picture_question(data_url("purple"), "Chance?")
     raw = client.chat.completions.with_raw_response
     for _ in range(2):
@@ -207,7 +207,9 @@ async def test_the_served_model_is_listed(client) -> None:
     models = await client.models.list()
     [model] = models.data
     assert model.id == "tiny"
-    assert "only simple shapes" in model.description  # nobody takes it for the real one
+    assert (
+        "only simple shapes" in model.description
+    )  # not to be mistaken for the real one
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ async def test_a_bad_request_is_refused_before_the_first_byte(
         ("data:text/html;base64,aGVsbG8=", "invalid_image"),
     ],
 )
-async def test_a_bad_picture_is_refused_by_its_place(client, url, code) -> None:
+async def test_a_bad_picture_is_refused_by_its_position(client, url, code) -> None:
     with pytest.raises(openai.BadRequestError) as refusal:
         await client.chat.completions.create(
             model="tiny", messages=picture_question(url)
@@ -249,7 +251,7 @@ async def test_a_bad_picture_is_refused_by_its_place(client, url, code) -> None:
     assert refusal.value.param == "messages[0].content[0].image_url"
 
 
-async def test_health_and_readiness_are_told(stack: Stack) -> None:
+async def test_health_and_readiness_are_reported(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=stack.url) as http:
         assert (await http.get("/health")).json() == {"status": "ok"}
         ready = await http.get("/ready")
@@ -276,7 +278,7 @@ async def test_an_unknown_path_is_json(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_client_that_leaves_frees_its_slot(slow_stack, stream: bool) -> None:
+async def test_a_disconnected_client_frees_its_slot(slow_stack, stream: bool) -> None:
     async with open_client(slow_stack) as client:
         question = [{"role": "user", "content": f"A long story, {stream}"}]
         asking = asyncio.ensure_future(
@@ -299,7 +301,7 @@ async def test_a_client_that_leaves_frees_its_slot(slow_stack, stream: bool) -> 
         assert time.monotonic() - started < 3  # the story would take far longer
 
 
-async def test_an_abandoned_stream_leaves_the_next_one_whole(slow_stack) -> None:
+async def test_an_abandoned_stream_does_not_affect_the_next(slow_stack) -> None:
     """Streams that are cut must not leak text into others."""
     async with open_client(slow_stack) as client:
         for i in range(3):

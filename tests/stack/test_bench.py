@@ -1,4 +1,4 @@
-"""`edge bench` and `edge monitor` as they are typed, against the running stack."""
+"""`edge bench` and `edge monitor` as commands, against the running stack."""
 
 from __future__ import annotations
 
@@ -87,15 +87,15 @@ def test_two_runs_are_compared(edge: str, stack: Stack, tmp_path: Path) -> None:
     [
         (("--url", "http://127.0.0.1:1"), "cannot be reached"),
         (("--url", "nowhere"), "cannot be reached"),
-        (("--scenario", "picnic"), "no scenario"),
-        (("--stages", "1,x"), "no stages"),
-        (("--duration", "5 minutes"), "no duration"),
+        (("--scenario", "picnic"), "not a scenario"),
+        (("--stages", "1,x"), "not a list of stages"),
+        (("--duration", "5 minutes"), "not a duration"),
         (("--duration", "5m", "--requests", "3"), "not both"),
-        (("--set", "repeat-rate"), "sets nothing"),
-        (("compare", "nothing.json"), "no benchmark result"),
+        (("--set", "repeat-rate"), "not NAME=VALUE"),
+        (("compare", "nothing.json"), "not a benchmark result"),
     ],
 )
-def test_a_wrong_command_is_told_in_a_sentence(
+def test_a_wrong_command_is_one_sentence(
     edge: str, tmp_path: Path, words: tuple[str, ...], says: str
 ) -> None:
     ended = typed(edge, tmp_path, "bench", *words)
@@ -123,13 +123,13 @@ def test_the_monitor_asks_once_and_remembers(
     assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_monitor_says_when_nobody_answers(edge: str, tmp_path: Path) -> None:
+def test_the_monitor_reports_a_missing_server(edge: str, tmp_path: Path) -> None:
     ended = typed(edge, tmp_path, "monitor", "--once", "--url", "http://127.0.0.1:1")
     assert ended.returncode == 1
     assert "failed (connection)" in ended.stdout
 
 
 def _answered(stack: Stack) -> int:
-    """How many questions the stack has ended so far."""
+    """The number of questions that the stack has answered."""
     log = stack.data_dir / "state" / str(stack.port) / "logs" / "worker.log"
     return log.read_text().count("succeeded in")

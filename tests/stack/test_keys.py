@@ -1,4 +1,4 @@
-"""Keys from end to end: the commands, the real stack, the login in a real browser."""
+"""Keys end to end: commands, running stack, login in a real browser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Keyed:
 
 
 def run(command: str, data_dir: Path, *words: str) -> str:
-    """What a command prints, run as its user would."""
+    """The output of a command."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
     ran = subprocess.run(
         [command, *words],
@@ -68,19 +68,22 @@ def test_a_start_says_that_a_key_is_required(keyed: Keyed) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/v1/models", "/v1/usage", "/config", "/theme.css", "/favicon.ico"),
-        *(
-            "/assets/index.js",
-            "/gradio_api/info",
-            "/gradio_api/queue/data",
-            "/metrics/",
-        ),
-        *("/gradio_api/file=/etc/hostname", "/openapi.json", "/docs", "/metrics/"),
+        "/",
+        "/v1/models",
+        "/v1/usage",
+        "/config",
+        "/theme.css",
+        "/favicon.ico",
+        "/assets/index.js",
+        "/gradio_api/info",
+        "/gradio_api/queue/data",
+        "/gradio_api/file=/etc/hostname",
+        "/openapi.json",
+        "/docs",
+        "/metrics/",
     ],
 )
-def test_a_stranger_gets_the_login_and_health_and_nothing_else(
-    keyed: Keyed, path: str
-) -> None:
+def test_without_a_key_only_login_and_health_answer(keyed: Keyed, path: str) -> None:
     reply = httpx.get(keyed.stack.url + path)
     assert reply.status_code in (401, 404)
     assert set(reply.json()) == {"error"}
@@ -89,7 +92,7 @@ def test_a_stranger_gets_the_login_and_health_and_nothing_else(
     assert httpx.get(keyed.stack.url + "/login").status_code == 200
 
 
-def test_the_official_client_asks_with_a_key_and_its_use_is_told(
+def test_the_official_client_works_with_a_key_and_usage_is_shown(
     keyed: Keyed,
 ) -> None:
     client = openai.OpenAI(
@@ -113,8 +116,8 @@ def test_the_official_client_asks_with_a_key_and_its_use_is_told(
     assert (row["model"], row["answer_tokens"]) == ("tiny", str(n))
 
 
-def test_no_key_lies_or_is_logged_anywhere(keyed: Keyed) -> None:
-    """Neither in a file of the service, nor in the environment of a part."""
+def test_no_key_is_stored_or_logged(keyed: Keyed) -> None:
+    """Not in a file of the service, nor in the environment of a part."""
     for secret in (key[-43:].encode() for key in keyed.keys.values()):
         for path in keyed.stack.data_dir.rglob("*"):
             assert not path.is_file() or secret not in path.read_bytes(), path

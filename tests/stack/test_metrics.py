@@ -1,4 +1,4 @@
-"""Metrics of the whole system: what it says of itself is what its clients see."""
+"""Metrics of the whole system agree with what its clients measure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Watched:
         return found[0] if found else 0.0
 
     def rise(self, name: str, part: str = "ui", **labels: str) -> Callable[[], float]:
-        """How much a counter has risen since now."""
+        """Returns the increase of a counter from now on."""
         before = self.value(name, part, **labels)
         return lambda: self.value(name, part, **labels) - before
 
@@ -72,7 +72,7 @@ class Watched:
 def watched(
     edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watched]:
-    """Its model babbles: an answer is as long as it is asked to be."""
+    """A stack whose model babbles: answers have exactly `max_tokens`."""
     port = free_port()
     settings = {"model": str(babble[0]), "mmproj": str(babble[1]), "slots": "2"}
     settings |= {"context_tokens": "24000", "metrics_port": str(port)}
@@ -83,7 +83,7 @@ def watched(
 
 
 def buckets(watched: Watched) -> dict[float, float]:
-    """The cumulative buckets of end to end."""
+    """The cumulative buckets of the end-to-end time."""
     [family] = [f for f in watched.families("ui") if f.name == "edge_e2e_seconds"]
     named = [s for s in family.samples if s.name.endswith("_bucket")]
     return {float(sample.labels["le"]): sample.value for sample in named}
@@ -107,7 +107,7 @@ def test_server_and_client_agree_on_percentiles(watched: Watched) -> None:
         assert abs(steps) <= 1, f"P{percent}: {client:.2f} s, but at most {server} s"
 
 
-def test_each_kind_of_end_is_counted(
+def test_each_kind_of_outcome_is_counted(
     watched: Watched, data_url: Callable[..., str]
 ) -> None:
     finished, hits = (
@@ -130,7 +130,7 @@ def test_each_kind_of_end_is_counted(
     broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     watched.ask([broken])
     watched.ask(model=HOSTILE)
-    watched.ask(max_tokens=23_999)  # with the prompt one more than there is room for
+    watched.ask(max_tokens=23_999)  # with the prompt, one token too many
     picture = {"type": "image_url", "image_url": {"url": data_url("red")}}
     assert [watched.ask([picture]).headers["x-cache"] for _ in range(2)] == [
         "miss",
@@ -142,14 +142,14 @@ def test_each_kind_of_end_is_counted(
     assert (finished(), hits()) == (2, 1)
 
 
-def test_a_client_that_leaves_is_counted_at_both_ends(watched: Watched) -> None:
+def test_a_disconnected_client_is_counted_on_both_sides(watched: Watched) -> None:
     left = watched.ended("cancelled", "cancelled")
     ended = watched.ended("cancelled", "cancelled", "worker")
     body = {"messages": [{"role": "user", "content": "long"}], "max_tokens": 20_000}
     with watched.http.stream(
         "POST", "/v1/chat/completions", json=body | {"stream": True}
     ) as reply:
-        lines = reply.iter_lines()  # kept: without a reader httpx hangs up
+        lines = reply.iter_lines()  # kept, because httpx hangs up without a reader
         next(lines)
         wait_for(lambda: watched.value("edge_engine_busy_slots", "worker"))
         wait_for(lambda: watched.value("edge_jobs_running") == 1)
@@ -158,7 +158,7 @@ def test_a_client_that_leaves_is_counted_at_both_ends(watched: Watched) -> None:
     wait_for(lambda: watched.value("edge_engine_busy_slots", "worker") == 0)
 
 
-def test_what_a_client_sends_is_never_a_label(watched: Watched) -> None:
+def test_client_input_is_never_a_label(watched: Watched) -> None:
     watched.ask(model=HOSTILE)
     watched.ask([{"type": HOSTILE}])
     watched.http.post(f"/v1/{HOSTILE[:5]}", content=json.dumps(HOSTILE))
@@ -171,13 +171,13 @@ def test_what_a_client_sends_is_never_a_label(watched: Watched) -> None:
                     assert known or (label == "le" and float(value) > 0)
 
 
-def test_rules_and_panels_ask_for_what_there_is(watched: Watched) -> None:
+def test_rules_and_panels_use_existing_metrics(watched: Watched) -> None:
     watched.ask("one answer")
     families = watched.families("ui") + watched.families("worker")
     assert named_metrics() <= {s.name for family in families for s in family.samples}
 
 
-def test_the_fleet_is_told_of(watched: Watched) -> None:
+def test_the_fleet_is_reported(watched: Watched) -> None:
     told = {s.name: s.value for f in watched.families("ui") for s in f.samples}
     assert (told["edge_workers"], told["edge_slots"]) == (1, 2)
     assert (told["edge_broker_up"], told["edge_cache_up"]) == (1, 1)

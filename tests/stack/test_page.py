@@ -1,4 +1,4 @@
-"""The chat page in a real browser: upload, ask, watch it grow, stop it."""
+"""The chat page in a real browser: upload, ask, stream, stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.stack.conftest import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
-# A test browser talks to this machine only.
+# The test browser connects to this machine only.
 QUIET = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -80,7 +80,9 @@ def test_a_question_about_a_picture_is_answered(browser, stack, picture) -> None
 
 
 @pytest.mark.parametrize(("locale", "share"), [("en", "Share"), ("zh-CN", "分享")])
-def test_no_button_sends_a_picture_away(browser, stack, picture, locale, share) -> None:
+def test_no_button_uploads_a_picture_elsewhere(
+    browser, stack, picture, locale, share
+) -> None:
     page = open_page(browser, stack, locale=locale)
     ask(page, "What shape is this?", picture)
     expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
@@ -88,9 +90,7 @@ def test_no_button_sends_a_picture_away(browser, stack, picture, locale, share) 
     expect(page.get_by_title(share)).to_be_hidden()
 
 
-def test_text_grows_and_stop_really_stops_the_engine(
-    browser, slow_stack, picture
-) -> None:
+def test_text_grows_and_stop_stops_the_engine(browser, slow_stack, picture) -> None:
     page = open_page(browser, slow_stack)
     ask(page, "Tell me all about it", picture)
     wait_for(lambda: len(answer(page).split()) > 10, 30)
@@ -114,7 +114,7 @@ def test_text_grows_and_stop_really_stops_the_engine(
     assert answer(page) == stopped
 
 
-def test_a_waiting_question_is_told_its_place(browser, slow_stack, picture) -> None:
+def test_a_waiting_question_shows_its_position(browser, slow_stack, picture) -> None:
     first, second = (open_page(browser, slow_stack) for _ in range(2))
     ask(first, "First", picture)
     wait_for(lambda: len(answer(first).split()) > 10, 30)
@@ -165,21 +165,17 @@ def test_an_empty_question_makes_no_job(browser, stack) -> None:
     assert answer(page) in ("", "Write a question or add a picture.")
 
 
-def test_a_file_that_is_no_picture_is_refused_in_words(
-    browser, stack, tmp_path
-) -> None:
+def test_a_file_that_is_not_a_picture_is_refused(browser, stack, tmp_path) -> None:
     fake = tmp_path / "fake.jpg"
     fake.write_bytes(b"<html>not a picture</html>")
     page = open_page(browser, stack)
     page.set_input_files("input[type=file]", str(fake))
     expect(page.get_by_text("not a picture in one of the formats")).to_be_visible()
-    ask(page, "And without it?")  # the page goes on
+    ask(page, "And without it?")  # the page still works
     wait_for(lambda: answer(page), 30)
 
 
-def test_more_pictures_than_the_api_takes_are_refused_too(
-    browser, stack, draw, tmp_path
-) -> None:
+def test_too_many_pictures_are_refused(browser, stack, draw, tmp_path) -> None:
     files = [tmp_path / f"{i}.jpg" for i in range(9)]
     for i, file in enumerate(files):
         file.write_bytes(draw("red", i, size=(64, 64)))
@@ -212,7 +208,7 @@ def test_a_picture_can_be_asked_about_again_and_taken_back(
     expect(page.locator(BOT)).to_have_count(0)
 
 
-def test_markup_in_a_question_is_shown_and_not_run(browser, stack) -> None:
+def test_markup_in_a_question_is_not_executed(browser, stack) -> None:
     page = open_page(browser, stack)
     ask(page, "<img src=x onerror=\"document.title='pwned'\"> hello")
     wait_for(lambda: answer(page), 30)

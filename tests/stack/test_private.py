@@ -1,4 +1,4 @@
-"""Another account of this machine reads nothing and reaches nothing."""
+"""Other accounts of this machine can read no file and reach no server."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.model]
 
 SECRET = "My secret question about my salary"
 
-# In a child of another account: opens each file, lists each folder, connects to each
-# socket that it is told of.
+# In a child process of another account: tries to open each file, list each folder and
+# connect to each socket that it is given.
 STRANGER = """
 import json, os, socket, stat, sys
 os.setgroups([])
@@ -48,12 +48,12 @@ print(json.dumps(got))
 
 
 def run_folder(stack: Stack) -> Path:
-    """Where its sockets and uploads are."""
+    """The folder of its sockets and uploads."""
     ui = stack.child("-m", "ui")
     return Path(ui.cmdline()[ui.cmdline().index("--uds") + 1]).parents[1]
 
 
-def test_files_are_for_their_owner_only(stack: Stack) -> None:
+def test_files_are_readable_by_their_owner_only(stack: Stack) -> None:
     with urllib.request.urlopen(
         post(stack, messages=[{"role": "user", "content": SECRET}]), timeout=30
     ):
@@ -69,7 +69,7 @@ def test_files_are_for_their_owner_only(stack: Stack) -> None:
         assert stat.S_IMODE(path.lstat().st_mode) == wanted, path
 
 
-def test_the_socket_is_for_nginx(stack: Stack) -> None:
+def test_only_nginx_reaches_the_socket(stack: Stack) -> None:
     folder = run_folder(stack)
     door = folder / "door" / "ui.sock"
     for path in (folder, folder / "door", folder / "uploads", door):
@@ -96,7 +96,7 @@ def test_the_web_process_listens_on_no_port(stack: Stack) -> None:
     assert not [c for c in ui.net_connections("inet") if c.status == "LISTEN"]
 
 
-def test_what_an_older_start_left_open_is_closed(edge: str, tmp_path: Path) -> None:
+def test_open_files_of_an_older_start_are_closed(edge: str, tmp_path: Path) -> None:
     old = tmp_path / "data" / "state" / "1" / "logs"
     old.mkdir(parents=True)
     (old / "ui.log").write_text(SECRET)
@@ -137,7 +137,7 @@ def test_no_log_holds_a_question(stack: Stack) -> None:
 
 
 def own_address() -> str:
-    """One of this machine's that is not loopback; nothing is sent."""
+    """An address of this machine that is not loopback; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -154,7 +154,7 @@ def reaches(address: str, port: int) -> bool:
     return True
 
 
-def test_by_default_only_this_machine_is_let_in(stack: Stack) -> None:
+def test_by_default_only_this_machine_has_access(stack: Stack) -> None:
     assert reaches("127.0.0.1", stack.port)
     assert not reaches(own_address(), stack.port)
     assert "Only this machine can reach it (127.0.0.1)" in stack.said()
@@ -171,7 +171,7 @@ def test_an_open_address_needs_keys(edge: str, tmp_path: Path, more) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("--no-nginx",)])
-def test_or_the_word_that_everybody_may(edge: str, tmp_path: Path, more) -> None:
+def test_an_open_address_may_be_declared_open(edge: str, tmp_path: Path, more) -> None:
     with running(edge, tmp_path, "--host", "0.0.0.0", "--open", *more) as stack:
         assert reaches(own_address(), stack.port)
         assert answers(stack)
@@ -188,23 +188,21 @@ def test_it_listens_on_ipv6_too(edge: str, tmp_path: Path, more) -> None:
         assert answers(stack)
 
 
-def test_a_client_is_not_believed_about_its_address(edge: str, tmp_path: Path) -> None:
-    """Without nginx nobody may say so: jobs belong to addresses."""
+def test_forwarded_headers_of_clients_are_ignored(edge: str, tmp_path: Path) -> None:
+    """Without nginx no client may set its address: jobs belong to addresses."""
     with running(edge, tmp_path, "--no-nginx") as stack:
         with urllib.request.urlopen(post(stack), timeout=30) as reply:
             job = f"{stack.url}/v1/jobs/{reply.headers['x-job-id']}"
         lie = urllib.request.Request(job, headers={"x-forwarded-for": "10.9.8.7"})
         with urllib.request.urlopen(lie, timeout=10) as reply:
-            assert reply.status == 200  # still the one who asked
+            assert reply.status == 200  # still the same client
 
 
 # --- proxies and disks ----------------------------------------------------------------
 
 
-def test_a_proxy_that_is_trusted_tells_its_clients_apart(
-    edge: str, tmp_path: Path
-) -> None:
-    """EDGE_TRUST reaches nginx: else all of them would be one address."""
+def test_a_trusted_proxy_forwards_client_addresses(edge: str, tmp_path: Path) -> None:
+    """EDGE_TRUST reaches nginx; otherwise all clients would share one address."""
     with running(edge, tmp_path, trust="127.0.0.1/32, ::1/128", open="on") as stack:
         ours = {"x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "https"}
         request = post(stack)
@@ -255,10 +253,10 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_names_in_a_models_file_do_nothing_to_a_terminal(
+def test_control_characters_in_model_names_are_harmless(
     edge: str, tmp_path: Path, tiny: tuple[Path, Path]
 ) -> None:
-    """`general.architecture` is anybody's text."""
+    """`general.architecture` may hold any text."""
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(
         tiny[0]

@@ -1,4 +1,4 @@
-"""Structured output as Python clients ask for it: openai's `parse` with Pydantic."""
+"""Structured output for Python clients: openai's `parse` with Pydantic."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def test_pydantic_models_are_parsed(client, model, temperature: float) -> None:
                 temperature=temperature,
                 seed=seed,
             )
-        except openai.LengthFinishReasonError:  # said by `finish_reason`, as promised
+        except (
+            openai.LengthFinishReasonError
+        ):  # `finish_reason` is length, as documented
             assert model is not Shape
             continue
         assert isinstance(answer.choices[0].message.parsed, model)
@@ -124,7 +126,7 @@ def test_a_length_that_agents_send_is_answered(client: OpenAI) -> None:
     assert answer.choices[0].finish_reason in ("stop", "length")
 
 
-def test_schemas_of_pydantic_1_are_held_to(stack: Stack) -> None:
+def test_schemas_of_pydantic_1_are_enforced(stack: Stack) -> None:
     class Old(pydantic.v1.BaseModel):
         colour: Colour
         size: pydantic.v1.conint(ge=1, le=3)  # type: ignore[valid-type]
@@ -142,7 +144,7 @@ def test_schemas_of_pydantic_1_are_held_to(stack: Stack) -> None:
 
 
 def test_a_refusal_of_the_matcher_names_the_field(client: OpenAI) -> None:
-    """What only the worker can find out comes back with its `param`, too."""
+    """Errors that only the worker can find also name their `param`."""
     never = {"type": "string", "pattern": "^.{5}$", "maxLength": 4}
     with pytest.raises(openai.BadRequestError) as refusal:
         client.chat.completions.create(

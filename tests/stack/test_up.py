@@ -1,4 +1,4 @@
-"""`edge up` and `edge ask` at a terminal: starting, stopping, dying, complaining."""
+"""`edge up` and `edge ask` at a terminal: starts, stops, crashes, errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def edge_(edge: str, *words: str, **environ: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_no_process_behind(edge: str, tmp_path: Path, kind) -> None:
+def test_stopping_leaves_no_process(edge: str, tmp_path: Path, kind) -> None:
     with running(edge, tmp_path) as stack:
         assert answers(stack)
         children = stack.children()
@@ -80,7 +80,7 @@ def test_without_nginx_the_same_port_answers(edge: str, tmp_path: Path) -> None:
         assert "nginx   ready" not in stack.said()
 
 
-def test_without_a_network_the_tiny_model_is_served_and_says_so(
+def test_without_a_network_tiny_is_served_with_a_banner(
     edge: str, tmp_path: Path
 ) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
@@ -144,7 +144,7 @@ def test_a_busy_port_is_one_clear_sentence(edge: str, tmp_path: Path) -> None:
         ([], {"EDGE_BROKER_URL": "redis://127.0.0.1:1/0"}, "cannot be reached"),
     ],
 )
-def test_what_is_wrong_is_one_clear_sentence(
+def test_an_error_is_one_clear_sentence(
     edge: str, tmp_path: Path, words, environ, sentence
 ) -> None:
     done = edge_(edge, "up", *words, EDGE_DATA_DIR=str(tmp_path), **environ)
@@ -167,7 +167,7 @@ def test_a_damaged_model_ends_the_start_with_its_reason(
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q4_0"])
 def test_a_quantised_model_answers(edge, tmp_path, babble, draw, name) -> None:
-    """Quantised weights take other kernels than F16, and some of them have crashed."""
+    """Quantised weights use other kernels than F16, and some of those have crashed."""
     params = lib.llama_model_quantize_default_params()
     params.ftype = getattr(lib, f"LLAMA_FTYPE_MOSTLY_{name}")
     quantised, picture = tmp_path / "small.gguf", tmp_path / "disc.jpg"
@@ -183,7 +183,7 @@ def test_a_quantised_model_answers(edge, tmp_path, babble, draw, name) -> None:
 @pytest.mark.parametrize("how", ["options", "settings"])
 def test_any_pair_of_files_can_be_served(edge, tmp_path, tiny, how: str) -> None:
     for path, name in zip(tiny, ("a.gguf", "b.gguf"), strict=True):
-        (tmp_path / name).symlink_to(path)  # named from the folder `edge` is run in
+        (tmp_path / name).symlink_to(path)  # relative to the working folder
     words = ("--model", "a.gguf", "--mmproj", "b.gguf") if how == "options" else ()
     named = {} if words else {"model": "./a.gguf", "mmproj": "b.gguf"}
     with running(edge, tmp_path, *words, **named) as stack:

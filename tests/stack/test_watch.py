@@ -1,4 +1,4 @@
-"""A part that runs and does nothing any more is found and restarted."""
+"""A part that hangs is restarted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def is_up(stack: Stack) -> bool:
 
 
 def hang(stack: Stack, processes: list[psutil.Process]) -> float:
-    """Stops them; the seconds until the service answers again."""
+    """Stops the processes; returns the seconds until the service answers again."""
     pids = {child.pid for child in stack.children()}
     began = time.monotonic()
     for process in processes:
@@ -50,7 +50,7 @@ def hang(stack: Stack, processes: list[psutil.Process]) -> float:
     wait_for(lambda: is_up(stack), PATIENCE_S)
     seconds = time.monotonic() - began
     others = pids - {process.pid for process in processes}
-    assert others <= {child.pid for child in stack.children()}  # nobody else died
+    assert others <= {child.pid for child in stack.children()}  # no other part died
     _, alive = psutil.wait_procs(processes, timeout=5)
     assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
     return seconds
@@ -73,8 +73,8 @@ def test_a_hung_nginx_is_restarted_with_its_workers(watched: Stack) -> None:
     assert seconds < BACK_S or psutil.getloadavg()[0] > 2
 
 
-def test_a_hung_redis_holds_up_no_other_watch(watched: Stack) -> None:
-    """While the broker and the cache hang a dead web process still comes back."""
+def test_a_hung_redis_does_not_delay_other_watches(watched: Stack) -> None:
+    """A dead web process restarts even while broker and cache hang."""
     servers = [
         c for c in watched.children() if "valkey" in c.name() or "redis" in c.name()
     ]

@@ -1,4 +1,4 @@
-"""Models that want the worst: likelihoods that push what breaks JSON."""
+"""Hostile models: their logits favour tokens that break JSON."""
 
 from __future__ import annotations
 

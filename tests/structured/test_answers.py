@@ -1,4 +1,4 @@
-"""Whatever a model wants to say: an answer that ends fits its schema.
+"""With any model, an answer that ends fits its schema.
 
 Schemas are drawn, likelihoods are hostile, and the sampler and the vocabulary are those
 that serve. The judge is `jsonschema`, which shares no code with ours.
@@ -158,7 +158,7 @@ def test_a_number_ends_and_is_exact(writer: Writer, kind: str, push: str) -> Non
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_likelihoods_that_are_no_numbers_are_never_chosen(
+def test_tokens_without_finite_logits_are_never_chosen(
     writer: Writer, temperature: float
 ) -> None:
     n = len(writer.pieces)

@@ -1,4 +1,4 @@
-"""What the tower is taught of each thing agrees with the scene."""
+"""The targets of the vision tower agree with the scene."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ NAMES = list(FACTS)
 
 
 @given(st.integers(0, 10_000), st.floats(0.4, 2.5))
-def test_facts_of_objects_are_those_that_questions_are_asked_about(
-    seed: int, aspect: float
-) -> None:
+def test_facts_of_objects_agree_with_the_questions(seed: int, aspect: float) -> None:
     scene = scenes.shapes(Random(seed), aspect)
     table = facts(scene)
     assert not table[0].any()
@@ -45,30 +43,30 @@ def test_facts_of_objects_are_those_that_questions_are_asked_about(
     assert n == 1 or sizes[int(np.argmin(radii))] == 1
 
 
-def test_facts_of_letters_are_the_letter_and_its_place_in_the_line() -> None:
+def test_facts_of_letters_are_letter_and_position() -> None:
     table = facts(Writing("b7Q", "blue"))[1:]
     assert [THINGS[row[0] - 1] for row in table] == list("b7Q")
     assert {COLOURS[row[1] - 1] for row in table} == {"blue"}
     assert table[:, NAMES.index("rank")].tolist() == [1, 2, 3]
     assert set(table[:, NAMES.index("of")].tolist()) == {3}
     rest = [NAMES.index(name) for name in ("kind", "zone", "size", "alike")]
-    assert (table[:, rest] == UNKNOWN).all()  # nobody asks where a letter is
+    assert (table[:, rest] == UNKNOWN).all()  # no question asks where a letter is
 
 
 @pytest.mark.parametrize("scene", [Other(), Shapes(()), Writing("", "red")])
-def test_where_nothing_is_nothing_is_said(scene: scenes.Scene) -> None:
+def test_the_background_has_no_facts(scene: scenes.Scene) -> None:
     assert facts(scene).tolist() == [[0] * len(FACTS)]
 
 
 @given(st.integers(0, 10_000), st.floats(0.4, 2.5))
-def test_every_fact_has_a_place_among_its_values(seed: int, aspect: float) -> None:
+def test_facts_are_within_their_number_of_values(seed: int, aspect: float) -> None:
     rng = Random(seed)
     for scene in (scenes.shapes(rng, aspect), scenes.writing(rng), scenes.number(rng)):
         known = np.where(facts(scene) == UNKNOWN, 0, facts(scene))
         assert (known < list(FACTS.values())).all()
 
 
-def test_a_patch_is_told_what_lies_at_its_middle() -> None:
+def test_a_patch_has_the_facts_at_its_middle() -> None:
     heart = Object(Kind("red", "heart"), 0.25, 0.5, 0.3)
     star = Object(Kind("blue", "star"), 0.75, 0.5, 0.3)
     scene = Shapes((star, heart))
@@ -76,7 +74,7 @@ def test_a_patch_is_told_what_lies_at_its_middle() -> None:
     n_rows, n_columns = 4, 8
     truth = truth_of(scene, drawn, n_rows, n_columns)
     assert truth.shape == (4 * n_rows * n_columns, TRUTHS)
-    # Patches come cell by cell, four to a cell: back to the picture they are of.
+    # Patches come in blocks of 2x2: back to the order of the picture.
     cells = truth.reshape(n_rows, n_columns, 2, 2, TRUTHS)
     patches = cells.transpose(0, 2, 1, 3, 4).reshape(2 * n_rows, -1, TRUTHS)
     for thing, row in zip(scene.objects, facts(scene)[1:], strict=True):

@@ -1,4 +1,4 @@
-"""Answers are true of the scene, in both languages."""
+"""Answers agree with the scene, in both languages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAIR = Shapes((Object(BLUE_RING, 0.8, 0.8, 0.2), Object(RED_STAR, 0.2, 0.1, 0.1)
 
 
 def every_question(scene: scenes.Scene, language: str) -> list[Question]:
-    """All that may be asked: many draws of every offer."""
+    """All possible questions: many draws of each offer."""
     rng = Random(1)
     drawn = [q for _ in range(300) for q in ask(rng, scene, 40, language)]
     return list(dict.fromkeys(drawn))
@@ -39,19 +39,19 @@ def test_two_objects_are_described_from_left_to_right() -> None:
     }
 
 
-def test_the_bigger_and_the_smaller_are_told_apart() -> None:
+def test_bigger_and_smaller_are_distinguished() -> None:
     asked = every_question(PAIR, "en")
     told = {q.text: q.answer for q in asked if q.kind == "compare"}
     assert {told[text] for text in ENGLISH.bigger} == {"The blue ring."}
     assert {told[text] for text in ENGLISH.smaller} == {"The red star."}
 
 
-def test_nobody_is_asked_which_of_two_like_sizes_is_bigger() -> None:
+def test_similar_sizes_are_not_compared() -> None:
     alike = Shapes((Object(BLUE_RING, 0.8, 0.8, 0.2), Object(RED_STAR, 0.2, 0.1, 0.19)))
     assert not answers(alike, "en", "compare")
 
 
-def test_what_two_objects_share_does_not_name_one_of_them() -> None:
+def test_a_shared_property_does_not_identify_an_object() -> None:
     both_red = Shapes(
         (
             Object(Kind("red", "star"), 0.2, 0.2, 0.1),
@@ -62,7 +62,7 @@ def test_what_two_objects_share_does_not_name_one_of_them() -> None:
     assert not asked  # "what shape is the red one?" would have two answers
 
 
-def test_crowds_are_counted_and_not_located() -> None:
+def test_many_objects_are_counted_and_not_located() -> None:
     rings = tuple(Object(BLUE_RING, 0.1 + 0.18 * n, 0.5, 0.08) for n in range(5))
     crowd = Shapes((*rings, Object(RED_STAR, 0.5, 0.1, 0.08)))
     assert not answers(crowd, "en", "where")
@@ -75,7 +75,7 @@ def test_crowds_are_counted_and_not_located() -> None:
 
 
 @given(st.integers(0, 5000), st.sampled_from(["en", "zh"]))
-def test_counts_are_those_of_the_scene(seed: int, language: str) -> None:
+def test_counts_agree_with_the_scene(seed: int, language: str) -> None:
     rng = Random(seed)
     scene = scenes.shapes(rng, 1.0)
     for question in ask(rng, scene, 40, language):
@@ -102,7 +102,7 @@ def _names(text: str, word: str) -> bool:
 
 @pytest.mark.parametrize("scene", [Writing("407", "red"), Writing("Ab1", "red")])
 @pytest.mark.parametrize(("say", "language"), [(ENGLISH, "en"), (CHINESE, "zh")])
-def test_writing_is_read_as_it_stands(scene: Writing, say, language: str) -> None:
+def test_writing_is_read_exactly(scene: Writing, say, language: str) -> None:
     asked = {q.text: q.answer for q in every_question(scene, language)}
     assert {asked[text] for text in say.read} == {scene.text}
     assert all(scene.text in asked[text] for text in say.describe)
@@ -110,7 +110,7 @@ def test_writing_is_read_as_it_stands(scene: Writing, say, language: str) -> Non
 
 
 @pytest.mark.parametrize(("say", "language"), [(ENGLISH, "en"), (CHINESE, "zh")])
-def test_what_is_not_known_is_said_so(say, language: str) -> None:
+def test_unknown_pictures_are_answered_honestly(say, language: str) -> None:
     assert {q.answer for q in every_question(Other(), language)} == {say.honest}
 
 

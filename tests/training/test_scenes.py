@@ -1,4 +1,4 @@
-"""Scenes hold what their questions need to be answerable."""
+"""Scenes allow unambiguous answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def test_objects_stay_inside_and_apart(seed: int, aspect: float, hard: float) ->
 
 
 @given(SEEDS, ASPECTS)
-def test_what_is_asked_for_by_place_has_a_clear_one(seed: int, aspect: float) -> None:
+def test_objects_that_questions_locate_have_a_clear_place(
+    seed: int, aspect: float
+) -> None:
     scene = scenes.shapes(Random(seed), aspect)
     if scene.placed:
         for thing in scene.objects:
@@ -49,7 +51,7 @@ def test_what_is_asked_for_by_place_has_a_clear_one(seed: int, aspect: float) ->
         (1.0, 1.0, "bottom right"),
     ],
 )
-def test_places_have_the_names_people_use(x: float, y: float, place: str) -> None:
+def test_places_have_their_usual_names(x: float, y: float, place: str) -> None:
     assert Object(scenes.Kind("red", "ring"), x, y, 0.1).place == place
 
 
@@ -60,14 +62,14 @@ def test_easy_scenes_are_few_and_large() -> None:
 
 
 @given(SEEDS)
-def test_numbers_and_words_are_what_the_questions_call_them(seed: int) -> None:
+def test_numbers_and_words_match_their_questions(seed: int) -> None:
     number, line = scenes.number(Random(seed)), scenes.writing(Random(seed))
     assert number.is_number and 1 <= len(number.text) <= MAX_DIGITS
     assert not line.is_number and 1 <= len(line.text) <= MAX_LETTERS
     assert line.text.isascii() and line.text.isalnum()
 
 
-def test_every_kind_of_thing_comes_up() -> None:
+def test_every_kind_occurs() -> None:
     rng = Random(0)
     drawn = [scenes.shapes(rng, 1.0) for _ in range(600)]
     kinds = {kind for scene in drawn for kind in scene.kinds}

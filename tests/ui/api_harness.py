@@ -16,7 +16,7 @@ from PIL import Image
 
 from edge.engine.engine import Engine
 from edge.events import Event
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.submission import Submission
@@ -27,16 +27,17 @@ from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
-from tests.jobs.desk import caller
+from tests.jobs.jobs_harness import caller
 from tests.test_images import encode
 from ui.app import add_api
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.origins import Origins
 from ui.question import SentPicture, digest_of
-from worker.checker import Checker
-from worker.gate import Gate
+from worker.claiming import Claiming
 from worker.metrics import Metrics as WorkerMetrics
+from worker.preflight import Preflight
+from worker.prepared import PreparedJobs
 from worker.relay import Relay
 
 BLACK = encode(Image.new("RGB", (64, 64)), "PNG")
@@ -75,17 +76,19 @@ class ApiHarness:
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
         self.runtime = StubRuntime(
-            LONG_ANSWER, n_cells=40_000, n_kept=n_kept, step_s=step_s
+            LONG_ANSWER, n_cells=40_000, n_idle=n_kept, step_s=step_s
         )
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)
+        self.prepared = PreparedJobs()
         self.relay = Relay(
             self.engine,
             self.jobs,
             self.publisher,
-            Gate(self.jobs),
+            Claiming(self.jobs),
             WorkerMetrics(),
+            self.prepared,
         )
         self.beat("here-1", n_slots=1)
 
@@ -156,7 +159,11 @@ class ApiHarness:
                 self.relay.answer()
                 over.wait(0.01)
 
-        checker = Checker(self.engine, self.jobs, WorkerMetrics()) if checks else None
+        preflight = None
+        if checks:
+            preflight = Preflight(
+                self.engine, self.jobs, WorkerMetrics(), self.prepared
+            )
         thread = threading.Thread(target=work)
         thread.start()
         try:
@@ -165,8 +172,8 @@ class ApiHarness:
             over.set()
             self.relay.drain(0)  # or a failing test would not end
             await asyncio.to_thread(thread.join)
-            if checker:
-                await asyncio.to_thread(checker.close)
+            if preflight:
+                await asyncio.to_thread(preflight.close)
 
     async def followed(self, n: int = 1) -> None:
         """Until so many answers are being computed or waited for, and followed."""
@@ -181,15 +188,15 @@ class ApiHarness:
 
     @property
     def waiting(self) -> list[str]:
-        return self.ids(record.waiting_key(POOL))
+        return self.ids(keys.WAITING(POOL))
 
     @property
     def running(self) -> list[str]:
-        return self.ids(record.running_key(POOL))
+        return self.ids(keys.RUNNING(POOL))
 
     @property
     def live(self) -> list[str]:
-        return self.ids(record.live_key(POOL))
+        return self.ids(keys.LIVE(POOL))
 
 
 @asynccontextmanager

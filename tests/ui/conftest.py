@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ui.api_harness import ApiHarness, api_harness
-from worker import checker
+from worker import preflight
 
 
 @pytest.fixture(autouse=True)
 def brief_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker's checker ends soon after it is told to."""
-    monkeypatch.setattr(checker, "LOOK_S", 0.05)
+    """The preflight ends soon after it is told to."""
+    monkeypatch.setattr(preflight, "LOOK_S", 0.05)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge.jobs.submission import Submission
-from tests.jobs.desk import caller
+from tests.jobs.jobs_harness import caller
 from tests.ui.api_harness import ApiHarness, PictureQuestion, api_harness
 
 pytestmark = pytest.mark.redis

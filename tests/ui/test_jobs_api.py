@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.jobs import reconcile, record
+from edge.jobs import keys, reconcile, record
 from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.api_harness import POOL, ApiHarness, api_harness, code_of, text_of
 from ui.request_caller import LONGEST_KEY
@@ -385,8 +385,8 @@ async def test_flex_questions_are_batch_work(web: ApiHarness) -> None:
     await web.until(lambda: len(web.waiting) == 1)
     tasks.append(web.asking("now", key="b"))
     await web.until(lambda: len(web.waiting) == 2)
-    keys = map(record.job_key, web.waiting)
-    assert [web.sync.hget(key, "priority") for key in keys] == [b"normal", b"low"]
+    records = map(keys.JOB, web.waiting)
+    assert [web.sync.hget(key, "priority") for key in records] == [b"normal", b"low"]
     for task in tasks:
         task.cancel()
 
@@ -399,7 +399,7 @@ async def test_a_question_that_killed_two_workers_is_refused_for_a_while(
     for _ in range(record.MOST_DEATHS):
         await web.until(lambda: web.waiting)
         claim = web.jobs.claim()
-        web.sync.zadd(record.running_key(POOL), {claim.job_id: 1})
+        web.sync.zadd(keys.RUNNING(POOL), {claim.job_id: 1})
         await web.client._reconciler.tick()
     for reply in (await asking, await web.post("deadly", key="b")):
         assert code_of(reply) == (500, "request_quarantined")

@@ -17,7 +17,7 @@ from edge import keys
 from edge.jobs.fleet import Heart, WorkerInfo
 from edge.keys import create_key
 from edge.limits import Limits
-from tests.jobs.desk import young_minute
+from tests.jobs.jobs_harness import young_minute
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
 
 pytestmark = pytest.mark.redis

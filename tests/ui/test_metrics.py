@@ -23,12 +23,12 @@ from edge.events import (
     Started,
     Token,
 )
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.submission import Submission
 from edge.request import Answer, Usage
 from edge.settings import Settings
 from edge.up.parts import free_port
-from tests.jobs.desk import caller
+from tests.jobs.jobs_harness import caller
 from tests.ui.api_harness import POOL, PictureQuestion, api_harness
 from ui.body import Bodies, parse
 from ui.client import Client
@@ -365,7 +365,7 @@ async def test_a_scrape_shows_fleet_and_queue(broker_url: str) -> None:
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
         await one.until(lambda: len(one.waiting) == 3)
         one.jobs.claim()
-        one.sync.zincrby(record.live_key(POOL), -40, one.waiting[0])  # 40 s ago
+        one.sync.zincrby(keys.LIVE(POOL), -40, one.waiting[0])  # 40 s ago
         seen = await scrape(one.client)
         for task in asking:
             task.cancel()

@@ -1,4 +1,4 @@
-"""Root gives its rights up, for good, or says why it cannot."""
+"""Root gives up its rights for good, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.settings import Settings
 from edge.up import account
 from tests.conftest import cannot
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to leave")
 
 CHANGE = """
@@ -32,8 +32,11 @@ except PermissionError:
 
 
 @is_root
-def test_root_becomes_the_account_that_is_named() -> None:
-    for python in (sys.executable, "/usr/bin/python3"):  # the first may be root's own
+def test_root_changes_to_the_named_account() -> None:
+    for python in (
+        sys.executable,
+        "/usr/bin/python3",
+    ):  # the first may be closed to others
         done = subprocess.run(
             [python, "-c", CHANGE, "daemon"], cwd=ROOT, capture_output=True, text=True
         )
@@ -49,7 +52,7 @@ def test_root_becomes_the_account_that_is_named() -> None:
 
 
 @is_root
-def test_without_an_account_it_says_that_it_is_root(
+def test_without_an_account_root_is_warned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(account, "ACCOUNT", "no-such-account")
@@ -60,18 +63,18 @@ def test_without_an_account_it_says_that_it_is_root(
 
 
 @is_root
-def test_an_account_that_is_missing_is_named() -> None:
+def test_a_missing_account_is_named() -> None:
     with pytest.raises(SetupError, match="no account 'no-such-account'"):
         account.leave_root(Settings(), "no-such-account")
 
 
 @is_root
-def test_root_may_be_asked_to_stay() -> None:
+def test_root_may_stay_root() -> None:
     settings, said = account.leave_root(Settings(), "root")
     assert (settings, said) == (Settings(), "Running as root, as you asked.")
 
 
-def test_who_is_not_root_stays_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_accounts_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     assert account.leave_root(Settings(), None) == (Settings(), "")
     assert account.leave_root(Settings(), pwd.getpwuid(1).pw_name)[1] == ""

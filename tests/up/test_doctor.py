@@ -1,4 +1,4 @@
-"""`edge doctor` sees what is wrong before `edge up` does, and says what to do."""
+"""`edge doctor` finds faults before `edge up` does, and says what to do."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from typer.testing import CliRunner, Result
 from edge import host
 from edge.cli.app import app
 from edge.models.registry import tiny_files
-from edge.serving.tuning import TUNED, Tuning, save, this_machine
+from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up import doctor
 from edge.up.doctor import Finding, findings
 from edge.up.parts import free_port
+from edge.up.stack import RESERVE_BYTES
+from tests.serving.tuned import keep_tuning
 
 GIB = 1 << 30
 
@@ -38,7 +40,7 @@ def taken_port() -> Iterator[int]:
 
 
 def called(name: str, tmp_path: Path, script: str) -> str:
-    """A program that takes the place of this Python."""
+    """A program that replaces this Python."""
     program = tmp_path / name
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -46,28 +48,36 @@ def called(name: str, tmp_path: Path, script: str) -> str:
 
 
 @pytest.mark.model
-def test_a_machine_on_which_all_is_well(settings: Settings) -> None:
+def test_a_healthy_machine(settings: Settings) -> None:
     found = {one.about: one for one in findings(settings, free_port())}
     assert list(found) == [
-        *("processor", "others", "disk", "queue", "nginx", "port", "jail", "trial"),
-        *("model", "memory"),
+        "processor",
+        "others",
+        "disk",
+        "queue",
+        "nginx",
+        "port",
+        "jail",
+        "trial",
+        "model",
+        "memory",
     ]
     assert not [one for one in found.values() if one.level == "wrong"]
-    assert "red circle" in found["trial"].said
-    assert str(tiny_files().model) in found["model"].said
+    assert "red circle" in found["trial"].message
+    assert str(tiny_files().model) in found["model"].message
 
 
 @pytest.mark.parametrize(
     ("name", "features", "n_cores", "level", "said"),
     [
-        ("Xeon", ("avx2", "fma", "avx512_vnni"), 8, "ok", "8 cores"),
-        ("Xeon", ("avx2", "fma"), 8, "note", "pictures will take long"),
+        ("Xeon", ("avx2", "fma", "avx512_vnni"), 8, "ok", "8 usable cores"),
+        ("Xeon", ("avx2", "fma"), 8, "note", "pictures will be slow"),
         ("Xeon", ("avx2", "avx_vnni"), 1, "note", "With one core"),
-        ("Old", (), 8, "wrong", "Take another machine."),
-        ("Arm 0x41 0xd40", ("asimd", "asimddp"), 4, "ok", "4 cores"),
+        ("Old", (), 8, "wrong", "use another machine."),
+        ("Arm 0x41 0xd40", ("asimd", "asimddp"), 4, "ok", "4 usable cores"),
     ],
 )
-def test_a_processor_is_judged_by_what_it_can(
+def test_a_processor_is_judged_by_its_features(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     features: tuple[str, ...],
@@ -79,13 +89,13 @@ def test_a_processor_is_judged_by_what_it_can(
     monkeypatch.setattr(host, "usable_cores", lambda: n_cores)
     finding = doctor.processor()
     assert finding.level == level
-    assert finding.said.startswith(name)
-    assert said in finding.said
+    assert finding.message.startswith(name)
+    assert said in finding.message
 
 
 @pytest.mark.parametrize(("busy", "level"), [(0.02, "ok"), (0.9, "note")])
 def test_a_busy_machine_is_noted(monkeypatch, busy: float, level: str) -> None:
-    monkeypatch.setattr(host, "busy", lambda: busy)
+    monkeypatch.setattr(host, "busy_fraction", lambda: busy)
     assert doctor.others().level == level
 
 
@@ -96,18 +106,18 @@ def test_a_full_disk_is_wrong(monkeypatch, settings: Settings) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     finding = doctor.disk(missing)
     assert finding.level == "wrong"
-    assert finding.said.startswith("1.0 MB free")
+    assert finding.message.startswith("1.0 MB free")
 
 
-def test_a_redis_that_is_not_there_is_wrong(settings: Settings) -> None:
+def test_an_unreachable_redis_is_wrong(settings: Settings) -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
     finding = doctor.queue(replace(settings, broker_url=url))
     assert finding.level == "wrong"
-    assert "cannot be reached" in finding.said
-    assert "secret" not in finding.said
+    assert "cannot be reached" in finding.message
+    assert "secret" not in finding.message
 
 
-def test_redis_servers_of_ones_own_are_asked(settings, redis_url: str) -> None:
+def test_own_redis_servers_are_checked(settings, redis_url: str) -> None:
     own = replace(settings, broker_url=redis_url, cache_url=redis_url)
     assert doctor.queue(own).level == "ok"
 
@@ -115,70 +125,79 @@ def test_redis_servers_of_ones_own_are_asked(settings, redis_url: str) -> None:
 def test_a_port_in_use_is_noted(taken_port: int) -> None:
     finding = doctor.door("127.0.0.1", taken_port)
     assert finding.level == "note"
-    assert str(taken_port) in finding.said
+    assert str(taken_port) in finding.message
 
 
-def test_llama_cpp_for_another_processor_is_told_from_other_ends(
+def test_llama_cpp_for_another_processor_is_recognised(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     dies = called("dies", tmp_path, "kill -ILL $$")
     monkeypatch.setattr(sys, "executable", dies)
     finding = doctor.trial()
     assert finding.level == "wrong"
-    assert "SIGILL" in finding.said
-    assert "`make setup`" in finding.said
+    assert "SIGILL" in finding.message
+    assert "`make setup`" in finding.message
 
 
-def test_an_answer_that_is_not_right_is_wrong(monkeypatch, tmp_path: Path) -> None:
+def test_a_wrong_answer_is_wrong(monkeypatch, tmp_path: Path) -> None:
     says = called("says", tmp_path, "echo 'A blue square.'")
     monkeypatch.setattr(sys, "executable", says)
     finding = doctor.trial()
     assert finding.level == "wrong"
-    assert "A blue square." in finding.said
+    assert "A blue square." in finding.message
 
 
-def test_what_a_trial_complains_of_is_passed_on(monkeypatch, tmp_path: Path) -> None:
+def test_the_error_of_a_trial_is_shown(monkeypatch, tmp_path: Path) -> None:
     fails = called("fails", tmp_path, "echo noise >&2; echo edge: No. >&2; exit 1")
     monkeypatch.setattr(sys, "executable", fails)
     assert doctor.trial() == Finding("trial", "wrong", "edge: No.")
 
 
-def test_a_trial_that_never_ends_is_ended(monkeypatch, tmp_path: Path) -> None:
+def test_a_trial_that_hangs_is_ended(monkeypatch, tmp_path: Path) -> None:
     hangs = called("hangs", tmp_path, "exec sleep 60")
     monkeypatch.setattr(sys, "executable", hangs)
     monkeypatch.setattr(doctor, "TRIAL_S", 0.2)
-    assert "not answered" in doctor.trial().said
+    assert "not answered" in doctor.trial().message
 
 
 def test_without_the_real_model_tiny_is_announced(settings: Settings) -> None:
     first, *rest = doctor.model(replace(settings, model="auto"))
     assert first.level == "note"
-    assert "`edge models pull`" in first.said
+    assert "`edge models pull`" in first.message
     assert [one.level for one in rest] == ["ok"]
 
 
-def test_a_model_that_is_not_there_is_wrong(settings: Settings) -> None:
+def test_a_missing_model_is_wrong(settings: Settings) -> None:
     [finding] = doctor.model(replace(settings, model="qwen3-vl-2b"))
     assert finding.level == "wrong"
-    assert "edge models pull qwen3-vl-2b" in finding.said
+    assert "edge models pull qwen3-vl-2b" in finding.message
 
 
-def test_a_model_that_is_too_large_is_wrong_with_the_sum(monkeypatch, settings) -> None:
+def test_a_model_that_is_too_large_is_wrong(monkeypatch, settings) -> None:
     monkeypatch.setattr(host, "available_memory_bytes", lambda: GIB // 2)
     _, finding = doctor.model(settings)
     assert finding.level == "wrong"
-    assert "needs more memory" in finding.said
+    assert "needs more memory" in finding.message
 
 
 def test_a_tuned_machine_says_what_pictures_cost(settings: Settings) -> None:
-    files = tiny_files()
-    values = {name: getattr(settings, name) for name in TUNED}
-    sizes = ((16, 0.1), (64, 0.4))
-    made_for = this_machine(files)
-    save(Tuning(values, sizes, 0.001, 0.01, "2026-11-26", made_for), settings, files)
+    keep_tuning(settings, tiny_files())
     said = {one.about: one for one in doctor.model(settings)}
     assert said["tuning"].level == "ok"
-    assert said["pictures"].said.startswith("First words about a large picture after")
+    assert said["pictures"].message.startswith(
+        "First words about a large picture after"
+    )
+
+
+def test_a_machine_with_too_little_memory_for_openvino_is_noted(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    plan = make_plan(replace(settings, runtime="openvino"), tiny_files())
+    free = plan.need.total_bytes + RESERVE_BYTES - 1
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
+    found = {one.about: one for one in doctor.model(settings)}
+    assert found["runtime"].level == "note"
+    assert "llama.cpp" in found["runtime"].message
 
 
 def command(*words: str, **environ: str) -> Result:
@@ -187,7 +206,7 @@ def command(*words: str, **environ: str) -> Result:
 
 @pytest.fixture
 def well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trial takes seconds, and is tested above."""
+    """Skips the trial, which takes seconds and is tested above."""
     monkeypatch.setattr(doctor, "trial", lambda: Finding("trial", "ok", "It is well."))
 
 
@@ -199,7 +218,7 @@ def test_a_healthy_machine_has_status_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("well")
-def test_what_is_wrong_has_status_1_and_stops_nothing(tmp_path: Path) -> None:
+def test_an_unhealthy_machine_has_status_1(tmp_path: Path) -> None:
     result = command("--model", "qwen3-vl-2b", EDGE_DATA_DIR=str(tmp_path))
     assert result.exit_code == 1
     assert "wrong  model " in result.stdout
@@ -208,7 +227,7 @@ def test_what_is_wrong_has_status_1_and_stops_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("well")
-def test_paths_are_whole_even_in_a_narrow_terminal(tmp_path: Path) -> None:
+def test_paths_are_shown_whole_in_a_narrow_terminal(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     result = command("--model", "tiny", EDGE_DATA_DIR=str(folder), COLUMNS="60")
     assert str(folder) in "".join(line.strip() for line in result.stdout.split("\n"))

@@ -1,4 +1,4 @@
-"""What people asked lies in files that nobody else can read."""
+"""Files with questions are closed to other accounts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_what_is_there_is_closed_too(tmp_path: Path) -> None:
+def test_existing_files_are_closed_too(tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "8080" / "broker").mkdir(parents=True)
     (state / "8080" / "broker" / "aof").write_text("a question")
@@ -54,15 +54,17 @@ def test_a_new_folder_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_one_account_is_let_in_by_name(tmp_path: Path) -> None:
+def test_one_account_may_open_known_names(tmp_path: Path) -> None:
     account = private.web_account()
     assert account
     private.let_in(tmp_path, account)
     (tmp_path / "new").touch()
-    assert mode(tmp_path) == 0o2710  # to pass, not to list
+    assert mode(tmp_path) == 0o2710  # to open by name, not to list
     assert (tmp_path / "new").stat().st_gid == tmp_path.stat().st_gid != 0
 
 
-def test_who_is_not_root_is_nginx_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_root_nginx_has_no_other_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert private.web_account() is None

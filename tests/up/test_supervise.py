@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from edge.errors import SetupError
-from edge.up import supervise
+from edge.up import supervise, watch
 from edge.up.supervise import Child, Part
 from tests.conftest import wait_for
 
@@ -45,14 +45,14 @@ def test_a_part_is_waited_for_until_it_is_ready(tmp_path: Path) -> None:
     assert not one.is_alive
 
 
-def test_a_part_that_ends_at_once_tells_its_last_words(tmp_path: Path) -> None:
+def test_a_part_that_ends_at_once_shows_the_end_of_its_log(tmp_path: Path) -> None:
     one = child(tmp_path, "import sys; print('no memory'); sys.exit(3)")
     one.start()
     with pytest.raises(SetupError, match=r"status 3 .*\n.*no memory"):
         one.wait_ready(is_stopping=lambda: False)
 
 
-def test_a_part_that_crashes_is_said_to_have_crashed(tmp_path: Path) -> None:
+def test_a_crash_is_reported_as_a_crash(tmp_path: Path) -> None:
     one = child(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     one.start()
     with pytest.raises(SetupError, match="killed by SIGSEGV"):
@@ -129,7 +129,7 @@ def test_a_part_may_take_its_time_to_end(tmp_path: Path) -> None:
 
 
 def test_asking_does_not_wait_and_stopping_does_not_ask_again(tmp_path: Path) -> None:
-    """A second signal would mean: at once."""
+    """A second signal would end it at once."""
     counting = SLOW.replace(
         'Path("asked").touch()', 'Path("asked").open("a").write("x")'
     )
@@ -147,7 +147,7 @@ def test_asking_does_not_wait_and_stopping_does_not_ask_again(tmp_path: Path) ->
     assert one.process and one.process.returncode == 0
 
 
-def test_in_a_hurry_nobody_gets_the_time(tmp_path: Path) -> None:
+def test_in_a_hurry_a_part_is_killed(tmp_path: Path) -> None:
     one = child(tmp_path, SLOW.replace("sleep(0.3)", "sleep(60)"))
     one.start()
     one.wait_ready(is_stopping=lambda: False)
@@ -157,7 +157,7 @@ def test_in_a_hurry_nobody_gets_the_time(tmp_path: Path) -> None:
     assert one.process and one.process.returncode == -signal.SIGKILL
 
 
-def test_who_has_ended_cannot_be_asked(tmp_path: Path) -> None:
+def test_asking_an_ended_part_to_stop_does_nothing(tmp_path: Path) -> None:
     one = child(tmp_path, "pass")
     one.ask()  # not started yet
     one.start()
@@ -167,8 +167,8 @@ def test_who_has_ended_cannot_be_asked(tmp_path: Path) -> None:
     assert one.process and one.process.returncode == 0
 
 
-def test_what_a_killed_part_has_started_ends_with_it(tmp_path: Path) -> None:
-    """As the workers of an nginx do."""
+def test_children_of_a_killed_part_end_with_it(tmp_path: Path) -> None:
+    """Like the workers of nginx."""
     family = f"""
 import pathlib, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -191,11 +191,11 @@ pathlib.Path("pid").write_text(str(other.pid))
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(supervise, "ASK_S", 0.01)
+    monkeypatch.setattr(watch, "POLL_S", 0.01)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
+def test_a_silent_part_is_killed_and_restarted(
     tmp_path: Path,
 ) -> None:
     is_missed = False
@@ -212,8 +212,8 @@ def test_a_part_that_does_not_answer_for_too_long_is_killed_and_restarted(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_who_was_ready_has_answered(tmp_path: Path) -> None:
-    """It may hang the moment after."""
+def test_being_ready_counts_as_an_answer(tmp_path: Path) -> None:
+    """It may hang right afterwards."""
     one = child(tmp_path, READY, is_missed=lambda _: True, missed_s=0.1, start_s=60)
     one.start()
     one.wait_ready(is_stopping=lambda: False)
@@ -235,7 +235,7 @@ def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
+def test_a_failing_check_counts_as_silence(tmp_path: Path) -> None:
     def fail(pid: int) -> bool:
         raise ValueError("a strange answer")
 
@@ -247,7 +247,7 @@ def test_a_check_that_fails_is_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_part_of_which_nothing_can_be_told_is_left_alone(tmp_path: Path) -> None:
+def test_a_part_in_an_unknown_state_is_left_alone(tmp_path: Path) -> None:
     one = child(tmp_path, READY, is_missed=lambda _: None, missed_s=0.05, start_s=0.1)
     one.start()
     for _ in range(20):
@@ -277,7 +277,7 @@ def test_a_restart_that_never_answers_is_ended_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_check_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_check_that_hangs_delays_nothing_else(tmp_path: Path) -> None:
     let_go = threading.Event()
     slow = child(tmp_path, READY, is_missed=lambda _: let_go.wait(30))
     slow.start()
@@ -290,11 +290,11 @@ def test_a_check_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
+def test_a_frozen_machine_does_not_count_as_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen machine: hours pass in one step."""
-    monkeypatch.setattr(supervise, "MOST_COUNTED_S", 0.01)
+    monkeypatch.setattr(watch, "MAX_COUNTED_S", 0.01)
     answers = iter([False])
     one = child(
         tmp_path, READY, is_missed=lambda _: next(answers, True), missed_s=5, start_s=5
@@ -303,17 +303,17 @@ def test_a_stop_of_the_watch_itself_is_not_held_against_a_part(
     wait_for(lambda: one.watch.has_answered)
     with monkeypatch.context() as frozen:
         clock = time.monotonic
-        frozen.setattr(supervise.time, "monotonic", lambda: clock() + 7200)
+        frozen.setattr(watch.time, "monotonic", lambda: clock() + 7200)
         wait_for(lambda: one.watch.silent_s > 0)
     assert one.watch.silent_s < 5
     one.stop()
 
 
 @pytest.mark.usefixtures("impatient")
-def test_deaths_of_a_part_that_works_do_not_lengthen_the_pause(
+def test_deaths_of_a_working_part_do_not_lengthen_the_pause(
     tmp_path: Path,
 ) -> None:
-    """Whoever can kill a worker with a question must not keep it away for 30 s."""
+    """A client that can crash a worker must not keep it down for 30 s."""
     one = child(tmp_path, READY)
     one.start()
     for _ in range(6):
@@ -326,8 +326,8 @@ def test_deaths_of_a_part_that_works_do_not_lengthen_the_pause(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_who_answered_only_after_its_death_had_been_working(tmp_path: Path) -> None:
-    """A worker is told of for three seconds more: it died before it was asked."""
+def test_an_answer_after_death_counts_as_working(tmp_path: Path) -> None:
+    """A worker is listed for three more seconds, so it may answer after its death."""
     heard = False
     one = child(tmp_path, "pass", is_missed=lambda _: not heard)
     one.start()
@@ -342,8 +342,8 @@ def test_who_answered_only_after_its_death_had_been_working(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("impatient")
-def test_each_run_is_asked_about_by_its_own_process(tmp_path: Path) -> None:
-    """News of the one before it is none of the next."""
+def test_each_run_is_polled_by_its_own_process_id(tmp_path: Path) -> None:
+    """An answer of the previous process does not count."""
     asked: list[int] = []
     one = child(tmp_path, "import time; time.sleep(60)", is_missed=asked.append)
     one.start()

@@ -53,7 +53,7 @@ def served(metrics: Metrics) -> Iterator[str]:
         server.server_close()
 
 
-def test_an_answer_is_measured_by_the_engines_own_clock() -> None:
+def test_an_answer_is_measured_by_the_engines_timings() -> None:
     metrics = Metrics()
     metrics.ended(SEEN, finished())
     seconds = {
@@ -73,7 +73,7 @@ def test_an_answer_is_measured_by_the_engines_own_clock() -> None:
     assert value(metrics, "tokens_total", kind="answer") == 6
 
 
-def test_stretches_that_were_not_there_are_not_measured_as_zero() -> None:
+def test_absent_stages_are_not_measured_as_zero() -> None:
     metrics = Metrics()
     metrics.ended(TEXT, finished(n_tokens=1))
     assert value(metrics, "embed_seconds_count") == 0
@@ -90,7 +90,7 @@ def test_stretches_that_were_not_there_are_not_measured_as_zero() -> None:
         ("never heard of", "failed", "internal_error"),
     ],
 )
-def test_a_failure_is_counted_by_a_code_that_we_know(
+def test_a_failure_is_counted_by_a_known_code(
     code: str, outcome: str, known: str
 ) -> None:
     metrics = Metrics()
@@ -99,7 +99,7 @@ def test_a_failure_is_counted_by_a_code_that_we_know(
     assert value(metrics, "e2e_seconds_count") == 0
 
 
-def test_the_engines_figures_are_those_of_the_moment() -> None:
+def test_the_engines_load_is_read_at_each_scrape() -> None:
     metrics = Metrics()
     runtime = StubRuntime(answer=LONG_ANSWER[:2000], n_cells=4000, step_s=0.002)
     with closing(Engine(runtime, StubTower())) as engine:
@@ -126,7 +126,7 @@ def test_the_engines_figures_are_those_of_the_moment() -> None:
         assert 0 < (value(metrics, "steps_total") or 0) < computed
 
 
-def test_a_scrape_over_http_is_whole_even_before_the_model_is_loaded() -> None:
+def test_a_scrape_is_complete_before_the_model_is_loaded() -> None:
     metrics = Metrics()
     with served(metrics) as url, urllib.request.urlopen(url, timeout=5) as reply:
         families = list(text_string_to_metric_families(reply.read().decode()))

@@ -19,23 +19,23 @@ from edge.events import (
     Started,
     Token,
 )
-from edge.jobs import record
+from edge.jobs import keys
 from edge.jobs.channel import Closing, Publisher
 from edge.jobs.estimate import Pace
 from edge.jobs.worker_side import Claim
 from edge.request import Message, Request, SamplingParams
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
-from tests.jobs.desk import BOUNDS, POOL
-from tests.worker.bench import Bench
+from tests.jobs.jobs_harness import BOUNDS, POOL
+from tests.worker.worker_harness import WorkerHarness
 from worker import relay
 
 pytestmark = pytest.mark.redis
 
 
-async def ask(bench: Bench, text: str = "hello", n: int = 10, **given) -> str:
+async def ask(harness: WorkerHarness, text: str = "hello", n: int = 10, **given) -> str:
     """A job that asks for `n` tokens."""
-    job = await bench.admit(**given)
-    await bench.enqueue(job.job_id, text, max_tokens=n)
+    job = await harness.admit(**given)
+    await harness.enqueue(job.job_id, text, max_tokens=n)
     return job.job_id
 
 
@@ -43,10 +43,10 @@ def text_of(events: Sequence[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Token))
 
 
-async def test_an_answer_streams_to_its_follower(bench: Bench) -> None:
-    job_id = await ask(bench, n=10)
-    bench.relay.answer()
-    started, embedded, *tokens, last = await bench.events(job_id)
+async def test_an_answer_streams_to_its_follower(harness: WorkerHarness) -> None:
+    job_id = await ask(harness, n=10)
+    harness.relay.answer()
+    started, embedded, *tokens, last = await harness.events(job_id)
     assert isinstance(started, Started)
     assert isinstance(embedded, Embedded)
     assert text_of(tokens) == "0 1 2 3 4 "
@@ -54,27 +54,31 @@ async def test_an_answer_streams_to_its_follower(bench: Bench) -> None:
     assert last.answer.text == "0 1 2 3 4 "
 
 
-async def test_a_call_too_many_does_no_harm(bench: Bench) -> None:
-    job_id = await ask(bench, n=3)
-    bench.relay.answer()
-    bench.relay.answer()
-    assert len(await bench.events(job_id)) == 6  # started, embedded, 3 tokens, finished
+async def test_a_surplus_message_does_no_harm(harness: WorkerHarness) -> None:
+    job_id = await ask(harness, n=3)
+    harness.relay.answer()
+    harness.relay.answer()
+    assert (
+        len(await harness.events(job_id)) == 6
+    )  # started, embedded, 3 tokens, finished
 
 
 @pytest.mark.parametrize("how", ["client", "deadline", "nobody watches"])
-async def test_a_running_answer_stops_computing(bench: Bench, how: str) -> None:
+async def test_a_running_answer_stops_computing(
+    harness: WorkerHarness, how: str
+) -> None:
     deadline_s = 1 if how == "deadline" else 60
-    job_id = await ask(bench, n=20_000, deadline_s=deadline_s)
-    with bench.answering():
-        bench.wait_computing()
+    job_id = await ask(harness, n=20_000, deadline_s=deadline_s)
+    with harness.answering():
+        harness.wait_computing()
         if how == "client":
-            await bench.client.cancel(job_id)
+            await harness.client.cancel(job_id)
         elif how != "deadline":
-            bench.forget(job_id)
-    assert bench.runtime.cells == {}
+            harness.forget(job_id)
+    assert harness.runtime.cells == {}
     expected = "expired" if how == "deadline" else "cancelled"
-    assert await bench.state(job_id) == expected
-    assert bench.gate.n_running == 0
+    assert await harness.state(job_id) == expected
+    assert harness.claiming.n_running == 0
 
 
 SLOW = Request(
@@ -85,9 +89,11 @@ SLOW = Request(
 
 
 @pytest.fixture
-def preparing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+def preparing(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> threading.Event:
     """Each message of SLOW takes 50 ms; set when the first is reached."""
-    begun, really_tokenize = threading.Event(), bench.runtime.tokenize
+    begun, really_tokenize = threading.Event(), harness.runtime.tokenize
 
     def tokenize(text: str, *, special: bool) -> list[int]:
         if "slow" in text:
@@ -95,119 +101,125 @@ def preparing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
             time.sleep(0.05)
         return really_tokenize(text, special=special)
 
-    monkeypatch.setattr(bench.runtime, "tokenize", tokenize)
+    monkeypatch.setattr(harness.runtime, "tokenize", tokenize)
     monkeypatch.setattr(relay, "RENEW_S", 0.1)
     return begun
 
 
 @pytest.mark.parametrize("how", ["client", "deadline", "nobody watches", "stop"])
-async def test_preparing_ends_when_nobody_waits(
-    bench: Bench, preparing: threading.Event, how: str
+async def test_preparing_ends_with_the_wait(
+    harness: WorkerHarness, preparing: threading.Event, how: str
 ) -> None:
-    job = await bench.admit(deadline_s=1 if how == "deadline" else 60)
-    await bench.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
-    with bench.answering(seconds=3):
+    job = await harness.admit(deadline_s=1 if how == "deadline" else 60)
+    await harness.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
+    with harness.answering(seconds=3):
         assert await asyncio.to_thread(preparing.wait, 5)
         if how == "client":
-            await bench.client.cancel(job.job_id)
+            await harness.client.cancel(job.job_id)
         elif how == "nobody watches":
-            bench.forget(job.job_id)
+            harness.forget(job.job_id)
         elif how == "stop":
-            bench.relay.drain(grace_s=0)
+            harness.relay.drain(grace_s=0)
     states = {"deadline": "expired", "stop": "waiting"}
-    assert await bench.state(job.job_id) == states.get(how, "cancelled")
-    assert bench.gate.n_running == 0
+    assert await harness.state(job.job_id) == states.get(how, "cancelled")
+    assert harness.claiming.n_running == 0
 
 
 async def test_the_lease_is_kept_while_a_question_is_prepared(
-    bench: Bench, preparing: threading.Event
+    harness: WorkerHarness, preparing: threading.Event
 ) -> None:
-    job = await bench.admit()
-    await bench.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
+    job = await harness.admit()
+    await harness.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
 
     def lease() -> float:
-        return bench.sync.zscore(record.running_key(POOL), job.job_id) or 0
+        return harness.sync.zscore(keys.RUNNING(POOL), job.job_id) or 0
 
-    with bench.answering(seconds=5):
+    with harness.answering(seconds=5):
         assert await asyncio.to_thread(preparing.wait, 5)
         first = lease()
-        await asyncio.to_thread(bench.wait, lambda: lease() > first + 0.3)
-        await bench.client.cancel(job.job_id)
+        await asyncio.to_thread(harness.wait, lambda: lease() > first + 0.3)
+        await harness.client.cancel(job.job_id)
 
 
-async def test_a_job_that_waited_too_long_is_not_run(bench: Bench) -> None:
-    job_id = await ask(bench)
-    bench.set(job_id, expires=1)
-    bench.relay.answer()
-    events = await bench.events(job_id)
+async def test_a_job_that_waited_too_long_is_not_run(harness: WorkerHarness) -> None:
+    job_id = await ask(harness)
+    harness.set(job_id, expires=1)
+    harness.relay.answer()
+    events = await harness.events(job_id)
     assert [event.code for event in events] == ["deadline_exceeded"]
 
 
-async def test_a_prompt_that_cannot_fit_fails_with_the_numbers(bench: Bench) -> None:
-    job_id = await ask(bench, n=1_000_000)
-    bench.relay.answer()
-    [failed] = await bench.events(job_id)
+async def test_a_prompt_that_cannot_fit_fails_with_the_numbers(
+    harness: WorkerHarness,
+) -> None:
+    job_id = await ask(harness, n=1_000_000)
+    harness.relay.answer()
+    [failed] = await harness.events(job_id)
     assert failed.code == "context_length_exceeded"
     assert "40000" in failed.message
 
 
-async def test_a_bug_is_one_plain_sentence(bench: Bench, monkeypatch) -> None:
+async def test_an_unexpected_error_is_one_sentence(
+    harness: WorkerHarness, monkeypatch
+) -> None:
     def broken(claim: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(bench.worker, "pictures", broken)
-    job_id = await ask(bench)
-    bench.relay.answer()
-    assert await bench.events(job_id) == [
+    monkeypatch.setattr(harness.worker, "pictures", broken)
+    job_id = await ask(harness)
+    harness.relay.answer()
+    assert await harness.events(job_id) == [
         Failed("engine_error", "Computing this answer failed.")
     ]
 
 
-async def test_a_job_that_is_not_ours_any_more_is_given_up(bench: Bench) -> None:
-    """Its lease ran out while we stood still; somebody else has it."""
-    job_id = await ask(bench, n=20_000)
-    with bench.answering():
-        bench.wait_computing()
-        [claimed] = bench.sync.zrange(record.running_key(POOL), 0, -1)
-        bench.reconciler._in_touch_since = time.monotonic() - 60
-        while not bench.sync.zcard(record.waiting_key(POOL)):
+async def test_a_lost_job_stops_computing(
+    harness: WorkerHarness,
+) -> None:
+    """Its lease ran out while the worker stood still; another has it."""
+    job_id = await ask(harness, n=20_000)
+    with harness.answering():
+        harness.wait_computing()
+        [claimed] = harness.sync.zrange(keys.RUNNING(POOL), 0, -1)
+        harness.reconciler._in_touch_since = time.monotonic() - 60
+        while not harness.sync.zcard(keys.WAITING(POOL)):
             # again, if it has just been renewed
-            bench.sync.zadd(record.running_key(POOL), {claimed: 1})
-            await bench.reconciler.tick()
-        claim = bench.claim()
-    assert bench.runtime.cells == {}
-    assert await bench.state(job_id) == "running"
-    bench.publisher.publish(job_id, claim.attempt, 1, [Token("another's")])
-    bench.worker.end(claim, Failed("engine_error", "no"))
-    events = await bench.events(job_id)
+            harness.sync.zadd(keys.RUNNING(POOL), {claimed: 1})
+            await harness.reconciler.tick()
+        claim = harness.claim()
+    assert harness.runtime.cells == {}
+    assert await harness.state(job_id) == "running"
+    harness.publisher.publish(job_id, claim.attempt, 1, [Token("another's")])
+    harness.worker.end(claim, Failed("engine_error", "no"))
+    events = await harness.events(job_id)
     gone = events.index(Retried())
     assert LONG_ANSWER.startswith(text_of(events[:gone]))
     assert text_of(events[gone:]) == "another's"
 
 
-async def test_the_pace_is_learnt_from_answers_alone(bench: Bench) -> None:
+async def test_the_pace_is_learned_from_answers_alone(harness: WorkerHarness) -> None:
     def pace() -> Pace:
-        return Pace.read(bench.sync.get(record.pace_key(POOL)))
+        return Pace.read(harness.sync.get(keys.PACE(POOL)))
 
-    await ask(bench, n=1_000_000)
-    bench.relay.answer()
+    await ask(harness, n=1_000_000)
+    harness.relay.answer()
     assert pace().n_jobs == 0
-    await ask(bench, n=20)
+    await ask(harness, n=20)
     began = time.monotonic()
-    bench.relay.answer()
-    took_s = time.monotonic() - began
+    harness.relay.answer()
+    duration_s = time.monotonic() - began
     assert pace().n_jobs == 1
-    assert 0.02 < pace().job_s <= took_s
+    assert 0.02 < pace().job_s <= duration_s
     assert pace().image_s != Pace().image_s
-    assert 0.002 <= pace().answer_s < took_s
+    assert 0.002 <= pace().answer_s < duration_s
 
 
-async def test_answers_are_counted(bench: Bench) -> None:
-    await ask(bench, n=3)
-    bench.relay.answer()
-    await ask(bench, n=1_000_000)
-    bench.relay.answer()
-    registry = bench.metrics.registry
+async def test_answers_are_counted(harness: WorkerHarness) -> None:
+    await ask(harness, n=3)
+    harness.relay.answer()
+    await ask(harness, n=1_000_000)
+    harness.relay.answer()
+    registry = harness.metrics.registry
     for outcome, code in (
         ("finished", ""),
         ("failed", "context_length_exceeded"),
@@ -216,21 +228,21 @@ async def test_answers_are_counted(bench: Bench) -> None:
         assert registry.get_sample_value("edge_engine_requests_total", labels) == 1
 
 
-async def test_an_end_that_comes_too_late_is_not_counted(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+async def test_a_late_end_is_not_counted(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = bench.worker.pictures
+    pictures = harness.worker.pictures
 
     def late(claim: Claim):
         found = pictures(claim)
-        assert bench.worker.refuse(claim.job_id, Failed("invalid_request", "No."))
+        assert harness.worker.refuse(claim.job_id, Failed("invalid_request", "No."))
         return found
 
-    monkeypatch.setattr(bench.worker, "pictures", late)
-    await ask(bench, n=1_000_000)
-    bench.relay.answer()
+    monkeypatch.setattr(harness.worker, "pictures", late)
+    await ask(harness, n=1_000_000)
+    harness.relay.answer()
     labels = {"outcome": "failed", "code": "context_length_exceeded"}
-    get = bench.metrics.registry.get_sample_value
+    get = harness.metrics.registry.get_sample_value
     assert get("edge_engine_requests_total", labels) is None
 
 
@@ -262,121 +274,123 @@ class Unsteady:
         self._channel.close(job_id, attempt, event)
 
 
-async def test_each_text_arrives_once_though_the_broker_comes_and_goes(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+async def test_each_text_arrives_once_over_an_unsteady_broker(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "RETRY_S", 0.01)
-    channel = Unsteady(bench.publisher)
-    bench.relay._channel = channel
-    job_id = await ask(bench, n=200)
-    bench.relay.answer()
-    events = await bench.events(job_id)
+    channel = Unsteady(harness.publisher)
+    harness.relay._channel = channel
+    job_id = await ask(harness, n=200)
+    harness.relay.answer()
+    events = await harness.events(job_id)
     assert channel.n_failed == 6
     assert text_of(events) == LONG_ANSWER[:200]
     assert [type(event) for event in events[:2]] == [Started, Embedded]
     assert isinstance(events[-1], Finished)
 
 
-async def test_an_end_that_cannot_be_told_is_told_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+async def test_an_unsent_end_is_sent_again(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether or not the first was heard."""
     monkeypatch.setattr(relay, "RETRY_S", 0.01)
-    told, really_end = [], bench.worker.end
+    replies, really_end = [], harness.worker.end
 
     def end(*args):
-        told.append(really_end(*args))
-        if len(told) < 3:
+        replies.append(really_end(*args))
+        if len(replies) < 3:
             raise redis.ConnectionError("away")
-        return told[-1]
+        return replies[-1]
 
-    monkeypatch.setattr(bench.worker, "end", end)
-    job_id = await ask(bench, n=5)
-    bench.relay.answer()
-    assert told == [True, False, False]
-    events = await bench.events(job_id)
+    monkeypatch.setattr(harness.worker, "end", end)
+    job_id = await ask(harness, n=5)
+    harness.relay.answer()
+    assert replies == [True, False, False]
+    events = await harness.events(job_id)
     assert sum(isinstance(event, Finished) for event in events) == 1
 
 
 async def test_a_broker_that_stays_away_past_the_deadline_frees_the_slot(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def publish(*_args):
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(relay, "RETRY_S", 0.01)
-    monkeypatch.setattr(bench.publisher, "publish", publish)
-    await ask(bench, n=20_000, deadline_s=1)
-    with bench.answering(seconds=3):
-        bench.wait_computing()
-    bench.wait(lambda: not bench.runtime.cells)
-    assert bench.gate.n_running == 0
+    monkeypatch.setattr(harness.publisher, "publish", publish)
+    await ask(harness, n=20_000, deadline_s=1)
+    with harness.answering(seconds=3):
+        harness.wait_computing()
+    harness.wait(lambda: not harness.runtime.cells)
+    assert harness.claiming.n_running == 0
 
 
 async def test_a_claim_without_a_broker_is_no_claim(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def claim(**_options):
         raise redis.ConnectionError("away")
 
-    job_id = await ask(bench, n=3)
-    monkeypatch.setattr(bench.worker, "claim", claim)
-    bench.relay.answer()
-    assert bench.gate.n_running == 0
-    assert await bench.state(job_id) == "waiting"
+    job_id = await ask(harness, n=3)
+    monkeypatch.setattr(harness.worker, "claim", claim)
+    harness.relay.answer()
+    assert harness.claiming.n_running == 0
+    assert await harness.state(job_id) == "waiting"
 
 
 # --- when it is asked to stop -----------------------------------------------------
 
 
-async def test_a_short_answer_may_end_within_the_grace(bench: Bench) -> None:
-    job_id = await ask(bench, n=200, streams=True)
-    waiting = await ask(bench, n=5)
-    with bench.answering():
-        bench.wait_computing()
-        bench.relay.drain(grace_s=20)
-    assert text_of(await bench.events(job_id)) == LONG_ANSWER[:200]
-    bench.relay.answer()  # takes nothing new
-    assert await bench.state(waiting) == "waiting"
+async def test_a_short_answer_may_end_within_the_grace(harness: WorkerHarness) -> None:
+    job_id = await ask(harness, n=200, streams=True)
+    waiting = await ask(harness, n=5)
+    with harness.answering():
+        harness.wait_computing()
+        harness.relay.drain(grace_s=20)
+    assert text_of(await harness.events(job_id)) == LONG_ANSWER[:200]
+    harness.relay.answer()  # takes nothing new
+    assert await harness.state(waiting) == "waiting"
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_what_outlasts_the_grace_is_given_up(bench: Bench, streams: bool) -> None:
-    job_id = await ask(bench, n=20_000, streams=streams)
-    with bench.answering(seconds=3):
-        bench.wait_computing()
-        bench.wait(lambda: bench.sync.xlen(record.events_key(job_id, 1)) > 5)
-        bench.relay.drain(grace_s=0.3)
+async def test_an_answer_that_outlasts_the_grace_is_released(
+    harness: WorkerHarness, streams: bool
+) -> None:
+    job_id = await ask(harness, n=20_000, streams=streams)
+    with harness.answering(seconds=3):
+        harness.wait_computing()
+        harness.wait(lambda: harness.sync.xlen(keys.EVENTS(job_id, 1)) > 5)
+        harness.relay.drain(grace_s=0.3)
         await asyncio.sleep(0.1)
-        assert bench.runtime.cells
-    assert bench.runtime.cells == {}
+        assert harness.runtime.cells
+    assert harness.runtime.cells == {}
     if streams:
-        assert (await bench.events(job_id))[-1] == relay.STOPPED
+        assert (await harness.events(job_id))[-1] == relay.STOPPED
     else:
-        assert bench.claim().attempt == 2
+        assert harness.claim().attempt == 2
 
 
-async def test_a_grace_of_nothing_stops_at_once(bench: Bench) -> None:
-    await ask(bench, n=20_000)
-    with bench.answering(seconds=1.5):
-        bench.wait_computing()
-        bench.relay.drain(grace_s=0)
-    assert bench.claim().attempt == 2
+async def test_a_grace_of_nothing_stops_at_once(harness: WorkerHarness) -> None:
+    await ask(harness, n=20_000)
+    with harness.answering(seconds=1.5):
+        harness.wait_computing()
+        harness.relay.drain(grace_s=0)
+    assert harness.claim().attempt == 2
 
 
-async def test_jobs_side_by_side_are_all_answered(bench: Bench) -> None:
-    ids = [await ask(bench, f"question {n}", n=50) for n in range(4)]
-    with bench.answering(4):
-        bench.wait_computing(2)
+async def test_jobs_side_by_side_are_all_answered(harness: WorkerHarness) -> None:
+    ids = [await ask(harness, f"question {n}", n=50) for n in range(4)]
+    with harness.answering(4):
+        harness.wait_computing(2)
     for job_id in ids:
-        assert text_of(await bench.events(job_id)) == LONG_ANSWER[:50]
+        assert text_of(await harness.events(job_id)) == LONG_ANSWER[:50]
 
 
 async def test_an_engine_that_dies_ends_what_ran(broker_url: str) -> None:
     def die() -> None:
         raise SystemExit
 
-    one = Bench(broker_url, StubRuntime(faults={"DIE": die}))
+    one = WorkerHarness(broker_url, StubRuntime(faults={"DIE": die}))
     try:
         job_id = await ask(one, "DIE")
         one.relay.answer()

@@ -1,47 +1,52 @@
--- A place for a new job, or the reason why not.
--- id, pool, fields of the record as JSON, limit, of an account, of an address, of kept
--- jobs of an address or '', deadline_s, once or ''
--- -> {word, id or how many there are, when it was created}
-local id, pool, job = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
-local limit, of_account, of_address = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local of_kept, deadline_s, once = tonumber(ARGV[7]), ARGV[8], ARGV[9]
-if once ~= '' then
-  local before = redis.call('GET', once_key(once))
-  local asked = before and redis.call('HMGET', job_key(before), 'body', 'created')
-  if asked and asked[1] then
-    return {asked[1] == job.body and 'joined' or 'reused', before, asked[2]}
+-- Reserves a place in a pool for a new job, or finds the job that was submitted before
+-- under the same idempotency name.
+-- args: job_id, pool, record (its first fields), n_jobs, n_of_account, n_of_address,
+--       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none)
+-- reply: status = admitted | joined | reused, job_id, created
+--        status = queue_full | account_limit | address_limit | kept_limit, n_live
+local id, record, name = args.job_id, args.record, args.idempotency_name
+if name then
+  local earlier = redis.call('GET', idempotency_key(name))
+  local job = earlier and fields_of(job_key(earlier), 'body_hash', 'created')
+  if job and job.body_hash then
+    local is_same = job.body_hash == record.body_hash
+    return reply({status = is_same and 'joined' or 'reused', job_id = earlier,
+                  created = job.created})
   end
 end
-local at, live = now(), set_of('live', pool)
-local account, address = account_key(job.account), address_key(job.address)
+local at, live = now(), live_key(args.pool)
+local account, address = account_key(record.account), address_key(record.address)
 local function n_live_of(key)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', at)
   return redis.call('ZCARD', key)
 end
 local n_live = redis.call('ZCARD', live)
-if n_live >= limit then return {'queue_full', n_live} end
-if n_live_of(account) >= of_account then return {'account_limit', n_live} end
-if n_live_of(address) >= of_address then return {'address_limit', n_live} end
-if job.kept == 1 and of_kept then
+local function refusal(status) return reply({status = status, n_live = n_live}) end
+if n_live >= args.n_jobs then return refusal('queue_full') end
+if n_live_of(account) >= args.n_of_account then return refusal('account_limit') end
+if n_live_of(address) >= args.n_of_address then return refusal('address_limit') end
+if record.kept == 1 and args.n_kept then
   local n_kept = 0
   for _, other in ipairs(redis.call('ZRANGE', address, 0, -1)) do
     n_kept = n_kept + (redis.call('HGET', job_key(other), 'kept') == '1' and 1 or 0)
   end
-  if n_kept >= of_kept then return {'kept_limit', n_live} end
+  if n_kept >= args.n_kept then return refusal('kept_limit') end
 end
-local expires = at + deadline_s
-for name, value in pairs(job) do redis.call('HSET', job_key(id), name, value) end
-redis.call('HSET', job_key(id), 'state', 'waiting', 'attempt', 0, 'pool', pool,
-           'created', at, 'expires', expires, 'watched', at + VET_S, 'suspect', 0,
-           'content', '', 'once', once)
-redis.call('EXPIRE', job_key(id), deadline_s + KEEP_S)
+local expires, lifetime_s = at + args.deadline_s, args.deadline_s + KEEP_S
+local fields = {'state', 'waiting', 'attempt', 0, 'pool', args.pool, 'created', at,
+                'expires', expires, 'watched', at + VET_S, 'suspect', 0, 'content', '',
+                'idempotency_name', name or ''}
+for field, value in pairs(record) do
+  fields[#fields + 1] = field
+  fields[#fields + 1] = value
+end
+redis.call('HSET', job_key(id), unpack(fields))
+redis.call('EXPIRE', job_key(id), lifetime_s)
 redis.call('ZADD', live, at, id)
 for _, key in ipairs({account, address}) do
   redis.call('ZADD', key, expires + WATCH_S, id)
-  redis.call('EXPIRE', key, deadline_s + KEEP_S)
+  redis.call('EXPIRE', key, lifetime_s)
 end
-redis.call('SADD', 'edge:pools', pool)
-if once ~= '' then
-  redis.call('SET', once_key(once), id, 'EX', deadline_s + KEEP_S)
-end
-return {'admitted', id, string.format('%.17g', at)}
+redis.call('SADD', pools_key(), args.pool)
+if name then redis.call('SET', idempotency_key(name), id, 'EX', lifetime_s) end
+return reply({status = 'admitted', job_id = id, created = at})

@@ -1,3 +1,3 @@
--- A worker says that it lives.  name, info
-redis.call('ZADD', 'edge:fleet', now(), ARGV[1])
-redis.call('HSET', 'edge:fleet:info', ARGV[1], ARGV[2])
+-- Records a worker's heartbeat.  args: worker, info
+redis.call('ZADD', fleet_key(), now(), args.worker)
+redis.call('HSET', fleet_info_key(), args.worker, args.info)

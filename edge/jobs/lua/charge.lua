@@ -1,27 +1,25 @@
--- Counts what a tenant is about to use, unless that is more than it may.
--- tenant, what, how many, window_s, limit, [window_s, limit] ...
--- -> {1 or 0, at, limit, left, seconds until there is more} of the tightest window
-local tenant, what, n, at = ARGV[1], ARGV[2], tonumber(ARGV[3]), now()
+-- Charges a tenant `n` before they are used, unless a window has less left.
+-- args: tenant, counted, n, windows = [{window_s, limit} ...], at least one
+-- reply: is_granted, at, limit, left, resets_s, all of the tightest window
+local n, at = args.n, now()
 local tightest
-for i = 4, #ARGV, 2 do
-  local window_s, limit = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-  local used = tonumber(redis.call('GET', quota_key(tenant, what, window_s, at)) or 0)
-  local left = limit - used
-  local seen = {left >= n and 1 or 0, at, limit, math.max(left, 0),
-                math.ceil(window_s - at % window_s)}
-  if seen[1] == 1 then seen[4] = left - n end
-  if not tightest or seen[1] < tightest[1]
-     or seen[1] == tightest[1] and seen[4] / limit < tightest[4] / tightest[3] then
-    tightest = seen
+for _, window in ipairs(args.windows) do
+  local window_s, limit = window.window_s, window.limit
+  window.key = quota_key(args.tenant, args.counted, window_s, math.floor(at / window_s))
+  local left = limit - number_at(window.key)
+  local found = {is_granted = left >= n, at = at, limit = limit,
+                 left = left >= n and left - n or math.max(left, 0),
+                 resets_s = math.ceil(window_s - at % window_s)}
+  if not tightest or tightest.is_granted and not found.is_granted
+     or found.is_granted == tightest.is_granted
+        and found.left / found.limit < tightest.left / tightest.limit then
+    tightest = found
   end
 end
-if tightest[1] == 1 then
-  for i = 4, #ARGV, 2 do
-    local window_s = tonumber(ARGV[i])
-    local key = quota_key(tenant, what, window_s, at)
-    redis.call('INCRBY', key, n)
-    redis.call('EXPIRE', key, 2 * window_s)
+if tightest.is_granted then
+  for _, window in ipairs(args.windows) do
+    redis.call('INCRBY', window.key, n)
+    redis.call('EXPIRE', window.key, 2 * window.window_s)
   end
 end
-tightest[2] = string.format('%.17g', at)
-return tightest
+return reply(tightest)

@@ -1,2 +1,2 @@
--- The last event of an attempt.  id, attempt, event
-close(ARGV[1], ARGV[2], ARGV[3])
+-- Writes the last event of an attempt.  args: job_id, attempt, event
+close(args.job_id, args.attempt, args.event)

@@ -1,133 +1,149 @@
--- Before every script: names of keys, the broker's clock, and the ways a job moves.
--- All keys follow from a job's id and record, so scripts take arguments only.
+-- Before every script: the broker's clock, records and replies by name, and the ways a
+-- job moves. Above this stand constants, `args` and a function for each kind of key,
+-- which `scripts.py` writes. All keys follow from arguments and records.
 
 local PASSING = {worker_lost = true, shutting_down = true, service_unavailable = true}
-
-local function job_key(id) return 'edge:job:' .. id end
-local function events_key(id, attempt) return 'edge:events:' .. id .. ':' .. attempt end
-local function set_of(kind, pool) return 'edge:' .. kind .. ':' .. pool end
-local function deaths_key(content) return 'edge:deaths:' .. content end
-local function account_key(account) return 'edge:account:' .. account end
-local function address_key(address) return 'edge:address:' .. address end
-local function schema_key(schema) return deaths_key('schema ' .. schema) end
-local function guilt_key(culprit) return 'edge:guilt:' .. culprit end
-local function once_key(name) return 'edge:once:' .. name end
-
-local function quota_key(tenant, what, window_s, at)
-  return string.format('edge:quota:%s:%s:%d:%d', tenant, what, window_s,
-                       math.floor(at / window_s))
-end
 
 local function now()
   local time = redis.call('TIME')
   return time[1] + time[2] / 1000000
 end
 
+-- Fields of a hash by name; absent ones are nil.
+local function fields_of(key, ...)
+  local values, fields = redis.call('HMGET', key, ...), {}
+  for i, name in ipairs({...}) do fields[name] = values[i] or nil end
+  return fields
+end
+
+-- A reply: names and values in turn. Redis would cut the fraction off a number.
+local function reply(fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    if type(value) == 'number' then value = string.format('%.17g', value) end
+    if type(value) == 'boolean' then value = value and '1' or '0' end
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  return flat
+end
+
 local function failed(code, message)
   return cjson.encode({kind = 'failed', code = code, message = message})
 end
 
--- Attempts number their events, `1-0`, `2-0`, ...; what closes a stream has the time
--- for a number, which is larger than any, so that Redis refuses all that comes later.
+-- Attempts number their events, `1-0`, `2-0`, ...; what closes a stream is numbered by
+-- the time, which is larger than any, so that Redis refuses all that comes later.
 local function close(id, attempt, event)
   redis.call('XADD', events_key(id, attempt), '*', 'event', event)
   redis.call('EXPIRE', events_key(id, attempt), KEEP_S)
 end
 
 -- Takes a charge back, in those of its windows that are not over.
-local function refund(tenant, what, n, at)
+local function refund(tenant, counted, n, at)
   for _, window_s in ipairs({60, 86400}) do
-    local key = quota_key(tenant, what, window_s, at)
+    local key = quota_key(tenant, counted, window_s, math.floor(at / window_s))
     if n > 0 and redis.call('EXISTS', key) == 1 then redis.call('DECRBY', key, n) end
   end
 end
 
--- What a tenant has used of a model on this day (UTC): one hash for each day.
+-- Adds to what a tenant has used of a model on this day (UTC).
 local function use(tenant, model, counts)
-  local day = 'edge:usage:' .. math.floor(now() / 86400)
-  for what, n in pairs(counts) do
+  local key = usage_key(math.floor(now() / 86400))
+  for counted, n in pairs(counts) do
     if n > 0 then
-      redis.call('HINCRBY', day, tenant .. ' ' .. what .. ' ' .. model, n)
+      redis.call('HINCRBY', key, tenant .. ' ' .. counted .. ' ' .. model, n)
     end
   end
-  redis.call('EXPIRE', day, KEEP_USAGE_S)
+  redis.call('EXPIRE', key, KEEP_USAGE_S)
 end
 
--- What a job that has ended used; how much of it was computed for this job.
-local function settle(id, state, outcome, attempt, is_shared)
-  local job = redis.call('HMGET', job_key(id), 'tenant', 'model', 'image', 'charged',
-                         'charged_at')
-  local counts, answer_tokens = {requests = 1}, 0
+-- Counts what an ended job used, and gives back the answer tokens that it did not use.
+local function settle(id, job, state, outcome, is_shared)
+  local counts, attempt, answer_tokens = {requests = 1}, tonumber(job.attempt), 0
   if state == 'finished' and (is_shared or attempt == 0) then
     counts.cached = 1
   elseif state == 'finished' then
     local usage = cjson.decode(outcome).answer.usage
     answer_tokens = usage.completion_tokens
-    counts.image_tokens = tonumber(job[3] or 0)
+    counts.image_tokens = tonumber(job.image_tokens or 0)
     counts.prompt_tokens = usage.prompt_tokens
-  elseif attempt > 0 then  -- an event for each token, or for a few
-    answer_tokens = redis.call('XLEN', events_key(id, attempt))
-    counts.failed = 1
   else
     counts.failed = 1
+    if attempt > 0 then  -- an event for each token, or for a few
+      answer_tokens = redis.call('XLEN', events_key(id, attempt))
+    end
   end
   counts.answer_tokens = answer_tokens
-  use(job[1], job[2], counts)
-  local unused = tonumber(job[4]) - answer_tokens
-  if unused > 0 then refund(job[1], 'answer-tokens', unused, tonumber(job[5])) end
+  use(job.tenant, job.model, counts)
+  local n_unused = tonumber(job.charged) - answer_tokens
+  if n_unused > 0 then
+    refund(job.tenant, 'answer-tokens', n_unused, tonumber(job.charged_at))
+  end
 end
 
--- The one place where a job ends. Its pictures are megabytes: they go at once, or a
--- busy hour fills the broker with them.
+local function leave_pool(id, pool)
+  for _, key in ipairs({live_key(pool), waiting_key(pool), running_key(pool)}) do
+    redis.call('ZREM', key, id)
+  end
+end
+
+-- Deaths are counted by what a job asks: its content, and its JSON schema.
+local function schema_cause(schema) return 'schema ' .. schema end
+
+-- The one place where a job ends. Its pictures are megabytes: they are deleted at once,
+-- or a busy hour fills the broker with them.
 -- `is_shared`: with the answer to another job.
 local function end_job(id, state, outcome, is_shared)
   local key = job_key(id)
-  local job = redis.call('HMGET', key, 'state', 'attempt', 'pool', 'account', 'suspect',
-                         'content', 'once', 'address', 'schema')
-  local before, attempt, pool = job[1], tonumber(job[2]), job[3]
-  settle(id, state, outcome, attempt, is_shared)
-  redis.call('UNLINK', 'edge:pictures:' .. id)
+  local job = fields_of(key, 'state', 'attempt', 'pool', 'account', 'address', 'suspect',
+                        'content', 'schema', 'idempotency_name', 'tenant', 'model',
+                        'image_tokens', 'charged', 'charged_at')
+  settle(id, job, state, outcome, is_shared)
+  redis.call('UNLINK', pictures_key(id))
   redis.call('HDEL', key, 'request')
   redis.call('HSET', key, 'state', state, 'outcome', outcome)
   redis.call('EXPIRE', key, KEEP_S)
-  for _, kind in ipairs({'live', 'waiting', 'running'}) do
-    redis.call('ZREM', set_of(kind, pool), id)
+  leave_pool(id, job.pool)
+  redis.call('ZREM', account_key(job.account), id)
+  redis.call('ZREM', address_key(job.address), id)
+  if state == 'finished' and job.suspect == '1' then  -- it was innocent
+    redis.call('DEL', deaths_key(job.content),
+               deaths_key(schema_cause(job.schema or '')))
   end
-  redis.call('ZREM', account_key(job[4]), id)
-  redis.call('ZREM', address_key(job[8]), id)
-  if state == 'finished' and job[5] == '1' then  -- it was innocent
-    redis.call('DEL', deaths_key(job[6]), schema_key(job[9] or ''))
-  end
-  -- Not even tried, or through no fault of its own: the same name may be asked again.
+  -- Not tried, or failed through no fault of its own: it may be submitted again.
+  local attempt = tonumber(job.attempt)
   local is_open = attempt == 0 or PASSING[cjson.decode(outcome).code]
-  if job[7] and state ~= 'finished' and is_open then
-    redis.call('DEL', once_key(job[7]))
+  if job.idempotency_name and state ~= 'finished' and is_open then
+    redis.call('DEL', idempotency_key(job.idempotency_name))
   end
-  -- Whoever follows a waiting job listens to the attempt that is to come.
-  close(id, before == 'waiting' and attempt + 1 or attempt, outcome)
+  -- Followers of a waiting job read the stream of its next attempt.
+  close(id, job.state == 'waiting' and attempt + 1 or attempt, outcome)
 end
 
--- Back into the queue, at its old place. Its attempt may write no more.
-local function try_again(id, pool, attempt, place)
+-- Back into the queue with its old score, which records of older versions lack. Its
+-- attempt can write no more.
+local function try_again(id, pool, job)
   redis.call('HSET', job_key(id), 'state', 'waiting')
-  redis.call('ZREM', set_of('running', pool), id)
-  redis.call('ZADD', set_of('waiting', pool), place, id)
-  close(id, attempt, cjson.encode({kind = 'retried'}))
+  redis.call('ZREM', running_key(pool), id)
+  redis.call('ZADD', waiting_key(pool), job.score or now(), id)
+  close(id, job.attempt, cjson.encode({kind = 'retried'}))
 end
 
 local function number_at(key) return tonumber(redis.call('GET', key) or 0) end
 
--- How many workers have died, lately, of a content or of the schema it asks for.
-local function deaths_of(content, schema)
-  local of_schema = schema and schema ~= '' and number_at(schema_key(schema)) or 0
-  return math.max(number_at(deaths_key(content)), of_schema)
+-- How many workers were lost lately with a job of this content or this JSON schema.
+local function deaths_of(job)
+  local n_deaths = number_at(deaths_key(job.content or ''))
+  if (job.schema or '') == '' then return n_deaths end
+  return math.max(n_deaths, number_at(deaths_key(schema_cause(job.schema))))
 end
 
--- How many workers have died while only a question of this caller was computed.
-local function guilt_of(culprit) return number_at(guilt_key(culprit)) end
+-- How many workers were lost lately while they computed only a job of this culprit.
+local function guilt_of(job) return number_at(guilt_key(job.culprit or '')) end
 
-local function is_quarantined(content, schema, culprit)
-  return deaths_of(content, schema) >= MOST_DEATHS or guilt_of(culprit) >= MOST_GUILT
+local function is_quarantined(n_deaths, n_guilty)
+  return n_deaths >= MOST_DEATHS or n_guilty >= MOST_GUILT
 end
 
 -- Whether an attempt's client has been shown text that cannot be taken back.
@@ -136,6 +152,6 @@ local function has_shown(id, attempt)
   return last ~= nil and cjson.decode(last[2][2]).kind == 'token'
 end
 
-local function is_forgotten(kept, watched, at)
-  return kept ~= '1' and tonumber(watched) < at
+local function is_forgotten(job, at)
+  return job.kept ~= '1' and tonumber(job.watched) < at
 end

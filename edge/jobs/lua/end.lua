@@ -1,14 +1,18 @@
--- Ends a job, and tells its followers. An answer is given to all that wait for the same
--- one under the same name.  id, attempt or '' for any, state, outcome
--- -> 1, or 0 when it is too late
-local job = redis.call('HMGET', job_key(ARGV[1]), 'state', 'attempt', 'pool', 'shares')
-if job[1] ~= 'waiting' and job[1] ~= 'running' then return 0 end
-if ARGV[2] ~= '' and (ARGV[2] ~= job[2] or job[1] ~= 'running') then return 0 end
-end_job(ARGV[1], ARGV[3], ARGV[4])
-if ARGV[3] == 'finished' and job[4] and job[4] ~= '' then
-  for _, id in ipairs(redis.call('ZRANGE', set_of('waiting', job[3]), 0, -1)) do
-    if redis.call('HGET', job_key(id), 'shares') == job[4] then
-      end_job(id, ARGV[3], ARGV[4], true)
+-- Ends a job and tells its followers. An answer also ends the waiting jobs that share it
+-- under the same name.
+-- args: job_id, attempt (absent: any), state, outcome
+-- reply: 1, or 0 when the job has ended or this attempt does not run any more
+local job = fields_of(job_key(args.job_id), 'state', 'attempt', 'pool', 'shares')
+local is_running = job.state == 'running'
+if not is_running and job.state ~= 'waiting' then return 0 end
+if args.attempt and not (is_running and args.attempt == tonumber(job.attempt)) then
+  return 0
+end
+end_job(args.job_id, args.state, args.outcome)
+if args.state == 'finished' and (job.shares or '') ~= '' then
+  for _, id in ipairs(redis.call('ZRANGE', waiting_key(job.pool), 0, -1)) do
+    if redis.call('HGET', job_key(id), 'shares') == job.shares then
+      end_job(id, args.state, args.outcome, true)
     end
   end
 end

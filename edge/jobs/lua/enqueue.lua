@@ -1,28 +1,29 @@
--- An admitted job gets its place in the queue.
--- id, request, content, schema or '', shares, spacing_s, max_tokens
--- -> queued | quarantined | gone
+-- Puts an admitted job into the queue of its pool.
+-- args: job_id, request, content, schema or '', shares or '', spacing_s, max_tokens
+-- reply: queued | quarantined | gone
 --
--- A place is a time. The further questions of an account that has some already take later
--- places, as far apart as starts are, over its weight, so that others find their turn
--- between them; a job of low priority is placed as if it had come BATCH_S later, and
--- nobody after that passes; one of high priority as if it had come BATCH_S earlier.
-local id, content, schema = ARGV[1], ARGV[3], ARGV[4]
-local job = redis.call('HMGET', job_key(id), 'state', 'pool', 'account', 'priority',
-                       'weight', 'culprit')
-if job[1] ~= 'waiting' then return 'gone' end
-if is_quarantined(content, schema, job[6]) then return 'quarantined' end
-local pool, place, latest = job[2], now(), 'edge:place:' .. job[3]
-if redis.call('ZCARD', account_key(job[3])) > 1 then
-  local spacing_s = ARGV[6] / tonumber(job[5])
-  place = math.max(place, (redis.call('GET', latest) or 0) + spacing_s)
+-- A score is a time; the lowest is claimed first. Further jobs of an account that has
+-- unfinished ones get later scores, as far apart as jobs start, divided by the account's
+-- weight, so that jobs of others come between them. Low priority adds BATCH_S, so that
+-- nothing that comes later than that overtakes the job; high priority subtracts it.
+local id = args.job_id
+local job = fields_of(job_key(id), 'state', 'pool', 'account', 'priority', 'weight',
+                      'culprit')
+if job.state ~= 'waiting' then return 'gone' end
+job.content, job.schema = args.content, args.schema
+if is_quarantined(deaths_of(job), guilt_of(job)) then return 'quarantined' end
+local score, latest = now(), score_key(job.account)
+if redis.call('ZCARD', account_key(job.account)) > 1 then
+  score = math.max(score, number_at(latest) + args.spacing_s / job.weight)
 end
-redis.call('SET', latest, place, 'EX', KEEP_S)
-if job[4] == 'low' then place = place + BATCH_S end
-if job[4] == 'high' then place = place - BATCH_S end
-redis.call('HSET', job_key(id), 'request', ARGV[2], 'content', content,
-           'schema', schema, 'shares', ARGV[5], 'place', place,
-           'watched', now() + WATCH_S, 'most', ARGV[7])
-redis.call('ZADD', set_of('waiting', pool), place, id)
-redis.call('LPUSH', set_of('unchecked', pool), id)
-redis.call('LTRIM', set_of('unchecked', pool), 0, 999)
+redis.call('SET', latest, score, 'EX', KEEP_S)
+if job.priority == 'low' then score = score + BATCH_S end
+if job.priority == 'high' then score = score - BATCH_S end
+redis.call('HSET', job_key(id), 'request', args.request, 'content', args.content,
+           'schema', args.schema, 'shares', args.shares, 'score', score,
+           'place', score,  -- its older name: older workers need it to release a job
+           'watched', now() + WATCH_S, 'max_tokens', args.max_tokens)
+redis.call('ZADD', waiting_key(job.pool), score, id)
+redis.call('LPUSH', unchecked_key(job.pool), id)
+redis.call('LTRIM', unchecked_key(job.pool), 0, 999)
 return 'queued'

@@ -1,2 +1,2 @@
--- Counts an answer that was known, and for which there was no job.  tenant, model
-use(ARGV[1], ARGV[2], {requests = 1, cached = 1})
+-- Counts an answer from the cache, for which there was no job.  args: tenant, model
+use(args.tenant, args.model, {requests = 1, cached = 1})

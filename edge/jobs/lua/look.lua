@@ -1,8 +1,10 @@
--- What a record says; `watch` says that somebody waits for the answer.
--- id, watch -> {state, attempt, pool, owner, model, created, outcome or false}, or nil
-local key, at = job_key(ARGV[1]), now()
-local job = redis.call('HMGET', key, 'state', 'attempt', 'pool', 'owner', 'model',
-                       'created', 'outcome')
-if not job[1] then return nil end
-if ARGV[2] == '1' then redis.call('HSET', key, 'watched', at + WATCH_S) end
-return job
+-- What a job's record says; `watch` records that a client waits for the answer.
+-- args: job_id, watch
+-- reply: state, attempt, pool, owner, model, created, outcome (absent: unfinished); nil
+--        when there is no such job
+local key = job_key(args.job_id)
+local job = fields_of(key, 'state', 'attempt', 'pool', 'owner', 'model', 'created',
+                      'outcome')
+if not job.state then return nil end
+if args.watch then redis.call('HSET', key, 'watched', now() + WATCH_S) end
+return reply(job)

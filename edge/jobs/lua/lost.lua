@@ -1,7 +1,8 @@
--- Jobs of a pool whose lease ran out: their worker is gone, and perhaps they did it.
--- pool -> how many wait again
-local pool, at, n_again = ARGV[1], now(), 0
-local running = set_of('running', pool)
+-- Retries or ends the jobs of a pool whose lease has run out: their worker is lost, and
+-- one of them may be the cause.
+-- args: pool
+-- reply: how many wait again
+local at, running, n_again = now(), running_key(args.pool), 0
 local n_running = redis.call('ZCARD', running)
 
 local function count(key)
@@ -9,31 +10,33 @@ local function count(key)
   redis.call('EXPIRE', key, QUARANTINE_S)
 end
 
--- One death counts once, however many asked the same: only a job that began after the
--- last one can have caused another.
-local function count_death(key, started)
-  local last = redis.call('GET', key .. ':last')
-  if last and tonumber(started) <= tonumber(last) then return end
-  redis.call('SET', key .. ':last', at, 'EX', QUARANTINE_S)
-  count(key)
+-- One death counts once, however many equal jobs ran: only a job that began after the
+-- latest counted death can have caused another.
+local function count_death(cause, started)
+  local latest = redis.call('GET', death_at_key(cause))
+  if latest and tonumber(started) <= tonumber(latest) then return end
+  redis.call('SET', death_at_key(cause), at, 'EX', QUARANTINE_S)
+  count(deaths_key(cause))
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', running, '-inf', at)) do
-  local job = redis.call('HMGET', job_key(id), 'state', 'attempt', 'streams', 'place',
-                         'content', 'started', 'schema', 'suspect', 'culprit')
-  if job[1] ~= 'running' then
+  local job = fields_of(job_key(id), 'state', 'attempt', 'streams', 'score', 'content',
+                        'started', 'schema', 'suspect', 'culprit')
+  if job.state ~= 'running' then
     redis.call('ZREM', running, id)
   else
-    count_death(deaths_key(job[5]), job[6])
-    if job[7] and job[7] ~= '' then count_death(schema_key(job[7]), job[6]) end
-    -- Suspects run alone: nobody else can have done it.
-    if job[8] == '1' or n_running == 1 then count(guilt_key(job[9])) end
-    if is_quarantined(job[5], job[7], job[9]) then
+    count_death(job.content, job.started)
+    if (job.schema or '') ~= '' then
+      count_death(schema_cause(job.schema), job.started)
+    end
+    -- Suspects run alone: no other job can be the cause.
+    if job.suspect == '1' or n_running == 1 then count(guilt_key(job.culprit)) end
+    if is_quarantined(deaths_of(job), guilt_of(job)) then
       end_job(id, 'failed', failed('request_quarantined', QUARANTINED))
-    elseif job[3] == '1' and has_shown(id, job[2]) then
+    elseif job.streams == '1' and has_shown(id, job.attempt) then
       end_job(id, 'failed', failed('worker_lost', DIED))
     else
-      try_again(id, pool, job[2], job[4])
+      try_again(id, args.pool, job)
       n_again = n_again + 1
     end
   end

@@ -1,11 +1,11 @@
--- A worker that stops gives up a running job, through no fault of the job.
--- id, attempt, outcome if it cannot be tried again
-local id, attempt = ARGV[1], ARGV[2]
-local job = redis.call('HMGET', job_key(id), 'state', 'attempt', 'pool', 'streams',
-                       'place')
-if job[1] ~= 'running' or job[2] ~= attempt then return end
-if job[4] == '1' and has_shown(id, attempt) then
-  end_job(id, 'failed', ARGV[3])
+-- Gives up a running job for another worker, because this one stops; a job that cannot
+-- be tried again ends with `outcome`.
+-- args: job_id, attempt, outcome
+local id = args.job_id
+local job = fields_of(job_key(id), 'state', 'attempt', 'pool', 'streams', 'score')
+if job.state ~= 'running' or tonumber(job.attempt) ~= args.attempt then return end
+if job.streams == '1' and has_shown(id, job.attempt) then
+  end_job(id, 'failed', args.outcome)
 else
-  try_again(id, job[3], attempt, job[5])
+  try_again(id, job.pool, job)
 end

@@ -1,0 +1,100 @@
+"""The encoder thread: the only place where the vision encoder computes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.engine.encode_queue import EncodeJob, PictureKey
+from edge.engine.protocols import VisionTower
+
+Embeddings = npt.NDArray[np.float32]
+Outcome = Embeddings | Exception
+
+
+class Encoder:
+    """Encodes one picture at a time beside the engine thread, and caches at most
+    `cache_bytes` of embeddings.
+
+    `done` is called on the encoder thread with each job and its embeddings, or with the
+    error: Cancelled after an interrupt. The scheduler decides when each job starts.
+    """
+
+    def __init__(
+        self,
+        tower: VisionTower,
+        cache_bytes: int,
+        done: Callable[[EncodeJob, Outcome], None],
+    ) -> None:
+        self._tower = tower
+        self._cache = _Cache(cache_bytes)
+        self._done = done
+        self._jobs: queue.SimpleQueue[EncodeJob | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._loop, name="encoder", daemon=True)
+        self._thread.start()
+
+    def recall(self, key: PictureKey) -> Embeddings | None:
+        """The embeddings of a picture that was encoded before, if they are cached."""
+        return self._cache.get(key)
+
+    def start(self, job: EncodeJob) -> None:
+        """Encodes a picture; the job before it must be done."""
+        self._jobs.put(job)
+
+    def interrupt(self) -> None:
+        """Ends the present job early, where the vision encoder can."""
+        self._tower.interrupt()
+
+    def close(self) -> None:
+        """Ends the thread after the present job, and frees the model."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._tower.close()
+
+    def _loop(self) -> None:
+        while self._encode_next():
+            pass  # a local variable here would keep the last embeddings alive
+
+    def _encode_next(self) -> bool:
+        """False at the end."""
+        if (job := self._jobs.get()) is None:
+            return False
+        outcome: Outcome
+        try:
+            outcome = self._tower.embed(job.picture)
+        except Exception as error:
+            outcome = error
+        else:
+            self._cache.add(job.key, outcome)
+        self._done(job, outcome)
+        return True
+
+
+class _Cache:
+    """Embeddings by picture; evicts the least recently used. For any thread."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._free_bytes = most_bytes
+        self._entries: OrderedDict[PictureKey, Embeddings] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: PictureKey) -> Embeddings | None:
+        with self._lock:
+            if (found := self._entries.get(key)) is not None:
+                self._entries.move_to_end(key)
+            return found
+
+    def add(self, key: PictureKey, embeddings: Embeddings) -> None:
+        with self._lock:
+            if key in self._entries:
+                return
+            self._entries[key] = embeddings
+            self._free_bytes -= embeddings.nbytes
+            while self._free_bytes < 0:
+                _, oldest = self._entries.popitem(last=False)
+                self._free_bytes += oldest.nbytes

@@ -1,0 +1,79 @@
+"""What one step computes: spans of several sequences, and which tokens it samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import EngineError
+from edge.qwen3vl.positions import text_positions
+
+
+@dataclass(frozen=True)
+class TextSpan:
+    """Consecutive tokens of one slot, the first of them at position `start`.
+
+    `wanted` are indices of tokens, ascending: what follows each of them is sampled.
+    """
+
+    slot: int
+    start: int
+    tokens: tuple[int, ...]
+    wanted: tuple[int, ...] = ()
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def positions(self) -> npt.NDArray[np.int32]:
+        """int32 [4, n]: time, height, width and an unused zero."""
+        return text_positions(self.start, len(self.tokens))
+
+
+@dataclass(frozen=True, eq=False)
+class PictureSpan:
+    """Consecutive image tokens of one slot: embeddings f32 [n, width], positions i32
+    [4, n]."""
+
+    slot: int
+    embeddings: npt.NDArray[np.float32]
+    positions: npt.NDArray[np.int32]
+    wanted: tuple[int, ...] = ()
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.embeddings)
+
+
+Span = TextSpan | PictureSpan
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Spans to compute together; those of one slot are in the order of its sequence.
+
+    With `beside_encoder` the vision encoder uses the same cores meanwhile.
+    """
+
+    spans: tuple[Span, ...]
+    beside_encoder: bool = False
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(span.n_tokens for span in self.spans)
+
+    @property
+    def slots(self) -> frozenset[int]:
+        return frozenset(span.slot for span in self.spans)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The result for one wanted token of a slot: the token that follows it, or the
+    error that ends this sequence alone."""
+
+    slot: int
+    token: int | EngineError

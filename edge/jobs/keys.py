@@ -1,0 +1,259 @@
+"""Every key in the two Redis servers: the contract between Python and Lua.
+
+Each row below describes one kind of key. Python calls the row with the values for its
+pattern: `JOB(job_id)`. Lua scripts call a function that `edge.jobs.scripts` writes from
+the same row: `job_key(job_id)`. Documentation is generated from `table()`, and tests
+compare the keys in a live broker with it.
+"""
+
+from __future__ import annotations
+
+from edge.jobs.key_pattern import Key
+from edge.jobs.record import DEAD_AFTER_S, KEEP_S, KEEP_USAGE_S, QUARANTINE_S
+
+_ENDED = f"{KEEP_S} s after the job has ended"
+_MEMBER = "the job's deadline; a job leaves it when it ends"
+_POOL = "while it has members"
+
+# Jobs
+JOB = Key(
+    "job",
+    "edge:job:{job_id}",
+    "hash",
+    "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
+    "priority, streams, kept, idempotency_name, body_hash, charged, charged_at, "
+    "created, expires, watched, started, suspect, content, schema, shares, request, "
+    "score, place (the score, for older workers), max_tokens, prompt_tokens, "
+    "image_tokens, outcome",
+    _ENDED,
+    "admit, enqueue, checked, claim, look, release, lost, end",
+)
+PICTURES = Key(
+    "pictures",
+    "edge:pictures:{job_id}",
+    "hash",
+    "sha256 of a picture: its RGB bytes",
+    "the job's deadline; deleted when the job ends",
+    "edge/jobs/pictures.py",
+)
+EVENTS = Key(
+    "events",
+    "edge:events:{job_id}:{attempt}",
+    "stream",
+    "event: one event as JSON; numbered from 1 within the attempt",
+    f"{KEEP_S} s after the latest event",
+    "publish, checked, close, and the scripts that end or retry a job",
+)
+IDEMPOTENCY = Key(
+    "idempotency",
+    "edge:idempotency:{name}",
+    "string",
+    "job id; the name is the caller's with its Idempotency-Key",
+    f"the job's deadline and {KEEP_S} s more",
+    "admit; end deletes it when the job may be tried again",
+)
+
+# The queue of a pool
+POOLS = Key("pools", "edge:pools", "set", "pools that have had a job", "none", "admit")
+LIVE = Key(
+    "live",
+    "edge:live:{pool}",
+    "zset",
+    "ids of unfinished jobs by the time of their admission",
+    _POOL,
+    "admit; end and sweep remove",
+)
+WAITING = Key(
+    "waiting",
+    "edge:waiting:{pool}",
+    "zset",
+    "ids of waiting jobs by score: the lowest is claimed next",
+    _POOL,
+    "enqueue, release, lost; claim, end and sweep remove",
+)
+RUNNING = Key(
+    "running",
+    "edge:running:{pool}",
+    "zset",
+    "ids of running jobs by the end of their lease",
+    _POOL,
+    "claim, renew; release, lost, end and sweep remove",
+)
+UNCHECKED = Key(
+    "unchecked",
+    "edge:unchecked:{pool}",
+    "list",
+    "ids of jobs that the preflight check has not seen, at most 1,000",
+    _POOL,
+    "enqueue; the worker's preflight check removes",
+)
+PACE = Key(
+    "pace",
+    "edge:pace:{pool}",
+    "string",
+    "running means of job durations as JSON",
+    "none",
+    "edge/jobs/worker_side.py",
+)
+QUEUE = Key(
+    "queue",
+    "edge:queue:{pool}",
+    "list",
+    "Celery messages, each of which says that a job waits",
+    _POOL,
+    "Celery",
+)
+
+# Fairness and protection
+ACCOUNT = Key(
+    "account",
+    "edge:account:{account}",
+    "zset",
+    "ids of an account's unfinished jobs by their latest possible end",
+    _MEMBER,
+    "admit; end removes",
+)
+ADDRESS = Key(
+    "address",
+    "edge:address:{address}",
+    "zset",
+    "ids of unfinished jobs from an address by their latest possible end",
+    _MEMBER,
+    "admit; end removes",
+)
+SCORE = Key(
+    "score",
+    "edge:score:{account}",
+    "string",
+    "the latest score that a job of this account was given",
+    f"{KEEP_S} s",
+    "enqueue",
+)
+DEATHS = Key(
+    "deaths",
+    "edge:deaths:{cause}",
+    "string",
+    "workers lost while they computed a content or a JSON schema",
+    f"{QUARANTINE_S} s after the latest",
+    "lost; end deletes it when an answer proves the cause innocent",
+)
+DEATH_AT = Key(
+    "death_at",
+    "edge:death-at:{cause}",
+    "string",
+    "when the latest of these deaths was found",
+    f"{QUARANTINE_S} s",
+    "lost",
+)
+GUILT = Key(
+    "guilt",
+    "edge:guilt:{culprit}",
+    "string",
+    "workers lost while they computed one job alone, by tenant or address",
+    f"{QUARANTINE_S} s after the latest",
+    "lost",
+)
+
+# Usage
+QUOTA = Key(
+    "quota",
+    "edge:quota:{tenant}:{counted}:{window_s}:{window}",
+    "string",
+    "what a tenant was charged in one minute or day",
+    "two windows",
+    "charge; refund and end take back",
+)
+USAGE = Key(
+    "usage",
+    "edge:usage:{day}",
+    "hash",
+    "tenant, count and model, with spaces between: the sum of a day since 1970",
+    f"{KEEP_USAGE_S // 86_400} days",
+    "end, known",
+)
+
+# Processes
+FLEET = Key(
+    "fleet",
+    "edge:fleet",
+    "zset",
+    f"names of workers by their latest heartbeat; dead after {DEAD_AFTER_S} s",
+    f"a worker is removed {KEEP_S} s after its latest heartbeat",
+    "beat; fleet and edge/jobs/fleet.py remove",
+)
+FLEET_INFO = Key(
+    "fleet_info",
+    "edge:fleet:info",
+    "hash",
+    "name of a worker: its WorkerInfo as JSON",
+    "as edge:fleet",
+    "beat; fleet and edge/jobs/fleet.py remove",
+)
+RECONCILER = Key(
+    "reconciler",
+    "edge:reconciler",
+    "string",
+    "name of the web process that reconciles",
+    "2 s, renewed",
+    "edge/jobs/reconcile.py",
+)
+SECRET = Key(
+    "secret",
+    "edge:secret",
+    "string",
+    "what session cookies are signed with",
+    "none",
+    "edge/jobs/logins.py",
+)
+LOGGED_OUT = Key(
+    "logged_out",
+    "edge:logged-out:{session_id}",
+    "string",
+    "1: this session has ended early",
+    "until its cookie expires",
+    "edge/jobs/logins.py",
+)
+
+# The cache server
+ANSWER = Key(
+    "answer",
+    "edge:answer:{sha256}",
+    "string",
+    "an answer as JSON, in the cache server",
+    "EDGE_ANSWER_TTL_S, or until it is evicted",
+    "ui/answer_cache.py",
+)
+
+# Celery's own
+BINDING = Key(
+    "binding",
+    "_kombu.binding.{queue}",
+    "set",
+    "Celery's list of the queues that it knows",
+    "none",
+    "Celery",
+)
+BINDING_PERMANENT = Key(
+    "binding_permanent",
+    "_kombu.binding_permanent.{queue}",
+    "set",
+    "Celery's list of the queues that do not expire",
+    "none",
+    "Celery",
+)
+UNACKED = Key(
+    "unacked", "unacked", "hash", "messages being delivered", "moments", "Celery"
+)
+UNACKED_INDEX = Key(
+    "unacked_index", "unacked_index", "zset", "their times", "moments", "Celery"
+)
+UNACKED_MUTEX = Key(
+    "unacked_mutex", "unacked_mutex", "string", "a lock", "300 s", "Celery"
+)
+
+_ROWS = tuple(value for value in list(globals().values()) if isinstance(value, Key))
+
+
+def table() -> list[Key]:
+    """All rows: name, pattern, type, fields, lifetime, writer."""
+    return list(_ROWS)

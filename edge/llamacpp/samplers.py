@@ -1,0 +1,59 @@
+"""How each open slot chooses its tokens: what all runtimes over a Model share."""
+
+from __future__ import annotations
+
+import logging
+
+from edge.engine.protocols import Constraint
+from edge.engine.step import Sampled
+from edge.errors import EngineError
+from edge.llamacpp.model import Model
+from edge.llamacpp.sampler import Logits, Sampler, check_bias
+from edge.request import SamplingParams
+
+log = logging.getLogger(__name__)
+
+
+class Samplers:
+    """One sampler for each open slot, over the vocabulary of `model`. Close it before
+    the model."""
+
+    def __init__(self, model: Model) -> None:
+        self._n_vocab = model.n_vocab
+        self._compiler = model.compiler()
+        self._by_slot: dict[int, Sampler] = {}
+
+    def check(self, sampling: SamplingParams) -> Constraint | None:
+        """As `Runtime.check`."""
+        check_bias(sampling, self._n_vocab)
+        schema = sampling.json_schema
+        return self._compiler.constraint(schema) if schema else None
+
+    def open(
+        self, slot: int, sampling: SamplingParams, constraint: Constraint | None
+    ) -> None:
+        """Raises InvalidRequest when the model cannot sample in this way."""
+        self._by_slot[slot] = Sampler(sampling, self._n_vocab, constraint)
+
+    def sample(self, slot: int, logits: Logits) -> Sampled:
+        """The next token of a slot, from logits f32 [vocabulary]. An error is part of
+        the result: it ends one answer, and none of those in the same step."""
+        try:
+            return Sampled(slot, self._by_slot[slot].sample(logits))
+        except EngineError as error:
+            return Sampled(slot, error)
+        except Exception:
+            log.exception("choosing a token failed")
+            return Sampled(
+                slot, EngineError("Computing this answer failed. Try again.")
+            )
+
+    def release(self, slot: int) -> None:
+        """Frees the sampler of a slot, if it has one."""
+        if sampler := self._by_slot.pop(slot, None):
+            sampler.close()
+
+    def close(self) -> None:
+        for slot in list(self._by_slot):
+            self.release(slot)
+        self._compiler.close()

@@ -1,0 +1,78 @@
+"""Settings as text: how a value is written, its bounds, the `.env` file."""
+
+from __future__ import annotations
+
+from dataclasses import Field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from edge.errors import SetupError
+
+_SWITCH = dict.fromkeys(("on", "true", "yes", "1"), True) | dict.fromkeys(
+    ("off", "false", "no", "0"), False
+)
+_PARSERS: dict[type, Any] = {
+    str: str,
+    int: int,
+    bool: lambda text: _SWITCH[text.lower()],
+    # absolute, because child processes work in other folders
+    type(Path()): lambda text: Path(text).expanduser().absolute(),
+}
+_KIND_NAMES = {
+    int: "a whole number",
+    bool: "on or off",
+    str: "text",
+    type(Path()): "a path",
+}
+
+
+def parse(key: str, text: str, spec: Field[Any]) -> Any:
+    """The value of the setting `spec`. Raises SetupError for a wrong type or bound."""
+    kind = type(spec.default)
+    try:
+        value = _PARSERS[kind](text.strip())
+    except (ValueError, KeyError):
+        raise SetupError(f"{key}={text!r} is not {_KIND_NAMES[kind]}.") from None
+    low, high = spec.metadata["at_least"], spec.metadata["at_most"]
+    choices = spec.metadata["one_of"]
+    is_too_low = low is not None and value < low
+    is_too_high = high is not None and value > high
+    if is_too_low or is_too_high or (choices and value not in choices):
+        raise SetupError(f"{key}={text!r} must be {allowed(spec)}.")
+    return value
+
+
+def allowed(spec: Field[Any]) -> str:
+    """Bounds or choices of a setting in words; empty if all values are allowed."""
+    if choices := spec.metadata["one_of"]:
+        return f"one of {', '.join(choices)}"
+    low, high = spec.metadata["at_least"], spec.metadata["at_most"]
+    if low is None:
+        return ""
+    return f"{low} or more" if high is None else f"from {low} to {high}"
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Lines `KEY=value` of a .env file; blank lines and `#` comments are skipped."""
+    if not path.is_file():
+        return {}
+    try:
+        # some editors write a byte order mark
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SetupError(
+            f"{path.absolute()} is not UTF-8 text. Save it as UTF-8."
+        ) from None
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+
+
+def with_password(url: str, password: str) -> str:
+    """`url` with a password for its user, unless it already has one."""
+    scheme, separator, rest = url.partition("://")
+    user, _, where = rest.rpartition("@")
+    if not separator or ":" in user:
+        return url
+    return f"{scheme}://{user}:{quote(password, safe='')}@{where}"

@@ -1,0 +1,227 @@
+"""The scenarios: their defaults and their requests."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from benchmarks.load import questions
+from benchmarks.load.questions import Question
+from benchmarks.load.scenarios import load_scenario, scenario_names
+from edge.errors import SetupError
+from tests.benchmarks.load.chat_server import Request, Wire, answer_with, chat_server
+from tests.benchmarks.load.load_process import PATIENCE_S, load, start
+
+MANY = 4000
+NEAR = 0.03  # four standard deviations of a share of MANY
+
+
+def test_every_scenario_has_a_description_and_defaults() -> None:
+    assert scenario_names() == [
+        "aborts",
+        "baseline",
+        "burst",
+        "cache",
+        "conversations",
+        "curve",
+        "overload",
+        "shared",
+        "soak",
+        "steady",
+        "tail",
+    ]
+    for name in scenario_names():
+        about = load_scenario(name)
+        assert about.about.endswith((".", "?"))
+        assert about.stages == tuple(sorted(about.stages))
+        assert (about.duration_s is None) != (about.requests is None)
+
+
+def test_the_curve_has_the_stages_of_field_report_a() -> None:
+    curve = load_scenario("curve")
+    assert curve.stages == (1, 2, 4, 8, 16)
+    assert curve.duration_s == 300
+
+
+def test_an_unknown_scenario_lists_the_known_ones() -> None:
+    with pytest.raises(SetupError, match=r"'curv' is not a scenario.*curve"):
+        load_scenario("curv")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_mixture_has_its_share_of_text(share: float) -> None:
+    kinds = [questions.mixed("run", n, share).kind for n in range(MANY)]
+    assert set(kinds) <= {"text", "picture"}
+    assert kinds.count("text") / MANY == pytest.approx(share, abs=NEAR)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.64])
+def test_questions_repeat_at_the_given_rate(rate: float) -> None:
+    drawn = [questions.repeating("run", n, rate) for n in range(MANY)]
+    repeated = 1 - len(set(drawn)) / MANY
+    assert repeated == pytest.approx(rate, abs=NEAR)
+    for n in range(100):  # a repeated question is an earlier one
+        name = drawn[n].name
+        assert drawn[n] == questions.picture("run", n) or name in {
+            earlier.name for earlier in drawn[:n]
+        }
+
+
+def test_shared_questions_are_new_and_about_one_picture() -> None:
+    drawn = [questions.about_one_picture("run", n) for n in range(50)]
+    assert len(set(drawn)) == 50
+    assert len({question.name for question in drawn}) == 1
+    assert questions.about_one_picture("other", 0).name != drawn[0].name
+
+
+def test_a_conversation_is_a_picture_and_three_to_five_questions() -> None:
+    talks = [questions.conversation("run", n) for n in range(200)]
+    assert {len(talk) - 1 for talk in talks} == {3, 4, 5}
+    for first, *more in talks:
+        assert first.kind == "picture"
+        assert {question.kind for question in more} == {"follow-up"}
+        assert len({question.text for question in more}) == len(more)
+
+
+def test_half_of_the_impatient_clients_hang_up_in_mid_stream() -> None:
+    patiences = [questions.patience("run", n, 0.5) for n in range(MANY)]
+    waiting = [p.hang_up_s for p in patiences if p.hang_up_s is not None]
+    streaming = [p.hang_up_pieces for p in patiences if p.hang_up_pieces]
+    assert len(waiting) / MANY == pytest.approx(0.25, abs=NEAR)
+    assert len(streaming) / MANY == pytest.approx(0.25, abs=NEAR)
+    assert not any(p.ends_s for p in (questions.patience("run", 1, 0.0),))
+
+
+def test_runs_share_neither_pictures_nor_texts() -> None:
+    for ask in (questions.text, questions.picture, questions.high_resolution):
+        ours = {ask("1/0/0", n) for n in range(50)}
+        others = {ask("1/0/1", n) for n in range(50)} | {ask("2/0/0", 1)}
+        assert len(ours) == 50
+        assert not ours & others
+
+
+def test_a_question_is_the_same_message_each_time() -> None:
+    for question in (questions.picture("run", 1), questions.text("run", 1)):
+        assert question.message() == question.message()
+    assert Question("text", "why?").message() == {"role": "user", "content": "why?"}
+
+
+def test_locust_finds_the_users_of_all_scenarios() -> None:
+    with start("locust", "-f", "benchmarks/scenarios", "--list") as process:
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    listed = {line.strip().lower() for line in out.splitlines()[1:]}
+    assert listed == set(scenario_names())
+
+
+def test_locust_alone_runs_a_scenario() -> None:
+    """Without our runner: Locust's users, its options and its statistics."""
+    enough = threading.Event()
+
+    def script(wire: Wire, request: Request) -> None:
+        answer_with("a")(wire, request)
+        if len(server.requests) >= 12:
+            enough.set()
+            time.sleep(0.1)  # keeps the number of requests low
+
+    words = ["-f", "benchmarks/scenarios/steady.py", "--headless", "--only-summary"]
+    words += ["--users", "2", "--spawn-rate", "2", "--text-share", "0.5"]
+    with (
+        chat_server(script) as server,
+        start("locust", *words, "--host", server.url, "--seed", 1) as process,
+    ):
+        is_enough = enough.wait(PATIENCE_S)
+        process.terminate()
+        out, errors = process.communicate(timeout=PATIENCE_S)
+    assert is_enough, errors
+    assert process.returncode == 0, errors
+    assert re.search(r"POST +picture +[1-9]", out + errors)
+    assert re.search(r"POST +text +[1-9]", out + errors)
+
+
+def test_locust_alone_runs_the_steps_of_a_burst() -> None:
+    all_four = threading.Barrier(4 + 1)
+
+    def script(wire: Wire, request: Request) -> None:
+        if len(server.requests) <= 4:
+            all_four.wait(PATIENCE_S)
+        answer_with("a", pause_s=0.1)(wire, request)
+
+    words = ("-f", "benchmarks/scenarios/burst.py", "--headless")
+    with (
+        chat_server(script) as server,
+        start("locust", *words, "--host", server.url) as process,
+    ):
+        all_four.wait(PATIENCE_S)  # for the four users of the first step
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def test_a_baseline_alternates_its_questions() -> None:
+    with chat_server(answer_with("a")) as server:
+        output = load(server.url, "--scenario", "baseline", "--requests", 6)
+    kinds = [sample.kind for sample in output.samples]
+    assert kinds == ["text", "picture", "high-resolution picture"] * 2
+    sizes = [size_of(request.picture) for request in server.requests]
+    assert sizes == [None, (800, 600), (1600, 1200)] * 2
+
+
+def size_of(url: str) -> tuple[int, int] | None:
+    if not url:
+        return None
+    jpeg = base64.b64decode(url.removeprefix("data:image/jpeg;base64,"))
+    return Image.open(io.BytesIO(jpeg)).size
+
+
+def test_a_repeated_question_is_a_cache_hit() -> None:
+    def script(wire: Wire, request: Request) -> None:
+        known = request.picture in {other.picture for other in server.requests[:-1]}
+        wire.begin(**{"X-Cache": "hit" if known else "miss"})
+        wire.piece("a")
+        wire.finish()
+
+    words = ("--scenario", "cache", "--repeat-rate", 0.5, "--seed", 7)
+    with chat_server(script) as server:
+        output = load(server.url, *words, "--stages", 1, "--requests", 20)
+    drawn = {questions.repeating("7/0/0", n, 0.5) for n in range(20)}
+    assert 1 < len(drawn) < 20
+    assert [sample.cached for sample in output.samples].count(False) == len(drawn)
+
+
+def test_a_conversation_includes_earlier_answers() -> None:
+    def script(wire: Wire, request: Request) -> None:
+        answer_with(f"answer {len(request.body['messages'])}")(wire, request)
+
+    words = ("--scenario", "conversations", "--stages", 2, "--requests", 14)
+    with chat_server(script) as server:
+        output = load(server.url, *words)
+    assert len(server.requests) == 14
+    assert {sample.kind for sample in output.samples} == {"picture", "follow-up"}
+    for request in server.requests:
+        for i, message in enumerate(request.body["messages"]):
+            assert message["role"] == ("user", "assistant")[i % 2]
+            assert isinstance(message["content"], list) == (i == 0)
+            if i % 2:
+                assert message["content"] == f"answer {i}"
+    lengths = [len(request.body["messages"]) for request in server.requests]
+    assert max(lengths) >= 7
+
+
+def test_aborted_requests_are_not_failures() -> None:
+    def script(wire: Wire, request: Request) -> None:
+        wire.begin()
+        while True:
+            wire.piece("a")
+            time.sleep(0.2)
+
+    words = ("--scenario", "aborts", "--abort-share", 1, "--seed", 3)
+    with chat_server(script) as server:
+        output = load(server.url, *words, "--stages", 3, "--requests", 9)
+    assert len(server.requests) <= 9
+    assert [(s.outcome, s.code) for s in output.samples] == [("aborted", "")] * 9

@@ -1,0 +1,223 @@
+"""One Plan for all commands, from settings, headers and this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from edge import host
+from edge.errors import SetupError
+from edge.gguf import header
+from edge.models.registry import ModelFiles
+from edge.serving.build import build_engine
+from edge.serving.memory import memory_need
+from edge.serving.plan import Plan, fits, make_plan
+from edge.settings import Settings
+from edge.up.stack import RESERVE_BYTES
+from tests.serving.tuned import keep_tuning
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def files(tiny: tuple[Path, Path]) -> ModelFiles:
+    return ModelFiles("tiny", *tiny)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+def set_free_memory(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: n_bytes)
+
+
+def need_bytes(settings: Settings, files: ModelFiles, runtime: str) -> int:
+    with_runtime = replace(settings, runtime=runtime)
+    headers = files.model_header, files.mmproj_header
+    return memory_need(*headers, with_runtime).total_bytes
+
+
+# --- decisions ----------------------------------------------------------------------
+
+
+def test_defaults_are_decided(settings: Settings, files: ModelFiles) -> None:
+    plan = make_plan(settings, files)
+    assert (plan.runtime, plan.vision, plan.kv) == ("openvino", "int8", "f16")
+    assert plan.n_threads == host.usable_cores()
+    assert plan.n_kv_cells == settings.context_tokens
+    assert plan.settings == settings
+    assert plan.notes == ("Not tuned: `edge doctor --tune` takes three minutes.",)
+
+
+def test_image_tokens_are_those_that_the_model_was_trained_with(
+    settings: Settings, files: ModelFiles
+) -> None:
+    def image_tokens(allowed: int) -> tuple[int, int]:
+        plan = make_plan(replace(settings, image_tokens=allowed), files)
+        return plan.min_image_tokens, plan.max_image_tokens
+
+    assert image_tokens(1024) == image_tokens(2048) == (64, 96)
+    assert image_tokens(32) == (32, 32)  # the operator may allow smaller ones only
+
+
+def test_openvino_is_the_runtime_if_its_memory_is_free(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need = need_bytes(settings, files, "openvino")
+
+    def runtime(free: int, wanted: str = "auto") -> str:
+        set_free_memory(monkeypatch, free)
+        chosen = replace(settings, runtime=wanted)
+        return make_plan(chosen, files, reserve_bytes=7).runtime
+
+    assert runtime(need + 7) == "openvino"
+    assert runtime(need + 6) == "llama"
+    assert runtime(need + 7, "llama") == "llama"
+    with pytest.raises(SetupError, match="more memory"):
+        runtime(need + 6, "openvino")
+
+
+def test_the_slower_runtime_is_told(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_free_memory(monkeypatch, need_bytes(settings, files, "openvino") - 1)
+    assert "llama.cpp computes" in make_plan(settings, files).notes[-1]
+    chosen = replace(settings, runtime="llama")
+    assert len(make_plan(chosen, files).notes) == 1
+
+
+def test_a_tuning_is_used_and_forecasts(settings: Settings, files: ModelFiles) -> None:
+    keep_tuning(settings, files, runtime="llama", threads=3, vision="mtmd", kv="q8_0")
+    plan = make_plan(settings, files)
+    assert (plan.runtime, plan.vision, plan.kv) == ("llama", "mtmd", "q8_0")
+    assert plan.n_threads == 3
+    note, forecast = plan.notes
+    assert note.startswith("Tuned on 2026-11-26")
+    assert forecast.startswith("First words about a large picture")
+    assert make_plan(settings, files, use_tuning=False).settings == settings
+
+
+def test_too_little_memory_is_refused_with_the_sum(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_free_memory(monkeypatch, RESERVE_BYTES)
+    with pytest.raises(SetupError, match=r"more memory .* than the 0.0 GiB"):
+        make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
+
+
+def test_files_in_the_wrong_order_are_refused(tiny: tuple[Path, Path]) -> None:
+    with pytest.raises(SetupError, match="the wrong way round"):
+        make_plan(Settings(), ModelFiles("pair", *reversed(tiny)))
+
+
+# --- parent and child ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_tuned", [False, True])
+@given(
+    extra_bytes=st.integers(-GIB, GIB),
+    runtime=st.sampled_from(["auto", "openvino", "llama"]),
+    tuned_runtime=st.sampled_from(["auto", "openvino", "llama"]),
+    threads=st.integers(0, 4),
+    is_given=st.booleans(),
+)
+@examples(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_worker_makes_the_plan_of_its_parent(
+    settings: Settings,
+    files: ModelFiles,
+    is_tuned: bool,
+    extra_bytes: int,
+    runtime: str,
+    tuned_runtime: str,
+    threads: int,
+    is_given: bool,
+) -> None:
+    """The parent leaves memory to other processes, of which the worker knows nothing:
+    what is free for OpenVINO there may not be free here."""
+    if is_tuned:
+        keep_tuning(settings, files, runtime=tuned_runtime, chunk_tokens=64)
+    wanted = replace(settings, runtime=runtime, threads=threads)
+    if is_given:
+        wanted = replace(wanted, given=frozenset({"runtime", "threads"}))
+    with pytest.MonkeyPatch.context() as patch:
+        free = need_bytes(wanted, files, "openvino") + RESERVE_BYTES + extra_bytes
+        set_free_memory(patch, free)
+        try:
+            parent = make_plan(wanted, files, reserve_bytes=RESERVE_BYTES)
+        except SetupError:
+            return
+        child = make_plan(Settings.read(environ(parent.child_settings)), files)
+    assert decisions(child) == decisions(parent)
+
+
+def environ(settings: Settings) -> dict[str, str]:
+    return {k: v for k, v in settings.environ().items() if k.startswith("EDGE_")}
+
+
+def decisions(plan: Plan) -> Plan:
+    """All but how the operator is told of it."""
+    told_apart = {"settings": plan.child_settings, "tuning": None, "tuning_note": ""}
+    return replace(plan, **told_apart)
+
+
+# --- several models -----------------------------------------------------------------
+
+
+def test_two_plans_fit_if_their_sum_is_free(
+    settings: Settings, files: ModelFiles
+) -> None:
+    plans = [make_plan(replace(settings, kv=kv), files) for kv in ("f16", "q8_0")]
+    both = sum(plan.need.total_bytes for plan in plans)
+    assert fits(plans, both)
+    assert not fits(plans, both - 1)
+    assert fits([], 0)
+
+
+# --- what is read and loaded --------------------------------------------------------
+
+
+@pytest.fixture
+def headers_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the files whose headers are read while a test runs."""
+    names: list[str] = []
+    read = header._Reader.header
+
+    def counted(reader: header._Reader) -> header.Header:
+        names.append(reader._path.name)
+        return read(reader)
+
+    monkeypatch.setattr(header._Reader, "header", counted)
+    yield names
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("vision", ["int8", "mtmd"])
+@pytest.mark.parametrize("runtime", ["openvino", "llama"])
+def test_a_start_reads_each_header_once(
+    files: ModelFiles,
+    towers: Path,
+    headers_read: list[str],
+    runtime: str,
+    vision: str,
+) -> None:
+    chosen = Settings(runtime=runtime, vision=vision, data_dir=towers, threads=1)
+    with closing(build_engine(make_plan(chosen, files))):
+        assert sorted(headers_read) == ["mmproj-tiny.gguf", "tiny.gguf"]
+
+
+def test_a_plan_needs_no_inference_library() -> None:
+    script = "import json, sys, edge.serving.plan; print(json.dumps([*sys.modules]))"
+    output = subprocess.check_output([sys.executable, "-c", script], text=True)
+    assert not {"llama_cpp", "openvino", "llguidance"} & set(json.loads(output))

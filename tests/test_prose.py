@@ -1,0 +1,145 @@
+"""Plain words: documents, docstrings, comments, strings and names avoid old phrases."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Files and folders whose prose is checked.
+ROOMS = (
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "docs/benchmarks.md",
+    "docs/error_table.py",
+    "docs/generate.py",
+    "docs/markdown_table.py",
+    "docs/operations.md",
+    "docs/performance.md",
+    "docs/reference.md",
+    "docs/reliability.md",
+    "docs/security.md",
+    "docs/tables.py",
+    "docker-compose.yml",
+    "Dockerfile",
+    "Makefile",
+    "pyproject.toml",
+    "edge/errors.py",
+    "edge/events.py",
+    "edge/histogram_buckets.py",
+    "edge/host.py",
+    "edge/progress.py",
+    "edge/request.py",
+    "edge/settings.py",
+    "edge/settings_text.py",
+    "tests/test_compose.py",
+    "tests/test_docs.py",
+    "tests/test_errors.py",
+    "tests/test_events.py",
+    "tests/test_host.py",
+    "tests/test_monitoring.py",
+    "tests/test_request.py",
+    "tests/test_settings.py",
+    "tests/test_tls.py",
+    "tests/training",
+    "training",
+)
+SUFFIXES = {".lua", ".md", ".py", ".yml"}  # of files in folders
+
+# What to avoid, and what to write instead. A space also matches the end of a line.
+PHRASES = {
+    r"\banew\b": "again",
+    r"\blest\b": "so that ... not",
+    r"\bnought\b": "zero",
+    r"\bwho(m|se)?(so)?ever\b": "the client, anybody who",
+    r"\blikewise\b": "also, the same",
+    r"\bin hand\b": "at hand, running",
+    r"\bof ours\b": "our, Edge-VL's",
+    r"\bso many\b": "this many, a number",
+    r"\bfor so long\b": "for this time",
+    r"\bcomes? to pass\b": "happens",
+    r"\bthough\b[^.;:]*\b(be|hang|die|fail)\b": "even if ... is",
+    r"(?<!there\s)\b(is|are|was|were) no (?!longer|more|less|faster|slower|such)\w+": (
+        "is not a"
+    ),
+    r"\b(there)?upon\b": "on",
+    r"\bbut for\b": "except",
+    r"\bvery same\b": "same, identical",
+    r"\bwho (computes|reads pictures)\b": "the runtime, the vision encoder",
+    r"\bthose (who|that) (wait|ended|ask)\b": "waiting jobs, ended jobs, clients",
+    r"\bof its making\b": "that it made",
+}
+
+
+def files() -> list[Path]:
+    found: list[Path] = []
+    for room in ROOMS:
+        path = ROOT / room
+        inside = (p for p in path.rglob("*") if p.suffix in SUFFIXES)
+        found += sorted(inside) if path.is_dir() else [path]
+    return [path for path in found if path != Path(__file__)]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_prose_is_plain(path: Path) -> None:
+    """Each finding is line, phrase and what to write instead."""
+    text = path.read_text()
+    pieces = prose_of_python(text) if path.suffix == ".py" else [(1, text)]
+    assert list(findings(pieces)) == []
+
+
+def findings(
+    pieces: Iterator[tuple[int, str]] | list[tuple[int, str]],
+) -> Iterator[str]:
+    for line, text in pieces:
+        for phrase, plain in PHRASES.items():
+            pattern = phrase.replace(" ", r"\s+")
+            for found in re.finditer(pattern, text, re.IGNORECASE):
+                at = line + text.count("\n", 0, found.start())
+                yield f"line {at}: {found[0]!r}: {plain}"
+
+
+def prose_of_python(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of comments, strings, and names of functions and classes."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Constant(value=str(text)):
+                yield node.lineno, text
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name.replace("_", " ")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_plain"),
+    [
+        ("'5' is no duration.", False),
+        ("There is no model.", True),
+        ("It is no longer needed.", True),
+        ("Answers though the queue be full.", False),
+        ("Start it anew.", False),
+        ("It is no\nduration.", False),
+        ("As many as there are slots.", True),
+    ],
+)
+def test_phrases_are_found(text: str, is_plain: bool) -> None:
+    assert (not list(findings([(1, text)]))) is is_plain
+
+
+def test_comments_strings_and_names_are_prose() -> None:
+    source = 'def test_anew() -> None:\n    """Of ours."""  # likewise\n'
+    assert [text for _, text in sorted(prose_of_python(source))] == [
+        "test anew",
+        "# likewise",
+        "Of ours.",
+    ]

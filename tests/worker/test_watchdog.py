@@ -1,0 +1,120 @@
+"""A worker ends itself when it can no longer be of use, and only then."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from edge.jobs.queue import queue_of
+from edge.request import Message, Request
+from tests.conftest import wait_for
+from tests.jobs.jobs_harness import POOL
+from tests.worker.worker_harness import Make
+from worker import watchdog
+
+pytestmark = pytest.mark.redis
+
+TEXT = Request((Message("user", ("hello",)),))
+
+
+def die() -> None:
+    raise SystemExit
+
+
+async def test_it_ends_with_a_dead_engine(make: Make, ends: list[str]) -> None:
+    harness = make(faults={"hello": die})
+    with harness.beating():
+        wait_for(lambda: harness.latest_beat())
+        assert ends == []
+        harness.engine.submit(TEXT, {})
+        wait_for(lambda: ends)
+    assert ends == ["the engine is dead"]
+
+
+async def test_it_ends_when_a_step_hangs(make: Make, ends: list[str]) -> None:
+    harness = make(step_s=1.2)
+    with harness.beating(hang_s=0.3):
+        harness.engine.submit(TEXT, {})
+        wait_for(lambda: ends, 1.1)
+    assert ends == ["the engine has made no step for 0 s"]
+
+
+async def test_a_slow_machine_is_not_taken_for_a_hung_one(
+    make: Make, ends: list[str]
+) -> None:
+    """Ten times its longest step is what it may take, if that is more."""
+    harness = make(answer="ab", step_s=0.3)
+    ticket = harness.engine.submit(TEXT, {})
+    wait_for(lambda: harness.engine.longest_turn_s > 0.2)
+    with harness.beating(hang_s=0.05):
+        wait_for(lambda: ticket.events.qsize() >= 4)  # started, two texts, finished
+    assert ends == []
+
+
+async def test_an_idle_engine_does_not_hang(make: Make, ends: list[str]) -> None:
+    harness = make()
+    with harness.beating(hang_s=0.1):
+        first = harness.latest_beat()
+        wait_for(lambda: harness.latest_beat() > first + 0.3)
+    assert ends == []
+
+
+async def test_it_ends_when_threads_stay_held(
+    make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness, go_on = make(), threading.Event()
+    monkeypatch.setattr(
+        harness.runtime, "tokenize", lambda *_, **__: go_on.wait(5) or []
+    )
+    await harness.ask()
+    with harness.beating(hang_s=0.3), harness.answering():
+        wait_for(lambda: ends)
+        go_on.set()
+    assert ends == ["all threads hold jobs, and none has reached the engine"]
+
+
+async def test_it_ends_when_messages_lie_unheard_beside_a_free_slot(
+    make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "STALL_S", 0.2)
+    harness = make()
+    with harness.beating():
+        harness.sync.lpush(queue_of(POOL), "a message")
+        wait_for(lambda: ends)
+    assert ends == ["jobs wait beside a free slot, and the consumer does not hear them"]
+
+
+@pytest.mark.parametrize("why", ["full", "heard", "taken"])
+async def test_heard_messages_do_not_end_it(
+    make: Make, ends: list[str], monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(watchdog, "STALL_S", 0.4)
+    harness = make()
+    if why == "full":
+        await harness.ask()
+        assert harness.claiming.claim()
+    with harness.beating():
+        wait_for(lambda: harness.latest_beat())
+        for _ in range(7):
+            harness.sync.lpush(queue_of(POOL), "a message")
+            since = harness.latest_beat()
+            wait_for(lambda since=since: harness.latest_beat() > since + 0.08)
+            if why == "heard":
+                harness.claiming.claim()
+            elif why == "taken":
+                harness.sync.delete(queue_of(POOL))
+                wait_for(lambda since=since: harness.latest_beat() > since + 0.12)
+    assert ends == []
+
+
+def test_the_end_is_the_end_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(watchdog.os, "_exit", codes.append)
+    with caplog.at_level(logging.CRITICAL):
+        watchdog._end("the engine is dead")
+    assert codes == [watchdog.EXIT_CODE]
+    assert "this worker ends: the engine is dead" in caplog.text

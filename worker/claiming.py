@@ -1,0 +1,61 @@
+"""Which jobs run at the same time in this worker: any, but a suspect runs alone.
+
+A suspect is a job that ran when a worker died. If it was the cause, it must not end
+other jobs with it again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from edge.jobs.worker_side import LATER, Claim, WorkerJobs
+
+LOOK_S = 0.2  # until a cancelled suspect no longer delays other jobs
+
+
+class Claiming:
+    """Claims jobs for the threads of one worker, until `close`."""
+
+    def __init__(self, jobs: WorkerJobs) -> None:
+        self._jobs = jobs
+        self._changed = threading.Condition()
+        self._n_running = 0
+        self._is_alone = False
+        self._is_closed = False
+        self.asked_at = time.monotonic()  # when a thread last asked for a job
+
+    def claim(self) -> Claim | None:
+        """The next job, as soon as it may run; None when none waits, or after `close`.
+
+        Raises one of UNREACHABLE when the broker is away.
+        """
+        self.asked_at = time.monotonic()
+        with self._changed:
+            while not self._is_closed:
+                if not self._is_alone:
+                    claim = self._jobs.claim(may_be_suspect=self._n_running == 0)
+                    if claim is None:
+                        return None
+                    if claim != LATER:
+                        self._n_running += 1
+                        self._is_alone = claim.is_suspect
+                        return claim
+                self._changed.wait(LOOK_S)
+                self.asked_at = time.monotonic()
+            return None
+
+    def done(self) -> None:
+        with self._changed:
+            self._n_running -= 1
+            self._is_alone = False
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    @property
+    def n_running(self) -> int:
+        return self._n_running
