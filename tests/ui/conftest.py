@@ -1,4 +1,4 @@
-"""What all tests of the web process share."""
+"""Fixtures of all tests of the web process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker import preflight
 
 @pytest.fixture(autouse=True)
 def brief_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The preflight ends soon after it is told to."""
+    """The preflight ends soon after it is closed."""
     monkeypatch.setattr(preflight, "LOOK_S", 0.05)
 
 

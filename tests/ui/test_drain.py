@@ -1,4 +1,4 @@
-"""A web process that is asked to stop: nothing new, and nobody left without a word."""
+"""A web process that stops: new questions are refused, every stream gets an end."""
 
 from __future__ import annotations
 

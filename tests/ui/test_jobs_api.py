@@ -1,4 +1,4 @@
-"""Jobs over HTTP: looked at, followed again, cancelled, asked twice; by their owner."""
+"""Jobs over HTTP: state, resumed streams, cancellation, idempotency; by their owner."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ async def test_and_then_nothing_is_computed(web: ApiHarness) -> None:
     assert not web.sync.keys("edge:job:*")
 
 
-# --- somebody else's, and nobody's ------------------------------------------------
+# --- jobs of others, and unknown ones ---------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["other", ""])

@@ -1,4 +1,4 @@
-"""What costs time is done once: hashing a file or a body, resampling a picture."""
+"""Expensive steps run once: hashing a file or a body, resampling a picture."""
 
 from __future__ import annotations
 
