@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from edge.errors import Forbidden, ModelNotFound, NoWorker
+from edge.errors import EdgeError, Forbidden, ModelNotFound, NoWorker
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import WorkerInfo
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
+from edge.redis_clients import UNREACHABLE
 from edge.settings import Settings
+from ui.background import Background
 from ui.meter import Meter
+from ui.subscriptions import Subscriptions, broker_away
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,54 @@ class Reservation:
 class Admission:
     """Reservations in the queue, by the settings and by what each key allows."""
 
-    def __init__(self, settings: Settings, jobs: ClientJobs) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: ClientJobs,
+        subscriptions: Subscriptions,
+        background: Background,
+    ) -> None:
         self._settings = settings
         self._jobs = jobs
+        self._subscriptions = subscriptions
+        self._background = background
 
+    @asynccontextmanager
     async def reserve(
         self,
         submission: Submission,
         served: WorkerInfo,
         workers: Sequence[WorkerInfo],
         meter: Meter,
-    ) -> Reservation:
-        """Charges the longest answer; the end of the job refunds what it did not use.
+    ) -> AsyncIterator[Reservation]:
+        """A reservation for a question, whose job ends if an error leaves the block.
 
+        Charges the longest answer; the end of the job refunds what it did not use.
         Raises an EdgeError when there is no room, and charges nothing then.
         """
+        # A task of its own: otherwise a client that hangs up during admission could
+        # leave an admitted job whose id is lost.
+        admitting = asyncio.ensure_future(
+            self._admit(submission, served, workers, meter)
+        )
+        try:
+            try:
+                reservation = await asyncio.shield(admitting)
+            except UNREACHABLE as error:
+                raise broker_away(error) from error
+            with self._subscriptions.counted():
+                yield reservation
+        except BaseException as error:
+            self._background.start(self._end_job(admitting, error))
+            raise
+
+    async def _admit(
+        self,
+        submission: Submission,
+        served: WorkerInfo,
+        workers: Sequence[WorkerInfo],
+        meter: Meter,
+    ) -> Reservation:
         n_slots = sum(w.n_slots for w in workers if w.pool == served.pool)
         bounds = self._bounds(n_slots, submission.limits)
         n = submission.max_tokens
@@ -58,6 +96,18 @@ class Admission:
             if not is_new:
                 await meter.refund(charge, n)
         return Reservation(job, submission, meter, served, bounds)
+
+    async def _end_job(
+        self, admitting: asyncio.Future[Reservation], error: BaseException
+    ) -> None:
+        await asyncio.wait([admitting])
+        if admitting.cancelled() or admitting.exception():
+            return
+        job = admitting.result().job
+        if job.is_new and isinstance(error, EdgeError):
+            await self._jobs.fail(job.job_id, error)
+        elif job.is_new:
+            await self._jobs.cancel(job.job_id)
 
     def _bounds(self, n_slots: int, limits: Limits) -> Bounds:
         n_jobs = n_slots + self._settings.backlog

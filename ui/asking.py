@@ -8,17 +8,14 @@ costly is done before a reservation.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kombu.exceptions import OperationalError
 
 from edge.conversation import trim
-from edge.errors import EdgeError
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
@@ -71,7 +68,7 @@ class Asking:
         self._subscriptions = subscriptions
         self._background = background
         self._call = call
-        self._admission = Admission(settings, jobs)
+        self._admission = Admission(settings, jobs, subscriptions, background)
         self._decoder = PictureDecoder(settings.image_tokens)
 
     async def ask(
@@ -93,7 +90,8 @@ class Asking:
             return asked
         # each picture has a token at least; how many more is known once it is decoded
         await meter.check("image-tokens", len(question.pictures))
-        async with self._reserve(submission, served, workers, meter) as reservation:
+        reserving = self._admission.reserve(submission, served, workers, meter)
+        async with reserving as reservation:
             if not reservation.job.is_new:
                 events = self._follow(reservation, watch, None)
                 return Asked(reservation.job, served.model, False, events)
@@ -136,46 +134,6 @@ class Asking:
         watch.of(caller, served.model)
         job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
         return Asked(job, served.model, True, _known_stream(Finished(answer), watch))
-
-    @asynccontextmanager
-    async def _reserve(
-        self,
-        submission: Submission,
-        served: WorkerInfo,
-        workers: Sequence[WorkerInfo],
-        meter: Meter,
-    ) -> AsyncIterator[Reservation]:
-        """A reservation for a question, whose job ends if an error leaves the block.
-
-        Raises an EdgeError when there is no room.
-        """
-        # A task of its own: otherwise a client that hangs up during admission could
-        # leave an admitted job whose id is lost.
-        reserving = asyncio.ensure_future(
-            self._admission.reserve(submission, served, workers, meter)
-        )
-        try:
-            try:
-                reservation = await asyncio.shield(reserving)
-            except UNREACHABLE as error:
-                raise broker_away(error) from error
-            with self._subscriptions.counted():
-                yield reservation
-        except BaseException as error:
-            self._background.start(self._give_back(reserving, error))
-            raise
-
-    async def _give_back(
-        self, reserving: asyncio.Future[Reservation], error: BaseException
-    ) -> None:
-        await asyncio.wait([reserving])
-        if reserving.cancelled() or reserving.exception():
-            return
-        job = reserving.result().job
-        if job.is_new and isinstance(error, EdgeError):
-            await self._jobs.fail(job.job_id, error)
-        elif job.is_new:
-            await self._jobs.cancel(job.job_id)
 
     async def _enqueue(
         self,
