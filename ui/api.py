@@ -19,10 +19,10 @@ from ui import openai_schema as schema
 from ui.admission import may_ask, serving
 from ui.asking import Asked
 from ui.body import Bodies, parse
+from ui.chat_turns import notice
 from ui.client import Client
 from ui.error_handlers import headers_of
 from ui.event_streams import await_answer, await_start, unless_gone
-from ui.handlers import notice
 from ui.jobs import last_event_id
 from ui.meter import Meter
 from ui.parsed_question import ParsedQuestion

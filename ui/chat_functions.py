@@ -18,9 +18,9 @@ from starlette.requests import Request
 from edge.errors import EdgeError
 from edge.events import Failed, Finished, Retried, Token
 from ui.boundary import log_failure
+from ui.chat_turns import notice, render, status, turns
 from ui.client import Client
 from ui.event_streams import Events
-from ui.handlers import notice, render, status, turns
 from ui.i18n import TEXTS, language_of
 from ui.page_question import PageQuestion
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of

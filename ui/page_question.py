@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edge.caller import Caller
 from edge.request import PictureRef, Request, SamplingParams
-from ui.handlers import Turn, conversation
+from ui.chat_turns import Turn, conversation
 from ui.question import check_count
 from ui.uploads import Uploads
 

@@ -22,7 +22,7 @@ from edge.qwen3vl.preprocess import fit, grid
 from tests.test_images import encode, exif
 from tests.ui.api_harness import ApiHarness
 from tests.ui.pictures import part
-from ui.handlers import Turn
+from ui.chat_turns import Turn
 from ui.page_question import PageQuestion
 from ui.picture_bounds import PictureBounds
 from ui.uploads import Uploads

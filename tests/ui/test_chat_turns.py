@@ -21,7 +21,7 @@ from edge.events import (
     Token,
 )
 from edge.request import Answer, Message, PictureRef
-from ui.handlers import Turn, conversation, notice, render, status, turns
+from ui.chat_turns import Turn, conversation, notice, render, status, turns
 from ui.i18n import ERRORS, LANGUAGES, TEXTS, language_of
 
 CAT, DOG = PictureRef("ca", 30, 20), PictureRef("d0", 20, 30)
