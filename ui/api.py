@@ -46,7 +46,8 @@ def routes(client: Client) -> APIRouter:
     default_tokens = client.settings.answer_tokens
 
     async def ask(http: Request) -> tuple[Asked, Delivery]:
-        """Once this has returned nothing keeps the pictures' bytes alive."""
+        """Reads and asks the question of a request. When this returns nothing keeps the
+        bytes of its pictures alive."""
         meter = await _charge_request(client, http)
         build = partial(_parse_question, http, default_tokens)
         async with bodies.read(http, build) as question:
@@ -97,8 +98,8 @@ def routes(client: Client) -> APIRouter:
 
     @router.get("/ready")
     async def ready(http: Request) -> Response:
-        """Whether a question could be answered now; if not, why. Strangers are not
-        told which models answer."""
+        """Whether a question could be answered now, and the error if not. On a server
+        with keys only callers with a key see the models."""
         workers: list[WorkerInfo] = []
         state: dict[str, Any] = {"status": "ready"}
         status, headers = 200, {}
@@ -122,7 +123,7 @@ def routes(client: Client) -> APIRouter:
 
 
 def _model(name: str) -> dict[str, Any]:
-    """A model by its name, with what has to be said of it."""
+    """The entry of a model; the test model has a warning in it."""
     warning = notice({name}, "en")
     about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
     return {"id": name} | ({"description": warning} if warning else {}) | about
@@ -141,8 +142,8 @@ def _parse_question(
 
 
 async def _charge_request(client: Client, http: Request) -> Meter:
-    """Charges the request itself, before its body is read, which costs something too.
-    Returns the meter of all that follows."""
+    """Charges the request before its body is read, which costs time too. Returns the
+    meter for the rest of the question."""
     caller = caller_of(http)
     meter = Meter(client.ledger, caller, limits_of(http), http.state.ratelimit)
     try:

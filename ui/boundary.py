@@ -190,6 +190,6 @@ def too_large(most: int) -> BodyTooLarge:
 
 def log_failure(scope: Scope, error: Exception) -> None:
     """Logs where an error happened, without its message, which may quote a payload."""
-    place = "".join(traceback.format_tb(error.__traceback__))
+    stack = "".join(traceback.format_tb(error.__traceback__))
     what = f"{scope['method']} {scope['path'][:100]!r}"
-    log.error("%s failed: %s\n%s", what, type(error).__name__, place)
+    log.error("%s failed: %s\n%s", what, type(error).__name__, stack)

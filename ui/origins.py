@@ -40,10 +40,10 @@ class Origins:
 
     def is_own(self, origin: str, host: str) -> bool:
         """Whether an Origin is a page of this server, whose Host header was `host`."""
-        scheme, _, place = origin.lower().partition("://")
-        if scheme not in ("http", "https") or not place:
+        scheme, _, host_and_port = origin.lower().partition("://")
+        if scheme not in ("http", "https") or not host_and_port:
             return False
-        return place == host.lower() or place in self.hosts
+        return host_and_port == host.lower() or host_and_port in self.hosts
 
     def refusal(
         self, host: str, origin: str | None, fetch_site: str | None, *, is_link: bool

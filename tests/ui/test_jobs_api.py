@@ -350,11 +350,11 @@ async def test_a_key_that_is_too_long_is_refused(web: ApiHarness) -> None:
     assert web.live == []
 
 
-# --- who gets a place -------------------------------------------------------------
+# --- admission --------------------------------------------------------------------
 
 
 async def test_one_client_gets_half_of_the_queue(broker_url: str) -> None:
-    async with api_harness(broker_url, backlog=3) as web:  # and one slot: four places
+    async with api_harness(broker_url, backlog=3) as web:  # and one slot: four jobs
         asking = [web.asking(f"{n}", key="many") for n in range(2)]
         await web.until(lambda: len(web.live) == 2)
         refused = await web.post("more", key="many")
