@@ -1,4 +1,4 @@
-"""What stays of a conversation that is too long, judged by characters alone."""
+"""Truncating a conversation that is too long, by characters alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strangers reach a service only if they need a key or the operator said so."""
+"""Other machines reach a service only if it needs keys or the operator says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures from strangers: the good ones become RGB, the bad ones a sentence."""
+"""Pictures from clients: valid ones become RGB, others an error sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs say where something happened, in bounded lines, and not what people asked."""
+"""Logs show where something happened, in bounded lines, not what people asked."""
 
 from __future__ import annotations
 

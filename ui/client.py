@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from celery import Celery
 
@@ -29,6 +30,14 @@ from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.question import Question
 from ui.subscriptions import Subscriptions, broker_away
+
+
+@dataclass(frozen=True)
+class JobView:
+    """The record of a job, and its queue position while it waits."""
+
+    record: JobRecord
+    queued: Queued | None
 
 
 class Client:
@@ -85,8 +94,8 @@ class Client:
         except UNREACHABLE as error:
             raise broker_away(error) from error
 
-    async def job(self, job_id: str, caller: Caller) -> tuple[JobRecord, Queued | None]:
-        """The record of a job, and its queue position while it waits.
+    async def job(self, job_id: str, caller: Caller) -> JobView:
+        """A job of `caller`.
 
         Raises NotFound for a job that does not exist, or belongs to another caller.
         """
@@ -95,8 +104,9 @@ class Client:
             if job is None or job.owner != caller.name:
                 raise NotFound("There is no such job.")
             if job.state != "waiting":
-                return job, None
-            return job, await self._jobs.position(job_id, job.pool)
+                return JobView(job, None)
+            queued = await self._jobs.position(job_id, job.pool)
+            return JobView(job, queued)
         except UNREACHABLE as error:
             raise broker_away(error) from error
 

@@ -23,7 +23,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "thinking": "Thinking …",
         "cancelled": "Stopped.",
         "empty": "Write a question or add a picture.",
-        "failed": "An error occurred. Please ask again.",
+        "failed": "Something went wrong here. Please ask again.",
         "dropped": "The oldest messages no longer fit and were left out.",
         "login": "Sign in",
         "login_name": "Name",

@@ -8,9 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edge.errors import InvalidRequest
-from edge.events import Failed, Finished, Queued, from_json
-from edge.jobs.record import JobRecord
-from ui.client import Client
+from edge.events import Failed, Finished, from_json
+from ui.client import Client, JobView
 from ui.request_caller import caller_of
 from ui.sse import Reply, event_stream
 
@@ -21,14 +20,14 @@ def job_routes(client: Client) -> APIRouter:
 
     @router.get("/v1/jobs/{job_id}")
     async def job(job_id: str, http: Request) -> dict[str, Any]:
-        return _rendered(job_id, *await client.job(job_id, caller_of(http)))
+        return _render(job_id, await client.job(job_id, caller_of(http)))
 
     @router.delete("/v1/jobs/{job_id}")
     async def cancel(job_id: str, http: Request) -> dict[str, Any]:
         """Ends the job unless it has ended; the job as it is then."""
         await client.job(job_id, caller_of(http))
         await client.cancel(job_id)
-        return _rendered(job_id, *await client.job(job_id, caller_of(http)))
+        return _render(job_id, await client.job(job_id, caller_of(http)))
 
     @router.get("/v1/jobs/{job_id}/events")
     async def follow_again(
@@ -36,8 +35,8 @@ def job_routes(client: Client) -> APIRouter:
     ) -> Response:
         """The stream of its answer again: all of it, or the part after the chunk that
         `Last-Event-ID` names."""
-        found, _ = await client.job(job_id, caller_of(http))
-        reply = Reply(job_id, found.created, found.model)
+        job = (await client.job(job_id, caller_of(http))).record
+        reply = Reply(job_id, job.created, job.model)
         events = client.subscriptions.follow(job_id)  # closing it ends no job
         return event_stream(reply.stream(events, include_usage, last_event_id(http)))
 
@@ -54,7 +53,8 @@ def last_event_id(http: Request) -> int:
     return int(given)
 
 
-def _rendered(job_id: str, job: JobRecord, queued: Queued | None) -> dict[str, Any]:
+def _render(job_id: str, view: JobView) -> dict[str, Any]:
+    job, queued = view.record, view.queued
     outcome = from_json(job.outcome) if job.outcome else None
     reply = Reply(job_id, job.created, job.model)
     return {

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz --seconds 60`: each target in turn, and what came of it."""
+"""`python -m tests.fuzz --seconds 60`: each target in turn, with its outcomes."""
 
 from __future__ import annotations
 

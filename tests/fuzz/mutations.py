@@ -1,4 +1,4 @@
-"""Bytes and JSON values near to good ones: what a parser trips over."""
+"""Mutations of valid bytes and JSON values, to make parsers fail."""
 
 from __future__ import annotations
 

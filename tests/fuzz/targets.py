@@ -1,4 +1,4 @@
-"""What strangers' bytes meet first. Each check says how it ended, and raises for
+"""The first readers of clients' bytes. Each check returns its outcome, and raises for
 everything that must not happen."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 
 @dataclass(frozen=True)
 class Target:
-    """Inputs, and what is done with one: it gives one word for how it ended."""
+    """Inputs and the check of one, which returns one word for its outcome."""
 
     name: str
     inputs: st.SearchStrategy[Any]
@@ -70,7 +70,7 @@ PICTURES = pictures()
 
 
 def repaired(data: bytes) -> bytes:
-    """With right checksums, if it is a PNG: what is wrong in it gets further."""
+    """With right checksums, if it is a PNG: so faults reach the decoder."""
     if not data.startswith(b"\x89PNG"):
         return data
     parts, at = [data[:8]], 8
@@ -104,7 +104,7 @@ def check_picture(encoded: bytes) -> str:
 
 
 def check_pixels(encoded: bytes) -> str:
-    """In this process, and so many more of them: nothing else is raised."""
+    """In this process, which is faster: nothing else is raised."""
     with as_in_the_child():
         try:
             normalise(encoded, MAX_TOKENS)
@@ -183,7 +183,7 @@ BODIES: list[Any] = [
 
 
 def check_body(body: Any) -> str:
-    """As the web process does it: parse, refuse, or make a draft of it."""
+    """As the web process does it: parse, refuse, or make a question of it."""
     try:
         asked = parse(schema.ChatBody, bytearray(json.dumps(body).encode()))
         asked.refuse_unsupported()

@@ -1,4 +1,4 @@
-"""The generator writes a fresh, complete file and refuses what would break it."""
+"""The generator writes a complete, current file and refuses broken values."""
 
 import os
 import re

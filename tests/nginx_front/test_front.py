@@ -1,4 +1,4 @@
-"""A real nginx before a tiny upstream: what passes, what is refused, and how."""
+"""A real nginx before a tiny upstream: requests that pass, and refusals."""
 
 import json
 import os
@@ -27,7 +27,7 @@ PATIENCE_S = 5
 
 
 class Upstream(ThreadingHTTPServer):
-    """Echoes what reached it; its streams wait to be told to go on."""
+    """Echoes its requests; its streams wait for the test to continue."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -230,7 +230,7 @@ def test_a_flood_of_questions_is_slowed_down(
     start: Start, upstream: Upstream, path: str
 ) -> None:
     front = start("--upstream", upstream.address)
-    # Claiming to be somebody else each time does not help.
+    # Another claimed address each time does not help.
     claims = [{"X-Forwarded-For": f"203.0.113.{n}"} for n in range(200)]
     answers = [front.ask("POST", path, b"{}", **claim) for claim in claims]
 
@@ -503,7 +503,7 @@ def test_a_get_goes_on_when_the_ui_has_closed_a_connection(
 
 def test_this_machine_alone_may_see_metrics(front: Front) -> None:
     assert front.ask("GET", "/metrics").status == 200
-    # another address than 127.0.0.1, though of this machine as well
+    # another address of this machine than 127.0.0.1
     for path in ("/metrics", "/metrics?a=b", "/x/../%6detrics?a=b"):
         stranger = front.ask_from("127.0.0.2", "GET", path)
         assert_refused(stranger, 403, "forbidden")

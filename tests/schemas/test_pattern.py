@@ -1,4 +1,4 @@
-"""Patterns: what the rewritten one admits, the original one admits too."""
+"""Patterns: every match of the rewritten one matches the original."""
 
 from __future__ import annotations
 

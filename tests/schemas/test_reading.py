@@ -1,4 +1,4 @@
-"""Schemas of clients: read in full, or refused by keyword and place."""
+"""Schemas of clients: read in full, or refused by keyword and path."""
 
 from __future__ import annotations
 

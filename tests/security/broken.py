@@ -1,4 +1,4 @@
-"""A script: an application that fails on purpose, behind our boundary. PORT on argv."""
+"""A script: an application that fails on purpose, behind the boundary. PORT on argv."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def ask(http: Request) -> Response:
 
 
 async def raw(scope, receive, send) -> None:
-    """Around Starlette: nothing answers for what is raised here."""
+    """Around Starlette: no handler catches what is raised here."""
     if scope["type"] == "http" and scope["path"] == "/logout":
         raise RuntimeError("before any answer")
     await app(scope, receive, send)

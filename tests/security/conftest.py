@@ -164,5 +164,5 @@ def refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
 
 
 def canary() -> socket.socket:
-    """A server that nobody may call."""
+    """A server that must get no call."""
     return socket.create_server(("127.0.0.1", 0))

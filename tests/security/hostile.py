@@ -1,6 +1,6 @@
-"""Every hostile input that the tests know, as attacks on a running service, by kind.
+"""All hostile inputs of the tests, as attacks on a running service, by kind.
 
-What is sent comes from the tests of each weakness; here is only how to send all of it,
+The inputs come from the tests of each weakness; here is only how to send all of it,
 one after the other and without end, from an address of one's own.
 """
 

@@ -1,4 +1,4 @@
-"""A stranger at one address, and what it does with connections besides asking."""
+"""An attacker at one address, and its ways to misuse connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer can do to the page that shows it: nothing (W18, F14).
+"""No answer can affect the page that shows it (W18, F14).
 
 A page in a real Chromium, whose answers are the words of the questions: both are shown
 by the same component.
@@ -245,7 +245,7 @@ def test_more_text_than_the_page_sends_is_refused_in_words(
 
 
 def test_an_idle_page_asks_for_nothing(echo: Site, browser: Browser) -> None:
-    """No polling and no connection that stays open, as many pages as there may be."""
+    """No polling and no open connection, however many pages there are."""
     page = browser.new_page()
     asked: list[str] = []
     ended: list[str] = []

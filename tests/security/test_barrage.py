@@ -1,4 +1,4 @@
-"""Everything hostile at once, for minutes, while somebody else asks.
+"""All attacks at once, for minutes, while another client asks.
 
     make attack [ATTACK_SECONDS=300] [ATTACK_RATE=15]
 
@@ -149,7 +149,7 @@ def test_a_barrage_leaves_a_victim_its_answers(edge: str, home: Path) -> None:
     print("\n" + "\n".join(rows))
 
     assert not quiet.wrong and not later.wrong
-    # whoever has as many addresses as there are places may take them all
+    # an attacker with as many addresses as there are jobs may hold them all
     allowed = {"200"} if RATE else {"200", "429", "503"}
     assert attacked.endings.keys() <= allowed, attacked.wrong[:9]
     assert len(attacked.wrong) == attacked.n - attacked.endings["200"], attacked.wrong

@@ -1,6 +1,6 @@
-"""Hostile bodies, one and many, against a real web process that others use too.
+"""Hostile bodies, one and many, against a real web process that others use.
 
-Each was accepted or held up everybody once: 31 MB of empty lists for 28 s, with 1.1 GB.
+Each was accepted or blocked all requests once: 31 MB of empty lists for 28 s, 1.1 GB.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def test_sixty_hostile_bodies_leave_others_answered(service: Service) -> None:
 def test_a_long_conversation_is_truncated_at_once(
     service: Service, n_messages: int, n_chars: int
 ) -> None:
-    """1 MB held a worker for more than 240 s, half of them for nobody."""
+    """1 MB held a worker for more than 240 s, half of them without a client."""
     text = "word " * (n_chars // 5)
     fits = n_chars < 8192
     body = talk(n_messages, text, truncate="auto", max_tokens=3)

@@ -1,4 +1,4 @@
-"""One request's failure is nobody else's (W10)."""
+"""A failing request affects no other one (W10)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Pat
 def attacked(
     attack: Callable[[], object], ask: Callable[[], Answer], n: int = 100
 ) -> list[int]:
-    """The statuses of a victim's requests, while somebody attacks 20 times a second."""
+    """The statuses of a victim's requests during 20 attacks a second."""
     is_over, n_attacks = threading.Event(), 0
 
     def go_on() -> None:

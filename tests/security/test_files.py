@@ -20,7 +20,7 @@ AT_ONCE_S = 2.0  # /dev/zero, a FIFO and a dead address would take for ever
 
 
 def outside(port: int) -> dict[str, str]:
-    """Paths that are no upload, by kind; `port` is of a server that nobody may call."""
+    """Paths other than uploads, by kind; no call may reach the server at `port`."""
     return {
         "a file": "/etc/hostname",
         "a secret": "/proc/self/environ",
@@ -100,7 +100,7 @@ def parts(path: str) -> Iterator[Any]:
 
 
 def nestings(path: str, n_inputs: int) -> Iterator[list[Any]]:
-    """Payloads for a function of so many inputs, with the path everywhere."""
+    """Payloads for a function of `n` inputs, with the path everywhere."""
     for part in parts(path):
         history = [{"role": "user", "content": [part], "metadata": {"title": path}}]
         bare = [{"role": "user", "content": part}]
@@ -139,7 +139,7 @@ KINDS = [
 def test_no_shape_passes_a_foreign_path(
     web: Web, traps: dict[str, str], kind: str, tmp_path: Path
 ) -> None:
-    """All functions, all nestings: what is left has no path but those of the table."""
+    """All functions, all nestings: the result has only paths of the table."""
     uploads = Uploads(tmp_path / "edge")
     functions = dict(enumerate(payloads.SHAPES))
     n_tried = 0
@@ -149,7 +149,7 @@ def test_no_shape_passes_a_foreign_path(
                 body = {"fn_index": number, "data": data, "session_hash": "a"}
                 n_tried += 1
                 try:
-                    passed = payloads.joining(
+                    passed = payloads.rebuild_call(
                         body, functions, lambda path: uploads.find("me", path)
                     )
                 except EdgeError as refusal:
@@ -164,7 +164,7 @@ def test_no_shape_passes_a_foreign_path(
 def test_a_path_in_a_payload_is_refused_at_once(
     web: Web, traps: dict[str, str], kind: str
 ) -> None:
-    """By the running process, whose memory and loop are everybody's."""
+    """By the running process, whose memory and event loop all requests share."""
     file = {"path": traps[kind], "meta": {"_type": "gradio.FileData"}}
     component = {"type": "component", "component": "image", "value": file}
     component |= {"constructor_args": {}, "props": {}}
@@ -210,7 +210,7 @@ def everything(folder: Path) -> set[Path]:
 
 
 def test_a_file_that_became_a_link_is_not_followed(web: Web, png: bytes) -> None:
-    """By somebody with a shell, not by the table."""
+    """Someone with a shell replaces the file, not a client."""
     [path] = web.upload(("a.png", png)).json()
     assert web.ask("GET", f"/gradio_api/file={path}").body == png
     Path(path).unlink()

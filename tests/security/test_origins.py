@@ -1,4 +1,4 @@
-"""No page of another site sends anything here, under whatever name (W7, F15)."""
+"""No page of another site may send requests here, under any name (W7, F15)."""
 
 from __future__ import annotations
 

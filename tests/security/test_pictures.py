@@ -1,4 +1,4 @@
-"""Pictures as weapons: code that took over a decoder, and pictures that take long."""
+"""Hostile pictures: code that controls a decoder, and pictures that take long."""
 
 from __future__ import annotations
 
@@ -337,7 +337,7 @@ async def browser(web: ApiHarness, address: str) -> AsyncIterator[httpx.AsyncCli
 
 
 async def seconds_of(client: httpx.AsyncClient, numbers: range) -> list[float]:
-    """Of questions about small pictures that nobody has seen yet."""
+    """The seconds of questions about new small pictures."""
     times = []
     for n in numbers:
         start = time.monotonic()

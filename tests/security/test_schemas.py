@@ -1,4 +1,4 @@
-"""Schemas of strangers: none ends, stalls or bloats what answers everybody.
+"""Hostile schemas: none ends, blocks or bloats a worker.
 
 Each attack has ended or stopped a worker that held answers to llama.cpp's grammar, or
 is of the same kind. It is refused by name and place, or answered within bounds.

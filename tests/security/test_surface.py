@@ -1,5 +1,5 @@
-"""What Gradio and FastAPI bring along is closed, route by route and function by
-function, unless it is on our list: a new version that adds one finds it closed too."""
+"""Routes and functions of Gradio and FastAPI are closed unless they are on our list, so
+that those of a new version are closed too."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_no_other_function_can_be_called(web: Web, page) -> None:
 @pytest.mark.parametrize("field", ["event_data", "oauth_token", "batched", "event_id"])
 def test_no_field_beside_the_shape_is_passed_on(field: str) -> None:
     body = {"fn_index": 0, "data": [], "session_hash": "a", field: {"x": 1}}
-    rebuilt = payloads.joining(body, {0: "about"}, find=lambda path: None)
+    rebuilt = payloads.rebuild_call(body, {0: "about"}, find=lambda path: None)
     assert set(rebuilt) == {
         "fn_index",
         "data",
@@ -303,7 +303,7 @@ def test_cancelling_an_ended_event_succeeds(web: Web, about, event: Any) -> None
 
 
 def test_opening_many_pages_closes_none_of_others(web: Web, about) -> None:
-    """By eight addresses, and as many names as it likes."""
+    """From eight addresses, under new names each time."""
 
     def use(session: str, source: str) -> int:
         body = {"fn_index": about, "data": [], "session_hash": session}

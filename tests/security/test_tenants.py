@@ -1,4 +1,4 @@
-"""Nobody sees, times or ends what is another tenant's."""
+"""No tenant sees, times or ends anything of another one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Two:
         self.victim, self.stranger = who
 
     async def cached(self, who: dict[str, str], text: str, **more: Any) -> int:
-        """How many tokens of the prompt had been computed before, as `who` is told."""
+        """How many tokens of the prompt were cached, by the usage that `who` gets."""
         reply = await self.web.post(text, **who, **more)
         assert reply.status_code == 200
         details = reply.json()["usage"]["prompt_tokens_details"]
@@ -121,7 +121,7 @@ async def test_an_idempotency_key_of_another_is_not_known(two: Two) -> None:
 async def test_an_answer_is_not_shared_while_it_is_computed(
     broker_url: str, tmp_path: Path
 ) -> None:
-    """Single flight: whoever waits with the same question ends with its answer, but
+    """Single flight: waiting jobs with the same question end with its answer, but
     only in the same scope."""
     async with api_harness(broker_url, data_dir=tmp_path) as web:
         asking = []

@@ -1,4 +1,4 @@
-"""Uploads are vetted when they arrive, counted, and private (W13)."""
+"""Uploads are checked when they arrive, counted, and private (W13)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_upload_is_its_owners_alone(uploads: Uploads) -> None:
     for owner, other in (("you", path), ("", path), ("me", path + "/"), ("me", "/a")):
         with pytest.raises(NotFound):
             uploads.read(owner, other)
-    # the same picture of somebody else is another one
+    # the same picture of another caller is another one
     assert str(uploads.add("you", "a", "a.png", PNG).path) != path
 
 
@@ -200,7 +200,7 @@ def test_a_request_has_few_files(web: Web) -> None:
 
 
 def test_an_address_cannot_fill_the_disk(web: Web) -> None:
-    """100 MiB, whoever it says it is; then 413. Others still may."""
+    """100 MiB under any names; then 413. Other addresses still may."""
     large = PNG + os.urandom(24 * MIB)
     answers = [web.upload(("x.png", large), source="127.0.4.1") for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 4 + [413] * 2

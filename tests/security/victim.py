@@ -1,4 +1,4 @@
-"""Somebody who asks new questions, one after the other, and knows the answers."""
+"""A client that asks new questions one by one, and knows the answers."""
 
 from __future__ import annotations
 

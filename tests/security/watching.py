@@ -1,4 +1,4 @@
-"""What a running stack holds and does: its processes, memory, files, and its health."""
+"""The state of a running stack: its processes, memory, files, and health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A web process without a browser, and a worker without Celery that runs when told."""
+"""A web process without a browser, and a worker without Celery that runs on demand."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class ApiHarness:
                 await asyncio.to_thread(preflight.close)
 
     async def followed(self, n: int = 1) -> None:
-        """Until so many answers are being computed or waited for, and followed."""
+        """Until `n` jobs live and are followed."""
         await self.until(lambda: len(self.live) == n)
         await self.until(lambda: self.client.subscriptions._n_open == n)
 

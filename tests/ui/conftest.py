@@ -1,13 +1,25 @@
-"""What all tests of the web process share."""
+"""Fixtures of all tests of the web process."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+from tests.ui.api_harness import ApiHarness, api_harness
 from worker import preflight
 
 
 @pytest.fixture(autouse=True)
 def brief_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker's checker ends soon after it is told to."""
+    """The preflight ends soon after it is closed."""
     monkeypatch.setattr(preflight, "LOOK_S", 0.05)
+
+
+@pytest.fixture
+async def web(
+    broker_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[ApiHarness]:
+    """A web process with the options that the module names in HARNESS."""
+    async with api_harness(broker_url, **getattr(request.module, "HARNESS", {})) as web:
+        yield web

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
-from tests.ui.api_harness import ApiHarness, api_harness, code_of
+from tests.ui.api_harness import ApiHarness, code_of
 
 pytestmark = pytest.mark.redis
 
@@ -22,12 +21,6 @@ ALLOWED = {
     "/v1/jobs/abc": "GET, DELETE",
     "/v1/jobs/abc/events": "GET",
 }
-
-
-@pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
-    async with api_harness(broker_url) as one:
-        yield one
 
 
 @pytest.mark.parametrize("method", METHODS)

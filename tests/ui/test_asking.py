@@ -1,4 +1,4 @@
-"""The one way of a question, where a client leaves in the middle of it."""
+"""The one way of a question, when a client hangs up on the way."""
 
 from __future__ import annotations
 

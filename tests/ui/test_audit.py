@@ -1,4 +1,4 @@
-"""The audit log: one line for each question, and never what was asked."""
+"""The audit log: one line for each question, without its text."""
 
 from __future__ import annotations
 

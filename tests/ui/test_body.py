@@ -1,4 +1,4 @@
-"""Bodies on their way in: bounded in bytes, time and number, whoever sends them."""
+"""Request bodies: bounded in bytes, time and number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a decoder, leaving, and what is remembered: with real children."""
+"""Waiting for a decoder, hanging up, and remembered results: with real children."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def decoder() -> AsyncIterator[PictureDecoder]:
 
 
 async def quiet(decoder: PictureDecoder) -> None:
-    """Until nobody waits and no decoder works."""
+    """Until no picture waits and no decoder works."""
     give_up = time.monotonic() + 10
     while decoder._line.n_waiting or decoder._line.n_working:
         assert time.monotonic() < give_up
@@ -196,7 +196,7 @@ async def test_the_address_with_the_most_makes_room_in_a_full_line(
     await asyncio.gather(*crowd[:2], slow, return_exceptions=True)
 
 
-# --- what is remembered of pictures ---------------------------------------------
+# --- remembered pictures ------------------------------------------
 
 
 async def test_a_decoded_picture_is_known_by_its_bytes() -> None:

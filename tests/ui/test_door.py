@@ -1,5 +1,5 @@
-"""The door: with keys nobody enters without one; without keys rights belong to sessions
-and addresses, and never to a name that a client makes up."""
+"""The door: a server with keys needs one; without keys rights belong to sessions and
+addresses, never to a name that a client invents."""
 
 from __future__ import annotations
 

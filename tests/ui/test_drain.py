@@ -1,10 +1,9 @@
-"""A web process that is asked to stop: nothing new, and nobody left without a word."""
+"""A web process that stops: new questions are refused, every stream gets an end."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,13 +13,7 @@ from tests.ui.api_harness import ApiHarness, api_harness, code_of, text_of
 from ui import subscriptions
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
-    options = {"answer_cache": False, "grace_s": 1}
-    async with api_harness(broker_url, step_s=0.005, **options) as one:
-        yield one
+HARNESS = {"step_s": 0.005, "answer_cache": False, "grace_s": 1}
 
 
 async def test_a_server_without_streams_stops_at_once(web: ApiHarness) -> None:

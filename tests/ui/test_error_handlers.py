@@ -1,4 +1,4 @@
-"""Whatever goes wrong over HTTP, the answer has the shape that OpenAI clients read."""
+"""Every HTTP error has the shape that OpenAI's clients read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose picture is decoded next."""
+"""Which picture is decoded next."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class Line(RuleBasedStateMachine):
         assert sum(one.is_large for one in self.working) <= fair_line.LARGE_AT_ONCE
 
     def teardown(self) -> None:
-        """Whatever came before, everybody is served in the end."""
+        """After any history every caller is served."""
         for one in self.working:
             self.line.leave(one)
         assert len(served(self.line)) == len(self.all_waiting)

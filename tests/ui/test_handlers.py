@@ -1,4 +1,4 @@
-"""What a chat turn means, in both languages, without a browser."""
+"""Chat turns to messages and events to texts, in both languages, without a browser."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Jobs over HTTP: looked at, followed again, cancelled, asked twice; by their owner."""
+"""Jobs over HTTP: state, resumed streams, cancellation, idempotency; by their owner."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,13 +14,8 @@ from tests.ui.api_harness import POOL, ApiHarness, api_harness, code_of, text_of
 from ui.request_caller import LONGEST_KEY
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
-    """A worker that takes its time, so that something can happen meanwhile."""
-    async with api_harness(broker_url, step_s=0.005, answer_cache=False) as one:
-        yield one
+# A slow worker, so that something can happen meanwhile.
+HARNESS = {"step_s": 0.005, "answer_cache": False}
 
 
 def headers(key: str = "", **more: str) -> dict[str, str]:
@@ -211,7 +205,7 @@ async def test_and_then_nothing_is_computed(web: ApiHarness) -> None:
     assert not web.sync.keys("edge:job:*")
 
 
-# --- somebody else's, and nobody's ------------------------------------------------
+# --- jobs of others, and unknown ones ---------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["other", ""])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,21 +9,15 @@ from typing import Any
 import pytest
 
 from edge.caller import ANONYMOUS, Caller
-from tests.ui.api_harness import ApiHarness, api_harness, code_of
+from tests.ui.api_harness import ApiHarness, code_of
 from tests.ui.pictures import part, png
 from ui.chat_functions import READY, ChatFunctions
 from ui.uploads import Uploads
 
 pytestmark = pytest.mark.redis
+HARNESS = {"backlog": 0}  # room for one job in all
 
 ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
-
-
-@pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
-    """Room for one job in all."""
-    async with api_harness(broker_url, backlog=0) as one:
-        yield one
 
 
 def picture_question(**more: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The limits of a key over HTTP: refusals that say what is left, and headers too."""
+"""The limits of a key over HTTP: refusals, and headers with the rest of each quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m ui` starts for others only where they need a key, and on its socket."""
+"""`python -m ui` opens to other machines only with keys, and listens on its socket."""
 
 from __future__ import annotations
 

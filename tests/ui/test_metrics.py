@@ -1,4 +1,4 @@
-"""What the web process counts, and what it says while Redis is there, or is not."""
+"""The metrics of the web process, with Redis and without."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil"'
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """A clock that a test sets."""
 
     now = 100.0
 

@@ -1,9 +1,9 @@
-"""What costs time is done once: hashing a file or a body, resampling a picture."""
+"""Expensive steps run once: hashing a file or a body, resampling a picture."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from edge.images import PIXELS_PER_TOKEN, Picture, normalise
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.preprocess import fit, grid
 from tests.test_images import encode, exif
-from tests.ui.api_harness import ApiHarness, api_harness
+from tests.ui.api_harness import ApiHarness
 from tests.ui.pictures import part
 from ui.handlers import Turn
 from ui.page_question import PageQuestion
@@ -58,12 +58,6 @@ def counting(name: str, found: list[tuple[str, int]]) -> Callable[..., Any]:
     return counted
 
 
-@pytest.fixture
-async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
-    async with api_harness(broker_url) as one, one.working():
-        yield one
-
-
 def content(text: str) -> dict[str, Any]:
     message = {"role": "user", "content": [part(NOISE), {"type": "text", "text": text}]}
     return {"messages": [message]}
@@ -73,11 +67,14 @@ def content(text: str) -> dict[str, Any]:
 async def test_a_file_is_hashed_once_and_a_body_only_for_its_key(
     web: ApiHarness, hashed: list[tuple[str, int]]
 ) -> None:
-    assert (await web.post(**content("What is it?"))).status_code == 200
-    assert hashed == [("blake2b", len(NOISE))]
-    hashed.clear()
-    once = {"idempotency-key": "abc"}
-    assert (await web.post(**content("What is it?"), headers=once)).status_code == 200
+    async with web.working():
+        reply = await web.post(**content("What is it?"))
+        assert reply.status_code == 200
+        assert hashed == [("blake2b", len(NOISE))]
+        hashed.clear()
+        once = {"idempotency-key": "abc"}
+        reply = await web.post(**content("What is it?"), headers=once)
+        assert reply.status_code == 200
     [(named, n_bytes), file] = hashed
     assert (named, file) == ("sha256", ("blake2b", len(NOISE)))
     assert n_bytes > 4 / 3 * len(NOISE)

@@ -1,4 +1,4 @@
-"""The body of a chat completion: accepted, refused, and what it means to us."""
+"""The body of a chat completion: accepted, refused, and translated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page sends, rebuilt: nothing passes but texts and uploads of the caller."""
+"""Payloads of the page, rebuilt: only texts and uploads of the caller pass."""
 
 from __future__ import annotations
 

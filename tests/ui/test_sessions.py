@@ -1,4 +1,4 @@
-"""Whose page is whose, and how many may be open."""
+"""The caller of each page, and how many may be open."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ async def test_a_refusal_before_the_first_byte_is_an_error(
 async def test_a_stream_begins_after_two_quiet_seconds_all_the_same(
     quiet: Event | None,
 ) -> None:
-    """A client who waits for a place wants to see that."""
+    """So that a waiting client sees its queue position."""
     said = 0
 
     async def events() -> AsyncIterator[Event | None]:

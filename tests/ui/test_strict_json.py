@@ -1,4 +1,4 @@
-"""JSON from strangers: what Python's parser reads, read the same; all else refused."""
+"""JSON from clients: read as Python's parser reads it, or refused."""
 
 from __future__ import annotations
 
