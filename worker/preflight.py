@@ -81,7 +81,7 @@ class Preflight:
             if self._jobs.refuse(job.job_id, outcome):
                 self._metrics.ended(job.request, outcome)
         else:
-            self._prepared.put(job.job_id, prepared, prepared.n_prompt)
+            self._prepared.put(job.job_id, prepared)
             self._jobs.accept(job.job_id, prepared.n_prompt, prepared.n_image)
 
     def _drop_unneeded(self) -> None:

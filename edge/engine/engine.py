@@ -178,7 +178,7 @@ class Engine:
         if (sampled := self._run(step)) is not None:
             self._scheduler.advance(step, time.monotonic() - begun)
             self._postprocess(sampled)
-        return self._scheduler.rest_s(time.monotonic() - begun)
+        return self._scheduler.plan_rest(time.monotonic() - begun)
 
     def _admit(self) -> None:
         # one by one: the next may share the cells that this one has just been given

@@ -61,6 +61,7 @@ class Scheduler:
         self._slots = slots
         # a step takes longer while the vision encoder uses the same cores
         self._paces = {False: Pace(chunk_tokens), True: Pace(chunk_tokens)}
+        self._has_rested = False
         self._n_steps = 0
         self._n_tokens = 0
 
@@ -99,10 +100,12 @@ class Scheduler:
         """
         return None if self.is_prefilling else self.pictures.start_next()
 
-    def rest_s(self, step_s: float) -> float:
-        """How long answers rest after a step of `step_s`, for the encoder's sake."""
+    def plan_rest(self, step_s: float) -> float:
+        """Seconds for which answers rest after a step of `step_s` beside the encoder.
+        The next step holds no prompt then: a stream would pause for both."""
         is_encoding = self.pictures.current is not None
-        return rest_after(step_s) if is_encoding and not self.is_prefilling else 0.0
+        self._has_rested = is_encoding and not self.is_prefilling
+        return rest_after(step_s) if self._has_rested else 0.0
 
     def admit(self) -> Admission | None:
         """Moves the next waiting sequence into a slot, if it can have one.
@@ -151,8 +154,9 @@ class Scheduler:
             if sequence.phase is Phase.DECODE
         ]
         is_encoding = self.pictures.current is not None
-        budget = self._paces[is_encoding].budget(is_answering=bool(spans))
-        spans += self._prompt_spans(budget)
+        if not (spans and self._has_rested):
+            budget = self._paces[is_encoding].budget(is_answering=bool(spans))
+            spans += self._prompt_spans(budget)
         return Step(tuple(spans), is_encoding) if spans else None
 
     def advance(self, step: Step, seconds: float) -> None:

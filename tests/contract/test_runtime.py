@@ -402,10 +402,10 @@ def test_a_picture_may_be_computed_in_parts(pair: Pair) -> None:
     positions = picture_positions(0, rows, columns)
     last = runtime.tokenize("?", special=False)[-1]
     answers = []
-    for stretch in (len(embeddings), 4, 1):
+    for n in (len(embeddings), 4, 1):
         runtime.open(0, GREEDY)
-        for at in range(0, len(embeddings), stretch):
-            part = slice(at, at + stretch)
+        for at in range(0, len(embeddings), n):
+            part = slice(at, at + n)
             span = PictureSpan(0, embeddings[part], positions[:, part])
             assert not runtime.run(Step((span,)))
         answers += run(runtime, decode(0, last, max(rows, columns)))

@@ -125,7 +125,7 @@ def test_an_interrupt_ends_a_picture_early_and_the_next_is_whole(full, towers) -
             tower.embed(picture)
         assert time.monotonic() - begun < took * 0.8
         timer.join()
-        tower.interrupt()  # with nothing in hand
+        tower.interrupt()  # nothing is being encoded
         assert np.array_equal(tower.embed(picture), whole)
 
 

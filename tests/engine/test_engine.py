@@ -208,7 +208,7 @@ def test_an_abandoned_picture_delays_no_other() -> None:
     with engine(tower) as one:
         ticket = ask(one, "hello", PICTURE)
         assert isinstance(ticket.next(timeout_s=5), Started)
-        time.sleep(0.05)  # the tower has it in hand
+        time.sleep(0.05)  # it is being encoded
         ticket.cancel(Cancelled("enough"))
         assert events(ticket)[-1] == Failed("cancelled", "enough")
         tower.seconds = 0
@@ -327,9 +327,9 @@ def test_the_stages_before_the_first_token_add_up() -> None:
     clock.end("queue", 12.5)
     clock.end("prefill", 14.0)
     times = clock.timings(now=16.0, n_generated=5)
-    stretches = (times.prepare_ms, times.embed_ms, times.queue_ms, times.prefill_ms)
-    assert stretches == pytest.approx((100, 1900, 500, 1500))
-    assert sum(stretches) == pytest.approx(times.ttft_ms)
+    stages = (times.prepare_ms, times.embed_ms, times.queue_ms, times.prefill_ms)
+    assert stages == pytest.approx((100, 1900, 500, 1500))
+    assert sum(stages) == pytest.approx(times.ttft_ms)
     assert (times.tpot_ms, times.e2e_ms) == pytest.approx((500, 6000))
     with engine() as one:
         real = events(ask(one, "hello", PICTURE))[-1].answer.timings

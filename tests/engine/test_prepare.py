@@ -36,7 +36,7 @@ def prompt(messages: tuple[Message, ...], n_cells: int, truncate: bool = True):
     return prepare(request, RUNTIME, TOWER, n_cells)
 
 
-def said(sequence) -> bytes:
+def text_of(sequence) -> bytes:
     texts = (p.tokens for p in sequence.pieces if isinstance(p, TextPiece))
     return bytes(token for tokens in texts for token in tokens if token < 256)
 
@@ -51,7 +51,7 @@ def test_the_oldest_messages_are_left_out_first(
     sequence = prompt(TALK, n_cells)
     assert sequence.n_dropped == n_dropped
     assert sequence.n_cells_needed <= n_cells
-    text = said(sequence)
+    text = text_of(sequence)
     assert b"Be brief." in text and b"And why?" in text
     assert text.split(b"user\n")[1].startswith(first)
     has_picture = any(isinstance(p, PicturePiece) for p in sequence.pieces)
@@ -79,7 +79,7 @@ MESSAGES = st.lists(
 
 
 def without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """A conversation without its oldest question and what was said to it."""
+    """A conversation without its oldest question and its answer."""
     asked = [n for n, message in enumerate(messages) if message.role == "user"]
     if len(asked) < 2:
         return messages

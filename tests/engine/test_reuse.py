@@ -57,7 +57,7 @@ def _scene(embedding: np.ndarray) -> str:
 
 class Cache:
     """A unified cache as llama.cpp keeps it: slots refer to cells, which may be shared,
-    and a cell that nobody refers to is free."""
+    and a cell without references is free."""
 
     def __init__(self, n_cells: int) -> None:
         self.n_cells = n_cells
@@ -108,7 +108,7 @@ PLANS = st.lists(st.tuples(QUESTION, st.integers(1, 8)), min_size=1, max_size=14
 def test_every_answer_sees_its_own_prompt_and_all_of_it(
     plans, chunk, n_idle, random
 ) -> None:
-    """Against a cache that does what it is told, with arrivals and ends at random."""
+    """Over a simulated cache, with arrivals and ends at random."""
     cache, slots = Cache(260), Slots(3, 260, n_idle)
     scheduler = Scheduler(slots, chunk)
     todo = [sequence(*parts, end, max_tokens=n) for (parts, end), n in plans]
@@ -272,22 +272,22 @@ questions = st.lists(
 def test_nothing_computed_in_one_scope_is_used_in_another(
     asked: list[tuple[str, int, str]],
 ) -> None:
-    """Each question is told as many cached tokens as if the others did not exist."""
+    """The cached tokens of a question do not depend on other scopes."""
     own: dict[str, list[int]] = {}
     tower = CountingTower()
     with engine(StubRuntime(n_idle=8), tower) as one:
         for scope, level, text in asked:
-            told = answer(ask(one, grey(level), text, scope)).usage.cached_tokens
-            own.setdefault(scope, []).append(told)
+            n_cached = answer(ask(one, grey(level), text, scope)).usage.cached_tokens
+            own.setdefault(scope, []).append(n_cached)
     assert tower.n_embedded == len({(scope, level) for scope, level, _ in asked})
-    for scope, told in own.items():
+    for scope, reported in own.items():
         with engine(StubRuntime(n_idle=8), StubTower()) as alone:
-            mine = [
+            expected = [
                 answer(ask(alone, grey(level), text)).usage.cached_tokens
                 for other, level, text in asked
                 if other == scope
             ]
-        assert told == mine
+        assert reported == expected
 
 
 def test_a_picture_is_encoded_again_for_another_scope() -> None:
@@ -295,6 +295,6 @@ def test_a_picture_is_encoded_again_for_another_scope() -> None:
     large = grey(1, side=320)  # so many tokens that the second question waits for them
     with engine(StubRuntime(n_idle=4), tower) as one:
         tickets = [ask(one, large, "what?", scope) for scope in ("a", "b", "a")]
-        told = [answer(ticket).usage.cached_tokens for ticket in tickets]
+        n_cached = [answer(ticket).usage.cached_tokens for ticket in tickets]
     assert tower.n_embedded == 2
-    assert told[1] == 0 < told[2]
+    assert n_cached[1] == 0 < n_cached[2]

@@ -263,12 +263,28 @@ def test_answers_rest_only_while_a_picture_is_encoded() -> None:
     scheduler = Scheduler(Slots(4, 100), 8)
     started(scheduler, sequence(2, max_tokens=50))
     run(scheduler, scheduler.schedule())
-    assert scheduler.rest_s(0.05) == 0.0
+    assert scheduler.plan_rest(0.05) == 0.0
     assert not scheduler.schedule().beside_encoder
     scheduler.add(asking("a"))
     scheduler.start_encode()
-    assert scheduler.rest_s(0.05) == 0.2
-    assert scheduler.rest_s(5.0) == 0.4
+    assert scheduler.plan_rest(0.05) == 0.2
+    assert scheduler.plan_rest(5.0) == 0.4
     assert scheduler.schedule().beside_encoder
     started(scheduler, sequence(40))  # a prompt does not rest
-    assert scheduler.rest_s(0.05) == 0.0
+    assert scheduler.plan_rest(0.05) == 0.0
+
+
+def test_no_prompt_is_computed_in_the_step_after_a_rest() -> None:
+    scheduler = Scheduler(Slots(4, 100), 8)
+    started(scheduler, sequence(2, max_tokens=50))
+    run(scheduler, scheduler.schedule())
+    scheduler.add(asking("a"))
+    scheduler.start_encode()
+    assert scheduler.plan_rest(0.05) > 0
+    encoded(scheduler)
+    assert scheduler.admit()
+    step = scheduler.schedule()
+    assert [span.n_tokens for span in step.spans] == [1]
+    run(scheduler, step)
+    assert scheduler.plan_rest(0.05) == 0
+    assert len(scheduler.schedule().spans) == 3

@@ -94,7 +94,7 @@ def judge(service: Service, outcomes: list[Outcome]) -> Counter[str]:
             assert outcome.is_right, outcome
         stored = client.hget(keys.JOB(outcome.job_id), "outcome")
         if not stored or end == "service_unavailable":
-            continue  # refused, or nobody could be told while the broker was away
+            continue  # refused, or ended while the broker was away
         event = from_json(stored)
         recorded = "length" if isinstance(event, Finished) else event.code
         assert recorded == end, (outcome, event)

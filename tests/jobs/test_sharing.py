@@ -1,4 +1,4 @@
-"""Equal questions at once: those that wait when the first is answered share it."""
+"""Equal questions at once: waiting jobs share the answer of the first."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def test_a_conversation_becomes_chatml() -> None:
         "<|im_start|>user\nSure?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    said = [part.text for part in parts if isinstance(part, UserText)]
-    assert said == ["Be brief.", "Look: ", "What?", "A dog.", "Sure?"]
+    from_users = [part.text for part in parts if isinstance(part, UserText)]
+    assert from_users == ["Be brief.", "Look: ", "What?", "A dog.", "Sure?"]
 
 
 @given(st.one_of(st.text(), st.sampled_from(FORGERIES)))

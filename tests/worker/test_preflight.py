@@ -11,6 +11,7 @@ from contextlib import aclosing
 import pytest
 import redis
 
+from edge.engine.prepare import Prepared
 from edge.events import Accepted, Event, Finished
 from edge.jobs import keys
 from edge.request import Message, Request, SamplingParams
@@ -214,11 +215,12 @@ async def test_what_was_prepared_is_dropped_when_the_job_leaves_the_queue(
 def test_the_memory_of_prepared_questions_is_bounded(n_tokens: int) -> None:
     """The jobs that wait longest are claimed first: theirs are kept."""
     prepared = PreparedJobs()
+    one = Prepared(Request(()), n_tokens, 0, [])
     for n in range(2 * MOST_JOBS):
-        prepared.put(f"job {n}", n, n_tokens)
+        prepared.put(f"job {n}", one)
     n_kept = min(MOST_JOBS, MOST_TOKENS // n_tokens)
     assert prepared.job_ids() == [f"job {n}" for n in range(n_kept)]
-    assert prepared.take("job 0") == 0
+    assert prepared.take("job 0") is one
     assert prepared.take("job 0") is None
-    prepared.put("new", "anything", n_tokens)
-    assert prepared.take("new") == "anything"
+    prepared.put("new", one)
+    assert prepared.take("new") is one

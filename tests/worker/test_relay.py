@@ -63,7 +63,7 @@ async def test_a_surplus_message_does_no_harm(harness: WorkerHarness) -> None:
     )  # started, embedded, 3 tokens, finished
 
 
-@pytest.mark.parametrize("how", ["client", "deadline", "nobody watches"])
+@pytest.mark.parametrize("how", ["client", "deadline", "unwatched"])
 async def test_a_running_answer_stops_computing(
     harness: WorkerHarness, how: str
 ) -> None:
@@ -106,7 +106,7 @@ def preparing(
     return begun
 
 
-@pytest.mark.parametrize("how", ["client", "deadline", "nobody watches", "stop"])
+@pytest.mark.parametrize("how", ["client", "deadline", "unwatched", "stop"])
 async def test_preparing_ends_with_the_wait(
     harness: WorkerHarness, preparing: threading.Event, how: str
 ) -> None:
@@ -116,7 +116,7 @@ async def test_preparing_ends_with_the_wait(
         assert await asyncio.to_thread(preparing.wait, 5)
         if how == "client":
             await harness.client.cancel(job.job_id)
-        elif how == "nobody watches":
+        elif how == "unwatched":
             harness.forget(job.job_id)
         elif how == "stop":
             harness.relay.drain(grace_s=0)
@@ -325,7 +325,7 @@ async def test_a_broker_that_stays_away_past_the_deadline_frees_the_slot(
     assert harness.claiming.n_running == 0
 
 
-async def test_a_claim_without_a_broker_is_no_claim(
+async def test_a_claim_without_a_broker_claims_nothing(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def claim(**_options):
