@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.images import CELL, PIXELS_PER_TOKEN, Detail, budget
+from edge.images import PIXELS_PER_TOKEN, TOKEN_PX, Detail, budget
 from edge.images.container import claim_of
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.preprocess import grid
@@ -42,6 +42,6 @@ class PictureBounds:
         if claim.n_pixels <= self.most * PIXELS_PER_TOKEN:
             return None
         rows, columns = grid(claim.width, claim.height, self.least, self.most)
-        width, height = columns * CELL, rows * CELL
+        width, height = columns * TOKEN_PX, rows * TOKEN_PX
         is_kept = grid(width, height, self.least, self.most) == (rows, columns)
         return (width, height) if is_kept else None

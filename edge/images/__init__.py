@@ -16,16 +16,15 @@ from edge.images.decode import (
 from edge.images.jail import Decoding, confinement, vet
 from edge.images.limits import CHILD_MEMORY_BYTES, CHILD_SECONDS
 from edge.images.picture import (
-    CELL,
     DETAILS,
     PIXELS_PER_TOKEN,
+    TOKEN_PX,
     Detail,
     Picture,
     budget,
 )
 
 __all__ = [
-    "CELL",
     "CHILD_MEMORY_BYTES",
     "CHILD_SECONDS",
     "DETAILS",
@@ -34,6 +33,7 @@ __all__ = [
     "MAX_JPEG_PIXELS",
     "MAX_SOURCE_PIXELS",
     "PIXELS_PER_TOKEN",
+    "TOKEN_PX",
     "Decoding",
     "Detail",
     "Picture",

@@ -13,8 +13,8 @@ from typing import Literal
 
 from edge.request import PictureRef
 
-CELL = 32  # pixels on each side of one image token: 2x2 patches of 16
-PIXELS_PER_TOKEN = CELL**2
+TOKEN_PX = 32  # pixels on each side of one image token: 2x2 patches of 16
+PIXELS_PER_TOKEN = TOKEN_PX**2
 
 Detail = Literal["low", "auto", "high"]  # the words of OpenAI's API
 DETAILS: tuple[Detail, ...] = ("low", "auto", "high")

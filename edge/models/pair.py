@@ -12,7 +12,7 @@ from typing import Final
 
 from edge.errors import SetupError
 from edge.gguf.header import Header
-from edge.images import CELL
+from edge.images import TOKEN_PX
 
 PROJECTORS: Final = {"qwen3vl": "qwen3vl_merger", "qwen3vlmoe": "qwen3vl_merger"}
 MARKS: Final = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
@@ -107,10 +107,10 @@ def _check_tower(model: Header, mmproj: Header) -> None:
             f"{mmproj.path} is a {projector} and {model.path} takes a {fitting}: "
             f"{_BELONGS}."
         )
-    if (side := image_token_side(mmproj)) != CELL:
+    if (side := image_token_side(mmproj)) != TOKEN_PX:
         raise SetupError(
             f"{mmproj.path} makes a token of {side}x{side} pixels and this engine of "
-            f"{CELL}x{CELL}: use a Qwen3-VL file."
+            f"{TOKEN_PX}x{TOKEN_PX}: use a Qwen3-VL file."
         )
 
 

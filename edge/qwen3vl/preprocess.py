@@ -14,31 +14,31 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edge.images import CELL, Picture
+from edge.images import TOKEN_PX, Picture
 
 
 def grid(width: int, height: int, min_tokens: int, max_tokens: int) -> tuple[int, int]:
     """Rows and columns of image tokens for a picture of `width` x `height` pixels:
     between `min_tokens` and `max_tokens` together, as far as whole rows and columns
     allow."""
-    rows, columns = max(1, round(height / CELL)), max(1, round(width / CELL))
-    tokens = width * height / CELL**2
+    rows, columns = max(1, round(height / TOKEN_PX)), max(1, round(width / TOKEN_PX))
+    tokens = width * height / TOKEN_PX**2
     if rows * columns > max_tokens:
         shrink = math.sqrt(max_tokens / tokens)
-        rows = max(1, math.floor(height * shrink / CELL))
-        columns = max(1, math.floor(width * shrink / CELL))
+        rows = max(1, math.floor(height * shrink / TOKEN_PX))
+        columns = max(1, math.floor(width * shrink / TOKEN_PX))
         rows, columns = min(rows, max_tokens), min(columns, max_tokens)
     elif rows * columns < min_tokens:
         grow = math.sqrt(min_tokens / tokens)
-        rows = math.ceil(height * grow / CELL)
-        columns = math.ceil(width * grow / CELL)
+        rows = math.ceil(height * grow / TOKEN_PX)
+        columns = math.ceil(width * grow / TOKEN_PX)
     return rows, columns
 
 
 def fit(picture: Picture, rows: int, columns: int) -> Picture:
     """The picture resized to exactly `rows` x `columns` image tokens: bicubic, with
     antialiasing."""
-    size = columns * CELL, rows * CELL
+    size = columns * TOKEN_PX, rows * TOKEN_PX
     if size == (picture.width, picture.height):
         return picture
     image = Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
@@ -50,7 +50,7 @@ def patches(picture: Picture) -> npt.NDArray[np.uint8]:
     image token in reading order, the four patches of each in reading order too, each
     patch colour by colour. The order of Qwen3-VL's own image processor."""
     pixels = np.frombuffer(picture.rgb, np.uint8)
-    side = CELL // 2
-    rows, columns = picture.height // CELL, picture.width // CELL
+    side = TOKEN_PX // 2
+    rows, columns = picture.height // TOKEN_PX, picture.width // TOKEN_PX
     blocks = pixels.reshape(rows, 2, side, columns, 2, side, 3)
     return blocks.transpose(0, 3, 1, 4, 6, 2, 5).reshape(-1, 3 * side * side)

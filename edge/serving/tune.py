@@ -21,7 +21,7 @@ from edge import host
 from edge.engine.protocols import Runtime, VisionTower
 from edge.engine.step import Step, TextSpan
 from edge.errors import SetupError
-from edge.images import CELL, Picture
+from edge.images import TOKEN_PX, Picture
 from edge.models.registry import ModelFiles, models_folder
 from edge.request import SamplingParams
 from edge.serving.build import build_runtime, build_tower
@@ -169,7 +169,7 @@ def tower_speed(plan: Plan, *sizes: int) -> tuple[tuple[int, float], ...]:
 def embed_s(tower: VisionTower, n_tokens: int) -> tuple[int, float]:
     """Tokens and seconds of a picture of about `n_tokens`, three by four."""
     columns = max(1, round(math.sqrt(n_tokens * 4 / 3)))
-    width, height = CELL * columns, CELL * max(1, n_tokens // columns)
+    width, height = TOKEN_PX * columns, TOKEN_PX * max(1, n_tokens // columns)
     picture = Picture(width, height, bytes(width * height * 3))
     begun = time.monotonic()
     n = len(tower.embed(picture))

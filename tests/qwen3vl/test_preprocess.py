@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.images import CELL, Picture
+from edge.images import TOKEN_PX, Picture
 from edge.qwen3vl.preprocess import fit, grid
 
 SIDES = st.integers(1, 5000)
@@ -25,9 +25,9 @@ def test_the_aspect_ratio_is_preserved(width: int, aspect: float) -> None:
     height = round(width / aspect)
     rows, columns = grid(width, height, 16, 1024)
     # Rounding moves each side by less than one cell.
-    scale = (rows * columns * CELL**2 / (width * height)) ** 0.5
-    assert abs(columns * CELL - width * scale) < 1.5 * CELL
-    assert abs(rows * CELL - height * scale) < 1.5 * CELL
+    scale = (rows * columns * TOKEN_PX**2 / (width * height)) ** 0.5
+    assert abs(columns * TOKEN_PX - width * scale) < 1.5 * TOKEN_PX
+    assert abs(rows * TOKEN_PX - height * scale) < 1.5 * TOKEN_PX
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_a_fitted_picture_has_its_colours_in_their_places() -> None:
     pixels = np.zeros((90, 200, 3), np.uint8)
     pixels[:, 100:] = 255, 128, 0
     fitted = fit(Picture(200, 90, pixels.tobytes()), 2, 5)
-    assert (fitted.width, fitted.height) == (5 * CELL, 2 * CELL)
-    result = np.frombuffer(fitted.rgb, np.uint8).reshape(2 * CELL, 5 * CELL, 3)
+    assert (fitted.width, fitted.height) == (5 * TOKEN_PX, 2 * TOKEN_PX)
+    result = np.frombuffer(fitted.rgb, np.uint8).reshape(2 * TOKEN_PX, 5 * TOKEN_PX, 3)
     assert (result[:, :70] == 0).all()
     assert (result[:, 90:] == (255, 128, 0)).all()
 
