@@ -297,7 +297,7 @@ def test_no_schema_ends_a_worker_or_another_answer(stack: Stack) -> None:
         assert answer.status_code in (200, 400), (name, answer.text)
         if answer.status_code == 400:
             error = answer.json()["error"]
-            # some are no body that is read at all
+            # some bodies are refused before they are read
             by_body = error["code"] == "invalid_json" or "The body" in error["message"]
             place = error["param"] or ""
             assert by_body or place.startswith("response_format"), (name, error)

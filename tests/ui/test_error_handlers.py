@@ -103,7 +103,7 @@ def test_a_good_body_passes(http: TestClient) -> None:
     assert post(http, chat()).json() == {"n_messages": 1}
 
 
-# --- bodies that are no JSON --------------------------------------------------
+# --- bodies that are not JSON -------------------------------------------------
 
 
 @pytest.mark.parametrize("body", ["", "{bad", "{", "hello", "{'a': 1}", '{"a": 1,}'])
