@@ -157,7 +157,7 @@ def compiler(model: Model) -> Iterator[Compiler]:
 
 
 def say_anything(constraint: Constraint, model: Model, push: str, n: int) -> None:
-    """So many tokens by a model that pushes, or until the answer ends or fails."""
+    """At most `n` tokens by a model that pushes, or until the answer ends or fails."""
     tokens = range(model.n_vocab)
     ends = [token for token in tokens if model.is_end(token)]
     hostile = HostileModel([*map(model.piece, tokens)], ends, push, 1, close_after=n)

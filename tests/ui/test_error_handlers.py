@@ -117,7 +117,7 @@ def test_a_body_that_is_not_json_is_refused_as_such(
 
 
 HOSTILE = {
-    "bytes that are no text": b'{"messages": "\xff\xfe"}',
+    "invalid UTF-8": b'{"messages": "\xff\xfe"}',
     "zeros": bytes(100),
     "an integer of 5000 digits": chat(seed=1).replace(
         '"seed": 1', '"seed": ' + "9" * 5000
