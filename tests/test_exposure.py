@@ -73,7 +73,7 @@ def test_the_keys_may_lie_elsewhere(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "edge.lan", "0", "1.2.3", "127.0.0.1:80", "*"])
-def test_a_name_is_no_address(settings: Settings, host: str) -> None:
+def test_a_name_is_not_an_address(settings: Settings, host: str) -> None:
     with pytest.raises(SetupError, match="not an address"):
         check_exposure(replace(settings, host=host))
 

@@ -111,7 +111,8 @@ PURE = (
         for name in (
             "sequence",
             "slots",
-            "batch",
+            "step",
+            "encode_queue",
             "scheduler",
             "pace",
             "repetition",

@@ -117,7 +117,7 @@ def field_path(
     """`messages[0].content` for where in `body` an error is; None for the whole body.
 
     pydantic's location also names the members of unions it tried. Walking along the
-    body leaves them out: they are no keys in it, but for the kind of a message or
+    body leaves them out: they are not keys in it, except the kind of a message or
     part, which follows its index. `absent` is a field that is not in the body, or
     should not be as it is.
     """

@@ -17,7 +17,7 @@ class ParsedQuestion:
     which may be long, is not kept. `body_hash` is its sha256 where a client named the
     question with an Idempotency-Key.
 
-    Raises InvalidRequest for a picture that is no data URL of one.
+    Raises InvalidRequest for a picture that is not a data URL of one.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class Patience:
 
     timeout_s: float | None = None  # the request has failed
     hang_up_s: float | None = None  # the request is aborted on purpose
-    hang_up_pieces: int | None = None  # aborted after so many pieces of text
+    hang_up_pieces: int | None = None  # aborted after this many pieces of text
 
     @property
     def ends_s(self) -> float | None:

@@ -1,7 +1,7 @@
 """Published figures of a comparable system, measured on another machine.
 
-They show where a reader's expectations come from. They are no baseline: a ratio between
-two machines is not a ratio between two servers.
+They show where expectations come from. They are not a baseline: a ratio between two
+machines is not a ratio between two servers.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def _check_shape(width: int, height: int) -> None:
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """How to set the picture upright. Invalid EXIF is no reason to refuse a picture,
+    """How to set the picture upright. Invalid EXIF does not refuse a picture,
     and Pillow raises many kinds of exceptions for it."""
     try:
         return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 
@@ -10,11 +13,11 @@ from edge.events import Queued
 from edge.jobs import keys
 from edge.jobs.estimate import Pace, Running, Size, start_times
 from edge.jobs.fleet import Fleet
-from edge.jobs.scripts import Scripts, named
+from edge.jobs.scripts import Scripts
 
 
 class Positions:
-    """Queue positions, estimated from the pace of each pool."""
+    """Queue positions, with start times from the pace of each pool."""
 
     def __init__(self, broker: redis.asyncio.Redis, scripts: Scripts) -> None:
         self._broker = broker
@@ -23,34 +26,49 @@ class Positions:
 
     async def find(self, job_id: str, pool: str) -> Queued | None:
         """The job's position; None when it is not in the queue."""
-        replies, pace, workers = await asyncio.gather(
+        reply, pace, workers = await asyncio.gather(
             self._scripts("queue", pool=pool), self.pace(pool), self._fleet.workers()
         )
-        n_slots = sum(worker.n_slots for worker in workers if worker.pool == pool)
-        jobs = [named(reply) for reply in replies]
-        running = [
-            Running(_size(job), float(job["elapsed_s"]))
-            for job in jobs
-            if "elapsed_s" in job
-        ]
-        waiting = jobs[len(running) :]
-        ids = [job["job_id"] for job in waiting]
-        if job_id not in ids:
+        queue = _Queue.read(reply)
+        if job_id not in queue.waiting_ids:
             return None
-        starts_s = start_times(running, map(_size, waiting), n_slots, pace)
-        rank = ids.index(job_id)
+        n_slots = sum(worker.n_slots for worker in workers if worker.pool == pool)
+        starts_s = start_times(queue.running, queue.waiting_sizes, n_slots, pace)
+        rank = queue.waiting_ids.index(job_id)
         return Queued(rank + 1, round(starts_s[rank], 1) if starts_s else None)
 
     async def pace(self, pool: str) -> Pace:
         return Pace.read(await self._broker.get(keys.PACE(pool)))
 
 
-def _size(job: dict[str, str]) -> Size | None:
-    """None until the preflight check has measured the prompt."""
-    if not job.get("prompt_tokens") or not job.get("max_tokens"):
-        return None
-    return Size(
-        prompt_tokens=int(job["prompt_tokens"]),
-        image_tokens=int(job["image_tokens"]),
-        max_tokens=int(job["max_tokens"]),
-    )
+@dataclass(frozen=True)
+class _Queue:
+    """A pool's running jobs and, in order, its waiting ones."""
+
+    running: list[Running]
+    waiting_ids: list[str]
+    waiting_sizes: list[Size | None]
+
+    @classmethod
+    def read(cls, reply: Sequence[Any]) -> _Queue:
+        """Reads the lists that `queue.lua` replies."""
+        lists: dict[bytes, list[bytes]] = dict(
+            zip(reply[::2], reply[1::2], strict=True)
+        )
+        tokens = zip(
+            lists[b"prompt_tokens"],
+            lists[b"image_tokens"],
+            lists[b"max_tokens"],
+            strict=True,
+        )
+        sizes = [
+            Size(int(prompt), int(image), int(most)) if prompt and most else None
+            for prompt, image, most in tokens
+        ]
+        elapsed_s = [float(text) for text in lists[b"elapsed_s"] if text]
+        n_running = len(elapsed_s)
+        return cls(
+            running=list(map(Running, sizes, elapsed_s)),
+            waiting_ids=[job_id.decode() for job_id in lists[b"job_id"][n_running:]],
+            waiting_sizes=sizes[n_running:],
+        )

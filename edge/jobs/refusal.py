@@ -1,5 +1,5 @@
-"""Why a submission is not admitted, and when its client should try again. Pure, but for
-the random part of the pause."""
+"""Why a submission is not admitted, and when its client should try again. Pure,
+except that a part of the pause is drawn at random."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The Lua scripts that move jobs, each one atomic inside the broker.
 
-A script takes named arguments and gives named replies. In front of its body stands a
-prologue: the constants below, functions that name keys (see `edge.jobs.keys`), `args`,
-and `lua/common.lua`, which the scripts share. They need Redis 7 or Valkey.
+A script takes named arguments and gives named replies. In front of its body stands what
+it needs of the constants below, of the functions that name keys (see `edge.jobs.keys`)
+and of the definitions in `lua/common.lua`, and `args`. They need Redis 7 or Valkey.
 """
 
 from __future__ import annotations
@@ -59,20 +59,35 @@ def body(name: str) -> str:
 
 @cache  # each client asks for all of them
 def _source(name: str) -> str:
+    text = _with_common(body(name))
     flags = "" if name in _FILLING else " flags=allow-oom"
-    texts = {key: json.dumps(text) for key, text in _SENTENCES.items()}
-    constants = {**_NUMBERS, **texts}
-    common_and_body = body("common") + body(name)
-    called = set(re.findall(r"(\w+)_key\(", common_and_body))
+    sentences = {name: json.dumps(text) for name, text in _SENTENCES.items()}
+    constants = {**_NUMBERS, **sentences}
     return "\n".join(
         [
             f"#!lua{flags}",
-            *(f"local {key} = {value}" for key, value in constants.items()),
-            *(key.lua for key in keys.table() if key.name in called),
+            *(
+                f"local {name} = {constants[name]}"
+                for name in constants
+                if name in text
+            ),
+            *(key.lua for key in keys.table() if f"{key.name}_key(" in text),
             "local args = cjson.decode(ARGV[1])",
-            common_and_body,
+            text,
         ]
     )
+
+
+def _with_common(text: str) -> str:
+    """A body behind the definitions of `lua/common.lua` that it needs, and no others:
+    every run of a script makes them again."""
+    for definition in reversed(
+        body("common").split("\n\n")
+    ):  # the later use the earlier
+        name = re.search(r"^local (?:function )?(\w+)", definition, re.MULTILINE)
+        if name and re.search(rf"\b{name[1]}[(\[]", text):
+            text = f"{definition}\n{text}"
+    return text
 
 
 class Scripts:

@@ -68,7 +68,7 @@ class Model:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         data = text.encode()
-        room = len(data) + 8  # tokens have at least one byte, but for a few added ones
+        room = len(data) + 8  # tokens have at least one byte, except a few added ones
         tokens = (lib.llama_token * room)()
         n = lib.llama_tokenize(
             self.vocab, data, len(data), tokens, room, False, special

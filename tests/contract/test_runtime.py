@@ -418,7 +418,7 @@ def test_a_seed_makes_sampling_repeatable(pair: Pair) -> None:
     drawn = []
     for _ in range(2):
         runtime.open(0, SamplingParams(temperature=1.5, top_p=0.99, seed=42))
-        drawn.append(answer(runtime, 0, "once upon", 12))
+        drawn.append(answer(runtime, 0, "once more", 12))
         runtime.release(0)
     assert drawn[0] == drawn[1]
 

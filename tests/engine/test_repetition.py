@@ -33,7 +33,7 @@ def test_an_answer_that_goes_on_after_repetitions_is_allowed(block) -> None:
     assert not is_stuck(block * 200 + [99])
 
 
-def test_a_list_of_numbers_is_no_repetition() -> None:
+def test_a_list_of_numbers_is_not_a_repetition() -> None:
     words = " ".join(f"{n} red circles," for n in range(500))
     tokens = list(words.encode())
     assert not any(is_stuck(tokens[:n]) for n in range(len(tokens)))

@@ -292,7 +292,7 @@ def test_nothing_computed_in_one_scope_is_used_in_another(
 
 def test_a_picture_is_encoded_again_for_another_scope() -> None:
     tower = CountingTower(seconds=0.05)
-    large = grey(1, side=320)  # so many tokens that the second question waits for them
+    large = grey(1, side=320)  # enough tokens that the second question waits for them
     with engine(StubRuntime(n_idle=4), tower) as one:
         tickets = [ask(one, large, "what?", scope) for scope in ("a", "b", "a")]
         n_cached = [answer(ticket).usage.cached_tokens for ticket in tickets]

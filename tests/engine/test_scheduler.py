@@ -16,7 +16,7 @@ from edge.request import PictureRef, SamplingParams
 
 
 def sequence(*sizes: int | tuple[int, int], max_tokens: int = 3) -> Sequence:
-    """Pieces by size: an int is a text of so many tokens, a pair a picture's grid."""
+    """Pieces by size: an int is a text of that many tokens, a pair a picture's grid."""
     pieces, embeddings = [], {}
     for i, size in enumerate(sizes):
         if isinstance(size, int):

@@ -52,6 +52,14 @@ def test_every_key_that_a_script_uses_is_in_the_table(name: str) -> None:
     assert used <= {row.name for row in keys.table()}
 
 
+@pytest.mark.parametrize(
+    "name", re.findall(r"^local (?:function )?(\w+)", TEXTS["common"], re.MULTILINE)
+)
+def test_every_shared_definition_is_used(name: str) -> None:
+    uses = re.findall(rf"\b{name}[(\[]", "".join(TEXTS.values()))
+    assert len(uses) >= 1 + (f"function {name}(" in TEXTS["common"])
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_a_script_is_given_the_arguments_that_it_reads(name: str) -> None:
     read = set(re.findall(r"args\.(\w+)", BODIES[name]))

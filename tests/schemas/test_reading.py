@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "empty type": (an_object(a={"type": []}), ".properties.a.type"),
     "no schema": (an_object(a=[1, 2]), ".properties.a"),
     "properties in a list": ({"type": "object", "properties": ["a"]}, ".properties"),
-    "required is no list": ({"type": "object", "required": "a"}, ".required"),
+    "required is not a list": ({"type": "object", "required": "a"}, ".required"),
     "control character in a name": (an_object(**{"a\nb": {}}), ".properties['a\\nb']"),
     "remote reference": (
         an_object(a={"$ref": "https://example.com/x.json"}),

@@ -41,7 +41,7 @@ class Echo(Client):
         [*_, message] = question.request(()).messages
         text = "".join(str(part) for part in message.content)
         if text == "fail":
-            raise ValueError("a mistake of ours")
+            raise ValueError("a programming error")
 
         async def events() -> AsyncIterator[Any]:
             for n in range(len(text)):  # as it grows, half a tag at a time

@@ -179,7 +179,7 @@ def test_a_path_in_a_payload_is_refused_at_once(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_address_serves_a_path_that_is_no_upload_of_ones_own(
+def test_no_address_serves_a_path_outside_ones_own_uploads(
     web: Web, traps: dict[str, str], kind: str
 ) -> None:
     path = traps[kind].encode("utf-8", "replace").decode()

@@ -219,7 +219,7 @@ def status_of(pid: int) -> str:
 
 
 @pytest.mark.usefixtures("filtered")
-def test_a_decoder_at_work_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_decoder_inherits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_BROKER_URL", "redis://:password@127.0.0.1/0")
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)

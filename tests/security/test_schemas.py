@@ -157,7 +157,7 @@ def compiler(model: Model) -> Iterator[Compiler]:
 
 
 def say_anything(constraint: Constraint, model: Model, push: str, n: int) -> None:
-    """So many tokens by a model that pushes, or until the answer ends or fails."""
+    """At most `n` tokens by a model that pushes, or until the answer ends or fails."""
     tokens = range(model.n_vocab)
     ends = [token for token in tokens if model.is_end(token)]
     hostile = HostileModel([*map(model.piece, tokens)], ends, push, 1, close_after=n)
@@ -297,7 +297,7 @@ def test_no_schema_ends_a_worker_or_another_answer(stack: Stack) -> None:
         assert answer.status_code in (200, 400), (name, answer.text)
         if answer.status_code == 400:
             error = answer.json()["error"]
-            # some are no body that is read at all
+            # some bodies are refused before they are read
             by_body = error["code"] == "invalid_json" or "The body" in error["message"]
             place = error["param"] or ""
             assert by_body or place.startswith("response_format"), (name, error)

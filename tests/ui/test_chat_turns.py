@@ -203,7 +203,7 @@ def test_only_people_and_the_model_speak(role: str) -> None:
     assert conversation(chatted, PICTURES, "en") == (Message("user", ("Hello",)),)
 
 
-def test_no_turns_are_no_conversation() -> None:
+def test_a_conversation_needs_turns() -> None:
     assert conversation([], PICTURES, "en") == ()
 
 

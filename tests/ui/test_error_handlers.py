@@ -103,7 +103,7 @@ def test_a_good_body_passes(http: TestClient) -> None:
     assert post(http, chat()).json() == {"n_messages": 1}
 
 
-# --- bodies that are no JSON --------------------------------------------------
+# --- bodies that are not JSON -------------------------------------------------
 
 
 @pytest.mark.parametrize("body", ["", "{bad", "{", "hello", "{'a': 1}", '{"a": 1,}'])
@@ -117,7 +117,7 @@ def test_a_body_that_is_not_json_is_refused_as_such(
 
 
 HOSTILE = {
-    "bytes that are no text": b'{"messages": "\xff\xfe"}',
+    "invalid UTF-8": b'{"messages": "\xff\xfe"}',
     "zeros": bytes(100),
     "an integer of 5000 digits": chat(seed=1).replace(
         '"seed": 1', '"seed": ' + "9" * 5000

@@ -251,7 +251,7 @@ HOSTILE = [
 ]
 
 
-async def test_a_hostile_id_is_no_job(web: ApiHarness) -> None:
+async def test_a_hostile_id_finds_no_job(web: ApiHarness) -> None:
     async with web.working():
         await web.post()
     for job_id in HOSTILE:

@@ -241,7 +241,7 @@ async def test_the_openai_client_shows_the_message(server: Keyed) -> None:
     assert [model.id async for model in client(key).models.list()] == ["stub"]
 
 
-async def test_a_broker_that_is_away_is_no_mistake_of_ours(
+async def test_a_lost_broker_is_not_an_internal_error(
     server: Keyed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = server.key("alice", "requests/day=5")

@@ -176,7 +176,7 @@ def test_bytes_are_a_json_object_or_refused(body: bytes) -> None:
         assert refusal.code == "invalid_json"
 
 
-def test_depth_is_no_way_out() -> None:
+def test_depth_does_not_get_past_the_bounds() -> None:
     for body in (b"[" * 200_000, b'{"a":' * 50_000 + b"1" + b"}" * 50_000):
         with pytest.raises(EdgeError):
             rebuild_call(parse(body), FUNCTIONS, find)

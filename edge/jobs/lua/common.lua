@@ -1,7 +1,8 @@
--- Before every script: the broker's clock, records and replies by name, and the ways a
--- job moves. Above this stand constants, `args` and a function for each kind of key,
--- which `scripts.py` writes. All keys follow from arguments and records.
+-- What scripts share: the broker's clock, records and replies by name, and the ways a job
+-- moves. Each paragraph is one definition; `scripts.py` puts those that a script needs in
+-- front of it, behind constants, `args` and functions that name keys.
 
+-- Failures through no fault of the job.
 local PASSING = {worker_lost = true, shutting_down = true, service_unavailable = true}
 
 local function now()
@@ -18,12 +19,11 @@ end
 
 -- A reply: names and values in turn. Redis would cut the fraction off a number.
 local function reply(fields)
-  local flat = {}
+  local flat, n = {}, 0
   for name, value in pairs(fields) do
     if type(value) == 'number' then value = string.format('%.17g', value) end
     if type(value) == 'boolean' then value = value and '1' or '0' end
-    flat[#flat + 1] = name
-    flat[#flat + 1] = value
+    flat[n + 1], flat[n + 2], n = name, value, n + 2
   end
   return flat
 end

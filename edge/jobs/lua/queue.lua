@@ -1,18 +1,19 @@
 -- The jobs of a pool in the order of their start: the running ones, then the waiting.
 -- args: pool
--- reply: [{job_id, elapsed_s (absent: it waits), prompt_tokens, image_tokens,
---          max_tokens (absent: not known yet)} ...]
-local at, jobs = now(), {}
-for _, key in ipairs({running_key(args.pool), waiting_key(args.pool)}) do
-  for _, id in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-    local job = fields_of(job_key(id), 'started', 'prompt_tokens', 'image_tokens',
-                          'max_tokens')
-    local is_running = key == running_key(args.pool)
-    local elapsed_s = is_running and at - (job.started or at) or nil
-    jobs[#jobs + 1] = reply({job_id = id, elapsed_s = elapsed_s,
-                             prompt_tokens = job.prompt_tokens,
-                             image_tokens = job.image_tokens,
-                             max_tokens = job.max_tokens})
-  end
+-- reply: job_id, elapsed_s ('': it waits), prompt_tokens, image_tokens, max_tokens ('':
+--        not known yet), each a list with a value for every job
+-- Each waiting client reads this once a second: a table for each job would cost more.
+local at = now()
+local ids, elapsed_s, prompt_tokens, image_tokens, max_tokens = {}, {}, {}, {}, {}
+local running = redis.call('ZRANGE', running_key(args.pool), 0, -1)
+local waiting = redis.call('ZRANGE', waiting_key(args.pool), 0, -1)
+for i = 1, #running + #waiting do
+  local id = running[i] or waiting[i - #running]
+  local job = redis.call('HMGET', job_key(id), 'started', 'prompt_tokens',
+                         'image_tokens', 'max_tokens')
+  ids[i], elapsed_s[i] = id, running[i] and tostring(at - (job[1] or at)) or ''
+  prompt_tokens[i], image_tokens[i] = job[2] or '', job[3] or ''
+  max_tokens[i] = job[4] or ''
 end
-return jobs
+return {'job_id', ids, 'elapsed_s', elapsed_s, 'prompt_tokens', prompt_tokens,
+        'image_tokens', image_tokens, 'max_tokens', max_tokens}

@@ -75,7 +75,7 @@ def test_the_queue_is_read_from_the_metrics(text: str) -> None:
     assert watch.samples[0].resident_bytes == {}
 
 
-def test_the_end_of_the_process_is_no_failure(busy: int) -> None:
+def test_a_process_that_ends_is_not_a_failure(busy: int) -> None:
     with Watch(busy, "http://127.0.0.1:1", time.time()) as watch:
         wait_for(lambda: watch.samples)
         psutil.Process(busy).kill()
