@@ -19,8 +19,8 @@ AGAIN = ": the worker was lost, another one starts again\n\n"
 
 
 class Reply:
-    """The envelope of one answer: id, time and model are the same in all chunks, and when
-    it is read again."""
+    """The envelope of one answer: id, time and model are equal in all its chunks, also
+    when it is read again."""
 
     def __init__(self, job_id: str, created: float, model: str) -> None:
         self._id = f"chatcmpl-{job_id}"
