@@ -46,21 +46,21 @@ class Boundary:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        reply = Reply(send, scope["path"], self._cors(origin))
+        sender = ResponseSender(send, scope["path"], self._cors(origin))
         try:
             route = self._route(scope, headers, origin)
             if scope["method"] == "OPTIONS":
-                await reply.preflight(route, headers)
+                await sender.preflight(route, headers)
                 return
             if scope["method"] == "HEAD":  # as GET; the server sends no body
                 scope = {**scope, "method": "GET"}
-            body = Body(receive, route.body, reply)
-            await self._app(scope, body.receive, reply.send)
+            body = Body(receive, route.body, sender)
+            await self._app(scope, body.receive, sender.send)
         except EdgeError as refusal:
-            await reply.refuse(refusal)
+            await sender.refuse(refusal)
         except Exception as error:
             log_failure(scope, error)
-            await reply.refuse(EdgeError("Something went wrong here. Try again."))
+            await sender.refuse(EdgeError("Something went wrong here. Try again."))
 
     def _cors(self, origin: str | None) -> dict[str, str]:
         if origin is None or origin.lower() not in self._origins.cors:
@@ -101,8 +101,8 @@ class Boundary:
         return route
 
 
-class Reply:
-    """The answer to one request, with the headers that all answers have."""
+class ResponseSender:
+    """Sends the response to one request, with the headers that all responses have."""
 
     def __init__(self, send: Send, path: str, headers: dict[str, str]) -> None:
         self._send = send
@@ -167,10 +167,10 @@ class Reply:
 class Body:
     """A request's body, up to `most` bytes: a chunked one has no Content-Length."""
 
-    def __init__(self, receive: Receive, most: int, reply: Reply) -> None:
+    def __init__(self, receive: Receive, most: int, sender: ResponseSender) -> None:
         self._receive = receive
         self._most = most
-        self._reply = reply
+        self._reply = sender
         self._n_bytes = 0
 
     async def receive(self) -> Message:

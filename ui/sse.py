@@ -19,8 +19,8 @@ AGAIN = ": the worker was lost, another one starts again\n\n"
 
 
 class Reply:
-    """The envelope of one answer: id, time and model are the same in all its parts,
-    and whenever it is read again."""
+    """The envelope of one answer: id, time and model are equal in all its chunks, also
+    when it is read again."""
 
     def __init__(self, job_id: str, created: float, model: str) -> None:
         self._id = f"chatcmpl-{job_id}"
@@ -36,9 +36,7 @@ class Reply:
             "logprobs": None,
             "finish_reason": answer.finish_reason,
         }
-        return self._envelope("chat.completion", [choice]) | {
-            **_measured(answer),
-        }
+        return self._envelope("chat.completion", [choice]) | _measured(answer)
 
     async def stream(
         self, events: Events, include_usage: bool, skip: int = 0
@@ -47,8 +45,8 @@ class Reply:
         failure becomes an error frame: a stream that merely stopped would look like a
         complete answer.
 
-        The id of each chunk is the number of characters up to its end: all that it
-        takes to go on later.
+        The id of each chunk is the number of characters up to its end, from which a
+        client can resume.
         """
         yield self._chunk({"role": "assistant", "content": ""}, at=skip)
         sent = ""
