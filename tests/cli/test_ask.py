@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from edge.cli import app as front_door
+from edge.cli import ask
+from edge.cli.app import app
 from edge.errors import SetupError
 from edge.models.registry import tiny_files
 from edge.serving.plan import Plan
@@ -30,12 +31,12 @@ def test_a_tuned_machine_still_asks_with_llama_cpp_unless_told(
         plans.append(plan)
         raise SetupError("This is as far as the test goes.")
 
-    monkeypatch.setattr(front_door, "build_engine", build)
+    monkeypatch.setattr(ask, "build_engine", build)
     picture = tmp_path / "grey.png"
     Image.new("RGB", (64, 64)).save(picture)
     words = ["ask", str(picture), "What is this?", "--model", "tiny"]
     environ = {"EDGE_DATA_DIR": str(tmp_path)} | said
-    result = CliRunner().invoke(front_door.app, words, env=environ)
+    result = CliRunner().invoke(app, words, env=environ)
     assert result.exit_code == 1
     assert "as far as the test goes" in result.stderr
     [plan] = plans

@@ -1,0 +1,70 @@
+"""The command `edge ask`: one answer, without a server."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge import images
+from edge.cli.errors import clear_errors
+from edge.cli.options import Mmproj, Model, settings_with
+from edge.engine.ticket import Ticket
+from edge.errors import SetupError
+from edge.events import Embedded, Failed, Finished, Started, Token
+from edge.models.registry import find_model
+from edge.models.store import obtain
+from edge.request import Message, Request, SamplingParams
+from edge.serving.build import build_engine
+from edge.serving.plan import make_plan
+
+
+def ask(
+    picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP or GIF file.")],
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    model: Model = None,
+    mmproj: Mmproj = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+) -> None:
+    """Answer one question in this process, without a server."""
+    with clear_errors():
+        settings = settings_with(model, mmproj, slots=1)
+        if settings.runtime == "auto":  # OpenVINO loads longer than one answer saves
+            given = settings.given | {"runtime"}  # so that a tuning does not undo it
+            settings = replace(settings, runtime="llama", given=given)
+        if not picture.is_file():
+            raise SetupError(f"There is no picture at {picture}.")
+        vetted = images.vet(picture.read_bytes(), settings.image_tokens)
+        request = Request(
+            (Message("user", (vetted.ref, question)),),
+            SamplingParams(max_tokens=max_tokens or settings.answer_tokens),
+        )
+        plan = make_plan(settings, find_model(settings, obtain))
+        with closing(build_engine(plan)) as engine:
+            _print_answer(engine.submit(request, {vetted.ref.sha256: vetted}))
+
+
+def _print_answer(ticket: Ticket) -> None:
+    """Prints the answer on stdout as it grows, and progress on stderr."""
+    while True:
+        match ticket.next():
+            case Started(n_tokens):
+                print(f"[{n_tokens} prompt tokens]", file=sys.stderr)
+            case Embedded(n_tokens):
+                print(f"[picture read, {n_tokens} tokens]", file=sys.stderr)
+            case Token(text):
+                print(text, end="", flush=True)
+            case Finished(answer):
+                times = answer.timings
+                print(
+                    f"\n[{answer.usage.completion_tokens} tokens, first after "
+                    f"{times.ttft_ms / 1000:.1f} s, then {times.tpot_ms:.0f} ms each]",
+                    file=sys.stderr,
+                )
+                return
+            case Failed() as failed:
+                raise failed.error
