@@ -48,15 +48,15 @@ def newest(
     return (*kept, *messages[begin:])
 
 
-def trim(request: Request, n_tokens: int) -> Request:
+def trim(request: Request, n_tokens: int | None) -> Request:
     """The request without turns that cannot fit a context of `n_tokens`, judged by
-    their characters alone, if it may be truncated. Unchanged where `n_tokens` is 0,
-    unknown.
+    their characters alone, if it may be truncated. Unchanged where `n_tokens` is
+    None, unknown.
 
     Raises ContextLengthExceeded when the rest is still too long, or when `max_tokens`
     alone is.
     """
-    if not n_tokens:
+    if n_tokens is None:
         return request
     if request.sampling.max_tokens > n_tokens:
         raise ContextLengthExceeded(

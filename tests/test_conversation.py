@@ -69,7 +69,7 @@ def test_a_request_carries_its_number_of_dropped_messages() -> None:
 
 def test_nothing_is_left_out_unasked_or_of_an_unknown_context() -> None:
     long = request(turns(100), truncate=False)
-    assert trim(request(turns(100)), 0) == request(turns(100))
+    assert trim(request(turns(100)), None) == request(turns(100))
     assert trim(long, 1000) == long
     with pytest.raises(ContextLengthExceeded, match="1,000 characters"):
         trim(long, 10)

@@ -72,6 +72,7 @@ ROOMS: dict[str, set[str]] = {
         "edge.gguf",
         "edge.jobs",
         "edge.models",
+        "edge.qwen3vl",
         "edge.serving",
         "edge.up",
     },

@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 
 from edge.caller import Caller
 from edge.errors import EdgeError, InvalidPicture
-from edge.images import Decoding, Picture
+from edge.images import Decoding, Detail, Picture, budget
 from edge.jobs.fleet import WorkerInfo
+from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
 from ui.fair_line import AT_ONCE, FairLine, Ticket, full
-from ui.picture_bounds import PictureBounds
 from ui.question import SentPicture
 
 REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
@@ -47,7 +47,7 @@ class PictureDecoder:
         Raises InvalidPicture, or QueueFull when too many pictures wait. Cancelled, it
         leaves the line, or ends the child that is at work.
         """
-        bounds = PictureBounds.of(sent.detail, self._max_tokens, served)
+        bounds = bounds_for(sent.detail, self._max_tokens, served)
         key = _key(sent, caller, bounds)
         try:
             self._refuse_again(key)
@@ -66,7 +66,7 @@ class PictureDecoder:
         self, sent: SentPicture, caller: Caller, served: WorkerInfo
     ) -> PictureRef | None:
         """The name of the picture that the same bytes were decoded to recently."""
-        bounds = PictureBounds.of(sent.detail, self._max_tokens, served)
+        bounds = bounds_for(sent.detail, self._max_tokens, served)
         return self._decoded.get(_key(sent, caller, bounds))
 
     def _refuse_again(self, key: bytes) -> None:
@@ -107,6 +107,16 @@ class PictureDecoder:
             await asyncio.wait([work])  # the next picture needs a free thread
             work.exception()  # or asyncio would log it as never retrieved
             raise
+
+
+def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBounds:
+    """The bounds of this server (`max_tokens`), a client and a model together."""
+    most = budget(detail, max_tokens)
+    least, largest = served.min_image_tokens, served.max_image_tokens
+    if least is None or largest is None:
+        return PictureBounds(most, None)
+    # fewer than the model takes would be enlarged again
+    return PictureBounds(min(max(min(most, largest), least), max_tokens), least)
 
 
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:

@@ -8,6 +8,7 @@ from edge.engine.prepare import Prepared
 
 MOST_JOBS = 64
 MOST_TOKENS = 1 << 18  # of all their prompts: about 13 MB
+MOST_SCHEMA_CHARACTERS = 1 << 16  # compiled they take up to 200 times as much memory
 
 
 class PreparedJobs:
@@ -21,9 +22,12 @@ class PreparedJobs:
         """Keeps what `Engine.check` made, unless there is no room: the jobs that came
         earlier are claimed first."""
         with self._lock:
-            n_tokens = sum(kept.n_prompt for kept in self._by_job.values())
-            has_room = n_tokens + prepared.n_prompt <= MOST_TOKENS
-            if has_room and len(self._by_job) < MOST_JOBS:
+            after = [*self._by_job.values(), prepared]
+            if (
+                len(after) <= MOST_JOBS
+                and sum(one.n_prompt for one in after) <= MOST_TOKENS
+                and sum(map(_schema_characters, after)) <= MOST_SCHEMA_CHARACTERS
+            ):
                 self._by_job[job_id] = prepared
 
     def take(self, job_id: str) -> Prepared | None:
@@ -34,3 +38,7 @@ class PreparedJobs:
     def job_ids(self) -> list[str]:
         with self._lock:
             return list(self._by_job)
+
+
+def _schema_characters(prepared: Prepared) -> int:
+    return len(prepared.request.sampling.json_schema or "")

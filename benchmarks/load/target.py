@@ -100,7 +100,7 @@ def _recorded(plan: Plan) -> dict[str, Any]:
         "slots": settings.slots,
         "context_tokens": settings.context_tokens,
         "chunk_tokens": settings.chunk_tokens,
-        "runtime": settings.runtime,
+        "runtime": plan.runtime,
         "repack": settings.repack,
         "kv": settings.kv,
         "threads": plan.n_threads,

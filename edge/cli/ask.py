@@ -18,6 +18,7 @@ from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
 from edge.models.registry import find_model
 from edge.models.store import obtain
+from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
 from edge.serving.plan import make_plan
@@ -38,12 +39,14 @@ def ask(
             settings = replace(settings, runtime="llama", given=given)
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
-        vetted = images.vet(picture.read_bytes(), settings.image_tokens)
+        plan = make_plan(settings, find_model(settings, obtain))
+        bounds = PictureBounds(plan.max_image_tokens, plan.min_image_tokens)
+        encoded = picture.read_bytes()
+        vetted = images.vet(encoded, bounds.most, bounds.grid_size(encoded))
         request = Request(
             (Message("user", (vetted.ref, question)),),
             SamplingParams(max_tokens=max_tokens or settings.answer_tokens),
         )
-        plan = make_plan(settings, find_model(settings, obtain))
         with closing(build_engine(plan)) as engine:
             _print_answer(engine.submit(request, {vetted.ref.sha256: vetted}))
 

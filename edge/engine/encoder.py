@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.protocols import VisionTower
+from edge.errors import Cancelled
 
 Embeddings = npt.NDArray[np.float32]
 Outcome = Embeddings | Exception
@@ -34,6 +35,7 @@ class Encoder:
         self._tower = tower
         self._cache = _Cache(cache_bytes)
         self._done = done
+        self._is_abandoned = False
         self._jobs: queue.SimpleQueue[EncodeJob | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="encoder", daemon=True)
         self._thread.start()
@@ -44,10 +46,12 @@ class Encoder:
 
     def start(self, job: EncodeJob) -> None:
         """Encodes a picture; the job before it must be done."""
+        self._is_abandoned = False
         self._jobs.put(job)
 
     def interrupt(self) -> None:
-        """Ends the present job early, where the vision encoder can."""
+        """Ends the present job before it begins, or early where the encoder can."""
+        self._is_abandoned = True
         self._tower.interrupt()
 
     def close(self) -> None:
@@ -66,6 +70,8 @@ class Encoder:
             return False
         outcome: Outcome
         try:
+            if self._is_abandoned:
+                raise Cancelled("No question waits for this picture any more.")
             outcome = self._tower.embed(job.picture)
         except Exception as error:
             outcome = error

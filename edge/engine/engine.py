@@ -56,8 +56,8 @@ class Engine:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._closing = False
-        self._turn_began: float | None = None
-        self.longest_turn_s = 0.0
+        self._step_began: float | None = None
+        self.longest_step_s = 0.0
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
 
@@ -73,8 +73,8 @@ class Engine:
     @property
     def silent_s(self) -> float:
         """How long its present step has taken; 0 while it waits for work. It hangs if
-        that is far longer than `longest_turn_s`."""
-        began = self._turn_began
+        that is far longer than `longest_step_s`."""
+        began = self._step_began
         return 0.0 if began is None else time.monotonic() - began
 
     @property
@@ -148,7 +148,7 @@ class Engine:
                 self._take_messages(rest_s)
                 rest_s = self._step()
                 self._load = self._scheduler.load
-                self.longest_turn_s = max(self.longest_turn_s, self.silent_s)
+                self.longest_step_s = max(self.longest_step_s, self.silent_s)
         except BaseException:
             log.critical("the engine thread died", exc_info=True)
             self._closing = True
@@ -158,10 +158,10 @@ class Engine:
         """Runs all messages. Waits `rest_s` for the first, without a limit if None."""
         message: Callable[[], None] | None = None
         if rest_s != 0.0:  # sleeps until a message comes
-            self._turn_began = None
+            self._step_began = None
             with suppress(queue.Empty):
                 message = self._inbox.get(timeout=rest_s)
-        self._turn_began = time.monotonic()
+        self._step_began = time.monotonic()
         if message:
             message()
         while not self._inbox.empty():
@@ -209,7 +209,10 @@ class Engine:
 
     def _postprocess(self, sampled: list[Sampled]) -> None:
         for each in sampled:
-            ticket = self._tickets[self._scheduler.running[each.slot]]
+            sequence = self._scheduler.running.get(each.slot)
+            if sequence is None:  # it ended with an earlier token of this step
+                continue
+            ticket = self._tickets[sequence]
             if isinstance(each.token, EngineError):
                 self._fail(ticket, each.token)
             elif end := ticket.append(each.token, self._runtime):
@@ -229,10 +232,11 @@ class Engine:
         waiting = self._scheduler.pictures.finish()
         if isinstance(outcome, Cancelled):  # a question that came since needs a new try
             return
+        if isinstance(outcome, Exception):  # ends one question; the others try again
+            for sequence in waiting[:1]:
+                self._fail(self._tickets[sequence], outcome)
+            return
         for ticket in [self._tickets[sequence] for sequence in waiting]:
-            if isinstance(outcome, Exception):
-                self._fail(ticket, outcome)
-                continue
             self._receive(ticket, key.sha256, outcome)
             if not ticket.sequence.missing_pictures:
                 self._queue(ticket)

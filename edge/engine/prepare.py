@@ -65,7 +65,7 @@ def prepare(
     @cache
     def encoded(message: Message) -> list[Tokens | PicturePiece]:
         if not is_wanted():
-            raise Cancelled("Nobody waits for this answer any more.")
+            raise Cancelled("No client waits for this answer any more.")
         return [_encode(part, tokenizer, tower) for part in render_message(message)]
 
     def size(message: Message) -> int:

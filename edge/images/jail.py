@@ -142,13 +142,16 @@ def _file_of(encoded: bytes) -> Iterator[BinaryIO]:
         yield file
 
 
-def vet(encoded: bytes, max_tokens: int) -> Picture:
+def vet(
+    encoded: bytes, max_tokens: int, size: tuple[int, int] | None = None
+) -> Picture:
     """The picture that `encoded` (JPEG, PNG, WebP or GIF) holds, at most
-    `max_tokens` x 1024 pixels large. Blocks for as long as the child runs.
+    `max_tokens` x 1024 pixels large, or of this `size` (see `normalise`). Blocks for as
+    long as the child runs.
 
     Raises InvalidPicture for anything else, within WALL_SECONDS.
     """
-    return Decoding(encoded, max_tokens).run()
+    return Decoding(encoded, max_tokens, size).run()
 
 
 def confinement() -> list[str]:

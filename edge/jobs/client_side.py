@@ -38,7 +38,7 @@ class ClientJobs:
     async def admit(
         self, submission: Submission, pool: str, model: str, bounds: Bounds
     ) -> Admitted:
-        """Reserves a place for a new job.
+        """Makes a reservation for a new job.
 
         Raises QueueFull or ClientLimit when there is none; KeyReused when its
         idempotency key was used for another question.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -24,9 +25,8 @@ class WorkerInfo:
 
     Workers of equal `fingerprint` give equal answers: it names the model files by their
     sha256, and the vision encoder. They form a pool, which has a queue. A question and
-    its answer have at most `n_cells` tokens together; 0 is unknown, from an older
-    worker. A picture gets `min_image_tokens` to `max_image_tokens`; None from an older
-    worker.
+    its answer have at most `n_cells` tokens together; a picture gets
+    `min_image_tokens` to `max_image_tokens`. None is unknown, from an older worker.
     """
 
     name: str
@@ -35,9 +35,15 @@ class WorkerInfo:
     vision: str
     n_slots: int
     runtime: str = ""
-    n_cells: int = 0
+    n_cells: int | None = None
     min_image_tokens: int | None = None
     max_image_tokens: int | None = None
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> WorkerInfo:
+        """Without what only a newer worker says."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: values[name] for name in values.keys() & known})
 
     @cached_property
     def pool(self) -> str:
@@ -72,7 +78,7 @@ class Fleet:
     async def workers(self) -> list[WorkerInfo]:
         """All live workers, by name."""
         infos = await self._scripts("fleet")
-        found = [WorkerInfo(**json.loads(info)) for info in infos if info]
+        found = [WorkerInfo.from_json(json.loads(info)) for info in infos if info]
         return sorted(found, key=lambda worker: worker.name)
 
 

@@ -23,8 +23,7 @@ JOB = Key(
     "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
     "priority, streams, kept, idempotency_name, body_hash, charged, charged_at, "
     "created, expires, watched, started, suspect, content, schema, shares, request, "
-    "score, place (the score, for older workers), max_tokens, prompt_tokens, "
-    "image_tokens, outcome",
+    "score, max_tokens, prompt_tokens, image_tokens, outcome",
     _ENDED,
     "admit, enqueue, checked, claim, look, release, lost, end",
 )

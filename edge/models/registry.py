@@ -115,7 +115,7 @@ class ModelFiles:
             if pin not in (None, found.hexdigest()):
                 raise SetupError(
                     f"{path} is not the file that was published for {self.name}: its "
-                    "sha256 differs. It is damaged, or somebody has changed it. See "
+                    "sha256 differs. It is damaged, or was changed. See "
                     f"`edge models verify {self.name}`; `edge models pull {self.name}` "
                     "downloads it again."
                 )

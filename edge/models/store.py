@@ -70,8 +70,8 @@ def pull(
     """
     if entry.unverified and not allow_unverified:
         raise SetupError(
-            f"Nobody has checked the files of {entry.name} yet: without a known size "
-            "and hash, damaged or false files cannot be recognised. To download what "
+            f"The files of {entry.name} are not checked yet: without a known size and "
+            "hash, damaged or false files cannot be recognised. To download what "
             "the hub offers under their names, give --allow-unverified."
         )
     with _locked(folder, notice):

@@ -83,8 +83,10 @@ def tune(
         return pictures[tried]
 
     def question_s(tried: Settings) -> float:
-        plan_with(tried)  # what does not fit with a whole context is not measured
-        small = replace(tried, context_tokens=2 * PROMPT_TOKENS, kept=0)
+        # With a whole context: what does not fit is not measured, and with a smaller
+        # one another runtime might be chosen.
+        decided = replace(tried, runtime=plan_with(tried).runtime)
+        small = replace(decided, context_tokens=2 * PROMPT_TOKENS, kept=0)
         with closing(build_runtime(plan_with(small))) as runtime:
             speeds[tried] = speed_of(runtime, tried.chunk_tokens)
         return speeds[tried].question_s

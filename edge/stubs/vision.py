@@ -28,7 +28,7 @@ class StubTower:
     def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
         self._interrupted.clear()
         if self._interrupted.wait(self.seconds):
-            raise Cancelled("Nobody waits for this picture any more.")
+            raise Cancelled("No question waits for this picture any more.")
         rows, columns = self.grid(picture.width, picture.height)
         digest = hashlib.sha256(picture.rgb).digest()
         level = int.from_bytes(digest[:2], "big") / 65535

@@ -10,8 +10,13 @@ from typer.testing import CliRunner
 
 from edge.cli import ask
 from edge.cli.app import app
+from edge.engine.engine import Engine
+from edge.engine.ticket import Ticket
 from edge.errors import SetupError
+from edge.images import TOKEN_PX, Picture
 from edge.models.registry import tiny_files
+from edge.qwen3vl.preprocess import grid
+from edge.request import Request
 from edge.serving.plan import Plan
 from edge.settings import Settings
 from tests.serving.tuned import keep_tuning
@@ -42,3 +47,32 @@ def test_a_tuned_machine_still_asks_with_llama_cpp_unless_told(
     [plan] = plans
     assert (plan.runtime, plan.settings.chunk_tokens) == (runtime, 64)
     assert plan.settings.slots == 1
+
+
+def test_a_large_picture_is_decoded_to_the_size_that_the_encoder_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    build_engine = ask.build_engine
+
+    def build(plan: Plan) -> Engine:
+        engine = build_engine(plan)
+        submit = engine.submit
+
+        def submitted(request: Request, pictures: dict[str, Picture]) -> Ticket:
+            [picture] = pictures.values()
+            sizes.append((picture.width, picture.height))
+            return submit(request, pictures)
+
+        monkeypatch.setattr(engine, "submit", submitted)
+        return engine
+
+    monkeypatch.setattr(ask, "build_engine", build)
+    picture = tmp_path / "grey.png"
+    Image.new("RGB", (1600, 1200)).save(picture)
+    words = ["ask", str(picture), "What is this?", "--model", "tiny"]
+    result = CliRunner().invoke(app, words, env={"EDGE_DATA_DIR": str(tmp_path)})
+    assert result.exit_code == 0, result.stderr
+    [(width, height)] = sizes
+    rows, columns = grid(width, height, 64, 96)  # what the tiny model takes
+    assert (columns * TOKEN_PX, rows * TOKEN_PX) == (width, height)

@@ -91,6 +91,29 @@ def test_an_interrupt_ends_the_present_job_and_not_the_next() -> None:
         assert isinstance(results.get(timeout=5)[1], np.ndarray)
 
 
+def test_a_job_that_is_abandoned_before_it_begins_is_not_computed() -> None:
+    encoded, is_free = [], threading.Event()
+    results: Results = queue.SimpleQueue()
+
+    class Tower(StubTower):
+        def embed(self, picture: Picture) -> np.ndarray:
+            encoded.append(picture.rgb[0])
+            return super().embed(picture)
+
+    def done(given: EncodeJob, outcome: Outcome) -> None:
+        results.put((given, outcome))
+        is_free.wait(5)  # the thread has not come to the next job yet
+
+    with closing(Encoder(Tower(), 0, done)) as one:
+        one.start(job(1))
+        results.get(timeout=5)
+        one.start(job(2))
+        one.interrupt()
+        is_free.set()
+        assert isinstance(results.get(timeout=5)[1], Cancelled)
+    assert encoded == [1]
+
+
 def test_the_cache_is_bounded_and_evicts_what_was_used_least_recently() -> None:
     tower = StubTower()
     room = 2 * tower.width * 4  # for two pictures of one token

@@ -275,6 +275,33 @@ def test_a_picture_that_cannot_be_encoded_ends_only_its_question() -> None:
         assert isinstance(events(ask(one, "even", PICTURE))[-1], Finished)
 
 
+def test_a_passing_fault_of_the_encoder_ends_one_question() -> None:
+    class Tower(StubTower):
+        n_left = 1
+
+        def embed(self, picture: Picture):
+            time.sleep(0.05)  # both questions wait by then
+            if self.n_left:
+                self.n_left -= 1
+                raise ValueError("only once")
+            return super().embed(picture)
+
+    with engine(Tower()) as one:
+        first, second = [ask(one, text, PICTURE) for text in ("one", "two")]
+        assert isinstance(events(first)[-1], Failed)
+        assert isinstance(events(second)[-1], Finished)
+
+
+def test_tokens_after_the_end_of_an_answer_are_dropped() -> None:
+    class Eager(StubRuntime):
+        def run(self, step: Step) -> list[Sampled]:
+            return [each for each in super().run(step) for _ in range(2)]
+
+    with closing(Engine(Eager(), StubTower())) as one:
+        assert events(ask(one, max_tokens=1))[-1].answer.usage.completion_tokens == 1
+        assert one.is_alive
+
+
 def test_closing_ends_open_questions_and_refuses_new_ones() -> None:
     one = Engine(StubRuntime(answer=LONG_ANSWER, step_s=0.01), StubTower())
     tickets = [ask(one, max_tokens=3000) for _ in range(6)]

@@ -96,6 +96,15 @@ async def test_workers_that_left_are_removed_too(
     assert not harness.sync.exists(INFO)
 
 
+async def test_what_only_a_newer_worker_says_is_left_out(
+    harness: JobsHarness, fleet: Fleet
+) -> None:
+    Heart(harness.sync, INFO_1).beat()
+    newer = json.dumps(asdict(INFO_1) | {"colour": "red"})
+    harness.sync.hset(INFO, INFO_1.name, newer)
+    assert await fleet.workers() == [INFO_1]
+
+
 async def test_new_info_of_a_worker_replaces_the_old(
     harness: JobsHarness, fleet: Fleet
 ) -> None:

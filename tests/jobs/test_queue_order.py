@@ -103,15 +103,6 @@ async def test_an_old_latest_score_does_not_lower_the_next(
     assert place(harness, second) == pytest.approx(now(harness), abs=0.5)
 
 
-async def test_workers_of_the_older_version_find_the_score(
-    harness: JobsHarness,
-) -> None:
-    """They call it `place`, and need it to release a job during an upgrade."""
-    job_id = await harness.ask()
-    score, place = harness.sync.hmget(keys.JOB(job_id), "score", "place")
-    assert score == place
-
-
 # --- batch work -------------------------------------------------------------------
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from edge import host
 from edge.cli.app import app
 from edge.errors import SetupError
 from edge.models.registry import tiny_files
+from edge.serving import tune as tune_module
+from edge.serving.memory import memory_need
+from edge.serving.plan import Plan, make_plan
 from edge.serving.tune import (
     N_STEPS,
     PROMPT_TOKENS,
@@ -126,6 +131,33 @@ def test_a_picture_has_about_as_many_tokens_as_are_asked_for(n_tokens: int) -> N
     n, seconds = embed_s(StubTower(), n_tokens)
     assert 0.9 * n_tokens <= n <= n_tokens
     assert seconds > 0
+
+
+def test_the_runtime_that_is_measured_is_the_one_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole context leaves no room for OpenVINO, the short one of a trial would."""
+    settings = Settings(data_dir=tmp_path, context_tokens=65_536, kept=0)
+    files = tiny_files()
+
+    def need(runtime: str, **changes: int) -> int:
+        exact = replace(settings, runtime=runtime, **changes)
+        headers = files.model_header, files.mmproj_header
+        return memory_need(*headers, exact).total_bytes
+
+    free = max(need("llama"), need("openvino", context_tokens=2 * PROMPT_TOKENS))
+    assert free < need("openvino")
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
+    measured: list[str] = []
+
+    def build(plan: Plan) -> None:
+        measured.append(plan.runtime)
+        raise SetupError("This is as far as the test goes.")
+
+    monkeypatch.setattr(tune_module, "build_runtime", build)
+    with pytest.raises(SetupError, match="as far as the test goes"):
+        tune_module.tune(settings, files, lambda _: None)
+    assert measured[0] == make_plan(settings, files).runtime == "llama"
 
 
 @pytest.mark.model

@@ -18,13 +18,14 @@ from PIL import Image
 from edge.caller import ANONYMOUS, Caller
 from edge.images import PIXELS_PER_TOKEN, Picture, normalise
 from edge.jobs.fleet import WorkerInfo
+from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.qwen3vl.preprocess import fit, grid
 from tests.test_images import encode, exif
 from tests.ui.api_harness import ApiHarness
 from tests.ui.pictures import part
 from ui.chat_turns import Turn
+from ui.decoding import bounds_for
 from ui.page_question import PageQuestion
-from ui.picture_bounds import PictureBounds
 from ui.uploads import Uploads
 
 ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
@@ -153,7 +154,7 @@ def test_a_picture_is_resampled_once(
     detail: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bounds = PictureBounds.of(detail, 16384, served(least, most))
+    bounds = bounds_for(detail, 16384, served(least, most))
     with resamplings(monkeypatch) as sizes:
         picture = normalise(encoded, bounds.most, bounds.grid_size(encoded))
         fit(picture, *grid(picture.width, picture.height, least, most))
@@ -170,7 +171,7 @@ def test_a_grid_size_is_within_bounds_and_the_worker_keeps_it(
 ) -> None:
     width, height = sides
     assume(max(sides) <= 200 * min(sides))
-    bounds = PictureBounds.of(detail, 16384, served(*tokens))
+    bounds = bounds_for(detail, 16384, served(*tokens))
     file = b"\x89PNG\r\n\x1a\n" + bytes(8)
     file += width.to_bytes(4, "big") + height.to_bytes(4, "big")
     size = bounds.grid_size(file)
@@ -187,6 +188,6 @@ def test_a_grid_size_is_within_bounds_and_the_worker_keeps_it(
 
 def test_an_older_worker_gets_pictures_as_before() -> None:
     older = WorkerInfo("here-1", "model", "f", "int8", 1)
-    assert PictureBounds.of("low", 1024, older) == PictureBounds(256, None)
+    assert bounds_for("low", 1024, older) == PictureBounds(256, None)
     large = encode(Image.new("L", (3000, 2000)), "PNG")
-    assert PictureBounds.of("auto", 1024, older).grid_size(large) is None
+    assert bounds_for("auto", 1024, older).grid_size(large) is None

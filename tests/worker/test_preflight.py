@@ -18,7 +18,12 @@ from edge.request import Message, Request, SamplingParams
 from tests.jobs.jobs_harness import BOUNDS, POOL
 from tests.worker.worker_harness import WorkerHarness
 from worker import preflight
-from worker.prepared import MOST_JOBS, MOST_TOKENS, PreparedJobs
+from worker.prepared import (
+    MOST_JOBS,
+    MOST_SCHEMA_CHARACTERS,
+    MOST_TOKENS,
+    PreparedJobs,
+)
 
 pytestmark = pytest.mark.redis
 
@@ -224,3 +229,13 @@ def test_the_memory_of_prepared_questions_is_bounded(n_tokens: int) -> None:
     assert prepared.take("job 0") is None
     prepared.put("new", one)
     assert prepared.take("new") is one
+
+
+def test_compiled_schemas_are_bounded_too() -> None:
+    prepared = PreparedJobs()
+    schema = " " * (MOST_SCHEMA_CHARACTERS // 3)
+    held = Request((), SamplingParams(json_schema=schema))
+    for n in range(5):
+        prepared.put(f"held {n}", Prepared(held, 1, 0, []))
+    prepared.put("free", Prepared(Request(()), 1, 0, []))
+    assert prepared.job_ids() == ["held 0", "held 1", "held 2", "free"]

@@ -1,4 +1,4 @@
--- Reserves a place in a pool for a new job, or finds the job that was submitted before
+-- Makes a reservation in a pool for a new job, or finds the job that was submitted before
 -- under the same idempotency name.
 -- args: job_id, pool, record (its first fields), n_jobs, n_of_account, n_of_address,
 --       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none)

@@ -21,7 +21,6 @@ if job.priority == 'low' then score = score + BATCH_S end
 if job.priority == 'high' then score = score - BATCH_S end
 redis.call('HSET', job_key(id), 'request', args.request, 'content', args.content,
            'schema', args.schema, 'shares', args.shares, 'score', score,
-           'place', score,  -- its older name: older workers need it to release a job
            'watched', now() + WATCH_S, 'max_tokens', args.max_tokens)
 redis.call('ZADD', waiting_key(job.pool), score, id)
 redis.call('LPUSH', unchecked_key(job.pool), id)

@@ -9,29 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.images import PIXELS_PER_TOKEN, TOKEN_PX, Detail, budget
+from edge.images import PIXELS_PER_TOKEN, TOKEN_PX
 from edge.images.container import claim_of
-from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.preprocess import grid
 
 
 @dataclass(frozen=True)
 class PictureBounds:
-    """At most `most` tokens; `least`, which smaller pictures are enlarged to, is None
-    where the worker does not say what its model takes."""
+    """At most `most` tokens; smaller pictures are enlarged to `least`, which is None
+    where the model is not known."""
 
     most: int
     least: int | None
-
-    @classmethod
-    def of(cls, detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBounds:
-        """The bounds of this server (`max_tokens`), a client and a model together."""
-        most = budget(detail, max_tokens)
-        least, largest = served.min_image_tokens, served.max_image_tokens
-        if least is None or largest is None:
-            return cls(most, None)
-        # fewer than the model takes would be enlarged again
-        return cls(min(max(min(most, largest), least), max_tokens), least)
 
     def grid_size(self, encoded: bytes) -> tuple[int, int] | None:
         """Width and height to resample a file to, judged by its header. None: its
