@@ -65,7 +65,7 @@ ROOMS: dict[str, set[str]] = {
         "edge.openvino",
     },
     "edge.jobs": {"edge"},
-    "edge.up": {"edge", "edge.gguf", "edge.jobs", "edge.models", "edge.serving"},
+    "edge.up": {"edge", "edge.jobs", "edge.models", "edge.serving"},
     "edge.cli": {
         "edge",
         "edge.engine",
@@ -87,7 +87,7 @@ ROOMS: dict[str, set[str]] = {
         "edge.up",
     },
     "benchmarks.scenarios": {"benchmarks.load"},
-    "benchmarks.report": {"benchmarks.record", "edge"},
+    "benchmarks.report": {"benchmarks.record"},
     "benchmarks": {
         "benchmarks.load",
         "benchmarks.record",
@@ -101,7 +101,6 @@ ROOMS: dict[str, set[str]] = {
         "edge.engine",
         "edge.gguf",
         "edge.models",
-        "edge.openvino",
         "edge.qwen3vl",
         "edge.serving",
     },

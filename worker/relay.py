@@ -98,9 +98,8 @@ class Relay:
             return
         is_ours = self._retry(deadline, lambda: self._jobs.end(claim, outcome))
         is_cancelled = isinstance(outcome, Failed) and outcome.code == Cancelled.code
-        if (
-            is_ours or is_cancelled
-        ):  # else the preflight check was first, and counted it
+        # Else the preflight check was first, and counted it.
+        if is_ours or is_cancelled:
             self._metrics.ended(claim.request, outcome)
         if isinstance(outcome, Finished):
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)

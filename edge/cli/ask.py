@@ -16,6 +16,7 @@ from edge.cli.options import Mmproj, Model, settings_with
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
+from edge.images.container import claim_of
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.qwen3vl.picture_bounds import PictureBounds
@@ -39,9 +40,11 @@ def ask(
             settings = replace(settings, runtime="llama", given=given)
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
+        encoded = picture.read_bytes()
+        if claim_of(encoded) is None:  # refused now, not after a model is downloaded
+            images.vet(encoded, settings.image_tokens)
         plan = make_plan(settings, find_model(settings, obtain))
         bounds = PictureBounds(plan.max_image_tokens, plan.min_image_tokens)
-        encoded = picture.read_bytes()
         vetted = images.vet(encoded, bounds.most, bounds.grid_size(encoded))
         request = Request(
             (Message("user", (vetted.ref, question)),),

@@ -81,9 +81,8 @@ def _source(name: str) -> str:
 def _with_common(text: str) -> str:
     """A body behind the definitions of `lua/common.lua` that it needs, and no others:
     every run of a script makes them again."""
-    for definition in reversed(
-        body("common").split("\n\n")
-    ):  # the later use the earlier
+    # backwards: the later use the earlier
+    for definition in reversed(body("common").split("\n\n")):
         name = re.search(r"^local (?:function )?(\w+)", definition, re.MULTILINE)
         if name and re.search(rf"\b{name[1]}[(\[]", text):
             text = f"{definition}\n{text}"

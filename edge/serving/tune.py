@@ -83,9 +83,9 @@ def tune(
         return pictures[tried]
 
     def question_s(tried: Settings) -> float:
-        # With a whole context: what does not fit is not measured, and with a smaller
-        # one another runtime might be chosen.
-        decided = replace(tried, runtime=plan_with(tried).runtime)
+        # Planned with a whole context: what does not fit is not measured, and a small
+        # context could mean another runtime. OpenVINO stays `auto`: it may fall back.
+        decided = plan_with(tried).child_settings
         small = replace(decided, context_tokens=2 * PROMPT_TOKENS, kept=0)
         with closing(build_runtime(plan_with(small))) as runtime:
             speeds[tried] = speed_of(runtime, tried.chunk_tokens)

@@ -54,9 +54,8 @@ class Compiler:
         name = hashlib.sha256(schema.encode()).digest()
         fault = self._known(name)
         if fault is None:
-            with (
-                self._judging
-            ):  # a thread that waited here may find the verdict in the cache
+            with self._judging:
+                # a thread that waited here may find the verdict in the cache
                 fault = self._known(name)
                 if fault is None:
                     fault = self._judged(schema)

@@ -76,3 +76,17 @@ def test_a_large_picture_is_decoded_to_the_size_that_the_encoder_keeps(
     [(width, height)] = sizes
     rows, columns = grid(width, height, 64, 96)  # what the tiny model takes
     assert (columns * TOKEN_PX, rows * TOKEN_PX) == (width, height)
+
+
+def test_a_file_that_is_not_a_picture_is_refused_before_a_model_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*_: object) -> None:
+        raise SetupError("This would have downloaded a model.")
+
+    monkeypatch.setattr(ask, "find_model", find)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no picture")
+    result = CliRunner().invoke(app, ["ask", str(notes), "What is this?"])
+    assert result.exit_code == 1
+    assert "downloaded" not in result.stderr

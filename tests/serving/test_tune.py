@@ -160,6 +160,22 @@ def test_the_runtime_that_is_measured_is_the_one_that_is_served(
     assert measured[0] == make_plan(settings, files).runtime == "llama"
 
 
+def test_a_runtime_that_was_not_set_may_fall_back_while_it_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where OpenVINO cannot serve the files, llama.cpp is measured."""
+    built: list[str] = []
+
+    def build(plan: Plan) -> None:
+        built.append(plan.settings.runtime)
+        raise SetupError("This is as far as the test goes.")
+
+    monkeypatch.setattr(tune_module, "build_runtime", build)
+    with pytest.raises(SetupError, match="as far as the test goes"):
+        tune_module.tune(Settings(data_dir=tmp_path), tiny_files(), lambda _: None)
+    assert built == ["auto"]
+
+
 @pytest.mark.model
 def test_a_machine_is_tuned_with_one_command(tmp_path: Path) -> None:
     environ = {"EDGE_DATA_DIR": str(tmp_path), "EDGE_CHUNK_TOKENS": "64"}
