@@ -21,6 +21,7 @@ from edge.events import (
     Failed,
     Finished,
     Retried,
+    Token,
     from_json,
     to_json,
 )
@@ -60,7 +61,8 @@ class Follower(Protocol):
         Gives None after each QUIET_MS without an event, so that the reader can check
         its job and its client. Raises one of AWAY when the channel cannot be read for
         PATIENCE_S. After a gap (Redis lost events in a crash), only the last event is
-        given: it holds the whole answer.
+        given: it holds the whole answer. Tokens that are there together are given as
+        one.
         """
         ...
 
@@ -112,15 +114,25 @@ class RedisFollower:
                 yield None
             if not streams:
                 continue
+            text = ""
             for entry, fields in _entries(streams):
                 cursor, event = entry, from_json(fields[b"event"])
+                if not isinstance(event, Accepted | Closing):
+                    if _number(entry) != expected:
+                        continue
+                    expected += 1
+                heard = time.monotonic()
+                if isinstance(event, Token):
+                    text += event.text
+                    continue
+                if text:
+                    yield Token(text)
+                    text = ""
+                yield event
                 if isinstance(event, Closing):
-                    yield event
                     return
-                if isinstance(event, Accepted) or _number(entry) == expected:
-                    expected += not isinstance(event, Accepted)
-                    heard = time.monotonic()
-                    yield event
+            if text:
+                yield Token(text)
 
 
 def _number(entry: bytes) -> int:

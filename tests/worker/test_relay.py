@@ -58,9 +58,9 @@ async def test_a_surplus_message_does_no_harm(harness: WorkerHarness) -> None:
     job_id = await ask(harness, n=3)
     harness.relay.answer()
     harness.relay.answer()
-    assert (
-        len(await harness.events(job_id)) == 6
-    )  # started, embedded, 3 tokens, finished
+    started, embedded, *tokens, finished = await harness.events(job_id)
+    assert isinstance(started, Started) and isinstance(embedded, Embedded)
+    assert text_of(tokens) == finished.answer.text == LONG_ANSWER[:3]
 
 
 @pytest.mark.parametrize("how", ["client", "deadline", "unwatched"])
@@ -244,6 +244,27 @@ async def test_a_late_end_is_not_counted(
     labels = {"outcome": "failed", "code": "context_length_exceeded"}
     get = harness.metrics.registry.get_sample_value
     assert get("edge_engine_requests_total", labels) is None
+
+
+async def test_text_is_sent_together_and_the_first_and_the_end_at_once(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "JOIN_S", 60)
+    sent: list[str] = []
+    publish = harness.publisher.publish
+
+    def record(job_id: str, attempt: int, first: int, events: Sequence[Event]) -> bool:
+        sent.append(text_of(events))
+        return publish(job_id, attempt, first, events)
+
+    monkeypatch.setattr(harness.publisher, "publish", record)
+    job_id = await ask(harness, n=50)
+    with harness.answering(seconds=5):
+        pass
+    first, rest = [text for text in sent if text]
+    assert first == LONG_ANSWER[: len(first)] and len(first) < 10
+    assert first + rest == LONG_ANSWER[:50]
+    assert text_of(await harness.events(job_id)) == LONG_ANSWER[:50]
 
 
 # --- while the broker is away -----------------------------------------------------
