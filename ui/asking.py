@@ -71,6 +71,14 @@ class Asking:
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._decoder = PictureDecoder(settings.image_tokens)
 
+    def prepare(self) -> None:
+        """Gets ready for the first picture."""
+        self._decoder.prepare()
+
+    def close(self) -> None:
+        """Ends what waits for a picture."""
+        self._decoder.close()
+
     async def ask(
         self,
         submission: Submission,

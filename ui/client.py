@@ -126,7 +126,9 @@ class Client:
         return await self._cache.used_bytes()
 
     async def run(self) -> None:
-        """What this process does beside answering: reconcile. Until cancelled."""
+        """What this process does beside answering, until cancelled: it starts decoders
+        for the first pictures, and reconciles."""
+        self._asking.prepare()
         await self._reconciler.run()
 
     async def drain(self) -> None:
@@ -135,6 +137,7 @@ class Client:
         await self.subscriptions.drain(self.settings.grace_s)
 
     async def close(self) -> None:
+        self._asking.close()
         await self._background.close()
         await self._broker.aclose()
         await self._cache_redis.aclose()

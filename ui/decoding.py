@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from edge.caller import Caller
 from edge.errors import EdgeError, InvalidPicture
-from edge.images import Decoding, Detail, Picture, budget
+from edge.images import Decoding, Detail, Picture, Spares, budget
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
@@ -36,8 +36,21 @@ class PictureDecoder:
         self._line = FairLine()
         self._turns: dict[Ticket, asyncio.Future[None]] = {}
         self._threads = ThreadPoolExecutor(AT_ONCE, "decoder")
+        self._spares = Spares(AT_ONCE)
         self._decoded: _Latest[PictureRef] = _Latest()
         self._refused: _Latest[str] = _Latest()
+
+    def prepare(self) -> None:
+        """Starts decoders for the next pictures, beside the event loop."""
+        refilling = asyncio.get_running_loop().run_in_executor(
+            self._threads, self._spares.refill
+        )
+        # without memory for one, a picture starts its own or says so
+        refilling.add_done_callback(lambda done: done.exception())
+
+    def close(self) -> None:
+        """Ends the decoders that wait for a picture."""
+        self._spares.close()
 
     async def decode(
         self, sent: SentPicture, caller: Caller, served: WorkerInfo
@@ -52,7 +65,8 @@ class PictureDecoder:
         try:
             self._refuse_again(key)
             encoded = await asyncio.to_thread(sent.load)
-            decoding = Decoding(encoded, bounds.most, bounds.grid_size(encoded))
+            size = bounds.grid_size(encoded)
+            decoding = Decoding(encoded, bounds.most, size, self._spares)
             async with self._turn(Ticket(caller, decoding.limits.is_large)):
                 self._refuse_again(key)  # it may have been sent several times at once
                 picture = await self._run(decoding, key)
@@ -96,6 +110,7 @@ class PictureDecoder:
     async def _run(self, decoding: Decoding, key: bytes) -> Picture:
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads, decoding.run)
+        work.add_done_callback(lambda _: self.prepare())
         try:
             return await asyncio.shield(work)
         except InvalidPicture as refusal:

@@ -23,6 +23,7 @@ from edge.images.picture import (
     Picture,
     budget,
 )
+from edge.images.spares import Spares
 
 __all__ = [
     "CHILD_MEMORY_BYTES",
@@ -37,6 +38,7 @@ __all__ = [
     "Decoding",
     "Detail",
     "Picture",
+    "Spares",
     "budget",
     "confinement",
     "normalise",

@@ -1,10 +1,11 @@
-"""The child that decodes one picture: encoded bytes on stdin, the result on stdout.
+"""The child that decodes one picture: the order on stdin, the result on stdout.
 
-    python -I -m edge.images.child MAX_TOKENS CPU_S MEMORY_BYTES [WIDTH HEIGHT]
+    python -I -m edge.images.child CPU_S MEMORY_BYTES
 
-The result is one line of JSON, then raw RGB. Pillow imports some of its modules only
-for files that need them: here they are imported first, because later no file can be
-opened.
+The order is one line, MAX_TOKENS [WIDTH HEIGHT], then the encoded bytes. The child has
+no rights any more when it reads it, so it may be started long before. The result is one
+line of JSON, then raw RGB. Pillow imports some of its modules only for files that need
+them: here they are imported first, because later no file can be opened.
 """
 
 from __future__ import annotations
@@ -41,15 +42,17 @@ STDIN, STDOUT = 0, 1
 PIECE = 1 << 20
 
 
-def main(max_tokens: int, limits: Limits, size: tuple[int, int] | None) -> None:
+def main(limits: Limits) -> None:
     limit(limits)
     Image.preinit()
     Image.MAX_IMAGE_PIXELS = None  # our own bound is stricter, and an error
     warnings.simplefilter("ignore")  # to show one, Python would read source files
     missing = lock_down()
+    order, _, encoded = _read().partition(b"\n")
+    max_tokens, *size = map(int, order.split())
     result: dict[str, object]
     try:
-        picture = normalise(_read(), max_tokens, size)
+        picture = normalise(encoded, max_tokens, (size[0], size[1]) if size else None)
         result = {"width": picture.width, "height": picture.height}
         rgb = picture.rgb
     except InvalidPicture as refusal:
@@ -75,9 +78,8 @@ def _write(data: bytes) -> None:
 if __name__ == "__main__":
     exit_code = 1
     try:
-        max_tokens, cpu_s, memory_bytes, *rest = map(int, sys.argv[1:])
-        size = (rest[0], rest[1]) if rest else None
-        main(max_tokens, Limits(cpu_s, memory_bytes), size)
+        cpu_s, memory_bytes = map(int, sys.argv[1:])
+        main(Limits(cpu_s, memory_bytes))
         exit_code = 0
     finally:
         os._exit(exit_code)  # an interpreter that ends makes more system calls

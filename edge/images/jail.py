@@ -7,15 +7,14 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from contextlib import suppress
+from typing import Any
 
 from edge.errors import InvalidPicture, Unavailable
 from edge.images.limits import CHILD_SECONDS, Limits, limits_for
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
+from edge.images.spares import Spares, start_child
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +33,15 @@ _SMALLEST = bytes.fromhex(  # a GIF of one pixel
 
 
 class Decoding:
-    """One picture on its way through a child of its own; see `decode.normalise`."""
+    """One picture on its way through a child of its own, one of `spares` if it may; see
+    `decode.normalise`."""
 
     def __init__(
         self,
         encoded: bytes,
         max_tokens: int,
         size: tuple[int, int] | None = None,
+        spares: Spares | None = None,
     ) -> None:
         self.limits: Limits = limits_for(encoded)
         self.was_ended = False  # from outside, whatever the picture is
@@ -48,6 +49,7 @@ class Decoding:
         self._encoded = encoded
         self._max_tokens = max_tokens
         self._size = size
+        self._spares = spares
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -67,11 +69,15 @@ class Decoding:
     def _run(self) -> tuple[int, bytes]:
         """The child's exit status, and its output up to its largest size."""
         most = _LONGEST_HEADER + self._max_tokens * PIXELS_PER_TOKEN * 3
-        with _file_of(self._encoded) as file, self._start(file) as child:
-            assert child.stdout
+        with self._start() as child:
+            assert child.stdin and child.stdout
             watch = threading.Timer(WALL_SECONDS, self.kill)
             try:
                 watch.start()
+                with suppress(BrokenPipeError):  # its status says why it reads no more
+                    for part in (self._order(), self._encoded):
+                        _write(child.stdin.fileno(), part)
+                child.stdin.close()
                 output = child.stdout.read(most + 1)
                 if len(output) > most:
                     child.kill()
@@ -87,22 +93,19 @@ class Decoding:
             if self._child is not None:
                 self._child.kill()
 
-    def _start(self, file: BinaryIO) -> subprocess.Popen[bytes]:
-        """A child without environment, folder, or open files of this process."""
-        cpu_s, memory_bytes = self.limits.cpu_s, self.limits.memory_bytes
-        numbers = (self._max_tokens, cpu_s, memory_bytes, *(self._size or ()))
+    def _start(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self.was_ended:
                 raise InvalidPicture("This picture is no longer needed.")
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", "-m", "edge.images.child", *map(str, numbers)],
-                stdin=file,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-            )
+            spare = self._spares.take(self.limits) if self._spares else None
+            self._child = spare or start_child(self.limits)
         return self._child
+
+    def _order(self) -> bytes:
+        """The first line that the child reads."""
+        return (
+            " ".join(map(str, (self._max_tokens, *(self._size or ())))).encode() + b"\n"
+        )
 
     def _picture(self, status: int, output: bytes) -> Picture:
         """The result of the child, which an attacker may control by now."""
@@ -133,13 +136,10 @@ class Decoding:
         return Picture(width, height, rgb)
 
 
-@contextmanager
-def _file_of(encoded: bytes) -> Iterator[BinaryIO]:
-    """A file in memory, from which a child reads at its own pace."""
-    with os.fdopen(os.memfd_create("picture"), "wb+") as file:
-        file.write(encoded)
-        file.seek(0)
-        yield file
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def vet(

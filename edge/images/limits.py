@@ -29,6 +29,9 @@ class Limits:
         return self.memory_bytes > SMALL_MEMORY_BYTES
 
 
+SMALL = Limits(SMALL_SECONDS, SMALL_MEMORY_BYTES)
+
+
 def limits_for(encoded: bytes) -> Limits:
     """A file that claims less than it holds, or nothing, gets the small limits."""
     claim = claim_of(encoded)
