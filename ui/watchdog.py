@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STILL_S = 15.0  # far beyond any stall that a request can cause
-TURN_S = 1.0
+TURN_S = 3.0
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import redis.asyncio
 from edge.jobs import keys
 from edge.jobs.scripts import Scripts
 
-BEAT_S = 0.5
+BEAT_S = 1.0
 FLEET = keys.FLEET()
 INFO = keys.FLEET_INFO()
 

@@ -193,7 +193,7 @@ RECONCILER = Key(
     "edge:reconciler",
     "string",
     "name of the web process that reconciles",
-    "2 s, renewed",
+    "3 s, renewed",
     "edge/jobs/reconcile.py",
 )
 SECRET = Key(

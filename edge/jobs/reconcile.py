@@ -27,8 +27,10 @@ from edge.redis_clients import UNREACHABLE
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+# While no job is live. The first that comes is found long before its lease could end.
+REST_S = 2.0
 LOCK = keys.RECONCILER()
-LOCK_MS = 2000
+LOCK_MS = 3000  # more than REST_S
 
 
 class Reconciler:
@@ -47,25 +49,28 @@ class Reconciler:
     async def run(self) -> None:
         """Runs until it is cancelled."""
         while True:
+            has_work = True
             try:
-                await self.tick()
+                has_work = await self.tick()
             except UNREACHABLE as error:
                 if self._in_touch_since is not None:
                     log.warning("the broker is away: %s", error)
                 self._in_touch_since = None
             except Exception:  # nothing else would repair what it does not
                 log.exception("reconciling failed")
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_S if has_work else REST_S)
 
-    async def tick(self) -> None:
+    async def tick(self) -> bool:
+        """Whether jobs are live that this process looks after."""
         is_elected = await self._is_elected()
         now = time.monotonic()
         if self._in_touch_since is None:
             self._in_touch_since = now
         if not is_elected:
-            return
-        for pool in await pools(self._broker):
-            await self._tidy(pool, now - self._in_touch_since)
+            return False
+        in_touch_s = now - self._in_touch_since
+        n_live = [await self._tidy(p, in_touch_s) for p in await pools(self._broker)]
+        return any(n_live)
 
     async def _is_elected(self) -> bool:
         if await self._broker.set(LOCK, self._name, nx=True, px=LOCK_MS):
@@ -75,17 +80,19 @@ class Reconciler:
         await self._broker.pexpire(LOCK, LOCK_MS)
         return True
 
-    async def _tidy(self, pool: str, in_touch_s: float) -> None:
+    async def _tidy(self, pool: str, in_touch_s: float) -> int:
+        """How many jobs of the pool are live."""
         # While the broker was away no worker could renew its leases: give them time.
         if in_touch_s > LEASE_S:
             await self._find_lost(pool)
-        n_waiting = await self._scripts("sweep", pool=pool)
+        n_waiting, n_live = await self._scripts("sweep", pool=pool)
         queued: Any = self._broker.llen(queue_of(pool))
         n_uncalled = n_waiting - await queued
         # A message leaves the queue a moment before its job does: look twice.
         for _ in range(min(n_uncalled, self._n_uncalled[pool])):
             await self._call(pool)
         self._n_uncalled[pool] = n_uncalled
+        return int(n_live)
 
     async def _find_lost(self, pool: str) -> None:
         if n_again := await self._scripts("lost", pool=pool):

@@ -57,7 +57,7 @@ def body(name: str) -> str:
     return (_FOLDER / f"{name}.lua").read_text()
 
 
-@cache  # each client asks for all of them
+@cache
 def _source(name: str) -> str:
     text = _with_common(body(name))
     flags = "" if name in _FILLING else " flags=allow-oom"
@@ -97,11 +97,12 @@ class Scripts:
     """
 
     def __init__(self, broker: redis.Redis | redis.asyncio.Redis) -> None:
-        self._scripts = {
-            name: broker.register_script(_source(name)) for name in names()
-        }
+        self._broker = broker
+        self._scripts: dict[str, Any] = {}  # those that have been called
 
     def __call__(self, script: str, /, **args: Value) -> Any:
+        if script not in self._scripts:
+            self._scripts[script] = self._broker.register_script(_source(script))
         given = {name: value for name, value in args.items() if value is not None}
         return self._scripts[script](args=[json.dumps(given)])
 

@@ -34,12 +34,13 @@ FRONT_MISSED_S = 8.0
 REDIS_MISSED_S = 20.0
 
 # The broker must never drop a job, and refuses new ones before memory is full. The
-# cache may drop anything.
+# cache may drop anything. `hz`: how often in a second a server at rest wakes; in the
+# broker the time-outs of blocking reads depend on it.
 BROKER = (
-    "appendonly yes\nappendfsync everysec\n"
+    "hz 4\nappendonly yes\nappendfsync everysec\n"
     "maxmemory 512mb\nmaxmemory-policy noeviction\n"
 )
-CACHE = "appendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
+CACHE = "hz 1\nappendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
 
 # Read by Gradio: no telemetry, no requests to a model hub.
 PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}

@@ -39,6 +39,8 @@ from edge.up.supervise import Child, Part
 RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
 ROOM_BYTES = 64 << 20  # on disk, for the queue and the logs at the start
 
+LOOK_S = 0.5  # until a dead part, or a signal, is noticed
+
 console = Console(highlight=False, soft_wrap=True)
 
 
@@ -145,7 +147,7 @@ class Stack:
                 if news := child.revive():
                     self._say(child, news)
                 rotate(child.log)
-            time.sleep(0.2)
+            time.sleep(LOOK_S)
 
     def stop(self) -> None:
         """First, ui and worker finish their work while nginx still delivers answers;

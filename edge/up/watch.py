@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-# Between two polls. A worker is listed for longer than this after its death, so its
-# first answer is not missed.
-POLL_S = 0.5
+# Between two polls of a process that answers. A worker is listed for longer than this
+# after its death, so its first answer is not missed.
+POLL_S = 2.0
+DOUBT_S = 0.5  # the same until it answers, and after a poll that it missed
 # The most that one failed poll counts for: this process may have been stopped itself.
 MAX_COUNTED_S = 4.0
 
@@ -49,4 +50,4 @@ class Watch:
             elif missed is False:
                 self.record_answer()
             before = time.monotonic()
-            self._closed.wait(POLL_S)
+            self._closed.wait(DOUBT_S if missed else POLL_S)

@@ -192,6 +192,7 @@ pathlib.Path("pid").write_text(str(other.pid))
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(watch, "POLL_S", 0.01)
+    monkeypatch.setattr(watch, "DOUBT_S", 0.01)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -383,3 +384,21 @@ time.sleep(60)
     one.process.wait()
     psutil.wait_procs([grandchild], timeout=5)
     assert not grandchild.is_running()
+
+
+def test_a_part_is_polled_more_often_when_it_misses_a_poll(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "POLL_S", 0.3)
+    monkeypatch.setattr(watch, "DOUBT_S", 0.01)
+    polled: list[float] = []
+
+    def is_missed(_: int) -> bool:
+        polled.append(time.monotonic())
+        return len(polled) > 1
+
+    one = watch.Watch("part", os.getpid(), is_missed)
+    wait_for(lambda: len(polled) > 4)
+    one.close()
+    assert polled[1] - polled[0] >= 0.3
+    assert polled[4] - polled[1] < 0.3
