@@ -106,10 +106,10 @@ def _measure(peer: Peer, target: Target, parts: Sequence[str], out: Path) -> Non
         fingerprint=fingerprint({"command": peer.command, "environment": peer.env}),
         parts=known,
     )
-    warm_up(peer, target)
+    warm_up(target)
     for name in parts:
         typer.echo(f"{peer.name}: {name}")
-        result.parts[name] = measure_part(name, peer, target)
+        result.parts[name] = measure_part(name, target)
         result.save(out)
 
 

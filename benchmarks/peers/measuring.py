@@ -5,19 +5,21 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.load.measure import Workload, measure
 from benchmarks.load.target import Target
 from benchmarks.peers.recipes import Peer
 from benchmarks.peers.results import Part
 from benchmarks.peers.table import EXTRACTION, FOUR, IDLE, KNOWN, ONE
+from benchmarks.record import Run
 from edge import host
 
+GREEDY: Final = {"temperature": 0}  # servers draw differently by default
 IDLE_S: Final = 30.0
 REST_S: Final = 5.0  # before the time at rest: the last answer is put away
 # Seldom: reading the page tables of gigabytes holds up the server for milliseconds.
@@ -33,14 +35,15 @@ class Load:
     requests: int
     max_tokens: int = 64
 
-    def workload(self, fields: Mapping[str, Any]) -> Workload:
+    @property
+    def workload(self) -> Workload:
         return Workload(
             scenario=self.scenario,
             stages=[self.users],
             duration_s=None,
             requests=self.requests,
             max_tokens=self.max_tokens,
-            fields=fields,
+            fields=GREEDY,
         )
 
 
@@ -54,7 +57,7 @@ LOADS: Final = {
 PARTS: Final = (*LOADS, IDLE)
 
 
-def measure_part(name: str, peer: Peer, target: Target) -> Part:
+def measure_part(name: str, target: Target) -> Part:
     """One of PARTS on a running server. Raises SetupError when it does not answer."""
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
     with _watch_memory(target.pid) as peak:
@@ -62,15 +65,15 @@ def measure_part(name: str, peer: Peer, target: Target) -> Part:
             time.sleep(REST_S)
             cpu_percent = _cpu_percent(target.pid, IDLE_S)
             return Part(measured_at, IDLE_S, peak.bytes, [], cpu_percent)
-        run = _ask(LOADS[name], peer, target)
+        run = _ask(LOADS[name], target)
     (stage,) = run.stages
     seconds = stage.ended_s - stage.began_s
     return Part(measured_at, seconds, peak.bytes, run.samples)
 
 
-def warm_up(peer: Peer, target: Target) -> None:
+def warm_up(target: Target) -> None:
     """Asks one question. Raises SetupError when it is not answered."""
-    _ask(WARM_UP, peer, target)
+    _ask(WARM_UP, target)
 
 
 def version_of(peer: Peer) -> str:
@@ -82,10 +85,10 @@ def version_of(peer: Peer) -> str:
     return printed.splitlines()[0].removeprefix("version: ")
 
 
-def _ask(load: Load, peer: Peer, target: Target) -> Any:
+def _ask(load: Load, target: Target) -> Run:
     # without the process: its memory is watched here
     anywhere = Target(target.url, None)
-    return measure(load.workload(peer.fields), anywhere, peer.name, _ignore)
+    return measure(load.workload, anywhere, load.scenario, _ignore)
 
 
 def _ignore(*_: object) -> None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 SLOTS: Final = 4
 CONTEXT_TOKENS: Final = 8192  # in all slots together
 INSTALL: Final = "sh benchmarks/peers/install.sh"
-# Asked of every server, so that an answer has a fixed length: 64 tokens of greedy text.
-GREEDY: Final = {"temperature": 0}
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One server. `fields` are added to each of its requests."""
+    """One server."""
 
     name: str
     command: tuple[str, ...]
@@ -29,7 +27,6 @@ class Peer:
     install: str  # the command that makes them
     ready: str = "/health"
     env: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[str, Any] = field(default_factory=lambda: GREEDY)
     start_s: float = 120.0
 
     @property
@@ -135,7 +132,6 @@ def vllm(name: str, machine: Machine) -> Peer:
             "VLLM_CPU_OMP_THREADS_BIND": f"0-{machine.n_threads - 1}",
             "HF_HUB_OFFLINE": "1",
         },
-        fields=GREEDY | {"ignore_eos": True},
         start_s=600,
     )
 

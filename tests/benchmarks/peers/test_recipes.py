@@ -30,10 +30,6 @@ def test_every_peer_listens_on_the_given_port(peers: dict[str, Peer]) -> None:
         assert peer.command[peer.command.index("--port") + 1] == "8090"
 
 
-def test_every_peer_answers_greedily(peers: dict[str, Peer]) -> None:
-    assert {peer.fields["temperature"] for peer in peers.values()} == {0}
-
-
 def test_a_missing_peer_says_how_to_install_it(
     peers: dict[str, Peer], tmp_path: Path
 ) -> None:
