@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +111,21 @@ def use_of(pid: int) -> dict[str, Use]:
         name: Use(sum(u.cpu_s for u in uses), sum(u.resident_bytes for u in uses))
         for name, uses in sorted(found.items())
     }
+
+
+def proportional_bytes(pid: int) -> int:
+    """Memory of a process and its descendants, in which a page that several processes
+    share counts once (PSS). 0 if the process has ended. Source: proc_pid_smaps(5)."""
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    n_bytes = 0
+    for process in family:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            n_bytes += process.memory_full_info().pss
+    return n_bytes
 
 
 def listener(port: int) -> int | None:

@@ -18,6 +18,7 @@ from edge import host
 from edge.host import (
     available_memory_bytes,
     listener,
+    proportional_bytes,
     usable_cores,
     usable_memory_bytes,
     use_of,
@@ -286,6 +287,8 @@ def test_processes_are_named_by_their_script_or_module(tmp_path: Path) -> None:
         use = use_of(process.pid)
         assert set(use) == {"serve.py", "sleep"}
         assert use["serve.py"].resident_bytes > 60_000_000
+        n_resident = sum(one.resident_bytes for one in use.values())
+        assert 60_000_000 < proportional_bytes(process.pid) <= n_resident
         wait_for(lambda: use_of(process.pid)["serve.py"].cpu_s > use["serve.py"].cpu_s)
         assert use_of(process.pid)["sleep"].cpu_s < 0.1
     finally:
@@ -294,6 +297,7 @@ def test_processes_are_named_by_their_script_or_module(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert use_of(process.pid) == {}
+    assert proportional_bytes(process.pid) == 0
 
 
 def test_the_listening_process_is_found() -> None:

@@ -22,7 +22,8 @@ MODULES = {
 ONE_PLACE = {
     "llama_cpp": ("edge.llamacpp",),
     "llguidance": ("edge.structured",),
-    "openvino": ("edge.openvino",),
+    "openvino": ("edge.openvino", "benchmarks.peers.genai_server"),
+    "openvino_genai": ("benchmarks.peers.genai_server",),
     "psutil": ("edge.host",),
     "redis": ("edge.redis_clients", "edge.jobs", "ui.answer_cache"),
     "celery": ("worker", "ui.client"),
@@ -88,6 +89,16 @@ ROOMS: dict[str, set[str]] = {
     },
     "benchmarks.scenarios": {"benchmarks.load"},
     "benchmarks.report": {"benchmarks.record"},
+    "benchmarks.peers": {
+        "benchmarks.load",
+        "benchmarks.record",
+        "benchmarks.report",
+        "edge",
+        "edge.cli",
+        "edge.gguf",
+        "edge.models",
+        "edge.up",
+    },
     "benchmarks": {
         "benchmarks.load",
         "benchmarks.record",

@@ -25,19 +25,23 @@ Message = Mapping[str, Any]
 
 
 def request_body(
-    messages: Sequence[Message], max_tokens: int | None = None, model: str = ""
+    messages: Sequence[Message],
+    max_tokens: int | None = None,
+    model: str = "",
+    fields: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The body of a request. The server decides on what is None or empty."""
-    fields: dict[str, Any] = {
+    """The body of a request with some more `fields`. The server decides on what is None
+    or empty."""
+    body: dict[str, Any] = {
         "messages": messages,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     if max_tokens is not None:
-        fields["max_tokens"] = max_tokens
+        body["max_tokens"] = max_tokens
     if model:
-        fields["model"] = model
-    return json.dumps(fields).encode()
+        body["model"] = model
+    return json.dumps({**body, **(fields or {})}).encode()
 
 
 def read_api_key(path: Path | str | None) -> str:

@@ -44,6 +44,7 @@ class Workload:
     model: str = ""
     seed: int | None = None  # None: pictures of no earlier run
     api_key_file: Path | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of each request
     scenario_options: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, url: str) -> list[str]:
@@ -59,6 +60,7 @@ class Workload:
             "model": self.model or None,
             "seed": self.seed,
             "api-key-file": self.api_key_file,
+            "fields": json.dumps(self.fields) if self.fields else None,
             **self.scenario_options,
         }
         given = {name: value for name, value in options.items() if value is not None}

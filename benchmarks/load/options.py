@@ -7,6 +7,7 @@ event for its own parser. Importing this module patches the process, as Locust d
 from __future__ import annotations
 
 import argparse
+import json
 import secrets
 from collections.abc import Callable
 
@@ -41,6 +42,12 @@ def common(parser: argparse.ArgumentParser) -> None:
         help="seconds until a client gives up; 0: never",
     )
     option("--model", default="", help="model in each request")
+    option(
+        "--fields",
+        type=json.loads,
+        default="{}",
+        help="more fields of each request, as a JSON object",
+    )
     option("--api-key-file", default="", help="file with the API key")
     option(
         "--seed",

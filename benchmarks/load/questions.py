@@ -16,6 +16,7 @@ from benchmarks.load.exchange import Patience
 from benchmarks.load.pictures import FIELD_SIZE, fresh_jpeg
 
 DESCRIBE = "请描述这张图片的内容。"  # field report A
+EXTRACT = "请把这张图片中的信息填入 JSON。"
 HIGH_RESOLUTION = (1600, 1200)
 FOLLOW_UPS = (
     "图中最大的物体是什么颜色？",
@@ -54,6 +55,11 @@ class Question:
 def picture(run: str, number: int) -> Question:
     """The question of field report A about a new picture."""
     return Question("picture", DESCRIBE, FIELD_SIZE, f"picture {run}/{number}")
+
+
+def extraction(run: str, number: int) -> Question:
+    """A request for the facts in a new picture, to be answered in JSON."""
+    return Question("extraction", EXTRACT, FIELD_SIZE, f"picture {run}/{number}")
 
 
 def high_resolution(run: str, number: int) -> Question:

@@ -26,6 +26,8 @@ from edge.up.stack import RESERVE_BYTES
 from edge.up.supervise import Child, Part
 
 PATIENCE_S = 10.0
+START_S = 660.0  # of `edge up`: longer than the limit of its own parts
+STOP_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -69,27 +71,42 @@ def ours(settings: Settings) -> Iterator[Target]:
     command = str(Path(sys.executable).with_name("edge"))
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
         log = Path(folder, "log")
-        stack = Child(
-            Part(
-                name="edge up",
-                command=[command, "up", "--port", str(port)],
-                is_ready=lambda: b"Open http" in log.read_bytes(),
-                env=settings.environ(),
-                folder=Path(folder),
-                start_s=660,  # longer than the limit of its own parts
-                stop_s=60,
-            ),
-            log,
+        part = Part(
+            name="edge up",
+            command=[command, "up", "--port", str(port)],
+            is_ready=lambda: b"Open http" in log.read_bytes(),
+            env=settings.environ(),
+            folder=Path(folder),
+            start_s=START_S,
+            stop_s=STOP_S,
         )
         try:
-            stack.start()
-            stack.wait_ready(is_stopping=lambda: False)
-            assert stack.process
-            served = running(url, stack.process.pid)
-            yield Target(url, stack.process.pid, served.about | _recorded(plan))
+            with started(part, log) as pid:
+                served = running(url, pid)
+                yield Target(url, pid, served.about | _recorded(plan))
         finally:
-            stack.stop()
-            shutil.rmtree(settings.data_dir / "state" / str(port), ignore_errors=True)
+            remove_state(settings, port)
+
+
+@contextmanager
+def started(part: Part, log: Path) -> Iterator[int]:
+    """The process of a server, ready while the block runs.
+
+    Raises SetupError with the end of its log when it does not start.
+    """
+    child = Child(part, log)
+    try:
+        child.start()
+        child.wait_ready(is_stopping=lambda: False)
+        assert child.process
+        yield child.process.pid
+    finally:
+        child.stop()
+
+
+def remove_state(settings: Settings, port: int) -> None:
+    """Removes what an `edge up` on `port` has kept."""
+    shutil.rmtree(settings.data_dir / "state" / str(port), ignore_errors=True)
 
 
 def _recorded(plan: Plan) -> dict[str, Any]:

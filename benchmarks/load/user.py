@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import gevent
 from locust import User, task
@@ -52,6 +52,8 @@ class ChatUser(User):
     quota: ClassVar[Quota] = Quota()
     began: ClassVar[float] = perf_counter()  # of the run
     client_numbers: ClassVar[Iterator[int]] = itertools.count()
+    # Of each request, beside the question: a scenario may set some.
+    fields: ClassVar[Mapping[str, Any]] = {}
 
     def on_start(self) -> None:
         self.options = self.environment.parsed_options
@@ -94,7 +96,10 @@ class ChatUser(User):
         """Sends a request, reports its result, and pauses if it was not answered."""
         # Locust's page needs numbers: 0 stands for "no limit" there, and only there.
         body = request_body(
-            messages, self.options.max_tokens or None, self.options.model
+            messages,
+            self.options.max_tokens or None,
+            self.options.model,
+            {**self.options.fields, **self.fields},
         )
         timeout_s = self.options.timeout_s or None
         patience = replace(patience or Patience(), timeout_s=timeout_s)

@@ -185,3 +185,11 @@ def test_an_unreachable_server_is_one_line_on_stderr() -> None:
     assert (process.returncode, out) == (1, "")
     assert errors.startswith(f"{gone.url} cannot be reached: Connection refused.")
     assert len(errors.splitlines()) == 1
+
+
+def test_every_request_has_the_given_fields() -> None:
+    fields = {"temperature": 0, "ignore_eos": True}
+    with chat_server(answer_with("a")) as server:
+        load(server.url, "--requests", 2, "--stages", 1, "--fields", json.dumps(fields))
+    for request in server.requests:
+        assert request.body.items() >= fields.items()

@@ -30,6 +30,7 @@ def test_every_scenario_has_a_description_and_defaults() -> None:
         "cache",
         "conversations",
         "curve",
+        "extraction",
         "overload",
         "shared",
         "soak",
@@ -225,3 +226,13 @@ def test_aborted_requests_are_not_failures() -> None:
         output = load(server.url, *words, "--stages", 3, "--requests", 9)
     assert len(server.requests) <= 9
     assert [(s.outcome, s.code) for s in output.samples] == [("aborted", "")] * 9
+
+
+def test_an_extraction_asks_for_json_with_a_schema() -> None:
+    with chat_server(answer_with("{}")) as server:
+        load(server.url, "--scenario", "extraction", "--requests", 2, "--stages", 1)
+    for request in server.requests:
+        wanted = request.body["response_format"]["json_schema"]
+        assert len(wanted["schema"]["required"]) == 8
+        assert request.picture.startswith("data:image/jpeg")
+    assert len({request.picture for request in server.requests}) == 2
