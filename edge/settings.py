@@ -82,7 +82,7 @@ class Settings:
     )
     graphs: int = _setting(
         2,
-        "Most graphs of the language model. With `openvino`, a second one for prompts is "
+        "Most graphs of the language model with `openvino`. A second, for prompts, is "
         "used if it measures faster and its memory is free (Qwen3-VL-2B: 1.7 GB).",
         at_least=1,
         at_most=2,
