@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from edge.engine.scheduler import Load
 from edge.jobs.demand import Demand
 from edge.jobs.keys import table as key_table
-from edge.settings import PREFIX, Settings, in_words
-from edge.settings_text import allowed
+from edge.settings import PREFIX, Settings
+from edge.settings_text import allowed, in_words
 from ui.metrics import Metrics as UiMetrics
 from ui.scrape import RedisState
 from ui.surface import KIB, MIB, SURFACE

@@ -17,6 +17,7 @@ import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
+SMT = Path("/sys/devices/system/cpu/smt/active")
 # llama.cpp and OpenVINO choose their kernels by these
 FEATURES = (
     *("avx2", "fma", "f16c", "avx_vnni"),
@@ -56,6 +57,11 @@ def usable_cores() -> int:
     allowed = len(os.sched_getaffinity(0))
     quotas = [quota for folder in _own_cgroups("cpu") if (quota := _quota(folder))]
     return max(1, int(min([allowed, *quotas])))
+
+
+def has_hyperthreading() -> bool:
+    """Whether two logical cores share a physical one."""
+    return SMT.is_file() and SMT.read_text().strip() == "1"
 
 
 def usable_memory_bytes() -> int:

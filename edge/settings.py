@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SetupError
-from edge.settings_text import parse, read_dotenv, with_password
+from edge.settings_text import in_words, parse, read_dotenv, with_password
 
 PREFIX = "EDGE_"
 DATA_DIR = Path("~/.local/share/edge-vl").expanduser()
@@ -76,9 +76,16 @@ class Settings:
     )
     runtime: str = _setting(
         "auto",
-        "Runtime of the language model: `openvino`, or `llama` for llama.cpp, which is "
-        "slower and needs less memory. `auto` = `openvino` where it fits into memory.",
+        "Runtime of the language model: `openvino`, or `llama` for llama.cpp, which "
+        "needs less memory. `auto` = the faster one that fits into memory.",
         one_of=("auto", "openvino", "llama"),
+    )
+    graphs: int = _setting(
+        2,
+        "Most graphs of the language model with `openvino`. A second, for prompts, is "
+        "used if it measures faster and its memory is free (Qwen3-VL-2B: 1.7 GB).",
+        at_least=1,
+        at_most=2,
     )
     image_tokens: int = _setting(
         1024,
@@ -89,7 +96,7 @@ class Settings:
     vision: str = _setting(
         "auto",
         "Vision encoder: OpenVINO in `int8` or in `f32`, or llama.cpp's `mtmd`. "
-        "`auto` = `int8`, or `mtmd` where OpenVINO does not run.",
+        "`auto` = the fastest here; `mtmd` where OpenVINO does not run.",
         one_of=("auto", "int8", "f32", "mtmd"),
     )
     kept: int = _setting(
@@ -291,8 +298,3 @@ class Settings:
 def adopt_account(name: str, home: str) -> None:
     """Sets the account's variables for this process and its children."""
     os.environ.update(HOME=home, USER=name, LOGNAME=name)
-
-
-def in_words(value: Any) -> str:
-    """A setting's value as text, as in the environment."""
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)

@@ -27,6 +27,11 @@ _KIND_NAMES = {
 }
 
 
+def in_words(value: Any) -> str:
+    """A setting's value as text, as in the environment."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
 def parse(key: str, text: str, spec: Field[Any]) -> Any:
     """The value of the setting `spec`. Raises SetupError for a wrong type or bound."""
     kind = type(spec.default)

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edge.errors import SetupError
-from edge.settings import Settings, in_words
+from edge.settings import Settings
+from edge.settings_text import in_words
 
 NAMES = [field.name for field in Settings.table()]
 

@@ -22,6 +22,7 @@ from edge.models.store import obtain
 from edge.redis_clients import sync_client
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.first_start import tune_at_first_start
 from edge.serving.plan import Plan, make_plan
 from edge.settings import Settings
 from worker.claiming import Claiming
@@ -68,6 +69,8 @@ class Life:
         files = find_model(settings, obtain)
         fingerprint = files.fingerprint  # before loading: a changed file is refused
         plan = make_plan(settings, files)
+        if tune_at_first_start(plan, log.info):
+            plan = make_plan(settings, files)
         self._engine = build(plan)
         warm(self._engine)
         metrics.watch(self._engine)

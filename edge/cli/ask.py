@@ -36,8 +36,7 @@ def ask(
     with clear_errors():
         settings = settings_with(model, mmproj, slots=1)
         if settings.runtime == "auto":  # OpenVINO loads longer than one answer saves
-            given = settings.given | {"runtime"}  # so that a tuning does not undo it
-            settings = replace(settings, runtime="llama", given=given)
+            settings = replace(settings, runtime="llama")
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")
         encoded = picture.read_bytes()

@@ -14,8 +14,9 @@ from edge.cli.options import Mmproj, Model, Port, settings_with
 from edge.errors import SetupError
 from edge.logs import printable
 from edge.models.registry import find_model
-from edge.serving import tune as tuner
 from edge.serving.plan import make_plan
+from edge.serving.report import table
+from edge.serving.tune import measure_variants
 from edge.serving.tuning import save
 from edge.settings import Settings
 from edge.up.doctor import Finding, findings
@@ -31,7 +32,7 @@ def doctor(
     port: Port = 8080,
     tune: Annotated[
         bool,
-        typer.Option("--tune", help="Measure the fastest settings, in three minutes."),
+        typer.Option("--tune", help="Measure the fastest kernels, in three minutes."),
     ] = False,
 ) -> None:
     """Check this machine, and say what is wrong and how to change it."""
@@ -53,18 +54,20 @@ def _show(finding: Finding) -> None:
     line.add_column(width=5)
     line.add_column(width=9)
     line.add_column(overflow="fold")
-    message = escape(printable(finding.message))  # it may quote a model's file
-    line.add_row(MARKS[finding.level], finding.about, message)
+    # it may quote a model's file
+    message = "\n".join(printable(each) for each in finding.message.split("\n"))
+    line.add_row(MARKS[finding.level], finding.about, escape(message))
     console.print(line)
 
 
 def _tune(settings: Settings) -> None:
     files = find_model(settings)
     console.print(f"Measuring with {files.name}. Other programs distort the result.")
-    tuning = tuner.tune(settings, files, console.print)
+    tuning = measure_variants(settings, files, lambda line: console.print(escape(line)))
     try:
         path = save(tuning, settings, files)
     except OSError as error:
         raise SetupError(f"The result cannot be saved: {error}.") from None
-    console.print("\n" + "\n".join(make_plan(settings, files).notes))
+    plan = make_plan(settings, files)
+    console.print("\n" + escape("\n".join([*table(plan), *plan.notes])))
     console.print(f"Saved in {path}: the next `edge up` uses it.")

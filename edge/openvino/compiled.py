@@ -19,13 +19,9 @@ import openvino as ov
 
 from edge.errors import Cancelled, EngineError, SetupError
 from edge.openvino.cache_files import atomic_write, cache_path, map_file
-from edge.openvino.nodes import Precision
+from edge.openvino.kernels import Kernels
 
 log = logging.getLogger(__name__)
-
-# Activations that share a scale when they are quantized: the more, the less exact. On
-# Zen 5 groups of 32 took a quarter longer, of 64 a tenth; 256 was not faster.
-QUANTIZATION_GROUP = 128
 
 
 class Compiled:
@@ -50,6 +46,14 @@ class Compiled:
                 self._request.set_tensor(port, tensor)
                 state.append(tensor.data)
         return state
+
+    def share_state(self, other: Compiled, word: str) -> None:
+        """Uses the tensors of `other` for each input whose name contains `word`."""
+        theirs = {port.any_name: port for port in other._request.model_inputs}
+        for port in self._request.model_inputs:
+            if word in port.any_name:
+                tensor = other._request.get_tensor(theirs[port.any_name])
+                self._request.set_tensor(port, tensor)
 
     def run(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Computes the outputs, which the next run overwrites; `inputs` are the first
@@ -87,7 +91,7 @@ def compile_once(
     *,
     name: str,
     revision: int,
-    precision: Precision,
+    kernels: Kernels,
     threads: int,
 ) -> Compiled:
     """Compiles the graph that `build` makes of the GGUF file `source`, or maps it if it
@@ -97,7 +101,7 @@ def compile_once(
     SetupError when it cannot be compiled here, and what `build` raises.
     """
     core = ov.Core()
-    options = _options(core, precision, threads)
+    options = _options(kernels, threads)
     parts = (
         ov.get_version(),
         core.get_property("CPU", "FULL_DEVICE_NAME"),
@@ -115,7 +119,7 @@ def compile_now(
     build: Callable[[], ov.Model],
     source: Path,
     *,
-    precision: Precision,
+    kernels: Kernels,
     threads: int,
     kv: str,
     pages: mmap.mmap | None = None,
@@ -127,7 +131,7 @@ def compile_now(
     Raises SetupError when it cannot be compiled here.
     """
     core = ov.Core()
-    options = _options(core, precision, threads) | {"KV_CACHE_PRECISION": kv}
+    options = _options(kernels, threads) | {"KV_CACHE_PRECISION": kv}
     try:
         request = core.compile_model(build(), "CPU", options).create_infer_request()
     except RuntimeError as error:
@@ -135,17 +139,15 @@ def compile_now(
     return Compiled(request, pages)
 
 
-def _options(core: ov.Core, precision: Precision, threads: int) -> dict[str, object]:
+def _options(kernels: Kernels, threads: int) -> dict[str, object]:
     """Options of the CPU plugin: all threads compute one request, and none is pinned to
     a core, where the other model might compute."""
-    is_fast = precision == "int8"
-    can_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         "ENABLE_CPU_PINNING": False,
-        "INFERENCE_PRECISION_HINT": "bf16" if is_fast and can_bf16 else "f32",
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": QUANTIZATION_GROUP if is_fast else 0,
+        "INFERENCE_PRECISION_HINT": kernels.hint,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": kernels.group,
     }
 
 

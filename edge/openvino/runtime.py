@@ -2,7 +2,7 @@
 llama.cpp's time.
 
 llama.cpp multiplies a few rows one by one; here a step reads the weights once for all
-rows. They come out of the same GGUF file and are quantized to int8.
+rows. They come out of the same GGUF file, quantized unless they are wanted as f32.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from edge.gguf.weights import Floats
 from edge.llamacpp.model import Model
 from edge.llamacpp.samplers import Samplers
 from edge.openvino.blocks import Blocks, n_blocks
-from edge.openvino.compiled import compile_now
+from edge.openvino.by_rows import ByRows
+from edge.openvino.compiled import Compiled, compile_now
+from edge.openvino.kernels import Kernels
 from edge.openvino.language_graph import LanguageGraph
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import Precision
 from edge.openvino.quantized_weights import QuantizedWeights
 from edge.qwen3vl.rope import rope_angles
 from edge.request import SamplingParams
@@ -36,8 +37,10 @@ class OpenvinoRuntime:
     """The language model in the file at `path`, for `n_slots` running sequences and
     `n_idle` idle ones, over `n_cells` cells of the type `kv`.
 
-    `folder` keeps the quantized weights. Raises SetupError when the file does not fit
-    or cannot be compiled here.
+    `folder` keeps the quantized weights. With `many` kernels a second graph computes
+    steps of at least `many_rows` tokens; both share the cache, which must be q8_0 if
+    their hints differ. Raises SetupError when the file does not fit or cannot be
+    compiled here.
     """
 
     def __init__(
@@ -50,23 +53,33 @@ class OpenvinoRuntime:
         threads: int,
         n_idle: int = 0,
         kv: str = "f16",
-        precision: Precision = "int8",
+        kernels: Kernels,
+        many: Kernels | None = None,
+        many_rows: int = 1,
         header: Header | None = None,
     ) -> None:
-        self.name = f"openvino {precision}"
+        self.name = f"openvino {kernels.weights}"
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_idle = n_idle
         self._weights = weights = TextWeights(path, header)
-        quantized = QuantizedWeights(weights, folder) if precision == "int8" else None
-        self._graph = compile_now(
-            LanguageGraph(weights, quantized).graph,
-            path,
-            precision=precision,
-            threads=threads,
-            kv=KV[kv],
-            pages=quantized.pages if quantized else None,
+        quantized = (
+            QuantizedWeights(weights, folder) if kernels.weights == "int8" else None
         )
+
+        def compiled(kernels: Kernels) -> Compiled:
+            return compile_now(
+                LanguageGraph(weights, quantized).graph,
+                path,
+                kernels=kernels,
+                threads=threads,
+                kv=KV[kv],
+                pages=quantized.pages if quantized else None,
+            )
+
+        self._graph: Compiled | ByRows = compiled(kernels)
+        if many:
+            self._graph = ByRows(self._graph, compiled(many), many_rows)
         blocks = n_blocks(n_cells, n_slots + n_idle)
         self._blocks = Blocks(blocks)
         self._caches = self._graph.allocate_state("cache", blocks)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge.gguf.header import Header
 from edge.images import Picture
 from edge.openvino.compiled import compile_once
-from edge.openvino.nodes import Precision
+from edge.openvino.kernels import Kernels
 from edge.openvino.vision_graph import VisionGraph
 from edge.openvino.vision_weights import TowerWeights
 from edge.qwen3vl import preprocess
@@ -34,24 +34,24 @@ class OpenvinoTower:
         path: Path,
         folder: Path,
         *,
-        precision: Precision,
+        kernels: Kernels,
         threads: int,
         min_tokens: int,
         max_tokens: int,
         header: Header | None = None,
     ) -> None:
-        self.name = f"openvino {precision}"
+        self.name = f"openvino {kernels.weights}"
         weights = TowerWeights(path, header)
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
         self._token_range = min(min_tokens, max_tokens), max_tokens
         self._graph = compile_once(
-            lambda: VisionGraph(weights, precision).graph(),
+            lambda: VisionGraph(weights, kernels.weights).graph(),
             path,
             folder,
-            name=precision,
+            name=kernels.weights,
             revision=REVISION,
-            precision=precision,
+            kernels=kernels,
             threads=threads,
         )
 

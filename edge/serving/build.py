@@ -34,19 +34,25 @@ def build_engine(plan: Plan) -> Engine:
 
 def build_runtime(plan: Plan) -> OpenvinoRuntime | LlamaRuntime:
     """The language model, loaded. Raises SetupError when no backend can serve it."""
-    files, settings = plan.files, plan.settings
+    files, settings, variant = plan.files, plan.settings, plan.language
     sizes: dict[str, Any] = {
         "n_slots": settings.slots,
         "n_cells": plan.n_kv_cells,
         "n_idle": settings.kept,
-        "threads": plan.n_threads,
-        "kv": plan.kv,
+        "threads": variant.threads,
+        "kv": variant.kv,
     }
-    if plan.runtime == "openvino":
-        folder = compiled_folder(settings)
+    if variant.kernels:
+        many = plan.choice.many
         try:
             return OpenvinoRuntime(
-                files.model, folder, header=files.model_header, **sizes
+                files.model,
+                compiled_folder(settings),
+                kernels=variant.kernels,
+                many=many.variant.kernels if many else None,
+                many_rows=plan.choice.many_rows,
+                header=files.model_header,
+                **sizes,
             )
         except SetupError as error:
             if settings.runtime != "auto":
@@ -55,7 +61,7 @@ def build_runtime(plan: Plan) -> OpenvinoRuntime | LlamaRuntime:
                 "%s llama.cpp computes the language model, which is slower.", error
             )
     return LlamaRuntime(
-        Model(files.model, repack=settings.repack),
+        Model(files.model, repack=variant.repack),
         max_batch=settings.chunk_tokens + settings.slots,
         **sizes,
     )
@@ -63,18 +69,18 @@ def build_runtime(plan: Plan) -> OpenvinoRuntime | LlamaRuntime:
 
 def build_tower(plan: Plan) -> VisionTower:
     """The vision tower, loaded. Raises SetupError when no backend can serve it."""
-    files, settings = plan.files, plan.settings
+    files, settings, variant = plan.files, plan.settings, plan.vision
     sizes = {
-        "threads": plan.n_threads,
+        "threads": variant.threads,
         "min_tokens": plan.min_image_tokens,
         "max_tokens": plan.max_image_tokens,
     }
-    if plan.vision != "mtmd":
+    if variant.kernels:
         try:
             return OpenvinoTower(
                 files.mmproj,
                 compiled_folder(settings),
-                precision=plan.vision,
+                kernels=variant.kernels,
                 header=files.mmproj_header,
                 **sizes,
             )

@@ -8,27 +8,29 @@ decide nothing themselves. Nothing is loaded here, no inference library is impor
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final
 
 from edge import host
-from edge.gguf.header import Header
 from edge.models.pair import check_pair, image_token_range
 from edge.models.registry import ModelFiles
+from edge.serving.choice import Choice, Measured, choose_language, choose_vision
+from edge.serving.forecast import forecast
 from edge.serving.memory import MemoryNeed, check_memory, memory_need
-from edge.serving.tuning import Tuned, Tuning, apply_tuning
+from edge.serving.tuning import Tuning, load
+from edge.serving.variants import (
+    Part,
+    Variant,
+    is_allowed,
+    language_variants,
+    vision_variants,
+    with_given,
+)
 from edge.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Vision = Literal["int8", "f32", "mtmd"]
-VISION: Final[dict[str, Vision]] = {  # by EDGE_VISION
-    "auto": "int8",
-    "int8": "int8",
-    "f32": "f32",
-    "mtmd": "mtmd",
-}
 # Qwen3-VL's own image processor enlarges smaller pictures (65,536 pixels).
 MIN_IMAGE_TOKENS: Final = 64
 
@@ -37,33 +39,40 @@ MIN_IMAGE_TOKENS: Final = 64
 class Plan:
     """How two model files are served on this machine.
 
-    `settings` are the operator's, with values that were measured here over defaults.
-    Where they say `auto` and OpenVINO cannot serve the files, `build_engine` falls back
-    to llama.cpp.
+    `settings` are the operator's. Where they say `auto` and OpenVINO cannot serve the
+    files, `build_engine` falls back to llama.cpp.
     """
 
     files: ModelFiles
     settings: Settings
-    runtime: str  # openvino or llama
-    vision: Vision
-    n_threads: int
+    choice: Choice
     min_image_tokens: int
     max_image_tokens: int
-    kv: str  # type of the numbers in a KV cell: f16 or q8_0
     n_kv_cells: int  # for all sequences together
     need: MemoryNeed
+    forced: Mapping[str, Any]  # values of settings that the free memory decided
     tuning: Tuning | None
     tuning_note: str
 
     @property
+    def language(self) -> Variant:
+        return self.choice.language.variant
+
+    @property
+    def vision(self) -> Variant:
+        return self.choice.vision.variant
+
+    @property
     def forecast(self) -> str | None:
         """What pictures cost, if that was measured here."""
-        return self.tuning.forecast(self.max_image_tokens) if self.tuning else None
+        if not (self.choice.language.ms and self.choice.vision.ms):
+            return None
+        return forecast(self.choice, self.max_image_tokens)
 
     @property
     def runtime_note(self) -> str | None:
         """Why the slower runtime was chosen, if it was."""
-        if not self._lacks_memory_for_openvino:
+        if "runtime" not in self.forced:
             return None
         return (
             "Too little memory is free for OpenVINO: llama.cpp computes the language "
@@ -78,19 +87,9 @@ class Plan:
 
     @property
     def child_settings(self) -> Settings:
-        """Settings from which a worker process makes the same plan.
-
-        The worker does not know `reserve_bytes`, so it is told to use llama.cpp when
-        that left too little memory for OpenVINO. OpenVINO itself stays `auto`, because
-        a runtime that is set by name does not fall back.
-        """
-        if self._lacks_memory_for_openvino:
-            return replace(self.settings, runtime="llama")
-        return self.settings
-
-    @property
-    def _lacks_memory_for_openvino(self) -> bool:
-        return (self.settings.runtime, self.runtime) == ("auto", "llama")
+        """Settings from which a worker process makes the same plan: it does not know
+        `reserve_bytes`, so it is told what the memory that they left has decided."""
+        return replace(self.settings, **self.forced)
 
 
 def make_plan(
@@ -108,11 +107,10 @@ def make_plan(
     """
     model, mmproj = files.model_header, files.mmproj_header
     check_pair(model, mmproj)
-    tuned = apply_tuning(settings, files) if use_tuning else Tuned(settings)
-    settings = tuned.settings
+    tuning, note = load(settings, files) if use_tuning else (None, "")
     available_bytes = host.available_memory_bytes() - reserve_bytes
-    runtime = resolve_runtime(settings, model, mmproj, available_bytes)
-    need = memory_need(model, mmproj, replace(settings, runtime=runtime))
+    choice, forced = _choose(settings, files, tuning, available_bytes)
+    need = _need(settings, files, choice)
     log.info("memory for %s: %s", files.name, need)
     check_memory(need, available_bytes)
     trained = image_token_range(mmproj) or (MIN_IMAGE_TOKENS, settings.image_tokens)
@@ -120,30 +118,89 @@ def make_plan(
     return Plan(
         files=files,
         settings=settings,
-        runtime=runtime,
-        vision=VISION[settings.vision],
-        n_threads=settings.threads or host.usable_cores(),
+        choice=choice,
         min_image_tokens=min(trained[0], max_image_tokens),
         max_image_tokens=max_image_tokens,
-        kv=settings.kv,
         n_kv_cells=settings.context_tokens,
         need=need,
-        tuning=tuned.tuning,
-        tuning_note=tuned.note,
+        forced=forced,
+        tuning=tuning,
+        tuning_note=note,
     )
-
-
-def resolve_runtime(
-    settings: Settings, model: Header, mmproj: Header, available_bytes: int
-) -> str:
-    """EDGE_RUNTIME without `auto`, which means OpenVINO if its memory is free."""
-    if settings.runtime != "auto":
-        return settings.runtime
-    need = memory_need(model, mmproj, replace(settings, runtime="openvino"))
-    return "openvino" if need.total_bytes <= available_bytes else "llama"
 
 
 def fits(plans: Iterable[Plan], available_bytes: int) -> bool:
     """Whether all of `plans` can be served at the same time, each by one worker."""
     need = sum((plan.need for plan in plans), MemoryNeed())
     return need.total_bytes <= available_bytes
+
+
+def _choose(
+    settings: Settings, files: ModelFiles, tuning: Tuning | None, available_bytes: int
+) -> tuple[Choice, dict[str, Any]]:
+    """The fastest choice that fits into the memory, and the settings that had to change
+    for that, the cheapest first."""
+    forced: dict[str, Any] = {}
+    while True:
+        choice = _fastest(replace(settings, **forced), tuning)
+        if _need(settings, files, choice).total_bytes <= available_bytes:
+            return choice, forced
+        if choice.many:
+            forced["graphs"] = 1
+        elif settings.vision == "auto" and choice.vision.variant.vision == "f32":
+            forced["vision"] = "int8"
+        elif settings.runtime == "auto" and choice.language.variant.kernels:
+            forced["runtime"] = "llama"
+        else:
+            return choice, forced
+
+
+def _fastest(settings: Settings, tuning: Tuning | None) -> Choice:
+    """The fastest choice that `settings` allow."""
+
+    def may_be_two(few: Variant, many: Variant) -> bool:
+        if settings.graphs == 1 or not (few.kernels and many.kernels):
+            return False
+        same = few.threads, few.kv, few.kernels.weights
+        return same == (many.threads, "q8_0", many.kernels.weights)
+
+    few, many, rows = choose_language(
+        _measured("language", settings, tuning), may_be_two
+    )
+    return Choice(few, choose_vision(_measured("vision", settings, tuning)), many, rows)
+
+
+def _measured(part: Part, settings: Settings, tuning: Tuning | None) -> list[Measured]:
+    """What was measured of this part and is allowed; the likely fastest variant where
+    nothing was."""
+    found = [
+        replace(each, variant=with_given(each.variant, settings))
+        for each in (tuning.measured if tuning else ())
+        if each.ms and each.variant.part == part and is_allowed(each.variant, settings)
+    ]
+    if found:
+        return found
+    if part == "vision":
+        return [Measured(next(vision_variants(settings, host.cpu().features)))]
+    likely = next(language_variants(settings, host.cpu().features))
+    is_repacked = settings.repack and not likely.kernels
+    return [Measured(replace(likely, kv=settings.kv, repack=is_repacked))]
+
+
+def _need(settings: Settings, files: ModelFiles, choice: Choice) -> MemoryNeed:
+    """A second graph has packed weights of its own."""
+    language = choice.language.variant
+    need = memory_need(
+        files.model_header,
+        files.mmproj_header,
+        replace(
+            settings,
+            runtime=language.runtime,
+            vision=choice.vision.variant.vision,
+            kv=language.kv,
+        ),
+    )
+    if not choice.many:
+        return need
+    text_bytes = need.weights_bytes - files.mmproj_header.tensor_bytes
+    return need + MemoryNeed(weights_bytes=text_bytes)

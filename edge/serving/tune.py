@@ -1,216 +1,200 @@
-"""`edge doctor --tune`: measures which settings are fastest on this machine.
+"""Measures which variants are fastest on this machine, a few seconds each: all of them
+for `edge doctor --tune`, the likely ones at a first start.
 
-One setting after the other, each on top of the best values so far. A difference within
-the noise changes nothing; what the operator has set is not touched.
+A variant computes a short pair of files (`edge/gguf/short.py`) in a child process: one
+that crashes, hangs or takes all memory there is never chosen. Times are those of the
+whole model.
 """
 
 from __future__ import annotations
 
-import math
+import json
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from itertools import chain, zip_longest
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 from edge import host
-from edge.engine.protocols import Runtime, VisionTower
-from edge.engine.step import Step, TextSpan
 from edge.errors import SetupError
-from edge.images import TOKEN_PX, Picture
+from edge.gguf.header import read_header
+from edge.gguf.short import text_ratio, vision_ratio, write_short
 from edge.models.registry import ModelFiles, models_folder
-from edge.request import SamplingParams
-from edge.serving.build import build_runtime, build_tower
-from edge.serving.plan import Plan, make_plan
-from edge.serving.tuning import TUNED, Tuning, this_machine
-from edge.settings import Settings, in_words
+from edge.serving.choice import PICTURE_TOKENS, Measured, fastest_language
+from edge.serving.plan import make_plan
+from edge.serving.report import describe
+from edge.serving.tuning import Tuning, this_machine
+from edge.serving.variants import (
+    LLAMA_KV,
+    Part,
+    Variant,
+    language_variants,
+    vision_variants,
+)
+from edge.settings import Settings
 
 WITHIN_S: Final = 170.0
-WORTH: Final = 0.97  # a change has to reduce the time to this fraction
-
-# The standard question: a picture of 800 x 600 pixels, an answer of a few lines.
-PICTURE_TOKENS: Final = 475
-ANSWER_TOKENS: Final = 64
-LAST_PICTURES: Final = 4  # time reserved for the last measurement, in pictures
-PROMPT_TOKENS: Final = 512  # a multiple of every chunk size
-N_STEPS: Final = 5
+TRIAL_S: Final = 60.0  # at most, for one variant
+ROWS: Final = (1, 4, 16, 64, 256)  # of a step
+PICTURES: Final = (PICTURE_TOKENS // 4, PICTURE_TOKENS)  # in image tokens
+TRIAL: Final = (sys.executable, "-m", "edge.serving.trial")
 
 Say = Callable[[str], None]
-Choice = Mapping[str, Any]  # values of settings that are tried together
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Of the language model, in seconds."""
+class Short:
+    """The short pair of files in `folder`, and how many times its work the whole pair
+    has: the language model for a step, the vision encoder for image tokens."""
 
-    row_s: float  # prefill of one token
-    alone_s: float  # a step of one answer
-    together_s: float  # a step of `n_together` answers
-    n_together: int
-
-    @property
-    def question_s(self) -> float:
-        """One question, whose answer shares half of its steps with others."""
-        step_s = (self.alone_s + self.together_s / self.n_together) / 2
-        return PICTURE_TOKENS * self.row_s + ANSWER_TOKENS * step_s
+    folder: Path
+    files: tuple[Path, Path]
+    step_ratio: float
+    picture_ratio: Callable[[int], float]
 
 
-def tune(
-    settings: Settings, files: ModelFiles, say: Say, within_s: float = WITHIN_S
+def measure_variants(
+    settings: Settings,
+    files: ModelFiles,
+    say: Say,
+    within_s: float = WITHIN_S,
+    *,
+    is_brief: bool = False,
 ) -> Tuning:
     """Measures with these files and tells each result to `say`; starts nothing that
-    would end after `within_s`. Raises SetupError when the files cannot be served."""
+    would end after `within_s`. Raises SetupError when the files cannot be served, or
+    the short ones cannot be written."""
     ends = time.monotonic() + within_s
-
-    def plan_with(tried: Settings) -> Plan:
-        return make_plan(tried, files, use_tuning=False)
-
-    plan_with(settings)
-    models_folder(settings).mkdir(parents=True, exist_ok=True)
-    pictures: dict[Settings, float] = {}
-    speeds: dict[Settings, Speed] = {}
-
-    def tower_s(tried: Settings) -> float:
-        with TemporaryDirectory(dir=models_folder(settings)) as aside:
-            # What is compiled only for a trial is deleted: it may take gigabytes.
-            folder = settings.data_dir if tried == settings else Path(aside)
-            at = plan_with(replace(tried, data_dir=folder))
-            [(_, pictures[tried])] = tower_speed(at, PICTURE_TOKENS)
-        return pictures[tried]
-
-    def question_s(tried: Settings) -> float:
-        # Planned with a whole context: what does not fit is not measured, and a small
-        # context could mean another runtime. OpenVINO stays `auto`: it may fall back.
-        decided = plan_with(tried).child_settings
-        small = replace(decided, context_tokens=2 * PROMPT_TOKENS, kept=0)
-        with closing(build_runtime(plan_with(small))) as runtime:
-            speeds[tried] = speed_of(runtime, tried.chunk_tokens)
-        return speeds[tried].question_s
-
-    say("Reading a picture of 800 x 600 pixels:")
-    best = fastest(settings, [{"vision": "f32"}], tower_s, say, ends)
-    say(f"Computing the question, and {ANSWER_TOKENS} tokens of an answer:")
-    ends -= LAST_PICTURES * pictures[best]
-    best = fastest(best, language_choices(), question_s, say, ends)
-    speed = speeds[best]
-    best = replace(best, threads=best.threads or host.usable_cores())
-    chosen = plan_with(best)
-    most = chosen.max_image_tokens
+    make_plan(settings, files, use_tuning=False)  # raises
+    features = host.cpu().features
+    variants = _alternating(
+        language_variants(settings, features), vision_variants(settings, features)
+    )
+    folder = models_folder(settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as aside:
+            trials = _Trials(settings, _short(files, Path(aside)), say, ends)
+            measured = trials.measure(variants)
+            if not is_brief:
+                measured += trials.measure(_near(measured, settings))
+    except OSError as error:
+        raise SetupError(f"{folder} cannot be used for measuring: {error}.") from None
     return Tuning(
-        values={name: getattr(best, name) for name in TUNED},
-        embed_s=tower_speed(chosen, most // 4, most),
-        row_s=speed.row_s,
-        token_s=speed.alone_s,
+        measured=tuple(measured),
+        is_brief=is_brief,
         date=date.today().isoformat(),
-        made_for=this_machine(files),
+        made_for=this_machine(settings, files),
     )
 
 
-def language_choices() -> tuple[Choice, ...]:
-    """What is tried apart from the defaults. With hyper-threading, half of the logical
-    cores are the physical ones."""
-    half = host.usable_cores() // 2
-    return (
-        {"runtime": "llama"},
-        {"runtime": "llama", "repack": True},  # only llama.cpp repacks
-        {"chunk_tokens": 128},
-        {"chunk_tokens": 512},
-        {"kv": "q8_0"},
-        *([{"threads": half}] if half else []),
-    )
+class _Trials:
+    """Runs one trial after the other until `ends`, a time of the monotonic clock."""
+
+    def __init__(self, settings: Settings, short: Short, say: Say, ends: float) -> None:
+        self._environ = settings.environ()
+        self._short = short
+        self._say = say
+        self._ends = ends
+        self._longest: dict[Part, float] = {"language": 0.0, "vision": 0.0}
+
+    def measure(self, variants: Iterable[Variant]) -> list[Measured]:
+        """The results, in the order of `variants`. Those for which no time is left are
+        told, and left out."""
+        measured: list[Measured] = []
+        skipped: list[Variant] = []
+        for variant in variants:
+            begun = time.monotonic()
+            left_s = self._ends - begun
+            if left_s < max(1.0, self._longest[variant.part]):
+                skipped.append(variant)
+                continue
+            result = run_trial(
+                variant, self._short, self._environ, min(left_s, TRIAL_S)
+            )
+            taken_s = time.monotonic() - begun
+            self._longest[variant.part] = max(self._longest[variant.part], taken_s)
+            measured.append(result)
+            self._say(describe(result))
+        if skipped:
+            self._say(f"No time left for {len(skipped)} other variants.")
+        return measured
 
 
-def fastest(
-    settings: Settings,
-    choices: Iterable[Choice],
-    measure: Callable[[Settings], float],
-    say: Say,
-    ends: float,
-) -> Settings:
-    """The settings for which `measure` returns the fewest seconds.
-
-    Raises SetupError when `settings` themselves fail; a choice that fails is skipped.
-    """
-    changes = [change for change in choices if not change.keys() & settings.given]
-    best, least, longest = settings, math.inf, 0.0
-    for change in ({}, *changes):
-        label = ", ".join(f"{k} {in_words(v)}" for k, v in change.items()) or "as it is"
-        begun = time.monotonic()
-        if begun + longest > ends:
-            say(f"  {label:18}  not measured: no time left")
-            continue
-        tried = replace(best, **change)
-        try:
-            seconds = measure(tried)
-        except SetupError as error:
-            if not change:
-                raise
-            say(f"  {label:18}  failed: {error.message}")
-            continue
-        longest = max(longest, time.monotonic() - begun)
-        is_better = seconds < least * WORTH
-        say(
-            f"  {label:18} {seconds:7.2f} s{'  better' if change and is_better else ''}"
+def run_trial(
+    variant: Variant, short: Short, environ: dict[str, str], within_s: float
+) -> Measured:
+    """Measures one variant in a child process of at most `within_s` seconds."""
+    sizes = ROWS if variant.part == "language" else PICTURES
+    task = {
+        "variant": asdict(variant),
+        "files": [str(path) for path in short.files],
+        "folder": str(short.folder),
+        "sizes": sizes,
+    }
+    try:
+        ended = subprocess.run(
+            TRIAL,
+            input=json.dumps(task),
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            env=environ,
+            cwd=short.folder,
         )
-        if is_better:
-            best, least = tried, seconds
-    return best
+    except subprocess.TimeoutExpired:
+        return Measured(variant, problem=f"took longer than {within_s:.0f} s")
+    if ended.returncode < 0:
+        name = signal.Signals(-ended.returncode).name
+        return Measured(variant, problem=f"crashed with {name}")
+    if ended.returncode:
+        return Measured(variant, problem=ended.stderr.strip().rpartition("\n")[2])
+    ratio = short.picture_ratio if variant.part == "vision" else _same(short.step_ratio)
+    try:
+        found = dict(map(json.loads, ended.stdout.splitlines()))
+        # a model that was trained with one size of pictures has one result
+        ms = {size: each * ratio(size) for size, each in found.items()}
+        if not ms or min(ms.values()) <= 0:
+            raise ValueError(ms)
+    except (ValueError, TypeError):
+        return Measured(variant, problem=f"unreadable result {ended.stdout[:80]!r}")
+    return Measured(variant, tuple(sorted(ms.items())))
 
 
-def tower_speed(plan: Plan, *sizes: int) -> tuple[tuple[int, float], ...]:
-    """Tokens and seconds of pictures of about these `sizes` in tokens."""
-    with closing(build_tower(plan)) as tower:
-        embed_s(tower, 1)  # warms up
-        return tuple(embed_s(tower, n) for n in sizes)
+def _short(files: ModelFiles, folder: Path) -> Short:
+    model, mmproj = files.model_header, files.mmproj_header
+    paths = write_short(model, mmproj, folder)
+    short_mmproj = read_header(paths[1])
+    return Short(
+        folder,
+        paths,
+        text_ratio(model),
+        lambda n_tokens: vision_ratio(mmproj, short_mmproj, n_tokens),
+    )
 
 
-def embed_s(tower: VisionTower, n_tokens: int) -> tuple[int, float]:
-    """Tokens and seconds of a picture of about `n_tokens`, three by four."""
-    columns = max(1, round(math.sqrt(n_tokens * 4 / 3)))
-    width, height = TOKEN_PX * columns, TOKEN_PX * max(1, n_tokens // columns)
-    picture = Picture(width, height, bytes(width * height * 3))
-    begun = time.monotonic()
-    n = len(tower.embed(picture))
-    return n, time.monotonic() - begun
+def _near(measured: list[Measured], settings: Settings) -> Iterator[Variant]:
+    """The fastest variant of the language model with other cells of the KV cache, and,
+    with hyper-threading, one thread for each core."""
+    ways = [m for m in measured if m.ms and m.variant.part == "language"]
+    if not ways:
+        return
+    best = fastest_language(ways).variant
+    if best.kernels and "kv" not in settings.given:
+        yield replace(best, kv=LLAMA_KV)
+    if host.has_hyperthreading() and best.threads > 1 and not settings.threads:
+        yield replace(best, threads=best.threads // 2)
 
 
-def speed_of(runtime: Runtime, chunk: int) -> Speed:
-    """Of a runtime with 2 * PROMPT_TOKENS KV cells and empty slots."""
-    slots = range(runtime.n_slots)
-    _prompt_s(runtime, chunk)  # what only the first one pays for
-    runtime.release(0)
-    row_s = _prompt_s(runtime, chunk) / PROMPT_TOKENS
-    for slot in slots[1:]:
-        runtime.open(slot, SamplingParams())
-        runtime.share(0, slot, PROMPT_TOKENS)
-    together_s = _step_s(runtime, slots, PROMPT_TOKENS)
-    alone_s = _step_s(runtime, slots[:1], PROMPT_TOKENS + N_STEPS)
-    return Speed(row_s, alone_s, together_s, len(slots))
+def _alternating(*orders: Iterable[Variant]) -> Iterator[Variant]:
+    return filter(None, chain.from_iterable(zip_longest(*orders)))
 
 
-_TOKEN = 10  # which one does not matter
-
-
-def _prompt_s(runtime: Runtime, chunk: int) -> float:
-    """Seconds of a prompt in slot 0, computed in chunks of `chunk` tokens."""
-    runtime.open(0, SamplingParams())
-    begun = time.monotonic()
-    for start in range(0, PROMPT_TOKENS, chunk):
-        n = min(chunk, PROMPT_TOKENS - start)
-        runtime.run(Step((TextSpan(0, start, (_TOKEN,) * n),)))
-    return time.monotonic() - begun
-
-
-def _step_s(runtime: Runtime, slots: range, start: int) -> float:
-    """Seconds of a step of these slots, whose next position is `start`."""
-    seconds = []
-    for at in range(start, start + N_STEPS):
-        begun = time.monotonic()
-        spans = tuple(TextSpan(slot, at, (_TOKEN,), wanted=(0,)) for slot in slots)
-        runtime.run(Step(spans))
-        seconds.append(time.monotonic() - begun)
-    return median(seconds)
+def _same(ratio: float) -> Callable[[int], float]:
+    return lambda _: ratio

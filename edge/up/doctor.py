@@ -30,6 +30,7 @@ from edge.models.registry import (
     tiny_files,
 )
 from edge.serving.plan import make_plan
+from edge.serving.report import table
 from edge.settings import Settings
 from edge.up.parts import check_redis, nginx_server, redis_server
 from edge.up.stack import RESERVE_BYTES, check_port
@@ -193,7 +194,10 @@ def model(settings: Settings) -> Iterator[Finding]:
     yield Finding("memory", "ok", f"{plan.need}; {free:.1f} are free.")
     if plan.runtime_note:
         yield Finding("runtime", "note", plan.runtime_note)
-    if plan.tuning or files.name != TINY:  # tiny is fast enough anywhere
-        yield Finding("tuning", "ok" if plan.tuning else "note", plan.tuning_note)
+    if plan.tuning:
+        message = "\n".join([plan.tuning_note, *table(plan)])
+        yield Finding("tuning", "ok", message)
+    elif files.name != TINY:  # which is fast enough anywhere
+        yield Finding("tuning", "note", plan.tuning_note)
     if plan.forecast:
         yield Finding("pictures", "ok", plan.forecast)

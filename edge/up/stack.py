@@ -29,6 +29,7 @@ from edge.errors import SetupError
 from edge.logs import printable, rotate, start_afresh
 from edge.models.registry import find_model
 from edge.models.store import obtain
+from edge.serving.first_start import tune_at_first_start
 from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up.account import leave_root
@@ -64,6 +65,8 @@ def up(
     if settings.model == "auto":  # decided here for all parts
         settings = replace(settings, model=files.name)
     plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
+    if tune_at_first_start(plan, lambda line: console.print(escape(printable(line)))):
+        plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
     settings = plan.child_settings
     state = private_state(settings, port)
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:

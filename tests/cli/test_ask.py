@@ -19,7 +19,7 @@ from edge.qwen3vl.preprocess import grid
 from edge.request import Request
 from edge.serving.plan import Plan
 from edge.settings import Settings
-from tests.serving.tuned import keep_tuning
+from tests.serving.tuned import FAST, keep_tuning
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_tuned_machine_still_asks_with_llama_cpp_unless_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], runtime: str
 ) -> None:
     settings, files = Settings(data_dir=tmp_path), tiny_files()
-    keep_tuning(settings, files, runtime="openvino", chunk_tokens=64)
+    keep_tuning(settings, files)
     plans: list[Plan] = []
 
     def build(plan: Plan) -> None:
@@ -45,7 +45,8 @@ def test_a_tuned_machine_still_asks_with_llama_cpp_unless_told(
     assert result.exit_code == 1
     assert "as far as the test goes" in result.stderr
     [plan] = plans
-    assert (plan.runtime, plan.settings.chunk_tokens) == (runtime, 64)
+    assert plan.language.runtime == runtime
+    assert plan.vision.kernels == FAST
     assert plan.settings.slots == 1
 
 

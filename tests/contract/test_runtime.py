@@ -27,6 +27,7 @@ from edge.request import Message, Request, SamplingParams
 from edge.schemas.reading import read
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
+from tests.openvino.precisions import PRECISIONS
 
 GREEDY = SamplingParams()
 Pair = tuple[Runtime, VisionTower]
@@ -39,12 +40,12 @@ def real(
     sizes = {"n_slots": 4, "n_cells": 2048, "threads": 1, "kv": kv}
     one: OpenvinoRuntime | LlamaRuntime
     if runtime == "openvino":
-        one = OpenvinoRuntime(tiny[0], towers, **sizes)
+        one = OpenvinoRuntime(tiny[0], towers, kernels=PRECISIONS["int8"], **sizes)
     else:
         one = LlamaRuntime(Model(tiny[0]), max_batch=128, **sizes)
     limits = {"threads": 1, "min_tokens": 16, "max_tokens": 256}
     if vision == "openvino":
-        return one, OpenvinoTower(tiny[1], towers, precision="int8", **limits)
+        return one, OpenvinoTower(tiny[1], towers, kernels=PRECISIONS["int8"], **limits)
     return one, MtmdTower(tiny[1], Model(tiny[0]), **limits)
 
 

@@ -21,6 +21,7 @@ from edge.openvino.vision import OpenvinoTower
 from edge.serving import build
 from edge.serving.plan import make_plan
 from edge.settings import Settings
+from tests.openvino.precisions import PRECISIONS
 
 pytestmark = pytest.mark.model
 
@@ -64,7 +65,7 @@ def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 def test_embeddings_are_those_of_llama_cpp(
     files, mtmd, towers, precision, floor
 ) -> None:
-    tower = OpenvinoTower(files[1], towers, precision=precision, **SIZES)
+    tower = OpenvinoTower(files[1], towers, kernels=PRECISIONS[precision], **SIZES)
     with closing(tower):
         for size in ((320, 224), (96, 480), (33, 50)):
             picture = scene(*size)
@@ -75,7 +76,7 @@ def test_embeddings_are_those_of_llama_cpp(
 def test_it_is_compiled_once_for_each_precision(tiny, tmp_path) -> None:
     def blobs(precision: str, threads: int = 1) -> dict[str, int]:
         sizes = SIZES | {"threads": threads}
-        OpenvinoTower(tiny[1], tmp_path, precision=precision, **sizes).close()
+        OpenvinoTower(tiny[1], tmp_path, kernels=PRECISIONS[precision], **sizes).close()
         return {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
     [int8] = blobs("int8").items()
@@ -90,7 +91,7 @@ def test_it_is_compiled_once_for_each_precision(tiny, tmp_path) -> None:
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.999])
 def test_a_damaged_compiled_file_is_replaced(tiny, tmp_path, kept) -> None:
     def embedded() -> np.ndarray:
-        tower = OpenvinoTower(tiny[1], tmp_path, precision="int8", **SIZES)
+        tower = OpenvinoTower(tiny[1], tmp_path, kernels=PRECISIONS["int8"], **SIZES)
         with closing(tower):
             return tower.embed(scene(100, 100))
 
@@ -105,14 +106,14 @@ def test_a_damaged_compiled_file_is_replaced(tiny, tmp_path, kept) -> None:
 def test_without_a_writable_folder_the_encoder_works(tiny, tmp_path, caplog) -> None:
     (tmp_path / "file").write_bytes(b"")
     nowhere = tmp_path / "file" / "towers"
-    tower = OpenvinoTower(tiny[1], nowhere, precision="int8", **SIZES)
+    tower = OpenvinoTower(tiny[1], nowhere, kernels=PRECISIONS["int8"], **SIZES)
     with closing(tower):
         assert tower.embed(scene(100, 100)).shape[0] == 16
     assert "at each start" in caplog.text
 
 
 def test_an_interrupt_ends_a_picture_early_and_the_next_is_whole(full, towers) -> None:
-    tower = OpenvinoTower(full[1], towers, precision="int8", **SIZES)
+    tower = OpenvinoTower(full[1], towers, kernels=PRECISIONS["int8"], **SIZES)
     with closing(tower):
         picture = scene(800, 600)
         begun = time.monotonic()
@@ -151,4 +152,4 @@ def test_a_foreign_vision_file_falls_back_or_is_refused(
 
 def test_a_language_model_is_refused_as_a_vision_file(tiny, tmp_path) -> None:
     with pytest.raises(SetupError, match="clip"):
-        OpenvinoTower(tiny[0], tmp_path, precision="f32", **SIZES)
+        OpenvinoTower(tiny[0], tmp_path, kernels=PRECISIONS["f32"], **SIZES)

@@ -20,6 +20,7 @@ from edge.gguf.header import read_header
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
+from edge.openvino.kernels import EXACT
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
 from edge.request import Message, Request, SamplingParams
@@ -100,7 +101,7 @@ def pair_f16(
     sizes = {"n_slots": 1, "n_cells": 1024, "threads": 1}
     runtime: OpenvinoRuntime | LlamaRuntime
     if who == "openvino":
-        runtime = OpenvinoRuntime(files.model, towers, precision="f32", **sizes)
+        runtime = OpenvinoRuntime(files.model, towers, kernels=EXACT, **sizes)
     else:
         runtime = LlamaRuntime(Model(files.model), max_batch=512, **sizes)
     settings = Settings(threads=1, vision=vision, data_dir=towers)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from edge.errors import EngineError, SetupError
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
+from edge.openvino.kernels import Kernels
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import Precision, quantize
+from edge.openvino.nodes import quantize
 from edge.openvino.quantized_weights import QuantizedWeights
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
@@ -24,6 +26,7 @@ from edge.request import SamplingParams
 from edge.serving.build import build_runtime
 from edge.serving.plan import make_plan
 from edge.settings import Settings
+from tests.openvino.precisions import PRECISIONS
 
 pytestmark = pytest.mark.model
 
@@ -34,9 +37,11 @@ SIZES = {"n_slots": 3, "n_cells": 512, "threads": 2}
 
 
 def opened(
-    model: Path, folder: Path, precision: Precision = "int8", **other: str
+    model: Path, folder: Path, precision: str = "int8", **other: Any
 ) -> OpenvinoRuntime:
-    return OpenvinoRuntime(model, folder, **SIZES, precision=precision, **other)
+    return OpenvinoRuntime(
+        model, folder, **SIZES, kernels=PRECISIONS[precision], **other
+    )
 
 
 @pytest.fixture
@@ -117,6 +122,28 @@ def test_spans_of_several_slots_may_come_in_any_order(tiny, towers) -> None:
         )
         sampled = runtime.run(Step(spans))
         assert {each.slot: each.token for each in sampled} == alone
+
+
+def test_two_graphs_share_one_cache(tiny, towers) -> None:
+    """The prompt is computed by one graph, the answer after it by the other one: equal
+    kernels give equal answers, however the rows are divided."""
+    for rows in (2, 8, 20):
+        two = {"many": PRECISIONS["f32"], "many_rows": rows}
+        with (
+            closing(opened(tiny[0], towers, "f32", kv="q8_0")) as one_graph,
+            closing(opened(tiny[0], towers, "f32", kv="q8_0", **two)) as two_graphs,
+        ):
+            assert answer(two_graphs, 1) == answer(one_graph, 1)
+
+
+def test_two_graphs_with_other_hints_answer_like_llama_cpp(llama, tiny, towers) -> None:
+    few, many = Kernels("f32", 32), Kernels("bf16", 128)
+    runtime = OpenvinoRuntime(
+        tiny[0], towers, **SIZES, kernels=few, many=many, many_rows=16, kv="q8_0"
+    )
+    with closing(runtime):
+        x, y = (logits(one, prompt(6, 4)) for one in (runtime, llama))
+        assert x @ y / np.linalg.norm(x) / np.linalg.norm(y) > 0.97
 
 
 def test_a_full_cache_fails_and_other_slots_go_on(tiny, towers) -> None:

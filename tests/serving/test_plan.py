@@ -19,12 +19,15 @@ from edge import host
 from edge.errors import SetupError
 from edge.gguf import header
 from edge.models.registry import ModelFiles
+from edge.openvino.kernels import EXACT, Kernels, likely_kernels
 from edge.serving.build import build_engine
+from edge.serving.choice import Measured
 from edge.serving.memory import memory_need
 from edge.serving.plan import Plan, fits, make_plan
+from edge.serving.variants import Variant
 from edge.settings import Settings
 from edge.up.stack import RESERVE_BYTES
-from tests.serving.tuned import keep_tuning
+from tests.serving.tuned import FAST, keep_tuning, language, vision
 
 GIB = 1 << 30
 
@@ -54,11 +57,16 @@ def need_bytes(settings: Settings, files: ModelFiles, runtime: str) -> int:
 
 def test_defaults_are_decided(settings: Settings, files: ModelFiles) -> None:
     plan = make_plan(settings, files)
-    assert (plan.runtime, plan.vision, plan.kv) == ("openvino", "int8", "f16")
-    assert plan.n_threads == host.usable_cores()
+    default = next(likely_kernels(host.cpu().features))
+    n_threads = host.usable_cores()
+    assert plan.language == Variant("language", default, n_threads, "f16")
+    assert plan.vision == Variant("vision", default, n_threads)
+    assert plan.choice.many is None
     assert plan.n_kv_cells == settings.context_tokens
-    assert plan.settings == settings
-    assert plan.notes == ("Not tuned: `edge doctor --tune` takes three minutes.",)
+    assert plan.settings == plan.child_settings == settings
+    assert plan.notes == (
+        "Not measured on this machine: `edge doctor --tune` takes three minutes.",
+    )
 
 
 def test_image_tokens_are_those_that_the_model_was_trained_with(
@@ -80,7 +88,7 @@ def test_openvino_is_the_runtime_if_its_memory_is_free(
     def runtime(free: int, wanted: str = "auto") -> str:
         set_free_memory(monkeypatch, free)
         chosen = replace(settings, runtime=wanted)
-        return make_plan(chosen, files, reserve_bytes=7).runtime
+        return make_plan(chosen, files, reserve_bytes=7).language.runtime
 
     assert runtime(need + 7) == "openvino"
     assert runtime(need + 6) == "llama"
@@ -98,15 +106,96 @@ def test_the_slower_runtime_is_told(
     assert len(make_plan(chosen, files).notes) == 1
 
 
-def test_a_tuning_is_used_and_forecasts(settings: Settings, files: ModelFiles) -> None:
-    keep_tuning(settings, files, runtime="llama", threads=3, vision="mtmd", kv="q8_0")
+def test_the_fastest_measured_variants_are_served(
+    settings: Settings, files: ModelFiles
+) -> None:
+    keep_tuning(settings, files)
     plan = make_plan(settings, files)
-    assert (plan.runtime, plan.vision, plan.kv) == ("llama", "mtmd", "q8_0")
-    assert plan.n_threads == 3
+    assert (plan.language.kernels, plan.language.kv) == (FAST, "q8_0")
+    assert plan.vision.kernels == FAST
     note, forecast = plan.notes
-    assert note.startswith("Tuned on 2026-11-26")
+    assert note == "Measured on 2026-11-26."
     assert forecast.startswith("First words about a large picture")
-    assert make_plan(settings, files, use_tuning=False).settings == settings
+    assert make_plan(settings, files, use_tuning=False).language.kernels != FAST
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"EDGE_RUNTIME": "llama"}, ("llama", "f16", "openvino")),
+        ({"EDGE_KV": "f16"}, ("openvino", "f16", "openvino")),
+        ({"EDGE_VISION": "mtmd"}, ("openvino", "q8_0", "llama")),
+    ],
+)
+def test_settings_of_the_operator_win(
+    files: ModelFiles, tmp_path: Path, said: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    environ = {"EDGE_DATA_DIR": str(tmp_path), "EDGE_THREADS": "3"} | said
+    settings = Settings.read(environ)
+    keep_tuning(settings, files)
+    plan = make_plan(settings, files)
+    found = plan.language.runtime, plan.language.kv, plan.vision.runtime
+    assert found == expected
+    assert plan.language.threads == plan.vision.threads == 3
+
+
+def test_an_exact_vision_encoder_is_exact(
+    settings: Settings, files: ModelFiles
+) -> None:
+    keep_tuning(settings, files)
+    plan = make_plan(replace(settings, vision="f32"), files)
+    assert plan.vision.kernels == EXACT
+    assert plan.forecast is None  # it was not measured
+
+
+FEW, MANY = Kernels("f32", 32), Kernels("bf16", 128)
+TWO = (
+    language(FEW, [40, 50, 100, 400, 2000]),
+    language(MANY, [80, 100, 120, 200, 500]),
+    language(MANY, [81, 101, 121, 210, 510], kv="f16"),
+    language(None, [90, 120, 200, 400, 900], kv="f16"),
+    vision(MANY, [300, 1700]),
+)
+
+
+def test_a_second_graph_is_made_if_its_memory_is_free(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_tuning(settings, files, *TWO)
+    plan = make_plan(settings, files)
+    assert (plan.language.kernels, plan.language.kv) == (FEW, "q8_0")
+    assert plan.choice.many
+    assert (plan.choice.many.variant.kernels, plan.choice.many_rows) == (MANY, 24)
+    set_free_memory(monkeypatch, plan.need.total_bytes - 1)
+    one = make_plan(settings, files)
+    assert (one.language.kernels, one.choice.many) == (MANY, None)
+    assert one.child_settings == replace(settings, graphs=1)
+    text_bytes = one.need.weights_bytes - files.mmproj_header.tensor_bytes
+    assert plan.need.total_bytes - one.need.total_bytes == text_bytes
+    set_free_memory(monkeypatch, plan.need.total_bytes)
+    assert make_plan(replace(settings, graphs=1), files).choice.many is None
+
+
+def test_a_cache_that_was_set_to_16_bits_is_not_shared(
+    settings: Settings, files: ModelFiles
+) -> None:
+    keep_tuning(settings, files, *TWO)
+    said = {"EDGE_KV": "f16", "EDGE_DATA_DIR": str(settings.data_dir)}
+    plan = make_plan(Settings.read(said), files)
+    assert (plan.language.kernels, plan.choice.many) == (MANY, None)
+
+
+def test_an_encoder_in_f32_does_not_take_the_language_models_memory(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = vision(Kernels("bf16", 0, "f32"), [100, 500])
+    keep_tuning(settings, files, *TWO[1:2], *TWO[3:], wide)
+    plan = make_plan(settings, files)
+    assert plan.vision.vision == "f32"
+    set_free_memory(monkeypatch, plan.need.total_bytes - 1)
+    plan = make_plan(settings, files)
+    assert (plan.language.runtime, plan.vision.vision) == ("openvino", "int8")
+    assert plan.child_settings == replace(settings, vision="int8")
 
 
 def test_too_little_memory_is_refused_with_the_sum(
@@ -125,32 +214,32 @@ def test_files_in_the_wrong_order_are_refused(tiny: tuple[Path, Path]) -> None:
 # --- parent and child ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("is_tuned", [False, True])
+@pytest.mark.parametrize("results", [None, (), TWO])
 @given(
-    extra_bytes=st.integers(-GIB, GIB),
+    extra_bytes=st.integers(-GIB, GIB) | st.integers(-20_000_000, 20_000_000),
     runtime=st.sampled_from(["auto", "openvino", "llama"]),
-    tuned_runtime=st.sampled_from(["auto", "openvino", "llama"]),
     threads=st.integers(0, 4),
+    graphs=st.integers(1, 2),
     is_given=st.booleans(),
 )
 @examples(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_worker_makes_the_plan_of_its_parent(
     settings: Settings,
     files: ModelFiles,
-    is_tuned: bool,
+    results: tuple[Measured, ...] | None,
     extra_bytes: int,
     runtime: str,
-    tuned_runtime: str,
     threads: int,
+    graphs: int,
     is_given: bool,
 ) -> None:
     """The parent leaves memory to other processes, of which the worker knows nothing:
     what is free for OpenVINO there may not be free here."""
-    if is_tuned:
-        keep_tuning(settings, files, runtime=tuned_runtime, chunk_tokens=64)
-    wanted = replace(settings, runtime=runtime, threads=threads)
+    if results is not None:
+        keep_tuning(settings, files, *results)
+    wanted = replace(settings, runtime=runtime, threads=threads, graphs=graphs)
     if is_given:
-        wanted = replace(wanted, given=frozenset({"runtime", "threads"}))
+        wanted = replace(wanted, given=frozenset({"runtime", "threads", "graphs"}))
     with pytest.MonkeyPatch.context() as patch:
         free = need_bytes(wanted, files, "openvino") + RESERVE_BYTES + extra_bytes
         set_free_memory(patch, free)
@@ -168,8 +257,7 @@ def environ(settings: Settings) -> dict[str, str]:
 
 def decisions(plan: Plan) -> Plan:
     """All but how the operator is told of it."""
-    told_apart = {"settings": plan.child_settings, "tuning": None, "tuning_note": ""}
-    return replace(plan, **told_apart)
+    return replace(plan, settings=plan.child_settings, forced={})
 
 
 # --- several models -----------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""The fastest settings are found; those that cannot be measured stay."""
+"""Variants are measured in child processes; one that fails there is never chosen."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,185 +15,233 @@ from edge import host
 from edge.cli.app import app
 from edge.errors import SetupError
 from edge.models.registry import tiny_files
-from edge.serving import tune as tune_module
-from edge.serving.memory import memory_need
-from edge.serving.plan import Plan, make_plan
-from edge.serving.tune import (
-    N_STEPS,
-    PROMPT_TOKENS,
-    Speed,
-    embed_s,
-    fastest,
-    language_choices,
-    speed_of,
+from edge.openvino.kernels import Kernels, likely_kernels
+from edge.serving import tune
+from edge.serving.plan import make_plan
+from edge.serving.report import table
+from edge.serving.trial import (
+    CONTEXT,
+    ENOUGH_S,
+    MOST_RUNS,
+    fastest_ms,
+    measure_steps,
+    measure_tower,
 )
-from edge.serving.tuning import find
+from edge.serving.tune import PICTURES, ROWS, Short, measure_variants, run_trial
+from edge.serving.tuning import load, save
+from edge.serving.variants import Variant, language_variants, vision_variants
 from edge.settings import Settings
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
 
-CHOICES = [{"repack": True}, {"chunk_tokens": 128}, {"chunk_tokens": 512}]
-LATER = 1e12
+LLAMA = Variant("language", None, 1, "f16")
+AMX = ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+VNNI = ("avx2", "avx512_vnni")
 
 
-def found(
-    seconds: Callable[[Settings], float],
-    settings: Settings = Settings(),  # noqa: B008 - it is frozen
-    ends: float = LATER,
-) -> tuple[Settings, list[str]]:
-    said: list[str] = []
-    return fastest(settings, CHOICES, seconds, said.append, ends), said
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
 
 
-def test_each_choice_is_tried_on_top_of_the_best() -> None:
-    tried: list[tuple[bool, int]] = []
-
-    def seconds(s: Settings) -> float:
-        tried.append((s.repack, s.chunk_tokens))
-        return 10.0 - 2 * s.repack - (s.chunk_tokens == 512)
-
-    best, said = found(seconds)
-    assert (best.repack, best.chunk_tokens) == (True, 512)
-    assert tried == [(False, 256), (True, 256), (True, 128), (True, 512)]
-    assert [line.split() for line in said] == [
-        ["as", "it", "is", "10.00", "s"],
-        ["repack", "on", "8.00", "s", "better"],
-        ["chunk_tokens", "128", "8.00", "s"],
-        ["chunk_tokens", "512", "7.00", "s", "better"],
-    ]
+# --- the order ----------------------------------------------------------------------
 
 
-def test_a_difference_within_noise_changes_nothing() -> None:
-    best, _ = found(lambda s: 9.8 if s.repack else 10.0)
-    assert best == Settings()
+def test_features_decide_what_is_tried_first() -> None:
+    first = {
+        features: next(likely_kernels(features)) for features in (AMX, VNNI, ("avx2",))
+    }
+    assert first == {
+        AMX: Kernels("bf16", 128),
+        VNNI: Kernels("f32", 128),
+        ("avx2",): Kernels("f32", 0),
+    }
+    assert {*likely_kernels(AMX)} == {*likely_kernels(("avx2",))}
 
 
-def test_given_settings_are_not_tried() -> None:
-    written = Settings.read({"EDGE_REPACK": "off", "EDGE_CHUNK_TOKENS": "64"})
-    tried: list[Settings] = []
-
-    def seconds(s: Settings) -> float:
-        tried.append(s)
-        return 1.0
-
-    assert found(seconds, written)[0] == written
-    assert tried == [written]
+def test_all_variants_are_tried_once_on_every_machine(settings: Settings) -> None:
+    for variants in (language_variants, vision_variants):
+        amx, avx2 = (list(variants(settings, each)) for each in (AMX, ("avx2",)))
+        assert len({*amx}) == len(amx)
+        assert {*amx} == {*avx2}
+    by_runtime = [each.runtime for each in language_variants(settings, ("avx2",))]
+    assert by_runtime[:3] == ["openvino", "llama", "llama"]
 
 
-def test_a_failing_choice_is_skipped() -> None:
-    def seconds(s: Settings) -> float:
-        if s.repack:
-            raise SetupError("There is not enough memory.")
-        return 10.0 - (s.chunk_tokens == 128)
-
-    best, said = found(seconds)
-    assert (best.repack, best.chunk_tokens) == (False, 128)
-    assert said[1].split(None, 2)[2] == "failed: There is not enough memory."
-
-
-def test_failing_defaults_are_an_error() -> None:
-    def seconds(_: Settings) -> float:
-        raise SetupError("There is no model file.")
-
-    with pytest.raises(SetupError, match="no model file"):
-        found(seconds)
+@pytest.mark.parametrize(
+    ("said", "is_tried"),
+    [
+        ({"EDGE_RUNTIME": "openvino"}, lambda v: v.kernels),
+        ({"EDGE_RUNTIME": "llama"}, lambda v: not v.kernels),
+        ({"EDGE_RUNTIME": "llama", "EDGE_REPACK": "on"}, lambda v: v.repack),
+        ({"EDGE_KV": "f16"}, lambda v: v.kv == "f16"),
+        ({"EDGE_THREADS": "3"}, lambda v: v.threads == 3),
+    ],
+)
+def test_given_settings_are_not_tried(said: dict[str, str], is_tried) -> None:
+    variants = list(language_variants(Settings.read(said), AMX))
+    assert variants
+    assert all(map(is_tried, variants))
 
 
-def test_nothing_is_started_that_would_end_too_late() -> None:
-    def seconds(_: Settings) -> float:
-        time.sleep(0.05)
-        return 1.0
-
-    best, said = found(seconds, ends=time.monotonic() + 0.08)
-    assert best == Settings()
-    assert "1.00 s" in said[0]
-    assert all("no time left" in line for line in said[1:])
+@pytest.mark.parametrize("vision", ["int8", "f32", "mtmd"])
+def test_a_given_vision_encoder_is_not_compared_with_others(vision: str) -> None:
+    variants = list(vision_variants(Settings(vision=vision), AMX))
+    assert {each.vision for each in variants} == {vision}
+    assert (len(variants) > 1) == (vision == "int8")  # f32 is exact
 
 
-def test_a_runtime_is_measured_by_its_steps() -> None:
-    runtime = StubRuntime(step_s=0.01, n_cells=2 * PROMPT_TOKENS)
-    speed = speed_of(runtime, 128)
-    assert 4 * 0.01 / PROMPT_TOKENS <= speed.row_s < 1.0
-    assert min(speed.alone_s, speed.together_s) >= 0.01
-    assert speed.n_together == 4
-    n_cells = {slot: len(cells) for slot, cells in runtime.cells.items()}
-    longest = PROMPT_TOKENS + N_STEPS
-    assert n_cells == {0: longest + N_STEPS, 1: longest, 2: longest, 3: longest}
-    assert all(cells == list(range(len(cells))) for cells in runtime.cells.values())
+# --- a trial ------------------------------------------------------------------------
 
 
-def test_a_question_is_its_prompt_and_its_steps() -> None:
-    speed = Speed(row_s=0.01, alone_s=0.1, together_s=0.2, n_together=4)
-    assert speed.question_s == pytest.approx(4.75 + 64 * (0.1 + 0.05) / 2)
+def test_steps_are_measured_behind_a_context() -> None:
+    runtime = StubRuntime(step_s=0.01, n_cells=1024)
+    found: dict[int, float] = {}
+    measure_steps(runtime, [1, 4, 16], found.__setitem__)
+    assert all(10 <= ms < 100 for ms in found.values())
+    assert [*found] == [1, 4, 16]
+    assert {slot: len(cells) for slot, cells in runtime.cells.items()} == dict.fromkeys(
+        range(4), CONTEXT
+    )
 
 
 @pytest.mark.parametrize("n_tokens", [1, 16, 64, 256, 475, 1024])
 def test_a_picture_has_about_as_many_tokens_as_are_asked_for(n_tokens: int) -> None:
-    n, seconds = embed_s(StubTower(), n_tokens)
+    found: dict[int, float] = {}
+    measure_tower(StubTower(seconds=0.001), [n_tokens], found.__setitem__)
+    [(n, ms)] = found.items()
     assert 0.9 * n_tokens <= n <= n_tokens
-    assert seconds > 0
+    assert ms >= 1
 
 
-def test_the_runtime_that_is_measured_is_the_one_that_is_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_fastest_of_some_runs_counts_and_slow_ones_run_once() -> None:
+    seconds = iter([0.01, 0.003, 0.002, *[0.004] * MOST_RUNS])
+    assert fastest_ms(lambda: next(seconds)) == 2
+    slow = iter([2 * ENOUGH_S])
+    assert fastest_ms(lambda: next(slow)) == pytest.approx(2000 * ENOUGH_S)
+
+
+# --- the child ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Short:
+    files = tmp_path / "short.gguf", tmp_path / "mmproj.gguf"
+    return Short(tmp_path, files, step_ratio=7.0, picture_ratio=lambda n: n / 100)
+
+
+def child(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    monkeypatch.setattr(tune, "TRIAL", (sys.executable, "-c", script))
+
+
+def test_times_become_those_of_the_whole_model(monkeypatch, short: Short) -> None:
+    child(monkeypatch, "print('[100, 2.0]'); print('[400, 3.0]')")
+    assert run_trial(LLAMA, short, {}, 60).ms == ((100, 14.0), (400, 21.0))
+    encoder = replace(LLAMA, part="vision")
+    assert run_trial(encoder, short, {}, 60).ms == ((100, 2.0), (400, 12.0))
+
+
+@pytest.mark.parametrize(
+    ("script", "within_s", "problem"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", 60, "crashed with SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 9)", 60, "crashed with SIGKILL"),
+        ("print('[1, 2.0]', flush=True); import os; os.abort()", 60, "SIGABRT"),
+        ("import time; time.sleep(60)", 0.5, "took longer"),
+        ("import sys; sys.exit('OpenVINO cannot.')", 60, "OpenVINO cannot."),
+        ("print('nonsense')", 60, "unreadable"),
+        ("print('[1, -2.0]')", 60, "unreadable"),
+        ("pass", 60, "unreadable"),
+    ],
+)
+def test_a_variant_that_fails_has_no_times(
+    monkeypatch, short: Short, script: str, within_s: float, problem: str
 ) -> None:
-    """A whole context leaves no room for OpenVINO, the short one of a trial would."""
-    settings = Settings(data_dir=tmp_path, context_tokens=65_536, kept=0)
-    files = tiny_files()
-
-    def need(runtime: str, **changes: int) -> int:
-        exact = replace(settings, runtime=runtime, **changes)
-        headers = files.model_header, files.mmproj_header
-        return memory_need(*headers, exact).total_bytes
-
-    free = max(need("llama"), need("openvino", context_tokens=2 * PROMPT_TOKENS))
-    assert free < need("openvino")
-    monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
-    measured: list[str] = []
-
-    def build(plan: Plan) -> None:
-        measured.append(plan.runtime)
-        raise SetupError("This is as far as the test goes.")
-
-    monkeypatch.setattr(tune_module, "build_runtime", build)
-    with pytest.raises(SetupError, match="as far as the test goes"):
-        tune_module.tune(settings, files, lambda _: None)
-    assert measured[0] == make_plan(settings, files).runtime == "llama"
+    child(monkeypatch, script)
+    result = run_trial(LLAMA, short, {}, within_s)
+    assert result.ms == ()
+    assert problem in result.problem
 
 
-def test_a_runtime_that_was_not_set_may_fall_back_while_it_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_if_everything_crashes_the_defaults_serve(
+    monkeypatch, settings: Settings
 ) -> None:
-    """Where OpenVINO cannot serve the files, llama.cpp is measured."""
-    built: list[str] = []
+    child(monkeypatch, "import os; os.kill(os.getpid(), 11)")
+    said: list[str] = []
+    tuning = measure_variants(settings, tiny_files(), said.append)
+    assert said
+    assert all("crashed with SIGSEGV" in line for line in said)
+    save(tuning, settings, tiny_files())
+    plan = make_plan(settings, tiny_files())
+    default = make_plan(settings, tiny_files(), use_tuning=False)
+    assert plan.choice == default.choice
+    assert plan.forecast is None
+    assert any("crashed" in line for line in table(plan))
 
-    def build(plan: Plan) -> None:
-        built.append(plan.settings.runtime)
-        raise SetupError("This is as far as the test goes.")
 
-    monkeypatch.setattr(tune_module, "build_runtime", build)
-    with pytest.raises(SetupError, match="as far as the test goes"):
-        tune_module.tune(Settings(data_dir=tmp_path), tiny_files(), lambda _: None)
-    assert built == ["auto"]
+def test_nothing_is_started_that_would_end_too_late(
+    monkeypatch, settings: Settings
+) -> None:
+    child(monkeypatch, "import time; time.sleep(0.3); print('[1, 1.0]')")
+    said: list[str] = []
+    begun = time.monotonic()
+    tuning = measure_variants(settings, tiny_files(), said.append, within_s=3)
+    assert time.monotonic() - begun < 10
+    features = host.cpu().features
+    n_all = len([*language_variants(settings, features)])
+    n_all += len([*vision_variants(settings, features)])
+    assert 0 < len(tuning.measured) < n_all
+    assert "No time left for" in said[-1]
+
+
+def test_a_folder_that_cannot_be_used_is_named(settings: Settings) -> None:
+    (settings.data_dir / "models").write_text("no folder")
+    with pytest.raises(SetupError, match="cannot be used for measuring"):
+        measure_variants(settings, tiny_files(), print)
+
+
+# --- all of it ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Tries one variant of each kind instead of all groups."""
+    kernels = (Kernels("f32", 0),)
+    monkeypatch.setattr("edge.serving.variants.likely_kernels", lambda _: iter(kernels))
+    yield
+
+
+@pytest.mark.model
+def test_all_kinds_of_variants_are_measured(quick: None, settings: Settings) -> None:
+    files, said = tiny_files(), list[str]()
+    tuning = measure_variants(settings, files, said.append)
+    assert [each.problem for each in tuning.measured if each.problem] == []
+    ways = {(m.variant.part, m.variant.runtime): m for m in tuning.measured}
+    assert len(ways) == 4
+    for (part, _), measured in ways.items():
+        sizes = [size for size, _ in measured.ms]
+        assert sizes == [*ROWS] if part == "language" else max(sizes) <= max(PICTURES)
+        assert all(ms > 0 for _, ms in measured.ms)
+    save(tuning, settings, files)
+    plan = make_plan(settings, files)
+    assert plan.tuning == tuning
+    assert plan.forecast
+    assert [p.name for p in (settings.data_dir / "models").iterdir()] == ["tuned"]
 
 
 @pytest.mark.model
 def test_a_machine_is_tuned_with_one_command(tmp_path: Path) -> None:
-    environ = {"EDGE_DATA_DIR": str(tmp_path), "EDGE_CHUNK_TOKENS": "64"}
+    environ = {
+        "EDGE_DATA_DIR": str(tmp_path),
+        "EDGE_RUNTIME": "llama",
+        "EDGE_VISION": "mtmd",
+    }
     words = ["doctor", "--tune", "--model", "tiny"]
     result = CliRunner().invoke(app, words, env=environ)
     assert result.exit_code == 0, result.output
-    for name in ("vision", *(next(iter(choice)) for choice in language_choices())):
-        tried = name != "chunk_tokens"
-        assert (f"\n  {name} " in result.stdout) == tried, result.stdout
+    assert "OpenVINO" not in result.stdout
+    assert result.stdout.count("(chosen)") == 2
     assert "the next `edge up` uses it" in " ".join(result.stdout.split())
-    tuning = find(Settings(data_dir=tmp_path), tiny_files())
-    assert tuning
-    assert tuning.values["chunk_tokens"] == 64
-    (small, _), (large, _) = tuning.embed_s
-    assert 16 <= small < large <= 96  # what the tiny model takes
-    assert 0 < tuning.first_text_s(64) < 60
-    assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [
-        "compiled",
-        "tuned",
-    ]
+    files = tiny_files()
+    settings = Settings.read(environ)
+    assert load(settings, files)[0]
