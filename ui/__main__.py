@@ -33,6 +33,9 @@ M_MMAP_THRESHOLD = -3  # malloc.h
 # Gradio imports it at the first call of a function, if it is installed: 40 MB for plots
 # that this page does not have, and a list of fonts in the home folder.
 NEVER_IMPORTED = "matplotlib"
+# Each system call of the event loop lets another thread have Python's lock, for this
+# time at least: by default 5 ms. Sixty large bodies at once stopped it for 250 ms.
+SWITCH_S = 0.0005
 DATE_S = 1.0  # between two values of the header `Date`
 LEAVE_S = 2  # for connections that do not end by themselves: each open page has one
 
@@ -101,6 +104,7 @@ def main(
     ] = "",
 ) -> None:
     return_large_blocks()
+    sys.setswitchinterval(SWITCH_S)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes one
     sys.modules[NEVER_IMPORTED] = None  # type: ignore[assignment]

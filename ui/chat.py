@@ -84,8 +84,8 @@ def build_chat(client: Client, uploads: Uploads) -> gr.Blocks:
             event.then(lambda: READY, None, [box], api_name=name, **listening)
         page.load(functions.about, outputs=banner, api_name="about", **listening)
     page.queue(max_size=64, default_concurrency_limit=None, api_open=False)
-    # Gradio looks for calls of functions a thousand times a second, and for their
-    # progress, which none of ours shows, a hundred times: 4 % of a core at rest.
+    # By default Gradio looks for calls of functions a thousand times a second, and for
+    # their progress, which no function here shows, a hundred times: 4 % of a core.
     page._queue.sleep_when_free = LOOK_S
     page._queue.progress_update_sleep_when_free = NO_PROGRESS_S
     # Gradio checks no path without this; `ui.guard` already has

@@ -133,7 +133,9 @@ class Decoding:
             raise ValueError("not a size that was asked for")
         if len(rgb) != 3 * n_pixels:
             raise ValueError("pixels of another size")
-        return Picture(width, height, rgb)
+        picture = Picture(width, height, rgb)
+        _ = picture.ref  # hashed here: the caller's thread may be an event loop
+        return picture
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -298,8 +298,7 @@ async def test_a_follower_continues_with_the_second_attempt(
     assert await harness.events(job_id) == [
         Token("stale"),
         Retried(),
-        Token("a"),
-        Token(" dog"),
+        Token("a dog"),
         FINISHED,
     ]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge.errors import (
@@ -18,12 +21,14 @@ from edge.errors import (
 )
 from edge.request import SamplingParams
 from edge.schemas.reading import read
+from ui import openai_schema
 from ui.ignored import check_ignored
 from ui.openai_schema import (
     UNSUPPORTED,
     ChatBody,
     ImagePart,
     TextPart,
+    decode_base64,
     decode_data_url,
     parts_of,
 )
@@ -510,3 +515,15 @@ def test_a_schema_is_refused_by_keyword_and_path() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         chat(response_format={"type": "json_object", "schema": schema}).sampling(8)
     assert refusal.value.param == "response_format.schema.properties.a.not"
+
+
+@given(st.text("aA+/=*", max_size=14), st.binary(max_size=14))
+def test_base64_in_pieces_is_read_as_a_whole(text: str, data: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openai_schema, "BASE64_PIECE", 4)
+        assert decode_base64(base64.b64encode(data).decode()) == data
+        try:
+            found = decode_base64(text)
+        except ValueError:
+            return
+    assert found == binascii.a2b_base64(text, strict_mode=True)
