@@ -27,7 +27,7 @@ import openvino_genai
 from PIL import Image
 
 CACHE_GB = 1  # 8-bit keys and values of 4 questions, and those of earlier pictures
-DRAFT_TOKENS, NGRAM_TOKENS = 5, 3  # GenAI's documentation of prompt lookup
+DRAFT_TOKENS, NGRAM_TOKENS = 5, 3
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,15 @@ class Service:
         )
         self._handles[handle] = outputs
         self._added.set()
-        ids: list[int] = []
-        shown = ""
+        n_tokens = 0
+        pending: list[int] = []
         while (new := outputs.get()) is not None:
-            ids += new
-            text = self.tokenizer.decode(ids)
+            n_tokens += len(new)
+            pending += new
+            text = self.tokenizer.decode(pending)
             if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # half a character
-                yield text[len(shown) :], len(ids)
-                shown = text
+                yield text, n_tokens
+                pending = []
 
     def _config(self, question: Question) -> Any:
         config = openvino_genai.GenerationConfig()
@@ -101,7 +102,7 @@ class Service:
             config.ignore_eos = True
         else:
             config.structured_output_config = openvino_genai.StructuredOutputConfig(
-                json_schema=json.dumps(question.schema)
+                regex=compact_json(question.schema)
             )
         if self.with_prompt_lookup:
             config.num_assistant_tokens = DRAFT_TOKENS
@@ -128,11 +129,35 @@ class Service:
                 del self._handles[handle]
 
 
+def compact_json(schema: dict[str, Any]) -> str:
+    """A regular expression for a flat object without white space.
+
+    GenAI allows any white space between the parts of a JSON schema, and a model with
+    random weights never ends it.
+    """
+    members = []
+    for name, value in schema["properties"].items():
+        match value:
+            case {"enum": choices}:
+                pattern = "|".join(f'"{choice}"' for choice in choices)
+            case {"type": "string", "maxLength": longest}:
+                pattern = rf'"[^"\\\x00-\x1f]{{0,{longest}}}"'
+            case {"type": "integer", "maximum": largest}:
+                pattern = rf"[1-9][0-9]{{0,{len(str(largest)) - 1}}}|0"
+            case _:
+                pattern = "true|false"
+        members.append(f'"{name}":({pattern})')
+    return r"\{" + ",".join(members) + r"\}"
+
+
 def make_handler(service: Service) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
+            if self.path != "/v1/models":
+                self.send_error(404)
+                return
             self._begin("application/json")
             self.wfile.write(b'{"object": "list", "data": [{"id": "genai"}]}')
 
@@ -162,6 +187,13 @@ def make_handler(service: Service) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client has hung up."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
@@ -170,8 +202,7 @@ def main() -> None:
     parser.add_argument("--prompt-lookup", action="store_true")
     options = parser.parse_args()
     service = Service(options.model, options.precision, options.prompt_lookup)
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), make_handler(service))
-    server.serve_forever()
+    Server(("127.0.0.1", options.port), make_handler(service)).serve_forever()
 
 
 if __name__ == "__main__":

