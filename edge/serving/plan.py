@@ -63,6 +63,13 @@ class Plan:
         return self.choice.vision.variant
 
     @property
+    def stage_ms(self) -> dict[int, float]:
+        """Milliseconds of one block of the vision encoder by image tokens of a picture;
+        empty where nothing was measured."""
+        n_blocks = self.files.mmproj_header.number("clip.vision.block_count")
+        return {n_tokens: ms / n_blocks for n_tokens, ms in self.choice.vision.ms}
+
+    @property
     def forecast(self) -> str | None:
         """What pictures cost, if that was measured here."""
         if not (self.choice.language.ms and self.choice.vision.ms):
