@@ -166,10 +166,10 @@ def _fastest(settings: Settings, tuning: Tuning | None) -> Choice:
     """The fastest choice that `settings` allow."""
 
     def may_be_two(few: Variant, many: Variant) -> bool:
+        """They can share a cache only if its numbers have eight bits in both."""
         if settings.graphs == 1 or not (few.kernels and many.kernels):
             return False
-        same = few.threads, few.kv, few.kernels.weights
-        return same == (many.threads, "q8_0", many.kernels.weights)
+        return few.threads == many.threads and few.kv == many.kv == "q8_0"
 
     few, many, rows = choose_language(
         _measured("language", settings, tuning), may_be_two
