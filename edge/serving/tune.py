@@ -41,6 +41,7 @@ from edge.settings import Settings
 
 WITHIN_S: Final = 170.0
 TRIAL_S: Final = 60.0  # at most, for one variant
+LONGEST_PROBLEM: Final = 300  # characters of the reason why a trial failed
 SHORTEST_S: Final = 1.0  # with less time left, none is started
 ROWS: Final = (1, 4, 16, 64, 256)  # of a step
 PICTURES: Final = (PICTURE_TOKENS // 4, PICTURE_TOKENS)  # in image tokens
@@ -146,7 +147,8 @@ def run_trial(
         name = signal.Signals(-ended.returncode).name
         return Measured(variant, problem=f"crashed with {name}")
     if ended.returncode:
-        return Measured(variant, problem=ended.stderr.strip().rpartition("\n")[2])
+        _, _, last = ended.stderr.strip().rpartition("\n")
+        return Measured(variant, problem=last[:LONGEST_PROBLEM] or "failed")
     try:
         found = dict(map(json.loads, ended.stdout.splitlines()))
         # a model that was trained with one size of pictures has one result

@@ -149,6 +149,7 @@ def test_times_become_those_of_the_whole_model(monkeypatch, short: Short) -> Non
         ("print('[1, 2.0]', flush=True); import os; os.abort()", 60, "SIGABRT"),
         ("import time; time.sleep(60)", 0.5, "not finished"),
         ("import sys; sys.exit('OpenVINO cannot.')", 60, "OpenVINO cannot."),
+        ("import sys; sys.exit(1)", 60, "failed"),
         ("print('nonsense')", 60, "unreadable"),
         ("print('[1, -2.0]')", 60, "unreadable"),
         ("pass", 60, "unreadable"),
