@@ -63,11 +63,10 @@ class OpenvinoRuntime:
         self.n_cells = n_cells
         self.n_idle = n_idle
         self._weights = weights = TextWeights(path, header)
-        quantized = (
-            QuantizedWeights(weights, folder) if kernels.weights == "int8" else None
-        )
 
         def compiled(kernels: Kernels) -> Compiled:
+            is_exact = kernels.weights == "f32"
+            quantized = None if is_exact else QuantizedWeights(weights, folder)
             return compile_now(
                 LanguageGraph(weights, quantized).graph,
                 path,

@@ -55,13 +55,13 @@ class Choice:
     many_rows: int = 1
 
     @property
-    def step_ms(self) -> tuple[tuple[int, float], ...]:
+    def step_ms(self) -> dict[int, float]:
         """Milliseconds of a step by rows; empty where nothing was measured."""
         many = self.many or self.language
-        return tuple(
-            (rows, (many if rows >= self.many_rows else self.language).ms_at(rows))
+        return {
+            rows: (many if rows >= self.many_rows else self.language).ms_at(rows)
             for rows, _ in self.language.ms
-        )
+        }
 
 
 def choose_language(

@@ -63,6 +63,13 @@ class Plan:
         return self.choice.vision.variant
 
     @property
+    def stage_ms(self) -> dict[int, float]:
+        """Milliseconds of one block of the vision encoder by image tokens of a picture;
+        empty where nothing was measured."""
+        n_blocks = self.files.mmproj_header.number("clip.vision.block_count")
+        return {n_tokens: ms / n_blocks for n_tokens, ms in self.choice.vision.ms}
+
+    @property
     def forecast(self) -> str | None:
         """What pictures cost, if that was measured here."""
         if not (self.choice.language.ms and self.choice.vision.ms):
@@ -159,10 +166,10 @@ def _fastest(settings: Settings, tuning: Tuning | None) -> Choice:
     """The fastest choice that `settings` allow."""
 
     def may_be_two(few: Variant, many: Variant) -> bool:
+        """They can share a cache only if its numbers have eight bits in both."""
         if settings.graphs == 1 or not (few.kernels and many.kernels):
             return False
-        same = few.threads, few.kv, few.kernels.weights
-        return same == (many.threads, "q8_0", many.kernels.weights)
+        return few.threads == many.threads and few.kv == many.kv == "q8_0"
 
     few, many, rows = choose_language(
         _measured("language", settings, tuning), may_be_two

@@ -12,14 +12,14 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from edge.engine.protocols import Runtime, VisionTower
 from edge.engine.step import Step, TextSpan
-from edge.errors import SetupError
+from edge.errors import EdgeError
 from edge.images import TOKEN_PX, Picture
 from edge.models.registry import ModelFiles
 from edge.request import SamplingParams
@@ -40,16 +40,18 @@ Tell = Callable[[int, float], None]
 
 
 def main() -> None:
+    with suppress(OSError):  # where memory ends, this process does, and no other
+        Path("/proc/self/oom_score_adj").write_text("1000")
     task = json.load(sys.stdin)
     try:
         measure(task, lambda size, ms: print(json.dumps([size, ms]), flush=True))
-    except SetupError as error:
-        sys.exit(error.message)
+    except EdgeError as error:
+        sys.exit(" ".join(error.message.split()))
 
 
 def measure(task: dict[str, Any], tell: Tell) -> None:
     """Measures the variant that `task` describes and tells size and milliseconds.
-    Raises SetupError when it cannot serve the files here."""
+    Raises EdgeError when it cannot serve the files or compute here."""
     variant = Variant.of(task["variant"])
     model, mmproj = map(Path, task["files"])
     files = ModelFiles("short", model, mmproj)

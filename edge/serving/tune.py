@@ -41,6 +41,8 @@ from edge.settings import Settings
 
 WITHIN_S: Final = 170.0
 TRIAL_S: Final = 60.0  # at most, for one variant
+LONGEST_PROBLEM: Final = 300  # characters of the reason why a trial failed
+SHORTEST_S: Final = 1.0  # with less time left, none is started
 ROWS: Final = (1, 4, 16, 64, 256)  # of a step
 PICTURES: Final = (PICTURE_TOKENS // 4, PICTURE_TOKENS)  # in image tokens
 TRIAL: Final = (sys.executable, "-m", "edge.serving.trial")
@@ -50,13 +52,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Short:
-    """The short pair of files in `folder`, and how many times its work the whole pair
-    has: the language model for a step, the vision encoder for image tokens."""
+    """The short pair of files in `folder`. `ratio` is how many times its work the whole
+    pair has, of a part and for a size: rows of a step, image tokens of a picture."""
 
     folder: Path
     files: tuple[Path, Path]
-    step_ratio: float
-    picture_ratio: Callable[[int], float]
+    ratio: Callable[[Part, int], float]
 
 
 def measure_variants(
@@ -80,10 +81,11 @@ def measure_variants(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as aside:
-            trials = _Trials(settings, _short(files, Path(aside)), say, ends)
-            measured = trials.measure(variants)
+            short = _short(files, Path(aside))
+            measured = _measure(variants, settings, short, say, ends)
             if not is_brief:
-                measured += trials.measure(_near(measured, settings))
+                near = _near(measured, settings)
+                measured += _measure(near, settings, short, say, ends)
     except OSError as error:
         raise SetupError(f"{folder} cannot be used for measuring: {error}.") from None
     return Tuning(
@@ -94,37 +96,28 @@ def measure_variants(
     )
 
 
-class _Trials:
-    """Runs one trial after the other until `ends`, a time of the monotonic clock."""
-
-    def __init__(self, settings: Settings, short: Short, say: Say, ends: float) -> None:
-        self._environ = settings.environ()
-        self._short = short
-        self._say = say
-        self._ends = ends
-        self._longest: dict[Part, float] = {"language": 0.0, "vision": 0.0}
-
-    def measure(self, variants: Iterable[Variant]) -> list[Measured]:
-        """The results, in the order of `variants`. Those for which no time is left are
-        told, and left out."""
-        measured: list[Measured] = []
-        skipped: list[Variant] = []
-        for variant in variants:
-            begun = time.monotonic()
-            left_s = self._ends - begun
-            if left_s < max(1.0, self._longest[variant.part]):
-                skipped.append(variant)
-                continue
-            result = run_trial(
-                variant, self._short, self._environ, min(left_s, TRIAL_S)
-            )
-            taken_s = time.monotonic() - begun
-            self._longest[variant.part] = max(self._longest[variant.part], taken_s)
-            measured.append(result)
-            self._say(describe(result))
-        if skipped:
-            self._say(f"No time left for {len(skipped)} other variants.")
-        return measured
+def _measure(
+    variants: Iterable[Variant], settings: Settings, short: Short, say: Say, ends: float
+) -> list[Measured]:
+    """The results, in the order of `variants`. Starts none of which one like it took
+    longer than what is left until `ends`, a time of the monotonic clock."""
+    environ = settings.environ()
+    longest_s: dict[Part, float] = {"language": SHORTEST_S, "vision": SHORTEST_S}
+    measured: list[Measured] = []
+    n_skipped = 0
+    for variant in variants:
+        begun = time.monotonic()
+        left_s = ends - begun
+        if left_s < longest_s[variant.part]:
+            n_skipped += 1
+            continue
+        measured.append(run_trial(variant, short, environ, min(left_s, TRIAL_S)))
+        say(describe(measured[-1]))
+        taken_s = time.monotonic() - begun
+        longest_s[variant.part] = max(longest_s[variant.part], taken_s)
+    if n_skipped:
+        say(f"No time left for {n_skipped} other variants.")
+    return measured
 
 
 def run_trial(
@@ -149,17 +142,17 @@ def run_trial(
             cwd=short.folder,
         )
     except subprocess.TimeoutExpired:
-        return Measured(variant, problem=f"took longer than {within_s:.0f} s")
+        return Measured(variant, problem=f"not finished in {within_s:.0f} s")
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
         return Measured(variant, problem=f"crashed with {name}")
     if ended.returncode:
-        return Measured(variant, problem=ended.stderr.strip().rpartition("\n")[2])
-    ratio = short.picture_ratio if variant.part == "vision" else _same(short.step_ratio)
+        _, _, last = ended.stderr.strip().rpartition("\n")
+        return Measured(variant, problem=last[:LONGEST_PROBLEM] or "failed")
     try:
         found = dict(map(json.loads, ended.stdout.splitlines()))
         # a model that was trained with one size of pictures has one result
-        ms = {size: each * ratio(size) for size, each in found.items()}
+        ms = {n: short.ratio(variant.part, n) * each for n, each in found.items()}
         if not ms or min(ms.values()) <= 0:
             raise ValueError(ms)
     except (ValueError, TypeError):
@@ -171,12 +164,13 @@ def _short(files: ModelFiles, folder: Path) -> Short:
     model, mmproj = files.model_header, files.mmproj_header
     paths = write_short(model, mmproj, folder)
     short_mmproj = read_header(paths[1])
-    return Short(
-        folder,
-        paths,
-        text_ratio(model),
-        lambda n_tokens: vision_ratio(mmproj, short_mmproj, n_tokens),
-    )
+
+    def ratio(part: Part, size: int) -> float:
+        if part == "language":
+            return text_ratio(model)
+        return vision_ratio(mmproj, short_mmproj, size)
+
+    return Short(folder, paths, ratio)
 
 
 def _near(measured: list[Measured], settings: Settings) -> Iterator[Variant]:
@@ -194,7 +188,3 @@ def _near(measured: list[Measured], settings: Settings) -> Iterator[Variant]:
 
 def _alternating(*orders: Iterable[Variant]) -> Iterator[Variant]:
     return filter(None, chain.from_iterable(zip_longest(*orders)))
-
-
-def _same(ratio: float) -> Callable[[int], float]:
-    return lambda _: ratio

@@ -113,6 +113,7 @@ def test_the_fastest_measured_variants_are_served(
     plan = make_plan(settings, files)
     assert (plan.language.kernels, plan.language.kv) == (FAST, "q8_0")
     assert plan.vision.kernels == FAST
+    assert plan.stage_ms == {118: 300 / 4, 475: 1700 / 4}  # of four blocks
     note, forecast = plan.notes
     assert note == "Measured on 2026-11-26."
     assert forecast.startswith("First words about a large picture")

@@ -23,7 +23,7 @@ from edge.up import doctor
 from edge.up.doctor import Finding, findings
 from edge.up.parts import free_port
 from edge.up.stack import RESERVE_BYTES
-from tests.serving.tuned import keep_tuning
+from tests.serving.tuned import DEFAULT_RESULTS, keep_tuning, language
 
 GIB = 1 << 30
 
@@ -184,9 +184,23 @@ def test_a_tuned_machine_says_what_pictures_cost(settings: Settings) -> None:
     keep_tuning(settings, tiny_files())
     said = {one.about: one for one in doctor.model(settings)}
     assert said["tuning"].level == "ok"
+    note, *lines = said["tuning"].message.split("\n")
+    assert note == "Measured on 2026-11-26."
+    chosen = [line for line in lines if line.endswith("(chosen)")]
+    assert len(chosen) == 2
+    assert all("groups of 64" in line for line in chosen)
+    assert any("llama.cpp" in line for line in lines)
     assert said["pictures"].message.startswith(
         "First words about a large picture after"
     )
+
+
+def test_variants_that_failed_are_shown(settings: Settings) -> None:
+    crashed = language(None, [1] * 5, problem="crashed with SIGSEGV")
+    keep_tuning(settings, tiny_files(), crashed, *DEFAULT_RESULTS)
+    said = {one.about: one for one in doctor.model(settings)}
+    assert "llama.cpp, kv q8_0" in said["tuning"].message
+    assert "crashed with SIGSEGV" in said["tuning"].message
 
 
 def test_a_machine_with_too_little_memory_for_openvino_is_noted(
