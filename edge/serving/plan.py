@@ -16,7 +16,7 @@ from edge import host
 from edge.gguf.header import Header
 from edge.models.pair import check_pair, image_token_range
 from edge.models.registry import ModelFiles
-from edge.serving.memory import MemoryNeed, check_memory, memory_need
+from edge.serving.memory import MemoryNeed, check_memory, kv_type, memory_need
 from edge.serving.tuning import Tuned, Tuning, apply_tuning
 from edge.settings import Settings
 
@@ -112,7 +112,8 @@ def make_plan(
     settings = tuned.settings
     available_bytes = host.available_memory_bytes() - reserve_bytes
     runtime = resolve_runtime(settings, model, mmproj, available_bytes)
-    need = memory_need(model, mmproj, replace(settings, runtime=runtime))
+    resolved = replace(settings, runtime=runtime)
+    need = memory_need(model, mmproj, resolved)
     log.info("memory for %s: %s", files.name, need)
     check_memory(need, available_bytes)
     trained = image_token_range(mmproj) or (MIN_IMAGE_TOKENS, settings.image_tokens)
@@ -125,7 +126,7 @@ def make_plan(
         n_threads=settings.threads or host.usable_cores(),
         min_image_tokens=min(trained[0], max_image_tokens),
         max_image_tokens=max_image_tokens,
-        kv=settings.kv,
+        kv=kv_type(resolved),
         n_kv_cells=settings.context_tokens,
         need=need,
         tuning=tuned.tuning,

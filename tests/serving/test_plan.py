@@ -54,7 +54,7 @@ def need_bytes(settings: Settings, files: ModelFiles, runtime: str) -> int:
 
 def test_defaults_are_decided(settings: Settings, files: ModelFiles) -> None:
     plan = make_plan(settings, files)
-    assert (plan.runtime, plan.vision, plan.kv) == ("openvino", "int8", "f16")
+    assert (plan.runtime, plan.vision, plan.kv) == ("openvino", "int8", "q8_0")
     assert plan.n_threads == host.usable_cores()
     assert plan.n_kv_cells == settings.context_tokens
     assert plan.settings == settings
@@ -75,6 +75,7 @@ def test_image_tokens_are_those_that_the_model_was_trained_with(
 def test_openvino_is_the_runtime_if_its_memory_is_free(
     settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = replace(settings, kv="f16")  # of equal size: weights decide
     need = need_bytes(settings, files, "openvino")
 
     def runtime(free: int, wanted: str = "auto") -> str:
@@ -92,6 +93,7 @@ def test_openvino_is_the_runtime_if_its_memory_is_free(
 def test_the_slower_runtime_is_told(
     settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = replace(settings, kv="f16")
     set_free_memory(monkeypatch, need_bytes(settings, files, "openvino") - 1)
     assert "llama.cpp computes" in make_plan(settings, files).notes[-1]
     chosen = replace(settings, runtime="llama")

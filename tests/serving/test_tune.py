@@ -137,7 +137,7 @@ def test_the_runtime_that_is_measured_is_the_one_that_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A whole context leaves no room for OpenVINO, the short one of a trial would."""
-    settings = Settings(data_dir=tmp_path, context_tokens=65_536, kept=0)
+    settings = Settings(data_dir=tmp_path, context_tokens=65_536, kept=0, kv="f16")
     files = tiny_files()
 
     def need(runtime: str, **changes: int) -> int:
