@@ -14,7 +14,7 @@ from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.protocols import VisionTower
 from edge.errors import Cancelled
 
-Embeddings = npt.NDArray[np.float32]
+Embeddings = npt.NDArray[np.float16]
 Outcome = Embeddings | Exception
 
 

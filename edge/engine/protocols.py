@@ -119,8 +119,8 @@ class VisionTower(Protocol):
         """Rows and columns of image tokens for a picture of this size in pixels."""
         ...
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
-        """Embeddings for the language model, float32 [rows * columns, width].
+    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
+        """Embeddings for the language model, float16 [rows * columns, width].
 
         Raises Cancelled when it was interrupted.
         """

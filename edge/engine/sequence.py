@@ -86,7 +86,7 @@ class Sequence:
     phase: Phase = Phase.EMBED
     constraint: Constraint | None = None  # by the schema of the answer
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
-    embeddings: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     generated: list[int] = field(default_factory=list)
     n_dropped: int = 0  # messages of the conversation that did not fit
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
@@ -139,7 +139,7 @@ class Sequence:
         hashes = dict.fromkeys(ref.sha256 for ref in refs)
         return [sha256 for sha256 in hashes if sha256 not in self.embeddings]
 
-    def receive(self, sha256: str, embeddings: npt.NDArray[np.float32]) -> None:
+    def receive(self, sha256: str, embeddings: npt.NDArray[np.float16]) -> None:
         """One of its pictures is encoded: the pixels are not needed any more."""
         self.embeddings[sha256] = embeddings
         del self.pixels[sha256]

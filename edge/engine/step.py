@@ -35,11 +35,11 @@ class TextSpan:
 
 @dataclass(frozen=True, eq=False)
 class PictureSpan:
-    """Consecutive image tokens of one slot: embeddings f32 [n, width], positions i32
+    """Consecutive image tokens of one slot: embeddings f16 [n, width], positions i32
     [4, n]."""
 
     slot: int
-    embeddings: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float16]
     positions: npt.NDArray[np.int32]
     wanted: tuple[int, ...] = ()
 

@@ -36,19 +36,27 @@ class Weights:
 
     def rows(self, name: str, numbers: list[int] | slice = slice(None)) -> Floats:
         """Rows of a tensor by their numbers, or all of them: f32 [n rows, width]."""
-        tensor = self._tensor(name)
-        width = tensor.shape[0]
-        kind = gguf.GGMLQuantizationType(tensor.kind)
-        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
-        packed = np.memmap(
-            self.path, np.uint8, "r", tensor.start, (tensor.n_bytes,)
-        ).reshape(-1, width // block * block_bytes)
+        kind = self.kind(name)
         try:
-            return np.array(gguf.quants.dequantize(packed[numbers], kind), np.float32)
+            floats = gguf.quants.dequantize(self.packed_rows(name, numbers), kind)
         except NotImplementedError:
             raise SetupError(
                 f"{self.path} holds {name} as {kind.name}, which only llama.cpp reads."
             ) from None
+        return np.array(floats, np.float32)
+
+    def kind(self, name: str) -> gguf.GGMLQuantizationType:
+        """The type of a tensor's numbers."""
+        return gguf.GGMLQuantizationType(self._tensor(name).kind)
+
+    def packed_rows(
+        self, name: str, numbers: list[int] | slice = slice(None)
+    ) -> npt.NDArray[np.uint8]:
+        """Rows of a tensor as they are in the file: u8 [n rows, bytes of a row]."""
+        tensor = self._tensor(name)
+        block, block_bytes = gguf.GGML_QUANT_SIZES[self.kind(name)]
+        packed = np.memmap(self.path, np.uint8, "r", tensor.start, (tensor.n_bytes,))
+        return packed.reshape(-1, tensor.shape[0] // block * block_bytes)[numbers]
 
     def _tensor(self, name: str) -> Tensor:
         if name not in self.header.tensors:

@@ -61,7 +61,7 @@ class MtmdTower:
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return preprocess.grid(width, height, *self._token_range)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
         fitted = preprocess.fit(picture, *self.grid(picture.width, picture.height))
         with self._image_chunk(fitted) as chunk:
             if mtmd.mtmd_encode_chunk(self._context, chunk) != 0:
@@ -69,7 +69,7 @@ class MtmdTower:
             n = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
             output = mtmd.mtmd_get_output_embd(self._context)
             # a copy: the encoder overwrites its output
-            return np.ctypeslib.as_array(output, (n, self._width)).copy()
+            return np.ctypeslib.as_array(output, (n, self._width)).astype(np.float16)
 
     def interrupt(self) -> None:
         """llama.cpp cannot: the present picture is encoded to its end."""

@@ -6,6 +6,7 @@ blocks; the block in which they differ is copied.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
@@ -50,7 +51,8 @@ class Blocks:
     def share(self, source: int, slot: int, n_positions: int) -> tuple[int, int] | None:
         """Lets an empty slot begin with the tokens of `source` before that position.
         Returns a block to copy and the block to copy it into, if there is one."""
-        before = [at for at in self._positions[source] if at < n_positions]
+        positions = self._positions[source]
+        before = positions[: bisect_left(positions, n_positions)]
         n_whole, n_rest = divmod(len(before), BLOCK)
         whole = self._held[source][:n_whole]
         self._users.update(whole)
@@ -64,11 +66,11 @@ class Blocks:
         """Removes the tokens at `position` and after it. Returns a block to copy and
         the block to copy it into, if the last one is shared with another slot."""
         held = self._held[slot]
-        before = [at for at in self._positions[slot] if at < position]
-        n_whole, n_rest = divmod(len(before), BLOCK)
+        positions = self._positions[slot]
+        del positions[bisect_left(positions, position) :]
+        n_whole, n_rest = divmod(len(positions), BLOCK)
         unused = held[n_whole + bool(n_rest) :]
         self._held[slot] = held = held[: n_whole + bool(n_rest)]
-        self._positions[slot] = before
         self._drop(unused)
         if not n_rest or self._users[held[-1]] == 1:
             return None

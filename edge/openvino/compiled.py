@@ -131,7 +131,12 @@ def compile_now(
     Raises SetupError when it cannot be compiled here.
     """
     core = ov.Core()
-    options = _options(kernels, threads) | {"KV_CACHE_PRECISION": kv}
+    options = _options(kernels, threads) | {
+        "KV_CACHE_PRECISION": kv,
+        # One scale for each head of a token. By channel, a block's keys would share
+        # scales, and be rounded again whenever a token is added to it.
+        "KEY_CACHE_QUANT_MODE": "BY_TOKEN",
+    }
     try:
         request = core.compile_model(build(), "CPU", options).create_infer_request()
     except RuntimeError as error:

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Final, Literal
 
 Hint = Literal["f32", "bf16"]
-WeightsForm = Literal["int8", "f32"]
+WeightsForm = Literal["int8", "u4", "f32"]  # u4: `edge/openvino/matrices.py`
 
 # Activations that share a scale when they are quantized; 0 = they are not quantized.
 # On Zen 5 groups of 32 take a quarter longer than of 128, on an AMX Xeon they do not.

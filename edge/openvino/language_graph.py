@@ -19,7 +19,6 @@ from edge.openvino.language_weights import TextWeights
 from edge.openvino.nodes import (
     Node,
     apply_rope,
-    dequantized_node,
     int_,
     ints,
     linear,
@@ -179,7 +178,7 @@ class LanguageGraph:
         name = f"{name}.weight"
         if self._quantized is None:
             return linear(x, self._weights[name], "f32")
-        return ops.matmul(x, dequantized_node(*self._quantized[name]), False, True)
+        return self._quantized.product(x, name)
 
 
 def _outputs(*nodes: Node) -> list[Node]:

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 
 from edge.gguf.weights import Floats
 
-Precision = Literal["int8", "f32"]
+Precision = Literal["int8", "u4", "f32"]  # u4: see `edge/openvino/matrices.py`
 Node = Any  # openvino has no types
 
 
@@ -42,14 +42,14 @@ _STORE: dict[Precision, Callable[[Floats], Node]] = {"int8": _int8, "f32": ops.c
 
 
 def apply_rope(x: Node, cos: Node, sin: Node) -> Node:
-    """Rotary position embedding of f32 [n, heads, head]; cosines and sines are f32 [n,
-    1, head / 2]."""
-    a, b = split(x, axis=2, n=2)
-    halves = [
-        ops.subtract(ops.multiply(a, cos), ops.multiply(b, sin)),
-        ops.add(ops.multiply(b, cos), ops.multiply(a, sin)),
-    ]
-    return ops.concat(halves, 2)
+    """Rotary position embedding of f32 [n, heads, head], in the form that the CPU
+    plugin fuses into one operation; cosines and sines are f32 [n, 1, head / 2]."""
+    half = cos.output(0).partial_shape[2].get_length()
+    a, b = ops.variadic_split(x, int_(2), ints(half, half)).outputs()
+    minus_b = ops.multiply(b, ops.constant(np.full((1, 1, 1), -1, np.float32)))
+    rotated = ops.concat([minus_b, a], -1)
+    twice_cos, twice_sin = (ops.concat([each, each], 2) for each in (cos, sin))
+    return ops.add(ops.multiply(x, twice_cos), ops.multiply(rotated, twice_sin))
 
 
 def split_heads(x: Node) -> Node:

@@ -1,75 +1,106 @@
-"""The matrices of a language model, quantized to int8, in one file.
+"""The matrices of a language model, quantized for OpenVINO, in one file.
 
 To quantize them takes some twenty seconds, so it is done once; later starts map the
-file. It holds the matrices one after the other, in the order of the GGUF file: int8
-[rows, width], then one scale for each row, float32.
+file. It holds the matrices in the order of the GGUF file, each as the arrays of its
+form (`edge/openvino/matrices.py`).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from gguf import GGMLQuantizationType as Kind
 
 from edge.errors import SetupError
-from edge.gguf.weights import Floats
 from edge.openvino.cache_files import atomic_write, cache_path, map_file
 from edge.openvino.language_weights import TextWeights
-from edge.openvino.nodes import quantize
+from edge.openvino.matrices import U4, Array, Form, Int8
+from edge.openvino.nodes import Node
 
 log = logging.getLogger(__name__)
 
-REVISION = 1
+REVISION = 2
 ROWS_AT_ONCE = 4096  # as float32 all of the embeddings would take 1.2 GB
+ALIGNMENT = 64  # bytes
+
+
+class Place(NamedTuple):
+    """Where an array lies in the file."""
+
+    start: int
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, int]
+
+    @property
+    def row_bytes(self) -> int:
+        return self.shape[1] * self.dtype.itemsize
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.shape[0] * self.row_bytes
 
 
 class QuantizedWeights:
-    """The matrices of `weights`, quantized; the file is in `folder`.
+    """The matrices of `weights`; the file is in `folder`.
 
-    Raises SetupError when it cannot be written.
+    In the form `u4`, matrices of type Q4_K keep their four bits; all others, and all in
+    the form `int8`, are quantized to eight. Raises SetupError when the file cannot be
+    written.
     """
 
-    def __init__(self, weights: TextWeights, folder: Path) -> None:
-        self._shapes = {name: weights.shape(name) for name in weights.matrices}
-        path = cache_path(weights.path, folder, "language-int8", REVISION)
-        n_bytes = sum(map(_n_bytes, self._shapes.values()))
+    def __init__(
+        self, weights: TextWeights, folder: Path, form: Literal["int8", "u4"] = "int8"
+    ) -> None:
+        self._forms: dict[str, Form] = {
+            name: U4() if _stays_u4(weights, name, form) else Int8()
+            for name in weights.matrices
+        }
+        self._places: dict[str, list[Place]] = {}
+        stop = 0
+        for name, each in self._forms.items():
+            n_rows, width = weights.shape(name)
+            self._places[name] = []
+            for dtype, length in each.layout(width):
+                start = -(-stop // ALIGNMENT) * ALIGNMENT
+                place = Place(start, np.dtype(dtype), (n_rows, length))
+                self._places[name].append(place)
+                stop = place.stop
+        path = cache_path(weights.path, folder, f"language-{form}", REVISION)
         try:
-            if not path.is_file() or path.stat().st_size != n_bytes:
-                _quantize(weights, path)
+            if not path.is_file() or path.stat().st_size != stop:
+                self._write(weights, path)
             self.pages = map_file(path)
         except OSError as error:
             raise SetupError(
-                f"{path} cannot be written: {error}. It takes {n_bytes / 1e9:.1f} GB."
+                f"{path} cannot be written: {error}. It takes {stop / 1e9:.1f} GB."
             ) from error
 
-    def __getitem__(self, name: str) -> tuple[npt.NDArray[np.int8], Floats]:
-        """A matrix: int8 [rows, width], a view of `pages`, and scales f32 [rows, 1]."""
-        names = list(self._shapes)
-        before = names[: names.index(name)]
-        start = sum(_n_bytes(self._shapes[each]) for each in before)
-        n_rows, width = self._shapes[name]
-        numbers = np.frombuffer(self.pages, np.int8, n_rows * width, start)
-        scales = np.frombuffer(self.pages, np.uint8, 4 * n_rows, start + numbers.size)
-        scale = scales.copy().view(np.float32)
-        return numbers.reshape(n_rows, width), scale.reshape(n_rows, 1)
+    def product(self, x: Node, name: str) -> Node:
+        """f32 [n, rows of the matrix] of x, f32 [n, width]."""
+        return self._forms[name].product(x, *self.arrays(name))
+
+    def arrays(self, name: str) -> Iterator[Array]:
+        """Of a matrix, as its form has them: views of `pages`."""
+        for start, dtype, shape in self._places[name]:
+            flat = np.frombuffer(self.pages, dtype, shape[0] * shape[1], start)
+            yield flat.reshape(shape)
+
+    def _write(self, weights: TextWeights, path: Path) -> None:
+        log.info("quantizing the weights of %s, only this once", weights.path.name)
+        with atomic_write(path) as file:
+            for name, form in self._forms.items():
+                n_rows, _ = weights.shape(name)
+                for begin in range(0, n_rows, ROWS_AT_ONCE):
+                    rows = slice(begin, begin + ROWS_AT_ONCE)
+                    encoded = form.encode(weights, name, rows)
+                    for place, array in zip(self._places[name], encoded, strict=True):
+                        file.seek(place.start + begin * place.row_bytes)
+                        file.write(array.tobytes())
 
 
-def _n_bytes(shape: tuple[int, ...]) -> int:
-    n_rows, width = shape
-    return n_rows * width + 4 * n_rows
-
-
-def _quantize(weights: TextWeights, path: Path) -> None:
-    log.info("quantizing the weights of %s, only this once", weights.path.name)
-    with atomic_write(path) as file:
-        for name in weights.matrices:
-            n_rows, _ = weights.shape(name)
-            scales = []
-            for start in range(0, n_rows, ROWS_AT_ONCE):
-                some = weights.rows(name, slice(start, start + ROWS_AT_ONCE))
-                numbers, scale = quantize(some)
-                file.write(numbers.tobytes())
-                scales.append(scale)
-            file.write(np.concatenate(scales).tobytes())
+def _stays_u4(weights: TextWeights, name: str, form: str) -> bool:
+    return form == "u4" and weights.kind(name) == Kind.Q4_K

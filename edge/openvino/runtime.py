@@ -2,7 +2,8 @@
 llama.cpp's time.
 
 llama.cpp multiplies a few rows one by one; here a step reads the weights once for all
-rows. They come out of the same GGUF file, quantized unless they are wanted as f32.
+rows. They come out of the same GGUF file, quantized to int8, or in its four bits,
+unless they are wanted as f32.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ class OpenvinoRuntime:
         self._weights = weights = TextWeights(path, header)
 
         def compiled(kernels: Kernels) -> Compiled:
-            is_exact = kernels.weights == "f32"
-            quantized = None if is_exact else QuantizedWeights(weights, folder)
+            quantized = None
+            if kernels.weights != "f32":
+                quantized = QuantizedWeights(weights, folder, kernels.weights)
             return compile_now(
                 LanguageGraph(weights, quantized).graph,
                 path,
@@ -148,34 +150,37 @@ class OpenvinoRuntime:
             longest,
             wanted,
         )
-        embeddings = self._embeddings(spans)
         positions = np.concatenate([span.positions for span in spans], axis=1)
         cos, sin = rope_angles(
             positions, weights.head, weights.rope_sections, weights.rope_base
         )
+        rows, added = self._embeddings(spans)
         [logits] = self._graph.run(
-            np.ascontiguousarray(embeddings[:, : weights.hidden]),
+            rows,
             cos,
             sin,
-            np.ascontiguousarray(embeddings[:, weights.hidden :]),
+            added,
             *(np.array(each, np.int32) for each in numbers),
         )
         return logits
 
-    def _embeddings(self, spans: list[Span]) -> Floats:
-        """f32 [n, (1 + levels) * hidden]; text adds nothing at the later levels."""
+    def _embeddings(self, spans: list[Span]) -> tuple[Floats, Floats]:
+        """Of all tokens f32 [n, hidden], and what deepstack adds to them f32 [n, levels
+        * hidden]: to text nothing."""
         weights, hidden = self._weights, self._weights.hidden
         is_text = np.repeat(
             [isinstance(span, TextSpan) for span in spans],
             [span.n_tokens for span in spans],
         )
-        width = (1 + weights.n_levels) * hidden
-        embeddings = np.zeros((len(is_text), width), np.float32)
+        rows = np.empty((len(is_text), hidden), np.float32)
+        added = np.zeros((len(is_text), weights.n_levels * hidden), np.float32)
         if tokens := [t for s in spans if isinstance(s, TextSpan) for t in s.tokens]:
-            embeddings[is_text, :hidden] = weights.rows("token_embd.weight", tokens)
+            rows[is_text] = weights.rows("token_embd.weight", tokens)
         if pictures := [s.embeddings for s in spans if isinstance(s, PictureSpan)]:
-            embeddings[~is_text] = np.concatenate(pictures)
-        return embeddings
+            embeddings = np.concatenate(pictures)
+            rows[~is_text] = embeddings[:, :hidden]
+            added[~is_text] = embeddings[:, hidden:]
+        return rows, added
 
     def _copy(self, block: int, into: int) -> None:
         for cache in self._caches:

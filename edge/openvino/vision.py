@@ -19,7 +19,7 @@ from edge.openvino.vision_weights import TowerWeights
 from edge.qwen3vl import preprocess
 from edge.qwen3vl.patches import interpolate_pos_embed, rope_angles
 
-REVISION = 1  # of the graph: a new one invalidates compiled files of the old one
+REVISION = 2  # of the graph: a new one invalidates compiled files of the old one
 
 
 class OpenvinoTower:
@@ -58,7 +58,7 @@ class OpenvinoTower:
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return preprocess.grid(width, height, *self._token_range)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
         rows, columns = self.grid(picture.width, picture.height)
         fitted = preprocess.fit(picture, rows, columns)
         pixels = preprocess.patches(fitted).astype(np.float32) / 127.5 - 1
@@ -67,7 +67,7 @@ class OpenvinoTower:
             interpolate_pos_embed(self._table, rows, columns),
             *rope_angles(rows, columns, self._head),
         )
-        return np.array(embeddings)
+        return embeddings.astype(np.float16)
 
     def interrupt(self) -> None:
         self._graph.interrupt()

@@ -191,7 +191,7 @@ def _measured(part: Part, settings: Settings, tuning: Tuning | None) -> list[Mea
         return [Measured(next(vision_variants(settings, host.cpu().features)))]
     likely = next(language_variants(settings, host.cpu().features))
     is_repacked = settings.repack and not likely.kernels
-    return [Measured(replace(likely, kv=settings.kv, repack=is_repacked))]
+    return [Measured(replace(likely, repack=is_repacked))]
 
 
 def _need(settings: Settings, files: ModelFiles, choice: Choice) -> MemoryNeed:

@@ -180,7 +180,7 @@ def _near(measured: list[Measured], settings: Settings) -> Iterator[Variant]:
     if not ways:
         return
     best = fastest_language(ways).variant
-    if best.kernels and "kv" not in settings.given:
+    if best.kernels and settings.kv == "auto":
         yield replace(best, kv=LLAMA_KV)
     if host.has_hyperthreading() and best.threads > 1 and not settings.threads:
         yield replace(best, threads=best.threads // 2)

@@ -98,7 +98,7 @@ def with_given(variant: Variant, settings: Settings) -> Variant:
     the repacking, that the operator has set."""
     if settings.threads:
         variant = replace(variant, threads=settings.threads)
-    if variant.part == "language" and "kv" in settings.given:
+    if variant.part == "language" and settings.kv != "auto":
         variant = replace(variant, kv=settings.kv)
     if variant.runtime == "llama" and "repack" in settings.given:
         variant = replace(variant, repack=settings.repack)

@@ -25,14 +25,14 @@ class StubTower:
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return -(-height // 32), -(-width // 32)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
         self._interrupted.clear()
         if self._interrupted.wait(self.seconds):
             raise Cancelled("No question waits for this picture any more.")
         rows, columns = self.grid(picture.width, picture.height)
         digest = hashlib.sha256(picture.rgb).digest()
         level = int.from_bytes(digest[:2], "big") / 65535
-        return np.full((rows * columns, self.width), level, dtype=np.float32)
+        return np.full((rows * columns, self.width), level, dtype=np.float16)
 
     def interrupt(self) -> None:
         self._interrupted.set()

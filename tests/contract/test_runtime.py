@@ -384,7 +384,7 @@ def test_embeddings_have_one_row_for_each_image_token(pair: Pair) -> None:
         rows, columns = tower.grid(width, height)
         embeddings = tower.embed(noise(1, width, height))
         assert embeddings.shape[0] == rows * columns
-        assert embeddings.dtype == np.float32
+        assert embeddings.dtype == np.float16
         assert np.isfinite(embeddings).all()
 
 

@@ -77,7 +77,7 @@ def test_an_interrupt_ends_the_present_job_and_not_the_next() -> None:
             has_begun.set()
             if self._interrupted.wait(self.seconds):
                 raise Cancelled("interrupted")
-            return np.zeros((1, self.width), np.float32)
+            return np.zeros((1, self.width), np.float16)
 
     tower = Tower(seconds=30)
     with encoder(tower) as (one, results):
@@ -116,7 +116,7 @@ def test_a_job_that_is_abandoned_before_it_begins_is_not_computed() -> None:
 
 def test_the_cache_is_bounded_and_evicts_what_was_used_least_recently() -> None:
     tower = StubTower()
-    room = 2 * tower.width * 4  # for two pictures of one token
+    room = 2 * tower.width * 2  # for two pictures of one token
     with encoder(tower, cache_bytes=room) as (one, results):
         for level in (1, 2):
             one.start(job(level))

@@ -31,7 +31,7 @@ def sequence(*parts: str, max_tokens: int = 4) -> Sequence:
         if part in SCENES:
             rows, columns = SCENES[part]
             pieces.append(PicturePiece(PictureRef(part, 1, 1), rows, columns))
-            embeddings[part] = np.full((rows * columns, 1), ord(part), np.float32)
+            embeddings[part] = np.full((rows * columns, 1), ord(part), np.float16)
         else:
             pieces.append(TextPiece(tuple(map(ord, part))))
     made = Sequence(tuple(pieces), SamplingParams(max_tokens=max_tokens))
@@ -245,7 +245,7 @@ def test_a_picture_is_encoded_once_for_several_questions() -> None:
 
 def test_the_cache_of_embeddings_is_bounded() -> None:
     tower = CountingTower()
-    room = 2 * 25 * tower.width * 4  # for two pictures
+    room = 2 * 25 * tower.width * 2  # for two pictures
     with engine(StubRuntime(), tower, cache_bytes=room) as one:
         for level in (1, 2, 1, 3, 1, 2):
             answer(ask(one, grey(level), "hello"))

@@ -24,7 +24,7 @@ def sequence(*sizes: int | tuple[int, int], max_tokens: int = 3) -> Sequence:
         else:
             rows, columns = size
             pieces.append(PicturePiece(PictureRef(f"{i}", 1, 1), rows, columns))
-            embeddings[f"{i}"] = np.arange(rows * columns, dtype=np.float32)[:, None]
+            embeddings[f"{i}"] = np.arange(rows * columns, dtype=np.float16)[:, None]
     made = Sequence(tuple(pieces), SamplingParams(max_tokens=max_tokens))
     made.embeddings = embeddings
     return made
@@ -194,7 +194,7 @@ def encoded(scheduler: Scheduler) -> list[Sequence]:
     [name] = {scheduler.pictures.current.key.sha256}
     complete = []
     for one in scheduler.pictures.finish():
-        one.receive(name, np.zeros((1, 1), np.float32))
+        one.receive(name, np.zeros((1, 1), np.float16))
         if not one.missing_pictures:
             scheduler.add(one)
             complete.append(one)

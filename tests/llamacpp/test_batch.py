@@ -17,7 +17,7 @@ def text(slot: int) -> TextSpan:
 
 
 def picture(slot: int) -> PictureSpan:
-    return PictureSpan(slot, np.zeros((3, 4), np.float32), np.zeros((4, 3), np.int32))
+    return PictureSpan(slot, np.zeros((3, 4), np.float16), np.zeros((4, 3), np.int32))
 
 
 SPANS = st.lists(
@@ -57,7 +57,7 @@ def test_pictures_of_several_slots_share_a_batch() -> None:
     """Positions are section-major: all times first, then all heights."""
     spans = [
         PictureSpan(
-            slot, np.full((2, 4), slot, np.float32), np.full((4, 2), slot, np.int32)
+            slot, np.full((2, 4), slot, np.float16), np.full((4, 2), slot, np.int32)
         )
         for slot in (5, 6)
     ]

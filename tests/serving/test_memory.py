@@ -106,7 +106,7 @@ LLGUIDANCE_MIB = 67
 def test_the_need_is_what_was_measured(
     real: Pair, vision: str, runtime: str, cells: int, measured_mib: int
 ) -> None:
-    chosen = Settings(slots=1, image_tokens=cells, embeddings_mb=0)
+    chosen = Settings(slots=1, image_tokens=cells, embeddings_mb=0, kv="f16")
     need = memory_need(*real, replace(chosen, vision=vision, runtime=runtime))
     measured_bytes = (measured_mib + LLGUIDANCE_MIB) * MIB
     assert 0.95 < need.total_bytes / measured_bytes < 1.05
@@ -150,7 +150,7 @@ def test_the_reservation_of_the_tower_is_covered(
         replace(mmproj, values=mmproj.values | tower),
         Settings(slots=1, image_tokens=64, embeddings_mb=0, vision="mtmd"),
     )
-    beside = 64 * (2 * 4 * width * (1 + n_deepstack) + 4 * 2 * ffn + 32 * 32 * 33)
+    beside = 64 * (2 * 2 * width * (1 + n_deepstack) + 4 * 2 * ffn + 32 * 32 * 33)
     assert 0.99 < (need.tower_bytes - beside) / (reserved_mib * MIB) < 1.25
 
 
@@ -158,7 +158,7 @@ def test_each_slot_holds_the_embeddings_of_a_picture(real: Pair) -> None:
     one, four = (
         memory_need(*real, Settings(slots=slots, image_tokens=1024)) for slots in (1, 4)
     )
-    assert four.tower_bytes - one.tower_bytes == 3 * 32 * MIB
+    assert four.tower_bytes - one.tower_bytes == 3 * 16 * MIB
 
 
 def test_image_tokens_are_limited_by_the_model(tmp_path: Path) -> None:
@@ -184,6 +184,15 @@ def test_a_smaller_kv_type_makes_a_smaller_cache(real: Pair) -> None:
     assert full.kv_bytes == 8192 * 112 * 1024
     assert small.kv_bytes * 32 == full.kv_bytes * 17
     assert full.total_bytes - small.total_bytes == full.kv_bytes - small.kv_bytes
+
+
+def test_openvino_has_a_smaller_kv_type_by_default(real: Pair) -> None:
+    ours, theirs, chosen = (
+        memory_need(*real, Settings(runtime=who, kv=kv)).kv_bytes
+        for who, kv in (("openvino", "auto"), ("llama", "auto"), ("openvino", "f16"))
+    )
+    assert theirs == 8192 * 112 * 1024
+    assert ours * 32 == chosen * 17
 
 
 def test_a_need_reads_as_a_sum() -> None:
@@ -230,7 +239,8 @@ def test_openvino_has_its_own_weights_and_blocks_that_are_never_full(
     real: Pair,
 ) -> None:
     ours, theirs = (
-        memory_need(*real, Settings(runtime=who)) for who in ("openvino", "llama")
+        memory_need(*real, Settings(runtime=who, kv="f16"))
+        for who in ("openvino", "llama")
     )
     n_weights = 1_409_408_000 + 2048 * 151_936
     assert ours.weights_bytes - theirs.weights_bytes == n_weights - 1_101_457_408

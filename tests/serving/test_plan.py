@@ -59,7 +59,7 @@ def test_defaults_are_decided(settings: Settings, files: ModelFiles) -> None:
     plan = make_plan(settings, files)
     default = next(likely_kernels(host.cpu().features))
     n_threads = host.usable_cores()
-    assert plan.language == Variant("language", default, n_threads, "f16")
+    assert plan.language == Variant("language", default, n_threads, "q8_0")
     assert plan.vision == Variant("vision", default, n_threads)
     assert plan.choice.many is None
     assert plan.n_kv_cells == settings.context_tokens
@@ -83,6 +83,7 @@ def test_image_tokens_are_those_that_the_model_was_trained_with(
 def test_openvino_is_the_runtime_if_its_memory_is_free(
     settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = replace(settings, kv="f16")  # of equal size: weights decide
     need = need_bytes(settings, files, "openvino")
 
     def runtime(free: int, wanted: str = "auto") -> str:
@@ -100,6 +101,7 @@ def test_openvino_is_the_runtime_if_its_memory_is_free(
 def test_the_slower_runtime_is_told(
     settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = replace(settings, kv="f16")
     set_free_memory(monkeypatch, need_bytes(settings, files, "openvino") - 1)
     assert "llama.cpp computes" in make_plan(settings, files).notes[-1]
     chosen = replace(settings, runtime="llama")

@@ -17,7 +17,7 @@ from worker.lifecycle import warm
 
 
 class BrokenTower(StubTower):
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
         raise RuntimeError("this machine lacks an instruction")
 
 
