@@ -5,6 +5,7 @@ The weights come out of the same mmproj file that llama.cpp reads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from edge.gguf.header import Header
 from edge.images import Picture
 from edge.openvino.compiled import compile_once
 from edge.openvino.nodes import Precision
+from edge.openvino.pauses import Pauses
 from edge.openvino.vision_graph import VisionGraph
 from edge.openvino.vision_weights import TowerWeights
 from edge.qwen3vl import preprocess
 from edge.qwen3vl.patches import interpolate_pos_embed, rope_angles
 
-REVISION = 1  # of the graph: a new one invalidates compiled files of the old one
+REVISION = 2  # of the graph: a new one invalidates compiled files of the old one
 
 
 class OpenvinoTower:
@@ -28,6 +30,8 @@ class OpenvinoTower:
     Pictures get between `min_tokens` and `max_tokens` tokens. `folder` holds compiled
     graphs. Raises SetupError when the file does not fit or cannot be compiled here.
     """
+
+    can_pause = True
 
     def __init__(
         self,
@@ -41,36 +45,38 @@ class OpenvinoTower:
         header: Header | None = None,
     ) -> None:
         self.name = f"openvino {precision}"
+        self._pauses = pauses = Pauses()
         weights = TowerWeights(path, header)
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
         self._token_range = min(min_tokens, max_tokens), max_tokens
         self._graph = compile_once(
-            lambda: VisionGraph(weights, precision).graph(),
+            lambda: VisionGraph(weights, precision, pauses).graph(),
             path,
             folder,
             name=precision,
             revision=REVISION,
             precision=precision,
             threads=threads,
+            extension=pauses.extension,
         )
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return preprocess.grid(width, height, *self._token_range)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+    def embed(
+        self, picture: Picture, pause: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float32]:
         rows, columns = self.grid(picture.width, picture.height)
         fitted = preprocess.fit(picture, rows, columns)
         pixels = preprocess.patches(fitted).astype(np.float32) / 127.5 - 1
-        [embeddings] = self._graph.run(
-            pixels,
-            interpolate_pos_embed(self._table, rows, columns),
-            *rope_angles(rows, columns, self._head),
-        )
+        with self._pauses.calling(pause):
+            [embeddings] = self._graph.run(
+                pixels,
+                interpolate_pos_embed(self._table, rows, columns),
+                *rope_angles(rows, columns, self._head),
+            )
         return np.array(embeddings)
-
-    def interrupt(self) -> None:
-        self._graph.interrupt()
 
     def close(self) -> None:
         self._graph.close()
