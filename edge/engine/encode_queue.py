@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edge.engine.sequence import Sequence
+from edge.engine.sequence import PicturePiece, Sequence
 from edge.images import Picture
 
 
@@ -18,10 +18,14 @@ class PictureKey(NamedTuple):
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """A picture to encode, for all sequences that lack it."""
+    """A picture of `n_tokens` image tokens to encode, for all sequences that lack it.
+
+    An encoder that can pause computes it in stages, another one in a single stage.
+    """
 
     key: PictureKey
     picture: Picture
+    n_tokens: int
 
 
 class EncodeQueue:
@@ -29,7 +33,24 @@ class EncodeQueue:
 
     def __init__(self) -> None:
         self.current: EncodeJob | None = None
+        self.is_computing = False  # else the current one waits between two stages
         self._sequences: list[Sequence] = []
+
+    @property
+    def upcoming(self) -> EncodeJob | None:
+        """The picture of the next stage: the current one, or the next in the queue."""
+        if self.current or not self._sequences:
+            return self.current
+        first = self._sequences[0]
+        sha256, *_ = first.missing_pictures
+        n_tokens = next(
+            piece.n_tokens
+            for piece in first.pieces
+            if isinstance(piece, PicturePiece) and piece.ref.sha256 == sha256
+        )
+        return EncodeJob(
+            PictureKey(first.scope, sha256), first.pixels[sha256], n_tokens
+        )
 
     @property
     def is_abandoned(self) -> bool:
@@ -44,20 +65,20 @@ class EncodeQueue:
         if sequence in self._sequences:
             self._sequences.remove(sequence)
 
-    def start_next(self) -> EncodeJob | None:
-        """The picture to encode now; None while another one is being encoded."""
-        if self.current or not self._sequences:
-            return None
-        first = self._sequences[0]
-        sha256, *_ = first.missing_pictures
-        key = PictureKey(first.scope, sha256)
-        self.current = EncodeJob(key, first.pixels[sha256])
-        return self.current
+    def start_stage(self) -> EncodeJob | None:
+        """The upcoming picture is computed now. Returns it if this is its beginning."""
+        is_new = self.current is None
+        self.current, self.is_computing = self.upcoming, True
+        return self.current if is_new else None
+
+    def end_stage(self) -> None:
+        """The current picture waits for its next stage."""
+        self.is_computing = False
 
     def finish(self) -> list[Sequence]:
         """The current picture is done or given up. Returns the sequences that wait for
         it; they stay in the queue."""
-        job, self.current = self.current, None
+        job, self.current, self.is_computing = self.current, None, False
         return self._waiting_for(job) if job else []
 
     def _waiting_for(self, job: EncodeJob) -> list[Sequence]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -19,11 +20,12 @@ Outcome = Embeddings | Exception
 
 
 class Encoder:
-    """Encodes one picture at a time beside the engine thread, and caches at most
-    `cache_bytes` of embeddings.
+    """Encodes one picture at a time, and caches at most `cache_bytes` of embeddings.
 
-    `done` is called on the encoder thread with each job and its embeddings, or with the
-    error: Cancelled after an interrupt. The scheduler decides when each job starts.
+    Between two stages it calls `paused` with the seconds of the first, and waits for
+    `proceed`. It calls `done` with each job and its embeddings, or with the error:
+    Cancelled after an interrupt. Both are called on the encoder thread; the scheduler
+    decides when each job and each stage begins.
     """
 
     def __init__(
@@ -31,11 +33,15 @@ class Encoder:
         tower: VisionTower,
         cache_bytes: int,
         done: Callable[[EncodeJob, Outcome], None],
+        paused: Callable[[float], None],
     ) -> None:
         self._tower = tower
         self._cache = _Cache(cache_bytes)
         self._done = done
+        self._paused = paused
         self._is_abandoned = False
+        self._may_proceed = threading.Event()
+        self._stage_began = 0.0
         self._jobs: queue.SimpleQueue[EncodeJob | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="encoder", daemon=True)
         self._thread.start()
@@ -47,15 +53,21 @@ class Encoder:
     def start(self, job: EncodeJob) -> None:
         """Encodes a picture; the job before it must be done."""
         self._is_abandoned = False
+        self._may_proceed.clear()
         self._jobs.put(job)
 
+    def proceed(self) -> None:
+        """Ends the pause of the present job."""
+        self._may_proceed.set()
+
     def interrupt(self) -> None:
-        """Ends the present job before it begins, or early where the encoder can."""
+        """Ends the present job before it begins, or at its next pause."""
         self._is_abandoned = True
-        self._tower.interrupt()
+        self._may_proceed.set()
 
     def close(self) -> None:
-        """Ends the thread after the present job, and frees the model."""
+        """Interrupts the present job, ends the thread and frees the model."""
+        self.interrupt()
         self._jobs.put(None)
         self._thread.join()
         self._tower.close()
@@ -69,16 +81,28 @@ class Encoder:
         if (job := self._jobs.get()) is None:
             return False
         outcome: Outcome
+        self._stage_began = time.monotonic()
         try:
-            if self._is_abandoned:
-                raise Cancelled("No question waits for this picture any more.")
-            outcome = self._tower.embed(job.picture)
+            self._raise_if_abandoned()
+            outcome = self._tower.embed(job.picture, self._pause)
         except Exception as error:
             outcome = error
         else:
             self._cache.add(job.key, outcome)
         self._done(job, outcome)
         return True
+
+    def _pause(self) -> None:
+        self._raise_if_abandoned()
+        self._paused(time.monotonic() - self._stage_began)
+        self._may_proceed.wait()
+        self._may_proceed.clear()
+        self._raise_if_abandoned()
+        self._stage_began = time.monotonic()
+
+    def _raise_if_abandoned(self) -> None:
+        if self._is_abandoned:
+            raise Cancelled("No question waits for this picture any more.")
 
 
 class _Cache:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
+from edge.engine.costs import Costs
 from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.encoder import Embeddings, Encoder, Outcome
 from edge.engine.prepare import Prepared, prepare
 from edge.engine.protocols import Runtime, VisionTower
-from edge.engine.scheduler import Admission, Load, Scheduler
+from edge.engine.scheduler import Admission, Load, Rest, Scheduler, Stage
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
 from edge.engine.step import Sampled, Step
@@ -34,7 +35,7 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
-    embeddings of pictures are cached.
+    embeddings of pictures are cached. `costs` are those measured on this machine.
     """
 
     def __init__(
@@ -43,20 +44,26 @@ class Engine:
         tower: VisionTower,
         chunk_tokens: int = 256,
         cache_bytes: int = 64 << 20,
+        costs: Costs | None = None,
     ) -> None:
         self._runtime = runtime
         self._tower = tower
         self.tower_name, self.runtime_name = tower.name, runtime.name
-        self._encoder = Encoder(tower, cache_bytes, self._post_encoded)
         self._scheduler = Scheduler(
-            Slots(runtime.n_slots, runtime.n_cells, runtime.n_idle), chunk_tokens
+            Slots(runtime.n_slots, runtime.n_cells, runtime.n_idle),
+            chunk_tokens,
+            alternates=tower.can_pause,
+            costs=costs,
+        )
+        self._encoder = Encoder(
+            tower, cache_bytes, self._post_encoded, self._post_paused
         )
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._closing = False
-        self._step_began: float | None = None
+        self._began: float | None = None
         self.longest_step_s = 0.0
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
@@ -72,9 +79,10 @@ class Engine:
 
     @property
     def silent_s(self) -> float:
-        """How long its present step has taken; 0 while it waits for work. It hangs if
-        that is far longer than `longest_step_s`."""
-        began = self._step_began
+        """How long its present step has taken, or the stage of a picture that steps
+        wait for; 0 while it waits for work. It hangs if that is far longer than
+        `longest_step_s`."""
+        began = self._began
         return 0.0 if began is None else time.monotonic() - began
 
     @property
@@ -139,46 +147,53 @@ class Engine:
         """On the encoder thread: hands its result over to the engine thread."""
         self._inbox.put(partial(self._encoded, job.key, outcome))
 
+    def _post_paused(self, seconds: float) -> None:
+        """On the encoder thread: a stage has ended, and the cores are free."""
+        self._inbox.put(partial(self._scheduler.end_stage, seconds))
+
     # Everything below runs on the engine thread.
 
     def _loop(self) -> None:
-        rest_s: float | None = None
         try:
             while not self._closing or self._tickets:
-                self._take_messages(rest_s)
-                rest_s = self._step()
+                if not self._scheduler.encoder_has_cores:
+                    self._began = time.monotonic()
+                self._admit()
+                self._work(self._scheduler.next_work(time.monotonic()))
                 self._load = self._scheduler.load
                 self.longest_step_s = max(self.longest_step_s, self.silent_s)
+                while not self._inbox.empty():
+                    self._inbox.get()()
         except BaseException:
             log.critical("the engine thread died", exc_info=True)
             self._closing = True
             self._end_all(EngineError("The engine failed. Try again."))
 
-    def _take_messages(self, rest_s: float | None) -> None:
-        """Runs all messages. Waits `rest_s` for the first, without a limit if None."""
-        message: Callable[[], None] | None = None
-        if rest_s != 0.0:  # sleeps until a message comes
-            self._step_began = None
-            with suppress(queue.Empty):
-                message = self._inbox.get(timeout=rest_s)
-        self._step_began = time.monotonic()
-        if message:
-            message()
-        while not self._inbox.empty():
-            self._inbox.get()()
+    def _work(self, work: Step | Stage | Rest) -> None:
+        if isinstance(work, Rest):
+            self._await_message(work.seconds)
+        elif isinstance(work, Step):
+            self._compute(work)
+        elif work.job:
+            self._encoder.start(work.job)
+        else:
+            self._encoder.proceed()
 
-    def _step(self) -> float | None:
-        """Schedule, run, advance. How long to rest then; None when nothing runs."""
-        self._admit()
-        if job := self._scheduler.start_encode():
-            self._encoder.start(job)
-        if (step := self._scheduler.schedule()) is None:
-            return None
+    def _await_message(self, seconds: float | None) -> None:
+        """Sleeps until a message comes, and runs it."""
+        if not self._scheduler.encoder_has_cores:
+            self._began = None
+        with suppress(queue.Empty):
+            message = self._inbox.get(timeout=seconds)
+            message()
+
+    def _compute(self, step: Step) -> None:
+        """Run, advance, postprocess."""
         begun = time.monotonic()
         if (sampled := self._run(step)) is not None:
-            self._scheduler.advance(step, time.monotonic() - begun)
+            ended = time.monotonic()
+            self._scheduler.advance(step, ended - begun, ended)
             self._postprocess(sampled)
-        return self._scheduler.plan_rest(time.monotonic() - begun)
 
     def _admit(self) -> None:
         # one by one: the next may share the cells that this one has just been given

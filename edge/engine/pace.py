@@ -1,52 +1,74 @@
-"""How much of a prompt one step computes beside running answers, and how often answers
-go on while a picture is encoded.
+"""How long a stream pauses between two tokens, for stages of a picture and pieces of a
+prompt.
 
-The more tokens a step has, the less each of them costs, but the longer every answer
-pauses. So a prompt gets large steps while nothing is being answered, and otherwise what
-fits into a short pause. How much that is, is measured as the machine works.
+Answers wait for the whole pause while a picture is encoded: it brings another answer,
+which shares the later steps, and a step of four answers costs little more than a step
+of one.
 """
 
 from __future__ import annotations
 
-PAUSE_S = 0.4  # for prompts, between two tokens of an answer
-FEWEST = 16  # tokens; fewer cost nearly the same
-NEWEST = 0.3  # the weight of the latest step in what a token takes
-REST = 4  # a rest is this many times as long as the step before it,
-MOST_REST_S = 0.4  # but not longer
+from edge.engine.costs import Costs, Curve
+
+PAUSE_S = 0.3  # the longest that is wanted, from the end of a step to that of the next
+PIECE = 16  # tokens; pieces are multiples of it, and fewer cost nearly the same
+WORTH = 1.05  # a larger piece may take this many times the least seconds for a token
 
 
 class Pace:
-    """Learns what a token takes, and says how many of a prompt may come at once: at
-    most `most`."""
+    """Fits stages and pieces into pauses, by the seconds that `costs` predicts.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._token_s: float | None = None
-
-    def budget(self, *, is_answering: bool) -> int:
-        """How many tokens of prompts the next step may have."""
-        if not is_answering:
-            return self._most
-        if not self._token_s:
-            return min(FEWEST, self._most)
-        fitting = int(min(PAUSE_S / self._token_s, self._most))
-        return max(FEWEST, fitting - fitting % FEWEST)
-
-    def observe(self, n_tokens: int, seconds: float) -> None:
-        """A step of `n_tokens` tokens took so long."""
-        if n_tokens < FEWEST:
-            return
-        token_s = seconds / n_tokens
-        if not self._token_s:
-            self._token_s = token_s
-        self._token_s += NEWEST * (token_s - self._token_s)
-
-
-def rest_after(step_s: float) -> float:
-    """How long answers rest after a step of `step_s` while a picture is encoded.
-
-    The question about that picture will soon be answered too, and a step for four
-    answers costs hardly more than one for one. Measured with four users on two cores:
-    0.234 answers a second and first words after 6 s; without a rest 0.194 and 12 s.
+    A step computes at most `chunk_tokens` of prompts. `now` is in seconds of one
+    monotonic clock; `beside` means that the encoder computes at the same time.
     """
-    return min(REST * step_s, MOST_REST_S)
+
+    def __init__(self, costs: Costs, chunk_tokens: int) -> None:
+        self._costs = costs
+        self._chunk_tokens = chunk_tokens
+        self._stepped_at = 0.0
+        self.n_stages = 0  # since the latest step
+
+    def observe_step(
+        self, n_tokens: int, seconds: float, now: float, *, beside: bool
+    ) -> None:
+        """A step has ended now."""
+        self._steps(beside).observe(n_tokens, seconds)
+        self._stepped_at, self.n_stages = now, 0
+
+    def observe_stage(self, n_image_tokens: int, seconds: float) -> None:
+        """A stage of a picture of this size has ended."""
+        self._costs.stage.observe(n_image_tokens, seconds)
+        self.n_stages += 1
+
+    def piece(self, now: float, n_answers: int, *, beside: bool) -> int:
+        """How many tokens of prompts a step of `n_answers` computes now: the largest
+        piece within the pause that wastes no time."""
+        if not n_answers:
+            return self._chunk_tokens
+        left_s = self._stepped_at + PAUSE_S - now
+        token_s = {}
+        for n in range(PIECE, self._chunk_tokens + 1, PIECE):
+            step_s = self._steps(beside).seconds(n + n_answers)
+            if step_s is not None and step_s <= left_s:
+                token_s[n] = step_s / (n + n_answers)
+        if not token_s:
+            return min(PIECE, self._chunk_tokens)
+        most_s = WORTH * min(token_s.values())
+        return max(n for n in token_s if token_s[n] <= most_s)
+
+    def left_s(self, now: float, n_tokens: int, *, beside: bool) -> float:
+        """Seconds until the next step, of `n_tokens`, is due."""
+        step_s = self._steps(beside).seconds(n_tokens) or 0.0
+        return self._stepped_at + PAUSE_S - step_s - now
+
+    def allows_stage(self, now: float, n_answers: int, n_image_tokens: int) -> bool:
+        """Whether a stage comes before the next step of `n_answers`. One always does,
+        or the picture might wait for ever; more have to fit into the pause, with the
+        smallest piece of a prompt that may come meanwhile."""
+        stage_s = self._costs.stage.seconds(n_image_tokens)
+        if not self.n_stages or stage_s is None:
+            return not self.n_stages
+        return stage_s <= self.left_s(now, n_answers + PIECE, beside=False)
+
+    def _steps(self, beside: bool) -> Curve:
+        return self._costs.step_beside if beside else self._costs.step

@@ -5,6 +5,7 @@ All implementations and the stubs pass the same tests, `tests/contract`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -114,21 +115,20 @@ class VisionTower(Protocol):
     """A vision encoder. Only the encoder thread calls `embed`."""
 
     name: str  # of the backend and its precision
+    can_pause: bool  # whether `embed` calls `pause`
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         """Rows and columns of image tokens for a picture of this size in pixels."""
         ...
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
+    def embed(
+        self, picture: Picture, pause: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float16]:
         """Embeddings for the language model, float16 [rows * columns, width].
 
-        Raises Cancelled when it was interrupted.
+        Calls `pause` between stages, if it can, and computes nothing meanwhile. What
+        `pause` raises ends it.
         """
-        ...
-
-    def interrupt(self) -> None:
-        """Ends the present `embed` early, where that is possible. Any thread may call
-        it."""
         ...
 
     def close(self) -> None: ...

@@ -1,7 +1,8 @@
-"""The policy: which sequence gets a slot, what the next step computes, and which
-picture is encoded meanwhile.
+"""The policy: which sequence gets a slot, what the next step computes, and when the
+vision encoder computes.
 
-Pure: three queues and rules, no model, no threads, no clock.
+Pure: three queues and rules, no model, no threads, no clock. `now` is in seconds of one
+monotonic clock.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge.engine.costs import Costs
 from edge.engine.encode_queue import EncodeJob, EncodeQueue
-from edge.engine.pace import Pace, rest_after
+from edge.engine.pace import Pace
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
 from edge.engine.step import Span, Step
@@ -49,19 +51,43 @@ class Admission:
     evicted: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Stage:
+    """The vision encoder computes: it begins with `job`, or goes on if that is None."""
+
+    job: EncodeJob | None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The engine thread computes nothing until a message comes or `seconds` have
+    passed."""
+
+    seconds: float | None
+
+
 class Scheduler:
     """Slots are given first come, first served. A step holds one token of each answer,
     and as much of the prompts as the pace allows: at most `chunk_tokens`.
+
+    With `alternates`, steps and stages of the vision encoder never compute at the same
+    time; else the encoder computes a whole picture beside the steps.
     """
 
-    def __init__(self, slots: Slots, chunk_tokens: int) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        chunk_tokens: int,
+        *,
+        alternates: bool = True,
+        costs: Costs | None = None,
+    ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: dict[int, Sequence] = {}
         self.pictures = EncodeQueue()
         self._slots = slots
-        # a step takes longer while the vision encoder uses the same cores
-        self._paces = {False: Pace(chunk_tokens), True: Pace(chunk_tokens)}
-        self._has_rested = False
+        self._alternates = alternates
+        self._pace = Pace(costs or Costs(), chunk_tokens)
         self._n_steps = 0
         self._n_tokens = 0
 
@@ -92,20 +118,28 @@ class Scheduler:
         sequence.phase = Phase.WAIT
         self.waiting.append(sequence)
 
-    def start_encode(self) -> EncodeJob | None:
-        """The picture to encode now, if one should be.
+    @property
+    def encoder_has_cores(self) -> bool:
+        """Whether steps have to wait until the stage of a picture has ended."""
+        return self._alternates and self.pictures.is_computing
 
-        One at a time, and not while the language model computes a prompt: the next
-        picture would help no answer yet, and would take half of the cores.
-        """
-        return None if self.is_prefilling else self.pictures.start_next()
+    def next_work(self, now: float) -> Step | Stage | Rest:
+        """What to compute now, when all admissions are done."""
+        if self.encoder_has_cores:
+            return Rest(None)
+        if self._encodes_next(now):
+            return Stage(self.pictures.start_stage())
+        if self._is_beside and not self.is_prefilling and self.running:
+            rest_s = self._pace.left_s(now, len(self.running), beside=True)
+            if rest_s > 0:
+                return Rest(rest_s)
+        return self.schedule(now) or Rest(None)
 
-    def plan_rest(self, step_s: float) -> float:
-        """Seconds for which answers rest after a step of `step_s` beside the encoder.
-        The next step holds no prompt then: a stream would pause for both."""
-        is_encoding = self.pictures.current is not None
-        self._has_rested = is_encoding and not self.is_prefilling
-        return rest_after(step_s) if self._has_rested else 0.0
+    def end_stage(self, seconds: float) -> None:
+        """The encoder has paused after a stage of `seconds`."""
+        if job := self.pictures.current:
+            self._pace.observe_stage(job.n_tokens, seconds)
+        self.pictures.end_stage()
 
     def admit(self) -> Admission | None:
         """Moves the next waiting sequence into a slot, if it can have one.
@@ -146,24 +180,23 @@ class Scheduler:
             for other in self._prefilling().values()
         )
 
-    def schedule(self) -> Step | None:
+    def schedule(self, now: float) -> Step | None:
         """The next step, or None when nothing runs."""
         spans: list[Span] = [
             sequence.decode_span(slot)
             for slot, sequence in self.running.items()
             if sequence.phase is Phase.DECODE
         ]
-        is_encoding = self.pictures.current is not None
-        if not (spans and self._has_rested):
-            budget = self._paces[is_encoding].budget(is_answering=bool(spans))
-            spans += self._prompt_spans(budget)
-        return Step(tuple(spans), is_encoding) if spans else None
+        if self.is_prefilling:
+            piece = self._pace.piece(now, len(spans), beside=self._is_beside)
+            spans += self._prompt_spans(piece)
+        return Step(tuple(spans), self._is_beside) if spans else None
 
-    def advance(self, step: Step, seconds: float) -> None:
-        """Records that `step` has been computed, and in how many seconds."""
+    def advance(self, step: Step, seconds: float, now: float) -> None:
+        """Records that `step` has been computed in `seconds`, and has ended now."""
         self._n_steps += 1
         self._n_tokens += step.n_tokens
-        self._paces[step.beside_encoder].observe(step.n_tokens, seconds)
+        self._pace.observe_step(step.n_tokens, seconds, now, beside=step.beside_encoder)
         for span in step.spans:
             sequence = self.running[span.slot]
             if sequence.phase is Phase.PREFILL:
@@ -186,6 +219,24 @@ class Scheduler:
                 to_empty = (slot,)
         sequence.phase = Phase.DONE
         return to_empty
+
+    @property
+    def _is_beside(self) -> bool:
+        return self.pictures.is_computing and not self._alternates
+
+    def _encodes_next(self, now: float) -> bool:
+        """Whether a stage comes before the next step.
+
+        The next picture waits while a prompt is computed: it would help no answer yet.
+        A picture that has begun gets one stage between two pieces of a prompt.
+        """
+        job = self.pictures.upcoming
+        if job is None or self.pictures.is_computing:
+            return False
+        if self.is_prefilling:
+            return self.pictures.current is not None and not self._pace.n_stages
+        n_answers = len(self.running)
+        return not n_answers or self._pace.allows_stage(now, n_answers, job.n_tokens)
 
     def _prompt_spans(self, budget: int) -> Iterator[Span]:
         for slot, sequence in self._prefilling().items():

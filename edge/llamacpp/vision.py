@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class MtmdTower:
     """
 
     name = "mtmd"
+    can_pause = False
 
     def __init__(
         self,
@@ -61,7 +62,9 @@ class MtmdTower:
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return preprocess.grid(width, height, *self._token_range)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
+    def embed(
+        self, picture: Picture, pause: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float16]:
         fitted = preprocess.fit(picture, *self.grid(picture.width, picture.height))
         with self._image_chunk(fitted) as chunk:
             if mtmd.mtmd_encode_chunk(self._context, chunk) != 0:
@@ -70,9 +73,6 @@ class MtmdTower:
             output = mtmd.mtmd_get_output_embd(self._context)
             # a copy: the encoder overwrites its output
             return np.ctypeslib.as_array(output, (n, self._width)).astype(np.float16)
-
-    def interrupt(self) -> None:
-        """llama.cpp cannot: the present picture is encoded to its end."""
 
     def close(self) -> None:
         mtmd.mtmd_free(self._context)

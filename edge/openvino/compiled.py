@@ -1,4 +1,4 @@
-"""A graph that is compiled for this machine, and can be stopped while it computes.
+"""A graph that is compiled for this machine.
 
 To compile a graph takes seconds, and twice the memory of its weights. So a vision graph
 is compiled once for each file, precision and machine, and mapped from the disk later.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import mmap
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from edge.errors import Cancelled, EngineError, SetupError
+from edge.errors import EngineError, SetupError
 from edge.openvino.cache_files import atomic_write, cache_path, map_file
 from edge.openvino.kernels import Kernels
 
@@ -30,8 +29,6 @@ class Compiled:
     def __init__(self, request: Any, pages: mmap.mmap | None = None) -> None:
         self._request = request
         self._pages = pages
-        self._lock = threading.Lock()
-        self._is_interrupted = False
 
     def allocate_state(self, word: str, n: int) -> list[npt.NDArray[Any]]:
         """Allocates `n` rows for each input whose name contains `word`. They keep their
@@ -59,26 +56,16 @@ class Compiled:
         """Computes the outputs, which the next run overwrites; `inputs` are the first
         ones of the graph.
 
-        Raises Cancelled when it was interrupted, EngineError when it failed.
+        Raises EngineError when it failed.
         """
-        with self._lock:
-            self._is_interrupted = False
-            self._request.start_async(inputs)
         try:
+            self._request.start_async(inputs)
             self._request.wait()
         except RuntimeError as error:
-            if self._is_interrupted:
-                raise Cancelled("This computation is not needed any more.") from None
             raise EngineError("OpenVINO could not compute this.") from error
         if self._pages:  # the kernels use their own copy by now
             self._pages.madvise(mmap.MADV_DONTNEED)
         return [tensor.data for tensor in self._request.output_tensors]
-
-    def interrupt(self) -> None:
-        """Ends the present run. Any thread may call it."""
-        with self._lock:
-            self._is_interrupted = True
-            self._request.cancel()
 
     def close(self) -> None:
         del self._request
@@ -93,14 +80,17 @@ def compile_once(
     revision: int,
     kernels: Kernels,
     threads: int,
+    extension: Any,
 ) -> Compiled:
     """Compiles the graph that `build` makes of the GGUF file `source`, or maps it if it
-    is in `folder` already. `threads` threads will compute it.
+    is in `folder` already. `threads` threads will compute it; `extension` is a type of
+    its nodes that OpenVINO does not know.
 
     `name` and `revision` distinguish it from other graphs of that file. Raises
     SetupError when it cannot be compiled here, and what `build` raises.
     """
     core = ov.Core()
+    core.add_extension(extension)
     options = _options(kernels, threads)
     parts = (
         ov.get_version(),

@@ -5,6 +5,7 @@ The weights come out of the same mmproj file that llama.cpp reads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from edge.gguf.header import Header
 from edge.images import Picture
 from edge.openvino.compiled import compile_once
 from edge.openvino.kernels import Kernels
+from edge.openvino.pauses import Pauses
 from edge.openvino.vision_graph import VisionGraph
 from edge.openvino.vision_weights import TowerWeights
 from edge.qwen3vl import preprocess
@@ -29,6 +31,8 @@ class OpenvinoTower:
     graphs. Raises SetupError when the file does not fit or cannot be compiled here.
     """
 
+    can_pause = True
+
     def __init__(
         self,
         path: Path,
@@ -41,36 +45,38 @@ class OpenvinoTower:
         header: Header | None = None,
     ) -> None:
         self.name = f"openvino {kernels.weights}"
+        self._pauses = pauses = Pauses()
         weights = TowerWeights(path, header)
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
         self._token_range = min(min_tokens, max_tokens), max_tokens
         self._graph = compile_once(
-            lambda: VisionGraph(weights, kernels.weights).graph(),
+            lambda: VisionGraph(weights, kernels.weights, pauses).graph(),
             path,
             folder,
             name=kernels.weights,
             revision=REVISION,
             kernels=kernels,
             threads=threads,
+            extension=pauses.extension,
         )
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return preprocess.grid(width, height, *self._token_range)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
+    def embed(
+        self, picture: Picture, pause: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float16]:
         rows, columns = self.grid(picture.width, picture.height)
         fitted = preprocess.fit(picture, rows, columns)
         pixels = preprocess.patches(fitted).astype(np.float32) / 127.5 - 1
-        [embeddings] = self._graph.run(
-            pixels,
-            interpolate_pos_embed(self._table, rows, columns),
-            *rope_angles(rows, columns, self._head),
-        )
+        with self._pauses.calling(pause):
+            [embeddings] = self._graph.run(
+                pixels,
+                interpolate_pos_embed(self._table, rows, columns),
+                *rope_angles(rows, columns, self._head),
+            )
         return embeddings.astype(np.float16)
-
-    def interrupt(self) -> None:
-        self._graph.interrupt()
 
     def close(self) -> None:
         self._graph.close()

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import threading
+import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import Cancelled
 from edge.images import Picture
 
 
 class StubTower:
-    """Gives each picture its own constant vector, after `seconds` of sleep."""
+    """Gives each picture its own constant vector, after `seconds` of sleep in
+    `n_stages`; with one stage it cannot pause."""
 
     name = "stub"
 
-    def __init__(self, width: int = 8, seconds: float = 0.0) -> None:
+    def __init__(self, width: int = 8, seconds: float = 0.0, n_stages: int = 8) -> None:
         self.width = width
         self.seconds = seconds
-        self._interrupted = threading.Event()
+        self.n_stages = n_stages
+        self.can_pause = n_stages > 1
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return -(-height // 32), -(-width // 32)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float16]:
-        self._interrupted.clear()
-        if self._interrupted.wait(self.seconds):
-            raise Cancelled("No question waits for this picture any more.")
+    def embed(
+        self, picture: Picture, pause: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float16]:
+        for stage in range(self.n_stages):
+            if stage:
+                pause()
+            time.sleep(self.seconds / self.n_stages)
         rows, columns = self.grid(picture.width, picture.height)
         digest = hashlib.sha256(picture.rgb).digest()
         level = int.from_bytes(digest[:2], "big") / 65535
         return np.full((rows * columns, self.width), level, dtype=np.float16)
-
-    def interrupt(self) -> None:
-        self._interrupted.set()
 
     def close(self) -> None:
         pass

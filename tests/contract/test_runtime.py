@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from edge.engine.engine import Engine
 from edge.engine.protocols import Runtime, VisionTower
 from edge.engine.step import PictureSpan, Span, Step, TextSpan
-from edge.errors import EngineError, InvalidRequest, SetupError
+from edge.errors import Cancelled, EngineError, InvalidRequest, SetupError
 from edge.events import Failed, Finished, Token
 from edge.images import Picture
 from edge.llamacpp.model import Model
@@ -393,6 +394,78 @@ def test_only_equal_pictures_have_equal_embeddings(pair: Pair) -> None:
     first, again, other = (tower.embed(noise(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
+
+
+def test_a_tower_calls_each_pause_in_order_and_then_continues(pair: Pair) -> None:
+    _, tower = pair
+    whole = tower.embed(noise(4))
+    running = threading.Lock()
+    n_pauses = []
+    for _ in range(2):
+        pauses = []
+
+        def pause(pauses: list[int] = pauses) -> None:
+            with running:  # never two at once
+                pauses.append(len(pauses))
+
+        assert np.array_equal(tower.embed(noise(4), pause), whole)
+        n_pauses.append(len(pauses))
+    assert n_pauses[0] == n_pauses[1]
+    assert bool(n_pauses[0]) == tower.can_pause
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_what_a_pause_raises_ends_the_picture_and_the_next_is_whole(
+    pair: Pair, at: int
+) -> None:
+    _, tower = pair
+    whole = tower.embed(noise(4))
+    n_pauses = 0
+
+    def pause() -> None:
+        nonlocal n_pauses
+        n_pauses += 1
+        if n_pauses > at:
+            raise Cancelled("enough")
+
+    if tower.can_pause:
+        with pytest.raises(Cancelled, match="enough"):
+            tower.embed(noise(5), pause)
+        assert n_pauses == at + 1
+    assert np.array_equal(tower.embed(noise(4)), whole)
+
+
+def test_another_thread_computes_while_a_picture_pauses(pair: Pair) -> None:
+    runtime, tower = pair
+    runtime.open(0, GREEDY)
+    alone = answer(runtime, 0, "what is it", 4)
+    runtime.release(0)
+    whole = tower.embed(noise(4))
+    is_paused, may_proceed = threading.Semaphore(0), threading.Semaphore(0)
+    found = []
+
+    def pause() -> None:
+        is_paused.release()
+        assert may_proceed.acquire(timeout=20)
+
+    def embed() -> None:
+        found.append(tower.embed(noise(4), pause))
+        is_paused.release()
+
+    thread = threading.Thread(target=embed)
+    thread.start()
+    while assert_acquired(is_paused) and not found:
+        runtime.open(0, GREEDY)
+        assert answer(runtime, 0, "what is it", 4) == alone
+        runtime.release(0)
+        may_proceed.release()
+    thread.join()
+    assert np.array_equal(found[0], whole)
+
+
+def assert_acquired(semaphore: threading.Semaphore) -> bool:
+    assert semaphore.acquire(timeout=20)
+    return True
 
 
 def test_a_picture_may_be_computed_in_parts(pair: Pair) -> None:

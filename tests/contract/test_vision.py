@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +16,7 @@ from edge.llamacpp.model import Model
 from edge.llamacpp.vision import MtmdTower
 from edge.models.registry import ModelFiles
 from edge.openvino.vision import OpenvinoTower
+from edge.openvino.vision_weights import TowerWeights
 from edge.serving import build
 from edge.serving.plan import make_plan
 from edge.settings import Settings
@@ -112,21 +111,39 @@ def test_without_a_writable_folder_the_encoder_works(tiny, tmp_path, caplog) -> 
     assert "at each start" in caplog.text
 
 
-def test_an_interrupt_ends_a_picture_early_and_the_next_is_whole(full, towers) -> None:
+def test_a_compiled_file_pauses_before_each_block(tiny, tmp_path) -> None:
+    """Also if another tower, with pauses of its own, has compiled it."""
+    n_pauses = []
+    for _ in range(2):
+        tower = OpenvinoTower(tiny[1], tmp_path, kernels=PRECISIONS["int8"], **SIZES)
+        other = OpenvinoTower(tiny[1], tmp_path, kernels=PRECISIONS["int8"], **SIZES)
+        with closing(tower), closing(other):
+            pauses: list[None] = []
+            tower.embed(scene(100, 100), lambda pauses=pauses: pauses.append(None))
+            other.embed(scene(100, 100))
+            n_pauses.append(len(pauses))
+    n_blocks = TowerWeights(tiny[1]).n_blocks
+    assert n_pauses == [n_blocks, n_blocks]
+
+
+def test_a_question_that_is_cancelled_frees_the_encoder_within_a_stage(
+    full, towers
+) -> None:
     tower = OpenvinoTower(full[1], towers, kernels=PRECISIONS["int8"], **SIZES)
+    n_pauses = 0
+
+    def pause() -> None:
+        nonlocal n_pauses
+        n_pauses += 1
+        if n_pauses == 5:
+            raise Cancelled("enough")
+
     with closing(tower):
         picture = scene(800, 600)
-        begun = time.monotonic()
         whole = tower.embed(picture)
-        took = time.monotonic() - begun
-        timer = threading.Timer(took / 5, tower.interrupt)
-        timer.start()
-        begun = time.monotonic()
-        with pytest.raises(Cancelled):
-            tower.embed(picture)
-        assert time.monotonic() - begun < took * 0.8
-        timer.join()
-        tower.interrupt()  # nothing is being encoded
+        with pytest.raises(Cancelled, match="enough"):
+            tower.embed(picture, pause)
+        assert n_pauses == 5
         assert np.array_equal(tower.embed(picture), whole)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.events import Event, Failed, Finished
 from edge.images import Picture
 from edge.request import Message, Request, SamplingParams
+
+Pause = Callable[[], None]
 
 
 def ask(engine: Engine, text: str = "hello", *pictures: Picture, **sampling) -> Ticket:

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import numpy as np
+import pytest
 
 from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.encoder import Encoder, Outcome
 from edge.errors import Cancelled
 from edge.images import Picture
 from edge.stubs.vision import StubTower
+from tests.engine.asking import Pause
 
 Results = queue.SimpleQueue[tuple[EncodeJob, Outcome]]
+Seconds = queue.SimpleQueue[float]
 
 
 def job(level: int, scope: str = "") -> EncodeJob:
     picture = Picture(32, 32, bytes([level]) * (32 * 32 * 3))
-    return EncodeJob(PictureKey(scope, picture.ref.sha256), picture)
+    return EncodeJob(PictureKey(scope, picture.ref.sha256), picture, 1)
 
 
 @contextmanager
 def encoder(
     tower: StubTower, cache_bytes: int = 1 << 20
 ) -> Iterator[tuple[Encoder, Results]]:
+    """It never waits in a pause."""
     results: Results = queue.SimpleQueue()
-    with closing(
-        Encoder(tower, cache_bytes, lambda *result: results.put(result))
-    ) as one:
+
+    def done(given: EncodeJob, outcome: Outcome) -> None:
+        results.put((given, outcome))
+
+    with closing(Encoder(tower, cache_bytes, done, lambda _: one.proceed())) as one:
         yield one, results
 
 
@@ -38,9 +45,9 @@ def test_a_job_is_computed_on_the_encoder_thread_and_remembered() -> None:
     names = []
 
     class Tower(StubTower):
-        def embed(self, picture: Picture) -> np.ndarray:
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
             names.append(threading.current_thread().name)
-            return super().embed(picture)
+            return super().embed(picture, *pause)
 
     with encoder(Tower()) as (one, results):
         given = job(1)
@@ -55,10 +62,10 @@ def test_a_job_is_computed_on_the_encoder_thread_and_remembered() -> None:
 
 def test_an_error_is_the_outcome_and_the_thread_lives_on() -> None:
     class Tower(StubTower):
-        def embed(self, picture: Picture) -> np.ndarray:
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
             if picture.rgb[0] == 1:
                 raise ValueError("broken")
-            return super().embed(picture)
+            return super().embed(picture, *pause)
 
     with encoder(Tower()) as (one, results):
         one.start(job(1))
@@ -68,26 +75,50 @@ def test_an_error_is_the_outcome_and_the_thread_lives_on() -> None:
         assert isinstance(results.get(timeout=5)[1], np.ndarray)
 
 
-def test_an_interrupt_ends_the_present_job_and_not_the_next() -> None:
-    has_begun = threading.Event()
+@contextmanager
+def paused(n_stages: int = 3) -> Iterator[tuple[Encoder, Results, Seconds]]:
+    """An encoder that waits in each pause, and the seconds of its stages."""
+    results: Results = queue.SimpleQueue()
+    stages: Seconds = queue.SimpleQueue()
 
-    class Tower(StubTower):
-        def embed(self, picture: Picture) -> np.ndarray:
-            self._interrupted.clear()
-            has_begun.set()
-            if self._interrupted.wait(self.seconds):
-                raise Cancelled("interrupted")
-            return np.zeros((1, self.width), np.float16)
+    def done(given: EncodeJob, outcome: Outcome) -> None:
+        results.put((given, outcome))
 
-    tower = Tower(seconds=30)
-    with encoder(tower) as (one, results):
+    tower = StubTower(seconds=0.02 * n_stages, n_stages=n_stages)
+    with closing(Encoder(tower, 0, done, stages.put)) as one:
+        yield one, results, stages
+
+
+def test_each_stage_waits_until_it_may_proceed() -> None:
+    with paused(n_stages=3) as (one, results, stages):
+        for _ in range(2):
+            one.start(job(1))
+            for _ in range(2):
+                assert 0.02 <= stages.get(timeout=5) < 2
+                with pytest.raises(queue.Empty):
+                    stages.get(timeout=0.05)
+                assert results.empty()
+                one.proceed()
+            assert isinstance(results.get(timeout=5)[1], np.ndarray)
+
+
+@pytest.mark.parametrize("when", ["in a stage", "in a pause", "too late"])
+def test_an_interrupt_ends_the_present_job_and_not_the_next(when: str) -> None:
+    with paused(n_stages=2) as (one, results, stages):
         one.start(job(1))
-        assert has_begun.wait(5)
-        one.interrupt()
-        assert isinstance(results.get(timeout=5)[1], Cancelled)
-        one.interrupt()  # too late: nothing is being encoded
-        tower.seconds = 0.01
+        if when != "in a stage":
+            stages.get(timeout=5)
+        if when == "too late":
+            one.proceed()
+            assert isinstance(results.get(timeout=5)[1], np.ndarray)
+            one.interrupt()  # nothing is being encoded
+        else:
+            one.interrupt()
+            assert isinstance(results.get(timeout=5)[1], Cancelled)
         one.start(job(2))
+        stages.get(timeout=5)
+        assert results.empty()
+        one.proceed()
         assert isinstance(results.get(timeout=5)[1], np.ndarray)
 
 
@@ -96,15 +127,15 @@ def test_a_job_that_is_abandoned_before_it_begins_is_not_computed() -> None:
     results: Results = queue.SimpleQueue()
 
     class Tower(StubTower):
-        def embed(self, picture: Picture) -> np.ndarray:
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
             encoded.append(picture.rgb[0])
-            return super().embed(picture)
+            return super().embed(picture, *pause)
 
     def done(given: EncodeJob, outcome: Outcome) -> None:
         results.put((given, outcome))
         is_free.wait(5)  # the thread has not come to the next job yet
 
-    with closing(Encoder(Tower(), 0, done)) as one:
+    with closing(Encoder(Tower(), 0, done, lambda _: one.proceed())) as one:
         one.start(job(1))
         results.get(timeout=5)
         one.start(job(2))
@@ -128,9 +159,18 @@ def test_the_cache_is_bounded_and_evicts_what_was_used_least_recently() -> None:
     assert cached == [True, False, True]
 
 
-def test_closing_waits_for_the_present_job() -> None:
-    results: Results = queue.SimpleQueue()
-    one = Encoder(StubTower(seconds=0.1), 0, lambda *result: results.put(result))
-    one.start(job(1))
-    one.close()
+@pytest.mark.parametrize("has_paused", [False, True])
+def test_closing_ends_the_present_job_at_its_next_pause(has_paused: bool) -> None:
+    with paused() as (one, results, stages):
+        one.start(job(1))
+        if has_paused:
+            stages.get(timeout=5)
+    assert isinstance(results.get_nowait()[1], Cancelled)
+
+
+def test_closing_waits_for_a_tower_that_cannot_pause() -> None:
+    with paused(n_stages=1) as (one, results, stages):
+        one.start(job(1))
+        time.sleep(0.01)
     assert isinstance(results.get_nowait()[1], np.ndarray)
+    assert stages.empty()

@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.engine.engine import Engine
 from edge.engine.step import PictureSpan, Sampled, Step
@@ -22,7 +24,7 @@ from edge.structured.compiler import Compiler
 from edge.structured.matcher import Constraint
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
-from tests.engine.asking import ask, events
+from tests.engine.asking import Pause, ask, events
 
 ANSWER = "A stub sees nothing and says 好."
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
@@ -101,11 +103,12 @@ def test_equal_pictures_in_one_question_are_encoded_once() -> None:
     assert isinstance(seen[-1], Finished)
 
 
-def test_a_running_answer_does_not_wait_for_anothers_picture() -> None:
-    with engine(StubTower(seconds=1.0), step_s=0.001) as one:
+@pytest.mark.parametrize("n_stages", [8, 1])
+def test_a_running_answer_does_not_wait_for_anothers_picture(n_stages: int) -> None:
+    with engine(StubTower(seconds=1.0, n_stages=n_stages), step_s=0.001) as one:
         slow = ask(one, "slow", PICTURE)
         started = time.monotonic()
-        assert isinstance(events(ask(one, "quick"))[-1], Finished)
+        assert isinstance(events(ask(one, "quick", max_tokens=2))[-1], Finished)
         assert time.monotonic() - started < 0.8
         assert isinstance(events(slow)[-1], Finished)
 
@@ -122,17 +125,107 @@ class Watched(StubRuntime):
         return super().run(step)
 
 
-def test_answers_rest_while_a_picture_is_encoded() -> None:
-    runtime = Watched(n_cells=9000, step_s=0.02)
-    with closing(Engine(runtime, StubTower(seconds=1.0))) as one:
+class Cores:
+    """Notices when steps and stages compute at the same time."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def used(self, by: str) -> Iterator[None]:
+        assert self._lock.acquire(blocking=False), "two compute at once"
+        self.log.append(by)
+        yield
+        self._lock.release()
+
+    def engine(self, *, seconds: float = 0.0, step_s: float = 0.0) -> Engine:
+        used = self.used
+
+        class Tower(StubTower):
+            def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
+                for stage in range(self.n_stages):
+                    if stage:
+                        pause[0]()
+                    with used("stage"):
+                        time.sleep(self.seconds / self.n_stages)
+                return super().embed(picture, lambda: None)
+
+        class Runtime(StubRuntime):
+            def run(self, step: Step) -> list[Sampled]:
+                has_picture = any(isinstance(s, PictureSpan) for s in step.spans)
+                with used("picture" if has_picture else f"step {step.n_tokens}"):
+                    return super().run(step)
+
+        tower = Tower(seconds=seconds, n_stages=20)
+        runtime = Runtime(LONG_ANSWER, n_cells=60_000, step_s=step_s)
+        return Engine(runtime, tower)
+
+
+def grey(level: int) -> Picture:
+    return Picture(64, 64, bytes([level]) * (64 * 64 * 3))
+
+
+def test_steps_and_stages_never_compute_at_once_and_both_advance() -> None:
+    cores = Cores()
+    with closing(cores.engine(seconds=0.8, step_s=0.02)) as one:
         talker = ask(one, "talk", max_tokens=2000)
         while not isinstance(talker.next(5), Token):
             pass
-        ask(one, "slow", PICTURE, max_tokens=1)
-        time.sleep(0.9)
+        assert isinstance(events(ask(one, "slow", PICTURE, max_tokens=1))[-1], Finished)
         talker.cancel(Cancelled("enough"))
-    # 45 steps would fit into that time; a fifth of them and a few at the edges came
-    assert 3 <= sum(step.beside_encoder for step in runtime.steps) <= 15
+        assert isinstance(events(talker)[-1], Failed)
+    first = cores.log.index("stage")
+    last = len(cores.log) - 1 - cores.log[::-1].index("stage")
+    during = cores.log[first:last]
+    n_steps = during.count("step 1")
+    # with 40 ms a stage and 20 ms a step, a step follows up to seven stages
+    assert 2 <= n_steps <= 10
+    assert len(during) == n_steps + 19
+
+
+def test_a_question_without_a_new_picture_answers_while_one_is_encoded() -> None:
+    cores = Cores()
+    with closing(cores.engine(seconds=4.0, step_s=0.002)) as one:
+        known = ask(one, "known", max_tokens=1)
+        assert isinstance(events(known)[-1], Finished)
+        slow = ask(one, "slow", PICTURE, max_tokens=1)
+        for _ in range(3):
+            time.sleep(0.25)
+            n_before = len(cores.log)
+            assert isinstance(events(ask(one, "quick", max_tokens=1))[-1], Finished)
+            meanwhile = cores.log[n_before:]
+            assert meanwhile.count("stage") <= 3  # one before it, and one behind it
+        slow.cancel(Cancelled("enough"))
+        assert isinstance(events(slow)[-1], Failed)
+
+
+@settings(max_examples=40)
+@given(
+    asked=st.lists(
+        st.tuples(st.sampled_from(range(4)), st.integers(1, 12), st.booleans()),
+        min_size=1,
+        max_size=10,
+    ),
+    waits=st.lists(st.integers(0, 3), min_size=10, max_size=10),
+    closes=st.booleans(),
+)
+def test_no_order_of_questions_cancels_and_an_end_leaves_one_waiting(
+    asked, waits, closes
+) -> None:
+    cores = Cores()
+    with closing(cores.engine(seconds=0.004)) as one:
+        tickets = []
+        for (level, n, is_cancelled), wait in zip(asked, waits, strict=False):
+            pictures = [grey(level)] if level else []
+            tickets.append(ask(one, "hello", *pictures, max_tokens=n))
+            time.sleep(wait / 1000)
+            if is_cancelled:
+                tickets[len(tickets) // 2].cancel(Cancelled("enough"))
+        if closes:
+            one.close()
+        for ticket in tickets:
+            assert isinstance(events(ticket)[-1], Finished | Failed)
 
 
 def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
@@ -166,7 +259,7 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
 
 def test_a_step_knows_whether_the_encoder_works_beside_it() -> None:
     runtime = Watched(n_cells=60_000, step_s=0.001)
-    with closing(Engine(runtime, StubTower(seconds=0.2))) as one:
+    with closing(Engine(runtime, StubTower(seconds=0.7, n_stages=1))) as one:
         talker = ask(one, max_tokens=400)
         assert isinstance(talker.next(2), Started)
         assert isinstance(talker.next(2), Token)
@@ -183,18 +276,15 @@ def test_a_picture_is_computed_before_the_next_is_encoded() -> None:
     log: list[str] = []
 
     class Tower(StubTower):
-        def embed(self, picture: Picture) -> np.ndarray:
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
             log.append("encode")
-            return super().embed(picture)
+            return super().embed(picture, *pause)
 
     class Runtime(StubRuntime):
         def run(self, step: Step) -> list[Sampled]:
             if any(isinstance(span, PictureSpan) for span in step.spans):
                 log.append("compute")
             return super().run(step)
-
-    def grey(level: int) -> Picture:
-        return Picture(64, 64, bytes([level]) * (64 * 64 * 3))
 
     with closing(Engine(Runtime(step_s=0.02), Tower(seconds=0.02))) as one:
         tickets = [ask(one, "hello", grey(level)) for level in range(4)]
@@ -204,7 +294,7 @@ def test_a_picture_is_computed_before_the_next_is_encoded() -> None:
 
 def test_an_abandoned_picture_delays_no_other() -> None:
     other = Picture(32, 32, bytes(32 * 32 * 3))
-    tower = StubTower(seconds=30)
+    tower = StubTower(seconds=30, n_stages=1000)
     with engine(tower) as one:
         ticket = ask(one, "hello", PICTURE)
         assert isinstance(ticket.next(timeout_s=5), Started)
@@ -262,10 +352,10 @@ def test_no_schema_is_compiled_on_the_engine_thread(monkeypatch) -> None:
 
 def test_a_picture_that_cannot_be_encoded_ends_only_its_question() -> None:
     class BrokenTower(StubTower):
-        def embed(self, picture: Picture):
+        def embed(self, picture: Picture, *pause: Pause):
             if picture.width == 33:
                 raise ValueError("secret detail")
-            return super().embed(picture)
+            return super().embed(picture, *pause)
 
     with engine(BrokenTower()) as one:
         odd = Picture(33, 33, bytes(33 * 33 * 3))
@@ -279,12 +369,12 @@ def test_a_passing_fault_of_the_encoder_ends_one_question() -> None:
     class Tower(StubTower):
         n_left = 1
 
-        def embed(self, picture: Picture):
+        def embed(self, picture: Picture, *pause: Pause):
             time.sleep(0.05)  # both questions wait by then
             if self.n_left:
                 self.n_left -= 1
                 raise ValueError("only once")
-            return super().embed(picture)
+            return super().embed(picture, *pause)
 
     with engine(Tower()) as one:
         first, second = [ask(one, text, PICTURE) for text in ("one", "two")]

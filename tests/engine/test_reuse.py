@@ -20,6 +20,7 @@ from edge.images import Picture
 from edge.request import Answer, Message, PictureRef, Request, SamplingParams
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
+from tests.engine.asking import Pause
 
 SCENES = {"a": (4, 6), "b": (5, 5), "c": (2, 3), "d": (9, 9)}
 
@@ -118,13 +119,13 @@ def test_every_answer_sees_its_own_prompt_and_all_of_it(
             scheduler.add(arriving.pop())
         for admission in iter(scheduler.admit, None):
             cache.admit(admission)
-        step = scheduler.schedule()
+        step = scheduler.schedule(0.0)
         if step is None:
             if not arriving and not (scheduler.waiting or scheduler.running):
                 break
             continue
         cache.fill(step)
-        scheduler.advance(step, 0.0)
+        scheduler.advance(step, 0.0, 0.0)
         for slot in (span.slot for span in step.spans if span.wanted):
             running = scheduler.running[slot]
             begin = sum(piece.n_positions for piece in running.pieces)
@@ -148,9 +149,9 @@ def finish(scheduler: Scheduler, one: Sequence) -> int:
     scheduler.add(one)
     scheduler.admit()
     while one.phase is not Phase.DONE:
-        step = scheduler.schedule()
+        step = scheduler.schedule(0.0)
         n += step.n_tokens
-        scheduler.advance(step, 0.0)
+        scheduler.advance(step, 0.0, 0.0)
         if one.phase is Phase.DECODE:
             one.generated.append(ord("x"))
             if one.n_generated == one.sampling.max_tokens:
@@ -195,8 +196,8 @@ def test_a_question_waits_for_a_prefix_that_is_being_computed() -> None:
     assert [a.sequence for a in iter(scheduler.admit, None)] == [one]
     for _ in range(10):  # the picture, by eights
         assert not scheduler.admit()
-        scheduler.advance(scheduler.schedule(), 0.0)
-    scheduler.advance(scheduler.schedule(), 0.0)
+        scheduler.advance(scheduler.schedule(0.0), 0.0, 0.0)
+    scheduler.advance(scheduler.schedule(0.0), 0.0, 0.0)
     assert [a.sequence for a in iter(scheduler.admit, None)] == [other]
     assert other.n_reused == 81
 
@@ -216,9 +217,9 @@ def answer(ticket: Ticket) -> Answer:
 class CountingTower(StubTower):
     n_embedded = 0
 
-    def embed(self, picture: Picture) -> np.ndarray:
+    def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
         self.n_embedded += 1
-        return super().embed(picture)
+        return super().embed(picture, *pause)
 
 
 def ask(one: Engine, picture: Picture, text: str, scope: str = "") -> Ticket:

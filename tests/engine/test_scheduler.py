@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.engine.scheduler import Scheduler
+from edge.engine.costs import Costs
+from edge.engine.scheduler import Rest, Scheduler, Stage
 from edge.engine.sequence import Phase, PicturePiece, Sequence, TextPiece
 from edge.engine.slots import Slots
 from edge.engine.step import PictureSpan, Step, TextSpan
@@ -30,9 +31,11 @@ def sequence(*sizes: int | tuple[int, int], max_tokens: int = 3) -> Sequence:
     return made
 
 
-def run(scheduler: Scheduler, step: Step, seconds: float = 0.0) -> list[Sequence]:
+def run(
+    scheduler: Scheduler, step: Step, seconds: float = 0.0, now: float = 0.0
+) -> list[Sequence]:
     """Pretends to compute: what is wanted gets a token; what is complete leaves."""
-    scheduler.advance(step, seconds)
+    scheduler.advance(step, seconds, now)
     done = []
     for span in step.spans:
         for _ in span.wanted:
@@ -70,7 +73,7 @@ def test_every_sequence_finishes_and_no_bound_is_broken(plans, chunk) -> None:
     finished: list[Sequence] = []
     for _ in range(10_000):
         scheduler.admit()
-        step = scheduler.schedule()
+        step = scheduler.schedule(0.0)
         if step is None:
             break
         assert slots.n_free_cells >= 0
@@ -91,7 +94,7 @@ def test_the_chunk_does_not_change_what_is_computed(plan, one, other) -> None:
         sizes, last, n = plan
         scheduler, computed = Scheduler(Slots(1, 200), chunk), []
         started(scheduler, sequence(*sizes, last, max_tokens=n))
-        while step := scheduler.schedule():
+        while step := scheduler.schedule(0.0):
             for span in step.spans:
                 is_text = isinstance(span, TextSpan)
                 content = span.tokens if is_text else span.embeddings[:, 0].tolist()
@@ -119,7 +122,7 @@ def test_texts_pictures_and_answers_share_a_step() -> None:
     started(scheduler, sequence(5, (3, 3), 20), sequence((8, 8), 1))
     sizes = []
     for _ in range(4):
-        step = scheduler.schedule()
+        step = scheduler.schedule(0.0)
         sizes.append([(span.slot, span.n_tokens) for span in step.spans])
         run(scheduler, step, seconds=0.001)
     assert sizes == [
@@ -134,10 +137,10 @@ def test_every_answer_is_in_every_step() -> None:
     scheduler = Scheduler(Slots(4, 1000), 8)
     talkers = [sequence(1, max_tokens=100) for _ in range(3)]
     started(scheduler, *talkers)
-    run(scheduler, scheduler.schedule())
+    run(scheduler, scheduler.schedule(0.0))
     started(scheduler, sequence((8, 8), 1))
     for _ in range(8):
-        step = scheduler.schedule()
+        step = scheduler.schedule(0.0)
         assert [span.n_tokens for span in step.spans] == [1, 1, 1, 8]
         run(scheduler, step)
 
@@ -146,7 +149,7 @@ def test_a_picture_moves_positions_by_its_longer_side_only() -> None:
     one = sequence(2, (2, 3), 2, max_tokens=2)
     scheduler = Scheduler(Slots(1, 100), 100)
     started(scheduler, one)
-    step = scheduler.schedule()
+    step = scheduler.schedule(0.0)
     before, picture, behind = step.spans
     assert before.positions[0].tolist() == [0, 1]
     assert isinstance(picture, PictureSpan)
@@ -158,7 +161,7 @@ def test_a_picture_moves_positions_by_its_longer_side_only() -> None:
     ]
     assert (behind.start, behind.n_tokens, behind.wanted) == (5, 2, (1,))
     run(scheduler, step)
-    assert [span.start for span in scheduler.schedule().spans] == [7]
+    assert [span.start for span in scheduler.schedule(0.0).spans] == [7]
 
 
 @pytest.mark.parametrize("phase", ["waiting", "prefill", "decode"])
@@ -171,11 +174,11 @@ def test_a_removed_sequence_leaves_nothing_behind(phase: str) -> None:
         scheduler.admit()
     if phase == "decode":
         while one.phase is Phase.PREFILL:
-            run(scheduler, scheduler.schedule())
+            run(scheduler, scheduler.schedule(0.0))
     scheduler.remove(one)
     assert one.phase is Phase.DONE
     assert (slots.n_free_slots, slots.n_free_cells) == (1, 100)
-    assert scheduler.schedule() is None
+    assert scheduler.schedule(0.0) is None
 
 
 # --- the encoder ---------------------------------------------------------------------
@@ -202,8 +205,9 @@ def encoded(scheduler: Scheduler) -> list[Sequence]:
 
 
 def next_name(scheduler: Scheduler) -> str | None:
-    job = scheduler.start_encode()
-    return job and job.key.sha256
+    """The picture that the encoder begins with now, if it begins with one."""
+    work = scheduler.next_work(0.0)
+    return work.job.key.sha256 if isinstance(work, Stage) and work.job else None
 
 
 def test_one_picture_is_encoded_at_a_time_in_the_order_of_the_questions() -> None:
@@ -228,7 +232,7 @@ def test_the_next_picture_waits_until_no_prompt_is_being_computed() -> None:
     encoded(scheduler)
     assert scheduler.admit()
     assert next_name(scheduler) is None
-    run(scheduler, scheduler.schedule())
+    run(scheduler, scheduler.schedule(0.0))
     assert not scheduler.is_prefilling
     assert next_name(scheduler) == "b"
 
@@ -240,7 +244,7 @@ def test_equal_pictures_of_one_scope_are_encoded_once() -> None:
         scheduler.add(each)
     assert next_name(scheduler) == "a"
     assert encoded(scheduler) == [one, other]
-    assert scheduler.start_encode().key == ("x", "a")
+    assert scheduler.next_work(0.0).job.key == ("x", "a")
 
 
 def test_a_picture_is_abandoned_when_the_last_question_about_it_ends() -> None:
@@ -259,32 +263,87 @@ def test_a_picture_is_abandoned_when_the_last_question_about_it_ends() -> None:
     assert next_name(scheduler) == "b"
 
 
-def test_answers_rest_only_while_a_picture_is_encoded() -> None:
+def answering(*, alternates: bool = True, n: int = 1) -> Scheduler:
+    """With `n` answers, whose steps take 50 ms, and a waiting picture. It is 10.0."""
+    costs = Costs({1: 50.0, 20: 50.0, 100: 200.0}, {1: 60.0})
+    scheduler = Scheduler(Slots(4, 500), 96, alternates=alternates, costs=costs)
+    started(scheduler, *(sequence(2, max_tokens=50) for _ in range(n)))
+    run(scheduler, scheduler.schedule(0.0), 0.05, 10.0)
+    scheduler.add(asking("a"))
+    return scheduler
+
+
+def works(scheduler: Scheduler, n: int, now: float = 10.0) -> list[str]:
+    """What is computed next; stages and steps take what was measured."""
+    seen = []
+    for _ in range(n):
+        work = scheduler.next_work(now)
+        assert not isinstance(work, Rest)
+        if isinstance(work, Stage):
+            assert scheduler.encoder_has_cores
+            assert scheduler.next_work(now) == Rest(None)
+            now += 0.06
+            scheduler.end_stage(0.06)
+            seen.append("stage")
+        else:
+            assert not work.beside_encoder
+            now += 0.05
+            run(scheduler, work, 0.05, now)
+            seen.append(f"step {work.n_tokens}")
+    return seen
+
+
+def test_as_many_stages_as_fit_into_the_pause_come_before_a_step() -> None:
+    cycle = ["stage"] * 4 + ["step 2"]  # 4 x 60 + 50 <= 300 ms
+    assert works(answering(n=2), 10) == cycle * 2
+
+
+def test_without_answers_the_encoder_never_waits() -> None:
+    scheduler = Scheduler(Slots(4, 100), 8)
+    scheduler.add(asking("a"))
+    assert works(scheduler, 20) == ["stage"] * 20
+
+
+def test_before_the_first_measurement_and_where_none_fits_one_stage_comes() -> None:
     scheduler = Scheduler(Slots(4, 100), 8)
     started(scheduler, sequence(2, max_tokens=50))
-    run(scheduler, scheduler.schedule())
-    assert scheduler.plan_rest(0.05) == 0.0
-    assert not scheduler.schedule().beside_encoder
+    run(scheduler, scheduler.schedule(0.0), 0.05, 10.0)
     scheduler.add(asking("a"))
-    scheduler.start_encode()
-    assert scheduler.plan_rest(0.05) == 0.2
-    assert scheduler.plan_rest(5.0) == 0.4
-    assert scheduler.schedule().beside_encoder
+    assert works(scheduler, 3)[:1] == ["stage"]
+    slow = Scheduler(Slots(4, 100), 8, costs=Costs({1: 500.0}, {1: 400.0}))
+    started(slow, sequence(2, max_tokens=50))
+    run(slow, slow.schedule(0.0), 0.5, 10.0)
+    slow.add(asking("a"))
+    assert works(slow, 4) == ["stage", "step 1"] * 2
+
+
+def test_a_prompt_that_comes_meanwhile_waits_for_one_stage_at_most() -> None:
+    scheduler = answering()
+    assert works(scheduler, 1) == ["stage"]
+    started(scheduler, sequence(100))
+    seen = works(scheduler, 4, now=10.06)
+    assert seen == ["step 97", "stage", "step 5", "stage"]
+
+
+def test_what_follows_a_long_wait_is_a_small_piece() -> None:
+    scheduler = answering()
+    assert works(scheduler, 4) == ["stage"] * 4
+    [about_it] = encoded(scheduler)
+    scheduler.remove(about_it)
+    started(scheduler, sequence(80))
+    assert works(scheduler, 2, now=10.24) == ["step 17", "step 65"]
+
+
+def test_a_tower_that_cannot_pause_computes_beside_steps() -> None:
+    scheduler = answering(alternates=False)
+    assert not scheduler.schedule(10.0).beside_encoder
+    assert next_name(scheduler) == "a"
+    assert not scheduler.encoder_has_cores
+    first = scheduler.next_work(10.0)  # nothing was measured beside the encoder yet
+    assert first == Rest(pytest.approx(0.3))
+    step = scheduler.next_work(10.3)
+    assert step.beside_encoder
+    run(scheduler, step, 0.1, 10.4)
+    assert scheduler.next_work(10.5) == Rest(pytest.approx(0.1))
     started(scheduler, sequence(40))  # a prompt does not rest
-    assert scheduler.plan_rest(0.05) == 0.0
-
-
-def test_no_prompt_is_computed_in_the_step_after_a_rest() -> None:
-    scheduler = Scheduler(Slots(4, 100), 8)
-    started(scheduler, sequence(2, max_tokens=50))
-    run(scheduler, scheduler.schedule())
-    scheduler.add(asking("a"))
-    scheduler.start_encode()
-    assert scheduler.plan_rest(0.05) > 0
-    encoded(scheduler)
-    assert scheduler.admit()
-    step = scheduler.schedule()
-    assert [span.n_tokens for span in step.spans] == [1]
-    run(scheduler, step)
-    assert scheduler.plan_rest(0.05) == 0
-    assert len(scheduler.schedule().spans) == 3
+    assert scheduler.next_work(10.5).n_tokens == 17

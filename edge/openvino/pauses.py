@@ -1,0 +1,73 @@
+"""Nodes that stop a graph between two of its parts, while other threads use the cores.
+
+OpenVINO computes a graph in one go; but a node written in Python may wait, and ends the
+computation when it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import openvino as ov
+
+from edge.errors import EngineError
+
+
+class Pauses:
+    """The pauses of one graph. `extension` is their type, which a core has to know when
+    it imports that graph."""
+
+    def __init__(self) -> None:
+        self._pause: Callable[[], None] = lambda: None
+        self._error: Exception | None = None
+        self.extension = _node_type(self._reach)
+
+    @contextmanager
+    def calling(self, pause: Callable[[], None]) -> Iterator[None]:
+        """Each pause of the graph calls `pause`, on a thread of OpenVINO. What that
+        raises ends the computation, and is raised here."""
+        self._pause, self._error = pause, None
+        try:
+            yield
+        except EngineError:
+            if self._error:
+                raise self._error from None
+            raise
+
+    def _reach(self) -> None:
+        try:
+            self._pause()
+        except Exception as error:
+            self._error = error
+            raise
+
+
+def _node_type(reach: Callable[[], None]) -> Any:
+    class Pause(ov.Op):  # type: ignore[misc]  # openvino has no types
+        """Outputs its first input when the second is computed."""
+
+        def __init__(self, inputs: Any = None) -> None:
+            super().__init__(self, inputs)
+
+        def validate_and_infer_types(self) -> None:
+            shape = self.get_input_partial_shape(0)
+            self.set_output_type(0, self.get_input_element_type(0), shape)
+
+        def clone_with_new_inputs(self, inputs: Any) -> Pause:
+            return Pause(inputs)
+
+        def visit_attributes(self, _: Any) -> bool:
+            return True
+
+        def has_evaluate(self) -> bool:
+            return True
+
+        def evaluate(self, outputs: Any, inputs: Any) -> bool:
+            reach()
+            outputs[0].shape = inputs[0].shape
+            inputs[0].copy_to(outputs[0])
+            return True
+
+    return Pause
