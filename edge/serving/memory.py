@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Final
 
+from gguf import GGMLQuantizationType as Kind
+
 from edge.errors import SetupError
 from edge.gguf.header import Header
 from edge.models.pair import deepstack_layers, image_token_range, image_token_side
@@ -19,6 +21,7 @@ from edge.settings import Settings
 F16, F32 = 2, 4  # bytes
 KV_BYTES: Final = {"f16": 2.0, "q8_0": 34 / 32}  # of one number, by EDGE_KV
 SPARE_KV_CELLS: Final = 64  # of each sequence in OpenVINO's cache
+U4_BYTES: Final = 0.70  # of a weight that stays in four bits, with scales and sums
 GIB: Final = 1 << 30
 VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
 # One token in llguidance's tables. Measured with Qwen's 151,936 tokens: 50 MiB when a
@@ -66,16 +69,19 @@ class MemoryNeed:
         )
 
 
-def memory_need(model: Header, mmproj: Header, settings: Settings) -> MemoryNeed:
+def memory_need(
+    model: Header, mmproj: Header, settings: Settings, form: str = "int8"
+) -> MemoryNeed:
     """The most that the pair needs, when every slot answers about a largest picture.
 
     `settings.runtime` is resolved; the tower is OpenVINO's unless `settings.vision` is
-    mtmd. Weights count once: with EDGE_REPACK llama.cpp copies many of them into
-    another order (650 MiB of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look
+    mtmd. `form` is that of OpenVINO's weights of the language model, int8 or u4.
+    Weights count once: with EDGE_REPACK llama.cpp copies many of them into another
+    order (650 MiB of Qwen3-VL-2B in Q4_K_M); the originals stay mapped and look
     resident, but the kernel drops them when memory is short.
     """
     return MemoryNeed(
-        weights_bytes=_text_bytes(model, settings.runtime) + mmproj.tensor_bytes,
+        weights_bytes=_text_bytes(model, settings.runtime, form) + mmproj.tensor_bytes,
         kv_bytes=_n_kv_cells(settings) * _kv_cell_bytes(model, kv_type(settings)),
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
@@ -108,13 +114,17 @@ def check_memory(need: MemoryNeed, available_bytes: int) -> None:
     )
 
 
-def _text_bytes(model: Header, runtime: str) -> int:
+def _text_bytes(model: Header, runtime: str, form: str) -> int:
     """Weights of the language model: as in its file, or OpenVINO's copy of all matrices
-    that it multiplies with, one byte a weight."""
+    that it multiplies with, one byte a weight, or less where they stay in four bits."""
     if runtime != "openvino":
         return model.tensor_bytes
     head = "output.weight" if "output.weight" in model.tensors else "token_embd.weight"
-    return _n_weights(model, "blk.") + _n_weights(model, head)
+    n_weights = _n_weights(model, "blk.") + _n_weights(model, head)
+    if form != "u4":
+        return n_weights
+    n_u4 = sum(prod(t.shape) for t in model.tensors.values() if t.kind == Kind.Q4_K)
+    return int(n_weights - n_u4 * (1 - U4_BYTES))
 
 
 def _n_kv_cells(settings: Settings) -> int:

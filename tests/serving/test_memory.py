@@ -248,6 +248,20 @@ def test_openvino_has_its_own_weights_and_blocks_that_are_never_full(
     assert ours.kv_bytes - theirs.kv_bytes == spare * 112 * 1024
 
 
+def test_weights_that_stay_in_four_bits_take_less(real: Pair) -> None:
+    """The others, like the embeddings here, take a byte each."""
+    model, mmproj = real
+    n_bytes, settings = 1_409_408_000, Settings(runtime="openvino")
+    layers = replace(model.tensors["blk.all"], kind=12)  # Q4_K
+    mixed = replace(model, tensors=model.tensors | {"blk.all": layers})
+    eight, four = (
+        memory_need(mixed, mmproj, settings, form).weights_bytes
+        for form in ("int8", "u4")
+    )
+    assert eight - four == pytest.approx(0.3 * n_bytes, abs=1)
+    assert memory_need(model, mmproj, settings, "u4").weights_bytes == eight
+
+
 def test_the_advice_is_true(real: Pair) -> None:
     def need(settings: Settings) -> MemoryNeed:
         return memory_need(*real, settings)
