@@ -44,6 +44,15 @@ class Measured:
         return most_ms * size / most
 
 
+def merge(first: Measured, again: Measured) -> Measured:
+    """The least times of two trials of one variant: other programs can only make them
+    longer. What fails once has failed."""
+    if first.problem or again.problem:
+        return first if first.problem else again
+    least = {size: min(ms, again.ms_at(size)) for size, ms in first.ms}
+    return Measured(first.variant, tuple(least.items()))
+
+
 @dataclass(frozen=True)
 class Choice:
     """What is served: a variant of the language model, perhaps another one, `many`, for

@@ -12,6 +12,7 @@ from edge.serving.choice import (
     Measured,
     choose_language,
     choose_vision,
+    merge,
     question_ms,
 )
 from edge.serving.variants import Variant
@@ -120,6 +121,14 @@ def test_sizes_between_are_interpolated_and_above_in_proportion() -> None:
         800,
         1600,
     ]
+
+
+def test_the_least_times_of_two_trials_count() -> None:
+    one = language(BF16, [40, 70, 100, 200, 800])
+    other = language(BF16, [50, 60, 100, 190, 900])
+    assert merge(one, other) == language(BF16, [40, 60, 100, 190, 800])
+    crashed = language(BF16, [1] * 5, problem="crashed with SIGSEGV")
+    assert merge(one, crashed) == merge(crashed, one) == crashed
 
 
 def test_a_single_variant_without_times_is_chosen() -> None:
