@@ -184,8 +184,7 @@ class Engine:
         if not self._scheduler.encoder_has_cores:
             self._began = None
         with suppress(queue.Empty):
-            message = self._inbox.get(timeout=seconds)
-            message()
+            self._inbox.get(timeout=seconds)()
 
     def _compute(self, step: Step) -> None:
         """Run, advance, postprocess."""

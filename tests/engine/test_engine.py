@@ -437,6 +437,35 @@ def test_a_bug_in_the_engine_thread_ends_all_questions() -> None:
     assert not one.is_alive
 
 
+def test_an_engine_that_dies_between_two_stages_can_be_closed() -> None:
+    class Treacherous(StubRuntime):
+        def is_end(self, token: int) -> bool:
+            raise EngineError("not in a step: this is a bug")
+
+    one = Engine(Treacherous(), StubTower(seconds=20, n_stages=1000))
+    slow = ask(one, "slow", PICTURE)
+    assert events(ask(one))[-1].code == "engine_error"
+    assert events(slow)[-1].code == "engine_error"
+    closing_thread = threading.Thread(target=one.close)
+    closing_thread.start()
+    closing_thread.join(5)
+    assert not closing_thread.is_alive()
+
+
+def test_a_stage_that_steps_wait_for_counts_as_silence() -> None:
+    with engine(StubTower(seconds=0.8, n_stages=2)) as one:
+        assert one.silent_s == 0.0
+        slow = ask(one, "slow", PICTURE, max_tokens=1)
+        time.sleep(0.2)
+        assert ask(one, max_tokens=1)  # a message does not hide it
+        time.sleep(0.1)
+        assert one.silent_s > 0.2
+        assert isinstance(events(slow)[-1], Finished)
+        assert one.longest_step_s > 0.3
+        time.sleep(0.05)
+        assert one.silent_s == 0.0
+
+
 def test_the_stages_before_the_first_token_add_up() -> None:
     clock = Clock(10.0)
     clock.end("prepare", 10.1)
