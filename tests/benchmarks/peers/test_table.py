@@ -96,7 +96,7 @@ def test_a_result_is_read_as_it_was_written(result: Result, tmp_path: Path) -> N
     path = result.save(tmp_path / "new folder")
     assert path == path_of(tmp_path / "new folder", "Some server")
     assert path.name == "some-server.json"
-    assert list(load_all(path.parent)) == [result]
+    assert load_all(path.parent) == [result]
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ def test_a_result_is_read_as_it_was_written(result: Result, tmp_path: Path) -> N
 def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(SetupError, match="not a result"):
-        list(load_all(tmp_path))
+        load_all(tmp_path)
