@@ -18,6 +18,7 @@ from benchmarks.peers.results import Part
 from benchmarks.peers.table import EXTRACTION, FOUR, IDLE, KNOWN, ONE
 from benchmarks.record import Run
 from edge import host
+from edge.errors import SetupError
 
 GREEDY: Final = {"temperature": 0}  # servers draw differently by default
 IDLE_S: Final = 30.0
@@ -58,7 +59,7 @@ PARTS: Final = (*LOADS, IDLE)
 
 
 def measure_part(name: str, target: Target) -> Part:
-    """One of PARTS on a running server. Raises SetupError when it does not answer."""
+    """One of PARTS on a running server. Raises SetupError when it is interrupted."""
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
     with _watch_memory(target.pid) as peak:
         if name == IDLE:
@@ -73,7 +74,12 @@ def measure_part(name: str, target: Target) -> Part:
 
 def warm_up(target: Target) -> None:
     """Asks one question. Raises SetupError when it is not answered."""
-    _ask(WARM_UP, target)
+    (sample,) = _ask(WARM_UP, target).samples
+    if sample.outcome != "answered":
+        raise SetupError(
+            f"{target.url} does not answer a question about a picture ({sample.code}). "
+            "Read its log."
+        )
 
 
 def version_of(peer: Peer) -> str:
@@ -86,9 +92,17 @@ def version_of(peer: Peer) -> str:
 
 
 def _ask(load: Load, target: Target) -> Run:
+    """Raises SetupError when it is interrupted: an incomplete part compares with
+    nothing."""
     # without the process: its memory is watched here
     anywhere = Target(target.url, None)
-    return measure(load.workload, anywhere, load.scenario, _ignore)
+    run = measure(load.workload, anywhere, load.scenario, _ignore)
+    if len(run.samples) < load.requests:
+        raise SetupError(
+            f"Interrupted after {len(run.samples)} of {load.requests} questions: "
+            "measure this part again."
+        )
+    return run
 
 
 def _ignore(*_: object) -> None:

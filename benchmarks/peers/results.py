@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def path_of(folder: Path, peer: str) -> Path:
     return folder / f"{re.sub('[^a-z0-9]+', '-', peer.lower()).strip('-')}.json"
 
 
-def load_all(folder: Path) -> Iterator[Result]:
-    """All results in a folder, by file name. Raises SetupError for another file."""
-    for path in sorted(folder.glob("*.json")):
-        yield Result.load(path)
+def load_all(folder: Path) -> list[Result]:
+    """All results in a folder, by name. Raises SetupError for another file."""
+    results = [Result.load(path) for path in folder.glob("*.json")]
+    return sorted(results, key=lambda result: result.peer.casefold())

@@ -39,8 +39,14 @@ def _extraction(result: Result) -> str:
 
 
 def _extraction_tokens(result: Result) -> str:
+    """Their number, which differs with the white space that a server allows, and the
+    milliseconds for each."""
     answered = _answered(_samples(result, EXTRACTION))
-    return f"{median(s.tokens for s in answered):.0f}" if answered else NOT_MEASURED
+    per_token = [1000 * s.tpot_s for s in answered if s.tpot_s is not None]
+    if not per_token:
+        return NOT_MEASURED
+    n_tokens = median(s.tokens for s in answered)
+    return f"{n_tokens:.0f} ({three_digits(median(per_token))})"
 
 
 def _answers_per_s(result: Result) -> str:
@@ -79,7 +85,7 @@ COLUMNS: Final[Mapping[str, Callable[[Result], str]]] = {
     "longest pause s": _longest_pause,
     "known picture s (first text)": _known_picture,
     "JSON s (first text)": _extraction,
-    "JSON tokens": _extraction_tokens,
+    "JSON tokens (ms each)": _extraction_tokens,
     "memory GB": _memory,
     "idle CPU %": _idle,
     "measured (UTC)": _measured,
