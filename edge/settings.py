@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SetupError
-from edge.settings_text import in_words, parse, read_dotenv, with_password
+from edge.settings_text import in_words, parse, read_dotenv, read_text, with_password
 
 PREFIX = "EDGE_"
 DATA_DIR = Path("~/.local/share/edge-vl").expanduser()
@@ -54,8 +54,7 @@ class Settings:
     )
     chunk_tokens: int = _setting(
         256,
-        "Maximum number of prompt tokens in one step. While answers are running, a "
-        "step takes only as many as it computes in about 0.4 s.",
+        "Most prompt tokens in one step; fewer, to fit into 0.3 s, beside answers.",
         at_least=16,
     )
     threads: int = _setting(
@@ -84,9 +83,15 @@ class Settings:
     graphs: int = _setting(
         2,
         "Most graphs of the language model with `openvino`. A second, for prompts, is "
-        "used if it measures faster and its memory is free (Qwen3-VL-2B: 1.7 GB).",
+        "used if it measures faster and its memory is free.",
         at_least=1,
         at_most=2,
+    )
+    weights: str = _setting(
+        "auto",
+        "Weights of the language model with `openvino`: `int8`, or `u4`, the four bits "
+        "of a Q4_K_M file. `auto` = the faster one that fits into memory.",
+        one_of=("auto", "int8", "u4"),
     )
     image_tokens: int = _setting(
         1024,
@@ -267,13 +272,7 @@ class Settings:
         if not self.redis_password_file:
             return self
         path = Path(self.redis_password_file).expanduser()
-        try:
-            password = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(
-                f"EDGE_REDIS_PASSWORD_FILE: {path} cannot be read: {error}. Name a "
-                "text file that this account can read."
-            ) from None
+        password = read_text("EDGE_REDIS_PASSWORD_FILE", path).strip()
         return replace(
             self,
             redis_password_file="",

@@ -81,3 +81,14 @@ def with_password(url: str, password: str) -> str:
     if not separator or ":" in user:
         return url
     return f"{scheme}://{user}:{quote(password, safe='')}@{where}"
+
+
+def read_text(setting: str, path: Path) -> str:
+    """The file that `setting` names. Raises SetupError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(
+            f"{setting}: {path} cannot be read: {error}. Name a text file that this "
+            "account can read."
+        ) from None

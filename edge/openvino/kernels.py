@@ -7,7 +7,7 @@ Which kernels are fastest differs from machine to machine, and is measured there
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final, Literal
 
@@ -17,6 +17,7 @@ WeightsForm = Literal["int8", "u4", "f32"]  # u4: `edge/openvino/matrices.py`
 # Activations that share a scale when they are quantized; 0 = they are not quantized.
 # On Zen 5 groups of 32 take a quarter longer than of 128, on an AMX Xeon they do not.
 GROUPS: Final = (128, 32, 0, 64, 256)
+U4_GROUP: Final = 32
 INT8_FEATURES: Final = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 BF16_FEATURES: Final = ("avx512_bf16", "amx_bf16", "bf16")
 
@@ -48,3 +49,11 @@ def likely_kernels(features: Collection[str]) -> Iterator[Kernels]:
     # the best group of the other hint comes second
     for group, hint in product(groups, hints):
         yield Kernels(hint, group)
+
+
+def likely_u4(features: Collection[str]) -> Iterator[Kernels]:
+    """The same for the four bits of Q4_K: activations are quantized in groups of
+    U4_GROUP like the weights, because the plugin crashes with other numbers."""
+    for kernels in likely_kernels(features):
+        if kernels.group in (U4_GROUP, 0):
+            yield replace(kernels, weights="u4")

@@ -156,8 +156,10 @@ def _choose(
             forced["graphs"] = 1
         elif settings.vision == "auto" and choice.vision.variant.vision == "f32":
             forced["vision"] = "int8"
+        elif settings.weights == "auto" and _weights(choice) == "int8":
+            forced["weights"] = "u4"
         elif settings.runtime == "auto" and choice.language.variant.kernels:
-            forced["runtime"] = "llama"
+            forced = {**forced, "weights": settings.weights, "runtime": "llama"}
         else:
             return choice, forced
 
@@ -206,8 +208,15 @@ def _need(settings: Settings, files: ModelFiles, choice: Choice) -> MemoryNeed:
             vision=choice.vision.variant.vision,
             kv=language.kv,
         ),
+        form=_weights(choice),
     )
     if not choice.many:
         return need
     text_bytes = need.weights_bytes - files.mmproj_header.tensor_bytes
     return need + MemoryNeed(weights_bytes=text_bytes)
+
+
+def _weights(choice: Choice) -> str:
+    """The form of the language model's weights; none with llama.cpp."""
+    kernels = choice.language.variant.kernels
+    return kernels.weights if kernels else ""

@@ -58,7 +58,7 @@ def measure(task: dict[str, Any], tell: Tell) -> None:
     settings = replace(
         Settings.load(),
         runtime=variant.runtime,  # by name: it must not fall back
-        vision=variant.vision,
+        vision=variant.vision if variant.part == "vision" else "auto",
         data_dir=Path(task["folder"]),
         slots=N_SLOTS,
         context_tokens=N_CELLS,

@@ -15,6 +15,7 @@ from edge.openvino.kernels import (
     INT8_FEATURES,
     Kernels,
     likely_kernels,
+    likely_u4,
 )
 from edge.settings import Settings
 
@@ -70,8 +71,15 @@ def language_variants(
         replace(base, kernels=kernels, kv=OPENVINO_KV)
         for kernels in likely_kernels(features)
     ]
-    n = 2 if _has_int8(features) else 1
-    yield from _allowed([*ours[:n], *theirs, *ours[n:]], settings)
+    four_bit = [
+        replace(base, kernels=kernels, kv=OPENVINO_KV)
+        for kernels in likely_u4(features)
+    ]
+    if _has_int8(features):
+        likely = [*ours[:2], *four_bit[:1], *theirs]
+    else:
+        likely = [*ours[:1], *theirs]
+    yield from _allowed([*likely, *ours, *four_bit], settings)
 
 
 def vision_variants(settings: Settings, features: Collection[str]) -> Iterator[Variant]:
@@ -85,9 +93,14 @@ def vision_variants(settings: Settings, features: Collection[str]) -> Iterator[V
 
 
 def is_allowed(variant: Variant, settings: Settings) -> bool:
-    """Whether EDGE_RUNTIME or EDGE_VISION allow it."""
+    """Whether EDGE_RUNTIME, EDGE_WEIGHTS or EDGE_VISION allow it."""
     if variant.part == "language":
-        return settings.runtime in ("auto", variant.runtime)
+        if settings.runtime not in ("auto", variant.runtime):
+            return False
+        return not variant.kernels or settings.weights in (
+            "auto",
+            variant.kernels.weights,
+        )
     if settings.vision == "f32":  # which is meant to be exact
         return variant.kernels == EXACT
     return settings.vision in ("auto", variant.vision)

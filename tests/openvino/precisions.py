@@ -1,6 +1,11 @@
 """Kernels for tests: exact, and those that this machine uses by default."""
 
 from edge import host
-from edge.openvino.kernels import EXACT, likely_kernels
+from edge.openvino.kernels import EXACT, likely_kernels, likely_u4
 
-PRECISIONS = {"f32": EXACT, "int8": next(likely_kernels(host.cpu().features))}
+FEATURES = host.cpu().features
+PRECISIONS = {
+    "f32": EXACT,
+    "int8": next(likely_kernels(FEATURES)),
+    "u4": next(likely_u4(FEATURES)),
+}

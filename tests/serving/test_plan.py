@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from edge import host
 from edge.errors import SetupError
 from edge.gguf import header
+from edge.gguf.layout import TINY
+from edge.gguf.synthetic import write_synthetic
 from edge.models.registry import ModelFiles
 from edge.openvino.kernels import EXACT, Kernels, likely_kernels
 from edge.serving.build import build_engine
@@ -101,7 +103,7 @@ def test_openvino_is_the_runtime_if_its_memory_is_free(
 def test_the_slower_runtime_is_told(
     settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(settings, kv="f16")
+    settings = replace(settings, kv="f16", weights="int8")
     set_free_memory(monkeypatch, need_bytes(settings, files, "openvino") - 1)
     assert "llama.cpp computes" in make_plan(settings, files).notes[-1]
     chosen = replace(settings, runtime="llama")
@@ -312,3 +314,19 @@ def test_a_plan_needs_no_inference_library() -> None:
     script = "import json, sys, edge.serving.plan; print(json.dumps([*sys.modules]))"
     output = subprocess.check_output([sys.executable, "-c", script], text=True)
     assert not {"llama_cpp", "openvino", "llguidance"} & set(json.loads(output))
+
+
+def test_four_bits_are_used_where_eight_do_not_fit(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = replace(TINY, hidden=256, n_heads=8, ffn=512, n_layers=24)
+    model, mmproj = write_synthetic(tmp_path, shapes=shapes, n_tokens=2000)
+    files = ModelFiles("four", model, mmproj)
+    monkeypatch.setattr(host, "cpu", lambda: host.Cpu("VNNI", ("avx2", "avx512_vnni")))
+    eight = make_plan(settings, files, use_tuning=False).need.total_bytes
+    set_free_memory(monkeypatch, eight - 1)
+    plan = make_plan(settings, files)
+    assert plan.language.kernels is not None
+    assert plan.language.kernels.weights == "u4"
+    assert plan.child_settings.weights == "u4"
+    assert plan.need.total_bytes < eight
