@@ -20,7 +20,7 @@ from ui.uploads import Uploads
 LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}
 I18N = gr.I18n(**{locale: TEXTS[language] for locale, language in LOCALES.items()})
 
-LOOK_S = 0.05  # the most that a call of one of the page's functions waits
+LOOK_S = 0.1  # the most that a call of one of the page's functions waits
 NO_PROGRESS_S = 60.0
 
 # One column that fits the window: the conversation scrolls, the question stays in
