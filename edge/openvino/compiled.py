@@ -60,7 +60,7 @@ class Compiled:
         """
         with self._lock:
             self._is_interrupted = False
-            self._request.start_async(inputs)
+            self._request.start_async(inputs, share_inputs=True)
         try:
             self._request.wait()
         except RuntimeError as error:
