@@ -59,7 +59,7 @@ class Compiled:
         Raises EngineError when it failed.
         """
         try:
-            self._request.start_async(inputs)
+            self._request.start_async(inputs, share_inputs=True)
             self._request.wait()
         except RuntimeError as error:
             raise EngineError("OpenVINO could not compute this.") from error

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from edge.engine.costs import Costs
 from edge.engine.engine import Engine
 from edge.engine.protocols import VisionTower
 from edge.errors import SetupError
@@ -28,7 +29,11 @@ def build_engine(plan: Plan) -> Engine:
     tower = build_tower(plan)
     settings = plan.settings
     return Engine(
-        runtime, tower, settings.chunk_tokens, settings.embeddings_mb * 1_000_000
+        runtime,
+        tower,
+        settings.chunk_tokens,
+        settings.embeddings_mb * 1_000_000,
+        Costs(plan.choice.step_ms, plan.stage_ms),
     )
 
 
