@@ -194,7 +194,7 @@ RECONCILER = Key(
     "string",
     "name of the web process that reconciles",
     "3 s, renewed",
-    "edge/jobs/reconcile.py",
+    "elect",
 )
 SECRET = Key(
     "secret",

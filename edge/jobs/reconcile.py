@@ -17,7 +17,6 @@ from typing import Any
 
 import redis.asyncio
 
-from edge.jobs import keys
 from edge.jobs.demand import pools
 from edge.jobs.queue import queue_of
 from edge.jobs.record import LEASE_S
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 # While no job is live. The first that comes is found long before its lease could end.
 REST_S = 2.0
-LOCK = keys.RECONCILER()
 LOCK_MS = 3000  # more than REST_S
 
 
@@ -62,7 +60,7 @@ class Reconciler:
 
     async def tick(self) -> bool:
         """Whether jobs are live that this process looks after."""
-        is_elected = await self._is_elected()
+        is_elected = await self._scripts("elect", name=self._name, lock_ms=LOCK_MS)
         now = time.monotonic()
         if self._in_touch_since is None:
             self._in_touch_since = now
@@ -71,14 +69,6 @@ class Reconciler:
         in_touch_s = now - self._in_touch_since
         n_live = [await self._tidy(p, in_touch_s) for p in await pools(self._broker)]
         return any(n_live)
-
-    async def _is_elected(self) -> bool:
-        if await self._broker.set(LOCK, self._name, nx=True, px=LOCK_MS):
-            return True
-        if await self._broker.get(LOCK) != self._name.encode():
-            return False
-        await self._broker.pexpire(LOCK, LOCK_MS)
-        return True
 
     async def _tidy(self, pool: str, in_touch_s: float) -> int:
         """How many jobs of the pool are live."""

@@ -13,7 +13,7 @@ from edge.errors import RequestQuarantined
 from edge.events import Embedded, Failed, Retried, Started, Token
 from edge.jobs import keys, reconcile
 from edge.jobs.queue import queue_of
-from edge.jobs.reconcile import LOCK, Reconciler
+from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import MOST_DEATHS, QUARANTINE_S
 from edge.redis_clients import AsyncRedis
 from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
@@ -330,7 +330,7 @@ async def test_the_elected_reconciler_keeps_the_lock(
     await harness.reconciler.tick()
     await asyncio.sleep(0.1)
     await harness.reconciler.tick()
-    assert harness.sync.pttl(LOCK) > 450
+    assert harness.sync.pttl(keys.RECONCILER()) > 450
 
 
 class Wire(AsyncRedis):
