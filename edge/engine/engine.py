@@ -209,13 +209,15 @@ class Engine:
 
     def _postprocess(self, sampled: list[Sampled]) -> None:
         for each in sampled:
-            sequence = self._scheduler.running.get(each.slot)
-            if sequence is None:  # it ended with an earlier token of this step
-                continue
+            sequence = self._scheduler.running[each.slot]
             ticket = self._tickets[sequence]
-            if isinstance(each.token, EngineError):
-                self._fail(ticket, each.token)
-            elif end := ticket.append(each.token, self._runtime):
+            if isinstance(each.tokens, EngineError):
+                self._fail(ticket, each.tokens)
+                continue
+            end = ticket.append(each.tokens, self._runtime)
+            if (position := sequence.reject_guesses()) is not None:
+                self._runtime.rewind(each.slot, position)
+            if end:
                 self._end(ticket, end)
 
     def _accept(self, ticket: Ticket) -> None:

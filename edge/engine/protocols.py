@@ -40,7 +40,8 @@ class Constraint(Protocol):
     """
 
     def forced(self) -> list[int]:
-        """The next tokens that have no alternative; often none."""
+        """The next tokens that have no alternative; often none, and none after the
+        end."""
         ...
 
     def allowed(self) -> npt.NDArray[np.intp]:
@@ -94,8 +95,11 @@ class Runtime(Tokenizer, Protocol):
         ...
 
     def run(self, step: Step) -> list[Sampled]:
-        """Computes all spans, and samples what follows each wanted token; those of one
-        slot in their order. At most `n_slots` may be wanted in one step.
+        """Computes all spans, and samples what follows the wanted tokens of each slot
+        as `sample_rows` says, in one span of each slot at most.
+
+        A slot may have MOST_KNOWN + MOST_GUESSED tokens, of which MOST_GUESSED + 1 are
+        wanted, beside the prompts. Rejected guesses stay until `rewind`.
 
         Raises EngineError; then the slots in the step hold nothing useful.
         """

@@ -56,7 +56,7 @@ def build_runtime(plan: Plan) -> OpenvinoRuntime | LlamaRuntime:
             )
     return LlamaRuntime(
         Model(files.model, repack=settings.repack),
-        max_batch=settings.chunk_tokens + settings.slots,
+        max_batch=settings.chunk_tokens,
         **sizes,
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Final
 
+from edge.engine.step import MOST_GUESSED, MOST_KNOWN
 from edge.errors import SetupError
 from edge.gguf.header import Header
 from edge.models.pair import deepstack_layers, image_token_range, image_token_side
@@ -159,10 +160,12 @@ def _compute_bytes(model: Header, settings: Settings) -> int:
     n_tokens = model.lengths.get("tokenizer.ggml.tokens", 0)
     n_merges = model.lengths.get("tokenizer.ggml.merges", 0)
     token = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
-    logits = 2 * (settings.slots + settings.kept) * n_tokens * F32
+    most_wanted = settings.slots * (MOST_GUESSED + 1)
+    logits = 2 * max(settings.slots + settings.kept, most_wanted) * n_tokens * F32
     vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
     vocabulary += n_tokens * GRAMMAR_ENTRY_BYTES
-    return (settings.chunk_tokens + settings.slots) * token + logits + vocabulary
+    answers = settings.slots * (MOST_KNOWN + MOST_GUESSED)
+    return (settings.chunk_tokens + answers) * token + logits + vocabulary
 
 
 def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
