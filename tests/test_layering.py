@@ -88,6 +88,14 @@ ROOMS: dict[str, set[str]] = {
     },
     "benchmarks.scenarios": {"benchmarks.load"},
     "benchmarks.report": {"benchmarks.record"},
+    "benchmarks.json_extraction": {
+        "edge",
+        "edge.engine",
+        "edge.llamacpp",
+        "edge.models",
+        "edge.schemas",
+        "edge.serving",
+    },
     "benchmarks": {
         "benchmarks.load",
         "benchmarks.record",
@@ -109,6 +117,10 @@ PURE = (
     *(
         f"edge.engine.{name}"
         for name in (
+            "costs",
+            "drafting",
+            "earlier_answers",
+            "guesser",
             "sequence",
             "slots",
             "step",
@@ -118,6 +130,7 @@ PURE = (
             "repetition",
             "detokenizer",
             "prepare",
+            "verify",
         )
     ),
     "edge.qwen3vl",

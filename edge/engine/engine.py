@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
+from edge.engine.costs import Curve
+from edge.engine.drafting import Drafter
 from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.encoder import Embeddings, Encoder, Outcome
 from edge.engine.prepare import Prepared, prepare
@@ -51,6 +53,8 @@ class Engine:
         self._scheduler = Scheduler(
             Slots(runtime.n_slots, runtime.n_cells, runtime.n_idle), chunk_tokens
         )
+        self._step_costs = Curve()
+        self._drafter = Drafter(runtime.is_end, self._step_costs.seconds)
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -172,11 +176,13 @@ class Engine:
         self._admit()
         if job := self._scheduler.start_encode():
             self._encoder.start(job)
+        self._drafter.draft(self._scheduler.running.values())
         if (step := self._scheduler.schedule()) is None:
             return None
         begun = time.monotonic()
         if (sampled := self._run(step)) is not None:
             self._scheduler.advance(step, time.monotonic() - begun)
+            self._step_costs.observe(step.n_tokens, time.monotonic() - begun)
             self._postprocess(sampled)
         return self._scheduler.plan_rest(time.monotonic() - begun)
 
@@ -214,11 +220,11 @@ class Engine:
             if isinstance(each.tokens, EngineError):
                 self._fail(ticket, each.tokens)
                 continue
-            end = ticket.append(each.tokens, self._runtime)
+            finish_reason = ticket.append(each.tokens, self._runtime)
             if (position := sequence.reject_guesses()) is not None:
                 self._runtime.rewind(each.slot, position)
-            if end:
-                self._end(ticket, end)
+            if finish_reason:
+                self._end(ticket, ticket.finish(finish_reason))
 
     def _accept(self, ticket: Ticket) -> None:
         sequence = ticket.sequence
@@ -264,6 +270,7 @@ class Engine:
         sequence = ticket.sequence
         if self._tickets.pop(sequence, None) is None:
             return
+        self._drafter.forget(sequence)
         retain = retain and sequence.phase is Phase.DECODE
         for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)

@@ -55,9 +55,11 @@ class Ticket:
     _end: Callable[[Ticket, Terminal], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
 
-    def append(self, tokens: Iterable[int], tokenizer: Tokenizer) -> Finished | None:
+    def append(
+        self, tokens: Iterable[int], tokenizer: Tokenizer
+    ) -> FinishReason | None:
         """Adds the sampled tokens of one step to the answer and emits their text.
-        Returns the end of the answer when one of them ends it; drops those behind it.
+        Returns why the answer ends when one of them ends it; drops those behind it.
         For the engine thread."""
         sequence = self.sequence
         if sequence.n_generated == 0:
@@ -70,7 +72,7 @@ class Ticket:
                 break
         if text := sequence.detokenizer.text[n_shown:]:
             self.events.put(Token(text))
-        return Finished(self._answer(reason)) if reason else None
+        return reason
 
     def _append_one(self, token: int, tokenizer: Tokenizer) -> FinishReason | None:
         """Why the answer ends with this token, if it does."""
@@ -100,7 +102,8 @@ class Ticket:
         thread may call it."""
         self._post(lambda: self._end(self, Failed.because(reason)))
 
-    def _answer(self, finish_reason: FinishReason) -> Answer:
+    def finish(self, finish_reason: FinishReason) -> Finished:
+        """The end of a complete answer."""
         sequence = self.sequence
         timings = replace(
             self.clock.timings(time.monotonic(), sequence.n_generated),
@@ -108,10 +111,11 @@ class Ticket:
             accepted_tokens=sequence.n_accepted,
             saved_steps=sequence.n_generated - sequence.n_steps,
         )
-        return Answer(
+        answer = Answer(
             text=sequence.detokenizer.text,
             finish_reason=finish_reason,
             usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
             timings=timings,
             n_dropped=sequence.n_dropped,
         )
+        return Finished(answer)
