@@ -19,7 +19,7 @@ import numpy as np
 
 import edge.llamacpp.sampler as sampler
 from edge.engine.engine import Engine
-from edge.engine.step import MOST_KNOWN
+from edge.engine.step import MOST_TOKENS
 from edge.errors import EngineError
 from edge.events import Failed, Finished
 from edge.images import Picture
@@ -73,12 +73,12 @@ def main() -> None:
     settings = Settings.load()
     picture = noise(800, 600)
     engine = build_engine(make_plan(settings, find_model(settings)))
-    seconds: dict[int, list[float]] = {1: [], MOST_KNOWN: []}
+    seconds: dict[int, list[float]] = {1: [], MOST_TOKENS: []}
     with closing(engine):
         ask(engine, picture, seed=0)
         for seed in range(1, N_TIMES + 1):
             for most in seconds:  # alternating
-                with patch.object(sampler, "MOST_KNOWN", most):
+                with patch.object(sampler, "MOST_TOKENS", most):
                     took_s, answer = ask(engine, picture, seed)
                 seconds[most].append(took_s)
                 n_tokens = answer.usage.completion_tokens

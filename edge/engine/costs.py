@@ -39,13 +39,14 @@ class Curve:
         """
         if not self._points:
             return None
-        (least, least_s), *_, (most, most_s) = [self._points[0], *self._points]
-        if size <= least:
+        smallest, least_s = self._points[0]
+        if size <= smallest:
             return least_s
         for (n, n_s), (m, m_s) in pairwise(self._points):
             if size <= m:
                 return n_s + (m_s - n_s) * (size - n) / (m - n)
-        return most_s * size / most
+        largest, most_s = self._points[-1]
+        return most_s * size / largest
 
 
 class Costs:

@@ -98,8 +98,8 @@ class Runtime(Tokenizer, Protocol):
         """Computes all spans, and samples what follows the wanted tokens of each slot
         as `sample_rows` says, in one span of each slot at most.
 
-        A slot may have MOST_KNOWN + MOST_GUESSED tokens, of which MOST_GUESSED + 1 are
-        wanted, beside the prompts. Rejected guesses stay until `rewind`.
+        Beside the prompts each slot has at most MOST_TOKENS, of which MOST_GUESSED + 1
+        may be wanted. No guess ends an answer. Rejected ones stay until `rewind`.
 
         Raises EngineError; then the slots in the step hold nothing useful.
         """

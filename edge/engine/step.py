@@ -10,8 +10,8 @@ import numpy.typing as npt
 from edge.errors import EngineError
 from edge.qwen3vl.positions import text_positions
 
-# Tokens of one answer in one step: those that are known, and guessed ones behind them.
-MOST_KNOWN = 16
+# Of one answer in one step: tokens, and how many of them may be guesses.
+MOST_TOKENS = 16
 MOST_GUESSED = 7
 
 

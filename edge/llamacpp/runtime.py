@@ -9,7 +9,7 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import MOST_GUESSED, MOST_KNOWN, Row, Sampled, Step
+from edge.engine.step import MOST_GUESSED, MOST_TOKENS, Row, Sampled, Step
 from edge.engine.verify import sample_rows
 from edge.errors import EngineError, SetupError
 from edge.llamacpp.batch import group_by_kind, native_batch
@@ -43,7 +43,7 @@ class LlamaRuntime:
         params.n_ctx = n_cells
         params.n_seq_max = n_slots + n_idle
         params.kv_unified = True  # any slot may use any cell
-        max_batch += n_slots * (MOST_KNOWN + MOST_GUESSED)
+        max_batch += n_slots * MOST_TOKENS
         params.n_batch = params.n_ubatch = max_batch
         self._most_wanted = n_slots * (MOST_GUESSED + 1)
         # it aborts with fewer than there are sequences

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import MOST_KNOWN
+from edge.engine.step import MOST_TOKENS
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
 
@@ -49,12 +49,12 @@ class Sampler:
 
     def sample(self, logits: Logits) -> tuple[int, ...]:
         """The next token, by logits f32 [vocabulary], and the tokens behind it that
-        have no alternative, for which no logits are needed: at most MOST_KNOWN.
+        have no alternative, for which no logits are needed: at most MOST_TOKENS.
 
         Raises EngineError when no token can be chosen.
         """
         tokens = [self._accept(self._choose(logits[: self._n_vocab]))]
-        while self._constraint and len(tokens) < MOST_KNOWN:
+        while self._constraint and len(tokens) < MOST_TOKENS:
             if not (forced := self._constraint.forced()):
                 break
             tokens.append(self._accept(forced[0]))

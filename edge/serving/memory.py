@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Final
 
-from edge.engine.step import MOST_GUESSED, MOST_KNOWN
+from edge.engine.step import MOST_GUESSED, MOST_TOKENS
 from edge.errors import SetupError
 from edge.gguf.header import Header
 from edge.models.pair import deepstack_layers, image_token_range, image_token_side
@@ -164,8 +164,8 @@ def _compute_bytes(model: Header, settings: Settings) -> int:
     logits = 2 * max(settings.slots + settings.kept, most_wanted) * n_tokens * F32
     vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
     vocabulary += n_tokens * GRAMMAR_ENTRY_BYTES
-    answers = settings.slots * (MOST_KNOWN + MOST_GUESSED)
-    return (settings.chunk_tokens + answers) * token + logits + vocabulary
+    n_rows = settings.chunk_tokens + settings.slots * MOST_TOKENS
+    return n_rows * token + logits + vocabulary
 
 
 def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:

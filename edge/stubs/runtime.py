@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import MOST_KNOWN, Row, Sampled, Step, TextSpan
+from edge.engine.step import MOST_TOKENS, Row, Sampled, Step, TextSpan
 from edge.engine.verify import sample_rows
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
@@ -130,7 +130,7 @@ class StubRuntime:
                 token = [*closing, allowed[-1]][0]
             constraint.accept(token)
             tokens = [token]
-            while len(tokens) < MOST_KNOWN and (forced := constraint.forced()):
+            while len(tokens) < MOST_TOKENS and (forced := constraint.forced()):
                 constraint.accept(forced[0])
                 tokens.append(forced[0])
         except EngineError as error:
