@@ -35,6 +35,9 @@ class Sample:
     gap_s: float | None = None  # the longest pause between two pieces of text
     tokens: int = 0  # of the answer: counted by the server, else pieces
     cached: bool = False
+    drafted_tokens: int = 0  # guessed by the server
+    accepted_tokens: int = 0  # of them, the right ones
+    saved_steps: int = 0  # steps of the language model less than tokens
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,13 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Time of each stage of one answer inside the engine, in milliseconds.
+    """Time of each stage of one answer inside the engine, in milliseconds, and how many
+    steps of the language model it took less than it has tokens.
 
     The first four are consecutive stages up to the first token: their sum is
-    `ttft_ms`. `tpot_ms` is the mean time per token after the first.
+    `ttft_ms`. `tpot_ms` is the mean time per token after the first. Each of the
+    `accepted_tokens` among the `drafted_tokens`, which were guessed, saved a step; the
+    other `saved_steps` are those of tokens without an alternative in the schema.
     """
 
     prepare_ms: float = 0.0
@@ -152,6 +155,9 @@ class Timings:
     ttft_ms: float = 0.0
     tpot_ms: float = 0.0
     e2e_ms: float = 0.0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    saved_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,14 @@ ROOMS: dict[str, set[str]] = {
         "edge.models",
         "edge.up",
     },
+    "benchmarks.json_extraction": {
+        "edge",
+        "edge.engine",
+        "edge.llamacpp",
+        "edge.models",
+        "edge.schemas",
+        "edge.serving",
+    },
     "benchmarks": {
         "benchmarks.load",
         "benchmarks.record",
@@ -120,6 +128,10 @@ PURE = (
     *(
         f"edge.engine.{name}"
         for name in (
+            "costs",
+            "drafting",
+            "earlier_answers",
+            "guesser",
             "sequence",
             "slots",
             "step",
@@ -129,6 +141,7 @@ PURE = (
             "repetition",
             "detokenizer",
             "prepare",
+            "verify",
         )
     ),
     "edge.qwen3vl",

@@ -36,10 +36,18 @@ class Metrics:
             "requests", "Jobs that this worker has ended.", "outcome", "code"
         )
         self._tokens = self._counter("tokens", "Tokens of finished answers.", "kind")
+        self._drafts = self._counter(
+            "draft_tokens", "Guessed tokens of finished answers, all and right.", "kind"
+        )
+        self._saved_steps = self._counter(
+            "saved_steps", "Steps that finished answers took less than tokens."
+        )
         # Zeros, so that the first of each is already an increase.
         self._requests.labels("finished", "")
         for kind in ("prompt", "reused", "answer"):
             self._tokens.labels(kind)
+        for kind in ("drafted", "accepted"):
+            self._drafts.labels(kind)
         seconds = self._histogram
         self._prepare = seconds("prepare", "Template and tokens of a prompt.")
         self._embed = seconds("embed", "Pictures in the vision tower, waiting for it.")
@@ -64,6 +72,9 @@ class Metrics:
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
         self._tokens.labels("reused").inc(usage.cached_tokens)
         self._tokens.labels("answer").inc(usage.completion_tokens)
+        self._drafts.labels("drafted").inc(times.drafted_tokens)
+        self._drafts.labels("accepted").inc(times.accepted_tokens)
+        self._saved_steps.inc(times.saved_steps)
         self._prepare.observe(times.prepare_ms / 1000)
         self._queue.observe(times.queue_ms / 1000)
         self._prefill.observe(times.prefill_ms / 1000)

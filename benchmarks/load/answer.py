@@ -24,6 +24,7 @@ class Answer:
     last_at: float | None = None
     gap_s: float | None = None  # the longest pause between two pieces
     usage_tokens: int | None = None  # as counted by the server
+    timings: dict[str, float] = field(default_factory=dict)  # an addition of Edge-VL
     error_code: str = ""
     is_finished: bool = False  # the server has said that the answer is complete
     is_done: bool = False  # no further event follows
@@ -44,6 +45,8 @@ class Answer:
             return
         if usage := chunk.get("usage"):
             self.usage_tokens = usage.get("completion_tokens", self.usage_tokens)
+            if isinstance(timings := chunk.get("timings"), dict):
+                self.timings = timings
         for choice in chunk.get("choices") or ():
             if piece := (choice.get("delta") or {}).get("content"):
                 self._receive_piece(str(piece), now)
@@ -66,6 +69,10 @@ class Answer:
     def tokens(self) -> int:
         """As counted by the server; without its count, each piece is one token."""
         return len(self.pieces) if self.usage_tokens is None else self.usage_tokens
+
+    def count(self, name: str) -> int:
+        """A number of the server's timings; 0 from a server without it."""
+        return int(self.timings.get(name, 0))
 
     @property
     def ttft_s(self) -> float | None:

@@ -125,6 +125,9 @@ class ChatUser(User):
             gap_s=answer.gap_s,
             tokens=answer.tokens,
             cached=reply.cached,
+            drafted_tokens=answer.count("drafted_tokens"),
+            accepted_tokens=answer.count("accepted_tokens"),
+            saved_steps=answer.count("saved_steps"),
         )
         is_failure = reply.outcome in ("refused", "failed")
         self.environment.events.request.fire(

@@ -55,6 +55,11 @@ LOAD = (
     Column("queue", "maximum", lambda s: s.queued_max),
     MEMORY,
 )
+DRAFTING = (
+    Column("drafted", "tokens", lambda s: s.drafted_tokens),
+    Column("accepted", "tokens", lambda s: s.accepted_tokens),
+    Column("steps saved", "", lambda s: s.saved_steps),
+)
 REQUESTS = (
     Column("sent", "", lambda s: s.requests),
     ANSWERED,

@@ -49,6 +49,9 @@ class StageSummary:
     gap_max_s: float | None  # the longest pause in any answer
     requests_per_s: float | None  # answered requests
     tokens_per_s: float | None
+    drafted_tokens: int
+    accepted_tokens: int  # of the drafted ones
+    saved_steps: int  # of the language model
     error_share: float | None  # failed / (answered + failed)
     refused_share: float | None  # refused / all requests
     cpu_percent: float | None  # of the server; 100 is one busy core
@@ -156,6 +159,9 @@ def _summary(
         gap_max_s=max(gaps, default=None),
         requests_per_s=_over(len(answered), seconds),
         tokens_per_s=_over(tokens, seconds) if tokens else None,
+        drafted_tokens=sum(s.drafted_tokens for s in answered if not s.cached),
+        accepted_tokens=sum(s.accepted_tokens for s in answered if not s.cached),
+        saved_steps=sum(s.saved_steps for s in answered if not s.cached),
         error_share=_over(failed, len(answered) + failed),
         refused_share=_over(refused, len(samples)),
         cpu_percent=_over(sum(one.cpu_percent for one in during), len(during)),

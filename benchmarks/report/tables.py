@@ -10,6 +10,7 @@ from benchmarks.record import Run
 from benchmarks.report.columns import (
     ANSWERED,
     COMPARED,
+    DRAFTING,
     LOAD,
     MEAN,
     P50,
@@ -60,6 +61,8 @@ def stage_tables(run: Run, curve: Curve, suffix: str) -> Iterator[Table]:
     yield _table(f"Latency{suffix}", "users", stages, latency)
     yield _table(f"Throughput and load{suffix}", "users", stages, LOAD)
     yield _table(f"Requests{suffix}", "users", stages, REQUESTS)
+    if any(stage.saved_steps for stage in curve.stages):
+        yield _table(f"Drafting{suffix}", "users", stages, DRAFTING)
     processes = {name for stage in curve.stages for name in stage.peak_resident_bytes}
     if processes:
         columns = [_process_column(name) for name in sorted(processes)]

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 
 from edge.engine.costs import Costs
+from edge.engine.drafting import Drafter
 from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.encoder import Embeddings, Encoder, Outcome
 from edge.engine.prepare import Prepared, prepare
@@ -49,6 +50,7 @@ class Engine:
         self._runtime = runtime
         self._tower = tower
         self.tower_name, self.runtime_name = tower.name, runtime.name
+        costs = costs or Costs()
         self._scheduler = Scheduler(
             Slots(runtime.n_slots, runtime.n_cells, runtime.n_idle),
             chunk_tokens,
@@ -58,6 +60,7 @@ class Engine:
         self._encoder = Encoder(
             tower, cache_bytes, self._post_encoded, self._post_paused
         )
+        self._drafter = Drafter(runtime.is_end, costs.step.seconds)
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -159,6 +162,7 @@ class Engine:
                 if not self._scheduler.encoder_has_cores:
                     self._began = time.monotonic()
                 self._admit()
+                self._drafter.draft(self._scheduler.running.values())
                 self._work(self._scheduler.next_work(time.monotonic()))
                 self._load = self._scheduler.load
                 self.longest_step_s = max(self.longest_step_s, self.silent_s)
@@ -223,14 +227,16 @@ class Engine:
 
     def _postprocess(self, sampled: list[Sampled]) -> None:
         for each in sampled:
-            sequence = self._scheduler.running.get(each.slot)
-            if sequence is None:  # it ended with an earlier token of this step
-                continue
+            sequence = self._scheduler.running[each.slot]
             ticket = self._tickets[sequence]
-            if isinstance(each.token, EngineError):
-                self._fail(ticket, each.token)
-            elif end := ticket.append(each.token, self._runtime):
-                self._end(ticket, end)
+            if isinstance(each.tokens, EngineError):
+                self._fail(ticket, each.tokens)
+                continue
+            finish_reason = ticket.append(each.tokens, self._runtime)
+            if (position := sequence.reject_guesses()) is not None:
+                self._runtime.rewind(each.slot, position)
+            if finish_reason:
+                self._end(ticket, ticket.finish(finish_reason))
 
     def _accept(self, ticket: Ticket) -> None:
         sequence = ticket.sequence
@@ -276,6 +282,7 @@ class Engine:
         sequence = ticket.sequence
         if self._tickets.pop(sequence, None) is None:
             return
+        self._drafter.forget(sequence)
         retain = retain and sequence.phase is Phase.DECODE
         for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)

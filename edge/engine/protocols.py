@@ -41,7 +41,8 @@ class Constraint(Protocol):
     """
 
     def forced(self) -> list[int]:
-        """The next tokens that have no alternative; often none."""
+        """The next tokens that have no alternative; often none, and none after the
+        end."""
         ...
 
     def allowed(self) -> npt.NDArray[np.intp]:
@@ -95,8 +96,11 @@ class Runtime(Tokenizer, Protocol):
         ...
 
     def run(self, step: Step) -> list[Sampled]:
-        """Computes all spans, and samples what follows each wanted token; those of one
-        slot in their order. At most `n_slots` may be wanted in one step.
+        """Computes all spans, and samples what follows the wanted tokens of each slot
+        as `sample_rows` says, in one span of each slot at most.
+
+        Beside the prompts each slot has at most MOST_TOKENS, of which MOST_GUESSED + 1
+        may be wanted. No guess ends an answer. Rejected ones stay until `rewind`.
 
         Raises EngineError; then the slots in the step hold nothing useful.
         """

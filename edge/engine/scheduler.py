@@ -201,6 +201,8 @@ class Scheduler:
             sequence = self.running[span.slot]
             if sequence.phase is Phase.PREFILL:
                 sequence.advance_prefill(span.n_tokens)
+            else:
+                sequence.n_fed += span.n_tokens
 
     def remove(self, sequence: Sequence, *, retain: bool = False) -> tuple[int, ...]:
         """Takes a sequence out, wherever it is. Returns the slots to be emptied: its

@@ -88,6 +88,11 @@ class Sequence:
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     generated: list[int] = field(default_factory=list)
+    n_fed: int = 0  # tokens behind the prompt that the cache holds
+    guesses: tuple[int, ...] = ()  # for the next step, behind what was generated
+    n_steps: int = 0  # that have given tokens of the answer
+    n_drafted: int = 0  # guesses that were computed
+    n_accepted: int = 0  # of them, the right ones
     n_dropped: int = 0  # messages of the conversation that did not fit
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
     # prefill cursor: the piece, how many of its tokens are done, its first position
@@ -121,11 +126,11 @@ class Sequence:
 
     @property
     def cached_content(self) -> Content:
-        """The content of all cells so far; the latest token is in none yet."""
+        """The content of all cells so far; the latest tokens are in none yet."""
         if self.phase is Phase.PREFILL:
             done = sum(piece.n_tokens for piece in self.pieces[: self._piece])
             return self.content[: done + self._offset]
-        return [*self.content, *self.generated[:-1]]
+        return [*self.content, *self.generated[: self.n_fed]]
 
     @property
     def n_cells_needed(self) -> int:
@@ -188,9 +193,24 @@ class Sequence:
             offset, position = 0, position + piece.n_positions
 
     def decode_span(self, slot: int) -> TextSpan:
-        """The latest token, fed back for the one after it."""
-        position = self._position + self.n_generated - 1
-        return TextSpan(slot, position, (self.generated[-1],), wanted=(0,))
+        """The latest tokens, fed back for the one after them, and the guesses."""
+        known = self.generated[self.n_fed :]
+        tokens = (*known, *self.guesses)
+        wanted = tuple(range(len(known) - 1, len(tokens)))
+        return TextSpan(slot, self._position + self.n_fed, tokens, wanted)
+
+    def reject_guesses(self) -> int | None:
+        """Counts the guesses of the step before, now that its tokens are part of the
+        answer. Returns the position of the first wrong one, where the cache must be
+        rewound to, if there is one."""
+        n_guessed = len(self.guesses)
+        real = self.generated[self.n_fed - n_guessed :]
+        n_right = n_equal(self.guesses, real)
+        self.n_drafted += n_guessed
+        self.n_accepted += n_right
+        self.guesses = ()
+        self.n_fed -= n_guessed - n_right
+        return self._position + self.n_fed if n_right < n_guessed else None
 
     def advance_prefill(self, n: int) -> None:
         """Moves the cursor by `n` computed tokens; decode begins behind the prompt."""
@@ -204,3 +224,11 @@ class Sequence:
             self._piece += 1
             if self._piece == len(self.pieces):
                 self.phase = Phase.DECODE
+
+
+def n_equal(guesses: tuple[int, ...], real: list[int]) -> int:
+    """How many tokens are equal before the first that differs."""
+    n = 0
+    while n < min(len(guesses), len(real)) and guesses[n] == real[n]:
+        n += 1
+    return n

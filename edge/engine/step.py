@@ -10,12 +10,18 @@ import numpy.typing as npt
 from edge.errors import EngineError
 from edge.qwen3vl.positions import text_positions
 
+# Of one answer in one step: tokens, and how many of them may be guesses.
+MOST_TOKENS = 16
+MOST_GUESSED = 7
+
 
 @dataclass(frozen=True)
 class TextSpan:
     """Consecutive tokens of one slot, the first of them at position `start`.
 
-    `wanted` are indices of tokens, ascending: what follows each of them is sampled.
+    `wanted` are indices of tokens, ascending: what follows each of them is sampled. The
+    tokens behind the first of them are guesses. What follows a guess is sampled only
+    when the sampled tokens before it are those of the span.
     """
 
     slot: int
@@ -70,10 +76,19 @@ class Step:
         return frozenset(span.slot for span in self.spans)
 
 
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The logits f32 [vocabulary] of the wanted token at `index` of `span`."""
+
+    span: Span
+    index: int
+    logits: npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Sampled:
-    """The result for one wanted token of a slot: the token that follows it, or the
-    error that ends this sequence alone."""
+    """The result for a slot with wanted tokens: at least one token, or the error that
+    ends this sequence alone."""
 
     slot: int
-    token: int | EngineError
+    tokens: tuple[int, ...] | EngineError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from edge.engine.protocols import Tokenizer
@@ -55,24 +55,40 @@ class Ticket:
     _end: Callable[[Ticket, Terminal], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
 
-    def append(self, token: int, tokenizer: Tokenizer) -> Finished | None:
-        """Adds a sampled token to the answer and emits its text. Returns the end of the
-        answer when this token ends it. For the engine thread."""
-        sequence, detokenizer = self.sequence, self.sequence.detokenizer
+    def append(
+        self, tokens: Iterable[int], tokenizer: Tokenizer
+    ) -> FinishReason | None:
+        """Adds the sampled tokens of one step to the answer and emits their text.
+        Returns why the answer ends when one of them ends it; drops those behind it.
+        For the engine thread."""
+        sequence = self.sequence
         if sequence.n_generated == 0:
             self.clock.end("prefill", time.monotonic())
+        sequence.n_steps += 1
+        n_shown = len(sequence.detokenizer.text)
+        reason: FinishReason | None = None
+        for token in tokens:
+            if reason := self._append_one(token, tokenizer):
+                break
+        if text := sequence.detokenizer.text[n_shown:]:
+            self.events.put(Token(text))
+        return reason
+
+    def _append_one(self, token: int, tokenizer: Tokenizer) -> FinishReason | None:
+        """Why the answer ends with this token, if it does."""
+        sequence, detokenizer = self.sequence, self.sequence.detokenizer
         sequence.generated.append(token)
-        is_end = tokenizer.is_end(token)
+        if tokenizer.is_end(token):
+            detokenizer.flush()
+            return "stop"
+        detokenizer.feed(tokenizer.piece(token))
         is_long = sequence.n_generated == sequence.sampling.max_tokens
         is_long = is_long or is_stuck(sequence.generated)
-        text = "" if is_end else detokenizer.feed(tokenizer.piece(token))
-        if is_end or is_long:
-            text += detokenizer.flush()
-        if text:
-            self.events.put(Token(text))
-        if is_end or detokenizer.stopped:
-            return Finished(self._answer("stop"))
-        return Finished(self._answer("length")) if is_long else None
+        if is_long:
+            detokenizer.flush()
+        if detokenizer.stopped:
+            return "stop"
+        return "length" if is_long else None
 
     def next(self, timeout_s: float | None = None) -> Event | None:
         """The next event, or None when `timeout_s` passes without one."""
@@ -86,12 +102,20 @@ class Ticket:
         thread may call it."""
         self._post(lambda: self._end(self, Failed.because(reason)))
 
-    def _answer(self, finish_reason: FinishReason) -> Answer:
+    def finish(self, finish_reason: FinishReason) -> Finished:
+        """The end of a complete answer."""
         sequence = self.sequence
-        return Answer(
+        timings = replace(
+            self.clock.timings(time.monotonic(), sequence.n_generated),
+            drafted_tokens=sequence.n_drafted,
+            accepted_tokens=sequence.n_accepted,
+            saved_steps=sequence.n_generated - sequence.n_steps,
+        )
+        answer = Answer(
             text=sequence.detokenizer.text,
             finish_reason=finish_reason,
             usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
-            timings=self.clock.timings(time.monotonic(), sequence.n_generated),
+            timings=timings,
             n_dropped=sequence.n_dropped,
         )
+        return Finished(answer)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import Sampled, Step
+from edge.engine.step import MOST_GUESSED, MOST_TOKENS, Row, Sampled, Step
+from edge.engine.verify import sample_rows
 from edge.errors import EngineError, SetupError
 from edge.llamacpp.batch import group_by_kind, native_batch
 from edge.llamacpp.model import Model
@@ -23,8 +24,8 @@ class LlamaRuntime:
     """A context of `n_cells` cells of the type `kv` over `model`, which it owns from
     now on, for `n_slots` running sequences and `n_idle` idle ones.
 
-    `max_batch` is the largest number of tokens that one step may have. Raises
-    SetupError when there is not enough memory.
+    `max_batch` is the largest number of tokens of prompts that one step may have.
+    Raises SetupError when there is not enough memory.
     """
 
     def __init__(
@@ -42,8 +43,11 @@ class LlamaRuntime:
         params.n_ctx = n_cells
         params.n_seq_max = n_slots + n_idle
         params.kv_unified = True  # any slot may use any cell
+        max_batch += n_slots * MOST_TOKENS
         params.n_batch = params.n_ubatch = max_batch
-        params.n_outputs_max = params.n_seq_max  # it aborts with fewer
+        self._most_wanted = n_slots * (MOST_GUESSED + 1)
+        # it aborts with fewer than there are sequences
+        params.n_outputs_max = max(params.n_seq_max, self._most_wanted)
         params.n_threads = params.n_threads_batch = threads
         params.type_k = params.type_v = _KV_TYPES[kv]
         params.no_perf = True
@@ -80,13 +84,13 @@ class LlamaRuntime:
         lib.llama_memory_seq_rm(self._memory, slot, position, -1)
 
     def run(self, step: Step) -> list[Sampled]:
-        return [self._samplers.sample(*wanted) for wanted in self.logits(step)]
+        return sample_rows(self.logits(step), self._samplers.sample)
 
-    def logits(self, step: Step) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-        """Computes `step`. Yields slot and logits f32 [vocabulary] of each wanted
-        token, which what is computed next overwrites."""
+    def logits(self, step: Step) -> Iterator[Row]:
+        """Computes `step`. Yields the row of each wanted token; what is computed next
+        overwrites its logits."""
         # llama.cpp would abort the process
-        if sum(len(span.wanted) for span in step.spans) > self.n_slots:
+        if sum(len(span.wanted) for span in step.spans) > self._most_wanted:
             raise EngineError("Too many tokens are wanted in one step.")
         threads = threads_for(step, self._threads)
         lib.llama_set_n_threads(self._context, threads, threads)
@@ -97,7 +101,7 @@ class LlamaRuntime:
             begin = 0
             for span in spans:
                 for index in span.wanted:
-                    yield span.slot, self._logits(begin + index)
+                    yield Row(span, index, self._logits(begin + index))
                 begin += span.n_tokens
 
     def release(self, slot: int) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
 from edge.engine.protocols import Constraint
+from edge.engine.step import MOST_TOKENS
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
 
@@ -25,7 +26,7 @@ assert _CANDIDATE.itemsize == ctypes.sizeof(lib.llama_token_data)
 
 
 class Sampler:
-    """Chooses a token from logits, and remembers it for the penalties.
+    """Chooses tokens from logits, and remembers them for the penalties.
 
     Raises InvalidRequest when a bias is for a token that the model lacks.
     """
@@ -46,27 +47,32 @@ class Sampler:
             lib.llama_sampler_chain_add(chain, link)
         self._chain = chain
 
-    def sample(self, logits: Logits) -> int:
-        """The next token, by logits f32 [vocabulary].
+    def sample(self, logits: Logits) -> tuple[int, ...]:
+        """The next token, by logits f32 [vocabulary], and the tokens behind it that
+        have no alternative, for which no logits are needed: at most MOST_TOKENS.
 
         Raises EngineError when no token can be chosen.
         """
-        token = self._choose(logits[: self._n_vocab])
-        lib.llama_sampler_accept(self._chain, token)
-        return token
+        tokens = [self._accept(self._choose(logits[: self._n_vocab]))]
+        while self._constraint and len(tokens) < MOST_TOKENS:
+            if not (forced := self._constraint.forced()):
+                break
+            tokens.append(self._accept(forced[0]))
+        return tuple(tokens)
 
     def close(self) -> None:
         lib.llama_sampler_free(self._chain)  # frees its links too
+
+    def _accept(self, token: int) -> int:
+        if self._constraint:
+            self._constraint.accept(token)
+        lib.llama_sampler_accept(self._chain, token)
+        return token
 
     def _choose(self, logits: Logits) -> int:
         constraint = self._constraint
         if constraint is None:
             return self._draw(self._all, logits)
-        token = self._choose_allowed(constraint, logits)
-        constraint.accept(token)
-        return token
-
-    def _choose_allowed(self, constraint: Constraint, logits: Logits) -> int:
         if forced := constraint.forced():
             return forced[0]
         if self._is_greedy:  # if the best of all tokens is allowed, no mask is needed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import Sampled
 from edge.errors import EngineError
 from edge.llamacpp.model import Model
 from edge.llamacpp.sampler import Logits, Sampler, check_bias
@@ -35,18 +34,16 @@ class Samplers:
         """Raises InvalidRequest when the model cannot sample in this way."""
         self._by_slot[slot] = Sampler(sampling, self._n_vocab, constraint)
 
-    def sample(self, slot: int, logits: Logits) -> Sampled:
-        """The next token of a slot, from logits f32 [vocabulary]. An error is part of
-        the result: it ends one answer, and none of those in the same step."""
+    def sample(self, slot: int, logits: Logits) -> tuple[int, ...] | EngineError:
+        """The next tokens of a slot, as `Sampler.sample`. An error is returned: it ends
+        one answer, and none of those in the same step."""
         try:
-            return Sampled(slot, self._by_slot[slot].sample(logits))
+            return self._by_slot[slot].sample(logits)
         except EngineError as error:
-            return Sampled(slot, error)
+            return error
         except Exception:
             log.exception("choosing a token failed")
-            return Sampled(
-                slot, EngineError("Computing this answer failed. Try again.")
-            )
+            return EngineError("Computing this answer failed. Try again.")
 
     def release(self, slot: int) -> None:
         """Frees the sampler of a slot, if it has one."""

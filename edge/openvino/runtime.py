@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import PictureSpan, Sampled, Span, Step, TextSpan
+from edge.engine.step import PictureSpan, Row, Sampled, Span, Step, TextSpan
+from edge.engine.verify import sample_rows
 from edge.gguf.header import Header
 from edge.gguf.weights import Floats
 from edge.llamacpp.model import Model
@@ -106,21 +107,22 @@ class OpenvinoRuntime:
             self._copy(*copy)
 
     def run(self, step: Step) -> list[Sampled]:
-        return [self._samplers.sample(*wanted) for wanted in self.logits(step)]
+        return sample_rows(self.logits(step), self._samplers.sample)
 
-    def logits(self, step: Step) -> Iterator[tuple[int, Floats]]:
-        """Computes `step`. Yields slot and logits f32 [vocabulary] of each wanted
-        token, which what is computed next overwrites."""
+    def logits(self, step: Step) -> Iterator[Row]:
+        """Computes `step`. Yields the row of each wanted token; what is computed next
+        overwrites its logits."""
         spans = sorted(step.spans, key=lambda span: span.slot)  # side by side
         begins = _sums(span.n_tokens for span in spans)
         wanted = [
-            (span.slot, begin + index)
+            (span, begin, index)
             for span, begin in zip(spans, begins, strict=False)
             for index in span.wanted
         ]
-        logits = self._compute(spans, [index for _, index in wanted] or [0])
-        for (slot, _), row in zip(wanted, logits, strict=False):
-            yield slot, row
+        indices = [begin + index for _, begin, index in wanted]
+        logits = self._compute(spans, indices or [0])
+        for (span, _, index), row in zip(wanted, logits, strict=False):
+            yield Row(span, index, row)
 
     def release(self, slot: int) -> None:
         self._blocks.release(slot)

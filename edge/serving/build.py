@@ -67,7 +67,7 @@ def build_runtime(plan: Plan) -> OpenvinoRuntime | LlamaRuntime:
             )
     return LlamaRuntime(
         Model(files.model, repack=variant.repack),
-        max_batch=settings.chunk_tokens + settings.slots,
+        max_batch=settings.chunk_tokens,
         **sizes,
     )
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from gguf import GGMLQuantizationType as Kind
 
+from edge.engine.step import MOST_GUESSED, MOST_TOKENS
 from edge.errors import SetupError
 from edge.gguf.header import Header
 from edge.models.pair import deepstack_layers, image_token_range, image_token_side
@@ -179,10 +180,12 @@ def _compute_bytes(model: Header, settings: Settings) -> int:
     n_tokens = model.lengths.get("tokenizer.ggml.tokens", 0)
     n_merges = model.lengths.get("tokenizer.ggml.merges", 0)
     token = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
-    logits = 2 * (settings.slots + settings.kept) * n_tokens * F32
+    most_wanted = settings.slots * (MOST_GUESSED + 1)
+    logits = 2 * max(settings.slots + settings.kept, most_wanted) * n_tokens * F32
     vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
     vocabulary += n_tokens * GRAMMAR_ENTRY_BYTES
-    return (settings.chunk_tokens + settings.slots) * token + logits + vocabulary
+    n_rows = settings.chunk_tokens + settings.slots * MOST_TOKENS
+    return n_rows * token + logits + vocabulary
 
 
 def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:

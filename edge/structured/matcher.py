@@ -60,6 +60,7 @@ class Vocabulary:
         tokenize: Callable[[str], list[int]] | None = None,
     ) -> None:
         self.n_tokens = len(pieces)
+        self.ends = tuple(ends)
         self.tree = LLTokenizer(
             TokenizerWrapper(_Tokenizer(pieces, ends, tokenize or self._split)),
             eos_token=list(ends),
@@ -111,15 +112,20 @@ class Constraint:
     def __init__(self, vocabulary: Vocabulary, schema: str) -> None:
         self._matcher = vocabulary.matcher(schema)
         self._n_tokens = vocabulary.n_tokens
+        self._ends = vocabulary.ends
+        self._has_ended = False
         self._mask = np.zeros((vocabulary.n_tokens + 31) // 32, np.int32)
         self._forced: list[int] = []
         self._left_s = BUDGET_S
 
     def forced(self) -> list[int]:
-        """The next tokens that have no alternative; often none."""
-        if not self._forced:
+        """The next tokens that have no alternative; often none, and none after the
+        end. A complete answer has no alternative but its end."""
+        if not self._forced and not self._has_ended:
             with self._measured():
                 self._forced = self._matcher.compute_ff_tokens()
+            if not self._forced and self._matcher.is_stopped():
+                self._forced = [self._ends[0]]
         return self._forced
 
     def allowed(self) -> Ids:
@@ -149,6 +155,7 @@ class Constraint:
         with self._measured():
             self._matcher.consume_token(token)
         self._forced = self._forced[1:]
+        self._has_ended = token in self._ends
 
     @contextmanager
     def _measured(self) -> Iterator[None]:

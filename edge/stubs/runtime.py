@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import Sampled, Step, TextSpan
+from edge.engine.step import MOST_TOKENS, Row, Sampled, Step, TextSpan
+from edge.engine.verify import sample_rows
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
 from edge.structured.compiler import Compiler
@@ -94,16 +97,7 @@ class StubRuntime:
 
     def run(self, step: Step) -> list[Sampled]:
         time.sleep(self.step_s)
-        sampled = []
-        for span in step.spans:
-            positions = span.positions[0].tolist()
-            for index, at in enumerate(positions):
-                token = span.tokens[index] if isinstance(span, TextSpan) else PICTURE
-                self.cells[span.slot].append(at)
-                self.prompts[span.slot].append(token)
-                if index in span.wanted:
-                    sampled.append(Sampled(span.slot, self._sample(span.slot)))
-        return sampled
+        return sample_rows(self._rows(step), lambda slot, _: self._sample(slot))
 
     def release(self, slot: int) -> None:
         del self.prompts[slot], self.cells[slot], self._constraints[slot]
@@ -112,21 +106,36 @@ class StubRuntime:
     def close(self) -> None:
         self._compiler.close()
 
-    def _sample(self, slot: int) -> int | EngineError:
+    def _rows(self, step: Step) -> Iterator[Row]:
+        """Adds the tokens one by one. The logits are empty."""
+        for span in step.spans:
+            positions = span.positions[0].tolist()
+            for index, at in enumerate(positions):
+                token = span.tokens[index] if isinstance(span, TextSpan) else PICTURE
+                self.cells[span.slot].append(at)
+                self.prompts[span.slot].append(token)
+                if index in span.wanted:
+                    yield Row(span, index, np.empty(0, np.float32))
+
+    def _sample(self, slot: int) -> tuple[int, ...] | EngineError:
         """The next token of the answer, or one that the constraint allows and that
-        brings the answer to its end."""
+        brings the answer to its end; and the tokens that have no alternative then."""
         token = self._say(slot)
         if not (constraint := self._constraints[slot]):
-            return token
+            return (token,)
         try:
             if not constraint.allows(token):
                 allowed = constraint.allowed().tolist()
                 closing = [byte for byte in (END, *b'}]"0') if byte in allowed]
                 token = [*closing, allowed[-1]][0]
             constraint.accept(token)
+            tokens = [token]
+            while len(tokens) < MOST_TOKENS and (forced := constraint.forced()):
+                constraint.accept(forced[0])
+                tokens.append(forced[0])
         except EngineError as error:
             return error
-        return token
+        return tuple(tokens)
 
     def _say(self, slot: int) -> int:
         """The token of the script that follows what the slot holds."""

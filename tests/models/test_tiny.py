@@ -130,7 +130,7 @@ def first_logits(
         else:
             last = len(piece.tokens) - 1
             span = TextSpan(0, position, piece.tokens, wanted=(last,))
-        found += [logits.copy() for _, logits in runtime.logits(Step((span,)))]
+        found += [row.logits.copy() for row in runtime.logits(Step((span,)))]
         position += piece.n_positions
     runtime.release(0)
     return found[-1]

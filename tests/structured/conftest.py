@@ -34,10 +34,10 @@ class Writer:
         with closing(Sampler(params, len(self.pieces), constraint)) as sampler:
             text = b""
             for _ in range(most):
-                token = sampler.sample(model.logits())
-                if token in self.ends:
-                    return text, True
-                text += self.pieces[token]
+                for token in sampler.sample(model.logits()):
+                    if token in self.ends:
+                        return text, True
+                    text += self.pieces[token]
         return text, False
 
 

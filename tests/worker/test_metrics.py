@@ -31,6 +31,9 @@ TIMES = Timings(
     ttft_ms=4010,
     tpot_ms=200,
     e2e_ms=5000,
+    drafted_tokens=4,
+    accepted_tokens=3,
+    saved_steps=5,
 )
 
 
@@ -71,6 +74,9 @@ def test_an_answer_is_measured_by_the_engines_timings() -> None:
     assert value(metrics, "requests_total", outcome="finished", code="") == 1
     assert value(metrics, "tokens_total", kind="prompt") == 70
     assert value(metrics, "tokens_total", kind="answer") == 6
+    assert value(metrics, "draft_tokens_total", kind="drafted") == 4
+    assert value(metrics, "draft_tokens_total", kind="accepted") == 3
+    assert value(metrics, "saved_steps_total") == 5
 
 
 def test_absent_stages_are_not_measured_as_zero() -> None:
@@ -119,9 +125,10 @@ def test_the_engines_load_is_read_at_each_scrape() -> None:
         while value(metrics, "busy_slots") and time.monotonic() < give_up:
             time.sleep(0.001)
         assert value(metrics, "reserved_cells") == 0
-        usage = event.answer.usage
-        # the last token of an answer is never fed back
+        usage, times = event.answer.usage, event.answer.timings
+        # the last token of an answer is never fed back; wrong guesses were computed too
         computed = usage.prompt_tokens + usage.completion_tokens - 1
+        computed += times.drafted_tokens - times.accepted_tokens
         assert value(metrics, "batch_rows_total") == computed
         assert 0 < (value(metrics, "steps_total") or 0) < computed
 

@@ -66,6 +66,16 @@ def test_pieces_count_as_tokens_without_usage() -> None:
     assert answer.tpot_s == pytest.approx(1.5)
 
 
+def test_the_servers_timings_are_counted_where_it_has_some() -> None:
+    answer = answer_at(102.0, usage=11)
+    assert answer.count("saved_steps") == 0
+    usage, timings = {"completion_tokens": 11}, {"saved_steps": 7}
+    counted = {"choices": [], "usage": usage, "timings": timings}
+    answer.receive(json.dumps(counted), 999.0)
+    assert answer.count("saved_steps") == 7
+    assert answer.count("drafted_tokens") == 0
+
+
 def test_an_answer_in_one_piece_has_no_time_per_token() -> None:
     answer = answer_at(102.0, usage=50)
     assert (answer.tpot_s, answer.gap_s, answer.tokens) == (None, None, 50)

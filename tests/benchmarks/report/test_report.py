@@ -146,6 +146,17 @@ def test_kinds_have_a_table_when_there_are_several(
     assert "By kind" not in written(tmp_path / "one", run_made(users=(1,))).tables
 
 
+def test_drafting_has_a_table_when_it_has_saved_steps(
+    tmp_path: Path, run_made: Callable[..., Run]
+) -> None:
+    run = run_made(users=(1,))
+    assert "Drafting" not in written(tmp_path / "one", run).tables
+    counts = {"drafted_tokens": 40, "accepted_tokens": 30, "saved_steps": 50}
+    run.samples = [replace(run.samples[0], cached=False, **counts)]
+    [_, row] = written(tmp_path / "two", run).tables["Drafting"]
+    assert row == ["1", "40", "30", "50"]
+
+
 def test_two_runs_are_compared_at_equal_users(
     tmp_path: Path, run_made: Callable[..., Run]
 ) -> None:

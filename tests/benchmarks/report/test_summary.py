@@ -14,6 +14,8 @@ from benchmarks.report.figures import three_digits
 from benchmarks.report.summary import percentile, summarise, summarise_by_kind
 from benchmarks.report.trend import slopes
 
+DRAFTED = {"drafted_tokens": 9, "accepted_tokens": 6, "saved_steps": 8}
+
 
 def run_of(stages: list[Stage]) -> Run:
     return Run("run", "http://127.0.0.1", "2026-08-14T09:30:00Z", stages=stages)
@@ -26,8 +28,17 @@ def answered(e2e_s: float, users: int = 1, began_s: float = 0.0, **more) -> Samp
 def test_a_stage_by_hand() -> None:
     run = run_of([Stage(2, 0.0, 10.0)])
     run.samples = [
-        answered(1.0, 2, ttft_s=0.5, tpot_s=0.02, gap_s=0.1, tokens=20),
-        answered(3.0, 2, ttft_s=1.5, tpot_s=0.04, gap_s=0.3, tokens=30, cached=True),
+        answered(1.0, 2, ttft_s=0.5, tpot_s=0.02, gap_s=0.1, tokens=20, **DRAFTED),
+        answered(
+            3.0,
+            2,
+            ttft_s=1.5,
+            tpot_s=0.04,
+            gap_s=0.3,
+            tokens=30,
+            cached=True,
+            **DRAFTED,  # when it was computed, for an earlier question
+        ),
         Sample(2, 2.0, 30.0, "failed", code="504"),
         Sample(2, 3.0, 0.1, "refused", code="429"),
         Sample(2, 4.0, 0.7, "aborted"),
@@ -44,6 +55,8 @@ def test_a_stage_by_hand() -> None:
     assert stage.ttft_mean_s == 1.0 and stage.tpot_mean_ms == pytest.approx(30)
     assert stage.gap_max_s == 0.3
     assert (stage.requests_per_s, stage.tokens_per_s) == (0.2, 5.0)
+    drafting = (stage.drafted_tokens, stage.accepted_tokens, stage.saved_steps)
+    assert drafting == (9, 6, 8)
     assert stage.error_share == pytest.approx(1 / 3) and stage.refused_share == 0.2
     assert stage.cpu_percent == 150.0 and stage.queued_max == 3
     assert stage.peak_resident_bytes == {"ui": 30, "worker": 200}
