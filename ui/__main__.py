@@ -7,7 +7,6 @@ is not complete within the grace ends with an error. The second signal ends it a
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 import socket
@@ -23,13 +22,13 @@ import uvicorn
 
 from edge.errors import SetupError
 from edge.exposure import check_exposure
+from edge.heap import keep_heap_small
 from edge.logs import printable, set_up_logs
 from edge.settings import Settings
 from ui.app import build
 from ui.client import Client
 from ui.watchdog import watched
 
-M_MMAP_THRESHOLD = -3  # malloc.h
 # Gradio imports it at the first call of a function, if it is installed: 40 MB for plots
 # that this page does not have, and a list of fonts in the home folder.
 NEVER_IMPORTED = "matplotlib"
@@ -78,17 +77,6 @@ class Server(uvicorn.Server):
         self._is_over.set()
 
 
-def return_large_blocks() -> None:
-    """Lets glibc give blocks of 1 MB and more back to the system when they are freed.
-
-    By default it raises that limit to the largest block freed so far, and keeps the
-    memory of tens of large bodies in its heap: 150 MB and more. See mallopt(3).
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # not musl
-        libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
-
-
 def main(
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: int = 8000,
@@ -103,7 +91,7 @@ def main(
         ),
     ] = "",
 ) -> None:
-    return_large_blocks()
+    keep_heap_small()
     sys.setswitchinterval(SWITCH_S)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes one

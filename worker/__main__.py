@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from edge.errors import EdgeError
+from edge.heap import keep_heap_small
 from edge.logs import printable, set_up_logs
 from edge.settings import Settings
 from worker.app import run
@@ -12,6 +13,7 @@ from worker.lifecycle import Life
 
 
 def main() -> None:
+    keep_heap_small()
     set_up_logs()
     try:
         settings = Settings.load()
