@@ -46,7 +46,7 @@ class Pauses:
 
 def _node_type(reach: Callable[[], None]) -> Any:
     class Pause(ov.Op):  # type: ignore[misc]  # openvino has no types
-        """Outputs its first input when the second is computed."""
+        """Outputs a copy of its input."""
 
         def __init__(self, inputs: Any = None) -> None:
             super().__init__(self, inputs)

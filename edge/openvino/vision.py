@@ -21,7 +21,7 @@ from edge.openvino.vision_weights import TowerWeights
 from edge.qwen3vl import preprocess
 from edge.qwen3vl.patches import interpolate_pos_embed, rope_angles
 
-REVISION = 2  # of the graph: a new one invalidates compiled files of the old one
+REVISION = 3  # of the graph: a new one invalidates compiled files of the old one
 
 
 class OpenvinoTower:
