@@ -13,8 +13,8 @@ from typing import Final
 
 SLOTS: Final = 4
 CONTEXT_TOKENS: Final = 8192  # in all slots together
-# Drafts of 5 tokens after 3 equal ones: in short answers the default, 48 after 12,
-# finds none. OpenVINO GenAI gets the same numbers.
+# Drafts of 5 tokens after 3 equal ones: the default, 48 after 12, is for long
+# repetitions. OpenVINO GenAI gets the same numbers.
 NGRAMS: Final = (
     *("--spec-type", "ngram-simple", "--spec-ngram-simple-size-n", "3"),
     *("--spec-ngram-simple-size-m", "5"),
