@@ -30,7 +30,7 @@ LABELS = {
     "outcome": {"finished", "failed", "cancelled", "expired", "refused"},
     "code": {"", *errors._BY_CODE},
     "result": {"hit", "miss", "off"},
-    "kind": {"prompt", "reused", "picture", "answer"},
+    "kind": {"prompt", "reused", "picture", "answer", "drafted", "accepted"},
     "le": {"+Inf"},  # and numbers
 }
 
