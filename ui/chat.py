@@ -20,7 +20,8 @@ from ui.uploads import Uploads
 LOCALES = {"en": "en", "zh": "zh", "zh-CN": "zh", "zh-TW": "zh"}
 I18N = gr.I18n(**{locale: TEXTS[language] for locale, language in LOCALES.items()})
 
-LOOK_S = 0.1  # the most that a call of one of the page's functions waits
+LOOK_S = 0.05  # the most that a call of one of the page's functions waits
+WAITING_CALLS = 512  # more than can come in that time
 NO_PROGRESS_S = 60.0
 
 # One column that fits the window: the conversation scrolls, the question stays in
@@ -83,7 +84,7 @@ def build_chat(client: Client, uploads: Uploads) -> gr.Blocks:
         for event, name in ((asking, "rest"), (again, "rest_again")):
             event.then(lambda: READY, None, [box], api_name=name, **listening)
         page.load(functions.about, outputs=banner, api_name="about", **listening)
-    page.queue(max_size=64, default_concurrency_limit=None, api_open=False)
+    page.queue(max_size=WAITING_CALLS, default_concurrency_limit=None, api_open=False)
     # By default Gradio looks for calls of functions a thousand times a second, and for
     # their progress, which no function here shows, a hundred times: 4 % of a core.
     page._queue.sleep_when_free = LOOK_S

@@ -160,6 +160,8 @@ def _choose(
             forced["weights"] = "u4"
         elif settings.runtime == "auto" and choice.language.variant.kernels:
             forced = {**forced, "weights": settings.weights, "runtime": "llama"}
+        elif settings.kv == "auto" and choice.language.variant.kv == "f16":
+            forced["kv"] = "q8_0"
         else:
             return choice, forced
 
