@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import IO, Final
 
 from edge.errors import SetupError
 from edge.models.registry import ModelFiles
@@ -15,6 +16,8 @@ from edge.serving.tuning import load, save, tuning_path
 from edge.settings import Settings
 
 WITHIN_S: Final = 20.0
+WAIT_S: Final = 60.0  # for another process that measures
+LOOK_S: Final = 0.1
 # Smaller models are fast enough anywhere: nothing is measured for them.
 SMALL_BYTES: Final = 100_000_000
 
@@ -51,5 +54,19 @@ def _one_at_a_time(settings: Settings, files: ModelFiles) -> Iterator[None]:
     path = tuning_path(settings, files).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file)
         yield
+
+
+def _lock(file: IO[str]) -> None:
+    """Raises TimeoutError, an OSError, if another process holds it for too long: a
+    start must not hang because that one does."""
+    ends = time.monotonic() + WAIT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= ends:
+                raise TimeoutError("another process measures for too long") from None
+            time.sleep(LOOK_S)

@@ -113,3 +113,14 @@ def test_a_measurement_that_fails_means_defaults(
     said: list[str] = []
     assert not tune_at_first_start(make_plan(settings, files), said.append)
     assert said[-1].endswith("The disk is full.")
+
+
+def test_a_start_does_not_wait_for_ever_for_another_one(
+    settings, files, starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_start, "WAIT_S", 0.2)
+    said: list[str] = []
+    with first_start._one_at_a_time(settings, files):
+        assert not tune_at_first_start(make_plan(settings, files), said.append)
+    assert "another process measures" in said[-1]
+    assert starts == []
