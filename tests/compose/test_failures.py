@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import urllib.request
@@ -46,10 +47,8 @@ def test_two_workers_share_the_questions(stack: Stack, data_url) -> None:
             assert all("red square" in answer.result() for answer in asked)
         for worker in workers:
             text = stack.engine.run("exec", worker, "python", "-c", METRICS)
-            steps = [
-                line for line in text.splitlines() if "engine_steps_total " in line
-            ]
-            assert float(steps[0].split()[1]) > 0
+            [steps] = re.findall(r"^edge_engine_steps_total (\S+)$", text, re.M)
+            assert float(steps) > 0
     finally:
         stack.up("--no-recreate", "--scale", "worker=1")
     assert "red circle" in stack.ask(data_url("red", 65))
