@@ -27,7 +27,8 @@ project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 for name, extra in project['optional-dependencies'].items()]"
 
 
-# The list of what is installed, in CycloneDX's format, is /opt/edge/sbom.json.
+# The list of what is installed, in CycloneDX's format, is /opt/edge/sbom.json. Nothing is
+# downloaded from the hub by its own library, so hf-xet, its part for large files, goes.
 FROM builder AS installer
 RUN python -m venv --without-pip /opt/cyclonedx \
     && pip --python /opt/cyclonedx/bin/python install cyclonedx-bom==7.5.0
@@ -37,6 +38,7 @@ COPY constraints.txt ./
 FROM installer AS ui-dependencies
 COPY --from=requirements /src/ui.txt ./
 RUN pip --python /opt/edge/bin/python install -c constraints.txt -r ui.txt \
+    && pip --python /opt/edge/bin/python uninstall --yes hf-xet \
     && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
     && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} +
 
@@ -46,6 +48,7 @@ RUN pip --python /opt/edge/bin/python install -c constraints.txt -r ui.txt \
 FROM installer AS worker-dependencies
 COPY --from=requirements /src/engine.txt ./
 RUN pip --python /opt/edge/bin/python install -c constraints.txt -r engine.txt \
+    && pip --python /opt/edge/bin/python uninstall --yes hf-xet \
     && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
     && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} + \
     && cd /opt/edge/lib/python3*/site-packages/openvino \

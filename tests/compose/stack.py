@@ -46,7 +46,13 @@ class Stack:
         self.engine, self.folder = engine, folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        (folder / ".env").write_text(f"EDGE_MODEL=tiny\nPORT={self.port}\n")
+        self.configure()
+
+    def configure(self, **settings: object) -> None:
+        """Writes `.env`, with these settings besides the model and the port."""
+        lines = {"EDGE_MODEL": "tiny", "PORT": self.port, **settings}
+        text = "".join(f"{name}={value}\n" for name, value in lines.items())
+        (self.folder / ".env").write_text(text)
 
     def compose(self, *words: str) -> str:
         """The output of `docker compose WORDS...`, which must succeed."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
+import subprocess
+import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -80,6 +84,52 @@ def test_models_are_listed_and_a_failed_download_is_a_sentence(stack: Stack) -> 
 def test_the_benchmark_runs_beside_the_server(stack: Stack) -> None:
     said = stack.compose("run", "--rm", "bench", "--stages", "1,2", "--requests", "5")
     assert "2 users: 5 answered, 0 refused, 0 failed" in said
+
+
+def test_a_certificate_makes_it_https(stack: Stack, tmp_path) -> None:
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", "privkey.pem", "-out", "fullchain.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
+    subprocess.run([*command, *names, *files], cwd=tmp_path, check=True)
+    for path in (tmp_path, *tmp_path.iterdir()):
+        path.chmod(0o755)
+    build = [sys.executable, "nginx/build.py", "--certificate", "/certificates"]
+    conf = subprocess.run(build, cwd=stack.folder, check=True, capture_output=True)
+    (stack.folder / "tls.conf").write_bytes(conf.stdout)
+    trusted = ssl.create_default_context(cafile=tmp_path / "fullchain.pem")
+    url = stack.url.replace("http:", "https:")
+    stack.configure(NGINX_CONF="./tls.conf", CERTIFICATES=tmp_path, SCHEME="https")
+    try:
+        stack.compose("up", "--detach", "--wait", "nginx")
+        with urllib.request.urlopen(f"{url}/ready", context=trusted) as reply:
+            assert reply.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="308"):
+            urllib.request.urlopen(f"{stack.url}/ready")
+        old = ssl.get_server_certificate(("127.0.0.1", stack.port))
+        subprocess.run([*command, *names, *files], cwd=tmp_path, check=True)
+        stack.compose("kill", "--signal", "HUP", "nginx")
+        wait_for(
+            lambda: ssl.get_server_certificate(("127.0.0.1", stack.port)) != old, 20
+        )
+    finally:
+        stack.configure()
+        stack.up("--no-build")
+
+
+def test_prometheus_scrapes_all_parts(stack: Stack) -> None:
+    """With `--profile monitoring`, at http://localhost:9090."""
+
+    def health() -> dict[str, str]:
+        address = "http://127.0.0.1:9090/api/v1/targets"
+        with urllib.request.urlopen(address, timeout=10) as reply:
+            targets = json.load(reply)["data"]["activeTargets"]
+        return {target["labels"]["job"]: target["health"] for target in targets}
+
+    stack.compose("--profile", "monitoring", "up", "--detach", "--wait", "prometheus")
+    try:
+        wait_for(lambda: len(health()) == 2 and set(health().values()) == {"up"}, 90)
+    finally:
+        stack.compose("rm", "--stop", "--force", "--volumes", "prometheus")
 
 
 def status(request: urllib.request.Request) -> int:
