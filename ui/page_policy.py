@@ -13,6 +13,7 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui.own_address import rooted
 from ui.surface import find
 
 INLINE = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -58,7 +59,7 @@ class PagePolicy:
                 pieces.append(message.get("body", b""))
                 if message.get("more_body"):
                     return
-                document = b"".join(pieces)
+                document = rooted(b"".join(pieces))
                 headers = MutableHeaders(scope=start)
                 headers.setdefault("content-security-policy", policy(document))
                 headers["content-length"] = str(len(document))
