@@ -1,4 +1,4 @@
-"""Modules of the page alone, in a real browser, served by a small server of the tests."""
+"""Modules of the page alone, in a real browser, served by a small test server."""
 
 from __future__ import annotations
 

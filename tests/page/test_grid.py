@@ -23,7 +23,8 @@ def test_its_grid_is_the_servers(page: Page) -> None:
     found = page.evaluate(
         """async (sizes) => {
           const {grid} = await import("/page/grid.js");
-          return sizes.map((size) => grid(...size)).map((one) => [one.rows, one.columns]);
+          return sizes.map((size) => grid(...size))
+            .map((one) => [one.rows, one.columns]);
         }""",
         sizes,
     )

@@ -50,9 +50,10 @@ def test_a_conversation_survives_a_reload(page: Page) -> None:
 def test_branches_of_an_edited_question(page: Page) -> None:
     found = run(
         page,
-        """const all = [said("q1", "a", null), said("a1", "a", "q1", {role: "assistant"}),
-             said("q2", "a", null), said("a2", "a", "q2", {role: "assistant"}),
-             said("a3", "a", "q2", {role: "assistant"})];
+        """const answer = {role: "assistant"};
+           const all = [said("q1", "a", null), said("a1", "a", "q1", answer),
+             said("q2", "a", null), said("a2", "a", "q2", answer),
+             said("a3", "a", "q2", answer)];
            const names = (some) => some.map(({id}) => id);
            return [names(tree.branch(all, "a3")), names(tree.versions(all, all[0])),
              names(tree.versions(all, all[4])), tree.newestLeaf(all, "q2"),
@@ -151,7 +152,8 @@ def test_without_indexed_db_a_session_works(browser: Browser, site: Site) -> Non
     page.goto(site.url)
     found = run(
         page,
-        """await store.write({conversation: talk("a"), messages: [said("1", "a", null)]});
+        """const messages = [said("1", "a", null)];
+           await store.write({conversation: talk("a"), messages});
            const digest = await store.pictures.keep(new Blob(["abc"]), true);
            await store.changeMessage("1", {text: "new"});
            return [store.isKept, (await store.read("a")).messages[0].text,
@@ -173,7 +175,8 @@ def test_a_full_disk_drops_chosen_files_first_and_is_said(page: Page) -> None:
            const next = await store.pictures.keep(blob(2, 3), false);
            const left = async (name) => Boolean(await store.pictures.read(name));
            let code = "";
-           await store.pictures.keep(blob(9, 4), false).catch((error) => code = error.code);
+           await store.pictures.keep(blob(9, 4), false)
+             .catch((error) => code = error.code);
            return [await left(original), await left(next), code];""",
     )
     assert found == [False, True, "storage_full"]
