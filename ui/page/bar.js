@@ -1,7 +1,7 @@
 /** The bar above everything: name, model, state of the server, language and looks. */
 
 /** @import { Service } from "./service.js" */
-import { button, el, put } from "./dom.js";
+import { button, el, icon, put } from "./dom.js";
 import { sentence } from "./failures.js";
 import { switchLook } from "./looks.js";
 import { total } from "./service.js";
@@ -39,7 +39,7 @@ export class Bar {
         this.#pill,
         el("span", { class: "gap" }),
         this.#server,
-        languages,
+        el("span", { class: "languages" }, icon("globe"), languages),
         button(say("look"), switchLook, { icon: "light", iconOnly: true, class: "plain round" }),
       ),
       this.#notice,

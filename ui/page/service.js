@@ -37,7 +37,6 @@ export class Service {
   status = {};
   /** @type {Set<() => void>} */
   #listeners = new Set();
-  #timer = 0;
 
   /** Calls `listener` after each look at the server. @param {() => void} listener */
   watch(listener) {
@@ -49,9 +48,9 @@ export class Service {
     await this.look();
     const looking = async () => {
       if (!document.hidden) await this.look();
-      this.#timer = window.setTimeout(looking, this.isCalm ? WHEN_QUIET_MS : EVERY_MS);
+      setTimeout(looking, this.isCalm ? WHEN_QUIET_MS : EVERY_MS);
     };
-    this.#timer = window.setTimeout(looking, EVERY_MS);
+    setTimeout(looking, EVERY_MS);
     document.addEventListener("visibilitychange", () => document.hidden || void this.look());
     for (const change of ["online", "offline"]) addEventListener(change, () => void this.look());
   }

@@ -26,7 +26,7 @@ export class Talk {
   /** How often a failed answer was asked again by itself. @type {Map<string, number>} */
   tries = new Map();
   #isAtEnd = true;
-  #frame = 0;
+  #isDrawing = false;
 
   /**
    * @param {HTMLElement} host which scrolls
@@ -87,8 +87,10 @@ export class Talk {
 
   /** Draws running answers again, once a frame at most. */
   #soon() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
+    if (this.#isDrawing) return;
+    this.#isDrawing = true;
+    requestAnimationFrame(() => {
+      this.#isDrawing = false;
       this.show();
     });
   }
