@@ -18,7 +18,7 @@ const ENTITY = /^&(amp|lt|gt|quot|nbsp|copy|times|deg|euro|#\d{1,7}|#x[0-9a-f]{1
 const ENTITIES = {
   amp: "&", lt: "<", gt: ">", quot: '"', nbsp: "\u00a0", copy: "©", times: "×", deg: "°", euro: "€",
 };
-/** A price is no formula: the opening $ has no space behind it, the closing none before
+/** Prices are not formulas: the opening $ has no space behind it, the closing none before
  * it and no digit behind it. */
 const DOLLARS = /^\$(?![\s$])((?:[^$\\\n]|\\.)*?[^\s\\$])\$(?!\d)/;
 const FORMULAS = [
