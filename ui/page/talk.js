@@ -95,6 +95,12 @@ export class Talk {
     });
   }
 
+  /** Lights the name of a mark in the last answer. @param {string | null} id */
+  light(id) {
+    const view = this.#views.get(this.#conversation.row.leaf ?? "");
+    if (view instanceof AnswerView) view.lightName(id);
+  }
+
   #tick() {
     const now = Date.now();
     for (const [id, view] of this.#views) {
