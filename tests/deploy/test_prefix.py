@@ -19,7 +19,7 @@ from tests.conftest import wait_for
 from tests.deploy.conftest import example
 from tests.stack.conftest import Stack, drawing, running
 from tests.stack.test_keys import run
-from tests.stack.test_page import QUIET
+from tests.stack.visitor import QUIET
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx]
 
