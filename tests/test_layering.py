@@ -138,6 +138,7 @@ PURE = (
             "encode_queue",
             "scheduler",
             "pace",
+            "progress",
             "repetition",
             "detokenizer",
             "prepare",
