@@ -26,7 +26,7 @@ from edge.events import (
 from edge.images import Picture
 from edge.jobs.channel import PATIENCE_S, QUIET_MS, Follower
 from edge.jobs.pictures import put_pictures
-from edge.jobs.position import Positions
+from edge.jobs.position import Outlook, Positions
 from edge.jobs.record import JobRecord, State, state_of
 from edge.jobs.refusal import MOST_KEPT, key_reused, refusal
 from edge.jobs.scripts import QUARANTINED, Scripts, named
@@ -186,6 +186,10 @@ class ClientJobs:
     async def position(self, job_id: str, pool: str) -> Queued | None:
         """The job's queue position; None when it does not wait in the queue."""
         return await self._positions.find(job_id, pool)
+
+    async def outlook(self, pool: str) -> Outlook:
+        """The load and the pace of a pool."""
+        return await self._positions.outlook(pool)
 
     async def _news(self, job_id: str) -> Event | None:
         job = await self.look(job_id, watch=True)
