@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import edge.llamacpp.sampler as sampler
+import edge.sampling.sampler as sampler
 from edge.engine.engine import Engine
 from edge.engine.step import MOST_TOKENS
 from edge.errors import EngineError

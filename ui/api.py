@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,12 +18,12 @@ from ui import openai_schema as schema
 from ui.admission import may_ask, serving
 from ui.asking import Asked
 from ui.body import Bodies, parse
-from ui.chat_turns import notice
 from ui.client import Client
 from ui.error_handlers import headers_of
 from ui.event_streams import await_answer, await_start, unless_gone
 from ui.jobs import last_event_id
 from ui.meter import Meter
+from ui.model_entry import described, entry
 from ui.parsed_question import ParsedQuestion
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
 from ui.sse import Reply, event_stream
@@ -85,11 +84,14 @@ def routes(client: Client) -> APIRouter:
     async def models(http: Request) -> dict[str, Any]:
         served = {worker.model for worker in await client.workers()}
         names = sorted(name for name in served if may_ask(name, limits_of(http)))
-        return {"object": "list", "data": [_model(name) for name in names]}
+        return {"object": "list", "data": [entry(name) for name in names]}
 
     @router.get("/v1/models/{name}")
     async def model(name: str, http: Request) -> dict[str, Any]:
-        return _model(serving(name, await client.workers(), limits_of(http)).model)
+        """With its limits, and how its authors sample it."""
+        limits = limits_of(http)
+        served = serving(name, await client.workers(), limits)
+        return described(served, client.settings, limits)
 
     @router.get("/health")
     async def health() -> dict[str, str]:
@@ -120,13 +122,6 @@ def routes(client: Client) -> APIRouter:
         return JSONResponse(state, status, headers)
 
     return router
-
-
-def _model(name: str) -> dict[str, Any]:
-    """The entry of a model; the test model has a warning in it."""
-    warning = notice({name}, "en")
-    about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
-    return {"id": name} | ({"description": warning} if warning else {}) | about
 
 
 def _parse_question(

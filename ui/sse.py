@@ -8,14 +8,24 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from edge.events import Failed, Finished, Queued, Retried, Token
+from edge.events import (
+    Accepted,
+    Encoding,
+    Failed,
+    Finished,
+    Prefilling,
+    Queued,
+    Retried,
+    Started,
+    Token,
+)
 from edge.request import Answer, Usage
 from ui.event_streams import Events
+from ui.progress import progress_comment
 
 DONE = "data: [DONE]\n\n"
 # Comments, which every SSE client skips.
 KEEP_ALIVE = ": still working\n\n"
-AGAIN = ": the worker was lost, another one starts again\n\n"
 
 
 class Reply:
@@ -68,12 +78,11 @@ class Reply:
                         yield _frame(last | _measured(answer))
                 case Failed():
                     yield _frame(event.error.body())
-                case Queued(position, starts_in_s):
-                    about = "" if starts_in_s is None else f" starts_in_s={starts_in_s}"
-                    yield f": queued position={position}{about}\n\n"
+                case Accepted() | Queued() | Started() | Encoding() | Prefilling():
+                    yield progress_comment(event)
                 case Retried():  # a client gets no text twice
                     skip, sent = max(skip, len(sent)), ""
-                    yield AGAIN
+                    yield progress_comment(event)
                 case None:
                     yield KEEP_ALIVE
         yield DONE
