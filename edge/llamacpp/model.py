@@ -9,7 +9,6 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as lib
 from llama_cpp import mtmd_cpp as mtmd
-from llama_cpp._ggml import libggml, libggml_base_path
 
 from edge.errors import SetupError
 
@@ -33,7 +32,8 @@ def start_backend() -> None:
     lib.llama_log_set(_log_callback, ctypes.c_void_p(0))
     mtmd.mtmd_log_set(_log_callback, ctypes.c_void_p(0))
     # A build with kernels for several processors looks for them beside Python only.
-    libggml.ggml_backend_load_all_from_path(str(libggml_base_path).encode())
+    folder = Path(lib.__file__).with_name("lib")
+    lib._lib.ggml_backend_load_all_from_path(str(folder).encode())
     lib.llama_backend_init()
 
 

@@ -10,11 +10,11 @@ import urllib.error
 import urllib.request
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from tests.compose.stack import Stack, question
 from tests.conftest import wait_for
-from tests.stack.test_page import QUIET, SUBMIT, answer, ask
+from tests.stack.visitor import QUIET, visiting
 
 
 @pytest.mark.parametrize("colour", ["red", "blue", "green"])
@@ -37,12 +37,9 @@ def test_the_page_answers_in_a_browser(stack: Stack, draw, chromium, tmp_path) -
     picture.write_bytes(draw("blue", shape="square"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        page = browser.new_page()
-        page.goto(stack.url)
-        expect(page.get_by_role("textbox")).to_be_visible(timeout=20_000)
-        ask(page, "What shape is this, and which colour?", picture)
-        wait_for(lambda: answer(page) == "A blue square.", 60)
-        expect(page.locator(SUBMIT)).to_be_visible(timeout=30_000)
+        with visiting(browser, stack.url) as visitor:
+            visitor.ask("What shape is this, and which colour?", picture)
+            visitor.expect_answer("A blue square.")
         browser.close()
 
 
