@@ -24,7 +24,7 @@ from edge.errors import (
 from ui.body import Bodies, parse
 from ui.error_handlers import add_error_handlers, field_path
 from ui.metrics import Metrics
-from ui.openai_schema import ChatBody
+from ui.openai.body import ChatBody
 
 SECRET = "/srv/secret/weights.gguf"
 JSON = {"content-type": "application/json"}
