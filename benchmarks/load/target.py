@@ -32,11 +32,13 @@ STOP_S = 60.0
 
 @dataclass(frozen=True)
 class Target:
-    """`about` goes into the fingerprint of a run: names and settings."""
+    """`about` goes into the fingerprint of a run: names and settings. `state` is the
+    folder of the files that a server started here keeps."""
 
     url: str
     pid: int | None
     about: dict[str, Any] = field(default_factory=dict)
+    state: Path | None = None
 
 
 def running(url: str, pid: int | None, api_key: str = "") -> Target:
@@ -83,7 +85,8 @@ def ours(settings: Settings) -> Iterator[Target]:
         try:
             with started(part, log) as pid:
                 served = running(url, pid)
-                yield Target(url, pid, served.about | _recorded(plan))
+                about = served.about | _recorded(plan)
+                yield Target(url, pid, about, state_folder(settings, port))
         finally:
             remove_state(settings, port)
 
@@ -104,9 +107,14 @@ def started(part: Part, log: Path) -> Iterator[int]:
         child.stop()
 
 
+def state_folder(settings: Settings, port: int) -> Path:
+    """Where an `edge up` on `port` keeps its files."""
+    return settings.data_dir / "state" / str(port)
+
+
 def remove_state(settings: Settings, port: int) -> None:
     """Removes what an `edge up` on `port` has kept."""
-    shutil.rmtree(settings.data_dir / "state" / str(port), ignore_errors=True)
+    shutil.rmtree(state_folder(settings, port), ignore_errors=True)
 
 
 def _recorded(plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""What docs/deploy.md says, so that the tests type the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import cannot
+
+GUIDE = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
+
+
+def example(word: str) -> str:
+    """The one code block of the guide with this word in it."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    [found] = [block for block in blocks if word in block]
+    return found
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate of 127.0.0.1, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    names = ["-subj", "/CN=edge", "-addext", "subjectAltName=IP:127.0.0.1"]
+    paths = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    try:
+        subprocess.run([*command, *names, *paths], check=True, capture_output=True)
+    except FileNotFoundError:
+        cannot("openssl, which makes the certificate, is not here.")
+    return folder / "cert.pem", folder / "key.pem"
