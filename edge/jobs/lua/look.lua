@@ -3,8 +3,8 @@
 -- reply: state, attempt, pool, owner, model, created, has_tools, outcome (absent:
 --        unfinished); nil when there is no such job
 local key = job_key(args.job_id)
-local job = fields_of(key, 'state', 'attempt', 'pool', 'owner', 'model', 'created', 'has_tools',
-                      'outcome')
+local job = fields_of(key, 'state', 'attempt', 'pool', 'owner', 'model', 'created',
+                      'has_tools', 'outcome')
 if not job.state then return nil end
 if args.watch then redis.call('HSET', key, 'watched', now() + WATCH_S) end
 return reply(job)
