@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,6 +20,24 @@ def example(word: str) -> str:
     blocks = re.findall(r"^```\w*\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     [found] = [block for block in blocks if word in block]
     return found
+
+
+def debian(*packages: str) -> Path:
+    """A folder with the files of these packages, not installed: a server of theirs is
+    not started. Kept for the next run."""
+    folder = Path("~/.cache/edge-vl/debian").expanduser() / "-".join(packages)
+    if folder.exists():
+        return folder
+    with TemporaryDirectory() as loaded:
+        get = ["apt-get", "-q", "-o", "Acquire::Retries=1", "download", *packages]
+        if not shutil.which("apt-get") or subprocess.run(get, cwd=loaded).returncode:
+            cannot(f"Debian's packages {', '.join(packages)} cannot be downloaded.")
+        unpacked = Path(loaded) / "unpacked"
+        for package in Path(loaded).glob("*.deb"):
+            subprocess.run(["dpkg", "-x", str(package), str(unpacked)], check=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(unpacked, folder, symlinks=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
