@@ -29,7 +29,7 @@ from edge.images import Detail
 from edge.request import SamplingParams
 from edge.schemas.reading import read
 
-BASE64_PIECE = 1 << 20  # letters decoded at a time: a millisecond
+BASE64_PIECE = 1 << 17  # letters decoded at a time: 0.15 ms
 
 UNSUPPORTED = (
     "audio",
