@@ -25,7 +25,8 @@ from ui.guard import Guard
 from ui.jobs import job_routes
 from ui.login import login_routes
 from ui.origins import Origins
-from ui.page_policy import PagePolicy
+from ui.page_document import PageDocument
+from ui.page_files import page_file_routes
 from ui.scrape import scrape_route
 from ui.upload_routes import upload_routes
 from ui.uploads import Uploads
@@ -51,7 +52,7 @@ def build(client: Client) -> ASGIApp:
     origins = Origins.of(settings.hosts, settings.cors, [socket.gethostname()])
     uploads = Uploads(Path(get_upload_folder()) / "edge-vl")
     page = build_chat(client, uploads)
-    return Boundary(PagePolicy(mounted(client, page, uploads)), origins)
+    return Boundary(PageDocument(mounted(client, page, uploads)), origins)
 
 
 def mounted(client: Client, page: gr.Blocks, uploads: Uploads) -> FastAPI:
@@ -67,6 +68,7 @@ def mounted(client: Client, page: gr.Blocks, uploads: Uploads) -> FastAPI:
     # no /docs: the API is OpenAI's, and its pages would load scripts from elsewhere
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
     app.include_router(upload_routes(uploads))
+    app.include_router(page_file_routes(page))
     app.add_middleware(Guard, page=page, uploads=uploads)  # behind the door
     add_api(app, client)
     served: FastAPI = gr.mount_gradio_app(
