@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from bootstrap.commands import (
     site_packages,
 )
 from bootstrap.llama_cpp import Build
-from bootstrap.progress import Progress
 
 OLDEST_PYTHON = (3, 11)
 STAMP = VENV / "edge-vl-setup.json"
@@ -34,7 +32,7 @@ SERVING = ["ui", "engine", "local"]
 EXTRAS = {"run": SERVING, "test": [*SERVING, "bench", "test"]}
 BRING_PROMTOOL = ROOT / "benchmarks/monitoring/bring_promtool.sh"
 WITHOUT_PROMTOOL = "Alert rules are not tested here yet. Try: sudo apt-get update"
-SHOW_EVERY_PERCENT = 10
+CHILDREN = {"compile": beside.compile_wheel, "install": beside.compile_and_install}
 
 
 def wanted_stamp(mode: str) -> dict[str, Any]:
@@ -87,14 +85,6 @@ def bring_promtool() -> None:
         say(str(error))
 
 
-def show_progress(progress: Progress) -> None:
-    """A line on the terminal at every tenth of the compilation."""
-    before = progress._replace(n_done=progress.n_done - 1)
-    if progress.percent // SHOW_EVERY_PERCENT > before.percent // SHOW_EVERY_PERCENT:
-        left = f"about {progress.minutes_left} min left here"
-        say(f"llama.cpp: {progress.percent} % compiled, {left}")
-
-
 def set_up(mode: str, build: Build) -> None:
     """Do what is missing for `mode`. On return `.venv` can serve; for `test` llama.cpp
     is installed too, compiled while pip and apt-get work."""
@@ -103,23 +93,23 @@ def set_up(mode: str, build: Build) -> None:
     if not is_done:
         debian.bring(debian.for_venv())
         make_venv(stamp, wanted)
-    is_due = not llama_cpp.is_installed(build)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        if mode == "test" and is_due:
-            is_compiled = build.wheel() is not None
-            debian.bring(debian.for_llama_cpp(is_compiled))
-            if not is_compiled:
-                say("Compiling llama.cpp for this CPU meanwhile, only this once.")
-            wheel = thread.submit(llama_cpp.bring_wheel, build, show_progress)
-        if not is_done:
-            install_packages(wanted["extras"])
-            STAMP.write_text(json.dumps(wanted, indent=1))
-        if mode == "test":
-            debian.bring_browser()
-            if not (VENV / "bin/promtool").exists():
-                bring_promtool()
-            if is_due:
-                llama_cpp.install(build, wheel.result())
+    compiler = None
+    if mode == "test" and not llama_cpp.is_installed(build):
+        debian.bring(debian.for_llama_cpp(is_compiled=build.wheel() is not None))
+        if not build.wheel():
+            say("Compiling llama.cpp for this CPU meanwhile, only this once.")
+            compiler = beside.start(build, "compile")
+    if not is_done:
+        install_packages(wanted["extras"])
+        STAMP.write_text(json.dumps(wanted, indent=1))
+    if mode == "test":
+        debian.bring_browser()
+        if not (VENV / "bin/promtool").exists():
+            bring_promtool()
+        if compiler and compiler.wait():
+            raise SetupError("llama.cpp is not compiled: see above, then try again.")
+        if not llama_cpp.is_installed(build):
+            llama_cpp.install(build)
 
 
 def look_after_llama_cpp(build: Build) -> None:
@@ -128,20 +118,19 @@ def look_after_llama_cpp(build: Build) -> None:
     if llama_cpp.is_installed(build):
         return
     llama_cpp.remove()
-    wheel = build.wheel()
-    if wheel and not debian.for_llama_cpp(is_compiled=True):
-        llama_cpp.install(build, wheel)
+    if build.wheel() and not debian.for_llama_cpp(is_compiled=True):
+        llama_cpp.install(build)
     else:
         say(
             "llama.cpp is compiled meanwhile, at low priority, only this once. "
             "How far it is: .venv/bin/edge doctor"
         )
-        beside.start(build)
+        beside.start(build, "install")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bootstrap")
-    parser.add_argument("mode", choices=[*EXTRAS, "beside"])
+    parser.add_argument("mode", choices=[*EXTRAS, *CHILDREN])
     parser.add_argument("command", nargs=argparse.REMAINDER, help="to run afterwards")
     try:
         if sys.version_info < OLDEST_PYTHON:
@@ -149,8 +138,8 @@ def main() -> int:
         arguments = parser.parse_args()
         cpuinfo = Path("/proc/cpuinfo").read_text()
         build = llama_cpp.build_for(CONSTRAINTS.read_text(), cpuinfo, os.environ)
-        if arguments.mode == "beside":
-            beside.compile_and_install(build)
+        if child := CHILDREN.get(arguments.mode):
+            child(build)
             return 0
         began = time.monotonic()
         set_up(arguments.mode, build)

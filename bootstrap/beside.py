@@ -1,7 +1,7 @@
-"""llama.cpp compiled and installed beside a running service, at the lowest priority.
+"""llama.cpp compiled in a child process: beside a service, or beside pip.
 
-Nothing waits for it: OpenVINO computes. It ends with the service, because Ctrl-C stops
-everything; the next start continues where it was.
+It ends with its parent, because Ctrl-C stops everything; the next set-up continues it.
+Nothing waits for it where OpenVINO computes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from bootstrap import debian, llama_cpp
@@ -21,39 +22,59 @@ from bootstrap.llama_cpp import Build
 from bootstrap.progress import Progress, write_state
 
 LOOK_S = 1.0
-LOG = "setup.log"  # in the cache folder of the build
+SHOW_EVERY_PERCENT = 10
 
 
-def start(build: Build) -> None:
-    """Starts it as a child of this process, which then becomes the service."""
+def start(build: Build, mode: str) -> subprocess.Popen[bytes]:
+    """Starts `compile` or `install` as a child of this process, which may become
+    another program."""
     build.folder.mkdir(parents=True, exist_ok=True)
-    with (build.folder / LOG).open("w") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "bootstrap", "beside"],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C is for the service
-        )
+    return subprocess.Popen(
+        [sys.executable, "-m", "bootstrap", mode],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the parent
+    )
+
+
+def compile_wheel(build: Build) -> None:
+    """The child `compile`: at full speed, and shows on the terminal how far it is."""
+    _watch_parent()
+
+    def on_progress(progress: Progress) -> None:
+        _write_progress(build, progress)
+        show(progress)
+
+    llama_cpp.bring_wheel(build, on_progress)
 
 
 def compile_and_install(build: Build) -> None:
-    """The child: tells `edge doctor` how far it is and the terminal when it is done."""
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    """The child `install`: at the lowest priority. Tells `edge doctor` how far it is,
+    and the terminal when it is done."""
+    _watch_parent()
     lower_priority()
-
-    def on_progress(progress: Progress) -> None:
-        write_state(build.key, state="compiling", pid=os.getpid(), **progress._asdict())
-
     try:
         write_state(build.key, state="compiling", pid=os.getpid())
         debian.bring(debian.for_llama_cpp(is_compiled=build.wheel() is not None))
-        llama_cpp.install(build, llama_cpp.bring_wheel(build, on_progress))
+        llama_cpp.bring_wheel(build, partial(_write_progress, build))
+        llama_cpp.install(build)
     except (SetupError, OSError) as error:
         write_state(build.key, state="failed", reason=str(error))
         say(f"llama.cpp is not installed, and nothing waits for it. {error}")
         return
     say("llama.cpp is installed: `edge doctor --tune` measures whether it is faster.")
+
+
+def show(progress: Progress) -> None:
+    """A line at every tenth of the compilation."""
+    before = progress._replace(n_done=progress.n_done - 1)
+    if progress.percent // SHOW_EVERY_PERCENT > before.percent // SHOW_EVERY_PERCENT:
+        left = f"about {progress.minutes_left} min left here"
+        say(f"llama.cpp: {progress.percent} % compiled, {left}")
+
+
+def _write_progress(build: Build, progress: Progress) -> None:
+    write_state(build.key, state="compiling", pid=os.getpid(), **progress._asdict())
 
 
 def lower_priority() -> None:
@@ -62,8 +83,12 @@ def lower_priority() -> None:
         Path("/proc/self/autogroup").write_text("19")
 
 
-def end_with(service: int) -> None:
-    """Ends this process group when its parent, the process `service`, has ended."""
-    while os.getppid() == service:
+def _watch_parent() -> None:
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def end_with(parent: int) -> None:
+    """Ends this process group when its parent, the process `parent`, has ended."""
+    while os.getppid() == parent:
         time.sleep(LOOK_S)
     os.killpg(0, signal.SIGTERM)

@@ -170,12 +170,14 @@ def _bring_source(build: Build, partial: Path, env: Mapping[str, str]) -> Path:
     return source
 
 
-def install(build: Build, wheel: Path) -> None:
-    """Install the wheel in the .venv, in one step for a process that starts meanwhile.
+def install(build: Build) -> None:
+    """Install the cached wheel, in one step for a process that starts meanwhile.
 
     Raises SetupError when the libraries do not load here; then nothing has changed.
     """
-    site = site_packages()
+    site, wheel = site_packages(), build.wheel()
+    if wheel is None:
+        raise SetupError("The compiled llama.cpp has vanished: try again.")
     with alone(build), tempfile.TemporaryDirectory(dir=site, prefix=".llama-") as name:
         if is_installed(build):  # by another set-up
             return

@@ -142,7 +142,7 @@ def test_an_installation_is_one_step_for_other_processes(
         commands.append(tuple(str(word) for word in words))
 
     monkeypatch.setattr(llama_cpp, "run", run)
-    llama_cpp.install(build, wheel)
+    llama_cpp.install(build)
 
     assert commands[0][-2:] == ("numpy>=1.20.0", "jinja2>=2.11.3")
     assert commands[1][-1] == "import llama_cpp"
@@ -165,7 +165,7 @@ def test_libraries_that_do_not_load_change_nothing(
 
     monkeypatch.setattr(llama_cpp, "run", run)
     with pytest.raises(SetupError, match="does not load here"):
-        llama_cpp.install(build, wheel)
+        llama_cpp.install(build)
 
     assert [path.name for path in venv.iterdir()] == ["llama_cpp"]
     assert not llama_cpp.is_installed(build)

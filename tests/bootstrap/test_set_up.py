@@ -100,20 +100,20 @@ def test_an_unreadable_stamp_is_ignored(
 def test_a_service_does_not_wait_for_the_compiler(
     monkeypatch: pytest.MonkeyPatch, venv: Path, build: llama_cpp.Build
 ) -> None:
-    started: list[llama_cpp.Build] = []
-    monkeypatch.setattr(beside, "start", started.append)
+    started: list[object] = []
+    monkeypatch.setattr(beside, "start", lambda *args: started.append(args))
     monkeypatch.setattr(llama_cpp, "bring_wheel", pytest.fail)
 
     setup.look_after_llama_cpp(build)
 
-    assert started == [build]
+    assert started == [(build, "install")]
 
 
 def test_a_service_does_not_load_llama_cpp_of_another_cpu(
     monkeypatch: pytest.MonkeyPatch, venv: Path, build: llama_cpp.Build
 ) -> None:
     (venv / "llama_cpp").mkdir()
-    monkeypatch.setattr(beside, "start", lambda _: None)
+    monkeypatch.setattr(beside, "start", lambda *_: None)
 
     setup.look_after_llama_cpp(build)
 
@@ -122,7 +122,7 @@ def test_a_service_does_not_load_llama_cpp_of_another_cpu(
 
 def test_progress_is_shown_at_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
     for n_done in range(1, 137):
-        setup.show_progress(Progress(n_done, 136, 2.0 * n_done))
+        beside.show(Progress(n_done, 136, 2.0 * n_done))
 
     lines = capsys.readouterr().out.split("\n")[:-1]
     assert len(lines) == 10
