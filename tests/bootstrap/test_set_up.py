@@ -30,6 +30,18 @@ def test_an_old_python_reaches_the_version_check(
     assert "PYTHON=python3" in capsys.readouterr().err
 
 
+def test_a_bare_python_is_enough() -> None:
+    for source in (ROOT / "bootstrap").glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            names = [alias.name for alias in getattr(node, "names", [])]
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif not isinstance(node, ast.Import):
+                continue
+            rooms = {name.partition(".")[0] for name in names}
+            assert rooms <= {*sys.stdlib_module_names, "bootstrap"}, source
+
+
 def test_promtool_is_optional_and_needs_no_root(
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
