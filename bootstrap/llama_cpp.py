@@ -125,14 +125,16 @@ def _compile(build: Build, on_progress: Callable[[Progress], None]) -> Path:
     for name in ("CFLAGS", "CXXFLAGS"):
         env[name] = f"{build.flags} {env.get(name, '')}".strip()
     env.pop("SOURCE_DATE_EPOCH", None)  # with it, ggml silently omits native code
-    began = time.monotonic()
+    began = 0.0  # of the compiler, behind the download
     with build.log.open("w") as log:
 
         def on_line(line: str) -> None:
+            nonlocal began
             log.write(line)
             log.flush()
             # ninja's line, like `[12/136] Building ...`
             if found := re.match(r"\s*\[(\d+)/(\d+)\] ", line):
+                began = began or time.monotonic()
                 passed_s = round(time.monotonic() - began, 1)
                 on_progress(Progress(int(found[1]), int(found[2]), passed_s))
 

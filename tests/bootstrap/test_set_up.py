@@ -33,11 +33,11 @@ def test_an_old_python_reaches_the_version_check(
 def test_a_bare_python_is_enough() -> None:
     for source in (ROOT / "bootstrap").glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
-            names = [alias.name for alias in getattr(node, "names", [])]
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            elif not isinstance(node, ast.Import):
-                continue
             rooms = {name.partition(".")[0] for name in names}
             assert rooms <= {*sys.stdlib_module_names, "bootstrap"}, source
 
