@@ -1,4 +1,4 @@
-# Needs only python3 and make; bootstrap.py installs everything else.
+# Needs only python3 and make; bootstrap/ installs everything else.
 PYTHON ?= python3
 PORT ?= 8080
 ARGS ?=
@@ -11,11 +11,10 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 run: ## chat at http://localhost:8080 (PORT=..., ARGS="--slots 2"); Ctrl-C stops all
-	@$(PYTHON) bootstrap.py run
-	@exec $(BIN)/edge up --port $(PORT) $(ARGS)
+	@exec $(PYTHON) -m bootstrap run $(BIN)/edge up --port $(PORT) $(ARGS)
 
 setup: ## install everything that run, test and check need
-	@$(PYTHON) bootstrap.py test
+	@$(PYTHON) -m bootstrap test
 
 test: setup ## all tests (ARGS="tests/engine -x")
 	$(BIN)/python -m pytest $(ARGS)

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from edge.errors import EdgeError
 from edge.jobs.fleet import WorkerInfo
 from edge.limits import Limits
-from ui import openai_schema as schema
 from ui.admission import may_ask, serving
 from ui.asking import Asked
 from ui.body import Bodies, parse
@@ -24,6 +23,7 @@ from ui.event_streams import await_answer, await_start, unless_gone
 from ui.jobs import last_event_id
 from ui.meter import Meter
 from ui.model_entry import described, entry
+from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
 from ui.sse import Reply, event_stream
@@ -31,11 +31,13 @@ from ui.sse import Reply, event_stream
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a client wants its answer; it has the first `skip` characters already."""
+    """How a client wants its answer, which may hold calls if it `has_tools`; it has the
+    first `skip` characters already."""
 
     streams: bool
     includes_usage: bool
     skip: int
+    has_tools: bool
 
 
 def routes(client: Client) -> APIRouter:
@@ -53,7 +55,10 @@ def routes(client: Client) -> APIRouter:
             with client.metrics.question() as watch:
                 watch.of(caller_of(http), question.model)
                 delivery = Delivery(
-                    question.streams, question.includes_usage, last_event_id(http)
+                    question.streams,
+                    question.includes_usage,
+                    last_event_id(http),
+                    question.has_tools,
                 )
                 submission = submission_of(
                     http,
@@ -61,6 +66,7 @@ def routes(client: Client) -> APIRouter:
                     max_tokens=question.max_tokens,
                     is_batch=question.is_batch,
                     streams=question.streams,
+                    has_tools=question.has_tools,
                 )
                 work = client.ask(submission, question, meter, watch)
                 return await unless_gone(http, work), delivery
@@ -68,11 +74,14 @@ def routes(client: Client) -> APIRouter:
     @router.post("/v1/chat/completions")
     async def chat_completions(http: Request) -> Response:
         asked, delivery = await ask(http)
-        reply = Reply(asked.job.job_id, asked.job.created, asked.model)
+        job = asked.job
+        reply = Reply(
+            job.job_id, job.created, asked.model, has_tools=delivery.has_tools
+        )
         if asked.is_cached:  # there is no job to look at, or not for long
             headers = {"x-cache": "hit"}
         else:
-            headers = {"x-cache": "miss", "x-job-id": asked.job.job_id}
+            headers = {"x-cache": "miss", "x-job-id": job.job_id}
         if not delivery.streams:
             answer = await unless_gone(http, await_answer(asked.events))
             return JSONResponse(reply.complete(answer), headers=headers)
@@ -127,7 +136,7 @@ def routes(client: Client) -> APIRouter:
 def _parse_question(
     http: Request, default_tokens: int, data: bytearray
 ) -> ParsedQuestion:
-    body = parse(schema.ChatBody, data)
+    body = parse(ChatBody, data)
     body.refuse_unsupported()
     max_tokens = longest_answer(body.longest_answer, default_tokens, limits_of(http))
     # 32 MiB take a while: only a named question needs it

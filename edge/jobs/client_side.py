@@ -99,7 +99,7 @@ class ClientJobs:
         """
         await put_pictures(self._broker, job_id, pictures, bounds.deadline_s)
         pace = await self._positions.pace(pool)
-        schema = request.sampling.json_schema
+        schema = request.sampling.grammar
         status = await self._scripts(
             "enqueue",
             job_id=job_id,
@@ -165,6 +165,7 @@ class ClientJobs:
             owner=reply["owner"],
             model=reply["model"],
             created=float(reply["created"]),
+            has_tools=reply.get("has_tools") == "1",  # absent in an older job
             outcome=reply.get("outcome"),
         )
 

@@ -375,11 +375,11 @@ def test_an_answer_that_breaks_its_schema_fails_alone(monkeypatch) -> None:
     with engine(answer=LONG_ANSWER, step_s=0.001, n_slots=2) as one:
         free = ask(one, max_tokens=150)
         monkeypatch.setattr(Constraint, "accept", break_down)
-        held = ask(one, json_schema=SCHEMA, max_tokens=150)
+        held = ask(one, grammar=SCHEMA, max_tokens=150)
         assert events(held)[-1] == Failed("engine_error", "It costs too much.")
         assert isinstance(events(free)[-1], Finished)
         monkeypatch.undo()
-        again = events(ask(one, json_schema=SCHEMA, max_tokens=150))
+        again = events(ask(one, grammar=SCHEMA, max_tokens=150))
     assert isinstance(json.loads(text_of(again))["a"], str)
 
 
@@ -393,7 +393,7 @@ def test_no_schema_is_compiled_on_the_engine_thread(monkeypatch) -> None:
 
     monkeypatch.setattr(Compiler, "constraint", constraint)
     with engine() as one:
-        assert isinstance(events(ask(one, json_schema=SCHEMA))[-1], Finished)
+        assert isinstance(events(ask(one, grammar=SCHEMA))[-1], Finished)
     assert threads == [threading.current_thread().name]
 
 
@@ -560,7 +560,7 @@ def test_a_checked_question_is_not_prepared_again(monkeypatch) -> None:
     monkeypatch.setattr(Compiler, "constraint", counted)
     runtime = Counting()
     with closing(Engine(runtime, StubTower())) as one:
-        request = question(json_schema=SCHEMA)
+        request = question(grammar=SCHEMA)
         prepared = one.check(request)
         assert prepared.n_prompt > 5
         assert prepared.n_image == 0
