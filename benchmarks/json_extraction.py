@@ -57,7 +57,7 @@ def noise(width: int, height: int) -> Picture:
 def ask(engine: Engine, picture: Picture, seed: int) -> tuple[float, Answer]:
     """Seconds, and the answer. Raises EngineError."""
     sampling = SamplingParams(
-        max_tokens=300, temperature=1.0, seed=seed, json_schema=read(SCHEMA)
+        max_tokens=300, temperature=1.0, seed=seed, grammar=read(SCHEMA)
     )
     question = Message("user", (picture.ref, "Extract all fields as JSON."))
     begun = perf_counter()

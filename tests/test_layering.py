@@ -148,6 +148,7 @@ PURE = (
             "encode_queue",
             "scheduler",
             "pace",
+            "progress",
             "repetition",
             "detokenizer",
             "prepare",

@@ -27,7 +27,7 @@ class Samplers:
     def check(self, sampling: SamplingParams) -> Constraint | None:
         """As `Runtime.check`."""
         check_bias(sampling, self._n_vocab)
-        schema = sampling.json_schema
+        schema = sampling.grammar
         return self._compiler.constraint(schema) if schema else None
 
     def open(

@@ -53,14 +53,12 @@ def answer(engine: Engine, **sampling: object) -> str:
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 2.0])
 def test_an_answer_fits_its_schema(engine: Engine, temperature: float) -> None:
     for seed in range(3):
-        text = answer(
-            engine, json_schema=read(SCHEMA), temperature=temperature, seed=seed
-        )
+        text = answer(engine, grammar=read(SCHEMA), temperature=temperature, seed=seed)
         jsonschema.validate(json.loads(text), SCHEMA)
 
 
 def test_a_seed_makes_a_constrained_answer_repeatable(engine: Engine) -> None:
-    ask = {"json_schema": read(SCHEMA), "temperature": 1.0, "seed": 3}
+    ask = {"grammar": read(SCHEMA), "temperature": 1.0, "seed": 3}
     assert answer(engine, **ask) == answer(engine, **ask)
 
 
