@@ -19,10 +19,11 @@ from benchmarks.load.measure import Workload, measure
 from benchmarks.load.scenarios import load_scenario, scenario_names
 from benchmarks.load.target import Target, ours, running
 from benchmarks.record import Run
+from benchmarks.report.growth import growth, write_growth
 from benchmarks.report.knee import find_knee
 from benchmarks.report.page import write_report
 from benchmarks.report.summary import summarise
-from benchmarks.report.terminal import terminal_table
+from benchmarks.report.terminal import growth_table, terminal_table
 from edge.cli.errors import clear_errors
 from edge.errors import SetupError
 from edge.settings import Settings
@@ -151,7 +152,11 @@ def _bench(workload: Workload, target: Target, name: str, folder: Path) -> Run:
     run.save(folder / "run.json")
     summaries = summarise(run)
     console.print(terminal_table(summaries))
-    console.print(find_knee(summaries).reason)
+    if run.held:
+        write_growth(run, folder / "growth.json")
+        console.print(growth_table(growth(run)))
+    else:
+        console.print(find_knee(summaries).reason)
     _print_path(write_report([run], folder, command=_command()))
     return run
 

@@ -71,6 +71,8 @@ class Run:
     stages: list[Stage] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     watched: list[ResourceSample] = field(default_factory=list)
+    # What the server held during a soak, by name: [seconds since the run began, value]
+    held: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1))

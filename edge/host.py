@@ -100,12 +100,7 @@ def use_of(pid: int) -> dict[str, Use]:
     """Resource use of a process and its descendants, by name; equal names are added
     up. Empty if the process has ended. Shared memory counts in each process."""
     found: defaultdict[str, list[Use]] = defaultdict(list)
-    try:
-        root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return {}
-    for process in family:
+    for process in _family(pid):
         try:
             with process.oneshot():
                 times = process.cpu_times()
@@ -122,16 +117,46 @@ def use_of(pid: int) -> dict[str, Use]:
 def proportional_bytes(pid: int) -> int:
     """Memory of a process and its descendants, in which a page that several processes
     share counts once (PSS). 0 if the process has ended. Source: proc_pid_smaps(5)."""
-    try:
-        root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
     n_bytes = 0
-    for process in family:
+    for process in _family(pid):
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             n_bytes += process.memory_full_info().pss
     return n_bytes
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one process holds. `anonymous_bytes` are its share of the memory that no
+    file backs, `shared_bytes` the rest of its PSS."""
+
+    name: str
+    folder: Path  # where it works
+    anonymous_bytes: int
+    shared_bytes: int
+    n_files: int
+    n_threads: int
+
+
+def held_by(pid: int) -> list[Held]:
+    """What a process and its descendants hold; [] if it has ended."""
+    found = []
+    for process in _family(pid):
+        with suppress(psutil.Error, OSError, KeyError):
+            text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+            rows = (row.split() for row in text.splitlines()[1:])
+            kib = {row[0].removesuffix(":"): int(row[1]) for row in rows}
+            anonymous = kib["Pss_Anon"] + kib["Pss_Shmem"]
+            found.append(
+                Held(
+                    name=_called(process),
+                    folder=Path(process.cwd()),
+                    anonymous_bytes=anonymous << 10,
+                    shared_bytes=(kib["Pss"] - anonymous) << 10,
+                    n_files=process.num_fds(),
+                    n_threads=process.num_threads(),
+                )
+            )
+    return found
 
 
 def listener(port: int) -> int | None:
@@ -147,6 +172,15 @@ def listener(port: int) -> int | None:
         if not above & there:
             return pid
     return None
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """A process and its descendants; [] if it has ended."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _called(process: psutil.Process) -> str:

@@ -17,6 +17,7 @@ import pytest
 from edge import host
 from edge.host import (
     available_memory_bytes,
+    held_by,
     listener,
     proportional_bytes,
     usable_cores,
@@ -289,6 +290,10 @@ def test_processes_are_named_by_their_script_or_module(tmp_path: Path) -> None:
         assert use["serve.py"].resident_bytes > 60_000_000
         n_resident = sum(one.resident_bytes for one in use.values())
         assert 60_000_000 < proportional_bytes(process.pid) <= n_resident
+        held = {one.name: one for one in held_by(process.pid)}
+        assert held["serve.py"].anonymous_bytes > 60_000_000
+        assert held["sleep"].n_threads == 1 and held["sleep"].n_files == 3
+        assert held["sleep"].folder == Path.cwd()
         wait_for(lambda: use_of(process.pid)["serve.py"].cpu_s > use["serve.py"].cpu_s)
         assert use_of(process.pid)["sleep"].cpu_s < 0.1
     finally:
@@ -298,6 +303,7 @@ def test_processes_are_named_by_their_script_or_module(tmp_path: Path) -> None:
         process.wait()
     assert use_of(process.pid) == {}
     assert proportional_bytes(process.pid) == 0
+    assert held_by(process.pid) == []
 
 
 def test_the_listening_process_is_found() -> None:

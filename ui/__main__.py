@@ -21,7 +21,7 @@ import typer
 import uvicorn
 
 from edge.errors import SetupError
-from edge.exposure import check_exposure
+from edge.exposure import check_exposure, trusted
 from edge.heap import keep_heap_small
 from edge.logs import printable, set_up_logs
 from edge.settings import Settings
@@ -87,7 +87,7 @@ def main(
         str,
         typer.Option(
             envvar="FORWARDED_ALLOW_IPS",
-            help="Proxies that are trusted: X-Forwarded-For.",
+            help="Proxies that are trusted, instead of EDGE_TRUST.",
         ),
     ] = "",
 ) -> None:
@@ -100,6 +100,7 @@ def main(
     try:
         settings = Settings.load()
         is_behind = uds is not None or forwarded_allow_ips
+        proxies = forwarded_allow_ips or ",".join(trusted(settings))
         check_exposure(settings if is_behind else replace(settings, host=host))
         client = Client(settings)
         app = build(client)
@@ -112,7 +113,7 @@ def main(
         access_log=False,
         log_config=None,
         # only nginx can open the socket
-        forwarded_allow_ips="*" if uds else forwarded_allow_ips,
+        forwarded_allow_ips="*" if uds else proxies,
         ws="none",
         timeout_graceful_shutdown=LEAVE_S,
     )

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # Response headers that a script of an allowed origin may read.
 EXPOSED = "retry-after, x-cache, x-job-id, x-request-id"
 ASKED_HEADERS = re.compile("[a-z0-9-]{1,64}( *, *[a-z0-9-]{1,64}){0,63}", re.I)
-# For answers that are not documents; `ui.page_policy` has that of the page.
+# For answers that are not documents; `ui.page_document` has that of the page.
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 

@@ -86,7 +86,7 @@ class ChatFunctions:
         lines = [notice(models, language)]
         if http.request is not None and (key := http.request.state.key) is not None:
             lines.append(
-                f"[{TEXTS[language]['login_as'].format(name=key.name)}](/login)"
+                f"[{TEXTS[language]['login_as'].format(name=key.name)}](login)"
             )
         text = "\n\n".join(filter(None, lines))
         return gr.Markdown(text, visible=bool(text))

@@ -24,13 +24,14 @@ from edge.keys import Key, Keys
 from edge.settings import Settings
 from ui.audit import write_line
 from ui.error_handlers import response_to
+from ui.own_address import relative
 from ui.session import COOKIE, CSRF_HEADER, NO_KEY, Session, set_cookie, sign
 
 PUBLIC = ("/health", "/ready", "/login")
 SAFE = ("GET", "HEAD", "OPTIONS")
 # A browser that follows a link on another site sends no cookie. This page belongs to
 # the server, so the request that it makes at once carries the cookie.
-AGAIN = '<!doctype html><meta http-equiv="refresh" content="0; url=/">'
+AGAIN = '<!doctype html><meta http-equiv="refresh" content="0; url=./">'
 
 
 class Door:
@@ -107,7 +108,7 @@ class Door:
         if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
             if headers.get("sec-fetch-site") == "cross-site":
                 return HTMLResponse(AGAIN)
-            return RedirectResponse("/login", status_code=303)
+            return RedirectResponse(relative(path, "login"), status_code=303)
         raise Unauthorized(
             "Send a key of this server as `Authorization: Bearer KEY`. Its operator "
             "makes one with `edge keys create NAME`."

@@ -98,23 +98,23 @@ def login_routes(keys: Keys, logins: Logins) -> APIRouter:
         session: Session | None = http.state.session
         if session is not None:
             await logins.end(session.id, session.ends - int(time.time()))
-        response = RedirectResponse("/login", status_code=303)
+        response = RedirectResponse("login", status_code=303)
         _set(response, http, {COOKIE: "", CSRF_COOKIE: ""})
         return response
 
     return router
 
 
-IN = """<form method="post" action="/login"><h1>{login}</h1>{alert}
+IN = """<form method="post" action="login"><h1>{login}</h1>{alert}
 <label>{login_name}<input name="name" autocomplete="username" required
  autofocus></label>
 <label>{login_key}<input name="key" type="password" autocomplete="current-password"
  required></label>
 <input name="csrf" type="hidden" value="{token}"><button>{login_do}</button>
 <p><small>{login_hint}</small></p></form>"""
-OUT = """<form method="post" action="/logout"><h1>{login_as}</h1>
+OUT = """<form method="post" action="logout"><h1>{login_as}</h1>
 <input name="csrf" type="hidden" value="{token}"><button>{logout_do}</button>
-<p><a href="/">{login_back}</a></p></form>"""
+<p><a href="./">{login_back}</a></p></form>"""
 
 
 def _page(form: str, language: str, token: str, name: str, wrong: str) -> str:
@@ -149,7 +149,7 @@ async def _fields(http: Request) -> dict[str, str]:
 
 
 def _see_chat() -> Response:
-    return RedirectResponse("/", status_code=303)
+    return RedirectResponse("./", status_code=303)
 
 
 def _set(response: Response, http: Request, cookies: dict[str, str]) -> None:

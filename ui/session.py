@@ -58,8 +58,12 @@ def sign(secret: bytes, purpose: str, text: str) -> str:
 
 
 def set_cookie(name: str, value: str, *, secure: bool, readable: bool = False) -> str:
-    """The value of a Set-Cookie header; an empty cookie is removed."""
-    parts = [f"{name}={value}", "Path=/", "SameSite=Strict"]
+    """The value of a Set-Cookie header; an empty cookie is removed.
+
+    Without a Path a browser sends it to the folder of the address that it sees: other
+    services on the host, below other paths, do not get it.
+    """
+    parts = [f"{name}={value}", "SameSite=Strict"]
     parts.append(f"Max-Age={SESSION_S if value else 0}")
     parts += [] if readable else ["HttpOnly"]
     parts += ["Secure"] if secure else []

@@ -26,6 +26,8 @@ SMALL_BODY = 4 * KIB
 PARTS = {
     "id": "[A-Za-z0-9_-]{1,64}",
     "model": "[A-Za-z0-9._:@+-]{1,200}",
+    "version": "[0-9a-f]{16}",
+    "file": r"(?:[A-Za-z0-9_-]{1,64}/){0,3}[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
     "asset": r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
     "upload": r"/[^?#]{0,512}/[0-9a-f]{64}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
 }
@@ -67,6 +69,7 @@ SURFACE = (
         ("GET", "DELETE"), "/v1/jobs/{id}", about="the state of a job; or cancels it"
     ),
     Route(("GET",), "/v1/jobs/{id}/events", about="the event stream of a job"),
+    Route(READ, "/v1/status", about="load, pace and latency of the server"),
     Route(("GET",), "/v1/usage", about="what a key has used, by day and model"),
     Route(READ, "/health", about="200 while the web process is alive"),
     Route(READ, "/ready", about="200 while a question could be answered, else 503"),
@@ -76,9 +79,10 @@ SURFACE = (
     Route(("POST",), "/logout", SMALL_BODY, about="signs out"),
     # the page
     Route(READ, "/", is_page=True, about="the chat page"),
-    Route(("GET",), "/assets/{asset}", about="scripts and styles of the page"),
-    Route(("GET",), "/theme.css", about="its theme"),
-    Route(("GET",), "/favicon.ico", about="its icon"),
+    Route(READ, "/page/{version}/{file}", about="a file of the page, never changed"),
+    Route(READ, "/assets/{asset}", about="a script or style of Gradio"),
+    Route(READ, "/theme.css", about="the theme"),
+    Route(READ, "/favicon.ico", about="the icon"),
     Route(("POST",), "/gradio_api/upload", UPLOAD_BODY, about="uploads pictures"),
     Route(
         READ, "/gradio_api/file={upload}", is_limited=True, about="one of its uploads"

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.load.fingerprint import fingerprint
+from benchmarks.load.holdings import Holdings
 from benchmarks.load.target import Target
 from benchmarks.load.watch import Watch
 from benchmarks.record import Run, Sample, Stage
@@ -119,6 +120,9 @@ def _collect(
         if "began" in event:
             began = event["began"]
             watch = beside.enter_context(Watch(target.pid, target.url, began))
+            if target.pid and run.scenario == "soak":
+                holdings = Holdings(target.pid, target.state, began, run.held)
+                beside.enter_context(holdings)
         elif "stage" in event:
             current = Stage(**event["stage"], ended_s=math.inf)
         elif "sample" in event:

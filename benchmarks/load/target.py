@@ -33,11 +33,13 @@ LOCAL = ("localhost", LOOPBACK, "::1")
 
 @dataclass(frozen=True)
 class Target:
-    """`about` goes into the fingerprint of a run: names and settings."""
+    """`about` goes into the fingerprint of a run: names and settings. `state` is the
+    folder of the files that a server started here keeps."""
 
     url: str
     pid: int | None
     about: dict[str, Any] = field(default_factory=dict)
+    state: Path | None = None
 
     @property
     def is_local(self) -> bool:
@@ -89,7 +91,8 @@ def ours(settings: Settings) -> Iterator[Target]:
         try:
             with started(part, log) as pid:
                 served = running(url, pid)
-                yield Target(url, pid, served.about | _recorded(plan))
+                about = served.about | _recorded(plan)
+                yield Target(url, pid, about, state_folder(settings, port))
         finally:
             remove_state(settings, port)
 
@@ -110,9 +113,14 @@ def started(part: Part, log: Path) -> Iterator[int]:
         child.stop()
 
 
+def state_folder(settings: Settings, port: int) -> Path:
+    """Where an `edge up` on `port` keeps its files."""
+    return settings.data_dir / "state" / str(port)
+
+
 def remove_state(settings: Settings, port: int) -> None:
     """Removes what an `edge up` on `port` has kept."""
-    shutil.rmtree(settings.data_dir / "state" / str(port), ignore_errors=True)
+    shutil.rmtree(state_folder(settings, port), ignore_errors=True)
 
 
 def _recorded(plan: Plan) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, ClassVar
@@ -91,22 +91,31 @@ class ChatUser(User):
         return number
 
     def ask(
-        self, kind: str, messages: Sequence[Message], patience: Patience | None = None
+        self,
+        kind: str,
+        messages: Sequence[Message],
+        patience: Patience | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """Sends a request, reports its result, and pauses if it was not answered."""
+        """Sends a request with `fields`, reports its result, and pauses if it was not
+        answered."""
         # Locust's page needs numbers: 0 stands for "no limit" there, and only there.
         body = request_body(
             messages,
             self.options.max_tokens or None,
             self.options.model,
-            {**self.options.fields, **self.fields},
+            {**self.options.fields, **(fields or self.fields)},
         )
         timeout_s = self.options.timeout_s or None
         patience = replace(patience or Patience(), timeout_s=timeout_s)
+        return self.report(kind, lambda: self.client.ask(body, patience))
+
+    def report(self, kind: str, work: Callable[[], Reply]) -> Reply:
+        """Does `work`, reports its result, and pauses if it was not answered."""
         began, wall = perf_counter(), time.time()
         if self.quota.is_late(began):  # the stage ended while the picture was made
             raise StopUser
-        reply = self.client.ask(body, patience)
+        reply = work()
         self._report(kind, began, wall, reply)
         self._pause(reply)
         return reply

@@ -18,6 +18,7 @@ from benchmarks.record import Run
 from benchmarks.report import charts
 from benchmarks.report.columns import COMPARED, MEAN, REQUEST_RATE, ratio
 from benchmarks.report.figures import format_figure, three_digits
+from benchmarks.report.growth import growth
 from benchmarks.report.knee import Knee, find_knee
 from benchmarks.report.machines import machines
 from benchmarks.report.published import PUBLISHED, Published
@@ -28,7 +29,7 @@ from benchmarks.report.summary import (
     number,
     summarise,
 )
-from benchmarks.report.tables import side_by_side, stage_tables
+from benchmarks.report.tables import growth_table, side_by_side, stage_tables
 from benchmarks.report.trend import Slope, slopes
 
 TEMPLATES = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -65,7 +66,8 @@ def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> Path:
     drawn = _charts(runs, curves, published_line, best.users if best else None)
     tables = [side_by_side(curves, published)] if published or len(runs) > 1 else []
     for run, curve in zip(runs, curves, strict=True):
-        tables += stage_tables(run, curve, f" of {run.name}" if len(runs) > 1 else "")
+        suffix = f" of {run.name}" if len(runs) > 1 else ""
+        tables += [*growth_table(run, suffix), *stage_tables(run, curve, suffix)]
     n_in_stages = sum(stage.requests for curve in curves for stage in curve.stages)
     trends = [Trend(run, slopes(run)) for run in runs if run.scenario == "soak"]
     page = TEMPLATES.get_template("report.html.j2").render(
@@ -122,6 +124,9 @@ def _headlines(
     if trends:
         all_slopes = [slope for trend in trends for slope in trend.slopes]
         unsteady = [one.sentence for one in all_slopes if one.verdict != "steady"]
+        for one in (one for trend in trends for one in growth(trend.run)):
+            if one.verdict != "bounded":
+                unsteady.append(f"Held: {one.name} is {one.verdict}.")
         return unsteady or ["Latency, memory and error share were steady."]
     if best:
         return [best.reason]

@@ -27,6 +27,7 @@ from benchmarks.report.columns import (
     ratio,
 )
 from benchmarks.report.figures import MARK, NOTE, format_figure, three_digits
+from benchmarks.report.growth import GROWTH_HEAD, growth, growth_row
 from benchmarks.report.published import Published, PublishedStage
 from benchmarks.report.summary import Curve, StageSummary, summarise_by_kind
 
@@ -51,6 +52,18 @@ class Table:
     def note(self) -> str:
         is_marked = any(MARK in cell.text for row in self.rows for cell in row)
         return NOTE if is_marked else ""
+
+
+def growth_table(run: Run, suffix: str) -> Iterator[Table]:
+    """What the server held during a soak, and the verdicts; nothing of other runs."""
+    if run.held:
+        css = {"growing": "bad", "undecided": "warn"}
+        rows = [
+            [Cell(text, css.get(text, "")) for text in growth_row(one)]
+            for one in growth(run)
+        ]
+        heads = [Heading(label) for label in GROWTH_HEAD]
+        yield Table(f"Held{suffix}", heads, rows)
 
 
 def stage_tables(run: Run, curve: Curve, suffix: str) -> Iterator[Table]:

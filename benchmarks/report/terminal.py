@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.report.figures import NOTE, format_figure, gigabytes
+from benchmarks.report.growth import GROWTH_HEAD, Growth, growth_row
 from benchmarks.report.summary import StageSummary, is_maximum
 
+STYLES = {"bounded": "dim", "undecided": "yellow", "growing": "red"}
 HEADINGS = (
     "users",
     "answered",
@@ -31,6 +33,18 @@ HEADINGS = (
     "CPU\n%",
     "RAM\nGB",
 )
+
+
+def growth_table(growths: Iterable[Growth]) -> Table:
+    """One row for each series of a soak."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("held")
+    for heading in GROWTH_HEAD[1:]:
+        table.add_column(heading, justify="right")
+    for one in growths:
+        *cells, verdict = growth_row(one)
+        table.add_row(*cells, Text(verdict, STYLES[one.verdict]))
+    return table
 
 
 def terminal_table(summaries: Iterable[StageSummary]) -> Table:

@@ -33,13 +33,16 @@ SCHEMA = {
 }
 
 
-class Extraction(ChatUser):
-    fields: ClassVar[Mapping[str, Any]] = {
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "document", "strict": True, "schema": SCHEMA},
-        }
+JSON_FIELDS = {
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "document", "strict": True, "schema": SCHEMA},
     }
+}
+
+
+class Extraction(ChatUser):
+    fields: ClassVar[Mapping[str, Any]] = JSON_FIELDS
 
     def question(self, number: int) -> Question:
         return questions.extraction(self.run_name, number)

@@ -29,6 +29,7 @@ from edge.models.registry import (
     models_folder,
     tiny_files,
 )
+from edge.serving.installed import has_llama
 from edge.serving.plan import make_plan
 from edge.serving.report import table
 from edge.settings import Settings
@@ -165,10 +166,12 @@ def trial() -> Finding:
             return Finding("trial", "wrong", message)
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
-        message = (
-            f"{TINY} crashed with {name}: llama.cpp was compiled for another "
-            "processor. Remove ~/.cache/edge-vl and run `make setup`."
-        )
+        message = f"{TINY} crashed with {name}."
+        if has_llama():
+            message += (
+                " llama.cpp was compiled for another processor. Remove "
+                "~/.cache/edge-vl and run `make setup`."
+            )
         return Finding("trial", "wrong", message)
     if ended.returncode:
         return Finding("trial", "wrong", ended.stderr.strip().rpartition("\n")[2])

@@ -183,7 +183,7 @@ def test_no_answer_redirects_to_the_host_header(web: Web) -> None:
     for path in ("/v1/models/", "/health/", "/login", "/logout", "//evil.example/"):
         answer = web.ask("GET", path, x_forwarded_host="evil.example")
         assert answer.status in (303, 404, 405)
-        assert answer.headers["Location"] in (None, "/", "/login")
+        assert answer.headers["Location"] in (None, "./", "login", "../login")
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -35,6 +35,8 @@ OPEN = {
     ("POST", "/login"),
     ("POST", "/logout"),
     ("GET", "/v1/usage"),
+    ("GET", "/page/{version}/{name:path}"),
+    ("GET", "/assets/{name}"),
     ("GET", "/assets/{path:path}"),
     ("GET", "/theme.css"),
     ("GET", "/favicon.ico"),
@@ -48,6 +50,7 @@ OPEN = {
 }
 # Ours stands before it and takes all that the surface lets through.
 SHADOWED = {"/gradio_api/file={path_or_url:path}"}
+VERSION = 16 * "0"
 
 UPLOAD = f"/tmp/a/{64 * 'a'}/b.png"
 
@@ -81,6 +84,7 @@ def samples(template: str) -> Iterator[str]:
         UPLOAD,
         "http://8.8.8.8/",
         "abc.png",
+        VERSION,
     ):
         yield re.sub(r"\{\w+(:\w+)?\}", lambda _, v=value: v, template)
 
@@ -101,7 +105,9 @@ def test_ours_stand_before_gradios(page) -> None:
     order = [path for _, path in page["routes"]]
     ours = order.index("/gradio_api/file={path:path}")
     assert all(ours < order.index(path) for path in SHADOWED)
-    assert order.count("/gradio_api/upload") == 2
+    for path in ("/gradio_api/upload", "/theme.css", "/favicon.ico"):
+        assert order.count(path) > 1
+    assert order.index("/assets/{name}") < order.index("/assets/{path:path}")
     assert order.index("/gradio_api/upload") < order.index("/gradio_api/cancel")
     assert order.index("/login") < order.index("/login/")  # that one is Gradio's
 
@@ -151,6 +157,7 @@ def test_unlisted_paths_answer_404_in_the_shape_of_the_api(
 @pytest.mark.parametrize("route", surface.SURFACE, ids=lambda route: route.path)
 def test_a_wrong_method_gets_the_right_ones(web: Web, route: surface.Route) -> None:
     values = {"id": "abc", "model": "tiny", "asset": "x-1.js", "upload": UPLOAD}
+    values |= {"version": VERSION, "file": "a/b.js"}
     path = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], route.path)
     for method in METHODS:
         answer = web.ask(method, path)

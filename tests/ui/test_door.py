@@ -140,7 +140,7 @@ async def test_a_revoked_key_is_refused_without_a_restart(
 
 async def test_the_page_redirects_to_the_login(web: ApiHarness) -> None:
     reply = await web.http.get("/", headers=HTML)
-    assert (reply.status_code, reply.headers["location"]) == (303, "/login")
+    assert (reply.status_code, reply.headers["location"]) == (303, "login")
 
 
 async def test_a_link_on_another_site_reloads_with_the_cookie(
@@ -177,12 +177,13 @@ async def test_metrics_are_closed_to_other_machines_without_keys(
 async def test_a_name_and_its_key_begin_a_session(web: ApiHarness, path: Path) -> None:
     key = create_key(path, "alice", NO_LIMITS)
     reply = await sign_in(web, "alice", key)
-    assert (reply.status_code, reply.headers["location"]) == (303, "/")
+    assert (reply.status_code, reply.headers["location"]) == (303, "./")
     by_name = {
         one.partition("=")[0]: one for one in reply.headers.get_list("set-cookie")
     }
-    for flag in ("HttpOnly", "SameSite=Strict", "Path=/"):
+    for flag in ("HttpOnly", "SameSite=Strict"):
         assert flag in by_name[COOKIE]
+    assert "Path" not in by_name[COOKIE]  # the folder that the browser sees
     assert "HttpOnly" not in by_name[CSRF_COOKIE]
     assert (await web.http.get("/v1/models")).status_code == 200
     page = await web.http.get("/login", headers=HTML)
@@ -301,7 +302,7 @@ async def test_the_server_creates_the_session_of_a_page(
     open_web: ApiHarness,
 ) -> None:
     await open_web.http.get("/")
-    assert (await open_web.http.get("/login")).headers["location"] == "/"
+    assert (await open_web.http.get("/login")).headers["location"] == "./"
     session = open_web.http.cookies[COOKIE]
     await open_web.http.get("/")
     assert open_web.http.cookies[COOKIE] == session

@@ -1,0 +1,21 @@
+"""The addresses of this server, which it does not know: a proxy in front may serve it
+below a path (`/vision/`), under another name and with TLS.
+
+So every address in a response is relative, and the browser completes it. Pure.
+"""
+
+from __future__ import annotations
+
+# Gradio's scripts make absolute addresses of this one, which the server has guessed.
+ROOT = b"<script>gradio_config.root=new URL('.',location).href.slice(0,-1)</script>"
+HEAD_END = b"</head>"
+
+
+def relative(path: str, target: str) -> str:
+    """The address of `target` ("login"; "" is the page) in a response to `path`."""
+    return "../" * (path.count("/") - 1) + (target or "./")
+
+
+def rooted(document: bytes) -> bytes:
+    """Gradio's document with the address that its browser sees."""
+    return document.replace(HEAD_END, ROOT + HEAD_END, 1)

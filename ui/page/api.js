@@ -1,0 +1,86 @@
+/** Calls of the public API. All addresses are relative to the page. */
+
+/**
+ * Why the API refused a request. `code` "offline" and
+ * "unreachable" are ours: there was no response.
+ * @typedef {object} ApiFailure
+ * @property {string} code
+ * @property {string} message
+ * @property {string | null} [param]
+ * @property {number} [retry_after_s]
+ * @property {number} [status] of HTTP
+ */
+
+export class ApiError extends Error {
+  /** @param {ApiFailure} failure */
+  constructor(failure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/** @typedef {RequestInit & {headers?: Record<string, string>}} Request */
+
+/**
+ * The response to a request, also where it is a refusal.
+ * @param {string} path "v1/..."
+ * @param {Request} [options]
+ * @returns {Promise<Response>}
+ */
+export function send(path, options = {}) {
+  return fetch(path, { ...options, headers: { ...options.headers, ...csrf() } });
+}
+
+/**
+ * The response to a request that was accepted.
+ * @param {string} path "v1/..."
+ * @param {Request} [options]
+ * @returns {Promise<Response>}
+ * @throws {ApiError} and AbortError
+ */
+export async function call(path, options = {}) {
+  let response;
+  try {
+    response = await send(path, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    const code = navigator.onLine ? "unreachable" : "offline";
+    throw new ApiError({ code, message: String(error) });
+  }
+  if (!response.ok) throw new ApiError(await failureOf(response));
+  return response;
+}
+
+/**
+ * @param {string} path
+ * @param {Request} [options]
+ */
+export async function callJson(path, options) {
+  return (await call(path, options)).json();
+}
+
+/**
+ * The failure in a response that is not ok: the API's JSON, or a proxy's page.
+ * @param {Response} response
+ * @returns {Promise<ApiFailure>}
+ */
+export async function failureOf(response) {
+  const status = response.status;
+  const retry = Number(response.headers.get("retry-after")) || undefined;
+  try {
+    const { error } = await response.json();
+    return { retry_after_s: retry, ...error, status };
+  } catch {
+    const code = status >= 502 && status <= 504 ? "unreachable" : "internal_error";
+    return { code, message: `HTTP ${status}`, retry_after_s: retry, status };
+  }
+}
+
+/**
+ * Proves that a page of this server asks: the cookie of a login, sent back.
+ * @returns {Record<string, string>}
+ */
+function csrf() {
+  const found = /(?:^|; )edge_csrf=([^;]+)/.exec(document.cookie);
+  return found ? { "x-csrf-token": /** @type {string} */ (found[1]) } : {};
+}

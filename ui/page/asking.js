@@ -1,0 +1,220 @@
+/**
+ * Questions that are being answered, of all conversations: asked, followed to their end,
+ * written to the store. Another tab's questions are left to it while it lives.
+ */
+
+/** @import { Job, Message } from "./records.js" */
+/** @import { AnswerEvent } from "./resume.js" */
+/** @import { Options } from "./request.js" */
+/** @import { Service } from "./service.js" */
+/** @import { Store } from "./store.js" */
+import { send } from "./api.js";
+import { isRunning } from "./conversation.js";
+import { Progress } from "./progress.js";
+import { PictureGone, requestBody, sentPictures } from "./request.js";
+import { follow } from "./resume.js";
+import { branch } from "./tree.js";
+import { say } from "./words.js";
+
+const CLAIM_MS = 5000;
+const WRITE_MS = 400;
+/** A guess until the server has counted: letters of a text per token. */
+const LETTERS_PER_TOKEN = 4;
+
+/**
+ * @typedef {object} Running
+ * @property {Job} job
+ * @property {AbortController} aborter
+ * @property {Progress} progress
+ * @property {string} text
+ * @property {string} received
+ * @property {boolean} isWaiting for the answer before it
+ */
+
+export class Asking {
+  #store;
+  #service;
+  /** @type {Map<string, Running>} by the name of the answer's message */
+  #running = new Map();
+  /** @type {Set<(message: string) => void>} */
+  #listeners = new Set();
+
+  /** @param {Store} store @param {Service} service */
+  constructor(store, service) {
+    this.#store = store;
+    this.#service = service;
+  }
+
+  /** Calls `listener` with the message of each answer that has news. @param {(message: string) => void} listener */
+  watch(listener) {
+    this.#listeners.add(listener);
+  }
+
+  /** The running answer of this tab, if `message` is one. @param {string} message */
+  running(message) {
+    return this.#running.get(message);
+  }
+
+  /** The answers that this tab follows. */
+  all() {
+    return [...this.#running.values()];
+  }
+
+  /** Goes on with all questions that no living tab follows, now and later. */
+  async takeOver() {
+    for (const job of await this.#store.jobs()) {
+      const claimed = await this.#store.claimJob(job.key, Date.now());
+      if (claimed && !this.#running.has(job.message)) void this.start(claimed);
+    }
+    setTimeout(() => void this.takeOver(), CLAIM_MS);
+  }
+
+  /** Follows a question to its end. @param {Job} job */
+  async start(job) {
+    const now = Date.now();
+    const found = await this.#store.read(job.conversation);
+    const message = found?.messages.find(({ id }) => id === job.message);
+    if (!found || !message) return this.#store.endJob(job.key);
+    const path = branch(found.messages, message.parent);
+    const running = {
+      job,
+      aborter: new AbortController(),
+      progress: new Progress(job.created, this.#price(path, message.settings ?? {})),
+      text: message.text,
+      received: message.received ?? "0",
+      isWaiting: true,
+    };
+    this.#running.set(job.message, running);
+    this.#tell(job.message);
+    await this.#store.claimJob(job.key, now);
+    await this.#predecessor(path);
+    if (!running.aborter.signal.aborted) {
+      running.isWaiting = false;
+      this.#tell(job.message);
+      await this.#follow(running);
+    }
+    this.#running.delete(job.message);
+    await this.#store.endJob(job.key);
+    this.#tell(job.message);
+  }
+
+  /** Ends an answer; what is there of it stays. @param {Message} message */
+  async stop(message) {
+    const running = this.#running.get(message.id);
+    const jobs = await this.#store.jobs();
+    const job = running?.job ?? jobs.find((one) => one.message === message.id);
+    running?.aborter.abort();
+    await this.#store.changeMessage(message.id, { text: running?.text ?? message.text, state: "stopped" });
+    if (job?.job) await send(`v1/jobs/${job.job}`, { method: "DELETE" }).catch(() => null);
+    if (job && !running) await this.#store.endJob(job.key);
+  }
+
+  /** Resolves when the answer before the last question of `path` has ended. @param {Message[]} path @returns {Promise<void>} */
+  #predecessor(path) {
+    const before = path.at(-2);
+    return new Promise((resolve) => {
+      const check = async () => {
+        const found = before && (await this.#store.read(before.conversation));
+        const now = found?.messages.find(({ id }) => id === before?.id);
+        if (isRunning(now)) return;
+        end();
+        resolve();
+      };
+      const end = this.#store.watch(({ conversation }) => {
+        if (conversation === before?.conversation) void check();
+      });
+      void check();
+    });
+  }
+
+  /** @param {Message[]} path @param {Options} settings */
+  #price(path, settings) {
+    const { limits } = this.#service;
+    const pictures = sentPictures(path, limits.pictures, settings.without);
+    const tokens = pictures.map(({ width, height }) => this.#service.imageTokens(width, height, settings.detail));
+    const letters = path.reduce((sum, { text }) => sum + text.length, 0);
+    const nImage = tokens.reduce((sum, n) => sum + n, 0);
+    return this.#service.price(nImage, letters / LETTERS_PER_TOKEN, settings.max_tokens);
+  }
+
+  /** @param {Running} running */
+  async #follow(running) {
+    const { job, aborter } = running;
+    /** @type {Partial<Message>} */
+    let ending = { state: "stopped" };
+    let written = 0;
+    /** @param {AnswerEvent} event */
+    const onEvent = async (event) => {
+      const now = Date.now();
+      switch (event.type) {
+        case "job":
+          if (event.job_id) await this.#store.nameJob(job.key, (job.job = event.job_id));
+          if (event.cached) ending = { ...ending, measured: { ...ending.measured, cached: true } };
+          break;
+        case "progress":
+          running.progress.observe(event, now);
+          break;
+        case "text":
+          running.progress.observeText(now);
+          running.text += event.text;
+          running.received = event.at;
+          if (now - written > WRITE_MS) {
+            written = now;
+            await this.#store.changeMessage(job.message, { text: running.text, received: event.at, state: "writing" });
+          }
+          break;
+        case "restart":
+          running.text = "";
+          running.progress.observe({ stage: "retried" }, now);
+          break;
+        case "connection":
+          running.progress.isLost = event.is_lost;
+          break;
+        case "finish":
+          ending = { ...ending, state: "done", finish_reason: event.finish_reason };
+          break;
+        case "usage":
+          ending = { ...ending, measured: { ...ending.measured, ...event, seconds: running.progress.elapsed(now) } };
+          break;
+        case "error":
+          ending = { ...ending, state: "failed", error: event.error };
+      }
+      this.#tell(job.message);
+    };
+    await follow({ job: job.job, received: running.received }, {
+      post: (received, signal) => this.#post(job, received, signal),
+      get: (path, headers, signal) => send(path, { headers, signal }),
+      signal: aborter.signal,
+      onEvent,
+    });
+    if (!aborter.signal.aborted) {
+      await this.#store.changeMessage(job.message, { text: running.text, received: running.received, ...ending });
+    }
+  }
+
+  /** @param {Job} job @param {string} received @param {AbortSignal} signal */
+  async #post(job, received, signal) {
+    const found = await this.#store.read(job.conversation);
+    const answer = found?.messages.find(({ id }) => id === job.message);
+    const path = branch(found?.messages ?? [], answer?.parent ?? null);
+    let body;
+    try {
+      body = await requestBody(path, answer?.settings ?? {}, {
+        mostPictures: this.#service.limits.pictures,
+        defaultQuestion: say("default_question"),
+        read: (digest) => this.#store.pictures.read(digest),
+      });
+    } catch (error) {
+      if (!(error instanceof PictureGone)) throw error;
+      return Response.json({ error: { code: "picture_gone", message: error.message } }, { status: 410 });
+    }
+    const headers = { "content-type": "application/json", "idempotency-key": job.key, "last-event-id": received };
+    return send("v1/chat/completions", { method: "POST", headers, body, signal });
+  }
+
+  /** @param {string} message */
+  #tell(message) {
+    for (const listener of this.#listeners) listener(message);
+  }
+}
+

@@ -1,0 +1,149 @@
+/**
+ * Where the next question is written. It is never locked: a second question waits below
+ * the first.
+ */
+
+/** @import { PictureRef } from "./records.js" */
+/** @import { Service } from "./service.js" */
+import { button, el, icon, put } from "./dom.js";
+import { options } from "./options.js";
+import { total } from "./service.js";
+import { TASKS } from "./tasks.js";
+import { about, say } from "./words.js";
+
+const MOST_HEIGHT_PX = 200;
+const LETTERS_PER_TOKEN = 4;
+
+/**
+ * @typedef {object} ComposerActions
+ * @property {(text: string, pictures: PictureRef[]) => void} ask
+ * @property {() => void} choose
+ * @property {() => void} more
+ * @property {() => PictureRef[]} earlier pictures of the conversation
+ * @property {(text: string, pictures: PictureRef[]) => void} draft it has changed
+ */
+
+export class Composer {
+  #service;
+  #actions;
+  /** @type {PictureRef[]} */
+  #pictures = [];
+  #box;
+  #price = el("span", { class: "price" });
+  #hint = el("p", { class: "hint", role: "alert" });
+  #tasks;
+  #send;
+
+  /** @param {HTMLElement} host @param {Service} service @param {ComposerActions} actions */
+  constructor(host, service, actions) {
+    this.#service = service;
+    this.#actions = actions;
+    this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#changed() });
+    this.#box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#send = el("button", { class: "main send", "aria-label": say("ask") }, this.#price, icon("send"));
+    this.#tasks = TASKS.map((task) => button(say(`task_${task}`), () => this.#task(task), { class: "task", "data-task": task }));
+    host.append(
+      el("div", { class: "tasks", role: "group", "aria-label": say("tasks") }, ...this.#tasks),
+      this.#hint,
+      el(
+        "form",
+        { class: "box", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#submit()) },
+        el(
+          "div",
+          { class: "line" },
+          button(say("add_picture"), actions.choose, { icon: "add", iconOnly: true, class: "plain round" }),
+          this.#box,
+          button(say("more"), actions.more, { icon: "settings", iconOnly: true, class: "plain round" }),
+          this.#send,
+        ),
+      ),
+    );
+    service.watch(() => this.update());
+    this.update();
+  }
+
+  focus() {
+    this.#box.focus();
+  }
+
+  /** The pictures of the question that is being written. */
+  get pictures() {
+    return this.#pictures;
+  }
+
+  get text() {
+    return this.#box.value;
+  }
+
+  /** @param {string} text @param {PictureRef[]} pictures */
+  write(text, pictures) {
+    this.#box.value = text;
+    this.#pictures = pictures;
+    this.#changed();
+  }
+
+  /** @param {PictureRef[]} pictures */
+  add(pictures) {
+    this.#pictures = [...this.#pictures, ...pictures];
+    this.#changed();
+  }
+
+  /** @param {number} index */
+  remove(index) {
+    this.#pictures = this.#pictures.toSpliced(index, 1);
+    this.#changed();
+  }
+
+  /** Says why something cannot be done; the next change removes it. @param {string} text */
+  say(text) {
+    put(this.#hint, text);
+  }
+
+  #changed() {
+    put(this.#hint);
+    this.#box.style.height = "auto";
+    this.#box.style.height = `${Math.min(this.#box.scrollHeight, MOST_HEIGHT_PX)}px`;
+    this.update();
+    this.#actions.draft(this.#box.value, this.#pictures);
+  }
+
+  /** The price, and the tasks that are possible now. */
+  update() {
+    const all = [...this.#actions.earlier(), ...this.#pictures];
+    const has = all.length > 0;
+    this.#box.placeholder = say(has ? "placeholder_next" : "placeholder_first");
+    const { detail, max_tokens } = options();
+    const tokens = all.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
+    const seconds = total(this.#service.price(tokens, this.#box.value.length / LETTERS_PER_TOKEN, max_tokens));
+    const isReady = this.#service.state === "ready" && (has || this.#box.value.trim());
+    put(this.#price, isReady ? say("about", { time: about(seconds) }) : "");
+    for (const task of this.#tasks) {
+      const isCompare = task.dataset.task === "compare";
+      task.hidden = !has || (isCompare && all.length < 2);
+    }
+  }
+
+  /** @param {typeof TASKS[number]} task */
+  #task(task) {
+    this.#ask(say(`ask_${task}`));
+  }
+
+  #submit() {
+    const text = this.#box.value.trim();
+    if (!text && !this.#pictures.length) return this.say(say("write_first"));
+    const { text_characters } = this.#service.limits;
+    if (text.length > text_characters) return this.say(say("too_long", { n: text_characters }));
+    this.#ask(text);
+  }
+
+  /** @param {string} text */
+  #ask(text) {
+    const pictures = this.#pictures;
+    this.write("", []);
+    this.#actions.ask(text, pictures);
+  }
+}

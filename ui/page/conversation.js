@@ -1,0 +1,162 @@
+/** The conversation that is open: a tree of messages, of which one branch is shown. */
+
+/** @import { Conversation, Job, Message, PictureRef, Transcript } from "./records.js" */
+/** @import { Options } from "./request.js" */
+/** @import { Store } from "./store.js" */
+import { newId } from "./ids.js";
+import { branch, newestLeaf } from "./tree.js";
+
+const LONGEST_TITLE = 60;
+
+/** Whether it is an answer that is still to come. @param {Message | undefined} message */
+export const isRunning = (message) => ["next", "asked", "writing"].includes(message?.state ?? "");
+
+/** @param {number} now @returns {Conversation} */
+const fresh = (now) => ({ id: newId(), title: "", created: now, updated: now, leaf: null });
+
+export class OpenConversation {
+  /** @type {Conversation} */
+  row = fresh(Date.now());
+  /** @type {Message[]} */
+  messages = [];
+  #store;
+  /** @type {Set<() => void>} */
+  #listeners = new Set();
+
+  /** @param {Store} store */
+  constructor(store) {
+    this.#store = store;
+    store.watch(({ conversation }) => {
+      if (conversation === this.row.id) void this.#read(conversation);
+    });
+  }
+
+  /** Calls `listener` after each change. @param {() => void} listener */
+  watch(listener) {
+    this.#listeners.add(listener);
+  }
+
+  /** The messages of the branch that is shown. */
+  get path() {
+    return branch(this.messages, this.row.leaf);
+  }
+
+  /** All pictures of that branch. @returns {PictureRef[]} */
+  get pictures() {
+    return this.path.flatMap(({ pictures }) => pictures);
+  }
+
+  /** Closes it and begins an empty one. */
+  begin() {
+    this.row = fresh(Date.now());
+    this.messages = [];
+    this.#tell();
+  }
+
+  /** @param {string} id @returns {Promise<boolean>} whether there is one of this name */
+  async open(id) {
+    this.row = { ...this.row, id };
+    return this.#read(id);
+  }
+
+  /** @param {string} id */
+  async #read(id) {
+    const found = await this.#store.read(id);
+    if (this.row.id !== id) return false; // another one was opened meanwhile
+    if (found) this.#take(found);
+    else if (this.messages.length) this.begin();
+    return found !== null;
+  }
+
+  /** @param {Transcript} transcript */
+  #take({ conversation, messages }) {
+    this.row = conversation;
+    this.messages = messages;
+    this.#tell();
+  }
+
+  #tell() {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /**
+   * Adds a question and its answer to come behind `parent`, and shows them.
+   * @param {string} text
+   * @param {PictureRef[]} pictures
+   * @param {Options} options
+   * @param {string | null} [parent] the answer before it; the last one if not given
+   * @returns {Promise<Job>}
+   */
+  async ask(text, pictures, options, parent = this.row.leaf) {
+    const question = this.#message(parent, "user", text, pictures);
+    return this.#add([question], question, options);
+  }
+
+  /**
+   * Adds another answer to the question of `answer`.
+   * @param {Message} answer
+   * @param {Options} options
+   */
+  async again(answer, options) {
+    const question = this.messages.find(({ id }) => id === answer.parent);
+    if (!question) throw new Error("This answer has no question.");
+    return this.#add([], question, options);
+  }
+
+  /** @param {Message[]} added @param {Message} question @param {Options} options */
+  async #add(added, question, options) {
+    const now = Date.now();
+    const answer = { ...this.#message(question.id, "assistant", "", []), created: now + 1, settings: options, state: /** @type {const} */ ("asked") };
+    const title = this.row.title || (question.text || question.pictures[0]?.name || "").slice(0, LONGEST_TITLE);
+    const { draft: _, ...row } = this.row;
+    const cover = this.row.cover ?? question.pictures[0];
+    this.row = { ...row, title, cover, updated: now, leaf: answer.id };
+    this.messages = [...this.messages, ...added, answer];
+    this.#tell(); // before the store: the person sees it at once
+    const job = { key: newId(), conversation: this.row.id, message: answer.id, job: null, created: now };
+    await this.#store.write({ conversation: this.row, messages: [...added, answer] }, job);
+    return job;
+  }
+
+  /**
+   * @param {string | null} parent
+   * @param {"user" | "assistant"} role
+   * @param {string} text
+   * @param {PictureRef[]} pictures
+   * @returns {Message}
+   */
+  #message(parent, role, text, pictures) {
+    return { id: newId(), conversation: this.row.id, parent, role, text, pictures, created: Date.now(), state: "done" };
+  }
+
+  /**
+   * Asks for a failed answer once more, in its place.
+   * @param {Message} answer
+   * @param {Options} options
+   * @returns {Promise<Job>}
+   */
+  async retry({ id }, options) {
+    const { error: _, ...found } = /** @type {Message} */ (this.messages.find((one) => one.id === id));
+    const answer = { ...found, text: "", received: "0", state: /** @type {const} */ ("asked"), settings: options, measured: undefined };
+    this.messages = this.messages.map((one) => (one.id === id ? answer : one));
+    this.#tell();
+    const job = { key: newId(), conversation: this.row.id, message: id, job: null, created: Date.now() };
+    await this.#store.write({ conversation: this.row, messages: [answer] }, job);
+    return job;
+  }
+
+  /** Keeps the question that is being written. @param {string} text @param {PictureRef[]} pictures */
+  async draft(text, pictures) {
+    const isEmpty = !text && !pictures.length;
+    if (isEmpty && !this.row.draft) return;
+    this.row = { ...this.row, draft: isEmpty ? undefined : { text, pictures } };
+    await this.#store.write({ conversation: this.row, messages: [] });
+  }
+
+  /** Shows the branch of another alternative. @param {Message} message */
+  async show(message) {
+    this.row = { ...this.row, leaf: newestLeaf(this.messages, message.id) };
+    this.#tell();
+    await this.#store.changeConversation(this.row.id, { leaf: this.row.leaf });
+  }
+}

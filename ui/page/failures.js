@@ -1,0 +1,82 @@
+/** What the page says about an answer that failed, and the one thing that helps. */
+
+/** @import { Message } from "./records.js" */
+import { button, el, put } from "./dom.js";
+import { about, hasText, say } from "./words.js";
+
+/** @typedef {"again" | "wait" | "edit" | "new" | "login" | "without" | "choose"} Remedy */
+
+/** @type {Record<string, Remedy>} */
+const REMEDIES = {
+  queue_full: "wait",
+  client_limit: "wait",
+  rate_limit_exceeded: "wait",
+  no_worker: "wait",
+  service_unavailable: "wait",
+  shutting_down: "wait",
+  worker_lost: "again",
+  deadline_exceeded: "again",
+  engine_error: "again",
+  internal_error: "again",
+  request_quarantined: "edit",
+  invalid_image: "choose",
+  context_length_exceeded: "new",
+  request_too_large: "new",
+  invalid_api_key: "login",
+  forbidden: "login",
+  picture_gone: "without",
+};
+const WAIT_S = 10;
+/** Then a person decides. */
+const MOST_TRIES = 20;
+
+/**
+ * The sentence for an error, in the person's language; the server's own if there is none.
+ * @param {{code: string, message: string}} error
+ */
+export function sentence({ code, message }) {
+  const key = `error_${code}`;
+  return hasText(key) ? say(key, { message }) : message || say("error_internal_error");
+}
+
+/**
+ * The card of a failed answer. It counts down and asks again by itself where waiting
+ * helps.
+ */
+export class FailureCard {
+  node = el("section", { class: "failure", role: "alert" });
+  #timer = 0;
+
+  /**
+   * @param {Message} answer
+   * @param {number} tries how often it was asked again by itself
+   * @param {(remedy: Remedy) => void} act
+   */
+  constructor(answer, tries, act) {
+    const error = answer.error ?? { code: "internal_error", message: "" };
+    const remedy = REMEDIES[error.code] ?? "edit";
+    const counter = el("span", { class: "counter" });
+    const label = remedy === "wait" ? "again_now" : `remedy_${remedy}`;
+    put(
+      this.node,
+      el("p", {}, sentence(error), " ", counter),
+      el("div", { class: "actions" }, button(say(label), () => act(remedy), { class: "quiet" })),
+    );
+    if (remedy !== "wait" || tries >= MOST_TRIES) return;
+    const until = Date.now() + (error.retry_after_s ?? WAIT_S) * 1000;
+    const count = () => {
+      const left = Math.ceil((until - Date.now()) / 1000);
+      put(counter, left > 0 ? say("asks_again_in", { time: about(left) }) : "");
+      if (left <= 0) {
+        this.close();
+        act("wait");
+      }
+    };
+    this.#timer = window.setInterval(count, 1000);
+    count();
+  }
+
+  close() {
+    clearInterval(this.#timer);
+  }
+}

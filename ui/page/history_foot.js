@@ -1,0 +1,84 @@
+/** Below the list: where it is kept; export, import, remove everything. */
+
+/** @import { Say } from "./records.js" */
+/** @import { Store } from "./store.js" */
+
+import { button, el, put } from "./dom.js";
+import { branch } from "./tree.js";
+
+/**
+ * @typedef {object} FootWays
+ * @property {Say} say
+ * @property {Store} store
+ * @property {() => string | null} open the conversation that is open
+ * @property {(said: string) => void} onSaid what came of it
+ * @property {() => void} onRemoveAll
+ */
+
+/** @param {FootWays} ways @returns {HTMLElement} */
+export function foot(ways) {
+  const { say, store } = ways;
+  const buttons = el("div", { class: "history-tools" });
+  const show = () =>
+    put(
+      buttons,
+      button(say("history.export.one"), () => exportOne(ways)),
+      button(say("history.export.all"), () => exportAll(ways)),
+      button(say("history.import"), () => importOne(ways)),
+      button(say("history.remove_all"), ask),
+    );
+  const ask = () =>
+    put(
+      buttons,
+      el("p", {}, say("history.remove_all.ask")),
+      button(say("history.remove.yes"), () => (show(), ways.onRemoveAll()), { class: "is-danger" }),
+      button(say("cancel"), show),
+    );
+  show();
+  return el(
+    "footer",
+    { class: "history-foot" },
+    el("p", {}, say(store.isKept ? "history.kept" : "history.unkept")),
+    el("details", {}, el("summary", {}, say("history.manage")), buttons),
+  );
+}
+
+/** @param {FootWays} ways */
+async function exportOne({ say, store, open, onSaid }) {
+  const id = open();
+  const transcript = id && (await store.read(id));
+  if (!transcript) return onSaid(say("history.export.none"));
+  const { toMarkdown } = await import("./transfer.js");
+  const shown = branch(transcript.messages, transcript.conversation.leaf);
+  download(toMarkdown(transcript.conversation.title, shown, say), "md");
+}
+
+/** @param {FootWays} ways */
+async function exportAll({ store }) {
+  const { toJson } = await import("./transfer.js");
+  download(await toJson(store), "json");
+}
+
+/** @param {FootWays} ways */
+function importOne({ say, store, onSaid }) {
+  const input = el("input", { type: "file", accept: ".json,.md" });
+  input.addEventListener("change", async () => {
+    const { importFile, ImportError } = await import("./transfer.js");
+    const [file] = input.files ?? [];
+    if (!file) return;
+    try {
+      onSaid(say("history.imported", { n: await importFile(file, store) }));
+    } catch (error) {
+      onSaid(say(error instanceof ImportError ? "history.import.wrong" : "storage_full"));
+    }
+  });
+  input.click();
+}
+
+/** @param {Blob} blob @param {string} suffix */
+function download(blob, suffix) {
+  const day = new Date().toISOString().slice(0, 10);
+  const url = URL.createObjectURL(blob);
+  el("a", { href: url, download: `edge-vl ${day}.${suffix}` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}

@@ -1,0 +1,31 @@
+/** Light or dark, as the system says or as the person chose. */
+
+const KEPT = "edge.look";
+const LOOKS = /** @type {const} */ (["system", "light", "dark"]);
+
+/** @typedef {typeof LOOKS[number]} Look */
+
+/** @returns {Look} */
+export function look() {
+  const kept = localStorage?.getItem(KEPT);
+  return LOOKS.find((one) => one === kept) ?? "system";
+}
+
+/** Shows what was chosen before. */
+export function applyLook() {
+  const isDark =
+    look() === "dark" || (look() === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.dataset.look = isDark ? "dark" : "light";
+  document
+    .querySelector("meta[name=theme-color]")
+    ?.setAttribute("content", isDark ? "#101413" : "#faf9f6");
+}
+
+/** Dark becomes light, light becomes dark. */
+export function switchLook() {
+  const isDark = document.documentElement.dataset.look === "dark";
+  localStorage?.setItem(KEPT, isDark ? "light" : "dark");
+  applyLook();
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyLook);

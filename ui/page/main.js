@@ -1,0 +1,161 @@
+/**
+ * Puts the page together, as soon as the shell stands: the bar, the composer and the
+ * first page at once, everything else when it is first needed.
+ */
+
+/** @import { Room } from "./room.js" */
+import { send } from "./api.js";
+import { Bar } from "./bar.js";
+import { Composer } from "./composer.js";
+import { OpenConversation } from "./conversation.js";
+import { mount } from "./dom.js";
+import { EmptyPage } from "./empty.js";
+import { chooseFiles, watchIncoming } from "./incoming.js";
+import { applyLook } from "./looks.js";
+import { Service } from "./service.js";
+import { openStore } from "./store.js";
+import { language, loadWords, say } from "./words.js";
+
+/** The mount points of ui/shell.py. */
+const PLACES = ["bar", "history", "stage", "talk", "composer", "server"];
+
+applyLook();
+const [store] = await Promise.all([openStore(), loadWords(), shell()]);
+const service = new Service();
+const conversation = new OpenConversation(store);
+
+/** @type {Promise<Room> | undefined} */
+let room;
+
+const take = (/** @type {File[]} */ files) => inRoom((room) => room.take(files));
+const choose = () => chooseFiles(take);
+const empty = new EmptyPage(service, {
+  choose,
+  photograph: () => chooseFiles(take, { isCamera: true }),
+  ask: (example) => inRoom((room) => room.try(example)),
+});
+mount("talk").append(empty.node);
+const composer = new Composer(mount("composer"), service, {
+  ask: (text, pictures) => inRoom((room) => room.ask(text, pictures)),
+  choose,
+  more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
+  earlier: () => conversation.pictures,
+  draft: (text, pictures) => {
+    void conversation.draft(text, pictures);
+    setView();
+    if (pictures.length) inRoom((room) => room.show());
+  },
+});
+const bar = new Bar(mount("bar"), service, {
+  history: switchHistory,
+  server: () => (location.hash = location.hash === "#server" ? "" : "#server"),
+});
+conversation.watch(() => {
+  setView();
+  composer.update();
+});
+watchIncoming(take);
+addEventListener("keydown", key);
+addEventListener("hashchange", () => void go());
+await go();
+document.body.classList.add("is-ready");
+await service.start();
+if ((await store.jobs()).length) inRoom(() => {}); // it goes on with them
+
+/**
+ * Loads a part of the page. A server that was renewed no longer has this page's files;
+ * the new page finds everything where it was.
+ * @template T
+ * @param {Promise<T>} loading
+ * @param {(part: T) => void} use
+ */
+async function load(loading, use) {
+  const part = await loading.catch(() => null);
+  if (part) use(part);
+  else if (service.state === "ready") location.reload();
+  else composer.say(say("error_unreachable"));
+}
+
+/** Does something in the room, once it is loaded. @param {(room: Room) => unknown} act */
+function inRoom(act) {
+  const loading = (room ??= import("./room.js").then(({ Room }) => new Room(store, service, conversation, composer, choose)));
+  void load(loading, act);
+}
+
+/** Goes where the address says: a conversation, the tab of the server, or a new one. */
+async function go() {
+  const name = location.hash.slice(1);
+  const isServer = name === "server";
+  bar.mark(isServer);
+  document.body.dataset.tab = isServer ? "server" : "chat";
+  if (isServer) return showServer();
+  if (innerWidth <= 1100) document.body.classList.remove("shows-history");
+  if (name && name === conversation.row.id) return;
+  if (!name || !(await conversation.open(name))) conversation.begin();
+  const { draft } = conversation.row;
+  composer.write(draft?.text ?? "", draft?.pictures ?? []);
+  dispatchEvent(new Event("conversation"));
+  if (conversation.path.length) inRoom((room) => room.toEnd());
+  if (!matchMedia("(pointer: coarse)").matches) composer.focus();
+}
+
+/** The stage needs a picture, the first page neither picture nor question. */
+function setView() {
+  const hasPicture = conversation.pictures.length + composer.pictures.length > 0;
+  const isEmpty = !hasPicture && !conversation.path.length;
+  document.body.dataset.view = isEmpty ? "empty" : hasPicture ? "stage" : "text";
+  empty.node.hidden = !isEmpty;
+}
+
+async function showServer() {
+  const host = mount("server");
+  if (host.childElementCount) return;
+  const asked = conversation.path.findLast(({ role }) => role === "user");
+  const question = () => composer.text || asked?.text || say("ask_describe");
+  await load(import("./server.js"), ({ createServer }) => void createServer(host, service, question));
+}
+
+function switchHistory() {
+  const isOpen = document.body.classList.toggle("shows-history");
+  document.querySelector(".menu")?.setAttribute("aria-expanded", String(isOpen));
+  const host = mount("history");
+  if (host.childElementCount) return;
+  void load(import("./history.js"), ({ History }) => {
+    const list = new History(host, {
+      say,
+      language: language(),
+      store,
+      onOpen: (id) => (location.hash = id ?? ""),
+      onPurged: (jobs) => {
+        for (const { job } of jobs) if (job) void send(`v1/jobs/${job}`, { method: "DELETE" });
+      },
+    });
+    addEventListener("conversation", () => list.showOpen(conversation.row.id));
+    list.showOpen(conversation.row.id);
+  });
+}
+
+/** N: new, /: write, Escape: close the list. @param {KeyboardEvent} event */
+function key(event) {
+  const isWriting = /** @type {HTMLElement} */ (event.target).matches("input, textarea, select");
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.key === "Escape" && document.body.classList.contains("shows-history")) switchHistory();
+  else if (event.key === "n" && !isWriting) location.hash = "";
+  else if (event.key === "/" && !isWriting) composer.focus();
+  else return;
+  event.preventDefault();
+}
+
+/** Resolves when Gradio has built the mount points. @returns {Promise<void>} */
+function shell() {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!PLACES.every((id) => document.getElementById(id))) return;
+      watching.disconnect();
+      resolve();
+    };
+    const watching = new MutationObserver(look);
+    watching.observe(document.documentElement, { childList: true, subtree: true });
+    look();
+  });
+}

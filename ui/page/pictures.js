@@ -1,0 +1,128 @@
+/**
+ * From a chosen file to what is sent: found wrong when it is chosen, set upright, and
+ * made as large as the model will see it.
+ */
+
+/** @import { PictureRef } from "./records.js" */
+/** @import { PictureStore } from "./picture_store.js" */
+/** @import { Claim } from "./picture_file.js" */
+/** @import { Rect } from "./raster.js" */
+
+import { grid, sentSize } from "./grid.js";
+import { claimOf } from "./picture_file.js";
+import { decode, render } from "./raster.js";
+
+/**
+ * What the server accepts; see `limits` of /v1/models/{id}.
+ *
+ * @typedef {object} PictureLimits
+ * @property {number} minTokens of one picture
+ * @property {number} maxTokens of one picture
+ * @property {number} bodyBytes of one question, with all its pictures in Base64
+ * @property {number} sourcePixels of one file
+ * @property {string[]} formats as "jpeg", in small letters
+ */
+
+/**
+ * @typedef {object} Choice
+ * @property {boolean} [isOriginal] sends the file as it is, if the server can read it
+ * @property {Rect} [part] of the upright picture
+ */
+
+/**
+ * A picture that may be sent: `sent` goes to the server, `original` is the chosen file,
+ * null if it is the same one. `tokens` are what the picture costs.
+ *
+ * @typedef {object} Prepared
+ * @property {Blob} sent
+ * @property {Blob | null} original
+ * @property {string} name
+ * @property {number} width
+ * @property {number} height
+ * @property {number} rows
+ * @property {number} columns
+ */
+
+/** Why a file cannot be sent. `say("picture." + code, values)` tells a person. */
+export class PictureError extends Error {
+  /** @param {string} code @param {Record<string, string | number>} values */
+  constructor(code, values) {
+    super(code);
+    this.code = code;
+    this.values = values;
+  }
+}
+
+const MOST_FILE_BYTES = 256 << 20; // read into memory once
+const MOST_DECODED_PIXELS = 1 << 26; // four bytes each, in the memory of a tab
+const MOST_ASPECT_RATIO = 200;
+const BASE64_GROWTH = 4 / 3;
+const LOSSY = ["jpeg", "heic", "avif"];
+
+/**
+ * @param {Blob & {name?: string}} file
+ * @param {PictureLimits} limits
+ * @param {Choice} [choice]
+ * @returns {Promise<Prepared>} Rejects with PictureError.
+ */
+export async function prepare(file, limits, { isOriginal = false, part } = {}) {
+  const name = file.name ?? "";
+  const refuse = (/** @type {string} */ code, values = {}) => new PictureError(code, { name, ...values });
+  if (!file.size) throw refuse("empty");
+  if (file.size > MOST_FILE_BYTES) throw refuse("too_large", { mb: MOST_FILE_BYTES >> 20 });
+  const claim = claimOf(new Uint8Array(await file.arrayBuffer()));
+  if (!claim) throw refuse("not_a_picture");
+  if (claim.format === "pdf") throw refuse("pdf");
+  if (!claim.isComplete) throw refuse("damaged");
+  checkShape(claim, refuse);
+  const isReadable = limits.formats.includes(claim.format);
+  const isSendable = isReadable && file.size * BASE64_GROWTH < limits.bodyBytes;
+  const n = claim.width * claim.height;
+  if (n > limits.sourcePixels) throw refuse("too_many_pixels", { mp: limits.sourcePixels >> 20 });
+  const bitmap = n > MOST_DECODED_PIXELS ? null : await decode(file);
+  if (!bitmap) {
+    if (isSendable && (n > MOST_DECODED_PIXELS || claim.format === "heic")) {
+      return { sent: file, original: null, name, width: 0, height: 0, rows: 0, columns: 0 };
+    }
+    throw refuse(isReadable ? "damaged" : "unreadable", { format: claim.format.toUpperCase() });
+  }
+  try {
+    checkShape(bitmap, refuse);
+    const whole = { x: 0, y: 0, width: bitmap.width, height: bitmap.height };
+    const source = part ?? whole;
+    const { width, height } = source;
+    const tokens = grid(width, height, limits.minTokens, limits.maxTokens);
+    const size = sentSize(width, height, limits.minTokens, limits.maxTokens);
+    if (!part && isSendable && (isOriginal || !size)) {
+      return { sent: file, original: null, name, width, height, ...tokens };
+    }
+    const sentAs = size ?? { width, height };
+    const sent = await render(bitmap, source, sentAs, LOSSY.includes(claim.format));
+    return { sent, original: part ? null : file, name, ...sentAs, ...tokens };
+  } finally {
+    bitmap.close();
+  }
+}
+
+/**
+ * Puts a prepared picture into the store.
+ *
+ * @param {Prepared} prepared
+ * @param {PictureStore} pictures
+ * @returns {Promise<PictureRef>} Rejects with StorageFull if it cannot be kept at all.
+ */
+export async function keep({ sent, original, ...about }, pictures) {
+  const sha256 = await pictures.keep(sent, false);
+  const kept = original && (await pictures.keep(original, true).catch(() => null));
+  return { sha256, original: kept, ...about };
+}
+
+/**
+ * @param {{width: number, height: number}} size
+ * @param {(code: string, values: Record<string, number>) => PictureError} refuse
+ */
+function checkShape({ width, height }, refuse) {
+  if (Math.max(width, height) > MOST_ASPECT_RATIO * Math.min(width, height)) {
+    throw refuse("too_long", { ratio: MOST_ASPECT_RATIO });
+  }
+}

@@ -1,0 +1,111 @@
+/** The body of a question for the API, from the messages of a branch. */
+
+/** @import { Message, PictureRef } from "./records.js" */
+
+/**
+ * Settings of one question; they are kept with its job, so that it can be asked again in
+ * the same words.
+ * @typedef {object} Options
+ * @property {string} [model]
+ * @property {"low" | "auto" | "high"} [detail] of pictures
+ * @property {number} [max_tokens]
+ * @property {number} [temperature]
+ * @property {number} [top_p]
+ * @property {number} [top_k]
+ * @property {number} [presence_penalty]
+ * @property {number} [seed]
+ * @property {string} [system]
+ * @property {string[]} [without] digests of pictures to leave out
+ */
+
+/** A picture that the browser no longer has. */
+export class PictureGone extends Error {
+  /** @param {PictureRef} picture */
+  constructor(picture) {
+    super(picture.name);
+    this.picture = picture;
+  }
+}
+
+/**
+ * The messages that the model sees: answered questions and the last one. What the page
+ * said itself, and questions without an answer, are not among them.
+ * @param {Message[]} path from the first message to a question
+ * @returns {Message[]}
+ */
+export function answeredTurns(path) {
+  const question = path.at(-1);
+  /** @type {Message[]} */
+  const turns = [];
+  for (let n = 0; n + 1 < path.length; n += 2) {
+    const [asked, answered] = path.slice(n, n + 2);
+    if (asked && answered?.text && answered.state !== "failed") turns.push(asked, answered);
+  }
+  return question ? [...turns, question] : turns;
+}
+
+/**
+ * The pictures that are sent: of all turns, the newest `most`.
+ * @param {Message[]} turns
+ * @param {number} most
+ * @param {string[]} [without]
+ * @returns {PictureRef[]}
+ */
+export function sentPictures(turns, most, without = []) {
+  const all = turns.flatMap(({ pictures }) => pictures);
+  return all.filter(({ sha256 }) => !without.includes(sha256)).slice(-most);
+}
+
+/**
+ * The JSON of the request. The same arguments make the same bytes, as the
+ * Idempotency-Key demands.
+ * @param {Message[]} path from the first message to the question
+ * @param {Options} options
+ * @param {object} needs
+ * @param {number} needs.mostPictures
+ * @param {string} needs.defaultQuestion for pictures without words
+ * @param {(digest: string) => Promise<Blob | null>} needs.read
+ * @returns {Promise<string>} rejects with PictureGone
+ */
+export async function requestBody(path, options, { mostPictures, defaultQuestion, read }) {
+  const { detail = "auto", system, without, ...sampling } = options;
+  const turns = answeredTurns(path);
+  const sent = new Set(sentPictures(turns, mostPictures, without));
+  const messages = [];
+  if (system) messages.push({ role: "system", content: system });
+  for (const { role, text, pictures } of turns) {
+    const urls = [];
+    for (const picture of pictures) {
+      if (!sent.has(picture)) continue;
+      const blob = await read(picture.sha256);
+      if (!blob) throw new PictureGone(picture);
+      urls.push({ type: "image_url", image_url: { url: await dataUrl(blob), detail } });
+    }
+    const words = text || defaultQuestion;
+    messages.push({ role, content: urls.length ? [...urls, { type: "text", text: words }] : words });
+  }
+  return JSON.stringify({
+    messages,
+    stream: true,
+    stream_options: { include_usage: true },
+    truncate: "auto",
+    ...sampling,
+  });
+}
+
+/**
+ * @param {Blob} blob
+ * @returns {Promise<string>}
+ */
+function dataUrl(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => {
+      const url = String(reader.result);
+      // the server looks at the bytes; a browser may not know the type of a file
+      resolve(url.startsWith("data:image/") ? url : url.replace(/^data:[^;,]*/, "data:image/jpeg"));
+    };
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}

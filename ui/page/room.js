@@ -1,0 +1,281 @@
+/** The open conversation: stage, turns, and what a person does with them. Loaded when it is first needed. */
+
+/** @import { Composer } from "./composer.js" */
+/** @import { OpenConversation } from "./conversation.js" */
+/** @import { Remedy } from "./failures.js" */
+/** @import { Rect } from "./raster.js" */
+/** @import { Job, Message, PictureRef } from "./records.js" */
+/** @import { Options } from "./request.js" */
+/** @import { Service } from "./service.js" */
+/** @import { Store } from "./store.js" */
+/** @import { Item } from "./strip.js" */
+/** @import { Example } from "./tasks.js" */
+import { Asking } from "./asking.js";
+import { isRunning } from "./conversation.js";
+import { mount } from "./dom.js";
+import { marksIn } from "./marks.js";
+import { options } from "./options.js";
+import { keep, PictureError, prepare } from "./pictures.js";
+import { total } from "./service.js";
+import { Stage } from "./stage.js";
+import { Talk } from "./talk.js";
+import { fileOf } from "./tasks.js";
+import { Title } from "./title.js";
+import { about, say } from "./words.js";
+
+/** "Sooner" is offered from here on. */
+const WORTH_S = 3;
+const LETTERS_PER_TOKEN = 4;
+
+export class Room {
+  #store;
+  #service;
+  #asking;
+  #conversation;
+  #talk;
+  #composer;
+  #stage;
+  /** The question whose text is being changed. @type {Message | null} */
+  #edited = null;
+  /** The answer that a part of the picture replaces. @type {Message | null} */
+  #replaced = null;
+
+  /**
+   * @param {Store} store
+   * @param {Service} service
+   * @param {OpenConversation} conversation
+   * @param {Composer} composer
+   * @param {() => void} choose opens the dialog for pictures
+   */
+  constructor(store, service, conversation, composer, choose) {
+    this.#store = store;
+    this.#service = service;
+    this.#conversation = conversation;
+    this.#composer = composer;
+    this.#asking = new Asking(store, service);
+    const title = new Title(this.#asking);
+    this.#stage = new Stage(mount("stage"), {
+      say,
+      pictures: store.pictures,
+      onAdd: choose,
+      onRemove: (index) => composer.remove(index - conversation.pictures.length),
+      onOriginal: (index, isOriginal) => void this.#resend(index, isOriginal),
+      onPart: (file, part, ref) => void this.#takePart(file, part, ref),
+      onPoint: (id) => this.#talk.light(id),
+    });
+    this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
+      stop: (message) => void this.#asking.stop(message),
+      again: (message) => void this.#run(conversation.again(message, { ...options(), ...this.#sampling() })),
+      goOn: (message) => void this.#run(conversation.ask(say("ask_go_on"), [], options(), message.id)),
+      edit: (message) => this.#edit(message),
+      smaller: (message) => void this.#smaller(message),
+      part: (message) => this.#part(message),
+      tell: Title.canTell ? () => void title.tell() : null,
+      remedy: (message, remedy) => void this.#remedy(message, remedy),
+      show: (message) => void conversation.show(message),
+      look: (picture) => void this.#stage.show(this.#items(), this.#items().findIndex(({ ref }) => ref === picture)),
+      picture: (picture) => store.pictures.read(picture.sha256),
+      light: (id) => this.#stage.light(id),
+      smallerLabel: (message) => this.#smallerLabel(message),
+    });
+    conversation.watch(() => this.show());
+    this.#asking.watch((message) => this.#showProgress(message));
+    addEventListener("keydown", (event) => this.#key(event));
+    this.show();
+    this.#talk.show();
+    void this.#asking.takeOver();
+  }
+
+  /** Shows pictures of the conversation and of the question that is being written. */
+  show() {
+    const items = this.#items();
+    const { path } = this.#conversation;
+    const last = path.at(-1);
+    const isMarked = items.length > 0 && items.every(({ isDraft }) => !isDraft) && !isRunning(last);
+    void this.#stage.show(items).then(() => this.#stage.mark(isMarked && last ? marksIn(last.text) : []));
+  }
+
+  /** Shows the end of the conversation. */
+  toEnd() {
+    this.#talk.toEnd();
+  }
+
+  /** @returns {Item[]} */
+  #items() {
+    const draft = this.#composer.pictures.map((ref) => ({ ref, isDraft: true, isOriginal: !ref.original }));
+    return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
+  }
+
+  /** @param {string} text @param {PictureRef[]} pictures */
+  async ask(text, pictures) {
+    const edited = this.#edited;
+    this.#edited = null;
+    const parent = edited ? edited.parent : undefined;
+    await this.#run(this.#conversation.ask(text, pictures, options(), parent));
+  }
+
+  /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */
+  async #run(making) {
+    const { id } = this.#conversation.row;
+    if (location.hash !== `#${id}`) history.replaceState(null, "", `#${id}`);
+    dispatchEvent(new Event("conversation"));
+    this.#talk.toEnd();
+    await this.#asking.start(await making);
+  }
+
+  /** @returns {Options} another answer than the one before */
+  #sampling() {
+    return { ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
+  }
+
+  /** @param {Message} message */
+  #edit(message) {
+    this.#edited = message;
+    this.#composer.write(message.text, message.pictures);
+    this.#composer.focus();
+  }
+
+  /** @param {File[]} files */
+  async take(files) {
+    const { limits } = this.#service;
+    const room = limits.pictures - this.#composer.pictures.length;
+    if (files.length > room) this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
+    for (const file of files.slice(0, Math.max(0, room))) await this.#prepare(file);
+  }
+
+  /**
+   * @param {Blob & {name?: string}} file
+   * @param {{isOriginal?: boolean, part?: Rect}} [choice]
+   * @returns {Promise<PictureRef | null>} null: it was refused, and the person told
+   */
+  async #prepare(file, choice) {
+    const { limits } = this.#service;
+    try {
+      const prepared = await prepare(
+        file,
+        {
+          minTokens: limits.image_tokens.min,
+          maxTokens: limits.image_tokens.max,
+          bodyBytes: limits.body_bytes,
+          sourcePixels: limits.source_pixels,
+          formats: limits.formats,
+        },
+        choice,
+      );
+      const ref = await keep(prepared, this.#store.pictures);
+      this.#composer.add([ref]);
+      return ref;
+    } catch (error) {
+      if (error instanceof PictureError) this.#composer.say(say(`picture.${error.code}`, error.values));
+      else this.#composer.say(say("picture.not_kept"));
+      return null;
+    }
+  }
+
+  /** @param {number} index @param {boolean} isOriginal */
+  async #resend(index, isOriginal) {
+    const n = index - this.#conversation.pictures.length;
+    const ref = this.#composer.pictures[n];
+    const file = ref && (await this.#store.pictures.readLargest(ref));
+    if (!ref || !file) return;
+    this.#composer.remove(n);
+    await this.#prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
+  }
+
+  /** @param {Blob} file @param {Rect} part @param {PictureRef} ref */
+  async #takePart(file, part, ref) {
+    const added = await this.#prepare(new File([file], say("part_of", { name: ref.name }), { type: file.type }), { part });
+    const replaced = this.#replaced;
+    this.#replaced = null;
+    const question = replaced && this.#conversation.messages.find(({ id }) => id === replaced.parent);
+    if (!added || !replaced || !question) return this.#composer.focus();
+    this.#composer.write("", []);
+    await this.#asking.stop(replaced);
+    await this.#run(this.#conversation.ask(question.text, [added], options(), question.parent));
+  }
+
+  /** Chooses a part in place of a running question's picture. @param {Message} message */
+  #part(message) {
+    this.#replaced = message;
+    this.#stage.openCrop();
+  }
+
+  /** @param {Example} example */
+  async try(example) {
+    if (await this.#prepare(await fileOf(example))) {
+      const { pictures } = this.#composer;
+      this.#composer.write("", []);
+      await this.ask(say(`ask_example_${example.name}`), pictures);
+    }
+  }
+
+  /** @param {Message} message @returns {string} empty: it would not help */
+  #smallerLabel(message) {
+    const { path } = this.#conversation;
+    const at = path.findIndex(({ id }) => id === message.id);
+    const job = message.settings ?? {};
+    const pictures = path.slice(0, at).flatMap((one) => one.pictures);
+    if (!pictures.length || job.detail === "low") return "";
+    /** @param {string} detail */
+    const price = (detail) => {
+      const tokens = pictures.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
+      return total(this.#service.price(tokens, (path[at - 1]?.text.length ?? 0) / LETTERS_PER_TOKEN, job.max_tokens));
+    };
+    const less = price("low");
+    return price(job.detail ?? "auto") - less > WORTH_S ? say("sooner", { time: about(less) }) : "";
+  }
+
+  /** @param {Message} message */
+  async #smaller(message) {
+    await this.#asking.stop(message);
+    await this.#run(this.#conversation.retry(message, { ...message.settings, detail: "low" }));
+  }
+
+  /** @param {Message} message @param {Remedy} remedy */
+  async #remedy(message, remedy) {
+    const question = this.#conversation.messages.find(({ id }) => id === message.parent);
+    const before = message.settings ?? {};
+    switch (remedy) {
+      case "wait":
+        this.#talk.tries.set(message.id, (this.#talk.tries.get(message.id) ?? 0) + 1);
+        return this.#run(this.#conversation.retry(message, before));
+      case "again":
+        return this.#run(this.#conversation.retry(message, before));
+      case "without":
+        return this.#run(this.#conversation.retry(message, { ...before, without: await this.#gone() }));
+      case "new":
+        location.hash = "";
+        return;
+      case "login":
+        location.href = "login";
+        return;
+      case "choose":
+      case "edit":
+        if (question) this.#edit(question);
+    }
+  }
+
+  /** Digests of the pictures that this browser no longer has. */
+  async #gone() {
+    const digests = this.#conversation.pictures.map(({ sha256 }) => sha256);
+    const files = await Promise.all(digests.map((digest) => this.#store.pictures.read(digest)));
+    return digests.filter((_, n) => !files[n]);
+  }
+
+  /** Lights the cells of the picture that is being read. @param {string} id */
+  #showProgress(id) {
+    const running = this.#asking.running(id);
+    const question = this.#conversation.path.at(-2);
+    const picture = question?.pictures[0];
+    if (this.#conversation.row.leaf !== id || !picture) return;
+    const isReading = running?.progress.stage === "encode" && running.progress.seen > 0;
+    this.#stage.progress(isReading ? { sha256: picture.sha256, share: running.progress.seen } : null);
+  }
+
+  /** Escape stops the answer that is shown. @param {KeyboardEvent} event */
+  #key(event) {
+    const last = this.#conversation.path.at(-1);
+    if (event.key !== "Escape" || event.defaultPrevented || !isRunning(last)) return;
+    if (!document.querySelector("dialog[open]")) void this.#asking.stop(/** @type {Message} */ (last));
+  }
+}

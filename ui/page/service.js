@@ -1,0 +1,126 @@
+/**
+ * What the page knows of the server: model, limits, load and pace, asked for while the
+ * page is looked at.
+ */
+
+/** @import { ApiFailure } from "./api.js" */
+/** @import { Seconds } from "./progress.js" */
+import { ApiError, callJson } from "./api.js";
+
+const EVERY_MS = 5000;
+const WHEN_QUIET_MS = 30_000;
+
+/** Until the server has said its own. */
+const LIMITS = {
+  body_bytes: 32 << 20,
+  pictures: 8,
+  context_tokens: 4096,
+  answer_tokens: 512,
+  image_tokens: { min: 64, max: 1024 },
+  token_px: 32,
+  source_pixels: 50_000_000,
+  formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
+  text_characters: 200_000,
+};
+const PACE = { image_s: 0.008, prompt_s: 0.004, answer_s: 0.12, other_s: 0.2, answer_tokens: 120 };
+
+export class Service {
+  /** @type {"unknown" | "ready" | ApiFailure} */
+  state = "unknown";
+  /** @type {string[]} */
+  models = [];
+  model = "";
+  limits = LIMITS;
+  /** @type {Record<string, number>} recommended for answers that differ */
+  sampling = { temperature: 0.7, top_p: 0.8, top_k: 20 };
+  /** @type {Record<string, any>} */
+  status = {};
+  /** @type {Set<() => void>} */
+  #listeners = new Set();
+
+  /** Calls `listener` after each look at the server. @param {() => void} listener */
+  watch(listener) {
+    this.#listeners.add(listener);
+  }
+
+  /** Begins to look, and again and again: more often while the page is busy. */
+  async start() {
+    await this.look();
+    const looking = async () => {
+      if (!document.hidden) await this.look();
+      setTimeout(looking, this.isCalm ? WHEN_QUIET_MS : EVERY_MS);
+    };
+    setTimeout(looking, EVERY_MS);
+    document.addEventListener("visibilitychange", () => document.hidden || void this.look());
+    for (const change of ["online", "offline"]) addEventListener(change, () => void this.look());
+  }
+
+  /** Whether nothing is likely to change soon. */
+  get isCalm() {
+    return this.state === "ready" && !(this.status.running || this.status.waiting);
+  }
+
+  /** One look at the server. */
+  async look() {
+    try {
+      this.status = await callJson("v1/status").catch(async (error) => {
+        if (error.failure?.status !== 404) throw error;
+        return { models: (await callJson("v1/models")).data }; // until there is a status
+      });
+      this.models = (this.status.models ?? []).map((/** @type {{id: string}} */ { id }) => id);
+      if (!this.models.includes(this.model)) await this.choose(this.models[0] ?? "");
+      this.state = this.models.length ? "ready" : { code: "no_worker", message: "" };
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.state = error.failure;
+    }
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Asks another model from now on. @param {string} name */
+  async choose(name) {
+    this.model = name;
+    if (!name) return;
+    const about = await callJson(`v1/models/${encodeURIComponent(name)}`);
+    this.limits = { ...LIMITS, ...about.limits };
+    this.sampling = about.sampling ?? this.sampling;
+  }
+
+  /** What the server says of the model that is asked. @returns {Record<string, any>} */
+  get #served() {
+    return this.status.models?.find((/** @type {{id: string}} */ { id }) => id === this.model) ?? {};
+  }
+
+  /** Measured seconds: of an image token, a prompt token, a token of the answer, the rest. */
+  get pace() {
+    return { ...PACE, ...this.#served.pace };
+  }
+
+  /**
+   * Estimated seconds of each stage of a question asked now.
+   * @param {number} imageTokens
+   * @param {number} textTokens
+   * @param {number} [maxTokens]
+   * @returns {Seconds}
+   */
+  price(imageTokens, textTokens, maxTokens = this.limits.answer_tokens) {
+    const pace = this.pace;
+    return {
+      queue: this.#served.starts_in_s ?? 0,
+      encode: imageTokens * pace.image_s,
+      prefill: pace.other_s + (imageTokens + textTokens) * pace.prompt_s,
+      decode: Math.min(maxTokens, pace.answer_tokens) * pace.answer_s,
+    };
+  }
+
+  /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {string} [detail] */
+  imageTokens(width, height, detail = "auto") {
+    const { image_tokens, token_px } = this.limits;
+    const most = detail === "low" ? Math.min(256, image_tokens.max) : image_tokens.max;
+    const tokens = Math.ceil(width / token_px) * Math.ceil(height / token_px);
+    return Math.max(image_tokens.min, Math.min(tokens, most));
+  }
+}
+
+/** @param {Seconds} seconds */
+export const total = (seconds) => seconds.queue + seconds.encode + seconds.prefill + seconds.decode;

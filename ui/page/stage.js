@@ -1,0 +1,224 @@
+/**
+ * The stage: one picture, large, with zoom and pan; a part of it can be asked about; the
+ * marks of an answer and the cells that were read lie on it. Below it all pictures.
+ */
+
+/** @import { PictureRef, Say } from "./records.js" */
+/** @import { PictureStore } from "./picture_store.js" */
+/** @import { Mark } from "./overlay.js" */
+/** @import { Rect } from "./raster.js" */
+/** @import { Item } from "./strip.js" */
+
+import { Crop } from "./crop.js";
+import { el } from "./dom.js";
+import { Cells, Marks } from "./overlay.js";
+import { StageTools } from "./stage_tools.js";
+import { Strip } from "./strip.js";
+import { Viewport } from "./viewport.js";
+
+/**
+ * What the rest of the page does for the stage. `onPart` gets the file that is shown and
+ * the chosen part in pixels of the upright picture, as `prepare` takes them.
+ *
+ * @typedef {object} StageWays
+ * @property {Say} say
+ * @property {PictureStore} pictures
+ * @property {() => void} onAdd
+ * @property {(index: number) => void} onRemove
+ * @property {(index: number, isOriginal: boolean) => void} onOriginal
+ * @property {(file: Blob, part: Rect, ref: PictureRef) => void} onPart
+ * @property {(id: string | null) => void} onPoint a mark that is pointed at
+ */
+
+export class Stage {
+  /** @type {Item[]} */
+  #items = [];
+  #index = 0;
+  /** @type {Blob | null} */
+  #file = null;
+  #url = "";
+  #isSeen = false;
+  /** @type {{sha256: string, share: number} | null} */
+  #progress = null;
+  #marks;
+  #cells = new Cells();
+  #crop;
+  #tools;
+  #strip;
+  #viewport;
+  #image = el("img", { alt: "", draggable: "false" });
+  #gone = el("p", { class: "stage-gone", role: "status", hidden: true });
+  #frame;
+  #content;
+  #full;
+
+  /** @param {HTMLElement} host @param {StageWays} ways */
+  constructor(host, ways) {
+    this.ways = ways;
+    const { say } = ways;
+    this.#marks = new Marks((id) => this.#point(id), (mark) => this.#ask(mark));
+    this.#crop = new Crop(say("stage.crop.keys"));
+    this.#strip = new Strip({ ...ways, onChoose: (index) => this.show(this.#items, index) });
+    this.#content = el(
+      "div",
+      { class: "stage-picture" },
+      this.#image,
+      this.#cells.root,
+      this.#marks.root,
+    );
+    this.#frame = el(
+      "div",
+      { class: "stage-frame", tabindex: "0", role: "group", "aria-label": say("stage.keys") },
+      this.#content,
+    );
+    this.#tools = new StageTools({
+      say,
+      zoom: (direction) => this.#viewport.step(direction),
+      fit: () => this.#viewport.fit(),
+      openCrop: () => this.openCrop(),
+      askPart: () => this.#ask(this.#crop.rect),
+      closeCrop: () => this.#closeCrop(),
+      switchFull: () => this.#switchFull(),
+      sendOriginal: (isOriginal) => ways.onOriginal(this.#index, isOriginal),
+    });
+    this.root = el("div", { class: "stage", hidden: true });
+    this.root.append(this.#tools.root, this.#frame, this.#gone, this.#strip.root);
+    this.root.addEventListener("keydown", (event) => this.#key(event));
+    this.#full = el("dialog", { class: "stage-full", "aria-label": say("stage.full") });
+    this.#full.addEventListener("close", () => {
+      host.append(this.root);
+      this.#showTools();
+    });
+    host.append(this.root, this.#full);
+    this.#viewport = new Viewport(this.#frame, this.#content, (isFitted) =>
+      this.#tools.showFitted(isFitted),
+    );
+  }
+
+  /** The picture that is shown. */
+  get shown() {
+    return this.#items[this.#index]?.ref ?? null;
+  }
+
+  /**
+   * @param {Item[]} items
+   * @param {number} [index] of the one that is shown; else the last
+   */
+  async show(items, index = items.length - 1) {
+    const before = this.shown?.sha256;
+    this.#items = items;
+    this.#index = Math.max(0, Math.min(index, items.length - 1));
+    this.root.hidden = !items.length;
+    this.#strip.show(items, this.#index);
+    this.#showCells();
+    const ref = this.shown;
+    if (ref && ref.sha256 !== before) await this.#load(ref);
+    this.#showTools();
+  }
+
+  /** @param {Mark[]} marks on the shown picture; a click on one asks about that part */
+  mark(marks) {
+    this.#marks.show(marks);
+  }
+
+  /** @param {string | null} id of the mark that lights up */
+  light(id) {
+    this.#marks.light(id);
+  }
+
+  /** @param {{sha256: string, share: number} | null} progress of reading a picture */
+  progress(progress) {
+    this.#progress = progress;
+    this.#showCells();
+  }
+
+  /** @param {PictureRef} ref */
+  async #load(ref) {
+    this.#closeCrop();
+    const file = await this.ways.pictures.readLargest(ref);
+    const url = file ? URL.createObjectURL(file) : "";
+    const next = new Image();
+    next.src = url;
+    const isSeen = await next.decode().then(() => true, () => false);
+    if (this.shown !== ref) return URL.revokeObjectURL(url); // another one was chosen
+    URL.revokeObjectURL(this.#url);
+    [this.#file, this.#url, this.#isSeen] = [file, url, isSeen];
+    this.#frame.hidden = !isSeen;
+    this.#gone.hidden = isSeen;
+    this.#gone.textContent = this.ways.say(file ? "stage.unreadable" : "stage.gone");
+    this.#image.src = url;
+    this.#image.alt = ref.name || this.ways.say("stage.unnamed", { n: this.#index + 1 });
+    if (isSeen) this.#viewport.show({ width: next.naturalWidth, height: next.naturalHeight });
+  }
+
+  #showTools() {
+    this.#tools.show({
+      item: this.#items[this.#index] ?? null,
+      isSeen: this.#isSeen,
+      isCropping: this.#crop.root.isConnected,
+      isFull: this.#full.open,
+    });
+  }
+
+  #showCells() {
+    const ref = this.shown;
+    const isRead = ref !== null && ref.sha256 === this.#progress?.sha256;
+    this.#cells.show(isRead && this.#progress ? this.#progress.share : null, ref);
+  }
+
+  /** @param {string | null} id */
+  #point(id) {
+    this.light(id);
+    this.ways.onPoint(id);
+  }
+
+  /** Lets a person choose a part of the shown picture. */
+  openCrop() {
+    this.#content.append(this.#crop.root);
+    this.#crop.open(this.#viewport.visible);
+    this.#showTools();
+  }
+
+  #closeCrop() {
+    if (!this.#crop.root.isConnected) return;
+    this.#crop.root.remove();
+    this.#showTools();
+    this.#frame.focus({ preventScroll: true });
+  }
+
+  /** @param {Rect} part in fractions */
+  #ask({ x, y, width, height }) {
+    const { naturalWidth, naturalHeight } = this.#image;
+    const ref = this.shown;
+    if (!this.#file || !ref) return;
+    const [left, top] = [Math.round(x * naturalWidth), Math.round(y * naturalHeight)];
+    const part = {
+      x: left,
+      y: top,
+      width: Math.max(1, Math.min(Math.round(width * naturalWidth), naturalWidth - left)),
+      height: Math.max(1, Math.min(Math.round(height * naturalHeight), naturalHeight - top)),
+    };
+    this.#closeCrop();
+    if (this.#full.open) this.#full.close();
+    this.ways.onPart(this.#file, part, ref);
+  }
+
+  /** The whole window for the picture. A dialog is above all else and closes by Escape. */
+  #switchFull() {
+    if (this.#full.open) return this.#full.close();
+    this.#full.append(this.root);
+    this.#full.showModal();
+    this.#showTools();
+    this.#frame.focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (!this.#crop.root.isConnected) return;
+    if (event.key === "Escape") this.#closeCrop();
+    else if (event.key === "Enter" && event.target === this.#crop.frame) this.#ask(this.#crop.rect);
+    else return;
+    event.preventDefault(); // Escape closes one thing at a time
+    event.stopPropagation();
+  }
+}

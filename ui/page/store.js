@@ -1,0 +1,207 @@
+/**
+ * Conversations and running jobs, kept in the browser. Tabs share them and hear of each
+ * other's changes.
+ */
+
+/** @import { Tables, Batch } from "./database.js" */
+/** @import { Change, Conversation, Job, Message, Transcript } from "./records.js" */
+
+import { openTables } from "./database.js";
+import { newId } from "./ids.js";
+import { PictureStore } from "./picture_store.js";
+
+const MOST_CONVERSATIONS = 1000;
+/** How long a removed conversation can come back. */
+export const UNDO_MS = 10_000;
+/** Longer than the server is silent in a stream. */
+const LEASE_MS = 15_000;
+
+/**
+ * @param {string} [name] of the database
+ * @returns {Promise<Store>} swept: see `Store.sweep`
+ */
+export async function openStore(name = "edge-vl") {
+  const store = new Store(await openTables(name), name);
+  await store.sweep(Date.now());
+  return store;
+}
+
+export class Store {
+  /** Names this tab among the others, also after a reload. */
+  tab = nameOfTab();
+  #tables;
+  #channel;
+  /** @type {Set<(change: Change) => void>} */
+  #listeners = new Set();
+
+  /** @param {Tables} tables @param {string} name of the channel between tabs */
+  constructor(tables, name) {
+    this.#tables = tables;
+    this.pictures = new PictureStore(tables);
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }) => this.#tell(data);
+  }
+
+  /** Whether what is written outlives this page. */
+  get isKept() {
+    return this.#tables.isKept;
+  }
+
+  /**
+   * Calls `listener` after each change, also of other tabs.
+   *
+   * @param {(change: Change) => void} listener
+   * @returns {() => void} ends it
+   */
+  watch(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @returns {Promise<Conversation[]>} the newest first, without removed ones */
+  async conversations() {
+    const rows = /** @type {Conversation[]} */ (await this.#tables.all("conversations"));
+    return rows.filter((row) => !row.removed).sort((a, b) => b.updated - a.updated);
+  }
+
+  /** @param {string} text @returns {Promise<Set<string>>} conversations that contain it */
+  async search(text) {
+    const wanted = text.toLowerCase();
+    const messages = /** @type {Message[]} */ (await this.#tables.all("messages"));
+    const titled = (await this.conversations()).filter(({ title }) => title.toLowerCase().includes(wanted));
+    const found = messages.filter((message) => message.text.toLowerCase().includes(wanted));
+    return new Set([...titled.map(({ id }) => id), ...found.map(({ conversation }) => conversation)]);
+  }
+
+  /** @param {string} id @returns {Promise<Transcript | null>} messages in time order */
+  async read(id) {
+    const row = await this.#tables.get("conversations", id);
+    const messages = /** @type {Message[]} */ (await this.#tables.all("messages", id));
+    messages.sort((a, b) => a.created - b.created);
+    return row ? { conversation: /** @type {Conversation} */ (row), messages } : null;
+  }
+
+  /**
+   * Writes them together, over older ones of the same names.
+   *
+   * @param {Transcript} transcript of which `messages` may be a part
+   * @param {Job} [job]
+   */
+  async write({ conversation, messages }, job) {
+    /** @type {Required<Batch>["put"]} */
+    const put = messages.map((message) => ["messages", message]);
+    put.push(["conversations", conversation]);
+    if (job) put.push(["jobs", job]);
+    await this.#tables.write({ put });
+    this.#announce({ conversation: conversation.id });
+  }
+
+  /** @param {string} id @param {Partial<Conversation>} changes */
+  async changeConversation(id, changes) {
+    await this.#tables.update("conversations", id, (row) => row && { ...row, ...changes });
+    this.#announce({ conversation: id });
+  }
+
+  /** @param {string} id @param {Partial<Message>} changes */
+  async changeMessage(id, changes) {
+    const row = await this.#tables.update("messages", id, (row) => row && { ...row, ...changes });
+    if (row) this.#announce({ conversation: row.conversation, message: id });
+  }
+
+  /**
+   * Removes a conversation for good. To remove it with a way back, change `removed`
+   * first.
+   *
+   * @param {string} id
+   * @returns {Promise<Job[]>} its running jobs, which the server still has
+   */
+  async purge(id) {
+    /** @type {Required<Batch>["remove"]} */
+    const remove = [["conversations", id]];
+    const jobs = /** @type {Job[]} */ (await this.#tables.all("jobs", id));
+    for (const { key } of jobs) remove.push(["jobs", key]);
+    for (const row of await this.#tables.all("messages", id)) remove.push(["messages", row.id]);
+    await this.#tables.write({ remove });
+    this.#announce({ conversation: id });
+    return jobs;
+  }
+
+  /** @returns {Promise<Job[]>} the oldest first */
+  async jobs() {
+    const rows = /** @type {Job[]} */ (await this.#tables.all("jobs"));
+    return rows.sort((a, b) => a.created - b.created);
+  }
+
+  /**
+   * Takes or keeps a job for this tab, unless another tab that is alive has it.
+   *
+   * @param {string} key
+   * @param {number} now
+   * @returns {Promise<Job | null>} null: not for this tab
+   */
+  async claimJob(key, now) {
+    const claimed = await this.#tables.update("jobs", key, (row) => {
+      if (!row || (row.tab && row.tab !== this.tab && row.lease > now)) return null;
+      return { ...row, tab: this.tab, lease: now + LEASE_MS };
+    });
+    return /** @type {Job | null} */ (claimed);
+  }
+
+  /** Lets the other tabs have its jobs. */
+  async releaseJobs() {
+    for (const { key } of await this.jobs()) {
+      await this.#tables.update("jobs", key, (row) =>
+        row?.tab === this.tab ? { ...row, lease: 0 } : undefined,
+      );
+    }
+  }
+
+  /** @param {string} key @param {string} job its name at the server */
+  async nameJob(key, job) {
+    await this.#tables.update("jobs", key, (row) => row && { ...row, job });
+  }
+
+  /** @param {string} key */
+  async endJob(key) {
+    await this.#tables.write({ remove: [["jobs", key]] });
+  }
+
+  /**
+   * Removes for good: the oldest of too many conversations, removed ones, and pictures
+   * that nothing names.
+   *
+   * @param {number} now
+   */
+  async sweep(now) {
+    const all = /** @type {Conversation[]} */ (await this.#tables.all("conversations"));
+    const excess = (await this.conversations()).slice(MOST_CONVERSATIONS);
+    const old = all.filter(({ removed }) => removed && removed < now - UNDO_MS);
+    for (const { id } of [...old, ...excess]) await this.purge(id);
+    const messages = /** @type {Message[]} */ (await this.#tables.all("messages"));
+    const named = [...messages, ...all.flatMap(({ draft }) => draft ?? [])];
+    await this.pictures.sweep(named.flatMap(({ pictures }) => pictures), now);
+  }
+
+  /** @param {Change} change */
+  #announce(change) {
+    this.#channel.postMessage(change);
+    this.#tell(change);
+  }
+
+  /** @param {Change} change */
+  #tell(change) {
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+/** @returns {string} */
+function nameOfTab() {
+  const fresh = newId();
+  try {
+    const kept = sessionStorage.getItem("edge.tab") ?? fresh;
+    sessionStorage.setItem("edge.tab", kept);
+    return kept;
+  } catch {
+    return fresh; // blocked storage
+  }
+}

@@ -1,0 +1,212 @@
+/** Conversations out of this browser and into another one, as files. */
+
+/** @import { Message, PictureRef, Say, Transcript } from "./records.js" */
+/** @import { Store } from "./store.js" */
+
+import { newId } from "./ids.js";
+
+const FORMAT = "edge-vl conversations";
+const MOST_FILE_BYTES = 512 << 20;
+const MOST_MESSAGES = 10_000; // of one conversation
+const LONGEST_TEXT = 1_000_000; // characters of one message
+/** Where a message begins; a Markdown viewer does not show it. */
+const MARKER = /^<!-- edge-vl (user|assistant) -->$/m;
+
+/** The file is not one that was exported here. */
+export class ImportError extends Error {}
+
+/**
+ * @param {string} title
+ * @param {Message[]} messages of one branch
+ * @param {Say} say
+ * @returns {Blob}
+ */
+export function toMarkdown(title, messages, say) {
+  const parts = [`# ${title}\n`];
+  for (const { role, text, pictures } of messages) {
+    parts.push(`\n<!-- edge-vl ${role} -->\n`, `**${say(`role.${role}`)}**\n\n`);
+    for (const { name } of pictures) parts.push(`*${name || say("picture")}*\n\n`);
+    parts.push(`${text}\n`);
+  }
+  return new Blob(parts, { type: "text/markdown" });
+}
+
+/** @param {Store} store @returns {Promise<Blob>} all conversations with their pictures */
+export async function toJson(store) {
+  /** @type {Transcript[]} */
+  const transcripts = [];
+  /** @type {Record<string, string>} */
+  const pictures = {};
+  for (const { id } of await store.conversations()) {
+    const transcript = await store.read(id);
+    if (!transcript) continue;
+    transcripts.push(transcript);
+    for (const ref of transcript.messages.flatMap((message) => message.pictures)) {
+      for (const digest of [ref.sha256, ref.original]) {
+        const blob = digest && !(digest in pictures) && (await store.pictures.read(digest));
+        if (blob) pictures[digest] = await dataUrl(blob);
+      }
+    }
+  }
+  const all = { format: FORMAT, version: 1, transcripts, pictures };
+  return new Blob([JSON.stringify(all)], { type: "application/json" });
+}
+
+/**
+ * Adds the conversations of an exported file, under new names.
+ *
+ * @param {File} file JSON or Markdown
+ * @param {Store} store
+ * @returns {Promise<number>} how many. Rejects with ImportError or StorageFull.
+ */
+export async function importFile(file, store) {
+  if (file.size > MOST_FILE_BYTES) throw new ImportError("The file is too large.");
+  const text = await file.text();
+  if (MARKER.test(text)) {
+    await store.write(fromMarkdown(text));
+    return 1;
+  }
+  const { transcripts, pictures } = parse(text);
+  for (const [digest, url] of Object.entries(pictures)) {
+    const blob = fromDataUrl(String(url));
+    // kept by its own digest: a wrong one in the file leads to nothing
+    if (blob) await store.pictures.keep(blob, isOriginal(digest, transcripts));
+  }
+  const read = transcripts.map(checked);
+  for (const transcript of read) await store.write(transcript);
+  return read.length;
+}
+
+/** @param {string} text @returns {{transcripts: any[], pictures: object}} */
+function parse(text) {
+  try {
+    const { format, transcripts, pictures } = JSON.parse(text);
+    if (format === FORMAT && Array.isArray(transcripts)) return { transcripts, pictures: pictures ?? {} };
+  } catch {
+    // said below
+  }
+  throw new ImportError("The file was not exported from this page.");
+}
+
+/** @param {string} digest @param {any[]} transcripts */
+function isOriginal(digest, transcripts) {
+  const all = transcripts.flatMap(({ messages }) => messages).flatMap(({ pictures }) => pictures ?? []);
+  return !all.some(({ sha256 }) => sha256 === digest);
+}
+
+/**
+ * What a file says, reduced to what this page knows; new names, so that nothing here is
+ * written over.
+ *
+ * @param {any} given
+ * @returns {Transcript}
+ */
+function checked(given) {
+  const { conversation, messages } = given ?? {};
+  if (!conversation || !Array.isArray(messages) || messages.length > MOST_MESSAGES) {
+    throw new ImportError("A conversation in the file is damaged.");
+  }
+  const id = newId();
+  const names = new Map(messages.map((one) => [one?.id, newId()]));
+  const read = messages.map((one) => message(one, id, names));
+  return {
+    conversation: {
+      id,
+      title: text(conversation.title, 200),
+      created: time(conversation.created),
+      updated: time(conversation.updated),
+      leaf: names.get(conversation.leaf) ?? read.at(-1)?.id ?? null,
+      cover: read.flatMap(({ pictures }) => pictures)[0] ?? null,
+    },
+    messages: read,
+  };
+}
+
+/**
+ * @param {any} given @param {string} conversation @param {Map<string, string>} names
+ * @returns {Message}
+ */
+function message(given, conversation, names) {
+  const isDone = ["done", "stopped", "failed"].includes(given?.state);
+  return {
+    id: /** @type {string} */ (names.get(given?.id)),
+    conversation,
+    parent: names.get(given?.parent) ?? null,
+    role: given?.role === "assistant" ? "assistant" : "user",
+    text: text(given?.text, LONGEST_TEXT),
+    pictures: Array.isArray(given?.pictures) ? given.pictures.map(picture) : [],
+    created: time(given?.created),
+    state: isDone ? given.state : "stopped", // its job is not here
+    ...(typeof given?.finish_reason === "string" && { finish_reason: given.finish_reason }),
+  };
+}
+
+/** @param {any} given @returns {PictureRef} */
+function picture(given) {
+  const count = (/** @type {unknown} */ n) => (Number.isFinite(n) ? Math.max(0, Number(n)) : 0);
+  return {
+    sha256: text(given?.sha256, 64),
+    original: typeof given?.original === "string" ? text(given.original, 64) : null,
+    name: text(given?.name, 200),
+    width: count(given?.width),
+    height: count(given?.height),
+    rows: count(given?.rows),
+    columns: count(given?.columns),
+  };
+}
+
+/** @param {unknown} given @param {number} longest */
+function text(given, longest) {
+  return typeof given === "string" ? given.slice(0, longest) : "";
+}
+
+/** @param {unknown} given */
+function time(given) {
+  return Number.isFinite(given) ? Number(given) : Date.now();
+}
+
+/** @param {string} source @returns {Transcript} one branch, without pictures */
+function fromMarkdown(source) {
+  const [head, ...parts] = source.split(MARKER);
+  const id = newId();
+  const now = Date.now();
+  /** @type {Message[]} */
+  const messages = [];
+  for (let i = 0; i + 1 < parts.length && messages.length < MOST_MESSAGES; i += 2) {
+    messages.push({
+      id: newId(),
+      conversation: id,
+      parent: messages.at(-1)?.id ?? null,
+      role: parts[i] === "user" ? "user" : "assistant",
+      text: text(parts[i + 1].trim().replace(/^\*\*.*\*\*\n+/, ""), LONGEST_TEXT),
+      pictures: [],
+      created: now + messages.length,
+      state: "done",
+    });
+  }
+  const title = text(head.trim().replace(/^# /, ""), 200);
+  const leaf = messages.at(-1)?.id ?? null;
+  return { conversation: { id, title, created: now, updated: now, leaf }, messages };
+}
+
+/** @param {Blob} blob @returns {Promise<string>} */
+function dataUrl(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** @param {string} url @returns {Blob | null} */
+function fromDataUrl(url) {
+  const [, type, base64] = /^data:(image\/[a-z+.-]+);base64,(.*)$/s.exec(url) ?? [];
+  if (!base64) return null;
+  try {
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    return new Blob([bytes], { type });
+  } catch {
+    return null;
+  }
+}

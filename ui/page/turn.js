@@ -1,0 +1,225 @@
+/** One message on the page: a question, or an answer with what can be done with it. */
+
+/** @import { Message, PictureRef } from "./records.js" */
+/** @import { Running } from "./asking.js" */
+/** @import { Remedy } from "./failures.js" */
+import { copy, tablesAsCsv } from "./clipboard.js";
+import { isRunning } from "./conversation.js";
+import { button, el, put } from "./dom.js";
+import { FailureCard } from "./failures.js";
+import { showMarkdown } from "./markdown/render.js";
+import { marksIn } from "./marks.js";
+import { WaitingCard } from "./waiting.js";
+import { exact, say } from "./words.js";
+
+/**
+ * What a person may do with a message.
+ * @typedef {object} TurnActions
+ * @property {(message: Message) => void} stop
+ * @property {(message: Message) => void} again
+ * @property {(message: Message) => void} goOn
+ * @property {(message: Message) => void} edit
+ * @property {(message: Message) => void} smaller
+ * @property {(message: Message) => void} part
+ * @property {(() => void) | null} tell
+ * @property {(message: Message, remedy: Remedy) => void} remedy
+ * @property {(message: Message) => void} show a branch
+ * @property {(picture: PictureRef) => void} look
+ * @property {(picture: PictureRef) => Promise<Blob | null>} picture
+ * @property {(id: string | null) => void} light a mark on the picture
+ * @property {(message: Message) => string} smallerLabel empty: it would not help
+ */
+
+/** Words, or characters where there are no spaces between words. @param {string} text */
+export function countWords(text) {
+  const wide = text.match(/[\u3040-\u30ff\u3400-\u9fff]/g)?.length ?? 0;
+  return wide || text.split(/\s+/).filter(Boolean).length;
+}
+
+export class QuestionView {
+  node = el("li", { class: "question" });
+
+  /** @param {Message} message @param {Message[]} branches @param {TurnActions} actions */
+  constructor(message, branches, actions) {
+    this.message = message;
+    const pictures = message.pictures.map((picture) => thumbnail(picture, actions));
+    put(
+      this.node,
+      pictures.length > 0 && el("div", { class: "thumbs" }, ...pictures),
+      message.text && el("div", { class: "bubble", dir: "auto" }, message.text),
+      el(
+        "div",
+        { class: "actions small" },
+        branchSwitch(message, branches, actions.show),
+        button(say("edit"), () => actions.edit(message), { class: "plain" }),
+      ),
+    );
+  }
+}
+
+/** @param {PictureRef} picture @param {TurnActions} actions */
+function thumbnail(picture, actions) {
+  const image = el("img", { alt: "" });
+  const node = button(picture.name, () => actions.look(picture), { class: "thumb", iconOnly: true });
+  node.append(image);
+  void actions.picture(picture).then((blob) => {
+    if (blob) image.src = URL.createObjectURL(blob);
+    else put(node, say("picture_gone_short"));
+  });
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+  return node;
+}
+
+/** @param {Message} message @param {Message[]} all @param {(message: Message) => void} show */
+function branchSwitch(message, all, show) {
+  if (all.length < 2) return null;
+  const n = all.findIndex(({ id }) => id === message.id);
+  const [before, after] = [all[n - 1], all[n + 1]];
+  return el(
+    "span",
+    { class: "branches" },
+    button(say("branch_before"), () => before && show(before), { icon: "back", iconOnly: true, class: "plain", disabled: !before }),
+    say("branch_of", { n: n + 1, of: all.length }),
+    button(say("branch_after"), () => after && show(after), { icon: "forward", iconOnly: true, class: "plain", disabled: !after }),
+  );
+}
+
+export class AnswerView {
+  #text = el("div", { class: "prose", dir: "auto" });
+  #foot = el("div", { class: "foot" });
+  /** @type {WaitingCard | FailureCard | null} */
+  #card = null;
+  #shown = "";
+
+  /** @param {Message} message @param {TurnActions} actions */
+  constructor(message, actions) {
+    this.message = message;
+    this.actions = actions;
+    this.node = el("li", { class: "answer" }, this.#text, this.#foot);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {Running | undefined} running
+   * @param {Message[]} branches
+   * @param {number} tries
+   */
+  update(message, running, branches, tries) {
+    this.message = message;
+    const text = running && isRunning(message) ? running.text : message.text;
+    if (text !== this.#shown) {
+      showMarkdown(this.#text, text);
+      this.#shown = text;
+    }
+    const sign = [isRunning(message) ? "running" : message.state, message.error?.code, branches.length, tries, Boolean(message.measured?.usage)].join();
+    if (sign !== this.node.dataset.sign) {
+      this.node.dataset.sign = sign;
+      this.#setCard(message, tries);
+      put(this.#foot, ...(isRunning(message) ? [] : this.#footer(message, branches)));
+    }
+    this.tick(running, Date.now());
+  }
+
+  /** @param {Running | undefined} running @param {number} now */
+  tick(running, now) {
+    if (this.#card instanceof WaitingCard) this.#card.show(running, now);
+  }
+
+  close() {
+    if (this.#card instanceof FailureCard) this.#card.close();
+  }
+
+  /** @param {Message} message @param {number} tries */
+  #setCard(message, tries) {
+    this.close();
+    this.#card?.node.remove();
+    const { actions } = this;
+    if (isRunning(message)) {
+      const smallerLabel = actions.smallerLabel(message);
+      this.#card = new WaitingCard({
+        stop: () => actions.stop(this.message),
+        smaller: smallerLabel ? () => actions.smaller(this.message) : null,
+        smallerLabel,
+        part: smallerLabel ? () => actions.part(this.message) : null,
+        tell: actions.tell,
+      });
+    } else if (message.state === "failed") {
+      this.#card = new FailureCard(message, tries, (remedy) => actions.remedy(this.message, remedy));
+    } else this.#card = null;
+    if (this.#card) this.#text.after(this.#card.node);
+  }
+
+  /** @param {Message} message @param {Message[]} branches */
+  #footer(message, branches) {
+    const { actions } = this;
+    const isCut = message.finish_reason === "length";
+    return [
+      message.state === "stopped" && el("p", { class: "note" }, say("stopped_after", { n: countWords(message.text) })),
+      this.#marks(message),
+      isCut && el("p", { class: "note" }, say("cut"), " ", button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
+      message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
+      el(
+        "div",
+        { class: "actions small" },
+        branchSwitch(message, branches, actions.show),
+        message.text && button(say("copy"), (event) => this.#copy(event, this.#text.innerText), { class: "plain" }),
+        message.text && button(say("copy_markdown"), (event) => this.#copy(event, message.text), { class: "plain" }),
+        this.#text.querySelector("table") &&
+          button(say("copy_table"), (event) => this.#copy(event, tablesAsCsv(this.#text)), { class: "plain" }),
+        button(say("again"), () => actions.again(message), { class: "plain" }),
+      ),
+      measured(message),
+    ];
+  }
+
+  /** The names of what is marked on the picture. @param {Message} message */
+  #marks({ text }) {
+    const { light } = this.actions;
+    const names = marksIn(text).map(({ id, label }) =>
+      button(label || say("mark", { n: Number(id) + 1 }), () => light(id), {
+        class: "mark-name",
+        "data-mark": id,
+        onmouseenter: () => light(id),
+        onmouseleave: () => light(null),
+        onfocus: () => light(id),
+        onblur: () => light(null),
+      }),
+    );
+    return names.length > 0 && el("div", { class: "actions marks" }, ...names);
+  }
+
+  /** Lights the name of a mark that is pointed at on the picture. @param {string | null} id */
+  lightName(id) {
+    for (const name of this.#foot.querySelectorAll("[data-mark]")) {
+      name.classList.toggle("is-lit", name.getAttribute("data-mark") === id);
+    }
+  }
+
+  /** @param {MouseEvent} event @param {string} text */
+  async #copy(event, text) {
+    const pressed = /** @type {HTMLElement} */ (event.currentTarget);
+    const before = pressed.textContent;
+    await copy(text);
+    put(pressed, say("copied"));
+    setTimeout(() => put(pressed, before), 1500);
+  }
+}
+
+/** "waited 12 s · looked 6 s · wrote 9 s · 64 words · 8.1 tokens/s" @param {Message} message */
+function measured({ measured: found, text }) {
+  if (!found?.usage) return null;
+  const { timings = {}, usage, seconds = 0, cached } = found;
+  const words = say("words", { n: countWords(text) });
+  if (cached) return el("p", { class: "measured" }, `${say("from_memory")} · ${words}`);
+  const decodeS = (timings.tpot_ms * Math.max(0, usage.completion_tokens - 1)) / 1000;
+  const waitedS = Math.max(0, seconds - (timings.ttft_ms ?? 0) / 1000 - decodeS);
+  const parts = [
+    waitedS >= 0.5 && say("waited", { time: exact(waitedS) }),
+    timings.embed_ms > 50 && say("looked", { time: exact(timings.embed_ms / 1000) }),
+    timings.prefill_ms > 50 && say("thought", { time: exact(timings.prefill_ms / 1000) }),
+    say("wrote", { time: exact(decodeS) }),
+    words,
+    timings.tpot_ms > 0 && say("tokens_per_second", { n: (1000 / timings.tpot_ms).toFixed(1) }),
+  ];
+  return el("p", { class: "measured" }, parts.filter(Boolean).join(" · "));
+}

@@ -1,0 +1,110 @@
+/** The page's texts, in the language that the person or else the browser chose. */
+
+const KEPT = "edge.language";
+
+/** Each has a file `words/TAG.json`; its name is in its own language. */
+export const LANGUAGES = /** @type {const} */ ([
+  ["en", "English"],
+  ["de", "Deutsch"],
+  ["es", "Español"],
+  ["fr", "Français"],
+  ["ja", "日本語"],
+  ["zh-CN", "简体中文"],
+  ["zh-HK", "繁體中文（香港）"],
+  ["zh-TW", "繁體中文（台灣）"],
+]);
+/** Tags that mean one of these. */
+const SAME = { "zh-hans": "zh-CN", "zh-sg": "zh-CN", "zh-hant": "zh-TW", "zh-mo": "zh-HK" };
+
+/** @type {Record<string, string>} */
+let texts = {};
+let chosen = "en";
+
+/** The tag of the language in use. */
+export const language = () => chosen;
+
+/** Loads the texts; `say` works from then on. */
+export async function loadWords() {
+  chosen = languageFor([kept() ?? "", ...navigator.languages]);
+  const response = await fetch(new URL(`words/${chosen}.json`, import.meta.url));
+  texts = await response.json();
+  document.documentElement.lang = chosen;
+}
+
+/**
+ * The text of `key` with `values` in its {places}.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ */
+export function say(key, values = {}) {
+  const text = texts[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (place, name) => String(values[name] ?? place));
+}
+
+/**
+ * Whether there is a text for `key`.
+ * @param {string} key
+ */
+export const hasText = (key) => key in texts;
+
+/**
+ * Speaks another language from now on. The page loads again: nothing on it is lost.
+ * @param {string} tag
+ */
+export function speak(tag) {
+  try {
+    localStorage.setItem(KEPT, tag);
+  } catch {
+    // private mode: the choice lasts as long as this page
+  }
+  location.reload();
+}
+
+/** @returns {string | null} */
+function kept() {
+  try {
+    return localStorage.getItem(KEPT);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The first tag for which there is a file; "en" if there is none.
+ * @param {readonly string[]} tags
+ */
+export function languageFor(tags) {
+  for (const tag of tags.map((one) => one.toLowerCase())) {
+    const [base] = tag.split("-");
+    const same = Object.entries(SAME).find(([start]) => tag.startsWith(start));
+    const exact = LANGUAGES.find(([one]) => one.toLowerCase() === tag);
+    if (exact || same) return exact?.[0] ?? same?.[1] ?? "en";
+    const near = LANGUAGES.find(([one]) => one.split("-")[0] === base);
+    if (near) return near[0];
+  }
+  return "en";
+}
+
+/**
+ * Seconds as people say them: an estimate has no exact seconds.
+ * @param {number} seconds
+ */
+export function about(seconds) {
+  if (seconds < 10) return say("seconds", { n: Math.max(1, Math.round(seconds)) });
+  if (seconds < 90) return say("seconds", { n: 5 * Math.round(seconds / 5) });
+  if (seconds < 5400) return say("minutes", { n: Math.round(seconds / 60) });
+  return say("hours", { n: Math.round(seconds / 3600) });
+}
+
+/**
+ * Measured seconds.
+ * @param {number} seconds
+ */
+export function exact(seconds) {
+  const n = seconds < 9.95 ? seconds.toFixed(1) : String(Math.round(seconds));
+  return say("seconds", { n: decimal(n) });
+}
+
+/** @param {string} n */
+const decimal = (n) =>
+  ["de", "es", "fr"].includes(chosen) ? n.replace(".", ",") : n;
