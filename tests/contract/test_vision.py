@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from edge.errors import Cancelled, SetupError
 from edge.gguf.synthetic import write_synthetic
+from edge.host import held_by
 from edge.images import Picture
 from edge.llamacpp.model import Model
 from edge.llamacpp.vision import MtmdTower
@@ -70,6 +72,19 @@ def test_embeddings_are_those_of_llama_cpp(
             picture = scene(*size)
             assert tower.grid(*size) == mtmd.grid(*size)
             assert cosines(tower.embed(picture), mtmd.embed(picture)).min() >= floor
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_it_computes_the_same_after_a_rest(files, towers, precision) -> None:
+    kernels, picture = PRECISIONS[precision], scene(320, 224)
+    with closing(OpenvinoTower(files[1], towers, kernels=kernels, **SIZES)) as tower:
+        tower.rest()  # before any picture
+        before = tower.embed(picture)
+        resident_bytes = held_by(os.getpid())[0].anonymous_bytes
+        tower.rest()
+        assert held_by(os.getpid())[0].anonymous_bytes < resident_bytes
+        assert np.array_equal(tower.embed(picture), before)
+        assert np.array_equal(tower.embed(picture), before)
 
 
 def test_it_is_compiled_once_for_each_precision(tiny, tmp_path) -> None:
