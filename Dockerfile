@@ -46,7 +46,7 @@ COPY pyproject.toml README.md ./
 COPY edge edge
 COPY ui ui
 COPY worker worker
-RUN pip install -c constraints.txt ".[engine]"
+RUN pip install -c constraints.txt ".[engine,llama]"
 
 
 FROM base AS ui

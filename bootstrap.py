@@ -35,7 +35,7 @@ STAMP = VENV / "edge-vl-setup.json"
 CONSTRAINTS = ROOT / "constraints.txt"
 # A change in any of these makes a finished set-up stale.
 INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__))
-SERVING = ["ui", "engine", "local"]
+SERVING = ["ui", "engine", "llama", "local"]
 EXTRAS = {"run": SERVING, "test": [*SERVING, "bench", "test"]}
 APT_INSTALL = "apt-get install -y --no-install-recommends"
 BINDING = "llama-cpp-python"

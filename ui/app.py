@@ -28,6 +28,7 @@ from ui.page_document import PageDocument
 from ui.page_files import page_file_routes
 from ui.scrape import scrape_route
 from ui.shell import THEME, build_shell, head
+from ui.status import status_route
 from ui.upload_routes import upload_routes
 from ui.uploads import Uploads
 from ui.usage import usage_route
@@ -39,6 +40,7 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(login_routes(client.keys, client.logins))
     app.include_router(job_routes(client))
     app.include_router(usage_route(client))
+    app.include_router(status_route(client))
     app.include_router(routes(client))
     app.include_router(scrape_route(client))
     app.add_middleware(

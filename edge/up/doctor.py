@@ -29,6 +29,7 @@ from edge.models.registry import (
     models_folder,
     tiny_files,
 )
+from edge.serving.installed import has_llama
 from edge.serving.plan import make_plan
 from edge.serving.report import table
 from edge.settings import Settings
@@ -64,6 +65,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
     yield nginx()
     yield door(settings.host, port)
     yield jail()
+    yield llama()
     yield trial()
     yield from model(settings)
 
@@ -138,6 +140,14 @@ def jail() -> Finding:
     )
 
 
+def llama() -> Finding:
+    """The runtime that is optional."""
+    if has_llama():
+        return Finding("llama.cpp", "ok", "It is installed.")
+    message = "It is not installed: OpenVINO serves. To add it, run `make setup`."
+    return Finding("llama.cpp", "note", message)
+
+
 def trial() -> Finding:
     """A question to the bundled model, in a child process, which may crash."""
     with tempfile.TemporaryDirectory() as folder:
@@ -156,10 +166,12 @@ def trial() -> Finding:
             return Finding("trial", "wrong", message)
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
-        message = (
-            f"{TINY} crashed with {name}: llama.cpp was compiled for another "
-            "processor. Remove ~/.cache/edge-vl and run `make setup`."
-        )
+        message = f"{TINY} crashed with {name}."
+        if has_llama():
+            message += (
+                " llama.cpp was compiled for another processor. Remove "
+                "~/.cache/edge-vl and run `make setup`."
+            )
         return Finding("trial", "wrong", message)
     if ended.returncode:
         return Finding("trial", "wrong", ended.stderr.strip().rpartition("\n")[2])
