@@ -14,11 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, sync_playwright
 
 from edge.up.parts import free_port
 from tests.conftest import wait_for
-from tests.stack.visitor import QUIET
 
 READY_S = 60
 SIZE = (1200, 900)
@@ -87,14 +85,6 @@ def running(
         yield stack
     finally:
         stack.stop()
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield one
-        one.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,6 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
-# The test browser connects to this machine only.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-]
 LOAD_MS = 30_000
 ANSWER_MS = 45_000
 
