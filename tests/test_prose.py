@@ -22,7 +22,7 @@ ROOMS = (
     "docker-compose.yml",
     "Dockerfile",
     "Makefile",
-    "bootstrap.py",
+    "bootstrap",
     "pyproject.toml",
     "benchmarks",
     "edge",

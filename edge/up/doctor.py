@@ -33,6 +33,7 @@ from edge.serving.installed import has_llama
 from edge.serving.plan import make_plan
 from edge.serving.report import table
 from edge.settings import Settings
+from edge.up import native
 from edge.up.parts import check_redis, nginx_server, redis_server
 from edge.up.stack import RESERVE_BYTES, check_port
 
@@ -65,7 +66,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
     yield nginx()
     yield door(settings.host, port)
     yield jail()
-    yield llama()
+    yield llama_cpp()
     yield trial()
     yield from model(settings)
 
@@ -108,7 +109,8 @@ def disk(settings: Settings) -> Finding:
 
 def queue(settings: Settings) -> Finding:
     try:
-        check_redis(settings)
+        if note := check_redis(settings):
+            return Finding("queue", "note", note)
         is_own = settings.broker_url and settings.cache_url
         message = "Your Redis servers can be reached." if is_own else redis_server()
     except SetupError as error:
@@ -140,12 +142,10 @@ def jail() -> Finding:
     )
 
 
-def llama() -> Finding:
-    """The runtime that is optional."""
-    if has_llama():
-        return Finding("llama.cpp", "ok", "It is installed.")
-    message = "It is not installed: OpenVINO serves. To add it, run `make setup`."
-    return Finding("llama.cpp", "note", message)
+def llama_cpp() -> Finding:
+    if message := native.described():
+        return Finding("llama.cpp", "note", message)
+    return Finding("llama.cpp", "ok", "llama.cpp is installed.")
 
 
 def trial() -> Finding:

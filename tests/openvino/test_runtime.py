@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from edge.engine.step import PictureSpan, Span, Step, TextSpan
 from edge.errors import EngineError, SetupError
 from edge.gguf.layout import TINY
 from edge.gguf.synthetic import write_synthetic
+from edge.host import held_by
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import ModelFiles
@@ -211,6 +213,23 @@ def test_a_full_cache_fails_and_other_slots_go_on(tiny, towers) -> None:
             run(runtime, TextSpan(0, 0, (5,) * 1024))
         runtime.release(0)
         assert len(answer(runtime, 1)) == 13
+
+
+def test_the_cache_takes_memory_as_it_is_used(tiny, towers) -> None:
+    def resident_bytes() -> int:
+        return held_by(os.getpid())[0].anonymous_bytes
+
+    with closing(opened(tiny[0], towers)) as small:
+        answer(small, 1)
+        before = resident_bytes()
+        sizes = SIZES | {"n_cells": 1 << 20}
+        kernels = PRECISIONS["int8"]
+        with closing(
+            OpenvinoRuntime(tiny[0], towers, **sizes, kernels=kernels)
+        ) as large:
+            assert sum(cache.nbytes for cache in large._caches) > 500_000_000
+            answer(large, 1)
+            assert resident_bytes() - before < 100_000_000
 
 
 # --- the quantized weights --------------------------------------------------

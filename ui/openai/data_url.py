@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from edge.errors import InvalidPicture, UrlNotAllowed
 
-BASE64_PIECE = 1 << 20  # letters decoded at a time: a millisecond
+BASE64_PIECE = 1 << 17  # letters decoded at a time: 0.15 ms
 _LONGEST_HEADER = 200  # characters before the comma
 
 # How the base64 of PNG, JPEG, GIF, WebP, BMP and TIFF begins.
