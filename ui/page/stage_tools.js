@@ -83,6 +83,7 @@ export class StageTools {
    * @param {() => void} onclick
    */
   #icon(key, icon, onclick) {
-    return button(this.ways.say(key), onclick, { icon, iconOnly: true });
+    const isZoom = icon !== "close" && icon !== "frame";
+    return button(this.ways.say(key), onclick, { icon, iconOnly: true, class: isZoom ? "stage-zoom" : null });
   }
 }
