@@ -63,12 +63,14 @@ RETRY_AFTER_S = {429: 2, 502: 5, 503: 5, 504: 5}
 def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
     """The location of one page; nginx itself leads to those named by their status."""
     path = f"/nginx-refusals/{name}"
-    error = {
+    error: dict[str, str | int | None] = {
         "message": page.message,
         "type": page.type,
         "param": None,
         "code": page.code,
     }
+    if page.status in RETRY_AFTER_S:
+        error["retry_after_s"] = RETRY_AFTER_S[page.status]
     headers = {"X-Content-Type-Options": "nosniff", "X-Request-ID": "$request_id"}
     if page.status in RETRY_AFTER_S:
         headers["Retry-After"] = str(RETRY_AFTER_S[page.status])

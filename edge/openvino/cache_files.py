@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Final
+
+DROP_S: Final = 0.05  # some 50 MB are read meanwhile
 
 
 def cache_path(
@@ -31,6 +34,30 @@ def map_file(path: Path) -> mmap.mmap:
     """A private mapping: OpenVINO accepts writable memory only, and never writes."""
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
+def drop(pages: mmap.mmap) -> None:
+    """Gives the memory of a mapping back; what is read again comes from the file."""
+    pages.madvise(mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def dropping(pages: mmap.mmap) -> Iterator[None]:
+    """Drops `pages` again and again while the block reads them once."""
+    is_over = threading.Event()
+
+    def loop() -> None:
+        while not is_over.wait(DROP_S):
+            drop(pages)
+
+    thread = threading.Thread(target=loop, name="dropping")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+        drop(pages)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,13 @@ import numpy.typing as npt
 import openvino as ov
 
 from edge.errors import EngineError, SetupError
-from edge.openvino.cache_files import atomic_write, cache_path, map_file
+from edge.openvino.cache_files import (
+    atomic_write,
+    cache_path,
+    drop,
+    dropping,
+    map_file,
+)
 from edge.openvino.kernels import Kernels
 
 log = logging.getLogger(__name__)
@@ -29,18 +37,27 @@ class Compiled:
     def __init__(self, request: Any, pages: mmap.mmap | None = None) -> None:
         self._request = request
         self._pages = pages
+        self._has_run = False
+        self._state: list[
+            npt.NDArray[np.uint8]
+        ] = []  # tensors do not hold their memory
 
     def allocate_state(self, word: str, n: int) -> list[npt.NDArray[Any]]:
         """Allocates `n` rows for each input whose name contains `word`. They keep their
-        contents from run to run; the arrays returned are views of them."""
+        contents from run to run; the arrays returned are views of them.
+
+        They are zeros, and take memory only where something was written."""
         state = []
         for port in self._request.model_inputs:
             if word in port.any_name:
                 _, *row = port.partial_shape
-                shape = [n, *(each.get_length() for each in row)]
-                tensor = ov.Tensor(port.element_type, ov.Shape(shape))
-                tensor.data[:] = 0  # allocates now, not at the first question
+                shape = ov.Shape([n, *(each.get_length() for each in row)])
+                n_bytes = prod(shape) * port.element_type.size
+                memory = mmap.mmap(-1, n_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+                pages = np.frombuffer(memory, np.uint8)
+                tensor = ov.Tensor(pages, shape, port.element_type)
                 self._request.set_tensor(port, tensor)
+                self._state.append(pages)
                 state.append(tensor.data)
         return state
 
@@ -59,13 +76,26 @@ class Compiled:
         Raises EngineError when it failed.
         """
         try:
-            self._request.start_async(inputs, share_inputs=True)
-            self._request.wait()
+            with self._reading():
+                self._request.start_async(inputs, share_inputs=True)
+                self._request.wait()
         except RuntimeError as error:
             raise EngineError("OpenVINO could not compute this.") from error
-        if self._pages:  # the kernels use their own copy by now
-            self._pages.madvise(mmap.MADV_DONTNEED)
         return [tensor.data for tensor in self._request.output_tensors]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Around a run. The kernels copy their weights when they first run, most of
+        them in the first run: both copies at once would be the peak of a worker."""
+        if self._pages is None:
+            yield
+        elif self._has_run:
+            yield
+            drop(self._pages)
+        else:
+            with dropping(self._pages):
+                yield
+            self._has_run = True
 
     def close(self) -> None:
         del self._request

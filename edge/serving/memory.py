@@ -112,8 +112,9 @@ def check_memory(need: MemoryNeed, available_bytes: int) -> None:
     }
     advice = (f"{what} saves {_gib(n)} GiB" for what, n in savings.items() if n)
     raise SetupError(
-        f"The model needs more memory ({need}) than the {_gib(available_bytes)} GiB "
-        f"that are free: {', '.join(advice)}, and a smaller model the most."
+        f"The model needs more memory ({need}) than the "
+        f"{_gib(max(0, available_bytes))} GiB that are free for it: "
+        f"{', '.join(advice)}, and a smaller model the most."
     )
 
 

@@ -8,8 +8,6 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
-
 from tests.conftest import cannot
 
 GUIDE = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
@@ -40,10 +38,8 @@ def debian(*packages: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
+def certify(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate of 127.0.0.1, and its key, new at each call."""
     names = ["-subj", "/CN=edge", "-addext", "subjectAltName=IP:127.0.0.1"]
     paths = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import ssl
 import subprocess
 from base64 import b64encode
@@ -16,10 +17,10 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from edge.up.parts import free_port, nginx_server
 from tests.conftest import wait_for
-from tests.deploy.conftest import example
+from tests.deploy.conftest import certify, example
 from tests.stack.conftest import Stack, drawing, running
 from tests.stack.test_keys import run
-from tests.stack.test_page import QUIET
+from tests.stack.visitor import QUIET
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx]
 
@@ -32,8 +33,10 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 class Prefixed:
     """A stack with keys, and the nginx of the guide in front of it."""
 
-    def __init__(self, stack: Stack, key: str, folder: Path, tls: tuple[Path, Path]):
+    def __init__(self, stack: Stack, key: str, folder: Path) -> None:
         self.key = key
+        self.folder = folder
+        tls = certify(folder)
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}/vision"
         context = ssl.create_default_context(cafile=str(tls[0]))
@@ -76,13 +79,12 @@ def outer(
     request: pytest.FixtureRequest,
     edge: str,
     tmp_path_factory: pytest.TempPathFactory,
-    certificate: tuple[Path, Path],
 ) -> Iterator[Prefixed]:
     folder = tmp_path_factory.mktemp("outer")
     key = run(edge, folder / "data", "keys", "create", "alice").strip()
     options = ["--no-nginx"] if request.param == "no nginx" else []
     with running(edge, folder, *options, trust="127.0.0.1/32") as stack:
-        one = Prefixed(stack, key, folder, certificate)
+        one = Prefixed(stack, key, folder)
         yield one
         one.stop()
 
@@ -179,3 +181,13 @@ def test_a_link_on_another_site_leads_to_the_page(
     expect(page.get_by_role("textbox").first).to_be_visible(timeout=20_000)
     expect(page).to_have_url(f"{outer.url}/")
     context.close()
+
+
+def test_a_renewed_certificate_is_taken_without_a_break(outer: Prefixed) -> None:
+    where = ("127.0.0.1", outer.port)
+    old = ssl.get_server_certificate(where)
+    certify(outer.folder)
+    assert ssl.get_server_certificate(where) == old
+    outer.process.send_signal(signal.SIGHUP)  # as `systemctl reload nginx` does
+    wait_for(lambda: ssl.get_server_certificate(where) != old)
+    assert outer.http.get(f"{outer.url}/health").status_code == 200  # still connected

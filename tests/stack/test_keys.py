@@ -16,7 +16,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, running
-from tests.stack.test_page import QUIET
+from tests.stack.visitor import QUIET
 
 pytestmark = [pytest.mark.stack, pytest.mark.redis, pytest.mark.nginx]
 

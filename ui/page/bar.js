@@ -1,7 +1,7 @@
 /** The bar above everything: name, model, state of the server, language and looks. */
 
 /** @import { Service } from "./service.js" */
-import { button, el, put } from "./dom.js";
+import { button, el, icon, put } from "./dom.js";
 import { sentence } from "./failures.js";
 import { switchLook } from "./looks.js";
 import { total } from "./service.js";
@@ -15,6 +15,7 @@ export class Bar {
   #model = el("span", { class: "model" });
   #pill = el("span", { class: "pill" });
   #notice = el("p", { class: "notice", role: "status", hidden: true });
+  #account = el("a", { href: "login", class: "account", hidden: true });
   #server;
 
   /**
@@ -39,7 +40,8 @@ export class Bar {
         this.#pill,
         el("span", { class: "gap" }),
         this.#server,
-        languages,
+        el("span", { class: "languages" }, icon("globe"), languages),
+        this.#account,
         button(say("look"), switchLook, { icon: "light", iconOnly: true, class: "plain round" }),
       ),
       this.#notice,
@@ -56,6 +58,9 @@ export class Bar {
   show() {
     const { state, status, model } = this.#service;
     put(this.#model, model);
+    this.#account.hidden = !status.key;
+    put(this.#account, status.key ?? "");
+    this.#account.setAttribute("aria-label", say("login_as", { name: status.key ?? "" }));
     const [kind, text] = this.#state();
     this.#pill.className = `pill ${kind}`;
     put(this.#pill, el("i"), text);

@@ -14,6 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {() => string} question the person's own, for the examples
  */
 export function createServer(host, service, question) {
+  const away = el("p", { role: "status" });
   const numbers = el("dl", { class: "numbers" });
   const stages = el("div");
   const curve = el("div");
@@ -22,6 +23,7 @@ export function createServer(host, service, question) {
   const python = el("pre", { tabindex: 0 });
   host.append(
     el("h2", {}, say("this_server")),
+    away,
     numbers,
     el("h3", {}, say("last_hour")),
     stages,
@@ -36,7 +38,9 @@ export function createServer(host, service, question) {
 
   const show = () => {
     const { state, status } = service;
-    if (!status.models) return put(numbers, typeof state === "object" ? el("dd", {}, sentence(state)) : "");
+    host.classList.toggle("is-away", !status.models);
+    if (!status.models) return put(away, typeof state === "object" ? sentence(state) : say("state_unknown"));
+    put(away);
     put(
       numbers,
       ...number(say("busy_slots"), `${status.running} / ${status.slots}`),
