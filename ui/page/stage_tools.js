@@ -74,7 +74,8 @@ export class StageTools {
       checked: isOriginal,
       onchange: () => sendOriginal(box.checked),
     });
-    return el("label", { class: "stage-size" }, `${size} · `, box, ` ${say("stage.original")}`);
+    const pixels = el("span", { class: "stage-pixels" }, `${size} ·`);
+    return el("label", { class: "stage-size" }, pixels, box, say("stage.original"));
   }
 
   /**
