@@ -90,7 +90,7 @@ def violations(page: Any) -> dict[str, list[str]]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Two slots, three seconds for a picture, answers of three seconds, then cut."""
     worker = ("--tower", "eye", "--tower-s", "3", "--step-s", "0.02")
-    settings = {"answer_tokens": "150", "backlog": "4", "context_tokens": "8000"}
+    settings = {"answer_tokens": "400", "backlog": "4", "context_tokens": "16000"}
     one = Service(
         tmp_path_factory.mktemp("states"), with_nginx=True, worker=worker, **settings
     )
@@ -172,10 +172,9 @@ def test_from_the_picture_to_a_cut_answer(seen: Seen, photo: Path) -> None:
         seen.text("stage_decode"), timeout=20_000
     )
     expect(visitor.answers).to_contain_text("0 1 2 3")
-    seen.shoot("writing")
     visitor.ask("And then?")  # lines up
     expect(seen.page.get_by_text(seen.text("lined_up")).first).to_be_visible()
-    seen.shoot("next")
+    seen.shoot("writing")
     visitor.wait_done()
     expect(seen.page.get_by_text(seen.text("cut")).first).to_be_visible()
     seen.shoot("cut")
@@ -398,9 +397,8 @@ def test_the_history_asks_before_it_removes(seen: Seen) -> None:
     seen.page.locator(".menu").click()
     entry = seen.page.locator("#history").get_by_text("a question to be removed")
     expect(entry).to_be_visible()
-    seen.shoot("history")
     seen.page.locator("#history [data-action=remove]").first.click()
-    seen.shoot("history-asks")
+    seen.shoot("history")
     seen.page.locator("#history [data-action=yes]").click()
     expect(entry).to_have_count(0)
     seen.page.get_by_role("button", name=seen.text("undo")).click()
