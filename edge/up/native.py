@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
+
+from edge.serving.installed import has_llama
 
 STATE: Final = Path(sys.prefix, "llama-cpp.json")  # written by bootstrap/progress.py
 AGAIN: Final = "`make run` compiles it at low priority, `make setup` at full speed."
@@ -14,7 +15,7 @@ AGAIN: Final = "`make run` compiles it at low priority, `make setup` at full spe
 
 def described(state: Path = STATE) -> str:
     """Nothing when llama.cpp is installed, else one sentence for the operator."""
-    if find_spec("llama_cpp"):
+    if has_llama():
         return ""
     told = _read(state)
     if told.get("state") == "compiling" and _is_running(told.get("pid")):

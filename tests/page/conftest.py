@@ -19,7 +19,7 @@ POLICY = (
 )
 EMPTY = """<!doctype html><html lang=en><meta charset=utf-8>
 <meta name=viewport content="width=device-width, initial-scale=1"><title>Test</title>
-<link rel=icon href="data:,"><link rel=stylesheet href=page/base.css>
+<link rel=icon href="data:,"><link rel=stylesheet href=page/page.css>
 <link rel=stylesheet href=page/stage.css><link rel=stylesheet href=page/history.css>
 <body></body></html>"""
 

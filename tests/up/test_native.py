@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -16,7 +15,7 @@ from edge.up import native
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without llama.cpp; the file that the set-up writes."""
-    monkeypatch.setattr(native, "find_spec", lambda _: None)
+    monkeypatch.setattr(native, "has_llama", lambda: False)
     monkeypatch.setattr(progress, "STATE", tmp_path / "llama-cpp.json")
     return tmp_path / "llama-cpp.json"
 
@@ -57,5 +56,5 @@ def test_a_damaged_state_is_ignored(state: Path, text: str | None) -> None:
 
 
 def test_an_installed_llama_cpp_needs_no_words(state: Path, monkeypatch) -> None:
-    monkeypatch.setattr(native, "find_spec", importlib.util.find_spec)
+    monkeypatch.setattr(native, "has_llama", lambda: True)
     assert native.described(state) == ""
