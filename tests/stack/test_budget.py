@@ -33,13 +33,16 @@ class Traffic:
         self.session: Any = page.context.new_cdp_session(page)
         self.session.send("Network.enable")
         self.session.on("Network.responseReceived", self._began)
+        self.session.on("Network.requestServedFromCache", self._cached)
         self.session.on("Network.loadingFinished", self._ended)
 
     def _began(self, event: Any) -> None:
         response = event["response"]
-        is_cached = response.get("fromDiskCache") or response.get("fromMemoryCache")
-        if not is_cached and response["url"].startswith("http"):
+        if response["url"].startswith("http") and not response.get("fromDiskCache"):
             self.n_requests += 1
+
+    def _cached(self, event: Any) -> None:
+        self.n_requests -= 1  # from memory
 
     def _ended(self, event: Any) -> None:
         self.n_bytes += event["encodedDataLength"]
