@@ -1,70 +1,156 @@
-# Two images: `ui` contains no inference library, `worker` no web framework.
-#   docker build --target ui .
-#   docker build --target worker .
+# Four images. `ui` contains no inference library, `worker` no web framework.
+#   docker build --target ui|worker|worker-llama|bench .
+# Each is made of three parts: Python, the dependencies, and Edge-VL itself. A change of our
+# code rebuilds, and an upgrade downloads, only the last. The classic builder builds all
+# stages above its target, so the one that compiles is near the end.
 
-FROM python:3.12-slim-bookworm AS base
-RUN useradd --uid 10001 --no-create-home edge \
-    && install --directory --owner=10001 --mode=700 /data/keys
-ENV PATH=/opt/edge/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    HOME=/tmp
-# An empty folder, because Gradio serves the files in its working directory.
-WORKDIR /srv
+# Pin it by digest for builds that must be equal: --build-arg PYTHON_IMAGE=python@sha256:...
+# Python 3.11 to 3.13.
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 
-FROM base AS builder
+FROM ${PYTHON_IMAGE} AS builder
 ENV PIP_NO_CACHE_DIR=1 \
-    PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/edge
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv --without-pip /opt/edge
 WORKDIR /src
+
+
+# One list of requirements for each extra, so that other changes of pyproject.toml install
+# nothing again.
+FROM builder AS requirements
+COPY pyproject.toml ./
+RUN python -c "import tomllib; \
+project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+[print(*project['dependencies'], *extra, sep='\n', file=open(name + '.txt', 'w')) \
+for name, extra in project['optional-dependencies'].items()]"
+
+
+# The list of what is installed, in CycloneDX's format, is /opt/edge/sbom.json. Nothing is
+# downloaded from the hub by its own library, so hf-xet, its part for large files, goes.
+FROM builder AS installer
+RUN python -m venv --without-pip /opt/cyclonedx \
+    && pip --python /opt/cyclonedx/bin/python install cyclonedx-bom==7.5.0
 COPY constraints.txt ./
 
 
-FROM builder AS ui-builder
-COPY pyproject.toml README.md ./
+FROM installer AS ui-dependencies
+COPY --from=requirements /src/ui.txt ./
+RUN pip --python /opt/edge/bin/python install -c constraints.txt -r ui.txt \
+    && pip --python /opt/edge/bin/python uninstall --yes hf-xet \
+    && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
+    && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} +
+
+
+# Of OpenVINO's plugins only the CPU's is used, and of its readers only the one for models
+# that it has compiled itself.
+FROM installer AS worker-dependencies
+COPY --from=requirements /src/engine.txt ./
+RUN pip --python /opt/edge/bin/python install -c constraints.txt -r engine.txt \
+    && pip --python /opt/edge/bin/python uninstall --yes hf-xet \
+    && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
+    && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} + \
+    && cd /opt/edge/lib/python3*/site-packages/openvino \
+    && rm -r include libs/cache.json \
+    && find libs -name '*_plugin.so' ! -name '*_intel_cpu_plugin.so' -delete \
+    && find libs -name '*_frontend.so*' ! -name '*_ir_frontend.so*' -delete
+
+
+FROM installer AS bench-dependencies
+COPY --from=requirements /src/bench.txt ./
+RUN pip --python /opt/edge/bin/python install -c constraints.txt -r bench.txt gguf \
+    && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
+    && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} +
+
+
+FROM builder AS code
+COPY constraints.txt ./
+RUN pip --python /opt/edge/bin/python install -c constraints.txt hatchling
+COPY pyproject.toml README.md LICENSE ./
+COPY benchmarks benchmarks
 COPY edge edge
 COPY ui ui
 COPY worker worker
-RUN pip install -c constraints.txt ".[ui]"
+RUN pip --python /opt/edge/bin/python install --no-deps --no-build-isolation --root /code .
 
 
-FROM builder AS worker-builder
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends build-essential \
-    && rm -rf /var/lib/apt/lists/*
-# x86-64-v3: Intel since Haswell (2013), AMD since Zen (2017). Code compiled for the
-# build machine would die of SIGILL on older ones. For a newer fleet, add e.g.
-#   --build-arg CPU_FLAGS="... -DGGML_AVX512=ON -DGGML_AVX512_VNNI=ON"
-ARG CPU_FLAGS="-DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
-# Compiling takes minutes, so it has its own layer. MTMD_VIDEO would pass junk uploads to
-# ffmpeg. lib, include and bin beside the package are copies of its contents.
-RUN CMAKE_ARGS="-DGGML_NATIVE=OFF -DMTMD_VIDEO=OFF $CPU_FLAGS" \
-    pip install -c constraints.txt llama-cpp-python \
-    && cd /opt/edge/lib/python3.12/site-packages \
-    && rm -r lib include bin
-COPY pyproject.toml README.md ./
-COPY edge edge
-COPY ui ui
-COPY worker worker
-RUN pip install -c constraints.txt ".[engine]"
+FROM ${PYTHON_IMAGE} AS base
+RUN pip uninstall --yes --root-user-action=ignore pip \
+    && useradd --uid 10001 --no-create-home edge \
+    && install --directory --owner=10001 --mode=700 /data /data/keys /data/models /data/bench \
+    && ln -s keys/keys.json /data/keys.json
+ENV PATH=/opt/edge/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    EDGE_DATA_DIR=/data
+LABEL org.opencontainers.image.title=Edge-VL \
+      org.opencontainers.image.description="Picture questions answered on a cheap CPU server" \
+      org.opencontainers.image.licenses=Apache-2.0
+# Edge-VL reads /data/keys.json; `keys` is a volume, or a folder of the host. The working
+# directory is empty, because Gradio serves the files in it.
+WORKDIR /srv
 
 
 FROM base AS ui
 ENV GRADIO_ANALYTICS_ENABLED=False \
     GRADIO_TEMP_DIR=/tmp/gradio \
     HF_HUB_OFFLINE=1
-COPY --from=ui-builder /opt/edge /opt/edge
+COPY --from=ui-dependencies /opt/edge /opt/edge
+COPY --from=code /code/opt/edge /opt/edge
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision=$REVISION
 USER 10001
 EXPOSE 8000
 CMD ["python", "-m", "ui", "--host", "0.0.0.0", "--port", "8000"]
 
 
 FROM base AS worker
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
-    && rm -rf /var/lib/apt/lists/* \
-    && install --directory --owner=10001 /data/models
-ENV EDGE_DATA_DIR=/data
-COPY --from=worker-builder /opt/edge /opt/edge
+COPY --from=worker-dependencies /opt/edge /opt/edge
+COPY --from=code /code/opt/edge /opt/edge
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision=$REVISION
 USER 10001
 CMD ["python", "-m", "worker"]
+
+
+FROM base AS bench
+COPY --from=bench-dependencies /opt/edge /opt/edge
+COPY --from=code /code/opt/edge /opt/edge
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision=$REVISION
+USER 10001
+# Results go into the working directory.
+WORKDIR /data/bench
+ENTRYPOINT ["python", "-m", "benchmarks"]
+
+
+# Compiles llama.cpp, with a kernel library for each generation of processors. Put a wheel
+# that an earlier build has made into the folder `wheels` to save that time. MTMD_VIDEO would
+# pass junk uploads to ffmpeg.
+FROM builder AS llama-wheel
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends build-essential \
+    && rm -rf /var/lib/apt/lists/*
+COPY constraints.txt wheel[s] /wheels/
+ENV CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DMTMD_VIDEO=OFF"
+RUN pip wheel --no-deps --find-links /wheels -c /wheels/constraints.txt -w /wheels llama-cpp-python
+
+
+# In the wheel, bin has the kernel libraries, lib and include are copies, and each library
+# is there under three names. With AMX, llama.cpp's kernels have computed wrong results.
+FROM worker-dependencies AS llama
+COPY --from=llama-wheel /wheels /wheels
+RUN pip --python /opt/edge/bin/python install --no-deps --root /llama /wheels/llama_cpp_python-*.whl \
+    && pip --python /opt/edge/bin/python install -c constraints.txt --root /llama diskcache jinja2 \
+    && cd /llama/opt/edge/lib/python3*/site-packages \
+    && mv bin/libggml-cpu-*.so llama_cpp/lib/ \
+    && rm -r lib include bin llama_cpp/lib/libggml-cpu-sapphirerapids.so \
+    && cd llama_cpp/lib \
+    && for file in lib*.so; do rm -f "$file".*.*.* && if [ -e "$file.0" ]; then ln -sf "$file" "$file.0"; fi; done
+COPY --from=llama-wheel /usr/lib/*-linux-gnu/libgomp.so.1 /llama/opt/edge/lib/
+
+
+FROM worker AS worker-llama
+COPY --from=llama /llama/opt/edge /opt/edge
+ENV LD_LIBRARY_PATH=/opt/edge/lib

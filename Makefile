@@ -1,21 +1,20 @@
-# Needs only python3 and make; bootstrap.py installs everything else.
+# Needs only python3 and make; bootstrap/ installs everything else.
 PYTHON ?= python3
 PORT ?= 8080
 ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test faults fuzz attack check bench train clean
+.PHONY: help run setup test faults fuzz attack compose-test check bench train clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 run: ## chat at http://localhost:8080 (PORT=..., ARGS="--slots 2"); Ctrl-C stops all
-	@$(PYTHON) bootstrap.py run
-	@exec $(BIN)/edge up --port $(PORT) $(ARGS)
+	@exec $(PYTHON) -m bootstrap run $(BIN)/edge up --port $(PORT) $(ARGS)
 
 setup: ## install everything that run, test and check need
-	@$(PYTHON) bootstrap.py test
+	@$(PYTHON) -m bootstrap test
 
 test: setup ## all tests (ARGS="tests/engine -x")
 	$(BIN)/python -m pytest $(ARGS)
@@ -31,12 +30,17 @@ ATTACK_SECONDS ?= 300
 attack: setup ## all attacks at the same time: 5 minutes (ARGS)
 	ATTACK_SECONDS=$(ATTACK_SECONDS) $(BIN)/python -m pytest -m slow -s --timeout 1800 tests/security/test_barrage.py $(ARGS)
 
+compose-test: setup ## build the images and run them with a real Docker engine: 15 minutes (ARGS)
+	$(BIN)/python -m tests.compose $(ARGS)
+
 check: setup ## formatting, lint, types, generated files up to date
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python nginx/build.py --check
 	$(BIN)/python docs/generate.py --check
+	@if command -v npm >/dev/null; then npm --prefix ui/page ci --silent && npm --prefix ui/page run --silent check; \
+	else echo "There is no npm here: the modules of the page were not checked."; fi
 
 bench: setup ## the concurrency curve of the tiny model: 1 to 2 minutes (ARGS)
 	$(BIN)/edge bench --model tiny --requests 100 $(ARGS)

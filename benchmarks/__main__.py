@@ -75,6 +75,12 @@ def bench(
     seed: Annotated[
         int | None, typer.Option(help="Repeats pictures; default: new ones each run.")
     ] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            help="Show the curve on the server's page; default: if it is here."
+        ),
+    ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option("--set", help="Option of the scenario: repeat-rate=0.3."),
@@ -109,15 +115,18 @@ def bench(
         when = datetime.now().strftime("%Y-%m-%d-%H%M%S")
         folder = out or Path("edge-bench", when)
         folder.mkdir(parents=True, exist_ok=True)
+        settings = Settings.load()
         if url:
             target = running(url, pid, read_api_key(api_key_file))
-            _bench(workload, target, name, folder)
+            run = _bench(workload, target, name, folder)
         else:
-            settings = Settings.load()
             settings = replace(settings, model=model) if model else settings
             console.print("Starting a server to measure.", style="dim")
             with ours(settings) as target:
-                _bench(workload, target, name, folder)
+                run = _bench(workload, target, name, folder)
+        is_here = target.is_local if keep is None else keep
+        if is_here and scenario_name == "curve":
+            _keep_curve(run, settings.data_dir / "bench")
 
 
 @app.command()
@@ -134,7 +143,8 @@ def compare(
         _print_path(write_report(loaded, out, command=_command()))
 
 
-def _bench(workload: Workload, target: Target, name: str, folder: Path) -> None:
+def _bench(workload: Workload, target: Target, name: str, folder: Path) -> Run:
+    """Measures, saves and shows a run."""
     served = next(iter(target.about["models"]), "")
     console.print(f"{target.url} serves {served}. Scenario: {workload.scenario}.")
     with live.show_progress(workload, console) as on_progress:
@@ -148,6 +158,19 @@ def _bench(workload: Workload, target: Target, name: str, folder: Path) -> None:
     else:
         console.print(find_knee(summaries).reason)
     _print_path(write_report([run], folder, command=_command()))
+    return run
+
+
+def _keep_curve(run: Run, folder: Path) -> None:
+    """Saves the newest curve of this server where its web process finds it."""
+    path = folder / "latest.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".new")
+        run.save(unfinished)
+        unfinished.replace(path)
+    except OSError as error:
+        raise SetupError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _print_path(report: Path) -> None:

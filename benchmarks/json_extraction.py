@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import edge.llamacpp.sampler as sampler
+import edge.sampling.sampler as sampler
 from edge.engine.engine import Engine
 from edge.engine.step import MOST_TOKENS
 from edge.errors import EngineError
@@ -57,7 +57,7 @@ def noise(width: int, height: int) -> Picture:
 def ask(engine: Engine, picture: Picture, seed: int) -> tuple[float, Answer]:
     """Seconds, and the answer. Raises EngineError."""
     sampling = SamplingParams(
-        max_tokens=300, temperature=1.0, seed=seed, json_schema=read(SCHEMA)
+        max_tokens=300, temperature=1.0, seed=seed, grammar=read(SCHEMA)
     )
     question = Message("user", (picture.ref, "Extract all fields as JSON."))
     begun = perf_counter()

@@ -66,16 +66,16 @@ class EdgeError(Exception):
         self.retry_after_s = retry_after_s or self.default_retry_after_s
 
     def body(self) -> dict[str, Any]:
-        """The error in OpenAI's shape. Text of the client appears in it only short and
-        printable."""
-        return {
-            "error": {
-                "message": printable(self.message, MAX_MESSAGE),
-                "type": self.type,
-                "param": self.param and printable(self.param, MAX_PARAM),
-                "code": self.code,
-            }
+        """The error in OpenAI's shape, with `retry_after_s` beside it where trying
+        again may help. Text of the client appears in it only short and printable."""
+        again = {"retry_after_s": self.retry_after_s} if self.retry_after_s else {}
+        error = {
+            "message": printable(self.message, MAX_MESSAGE),
+            "type": self.type,
+            "param": self.param and printable(self.param, MAX_PARAM),
+            "code": self.code,
         }
+        return {"error": error | again}
 
 
 class InvalidRequest(EdgeError):

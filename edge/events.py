@@ -1,7 +1,8 @@
 """The events of a job: everything that flows back to its client.
 
-    Accepted -> Queued* -> Started -> Embedded* -> Token* -> Finished | Failed
-                  ^____________ Retried __________/
+    Accepted -> Queued* -> Started -> (Encoding* -> Embedded)* -> Prefilling* -> Token*
+                  ^______________________ Retried _______________________________/
+        -> Finished | Failed
 
 Every job ends with exactly one `Finished` or `Failed`. A cancelled or expired job ends
 with `Failed` and the code `cancelled` or `deadline_exceeded`.
@@ -22,6 +23,7 @@ class Accepted:
     """A worker has checked that the prompt fits; its tokens include the pictures."""
 
     prompt_tokens: int
+    image_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,22 @@ class Queued:
 
 @dataclass(frozen=True)
 class Started:
-    """The engine has accepted the prompt, of `prompt_tokens` tokens."""
+    """The engine has accepted the prompt, of `prompt_tokens` tokens, `image_tokens` of
+    which are pictures."""
 
     prompt_tokens: int
+    image_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The vision encoder has computed `n_done` of the `n_stages` stages of a picture:
+    number `picture`, from 0, of the `n_pictures` in the prompt."""
+
+    picture: int
+    n_pictures: int
+    n_done: int
+    n_stages: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,14 @@ class Embedded:
     """The vision encoder has encoded one picture."""
 
     image_tokens: int
+
+
+@dataclass(frozen=True)
+class Prefilling:
+    """The prompt has a slot; `n_done` of its `n_tokens` tokens are computed."""
+
+    n_done: int
+    n_tokens: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,8 @@ class Failed:
         return from_code(self.code, self.message, self.param)
 
 
-Event = Accepted | Queued | Started | Embedded | Token | Retried | Finished | Failed
+Progress = Accepted | Queued | Started | Encoding | Prefilling
+Event = Progress | Embedded | Token | Retried | Finished | Failed
 Terminal = Finished | Failed
 
 _KINDS: dict[str, type[Event]] = {

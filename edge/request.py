@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]  # tool: what calls gave
 FinishReason = Literal["stop", "length"]
 
 
@@ -53,8 +53,9 @@ class SamplingParams:
     """How tokens are chosen. The defaults are greedy: equal questions, equal answers.
 
     Ranges follow the OpenAI API; `top_k` 0, `min_p` 0 and `repeat_penalty` 1 are
-    neutral. `logit_bias` has pairs of token and summand of its logit. If `json_schema`
-    (as rewritten by `edge.schemas`) is not empty, the answer is JSON that matches it.
+    neutral. `logit_bias` has pairs of token and summand of its logit. If `grammar` is
+    not empty, the answer fits it: a JSON schema as rewritten by `edge.schemas`, or a
+    grammar in the notation of Lark or GBNF.
     """
 
     max_tokens: int = 512
@@ -66,7 +67,7 @@ class SamplingParams:
     frequency_penalty: float = 0.0
     repeat_penalty: float = 1.0
     logit_bias: tuple[tuple[int, float], ...] = ()
-    json_schema: str = ""
+    grammar: str = ""
     seed: int | None = None
     stop: tuple[str, ...] = ()
 
@@ -85,7 +86,8 @@ class Request:
     """What a client asked of the served model named `model`.
 
     With `truncate` a conversation that is too long loses its oldest messages;
-    `n_dropped` have been dropped already. Results computed for a request may be reused
+    `n_dropped` have been dropped already. With `continues` the last message is the
+    beginning of the answer. Results computed for a request may be reused
     only for requests with the same `scope` (see `edge.caller`).
     """
 
@@ -95,6 +97,7 @@ class Request:
     truncate: bool = False
     scope: str = ""
     n_dropped: int = 0
+    continues: bool = False
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -109,6 +112,7 @@ class Request:
             "truncate": self.truncate,
             "scope": self.scope,
             "n_dropped": self.n_dropped,
+            "continues": self.continues,
         }
 
     @classmethod
@@ -119,7 +123,9 @@ class Request:
             model=data["model"],
             truncate=data["truncate"],
             scope=data["scope"],
-            n_dropped=data.get("n_dropped", 0),  # jobs queued by an older version
+            # jobs queued by an older version lack these
+            n_dropped=data.get("n_dropped", 0),
+            continues=data.get("continues", False),
         )
 
 

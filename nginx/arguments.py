@@ -64,6 +64,12 @@ def arguments() -> argparse.Namespace:
         default="ui:8000",
         metavar="HOST:PORT|unix:PATH",
     )
+    option(
+        "--certificate",
+        type=directory,
+        metavar="DIR",
+        help="serve TLS with fullchain.pem and privkey.pem in this folder",
+    )
     option("--run-dir", type=directory, default="/tmp", metavar="DIR")
     option(
         "--trust",

@@ -120,17 +120,27 @@ def open_route(route: Route) -> Location:
     )
 
 
-def server(listen: str, scheme: str, has_names: bool) -> Block:
+def tls(certificate: str) -> EmptyBlock:
+    """The folder's certificate; requests without TLS are redirected."""
+    return EmptyBlock(
+        ssl_certificate=f"{certificate}/fullchain.pem",
+        ssl_certificate_key=f"{certificate}/privkey.pem",
+        error_page="497 =308 https://$http_host$request_uri",
+    )
+
+
+def server(listen: str, scheme: str, has_names: bool, certificate: str | None) -> Block:
     health = {"default_type": "text/plain", "return": "200 ok"}
     return Block(
         "server",
         upstream_rules(scheme),
         *([turned_away()] if has_names else []),
+        *([tls(certificate)] if certificate else []),
         Location("= /nginx-health", **health),
         *(open_route(route) for route in SURFACE),
         Location("/", **{"return": "404"}),
         *(error_page(name, page) for name, page in ERROR_PAGES.items()),
-        listen=listen,
+        listen=f"{listen} ssl" if certificate else listen,
         server_tokens=False,
         # `//v1` is another path than `/v1`, here as in the ui
         merge_slashes=False,
@@ -152,7 +162,7 @@ def config(args: argparse.Namespace) -> str:
         *([trusted_proxies(args.trust)] if args.trust else []),
         upstream(args.upstream),
         *([own_names(names)] if names else []),
-        server(args.listen, scheme, names is not None),
+        server(args.listen, scheme, names is not None, args.certificate),
         # The ui logs what it answers, the error log what is refused here.
         access_log="off",
     )

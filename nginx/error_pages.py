@@ -32,7 +32,10 @@ ERROR_PAGES = {
     400: ErrorPage(400, "invalid_request_error", "invalid_request", NOT_HTTP),
     403: ErrorPage(403, "permission_error", "forbidden", PRIVATE),
     404: ErrorPage(
-        404, "invalid_request_error", "not_found", "There is nothing at this address."
+        404,
+        "invalid_request_error",
+        "not_found",
+        "There is nothing at this address. The API is under /v1, the page at /.",
     ),
     FOREIGN: ErrorPage(403, "permission_error", "forbidden", FOREIGN_PAGE),
     405: ErrorPage(
@@ -63,12 +66,14 @@ RETRY_AFTER_S = {429: 2, 502: 5, 503: 5, 504: 5}
 def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
     """The location of one page; nginx itself leads to those named by their status."""
     path = f"/nginx-refusals/{name}"
-    error = {
+    error: dict[str, str | int | None] = {
         "message": page.message,
         "type": page.type,
         "param": None,
         "code": page.code,
     }
+    if page.status in RETRY_AFTER_S:
+        error["retry_after_s"] = RETRY_AFTER_S[page.status]
     headers = {"X-Content-Type-Options": "nosniff", "X-Request-ID": "$request_id"}
     if page.status in RETRY_AFTER_S:
         headers["Retry-After"] = str(RETRY_AFTER_S[page.status])

@@ -22,7 +22,7 @@ from edge.keys import create_key
 from edge.limits import NO_LIMITS
 from edge.redis_clients import sync_client
 from edge.settings import Settings
-from edge.up.parts import AFTER_GRACE_S
+from edge.up.parts import AFTER_GRACE_S, BROKER, CACHE
 from tests.faults.service import Server
 from tests.stack.conftest import running
 from tests.stack.test_up import answers
@@ -65,7 +65,7 @@ DEPENDENCY = {
 }
 TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 # Services that run once and exit; all others are probed and restarted.
-ONCE = {"password", "keys"}
+ONCE = {"password", "keys", "models", "bench"}
 SERVICE = {
     "type": "object",
     "required": [
@@ -87,7 +87,12 @@ SERVICE = {
         "build": {
             "type": "object",
             "required": ["context", "target"],
-            "additionalProperties": {"type": "string"},
+            "properties": {
+                "context": {"const": "."},
+                "target": {"type": "string"},
+                "args": {"type": "object"},
+            },
+            "additionalProperties": False,
         },
         "cap_drop": {"const": ["ALL"]},
         "command": {"type": ["array", "string"]},
@@ -153,10 +158,10 @@ def test_references_of_services_exist() -> None:
         assert set(service.get("networks", ())) <= COMPOSE["networks"].keys()
         assert set(service.get("depends_on", {})) <= SERVICES.keys()
         for volume in service.get("volumes", ()):
-            source = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", volume).split(":")[0]
+            source = default(volume).split(":")[0]
             assert source in COMPOSE["volumes"] or (ROOT / source).exists()
     optional = {name for name in SERVICES if "profiles" in SERVICES[name]}
-    assert optional == {"prometheus", "keys"}
+    assert optional == {"prometheus", "keys", "models", "bench"}
     parts = {"password", "broker", "cache", "worker", "ui", "nginx"}
     assert SERVICES.keys() - optional == parts
 
@@ -173,7 +178,8 @@ def test_only_nginx_can_be_reached_and_can_reach_out() -> None:
             if not COMPOSE["networks"][network].get("internal")
         }
         outside = {"public"}
-        allowed = {"nginx": outside, "prometheus": outside, "worker": {"hub"}}
+        allowed = {"nginx": outside, "prometheus": outside}
+        allowed |= {"worker": {"hub"}, "models": {"hub"}}
         assert ways_out == allowed.get(name, set())
     for name in ("nginx", "prometheus"):
         networks = set(SERVICES[name]["networks"])
@@ -186,7 +192,8 @@ def test_no_service_runs_as_root() -> None:
         if "build" not in service:
             assert "user" in service, name
             continue
-        stage = final_stage(service["build"]["target"])
+        target = default(service["build"]["target"])
+        stage = final_stage(target)
         assert re.findall(r"^USER (.+)$", stage, re.MULTILINE) == ["10001"]
 
 
@@ -196,6 +203,9 @@ def test_the_broker_is_durable_and_the_cache_evicts() -> None:
         assert server == "valkey-server"
         return dict(zip(words[::2], words[1::2], strict=True))
 
+    def wakes(text: str) -> str:
+        return str(re.findall("hz ([0-9]+)", text)[0])
+
     broker, cache = options("broker"), options("cache")
     assert broker["--appendonly"] == "yes"
     assert broker["--maxmemory-policy"] == "noeviction"
@@ -204,6 +214,7 @@ def test_the_broker_is_durable_and_the_cache_evicts() -> None:
     assert cache["--maxmemory-policy"] == "allkeys-lru"
     assert all(volume.endswith(":ro") for volume in SERVICES["cache"]["volumes"])
     assert broker["--save"] == cache["--save"] == ""
+    assert (broker["--hz"], cache["--hz"]) == (wakes(BROKER), wakes(CACHE))
 
 
 def test_nginx_and_the_ui_agree_on_ports() -> None:
@@ -211,7 +222,7 @@ def test_nginx_and_the_ui_agree_on_ports() -> None:
     assert "listen 8080;" in NGINX_CONF
     assert "server ui:8000;" in NGINX_CONF
     assert '"--port", "8000"' in final_stage("ui")
-    [volume] = SERVICES["nginx"]["volumes"]
+    volume, _ = SERVICES["nginx"]["volumes"]
     assert volume == "${NGINX_CONF:-./nginx/nginx.conf}:/etc/nginx/nginx.conf:ro"
 
 
@@ -253,11 +264,7 @@ def test_large_bodies_fit_into_nginxs_tmpfs() -> None:
 def test_services_get_existing_settings() -> None:
     for name in ("ui", "worker"):
         environ = SERVICES[name]["environment"]
-        defaults = {
-            key: re.sub(r"\$\{\w+:-(.*)\}", r"\1", text)
-            for key, text in environ.items()
-        }
-        settings = Settings.read(defaults)
+        settings = Settings.read({key: default(environ[key]) for key in environ})
         assert settings.broker_url == "redis://edge@broker:6379/0"
         assert settings.cache_url == "redis://edge@cache:6379/0"
         assert (settings.model, settings.slots) == ("auto", 4)
@@ -272,7 +279,6 @@ def ui_settings(folder: Path, **given: str) -> Settings:
         for key, text in SERVICES["ui"]["environment"].items()
         if key.startswith("EDGE_")
     }
-    assert environ["EDGE_DATA_DIR"] == "/data/keys"
     assert "${KEYS:-keys}:/data/keys:ro" in SERVICES["ui"]["volumes"]
     return Settings.read(environ | {"EDGE_DATA_DIR": str(folder)})
 
@@ -296,8 +302,10 @@ def test_another_address_needs_keys(tmp_path: Path) -> None:
 
 def test_keys_are_created_where_the_ui_reads_them() -> None:
     keys, ui = SERVICES["keys"], SERVICES["ui"]
-    name = "EDGE_DATA_DIR"
-    assert keys["environment"][name] == ui["environment"][name]
+    assert "EDGE_KEYS_FILE" not in ui["environment"]  # it would require keys
+    assert "EDGE_DATA_DIR=/data\n" in final_stage("base")
+    assert "ln -s keys/keys.json /data/keys.json\n" in final_stage("base")
+    assert keys["environment"]["EDGE_KEYS_FILE"] == "/data/keys/keys.json"
     assert "${KEYS:-keys}:/data/keys" in keys["volumes"]
     assert keys["entrypoint"] == ["python", "-m", "edge.cli.keys"]
     assert keys["image"] == ui["image"]  # without a model, so it starts at once
@@ -389,6 +397,11 @@ def test_with_the_password_the_whole_service_works(
     assert "edge_broker_up 1.0" in metrics
     assert "edge_cache_up 1.0" in metrics
     assert "stopped" in stack.said()
+
+
+def default(text: str) -> str:
+    """A value of the compose file where no variable is set."""
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text)
 
 
 def final_stage(target: str) -> str:

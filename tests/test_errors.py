@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from edge import errors
-from edge.errors import EdgeError, QueueFull, from_code
+from edge.errors import EdgeError, InvalidRequest, QueueFull, from_code
 
 
 def family(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
@@ -117,9 +117,14 @@ def test_the_body_has_openais_error_shape(
         "type": kind.type,
         "param": "messages[0]",
         "code": kind.code,
+        "retry_after_s": 3,  # ours
     }
     assert json.loads(json.dumps(body)) == {"error": expected}
-    assert list(body["error"]) == ["message", "type", "param", "code"]
+
+
+def test_an_error_that_trying_again_does_not_help_has_openais_fields_only() -> None:
+    fields = InvalidRequest("No.").body()["error"]
+    assert list(fields) == ["message", "type", "param", "code"]
 
 
 @pytest.mark.parametrize(

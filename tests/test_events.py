@@ -15,9 +15,11 @@ from edge.errors import DeadlineExceeded, EdgeError, InvalidPicture, QueueFull
 from edge.events import (
     Accepted,
     Embedded,
+    Encoding,
     Event,
     Failed,
     Finished,
+    Prefilling,
     Queued,
     Retried,
     Started,
@@ -39,7 +41,9 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Queued, st.integers(), st.none() | finite),
     st.builds(Retried),
     st.builds(Started),
+    st.builds(Encoding),
     st.builds(Embedded),
+    st.builds(Prefilling),
     st.builds(Token),
     st.builds(Finished, answers),
     st.builds(Failed, param=...),
@@ -70,11 +74,17 @@ def test_the_line_has_the_kind_of_the_event(event: Event) -> None:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (Accepted(475), {"kind": "accepted", "prompt_tokens": 475}),
+        (
+            Accepted(475, 400),
+            {"kind": "accepted", "prompt_tokens": 475, "image_tokens": 400},
+        ),
         (Queued(3), {"kind": "queued", "position": 3, "starts_in_s": None}),
         (Queued(3, 12.5), {"kind": "queued", "position": 3, "starts_in_s": 12.5}),
         (Retried(), {"kind": "retried"}),
-        (Started(475), {"kind": "started", "prompt_tokens": 475}),
+        (
+            Started(475, 400),
+            {"kind": "started", "prompt_tokens": 475, "image_tokens": 400},
+        ),
         (Embedded(64), {"kind": "embedded", "image_tokens": 64}),
         (Token("猫\n"), {"kind": "token", "text": "猫\n"}),
         (
@@ -96,6 +106,11 @@ def test_the_wire_format_is_stable(event: Event, line: dict[str, Any]) -> None:
 
 def test_a_queued_event_of_an_older_version_has_no_seconds() -> None:
     assert from_json('{"kind": "queued", "position": 3}') == Queued(3)
+
+
+def test_sizes_of_an_older_version_are_without_pictures() -> None:
+    for kind, event in (("accepted", Accepted(475)), ("started", Started(475))):
+        assert from_json(json.dumps({"kind": kind, "prompt_tokens": 475})) == event
 
 
 def test_events_written_by_lua_can_be_read() -> None:

@@ -18,11 +18,15 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 
+# Imported where they serve: what they need is not always installed.
+LOADED_BY_NAME = ("edge.llamacpp.backend",)
+
 # Who may import a library that only one place should know.
 ONE_PLACE = {
     "llama_cpp": ("edge.llamacpp",),
     "llguidance": ("edge.structured",),
     "openvino": ("edge.openvino", "benchmarks.peers.genai_server"),
+    "tokenizers": ("edge.gguf.tokenizer",),
     "openvino_genai": ("benchmarks.peers.genai_server",),
     "psutil": ("edge.host",),
     "redis": ("edge.redis_clients", "edge.jobs", "ui.answer_cache"),
@@ -36,7 +40,6 @@ ONE_PLACE = {
     "gevent": ("benchmarks",),
     "matplotlib": ("benchmarks", "training"),
     "transformers": ("benchmarks.baseline_transformers", "training"),
-    "tokenizers": ("training",),
 }
 
 # What each room may import, of others. A room is a folder, or a module named here.
@@ -47,13 +50,20 @@ ROOMS: dict[str, set[str]] = {
     "edge.schemas": {"edge"},
     "edge.structured": {"edge"},
     "edge.engine": {"edge", "edge.qwen3vl"},
-    "edge.llamacpp": {"edge", "edge.engine", "edge.qwen3vl", "edge.structured"},
+    "edge.sampling": {"edge", "edge.engine", "edge.gguf", "edge.structured"},
+    "edge.llamacpp": {
+        "edge",
+        "edge.engine",
+        "edge.gguf",
+        "edge.qwen3vl",
+        "edge.sampling",
+    },
     "edge.openvino": {
         "edge",
         "edge.engine",
         "edge.gguf",
-        "edge.llamacpp",
         "edge.qwen3vl",
+        "edge.sampling",
     },
     "edge.stubs": {"edge", "edge.engine", "edge.structured"},
     "edge.models": {"edge", "edge.gguf"},
@@ -102,8 +112,8 @@ ROOMS: dict[str, set[str]] = {
     "benchmarks.json_extraction": {
         "edge",
         "edge.engine",
-        "edge.llamacpp",
         "edge.models",
+        "edge.sampling",
         "edge.schemas",
         "edge.serving",
     },
@@ -138,6 +148,7 @@ PURE = (
             "encode_queue",
             "scheduler",
             "pace",
+            "progress",
             "repetition",
             "detokenizer",
             "prepare",
@@ -145,6 +156,9 @@ PURE = (
         )
     ),
     "edge.qwen3vl",
+    "edge.sampling.chain",
+    "edge.sampling.filters",
+    "edge.sampling.sampler",
     "edge.schemas",
 )
 IMPURE_LIBRARIES = {"threading", "queue", "logging", "time", "asyncio", "os", "socket"}
@@ -161,6 +175,8 @@ def imports(module: str) -> Iterator[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             # `from package import module` or `from module import name`
             yield from (n if n in MODULES else node.module for n in names)
+        elif isinstance(node, ast.Constant) and node.value in LOADED_BY_NAME:
+            yield node.value
 
 
 def room(module: str) -> str:

@@ -20,13 +20,15 @@ FOLDER = Path(__file__).parents[1] / "benchmarks/monitoring"
 ALERTS = yaml.safe_load((FOLDER / "alerts.yml").read_text())
 ALERTS_TEST = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
+SCALING = yaml.safe_load((FOLDER / "scaling.yml").read_text())
 RULES: list[dict[str, Any]] = ALERTS["groups"][0]["rules"]
 
 
 def expressions() -> list[str]:
     """All queries of the rules and panels."""
     targets = [target for panel in DASHBOARD["panels"] for target in panel["targets"]]
-    return [rule["expr"] for rule in RULES] + [target["expr"] for target in targets]
+    rules = RULES + SCALING["groups"][0]["rules"]
+    return [rule["expr"] for rule in rules] + [target["expr"] for target in targets]
 
 
 def named_metrics() -> set[str]:
@@ -52,6 +54,8 @@ def promtool() -> str:
         ("check", "config", "prometheus.compose.yml"),
         ("check", "rules", "alerts.yml"),
         ("test", "rules", "alerts_test.yml"),
+        ("check", "rules", "scaling.yml"),
+        ("test", "rules", "scaling_test.yml"),
     ],
     ids=" ".join,
 )

@@ -22,7 +22,7 @@ ROOMS = (
     "docker-compose.yml",
     "Dockerfile",
     "Makefile",
-    "bootstrap.py",
+    "bootstrap",
     "pyproject.toml",
     "benchmarks",
     "edge",
@@ -32,7 +32,7 @@ ROOMS = (
     "ui",
     "worker",
 )
-SUFFIXES = {".lua", ".md", ".py", ".yml"}  # of files in folders
+SUFFIXES = {".js", ".lua", ".md", ".py", ".yml"}  # of files in folders
 
 # What to avoid, and what to write instead. A space also matches the end of a line.
 PHRASES = {
@@ -63,7 +63,11 @@ def files() -> list[Path]:
     found: list[Path] = []
     for room in ROOMS:
         path = ROOT / room
-        inside = (p for p in path.rglob("*") if p.suffix in SUFFIXES)
+        inside = (
+            p
+            for p in path.rglob("*")
+            if p.suffix in SUFFIXES and "node_modules" not in p.parts
+        )
         found += sorted(inside) if path.is_dir() else [path]
     return [path for path in found if path != Path(__file__)]
 

@@ -1,21 +1,14 @@
-"""Text to token ids in training, equal to llama.cpp's."""
+"""Text to token ids in training, and back."""
 
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
 
-from tokenizers import AddedToken, Regex, Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+from gguf import TokenType
 
+from edge.gguf.tokenizer import BpeTokenizer
 from edge.gguf.vocabulary import LETTERS, Vocabulary
 from training.vocabulary import vocabulary
-
-# How Qwen2 and its successors split text before merges (their tokenizer.json).
-QWEN2 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 class Tokens:
@@ -24,19 +17,9 @@ class Tokens:
     def __init__(self, words: Vocabulary | None = None) -> None:
         words = words or vocabulary()
         self._ids = {token: n for n, token in enumerate(words.tokens)}
-        plain = {token: self._ids[token] for token in words.plain}
-        bpe = Tokenizer(BPE(plain, list(words.merges)))
-        bpe.pre_tokenizer = Sequence(
-            [
-                Split(Regex(QWEN2), "isolated"),
-                ByteLevel(add_prefix_space=False, use_regex=False),
-            ]
-        )
-        self._plain = bpe
-        self._control = Tokenizer.from_str(bpe.to_str())
-        self._control.add_special_tokens(
-            [AddedToken(token, special=True) for token in words.control]
-        )
+        kinds = {TokenType.NORMAL: words.plain, TokenType.CONTROL: words.control}
+        types = [kind for kind in kinds for _ in kinds[kind]]
+        self._bpe = BpeTokenizer(words.tokens, types, words.merges)
         self._bytes = {letter: byte for byte, letter in LETTERS.items()}
         self._texts = words.tokens
         self.encode = lru_cache(50_000)(self._encode)
@@ -58,12 +41,12 @@ class Tokens:
 
     def _encode(self, text: str) -> tuple[int, ...]:
         """Names of control tokens in `text` stay text."""
-        return tuple(self._plain.encode(text, add_special_tokens=False).ids)
+        return tuple(self._bpe.tokenize(text, special=False))
 
     @lru_cache(1000)  # noqa: B019 - one Tokens lives as long as the process
     def template(self, text: str) -> tuple[int, ...]:
         """Names of control tokens in `text` are control tokens."""
-        return tuple(self._control.encode(text, add_special_tokens=False).ids)
+        return tuple(self._bpe.tokenize(text, special=True))
 
     def spell(self, text: str) -> tuple[int, ...]:
         """One token per letter, as the model writes text that it reads in a picture."""

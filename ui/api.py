@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,16 +14,16 @@ from starlette.responses import Response
 from edge.errors import EdgeError
 from edge.jobs.fleet import WorkerInfo
 from edge.limits import Limits
-from ui import openai_schema as schema
 from ui.admission import may_ask, serving
 from ui.asking import Asked
 from ui.body import Bodies, parse
-from ui.chat_turns import notice
 from ui.client import Client
 from ui.error_handlers import headers_of
 from ui.event_streams import await_answer, await_start, unless_gone
 from ui.jobs import last_event_id
 from ui.meter import Meter
+from ui.model_entry import described, entry
+from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
 from ui.sse import Reply, event_stream
@@ -32,11 +31,13 @@ from ui.sse import Reply, event_stream
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a client wants its answer; it has the first `skip` characters already."""
+    """How a client wants its answer, which may hold calls if it `has_tools`; it has the
+    first `skip` characters already."""
 
     streams: bool
     includes_usage: bool
     skip: int
+    has_tools: bool
 
 
 def routes(client: Client) -> APIRouter:
@@ -54,7 +55,10 @@ def routes(client: Client) -> APIRouter:
             with client.metrics.question() as watch:
                 watch.of(caller_of(http), question.model)
                 delivery = Delivery(
-                    question.streams, question.includes_usage, last_event_id(http)
+                    question.streams,
+                    question.includes_usage,
+                    last_event_id(http),
+                    question.has_tools,
                 )
                 submission = submission_of(
                     http,
@@ -62,6 +66,7 @@ def routes(client: Client) -> APIRouter:
                     max_tokens=question.max_tokens,
                     is_batch=question.is_batch,
                     streams=question.streams,
+                    has_tools=question.has_tools,
                 )
                 work = client.ask(submission, question, meter, watch)
                 return await unless_gone(http, work), delivery
@@ -69,11 +74,14 @@ def routes(client: Client) -> APIRouter:
     @router.post("/v1/chat/completions")
     async def chat_completions(http: Request) -> Response:
         asked, delivery = await ask(http)
-        reply = Reply(asked.job.job_id, asked.job.created, asked.model)
+        job = asked.job
+        reply = Reply(
+            job.job_id, job.created, asked.model, has_tools=delivery.has_tools
+        )
         if asked.is_cached:  # there is no job to look at, or not for long
             headers = {"x-cache": "hit"}
         else:
-            headers = {"x-cache": "miss", "x-job-id": asked.job.job_id}
+            headers = {"x-cache": "miss", "x-job-id": job.job_id}
         if not delivery.streams:
             answer = await unless_gone(http, await_answer(asked.events))
             return JSONResponse(reply.complete(answer), headers=headers)
@@ -85,11 +93,14 @@ def routes(client: Client) -> APIRouter:
     async def models(http: Request) -> dict[str, Any]:
         served = {worker.model for worker in await client.workers()}
         names = sorted(name for name in served if may_ask(name, limits_of(http)))
-        return {"object": "list", "data": [_model(name) for name in names]}
+        return {"object": "list", "data": [entry(name) for name in names]}
 
     @router.get("/v1/models/{name}")
     async def model(name: str, http: Request) -> dict[str, Any]:
-        return _model(serving(name, await client.workers(), limits_of(http)).model)
+        """With its limits, and how its authors sample it."""
+        limits = limits_of(http)
+        served = serving(name, await client.workers(), limits)
+        return described(served, client.settings, limits)
 
     @router.get("/health")
     async def health() -> dict[str, str]:
@@ -122,17 +133,10 @@ def routes(client: Client) -> APIRouter:
     return router
 
 
-def _model(name: str) -> dict[str, Any]:
-    """The entry of a model; the test model has a warning in it."""
-    warning = notice({name}, "en")
-    about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
-    return {"id": name} | ({"description": warning} if warning else {}) | about
-
-
 def _parse_question(
     http: Request, default_tokens: int, data: bytearray
 ) -> ParsedQuestion:
-    body = parse(schema.ChatBody, data)
+    body = parse(ChatBody, data)
     body.refuse_unsupported()
     max_tokens = longest_answer(body.longest_answer, default_tokens, limits_of(http))
     # 32 MiB take a while: only a named question needs it

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp
 from edge import __version__
 from ui.api import routes
 from ui.boundary import Boundary
-from ui.chat import CSS, I18N, build_chat
 from ui.client import Client
 from ui.door import Door
 from ui.error_handlers import add_error_handlers
@@ -28,6 +27,8 @@ from ui.origins import Origins
 from ui.page_document import PageDocument
 from ui.page_files import page_file_routes
 from ui.scrape import scrape_route
+from ui.shell import THEME, build_shell, head
+from ui.status import status_route
 from ui.upload_routes import upload_routes
 from ui.uploads import Uploads
 from ui.usage import usage_route
@@ -39,6 +40,7 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(login_routes(client.keys, client.logins))
     app.include_router(job_routes(client))
     app.include_router(usage_route(client))
+    app.include_router(status_route(client))
     app.include_router(routes(client))
     app.include_router(scrape_route(client))
     app.add_middleware(
@@ -51,7 +53,7 @@ def build(client: Client) -> ASGIApp:
     settings = client.settings
     origins = Origins.of(settings.hosts, settings.cors, [socket.gethostname()])
     uploads = Uploads(Path(get_upload_folder()) / "edge-vl")
-    page = build_chat(client, uploads)
+    page = build_shell()
     return Boundary(PageDocument(mounted(client, page, uploads)), origins)
 
 
@@ -75,21 +77,15 @@ def mounted(client: Client, page: gr.Blocks, uploads: Uploads) -> FastAPI:
         app,
         page,
         path="/",
-        footer_links=["settings"],
+        footer_links=[],
         run_history=False,
         show_error=False,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
         enable_monitoring=False,
-        i18n=I18N,
-        css=CSS,
-        theme=gr.themes.Default(
-            primary_hue="teal",
-            neutral_hue="slate",
-            font=["system-ui", "sans-serif"],
-            font_mono=["ui-monospace", "monospace"],
-        ),
+        theme=THEME,
+        head=head(),
     )
     # what Gradio refuses has the shape of the API too
     for route in served.routes:

@@ -16,6 +16,7 @@ from edge.jobs.demand import Demand, demand
 from edge.jobs.fleet import Fleet, WorkerInfo
 from edge.jobs.ledger import Ledger
 from edge.jobs.logins import Logins
+from edge.jobs.position import Outlook
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
@@ -120,6 +121,10 @@ class Client:
     async def demand(self) -> Demand:
         """How many jobs run and wait. Raises one of UNREACHABLE."""
         return await demand(self._broker)
+
+    async def outlook(self, pool: str) -> Outlook:
+        """The load and the pace of a pool. Raises one of UNREACHABLE."""
+        return await self._jobs.outlook(pool)
 
     async def cache_bytes(self) -> int:
         """Memory of the cache server. Raises one of UNREACHABLE."""

@@ -122,6 +122,8 @@ def field_path(
     should not be as it is.
     """
     path, here, is_item = "", body, False
+    if location and location[-1] == absent:  # null counts as absent
+        location = location[:-1]
     for step in location:
         is_kind = is_item and step in (here.get("role"), here.get("type"))
         is_item = False

@@ -36,7 +36,7 @@ def job_routes(client: Client) -> APIRouter:
         """The stream of its answer again: all of it, or the part after the chunk that
         `Last-Event-ID` names."""
         job = (await client.job(job_id, caller_of(http))).record
-        reply = Reply(job_id, job.created, job.model)
+        reply = Reply(job_id, job.created, job.model, has_tools=job.has_tools)
         events = client.subscriptions.follow(job_id)  # closing it ends no job
         return event_stream(reply.stream(events, include_usage, last_event_id(http)))
 
@@ -56,7 +56,7 @@ def last_event_id(http: Request) -> int:
 def _render(job_id: str, view: JobView) -> dict[str, Any]:
     job, queued = view.record, view.queued
     outcome = from_json(job.outcome) if job.outcome else None
-    reply = Reply(job_id, job.created, job.model)
+    reply = Reply(job_id, job.created, job.model, has_tools=job.has_tools)
     return {
         "id": job_id,
         "object": "job",

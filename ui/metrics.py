@@ -20,13 +20,14 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from edge.caller import Caller
+from edge.caller import ANONYMOUS, Caller
 from edge.errors import Cancelled, EdgeError
 from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
 from edge.histogram_buckets import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.jobs.record import labels_of
-from edge.request import Usage
+from edge.request import Answer, Usage
 from ui.audit import write_line
+from ui.latency import RecentLatencies
 
 ERROR_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
 SHORTEST_WAIT_S = 1.0  # shorter waits count as this one: half a second is not felt
@@ -44,6 +45,7 @@ class Metrics:
     ) -> None:
         self.clock = clock
         self.audits = audits
+        self.recent = RecentLatencies(clock)
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = self._counter(
@@ -81,6 +83,14 @@ class Metrics:
             buckets=ERROR_BUCKETS,
         )
         self.tpot = seconds("tpot", "Mean per token after the first.", TOKEN_BUCKETS_S)
+
+    @property
+    def n_cached_answers(self) -> int:
+        """How many answers came from the cache."""
+        labels = {"result": "hit"}
+        return int(
+            self.registry.get_sample_value("edge_answer_cache_total", labels) or 0
+        )
 
     def question(self) -> Stopwatch:
         """The running clock of a question that has just come in."""
@@ -123,6 +133,7 @@ class Stopwatch:
         self._asked = self._admitted = metrics.clock()
         self._first_text: float | None = None
         self._has_started = self._has_ended = False
+        self._has_pictures, self._queued_s = False, 0.0
         self._estimate: Estimate | None = None
         self._caller: Caller | None = None
         self._model = ""
@@ -167,10 +178,12 @@ class Stopwatch:
         match event:
             case Queued(_, float(starts_in_s)) if self._estimate is None:
                 self._estimate = Estimate(metrics.clock(), starts_in_s)
-            case Started() if not self._has_started:
+            case Started(_, image_tokens) if not self._has_started:
                 self._has_started = True
+                self._has_pictures = image_tokens > 0
                 self._compare()
-                metrics.queue.observe(metrics.clock() - self._admitted)
+                self._queued_s = metrics.clock() - self._admitted
+                metrics.queue.observe(self._queued_s)
             case Embedded(image_tokens):
                 metrics.tokens.labels("picture").inc(image_tokens)
             case Token() if self._first_text is None:
@@ -182,9 +195,24 @@ class Stopwatch:
                     n_computed = answer.usage.completion_tokens
                     metrics.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
                     metrics.tokens.labels("answer").inc(n_computed)
+                    self._remember(answer)
                 self._finish(n_computed)
             case Failed():
                 self._end(*labels_of(event))
+
+    def _remember(self, answer: Answer) -> None:
+        """Keeps how long each stage of a computed answer took."""
+        times, n_tokens = answer.timings, answer.usage.completion_tokens
+        seconds = {
+            "queue": self._queued_s + times.queue_ms / 1000,
+            "prefill": times.prefill_ms / 1000,
+            "decode": times.tpot_ms * max(n_tokens - 1, 0) / 1000,
+            "e2e": self._metrics.clock() - self._asked,
+        }
+        if self._has_pictures:
+            seconds["encode"] = times.embed_ms / 1000
+        tenant = self._caller.tenant if self._caller else ANONYMOUS
+        self._metrics.recent.add(tenant, seconds)
 
     def _compare(self) -> None:
         """Compares the first estimate of the start with the start."""

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
 from edge.caller import Caller
-from edge.errors import EdgeError
+from edge.errors import EdgeError, InvalidRequest
+from edge.images import Detail
+from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
 from edge.request import Message, PictureRef, Request, Role
-from ui import openai_schema as schema
+from ui.openai.body import ChatBody
+from ui.openai.data_url import decode_picture
+from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
+from ui.openai.values import MOST_TEXT
 from ui.question import SentPicture, check_count, digest_of
+
+Content = list[str | SentPicture]
+
+# Some programs write a picture into the text, as Markdown: it is looked at all the
+# same. No letter of base64 begins another picture, so that the search is linear.
+MARKDOWN_PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*(data:image/[^)\s!\[]+)\s*\)")
 
 
 class ParsedQuestion:
@@ -21,34 +34,24 @@ class ParsedQuestion:
     """
 
     def __init__(
-        self,
-        body: schema.ChatBody,
-        max_tokens: int,
-        caller: Caller,
-        body_hash: str = "",
+        self, body: ChatBody, max_tokens: int, caller: Caller, body_hash: str = ""
     ) -> None:
         self.model = body.model
         self.streams = body.stream
-        options = body.stream_options or schema.StreamOptions()
-        self.includes_usage = options.include_usage
+        self.includes_usage = body.stream_options.include_usage
         self.is_batch = body.service_tier == "flex"
         self.max_tokens = max_tokens
         self.body_hash = body_hash
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
-        self._sampling = body.sampling(max_tokens)
-        self._parts: list[tuple[Role, list[str | SentPicture]]] = []
+        self._continues = body.continues
+        offer = body.offer()
+        self.has_tools = bool(offer)
+        self._sampling = body.sampling(max_tokens, offer)
         self.pictures: list[SentPicture] = []
-        for i, message in enumerate(body.messages):
-            content: list[str | SentPicture] = []
-            for j, part in enumerate(schema.parts_of(message)):
-                if isinstance(part, schema.TextPart):
-                    content.append(part.text)
-                else:
-                    param = f"messages[{i}].content[{j}].image_url"
-                    content.append(self._add_picture(part.image_url, param))
-            role: Role = "system" if message.role == "developer" else message.role
-            self._parts.append((role, content))
+        self._messages = list(self._read(body.messages))
+        if offer:
+            self._put_system(offer.system_text)
 
     def request(self, refs: Sequence[PictureRef]) -> Request:
         """See `Question.request`."""
@@ -57,20 +60,84 @@ class ParsedQuestion:
             Message(
                 role, tuple(p if isinstance(p, str) else next(found) for p in content)
             )
-            for role, content in self._parts
+            for role, content in self._messages
         )
         return Request(
-            messages, self._sampling, self.model, self._truncate, self._scope
+            messages,
+            self._sampling,
+            self.model,
+            self._truncate,
+            self._scope,
+            continues=self._continues,
         )
 
-    def _add_picture(self, image: schema.ImageUrl, param: str) -> SentPicture:
+    def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:
+        """The messages in the prompt's order, what neighbouring calls gave in one."""
+        for is_result, group in groupby(
+            enumerate(messages), lambda item: item[1].role == "tool"
+        ):
+            if is_result:
+                results = [self._content(i, message) for i, message in group]
+                yield "tool", response_content(results)
+                continue
+            for i, message in group:
+                content = self._content(i, message)
+                if isinstance(message, AssistantMessage) and message.tool_calls:
+                    calls = [call.written for call in message.tool_calls]
+                    content = [calls_text("".join(map(str, content)), calls)]
+                yield "system" if message.role == "developer" else message.role, content
+
+    def _content(self, i: int, message: ChatMessage) -> Content:
+        is_list = isinstance(message.content, list)
+        content: Content = []
+        for j, part in enumerate(parts_of(message)):
+            at = f"messages[{i}].content" + (f"[{j}]" if is_list else "")
+            if isinstance(part, ImagePart):
+                url, detail = part.image_url.url, part.image_url.detail
+                content.append(self._picture(url, f"{at}.image_url", detail))
+            elif message.role in ("user", "tool"):
+                content += self._with_pictures(part.text, at)
+            else:
+                content.append(part.text)
+        return content
+
+    def _with_pictures(self, text: str, at: str) -> Content:
+        """A text, and the pictures in it, in their order."""
+        pieces = MARKDOWN_PICTURE.split(text)  # each second one is the URL of a picture
+        n_characters = sum(map(len, pieces[::2]))
+        if n_characters > MOST_TEXT:
+            raise InvalidRequest(
+                f"{at}: A text may have {MOST_TEXT:,} characters at most.", param=at
+            )
+        content: Content = [pieces[0]]
+        for url, behind in zip(pieces[1::2], pieces[2::2], strict=True):
+            content += [self._picture(url, at), behind]
+        return [part for part in content if part != ""] or [""]
+
+    def _picture(self, url: str, param: str, detail: Detail = "auto") -> SentPicture:
         with _blaming(param):
             check_count(len(self.pictures) + 1)
-            encoded = schema.decode_data_url(image.url)
+            encoded = decode_picture(url)
         digest = digest_of(encoded)
-        sent = SentPicture(digest, lambda: encoded, image.detail, param)
+        sent = SentPicture(digest, lambda: encoded, detail, param)
         self.pictures.append(sent)
         return sent
+
+    def _put_system(self, write: Callable[[str], str]) -> None:
+        """Puts the text that `write` makes of the system message at the beginning."""
+        text = ""
+        if self._messages[0][0] == "system":
+            text = "".join(map(str, self._messages.pop(0)[1]))
+        self._messages.insert(0, ("system", [write(text)]))
+
+
+def response_content(results: Sequence[Content]) -> Content:
+    """The content of the message with what calls gave, in their order."""
+    content: Content = []
+    for result in results:
+        content += ["\n"] if content else []
+        content += [f"{RESPONSE_OPEN}\n", *result, f"\n{RESPONSE_CLOSE}"]
+    return content
 
 
 @contextmanager

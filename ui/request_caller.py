@@ -43,6 +43,7 @@ def submission_of(
     max_tokens: int,
     is_batch: bool = False,
     streams: bool = False,
+    has_tools: bool = False,
 ) -> Submission:
     """The submission of a question. Raises InvalidRequest for a wrong header."""
     idempotency_key = http.headers.get("idempotency-key", "")
@@ -55,6 +56,7 @@ def submission_of(
         limits_of(http),
         is_batch=is_batch,
         streams=streams,
+        has_tools=has_tools,
         idempotency_key=idempotency_key,
         body_hash=body_hash if idempotency_key else "",
         max_tokens=max_tokens,

@@ -17,7 +17,7 @@ THEME = gr.themes.Base(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
-STYLES = ("page.css", "talk.css", "stage.css")
+STYLES = ("page.css", "talk.css", "stage.css", "history.css")
 
 
 def build_shell() -> gr.Blocks:

@@ -69,6 +69,7 @@ SURFACE = (
         ("GET", "DELETE"), "/v1/jobs/{id}", about="the state of a job; or cancels it"
     ),
     Route(("GET",), "/v1/jobs/{id}/events", about="the event stream of a job"),
+    Route(READ, "/v1/status", about="load, pace and latency of the server"),
     Route(("GET",), "/v1/usage", about="what a key has used, by day and model"),
     Route(READ, "/health", about="200 while the web process is alive"),
     Route(READ, "/ready", about="200 while a question could be answered, else 503"),

@@ -41,4 +41,4 @@ class PreparedJobs:
 
 
 def _schema_characters(prepared: Prepared) -> int:
-    return len(prepared.request.sampling.json_schema or "")
+    return len(prepared.request.sampling.grammar or "")

@@ -28,6 +28,7 @@ from edge.up.supervise import Child, Part
 PATIENCE_S = 10.0
 START_S = 660.0  # of `edge up`: longer than the limit of its own parts
 STOP_S = 60.0
+LOCAL = ("localhost", LOOPBACK, "::1")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Target:
     about: dict[str, Any] = field(default_factory=dict)
     state: Path | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs on this machine."""
+        return urlsplit(self.url).hostname in LOCAL
+
 
 def running(url: str, pid: int | None, api_key: str = "") -> Target:
     """A running server; its process is looked up if it is on this machine.
@@ -51,7 +57,7 @@ def running(url: str, pid: int | None, api_key: str = "") -> Target:
     models = [model["id"] for model in listed["data"]]
     about = {"models": models}
     where = urlsplit(url)
-    if pid is None and where.hostname in ("localhost", LOOPBACK, "::1"):
+    if pid is None and where.hostname in LOCAL:
         pid = host.listener(where.port or (443 if where.scheme == "https" else 80))
     return Target(url, pid, about)
 

@@ -22,6 +22,7 @@ from edge.models.store import obtain
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
+from edge.serving.installed import has_llama
 from edge.serving.plan import make_plan
 
 
@@ -35,7 +36,8 @@ def ask(
     """Answer one question in this process, without a server."""
     with clear_errors():
         settings = settings_with(model, mmproj, slots=1)
-        if settings.runtime == "auto":  # OpenVINO loads longer than one answer saves
+        # OpenVINO loads longer than one answer saves
+        if settings.runtime == "auto" and has_llama():
             settings = replace(settings, runtime="llama")
         if not picture.is_file():
             raise SetupError(f"There is no picture at {picture}.")

@@ -34,6 +34,7 @@ class EncodeQueue:
     def __init__(self) -> None:
         self.current: EncodeJob | None = None
         self.is_computing = False  # else the current one waits between two stages
+        self.n_stages_done = 0  # of the current one
         self._sequences: list[Sequence] = []
 
     @property
@@ -55,7 +56,7 @@ class EncodeQueue:
     @property
     def is_abandoned(self) -> bool:
         """Whether no sequence waits any more for the picture that is being encoded."""
-        return self.current is not None and not self._waiting_for(self.current)
+        return self.current is not None and not self.waiting_for(self.current)
 
     def add(self, sequence: Sequence) -> None:
         self._sequences.append(sequence)
@@ -69,19 +70,23 @@ class EncodeQueue:
         """The upcoming picture is computed now. Returns it if this is its beginning."""
         is_new = self.current is None
         self.current, self.is_computing = self.upcoming, True
+        if is_new:
+            self.n_stages_done = 0
         return self.current if is_new else None
 
     def end_stage(self) -> None:
         """The current picture waits for its next stage."""
         self.is_computing = False
+        self.n_stages_done += 1
 
     def finish(self) -> list[Sequence]:
         """The current picture is done or given up. Returns the sequences that wait for
         it; they stay in the queue."""
         job, self.current, self.is_computing = self.current, None, False
-        return self._waiting_for(job) if job else []
+        return self.waiting_for(job) if job else []
 
-    def _waiting_for(self, job: EncodeJob) -> list[Sequence]:
+    def waiting_for(self, job: EncodeJob) -> list[Sequence]:
+        """The sequences that lack its picture."""
         return [
             sequence
             for sequence in self._sequences

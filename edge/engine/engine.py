@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
+from edge.engine import progress
 from edge.engine.costs import Costs
 from edge.engine.drafting import Drafter
 from edge.engine.encode_queue import EncodeJob, PictureKey
@@ -48,13 +49,13 @@ class Engine:
         costs: Costs | None = None,
     ) -> None:
         self._runtime = runtime
-        self._tower = tower
+        self._tower, self._n_stages = tower, tower.n_stages
         self.tower_name, self.runtime_name = tower.name, runtime.name
         costs = costs or Costs()
         self._scheduler = Scheduler(
             Slots(runtime.n_slots, runtime.n_cells, runtime.n_idle),
             chunk_tokens,
-            alternates=tower.can_pause,
+            alternates=self._n_stages > 1,
             costs=costs,
         )
         self._encoder = Encoder(
@@ -82,9 +83,8 @@ class Engine:
 
     @property
     def silent_s(self) -> float:
-        """How long its present step has taken, or the stage of a picture that steps
-        wait for; 0 while it waits for work. It hangs if that is far longer than
-        `longest_step_s`."""
+        """Seconds of its present step, or of the stage of a picture it waits for; 0
+        without work. It hangs if they are far more than `longest_step_s`."""
         began = self._began
         return 0.0 if began is None else time.monotonic() - began
 
@@ -96,10 +96,8 @@ class Engine:
     def check(
         self, request: Request, is_wanted: Callable[[], bool] = lambda: True
     ) -> Prepared:
-        """Prepares a question, without its pixels, for `submit`. Keeps nothing.
-
-        Raises what `submit` raises for a question that can never be answered.
-        """
+        """Prepares a question, without its pixels, for `submit`, and keeps nothing.
+        Raises what `submit` raises for a question that can never be answered."""
         return Prepared.of(request, self._prepare(request, is_wanted))
 
     def submit(
@@ -152,7 +150,7 @@ class Engine:
 
     def _post_paused(self, seconds: float) -> None:
         """On the encoder thread: a stage has ended, and the cores are free."""
-        self._inbox.put(partial(self._scheduler.end_stage, seconds))
+        self._inbox.put(partial(self._end_stage, seconds))
 
     # Everything below runs on the engine thread.
 
@@ -192,6 +190,8 @@ class Engine:
 
     def _compute(self, step: Step) -> None:
         """Run, advance, postprocess."""
+        for sequence, event in progress.prefilling(self._scheduler, step):
+            self._tickets[sequence].show(event)
         begun = time.monotonic()
         if (sampled := self._run(step)) is not None:
             ended = time.monotonic()
@@ -241,12 +241,17 @@ class Engine:
     def _accept(self, ticket: Ticket) -> None:
         sequence = ticket.sequence
         self._tickets[sequence] = ticket
-        ticket.events.put(Started(sequence.n_prompt))
+        ticket.events.put(Started(sequence.n_prompt, sequence.n_image))
         for sha256 in sequence.missing_pictures:
-            embeddings = self._encoder.recall(PictureKey(sequence.scope, sha256))
-            if embeddings is not None:
+            key = PictureKey(sequence.scope, sha256)
+            if (embeddings := self._encoder.recall(key)) is not None:
                 self._receive(ticket, sha256, embeddings)
         self._queue(ticket)
+
+    def _end_stage(self, seconds: float) -> None:
+        self._scheduler.end_stage(seconds)
+        for sequence, event in progress.encoding(self._scheduler, self._n_stages):
+            self._tickets[sequence].show(event)
 
     def _encoded(self, key: PictureKey, outcome: Outcome) -> None:
         waiting = self._scheduler.pictures.finish()

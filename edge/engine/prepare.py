@@ -15,7 +15,7 @@ from edge.conversation import newest, trim
 from edge.engine.protocols import Tokenizer, VisionTower
 from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
-from edge.qwen3vl.chat import OPENING, Part, Template, render_message
+from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.request import Message, PictureRef, Request
 
 Tokens = list[int]
@@ -71,12 +71,14 @@ def prepare(
     def size(message: Message) -> int:
         return sum(_n_tokens(part) for part in encoded(message))
 
-    opening = _encode(OPENING, tokenizer, tower)
-    n_rest = _n_tokens(opening) + request.sampling.max_tokens - 1
+    end = _encode(CLOSING if request.continues else OPENING, tokenizer, tower)
+    # a last message that goes on has no end, which is part of its size
+    n_end = -_n_tokens(end) if request.continues else _n_tokens(end)
+    n_rest = n_end + request.sampling.max_tokens - 1
     kept = trimmed.messages
     if request.truncate:
         kept = newest(kept, size, n_cells - n_rest)
-    n_prompt = sum(map(size, kept)) + _n_tokens(opening)
+    n_prompt = sum(map(size, kept)) + n_end
     if n_prompt + request.sampling.max_tokens - 1 > n_cells:
         raise ContextLengthExceeded(
             f"The prompt has {n_prompt} tokens and max_tokens is "
@@ -86,7 +88,8 @@ def prepare(
             param="messages",
         )
     parts = [part for message in kept for part in encoded(message)]
-    sequence = Sequence(_pieces([*parts, opening]), request.sampling, request.scope)
+    parts = parts[:-1] if request.continues else [*parts, end]
+    sequence = Sequence(_pieces(parts), request.sampling, request.scope)
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     return sequence
 

@@ -119,7 +119,7 @@ class VisionTower(Protocol):
     """A vision encoder. Only the encoder thread calls `embed` and `rest`."""
 
     name: str  # of the backend and its precision
-    can_pause: bool  # whether `embed` calls `pause`
+    n_stages: int  # of a picture, with a pause between any two; 1: it cannot pause
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         """Rows and columns of image tokens for a picture of this size in pixels."""
@@ -130,8 +130,8 @@ class VisionTower(Protocol):
     ) -> npt.NDArray[np.float16]:
         """Embeddings for the language model, float16 [rows * columns, width].
 
-        Calls `pause` between stages, if it can, and computes nothing meanwhile. What
-        `pause` raises ends it.
+        Calls `pause` between stages and computes nothing meanwhile. What `pause` raises
+        ends it.
         """
         ...
 

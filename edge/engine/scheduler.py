@@ -105,8 +105,13 @@ class Scheduler:
         )
 
     @property
-    def is_prefilling(self) -> bool:
-        return bool(self._prefilling())
+    def prefilling(self) -> dict[int, Sequence]:
+        """Those whose prompt is being computed, by slot."""
+        return {
+            slot: sequence
+            for slot, sequence in self.running.items()
+            if sequence.phase is Phase.PREFILL
+        }
 
     def add(self, sequence: Sequence) -> None:
         """Lets a new sequence wait for embeddings; without missing pictures, or once it
@@ -129,7 +134,7 @@ class Scheduler:
             return Rest(None)
         if self._encodes_next(now):
             return Stage(self.pictures.start_stage())
-        if self._is_beside and not self.is_prefilling and self.running:
+        if self._is_beside and not self.prefilling and self.running:
             rest_s = self._pace.left_s(now, len(self.running), beside=True)
             if rest_s > 0:
                 return Rest(rest_s)
@@ -177,7 +182,7 @@ class Scheduler:
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
         return any(
             sequence.match_prefix(other.content) >= n_shared + WORTH_WAITING
-            for other in self._prefilling().values()
+            for other in self.prefilling.values()
         )
 
     def schedule(self, now: float) -> Step | None:
@@ -187,7 +192,7 @@ class Scheduler:
             for slot, sequence in self.running.items()
             if sequence.phase is Phase.DECODE
         ]
-        if self.is_prefilling:
+        if self.prefilling:
             piece = self._pace.piece(now, len(spans), beside=self._is_beside)
             spans += self._prompt_spans(piece)
         return Step(tuple(spans), self._is_beside) if spans else None
@@ -235,22 +240,15 @@ class Scheduler:
         job = self.pictures.upcoming
         if job is None or self.pictures.is_computing:
             return False
-        if self.is_prefilling:
+        if self.prefilling:
             return self.pictures.current is not None and not self._pace.n_stages
         n_answers = len(self.running)
         return not n_answers or self._pace.allows_stage(now, n_answers, job.n_tokens)
 
     def _prompt_spans(self, budget: int) -> Iterator[Span]:
-        for slot, sequence in self._prefilling().items():
+        for slot, sequence in self.prefilling.items():
             if budget == 0:
                 return
             for span in sequence.prefill_spans(slot, budget):
                 budget -= span.n_tokens
                 yield span
-
-    def _prefilling(self) -> dict[int, Sequence]:
-        return {
-            slot: sequence
-            for slot, sequence in self.running.items()
-            if sequence.phase is Phase.PREFILL
-        }

@@ -128,9 +128,13 @@ class Sequence:
     def cached_content(self) -> Content:
         """The content of all cells so far; the latest tokens are in none yet."""
         if self.phase is Phase.PREFILL:
-            done = sum(piece.n_tokens for piece in self.pieces[: self._piece])
-            return self.content[: done + self._offset]
+            return self.content[: self.n_prefilled]
         return [*self.content, *self.generated[: self.n_fed]]
+
+    @property
+    def n_prefilled(self) -> int:
+        """Tokens of the prompt that are computed."""
+        return sum(p.n_tokens for p in self.pieces[: self._piece]) + self._offset
 
     @property
     def n_cells_needed(self) -> int:
@@ -140,9 +144,13 @@ class Sequence:
     @property
     def missing_pictures(self) -> list[str]:
         """Hashes of pictures without embeddings, each once, in prompt order."""
-        refs = (piece.ref for piece in self.pieces if isinstance(piece, PicturePiece))
-        hashes = dict.fromkeys(ref.sha256 for ref in refs)
+        hashes = dict.fromkeys(self.picture_hashes)
         return [sha256 for sha256 in hashes if sha256 not in self.embeddings]
+
+    @property
+    def picture_hashes(self) -> list[str]:
+        """Of all pictures in prompt order; the same picture may be there twice."""
+        return [p.ref.sha256 for p in self.pieces if isinstance(p, PicturePiece)]
 
     def receive(self, sha256: str, embeddings: npt.NDArray[np.float16]) -> None:
         """One of its pictures is encoded: the pixels are not needed any more."""

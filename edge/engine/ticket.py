@@ -12,8 +12,19 @@ from edge.engine.protocols import Tokenizer
 from edge.engine.repetition import is_stuck
 from edge.engine.sequence import Sequence
 from edge.errors import EdgeError
-from edge.events import Event, Failed, Finished, Terminal, Token
+from edge.events import (
+    Encoding,
+    Event,
+    Failed,
+    Finished,
+    Prefilling,
+    Terminal,
+    Token,
+)
 from edge.request import Answer, FinishReason, Timings, Usage
+
+# Between two events of progress: each costs 2 ms of the cores that compute.
+SHOW_S = 0.4
 
 Stage = Literal["prepare", "embed", "queue", "prefill"]  # in this order
 
@@ -54,6 +65,7 @@ class Ticket:
     _post: Callable[[Callable[[], None]], None]
     _end: Callable[[Ticket, Terminal], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+    _shown: dict[type[Event], float] = field(default_factory=dict)
 
     def append(
         self, tokens: Iterable[int], tokenizer: Tokenizer
@@ -89,6 +101,14 @@ class Ticket:
         if detokenizer.stopped:
             return "stop"
         return "length" if is_long else None
+
+    def show(self, event: Encoding | Prefilling) -> None:
+        """Emits the first event of its kind, and later ones unless the one before was
+        emitted a moment ago."""
+        now = time.monotonic()
+        if now - self._shown.get(type(event), -SHOW_S) >= SHOW_S:
+            self._shown[type(event)] = now
+            self.events.put(event)
 
     def next(self, timeout_s: float | None = None) -> Event | None:
         """The next event, or None when `timeout_s` passes without one."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -32,7 +33,7 @@ _BLOCKS: Final = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 _MOST_ENTRIES: Final = 1 << 20  # all texts, keys and tensors of a file together
 _MOST_NUMBERS: Final = 1 << 22  # in one array, which is skipped
 _LONGEST_TEXT: Final = 1 << 24
-# Longer arrays, which are the vocabulary, are read and dropped.
+# Longer arrays, which are the vocabulary, are read and dropped if not asked for.
 _MOST_KEPT: Final = 1024
 
 
@@ -82,12 +83,25 @@ def read_header(path: Path) -> Header:
     Raises SetupError with one sentence, what is wrong and what to do: also when the
     file is shorter than its tensors.
     """
+    with _opened(path) as reader:
+        return reader.header()
+
+
+def read_metadata(path: Path, keep: Collection[str]) -> Mapping[str, Any]:
+    """All metadata of the GGUF file at `path`, with the long arrays of the keys `keep`.
+    Raises SetupError."""
+    with _opened(path, keep) as reader:
+        return reader.metadata()
+
+
+@contextmanager
+def _opened(path: Path, keep: Collection[str] = ()) -> Iterator[_Reader]:
     try:
         check_file(path)
         with path.open("rb") as file:
             check_start(path, file.read(32))
             file.seek(8)  # after the version
-            return _Reader(path, file).header()
+            yield _Reader(path, file, keep)
     except OSError as error:
         raise SetupError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -95,22 +109,27 @@ def read_header(path: Path) -> Header:
 class _Reader:
     """Reads a header part by part, starting after the version."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO, keep: Collection[str]) -> None:
         self._path = path
         self._file = file
+        self._keep = keep
         self._size = os.fstat(file.fileno()).st_size
         self._n_left = _MOST_ENTRIES
         self._lengths: dict[str, int] = {}
         self._marks: frozenset[str] = frozenset()
 
-    def header(self) -> Header:
-        n_tensors, n_values = self._count(_MOST_ENTRIES), self._count(_MOST_ENTRIES)
+    def metadata(self) -> dict[str, Any]:
+        self._n_tensors = self._count(_MOST_ENTRIES)
         values: dict[str, Any] = {}
-        for _ in range(n_values):
+        for _ in range(self._count(_MOST_ENTRIES)):
             key = self._new_name(values)
             values[key] = self._value(key)
+        return values
+
+    def header(self) -> Header:
+        values = self.metadata()
         tensors: dict[str, Tensor] = {}
-        for _ in range(n_tensors):
+        for _ in range(self._n_tensors):
             name = self._new_name(tensors)
             tensors[name] = self._tensor(name)
         if not isinstance(values.get("general.architecture"), str):
@@ -145,9 +164,10 @@ class _Reader:
     def _array(self, key: str) -> tuple[Any, ...] | None:
         [kind] = self._numbers("I")
         n = self._lengths[key] = self._count(_MOST_NUMBERS)
+        most = n if key in self._keep else _MOST_KEPT
         if kind != _TEXT:
             codes = f"{n}{self._code(kind)}"
-            if n > _MOST_KEPT:
+            if n > most:
                 self._take(struct.calcsize(f"<{codes}"))
                 return None
             return self._numbers(codes)
@@ -157,7 +177,7 @@ class _Reader:
         if key == "tokenizer.ggml.tokens":
             marks = (text for text in texts if text.startswith(b"<|"))
             self._marks = frozenset(mark.decode(errors="replace") for mark in marks)
-        if n > _MOST_KEPT:
+        if n > most:
             return None
         return tuple(text.decode(errors="replace") for text in texts)
 

@@ -13,11 +13,20 @@ import redis.asyncio
 
 from edge.caller import ANONYMOUS
 from edge.errors import Cancelled, EdgeError, RequestQuarantined, WorkerLost
-from edge.events import Event, Failed, Queued, Retried, Terminal, from_json, to_json
+from edge.events import (
+    Accepted,
+    Event,
+    Failed,
+    Queued,
+    Retried,
+    Terminal,
+    from_json,
+    to_json,
+)
 from edge.images import Picture
 from edge.jobs.channel import PATIENCE_S, QUIET_MS, Follower
 from edge.jobs.pictures import put_pictures
-from edge.jobs.position import Positions
+from edge.jobs.position import Outlook, Positions
 from edge.jobs.record import JobRecord, State, state_of
 from edge.jobs.refusal import MOST_KEPT, key_reused, refusal
 from edge.jobs.scripts import QUARANTINED, Scripts, named
@@ -90,7 +99,7 @@ class ClientJobs:
         """
         await put_pictures(self._broker, job_id, pictures, bounds.deadline_s)
         pace = await self._positions.pace(pool)
-        schema = request.sampling.json_schema
+        schema = request.sampling.grammar
         status = await self._scripts(
             "enqueue",
             job_id=job_id,
@@ -107,10 +116,10 @@ class ClientJobs:
     async def follow(self, job_id: str) -> AsyncIterator[Event | None]:
         """The job's events up to its terminal one, and None in quiet seconds.
 
-        Each second the record is told that a client waits, and is read: a job that
-        waits gives its queue position, and one that is lost ends here. Raises one of
-        AWAY when neither events nor the record can be read for PATIENCE_S: a broker
-        whose disk is full answers reads, and no events come.
+        When a job is accepted, and each second, the record is told that a client waits,
+        and is read: a job that waits gives its queue position, and one that is lost
+        ends here. Raises one of AWAY when neither events nor the record can be read for
+        PATIENCE_S: a broker whose disk is full answers reads, and no events come.
         """
         attempt, looked = 1, time.monotonic()
         refused_since: float | None = None
@@ -123,7 +132,8 @@ class ClientJobs:
                         return
                     if isinstance(event, Retried):
                         break
-                if event is None or time.monotonic() - looked > QUIET_MS / 1000:
+                is_due = time.monotonic() - looked > QUIET_MS / 1000
+                if event is None or isinstance(event, Accepted) or is_due:
                     looked, news = time.monotonic(), None
                     try:
                         news = await self._news(job_id)
@@ -132,6 +142,9 @@ class ClientJobs:
                         refused_since = refused_since or looked
                         if looked - refused_since > PATIENCE_S:
                             raise
+                    # the events of a job that has ended meanwhile come first
+                    if isinstance(event, Accepted) and not isinstance(news, Queued):
+                        continue
                     if news is not None or event is None:
                         yield news
                     if isinstance(news, Terminal):
@@ -152,6 +165,7 @@ class ClientJobs:
             owner=reply["owner"],
             model=reply["model"],
             created=float(reply["created"]),
+            has_tools=reply.get("has_tools") == "1",  # absent in an older job
             outcome=reply.get("outcome"),
         )
 
@@ -173,6 +187,10 @@ class ClientJobs:
     async def position(self, job_id: str, pool: str) -> Queued | None:
         """The job's queue position; None when it does not wait in the queue."""
         return await self._positions.find(job_id, pool)
+
+    async def outlook(self, pool: str) -> Outlook:
+        """The load and the pace of a pool."""
+        return await self._positions.outlook(pool)
 
     async def _news(self, job_id: str) -> Event | None:
         job = await self.look(job_id, watch=True)

@@ -21,9 +21,9 @@ JOB = Key(
     "edge:job:{job_id}",
     "hash",
     "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
-    "priority, streams, kept, idempotency_name, body_hash, charged, charged_at, "
-    "created, expires, watched, started, suspect, content, schema, shares, request, "
-    "score, max_tokens, prompt_tokens, image_tokens, outcome",
+    "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
+    "charged_at, created, expires, watched, started, suspect, content, schema, shares, "
+    "request, score, max_tokens, prompt_tokens, image_tokens, outcome",
     _ENDED,
     "admit, enqueue, checked, claim, look, release, lost, end",
 )

@@ -16,6 +16,17 @@ from edge.jobs.fleet import Fleet
 from edge.jobs.scripts import Scripts
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """A pool as a whole: its jobs, when a question asked now would start (None without
+    a slot), and its pace."""
+
+    n_running: int
+    n_waiting: int
+    starts_in_s: float | None
+    pace: Pace
+
+
 class Positions:
     """Queue positions, with start times from the pace of each pool."""
 
@@ -26,19 +37,34 @@ class Positions:
 
     async def find(self, job_id: str, pool: str) -> Queued | None:
         """The job's position; None when it is not in the queue."""
-        reply, pace, workers = await asyncio.gather(
-            self._scripts("queue", pool=pool), self.pace(pool), self._fleet.workers()
-        )
-        queue = _Queue.read(reply)
+        queue, pace, n_slots = await self._read(pool)
         if job_id not in queue.waiting_ids:
             return None
-        n_slots = sum(worker.n_slots for worker in workers if worker.pool == pool)
         starts_s = start_times(queue.running, queue.waiting_sizes, n_slots, pace)
         rank = queue.waiting_ids.index(job_id)
         return Queued(rank + 1, round(starts_s[rank], 1) if starts_s else None)
 
+    async def outlook(self, pool: str) -> Outlook:
+        queue, pace, n_slots = await self._read(pool)
+        sizes = [*queue.waiting_sizes, None]  # the last one is asked now
+        starts_s = start_times(queue.running, sizes, n_slots, pace)
+        return Outlook(
+            n_running=len(queue.running),
+            n_waiting=len(queue.waiting_ids),
+            starts_in_s=round(starts_s[-1], 1) if starts_s else None,
+            pace=pace,
+        )
+
     async def pace(self, pool: str) -> Pace:
         return Pace.read(await self._broker.get(keys.PACE(pool)))
+
+    async def _read(self, pool: str) -> tuple[_Queue, Pace, int]:
+        """The queue of a pool, its pace and its slots."""
+        reply, pace, workers = await asyncio.gather(
+            self._scripts("queue", pool=pool), self.pace(pool), self._fleet.workers()
+        )
+        n_slots = sum(worker.n_slots for worker in workers if worker.pool == pool)
+        return _Queue.read(reply), pace, n_slots
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,9 @@ def labels_of(outcome: Terminal) -> tuple[State, str]:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job's record at one moment. `created` is in seconds since 1970; `outcome` is
-    the terminal event as JSON, None until the job has ended."""
+    """A job's record at one moment. `created` is in seconds since 1970; its answer may
+    hold calls if it `has_tools`; `outcome` is the terminal event as JSON, None until
+    the job has ended."""
 
     state: State
     attempt: int
@@ -67,4 +68,5 @@ class JobRecord:
     owner: str
     model: str
     created: float
+    has_tools: bool
     outcome: str | None

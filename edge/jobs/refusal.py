@@ -9,7 +9,9 @@ from edge.errors import ClientLimit, EdgeError, KeyReused, QueueFull
 from edge.jobs.estimate import Pace
 from edge.jobs.submission import Bounds
 
-MOST_KEPT = 2  # jobs with an idempotency key, from one address without an API key
+# Jobs that nobody watches, from one address without an API key: those that were kept
+# by an idempotency key when their client left.
+MOST_KEPT = 4
 MOST_PAUSE_S = 60  # OpenAI's clients ignore a Retry-After of over 120
 
 
@@ -33,8 +35,8 @@ def refusal(status: str, bounds: Bounds, n_live: int, pace: Pace) -> EdgeError:
             "the most that one address may have."
         ),
         "kept_limit": (
-            f"There are {MOST_KEPT} unfinished questions with an Idempotency-Key from "
-            "your address, the most without an API key."
+            f"There are {MOST_KEPT} unfinished questions from your address whose "
+            "answers nobody reads now, the most without an API key."
         ),
     }
     kind = QueueFull if status == "queue_full" else ClientLimit

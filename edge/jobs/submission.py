@@ -21,15 +21,17 @@ class Submission:
     """A caller's question, as far as the queue is concerned.
 
     A batch job may wait longer. With `streams`, the client is shown text that cannot be
-    taken back. With the `idempotency_key` and `body_hash` of an earlier submission of
-    the same caller it is the same job, which is therefore kept after its client has
-    left. The answer has at most `max_tokens`.
+    taken back; with `has_tools` the answer may hold calls of functions. With the
+    `idempotency_key` and `body_hash` of an earlier submission of the same caller it is
+    the same job, which is therefore kept after its client has left. The answer has at
+    most `max_tokens`.
     """
 
     caller: Caller
     limits: Limits = NO_LIMITS
     is_batch: bool = False
     streams: bool = False
+    has_tools: bool = False
     idempotency_key: str = ""
     body_hash: str = ""
     max_tokens: int = 0
@@ -57,6 +59,7 @@ class Submission:
             "weight": self.limits.weight,
             "priority": self.priority,
             "streams": int(self.streams),
+            "has_tools": int(self.has_tools),
             "kept": int(bool(self.idempotency_key)),
             "body_hash": self.body_hash,
             "charged": self.charged.n_tokens if self.charged else 0,

@@ -80,7 +80,7 @@ class WorkerJobs:
             job_id=job_id,
             prompt_tokens=prompt_tokens,
             image_tokens=image_tokens,
-            event=to_json(Accepted(prompt_tokens)),
+            event=to_json(Accepted(prompt_tokens, image_tokens)),
         )
 
     def refuse(self, job_id: str, outcome: Failed) -> bool:

@@ -12,10 +12,11 @@ from edge.engine.protocols import Constraint
 from edge.engine.step import MOST_GUESSED, MOST_TOKENS, Row, Sampled, Step
 from edge.engine.verify import sample_rows
 from edge.errors import EngineError, SetupError
+from edge.gguf.tokenizer import read_tokenizer
 from edge.llamacpp.batch import group_by_kind, native_batch
 from edge.llamacpp.model import Model
-from edge.llamacpp.samplers import Samplers
 from edge.request import SamplingParams
+from edge.sampling.samplers import Samplers
 
 _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
@@ -39,6 +40,7 @@ class LlamaRuntime:
         n_idle: int = 0,
         kv: str = "f16",
     ) -> None:
+        tokenizer = read_tokenizer(model.path)
         params = lib.llama_context_default_params()
         params.n_ctx = n_cells
         params.n_seq_max = n_slots + n_idle
@@ -61,13 +63,13 @@ class LlamaRuntime:
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_idle = n_idle
-        self.tokenize = model.tokenize
-        self.piece = model.piece
-        self.is_end = model.is_end
+        self.tokenize = tokenizer.tokenize
+        self.piece = tokenizer.piece
+        self.is_end = tokenizer.is_end
         self._model = model
         self._threads = threads
-        self._n_vocab = model.n_vocab
-        self._samplers = Samplers(model)
+        self._n_vocab = len(tokenizer.pieces)
+        self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
         self._context = context
         self._memory = lib.llama_get_memory(context)

@@ -26,7 +26,7 @@ class MtmdTower:
     """
 
     name = "mtmd"
-    can_pause = False
+    n_stages = 1
 
     def __init__(
         self,

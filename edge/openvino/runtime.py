@@ -19,9 +19,8 @@ from edge.engine.protocols import Constraint
 from edge.engine.step import PictureSpan, Row, Sampled, Span, Step, TextSpan
 from edge.engine.verify import sample_rows
 from edge.gguf.header import Header
+from edge.gguf.tokenizer import read_tokenizer
 from edge.gguf.weights import Floats
-from edge.llamacpp.model import Model
-from edge.llamacpp.samplers import Samplers
 from edge.openvino.blocks import Blocks, n_blocks
 from edge.openvino.by_rows import ByRows
 from edge.openvino.compiled import Compiled, compile_now
@@ -31,6 +30,7 @@ from edge.openvino.language_weights import TextWeights
 from edge.openvino.quantized_weights import QuantizedWeights
 from edge.qwen3vl.rope import rope_angles
 from edge.request import SamplingParams
+from edge.sampling.samplers import Samplers
 
 KV = {"f16": "f16", "q8_0": "u8"}
 
@@ -64,6 +64,7 @@ class OpenvinoRuntime:
         self.n_slots = n_slots
         self.n_cells = n_cells
         self.n_idle = n_idle
+        tokenizer = read_tokenizer(path)
         self._weights = weights = TextWeights(path, header)
 
         def compiled(kernels: Kernels) -> Compiled:
@@ -85,11 +86,10 @@ class OpenvinoRuntime:
         blocks = n_blocks(n_cells, n_slots + n_idle)
         self._blocks = Blocks(blocks)
         self._caches = self._graph.allocate_state("cache", blocks)
-        self._model = Model(path, vocabulary_only=True)
-        self.tokenize = self._model.tokenize
-        self.piece = self._model.piece
-        self.is_end = self._model.is_end
-        self._samplers = Samplers(self._model)
+        self.tokenize = tokenizer.tokenize
+        self.piece = tokenizer.piece
+        self.is_end = tokenizer.is_end
+        self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
 
     def open(
@@ -131,7 +131,6 @@ class OpenvinoRuntime:
     def close(self) -> None:
         self._graph.close()
         self._samplers.close()
-        self._model.close()
 
     def _compute(self, spans: list[Span], wanted: list[int]) -> Floats:
         """Logits f32 [n, vocabulary] of the tokens at the indices `wanted`."""

@@ -31,8 +31,6 @@ class OpenvinoTower:
     graphs. Raises SetupError when the file does not fit or cannot be compiled here.
     """
 
-    can_pause = True
-
     def __init__(
         self,
         path: Path,
@@ -49,6 +47,7 @@ class OpenvinoTower:
         weights = TowerWeights(path, header)
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
+        self.n_stages = 1 + weights.n_blocks
         self._token_range = min(min_tokens, max_tokens), max_tokens
         self._graph = compile_once(
             lambda: VisionGraph(weights, kernels.weights, pauses).graph(),

@@ -32,11 +32,14 @@ Part = Template | UserText | PictureRef
 
 # behind the last message: the answer follows
 OPENING = Template("<|im_start|>assistant\n")
+# behind each message, unless the answer goes on with the last one
+CLOSING = Template("<|im_end|>\n")
 
 
 def render_message(message: Message) -> Iterator[Part]:
-    """One message of the prompt."""
-    yield Template(f"<|im_start|>{message.role}\n")
+    """One message of the prompt; what calls gave comes from the user."""
+    role = "user" if message.role == "tool" else message.role
+    yield Template(f"<|im_start|>{role}\n")
     for part in message.content:
         if isinstance(part, PictureRef):
             yield Template("<|vision_start|>")
@@ -44,7 +47,7 @@ def render_message(message: Message) -> Iterator[Part]:
             yield Template("<|vision_end|>")
         else:
             yield UserText(part)
-    yield Template("<|im_end|>\n")
+    yield CLOSING
 
 
 def render(messages: Sequence[Message]) -> Iterator[Part]:

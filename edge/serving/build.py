@@ -1,24 +1,25 @@
 """From a Plan to an engine. Where a setting says `auto` and OpenVINO cannot serve the
-files, llama.cpp does, and the log says so."""
+files, llama.cpp does if it is installed, and the log says so."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 from edge.engine.costs import Costs
 from edge.engine.engine import Engine
-from edge.engine.protocols import VisionTower
+from edge.engine.protocols import Runtime, VisionTower
 from edge.errors import SetupError
-from edge.llamacpp.model import Model
-from edge.llamacpp.runtime import LlamaRuntime
-from edge.llamacpp.vision import MtmdTower
 from edge.models.registry import compiled_folder
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.openvino.vision import OpenvinoTower
+from edge.serving.installed import has_llama
 from edge.serving.plan import Plan
 
 log = logging.getLogger(__name__)
+
+LLAMA = "edge.llamacpp.backend"  # imported where it serves, and not always installed
 
 
 def build_engine(plan: Plan) -> Engine:
@@ -37,7 +38,7 @@ def build_engine(plan: Plan) -> Engine:
     )
 
 
-def build_runtime(plan: Plan) -> OpenvinoRuntime | LlamaRuntime:
+def build_runtime(plan: Plan) -> Runtime:
     """The language model, loaded. Raises SetupError when no backend can serve it."""
     files, settings, variant = plan.files, plan.settings, plan.language
     sizes: dict[str, Any] = {
@@ -60,16 +61,15 @@ def build_runtime(plan: Plan) -> OpenvinoRuntime | LlamaRuntime:
                 **sizes,
             )
         except SetupError as error:
-            if settings.runtime != "auto":
+            if settings.runtime != "auto" or not has_llama():
                 raise
             log.warning(
                 "%s llama.cpp computes the language model, which is slower.", error
             )
-    return LlamaRuntime(
-        Model(files.model, repack=variant.repack),
-        max_batch=settings.chunk_tokens,
-        **sizes,
+    runtime = import_module(LLAMA).load_runtime(
+        files.model, repack=variant.repack, max_batch=settings.chunk_tokens, **sizes
     )
+    return cast(Runtime, runtime)
 
 
 def build_tower(plan: Plan) -> VisionTower:
@@ -90,7 +90,8 @@ def build_tower(plan: Plan) -> VisionTower:
                 **sizes,
             )
         except SetupError as error:
-            if settings.vision != "auto":
+            if settings.vision != "auto" or not has_llama():
                 raise
             log.warning("%s llama.cpp reads pictures, which is slower.", error)
-    return MtmdTower(files.mmproj, Model(files.model), **sizes)
+    tower = import_module(LLAMA).load_tower(files.mmproj, files.model, **sizes)
+    return cast(VisionTower, tower)

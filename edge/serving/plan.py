@@ -17,6 +17,7 @@ from edge.models.pair import check_pair, image_token_range
 from edge.models.registry import ModelFiles
 from edge.serving.choice import Choice, Measured, choose_language, choose_vision
 from edge.serving.forecast import forecast
+from edge.serving.installed import check_installed, has_llama
 from edge.serving.memory import MemoryNeed, check_memory, memory_need
 from edge.serving.tuning import Tuning, load
 from edge.serving.variants import (
@@ -110,8 +111,10 @@ def make_plan(
     other processes.
 
     Raises SetupError when a file is not a whole GGUF file, when the two do not belong
-    together, or when they need more memory than is free.
+    together, when they need more memory than is free, or when the settings name
+    llama.cpp and it is not installed.
     """
+    check_installed(settings)
     model, mmproj = files.model_header, files.mmproj_header
     check_pair(model, mmproj)
     tuning, note = load(settings, files) if use_tuning else (None, "")
@@ -158,12 +161,17 @@ def _choose(
             forced["vision"] = "int8"
         elif settings.weights == "auto" and _weights(choice) == "int8":
             forced["weights"] = "u4"
-        elif settings.runtime == "auto" and choice.language.variant.kernels:
+        elif _may_be_llama(settings, choice):
             forced = {**forced, "weights": settings.weights, "runtime": "llama"}
         elif settings.kv == "auto" and choice.language.variant.kv == "f16":
             forced["kv"] = "q8_0"
         else:
             return choice, forced
+
+
+def _may_be_llama(settings: Settings, choice: Choice) -> bool:
+    is_openvino = choice.language.variant.kernels is not None
+    return is_openvino and settings.runtime == "auto" and has_llama()
 
 
 def _fastest(settings: Settings, tuning: Tuning | None) -> Choice:

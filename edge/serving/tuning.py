@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from edge import host
 from edge.models.registry import ModelFiles, models_folder
 from edge.serving.choice import Measured
+from edge.serving.installed import installed_version
 from edge.serving.variants import Variant
 from edge.settings import Settings
 
@@ -54,7 +54,7 @@ def this_machine(settings: Settings, files: ModelFiles) -> dict[str, Any]:
             [path.name, path.stat().st_size, path.stat().st_mtime_ns]
             for path in (files.model, files.mmproj)
         ],
-        "libraries": [metadata.version(name) for name in LIBRARIES],
+        "libraries": [installed_version(name) for name in LIBRARIES],
         "limits": [environ.get(name, "") for name in ISA_LIMITS],
     }
 

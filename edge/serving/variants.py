@@ -17,6 +17,7 @@ from edge.openvino.kernels import (
     likely_kernels,
     likely_u4,
 )
+from edge.serving.installed import has_llama
 from edge.settings import Settings
 
 Part = Literal["language", "vision"]
@@ -93,7 +94,10 @@ def vision_variants(settings: Settings, features: Collection[str]) -> Iterator[V
 
 
 def is_allowed(variant: Variant, settings: Settings) -> bool:
-    """Whether EDGE_RUNTIME, EDGE_WEIGHTS or EDGE_VISION allow it."""
+    """Whether it is installed, and EDGE_RUNTIME, EDGE_WEIGHTS or EDGE_VISION allow
+    it."""
+    if not variant.kernels and not has_llama():
+        return False
     if variant.part == "language":
         if settings.runtime not in ("auto", variant.runtime):
             return False

@@ -1,13 +1,14 @@
-"""llguidance: which tokens may follow, so that an answer fits its schema.
+"""llguidance: which tokens may follow, so that an answer fits its grammar.
 
 A matcher never raises: after a fault it is in an error state, which becomes an error of
 that one answer.
-Source: https://github.com/guidance-ai/llguidance (docs/json_schema.md).
+Source: https://github.com/guidance-ai/llguidance (docs/json_schema.md, docs/syntax.md).
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance.gbnf_to_lark import GbnfToLarkError, gbnf_to_lark
 
 from edge.errors import EngineError
 
@@ -22,10 +24,13 @@ log = logging.getLogger(__name__)
 
 Ids = npt.NDArray[np.intp]
 
-# CPU seconds that an answer may spend on its schema: a reserve for rare slow steps, and
-# a share for each token, of which a usual step takes a few hundredths.
+# CPU seconds that an answer may spend on its grammar: a reserve for rare slow steps,
+# and a share for each token, of which a usual step takes a few hundredths.
 BUDGET_S = 0.5
 BUDGET_PER_TOKEN_S = 0.004
+
+# Otherwise a grammar is GBNF, llama.cpp's notation, whose rules have ::=.
+_LARK = re.compile(r"(?m)^\s*[?!]?start\s*:(?!:)")
 
 
 def _limits() -> LLParserLimits:
@@ -42,7 +47,7 @@ def _limits() -> LLParserLimits:
 
 
 class Unusable(ValueError):
-    """No answer can be made to fit a schema; the text says why."""
+    """No answer can be made to fit a grammar; the text says why."""
 
 
 class Vocabulary:
@@ -66,19 +71,31 @@ class Vocabulary:
             eos_token=list(ends),
         )
 
-    def matcher(self, schema: str) -> LLMatcher:
-        """A matcher at the beginning of an answer. Raises Unusable."""
-        # compact JSON: no tokens for whitespace, and no answer loops in it
-        grammar = LLMatcher.grammar_from_json_schema(
-            schema, overrides={"whitespace_flexible": False}
-        )
-        matcher = LLMatcher(self.tree, grammar, log_level=0, limits=_limits())
+    def matcher(self, grammar: str) -> LLMatcher:
+        """A matcher at the beginning of an answer; `grammar` as in `SamplingParams`.
+        Raises Unusable."""
+        matcher = LLMatcher(self.tree, _read(grammar), log_level=0, limits=_limits())
         if matcher.is_error():
             raise Unusable(_reason(matcher.get_error()))
         return matcher
 
     def _split(self, text: str) -> list[int]:
         return self.tree.greedy_tokenize(text)
+
+
+def _read(grammar: str) -> str:
+    """The grammar in the matcher's own form. Raises Unusable."""
+    if grammar.startswith("{"):
+        # compact JSON: no tokens for whitespace, and no answer loops in it
+        return LLMatcher.grammar_from_json_schema(
+            grammar, overrides={"whitespace_flexible": False}
+        )
+    if not _LARK.search(grammar):
+        try:
+            grammar = gbnf_to_lark(grammar)
+        except (GbnfToLarkError, RecursionError) as error:
+            raise Unusable(str(error)[:200]) from None
+    return LLMatcher.grammar_from_lark(grammar)
 
 
 class _Tokenizer:
@@ -103,14 +120,14 @@ class _Tokenizer:
 
 
 class Constraint:
-    """Keeps one answer within its schema. For one thread at a time.
+    """Keeps one answer within its grammar. For one thread at a time.
 
     Each method raises EngineError when the answer cannot continue, or when checking it
     has taken more time than its budget.
     """
 
-    def __init__(self, vocabulary: Vocabulary, schema: str) -> None:
-        self._matcher = vocabulary.matcher(schema)
+    def __init__(self, vocabulary: Vocabulary, grammar: str) -> None:
+        self._matcher = vocabulary.matcher(grammar)
         self._n_tokens = vocabulary.n_tokens
         self._ends = vocabulary.ends
         self._has_ended = False
@@ -169,10 +186,10 @@ class Constraint:
 
 
 def _stuck(why: str) -> EngineError:
-    log.warning("an answer could not be held to its schema: %s", why)
+    log.warning("an answer could not be held to its grammar: %s", why)
     return EngineError(
-        "This answer could not be held to its schema within the limits on time and "
-        "memory. Use a simpler schema."
+        "This answer could not be held to its schema or grammar within the limits on "
+        "time and memory. Use a simpler one."
     )
 
 

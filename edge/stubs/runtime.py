@@ -74,7 +74,7 @@ class StubRuntime:
     def check(self, sampling: SamplingParams) -> Constraint | None:
         if sampling.logit_bias and max(sampling.logit_bias)[0] > END:
             raise InvalidRequest("The stub has fewer tokens.", param="logit_bias")
-        schema = sampling.json_schema
+        schema = sampling.grammar
         return self._compiler.constraint(schema) if schema else None
 
     def open(

@@ -22,7 +22,6 @@ class StubTower:
         self.width = width
         self.seconds = seconds
         self.n_stages = n_stages
-        self.can_pause = n_stages > 1
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         return -(-height // 32), -(-width // 32)

@@ -29,9 +29,11 @@ from edge.models.registry import (
     models_folder,
     tiny_files,
 )
+from edge.serving.installed import has_llama
 from edge.serving.plan import make_plan
 from edge.serving.report import table
 from edge.settings import Settings
+from edge.up import native
 from edge.up.parts import check_redis, nginx_server, redis_server
 from edge.up.stack import RESERVE_BYTES, check_port
 
@@ -64,6 +66,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
     yield nginx()
     yield door(settings.host, port)
     yield jail()
+    yield llama_cpp()
     yield trial()
     yield from model(settings)
 
@@ -71,7 +74,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
 def processor() -> Finding:
     cpu, n_cores = host.cpu(), host.usable_cores()
     message = f"{cpu.name}, {n_cores} usable cores: {', '.join(cpu.features)}."
-    if "avx2" not in cpu.features and "asimd" not in cpu.features:
+    if not cpu.runs_openvino:
         message += " OpenVINO needs AVX2: use another machine."
         return Finding("processor", "wrong", message)
     if not INT8_FEATURES.intersection(cpu.features):
@@ -106,7 +109,8 @@ def disk(settings: Settings) -> Finding:
 
 def queue(settings: Settings) -> Finding:
     try:
-        check_redis(settings)
+        if note := check_redis(settings):
+            return Finding("queue", "note", note)
         is_own = settings.broker_url and settings.cache_url
         message = "Your Redis servers can be reached." if is_own else redis_server()
     except SetupError as error:
@@ -138,6 +142,12 @@ def jail() -> Finding:
     )
 
 
+def llama_cpp() -> Finding:
+    if message := native.described():
+        return Finding("llama.cpp", "note", message)
+    return Finding("llama.cpp", "ok", "llama.cpp is installed.")
+
+
 def trial() -> Finding:
     """A question to the bundled model, in a child process, which may crash."""
     with tempfile.TemporaryDirectory() as folder:
@@ -156,10 +166,12 @@ def trial() -> Finding:
             return Finding("trial", "wrong", message)
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
-        message = (
-            f"{TINY} crashed with {name}: llama.cpp was compiled for another "
-            "processor. Remove ~/.cache/edge-vl and run `make setup`."
-        )
+        message = f"{TINY} crashed with {name}."
+        if has_llama():
+            message += (
+                " llama.cpp was compiled for another processor. Remove "
+                "~/.cache/edge-vl and run `make setup`."
+            )
         return Finding("trial", "wrong", message)
     if ended.returncode:
         return Finding("trial", "wrong", ended.stderr.strip().rpartition("\n")[2])

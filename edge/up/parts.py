@@ -17,6 +17,7 @@ from pathlib import Path
 from edge.errors import SetupError
 from edge.exposure import in_url, reached_at, trusted
 from edge.jobs import fleet
+from edge.jobs.broker_check import check_broker, check_cache
 from edge.redis_clients import UNREACHABLE, hears, sync_client
 from edge.settings import Settings
 from edge.up.private import let_in, web_account
@@ -54,7 +55,6 @@ def parts(
     Each works in a subfolder of `folder`, which is deleted at the end, so that no part
     serves or overwrites a user's file. `state` stays.
     """
-    check_redis(settings)
     if not settings.broker_url:
         part, url = _redis("broker", BROKER, settings, folder, state)
         settings = replace(settings, broker_url=url)
@@ -126,12 +126,12 @@ def nginx_server() -> str:
     return server
 
 
-def check_redis(settings: Settings) -> None:
-    """Raises SetupError when a Redis that the settings name cannot be reached."""
-    for url in filter(None, (settings.broker_url, settings.cache_url)):
-        if not _pings(url)():
-            where = url.rpartition("@")[2]  # without the password
-            raise SetupError(f"The Redis at {where} cannot be reached. Is it running?")
+def check_redis(settings: Settings) -> str:
+    """Raises SetupError when a Redis that the settings name cannot be used. Returns a
+    note for the operator, or nothing."""
+    if settings.cache_url:
+        check_cache(settings.cache_url)
+    return check_broker(settings.broker_url) if settings.broker_url else ""
 
 
 def _redis(

@@ -33,7 +33,7 @@ from edge.serving.first_start import tune_at_first_start
 from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up.account import leave_root
-from edge.up.parts import parts
+from edge.up.parts import check_redis, parts
 from edge.up.private import UMASK, make_private
 from edge.up.supervise import Child, Part
 
@@ -61,6 +61,8 @@ def up(
     exposure.check_exposure(settings)
     exposure.trusted(settings)
     check_port(settings.host, port)
+    if note := check_redis(settings):
+        console.print(escape(printable(note)))
     files = find_model(settings, obtain)
     if settings.model == "auto":  # decided here for all parts
         settings = replace(settings, model=files.name)
@@ -101,8 +103,8 @@ def private_state(settings: Settings, port: int) -> Path:
         free = shutil.disk_usage(state).free
     except OSError as error:
         raise SetupError(
-            f"{error.filename} cannot be used: {error.strerror}. EDGE_DATA_DIR names "
-            "another folder."
+            f"{error.filename} cannot be used: {error.strerror}. Start as the owner of "
+            "that folder, or choose another one with EDGE_DATA_DIR."
         ) from None
     if free < ROOM_BYTES:
         raise SetupError(

@@ -236,7 +236,7 @@ def test_an_answer_is_the_same_with_right_and_wrong_guesses(
     if runtime.name == "openvino int8":
         return
     if has_schema:
-        sampling = replace(sampling, json_schema=read(SCHEMA))
+        sampling = replace(sampling, grammar=read(SCHEMA))
 
     def answered(guess: Callable[[int], Iterable[int]]) -> list[int]:
         runtime.open(0, sampling, runtime.check(sampling))
@@ -386,14 +386,14 @@ def test_a_shared_prefix_equals_a_computed_one(pair: Pair) -> None:
 @pytest.mark.parametrize("schema", ['{"type": "nonsense"}', "[" * 5000, "no JSON"])
 def test_an_unusable_schema_is_refused(pair: Pair, schema: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        pair[0].check(SamplingParams(json_schema=schema))
+        pair[0].check(SamplingParams(grammar=schema))
     assert refusal.value.param == "response_format"
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
 def test_an_answer_fits_its_schema(pair: Pair, temperature: float) -> None:
     runtime, _ = pair
-    sampling = SamplingParams(json_schema=read(SCHEMA), temperature=temperature)
+    sampling = SamplingParams(grammar=read(SCHEMA), temperature=temperature)
     runtime.open(0, sampling, runtime.check(sampling))
     [*tokens, end] = answer(runtime, 0, "what is it", 200)
     assert runtime.is_end(end)
@@ -406,7 +406,7 @@ def test_an_answer_that_cannot_continue_fails_alone(pair: Pair) -> None:
     if isinstance(runtime, StubRuntime):
         impossible = Stuck()
     else:
-        sampling = SamplingParams(json_schema=read(SCHEMA))
+        sampling = SamplingParams(grammar=read(SCHEMA))
         impossible = runtime.check(sampling)
         impossible._left_s = -1e9  # its budget of time is spent
     runtime.open(0, GREEDY, impossible)
@@ -469,7 +469,7 @@ def test_a_tower_calls_each_pause_in_order_and_then_continues(pair: Pair) -> Non
         assert np.array_equal(tower.embed(noise(4), pause), whole)
         n_pauses.append(len(pauses))
     assert n_pauses[0] == n_pauses[1]
-    assert bool(n_pauses[0]) == tower.can_pause
+    assert n_pauses[0] == tower.n_stages - 1
 
 
 @pytest.mark.parametrize("at", [0, 2])
@@ -486,7 +486,7 @@ def test_what_a_pause_raises_ends_the_picture_and_the_next_is_whole(
         if n_pauses > at:
             raise Cancelled("enough")
 
-    if tower.can_pause:
+    if tower.n_stages > 1:
         with pytest.raises(Cancelled, match="enough"):
             tower.embed(noise(5), pause)
         assert n_pauses == at + 1

@@ -8,8 +8,6 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
-
 from tests.conftest import cannot
 
 GUIDE = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
@@ -28,22 +26,20 @@ def debian(*packages: str) -> Path:
     folder = Path("~/.cache/edge-vl/debian").expanduser() / "-".join(packages)
     if folder.exists():
         return folder
-    with TemporaryDirectory() as loaded:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as loaded:
         get = ["apt-get", "-q", "-o", "Acquire::Retries=1", "download", *packages]
         if not shutil.which("apt-get") or subprocess.run(get, cwd=loaded).returncode:
             cannot(f"Debian's packages {', '.join(packages)} cannot be downloaded.")
         unpacked = Path(loaded) / "unpacked"
         for package in Path(loaded).glob("*.deb"):
             subprocess.run(["dpkg", "-x", str(package), str(unpacked)], check=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(unpacked, folder, symlinks=True)
+        unpacked.rename(folder)
     return folder
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
+def certify(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate of 127.0.0.1, and its key, new at each call."""
     names = ["-subj", "/CN=edge", "-addext", "subjectAltName=IP:127.0.0.1"]
     paths = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]

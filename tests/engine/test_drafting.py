@@ -173,7 +173,7 @@ def test_tokens_without_an_alternative_take_no_steps() -> None:
     }
     runtime = Counting()
     with closing(Engine(runtime, StubTower())) as one:
-        seen = events(ask(one, json_schema=read(schema)))
+        seen = events(ask(one, grammar=read(schema)))
     answer = seen[-1].answer
     assert [*json.loads(answer.text)] == names
     n_tokens = answer.usage.completion_tokens
@@ -191,6 +191,6 @@ def test_max_tokens_cuts_tokens_without_an_alternative() -> None:
     schema = read({"const": "x" * 100})
     with closing(Engine(StubRuntime(), StubTower())) as one:
         for n in (1, 5, 16, 17, 40):
-            answer = events(ask(one, json_schema=schema, max_tokens=n))[-1].answer
+            answer = events(ask(one, grammar=schema, max_tokens=n))[-1].answer
             assert answer.usage.completion_tokens == n
             assert answer.text == ('"' + "x" * 100)[:n]

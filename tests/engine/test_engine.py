@@ -13,11 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.engine import ticket
 from edge.engine.engine import Engine
 from edge.engine.step import PictureSpan, Sampled, Step
 from edge.engine.ticket import Clock
 from edge.errors import Cancelled, ContextLengthExceeded, EngineError, Unavailable
-from edge.events import Embedded, Event, Failed, Finished, Started, Token
+from edge.events import (
+    Embedded,
+    Encoding,
+    Event,
+    Failed,
+    Finished,
+    Prefilling,
+    Started,
+    Token,
+)
 from edge.images import Picture
 from edge.request import Message, Request, SamplingParams
 from edge.structured.compiler import Compiler
@@ -40,6 +50,12 @@ def text_of(seen: list[Event]) -> str:
     return "".join(event.text for event in seen if isinstance(event, Token))
 
 
+def await_text(asked: ticket.Ticket) -> None:
+    """Until its first text, which follows events of progress."""
+    while not isinstance(event := asked.next(2), Token):
+        assert isinstance(event, Encoding | Embedded | Prefilling)
+
+
 def test_an_answer_arrives_in_order_and_whole() -> None:
     with engine() as one:
         seen = events(ask(one, "hello", PICTURE))
@@ -49,6 +65,37 @@ def test_an_answer_arrives_in_order_and_whole() -> None:
     answer = seen[-1].answer
     assert (answer.text, answer.finish_reason) == (ANSWER, "stop")
     assert answer.usage.prompt_tokens == seen[0].prompt_tokens
+
+
+def test_the_progress_of_pictures_and_prompt_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ticket, "SHOW_S", 0.0)
+    other = Picture(96, 64, bytes(96 * 64 * 3))
+    with closing(Engine(StubRuntime(), StubTower(n_stages=3), chunk_tokens=8)) as one:
+        seen = events(ask(one, "hello", PICTURE, other))
+    n_prompt = seen[0].prompt_tokens
+    assert seen[0] == Started(n_prompt, 4 + 6)
+    assert [event for event in seen if isinstance(event, Encoding | Embedded)] == [
+        Encoding(0, 2, 1, 3),
+        Encoding(0, 2, 2, 3),
+        Embedded(4),
+        Encoding(1, 2, 1, 3),
+        Encoding(1, 2, 2, 3),
+        Embedded(6),
+    ]
+    prompt = [event for event in seen if isinstance(event, Prefilling)]
+    assert prompt[0] == Prefilling(0, n_prompt)
+    assert [event.n_done for event in prompt] == [*range(0, n_prompt, 8)]
+
+
+def test_progress_is_shown_a_few_times_a_second() -> None:
+    with engine(StubTower(seconds=1.0, n_stages=50)) as one:
+        seen = events(ask(one, "hello", PICTURE))
+    shown = [event.n_done for event in seen if isinstance(event, Encoding)]
+    assert shown[0] == 1 and len(shown) <= 4
+    assert shown == sorted(shown)
+    assert sum(isinstance(event, Prefilling) for event in seen) == 1
 
 
 def test_a_character_of_several_tokens_arrives_as_one() -> None:
@@ -246,7 +293,7 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
         ticket = ask(one, "hello", *pictures, max_tokens=50_000)
         assert isinstance(ticket.next(2), Started)
         if when == "decoding":
-            assert isinstance(ticket.next(2), Token)
+            await_text(ticket)
         ticket.cancel(Cancelled("enough"))
         ticket.cancel(Cancelled("twice"))
         assert events(ticket)[-1] == Failed("cancelled", "enough")
@@ -262,7 +309,7 @@ def test_a_step_knows_whether_the_encoder_works_beside_it() -> None:
     with closing(Engine(runtime, StubTower(seconds=0.7, n_stages=1))) as one:
         talker = ask(one, max_tokens=400)
         assert isinstance(talker.next(2), Started)
-        assert isinstance(talker.next(2), Token)
+        await_text(talker)
         assert isinstance(
             events(ask(one, "hello", PICTURE, max_tokens=1))[-1], Finished
         )
@@ -328,11 +375,11 @@ def test_an_answer_that_breaks_its_schema_fails_alone(monkeypatch) -> None:
     with engine(answer=LONG_ANSWER, step_s=0.001, n_slots=2) as one:
         free = ask(one, max_tokens=150)
         monkeypatch.setattr(Constraint, "accept", break_down)
-        held = ask(one, json_schema=SCHEMA, max_tokens=150)
+        held = ask(one, grammar=SCHEMA, max_tokens=150)
         assert events(held)[-1] == Failed("engine_error", "It costs too much.")
         assert isinstance(events(free)[-1], Finished)
         monkeypatch.undo()
-        again = events(ask(one, json_schema=SCHEMA, max_tokens=150))
+        again = events(ask(one, grammar=SCHEMA, max_tokens=150))
     assert isinstance(json.loads(text_of(again))["a"], str)
 
 
@@ -346,7 +393,7 @@ def test_no_schema_is_compiled_on_the_engine_thread(monkeypatch) -> None:
 
     monkeypatch.setattr(Compiler, "constraint", constraint)
     with engine() as one:
-        assert isinstance(events(ask(one, json_schema=SCHEMA))[-1], Finished)
+        assert isinstance(events(ask(one, grammar=SCHEMA))[-1], Finished)
     assert threads == [threading.current_thread().name]
 
 
@@ -513,7 +560,7 @@ def test_a_checked_question_is_not_prepared_again(monkeypatch) -> None:
     monkeypatch.setattr(Compiler, "constraint", counted)
     runtime = Counting()
     with closing(Engine(runtime, StubTower())) as one:
-        request = question(json_schema=SCHEMA)
+        request = question(grammar=SCHEMA)
         prepared = one.check(request)
         assert prepared.n_prompt > 5
         assert prepared.n_image == 0

@@ -233,7 +233,7 @@ def test_the_next_picture_waits_until_no_prompt_is_being_computed() -> None:
     assert scheduler.admit()
     assert next_name(scheduler) is None
     run(scheduler, scheduler.schedule(0.0))
-    assert not scheduler.is_prefilling
+    assert not scheduler.prefilling
     assert next_name(scheduler) == "b"
 
 

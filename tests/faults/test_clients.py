@@ -104,9 +104,10 @@ async def test_a_waiting_client_is_told_position_and_start(service) -> None:
     shown = service.start_asking("a", "b", n=150)
     await service.until_begun(*shown)
     waiting = await ask(service.url, "c", 5, key="c")
-    places = [line for line in waiting.comments if line.startswith("queued position=1")]
-    assert places and "starts_in_s=" in places[0]
-    starts_s = [float(line.rpartition("=")[2]) for line in places]
+    told = [line.removeprefix("progress ") for line in waiting.comments]
+    places = [json.loads(line) for line in told if '"position": 1' in line]
+    starts_s = [place["starts_in_s"] for place in places]
+    assert starts_s and None not in starts_s
     assert starts_s == sorted(starts_s, reverse=True) or len(set(starts_s)) == 1
     await asyncio.gather(*shown)
 

@@ -69,6 +69,7 @@ class Network:
 
     def remove(self) -> None:
         for name in self._name.values():
+            run("ip", "link", "delete", name)  # sockets that close keep the namespace
             run("ip", "netns", "delete", name)
         run("ip", "link", "delete", self._bridge)
 

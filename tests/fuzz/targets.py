@@ -26,8 +26,9 @@ from edge.images import Decoding, jail, normalise
 from edge.images.container import check_jpeg, claim_of, essential_png
 from tests.fuzz.mutations import mutated, mutated_json
 from tests.test_images import GOOD_EXIF, chunk, encode
-from ui import openai_schema as schema
 from ui.body import parse
+from ui.openai.body import ChatBody
+from ui.openai.data_url import decode_picture
 from ui.parsed_question import ParsedQuestion
 
 MAX_TOKENS = 64
@@ -143,7 +144,7 @@ URLS = [GOOD_URL, "data:image/jpeg;base64,", "data:;base64,AAAA", "https://a/b.p
 
 def check_url(url: bytes) -> str:
     try:
-        schema.decode_data_url(url.decode(errors="surrogateescape"))
+        decode_picture(url.decode(errors="surrogateescape"))
     except InvalidRequest as refusal:
         assert refusal.message.endswith((".", ","))
         return refusal.code
@@ -185,7 +186,7 @@ BODIES: list[Any] = [
 def check_body(body: Any) -> str:
     """As the web process does it: parse, refuse, or make a question of it."""
     try:
-        asked = parse(schema.ChatBody, bytearray(json.dumps(body).encode()))
+        asked = parse(ChatBody, bytearray(json.dumps(body).encode()))
         asked.refuse_unsupported()
         ParsedQuestion(asked, 100, CALLER)
     except EdgeError as refusal:

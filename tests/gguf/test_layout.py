@@ -22,12 +22,6 @@ from edge.gguf.vocabulary import CHAT_TEMPLATE, CONTROL, LETTERS, learn
 from edge.llamacpp.model import Model
 from training.vocabulary import vocabulary
 
-TEXTS = [
-    "There are 3 red circles, aren't there?\n\n\tYes: \\o/ {'a': [1.5]}  ",
-    "图片里有三个红色的圆形，左边是一只猫。龘",
-    "naïve café, Ελλάδα, привет, 👩‍👩‍👧 \u200b",
-]
-
 
 @pytest.fixture(scope="module")
 def model(tiny: tuple[Path, Path]) -> Iterator[Model]:
@@ -79,34 +73,4 @@ def test_llama_cpp_knows_it_as_a_qwen3_vl(model: Model) -> None:
     assert lib.llama_model_n_ctx_train(model.handle) == TINY.n_context
     assert lib.llama_model_rope_type(model.handle) == lib.LLAMA_ROPE_TYPE_IMROPE
     assert lib.llama_model_chat_template(model.handle, None).decode() == CHAT_TEMPLATE
-
-
-@pytest.mark.model
-def test_answers_end_as_qwen_ends_them(model: Model) -> None:
-    ends = {n for n in range(model.n_vocab) if model.is_end(n)}
-    tokens = vocabulary().tokens
-    assert {tokens[n] for n in ends} == {"<|im_end|>", "<|endoftext|>"}
-    assert not lib.llama_vocab_get_add_bos(model.vocab)
-
-
-@pytest.mark.model
-@pytest.mark.parametrize("control", CONTROL)
-def test_control_tokens_in_user_text_stay_text(model: Model, control) -> None:
-    [token] = model.tokenize(control, special=True)
-    assert vocabulary().tokens[token] == control
-    typed = model.tokenize(control, special=False)
-    assert len(typed) > 1 and token not in typed
-    assert b"".join(map(model.piece, typed)) == control.encode()
-
-
-@pytest.mark.model
-@pytest.mark.parametrize("text", TEXTS)
-def test_any_text_survives_the_tokenizer(model: Model, text: str) -> None:
-    pieces = map(model.piece, model.tokenize(text, special=False))
-    assert b"".join(pieces).decode() == text
-
-
-@pytest.mark.model
-def test_the_words_of_the_tiny_model_are_one_token_each(model: Model) -> None:
-    for text in ("What", " colour", " picture", "圆形", "红色", "左上角"):
-        assert len(model.tokenize(text, special=False)) == 1
+    assert not lib.llama_vocab_get_add_bos(lib.llama_model_get_vocab(model.handle))

@@ -199,7 +199,7 @@ async def test_an_early_accepted_event_is_not_numbered(
     harness.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
     harness.worker.end(claim, FINISHED)
     assert await harness.events(job_id) == [
-        Accepted(475),
+        Accepted(475, 400),
         Started(475),
         Token("a"),
         FINISHED,

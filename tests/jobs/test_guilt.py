@@ -93,7 +93,7 @@ async def test_a_tenant_is_guilty_by_its_key_and_not_by_its_address(
 
 
 async def test_a_schema_is_quarantined_with_any_text(harness: JobsHarness) -> None:
-    sampling = SamplingParams(json_schema='{"pattern": "deadly"}')
+    sampling = SamplingParams(grammar='{"pattern": "deadly"}')
 
     async def ask(text: str) -> str:
         job = await harness.admit(text)

@@ -104,13 +104,16 @@ async def test_new_jobs_are_offered_for_a_check_once_and_in_order(
     assert harness.worker.unchecked(0.1) is None
 
 
-async def test_a_checked_job_gives_accepted_while_it_waits(
+async def test_a_checked_job_gives_its_size_and_position_at_once(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
     harness.worker.accept(job_id, 475, 400)
     async with aclosing(harness.client.follow(job_id)) as events:
-        assert await asyncio.wait_for(anext(events), 0.5) == Accepted(475)
+        async with asyncio.timeout(0.5):
+            assert await anext(events) == Accepted(475, 400)
+            queued = await anext(events)
+    assert isinstance(queued, Queued) and queued.position == 1
 
 
 async def test_a_check_after_the_end_leaves_no_trace(harness: JobsHarness) -> None:

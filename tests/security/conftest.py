@@ -158,7 +158,9 @@ def refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
     assert answer.status == status, answer.body
     assert answer.headers["Content-Type"] == "application/json"
     error = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert {*error} - {"retry_after_s"} == {"message", "type", "param", "code"}
+    if again := error.get("retry_after_s"):
+        assert answer.headers["Retry-After"] == str(again)
     assert error["code"] == code
     return dict(error)
 

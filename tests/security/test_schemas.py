@@ -21,7 +21,8 @@ import psutil
 import pytest
 
 from edge.errors import EngineError, InvalidRequest
-from edge.llamacpp.model import Model
+from edge.gguf.tokenizer import BpeTokenizer, read_tokenizer
+from edge.sampling.samplers import compiler_over
 from edge.schemas.reading import read
 from edge.structured.compiler import Compiler
 from edge.structured.jail import Jail
@@ -145,22 +146,22 @@ ATTACKS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def model(tiny: tuple[Path, Path]) -> Iterator[Model]:
-    with closing(Model(tiny[0], vocabulary_only=True)) as one:
-        yield one
+def tokenizer(tiny: tuple[Path, Path]) -> BpeTokenizer:
+    return read_tokenizer(tiny[0])
 
 
 @pytest.fixture(scope="module")
-def compiler(model: Model) -> Iterator[Compiler]:
-    with closing(model.compiler()) as one:
+def compiler(tokenizer: BpeTokenizer) -> Iterator[Compiler]:
+    with closing(compiler_over(tokenizer)) as one:
         yield one
 
 
-def say_anything(constraint: Constraint, model: Model, push: str, n: int) -> None:
+def say_anything(
+    constraint: Constraint, tokenizer: BpeTokenizer, push: str, n: int
+) -> None:
     """At most `n` tokens by a model that pushes, or until the answer ends or fails."""
-    tokens = range(model.n_vocab)
-    ends = [token for token in tokens if model.is_end(token)]
-    hostile = HostileModel([*map(model.piece, tokens)], ends, push, 1, close_after=n)
+    pieces, ends = tokenizer.pieces, tokenizer.ends
+    hostile = HostileModel(pieces, ends, push, 1, close_after=n)
     try:
         for _ in range(n):
             logits, allowed = hostile.logits(), constraint.allowed()
@@ -175,14 +176,14 @@ def say_anything(constraint: Constraint, model: Model, push: str, n: int) -> Non
 @pytest.mark.model
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_hostile_schema_is_refused_or_held_to_within_bounds(
-    name: str, model: Model, compiler: Compiler
+    name: str, tokenizer: BpeTokenizer, compiler: Compiler
 ) -> None:
     process = psutil.Process()
     before = process.memory_info().rss
     try:
         schema = read(ATTACKS[name])
         for push in ("anything", "quotes", "digits"):
-            say_anything(compiler.constraint(schema), model, push, 100)
+            say_anything(compiler.constraint(schema), tokenizer, push, 100)
     except InvalidRequest as refusal:
         assert (refusal.param or "").startswith("response_format")
     assert process.memory_info().rss - before < 100 << 20

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edge.jobs import keys
 from edge.keys import create_key
 from edge.limits import NO_LIMITS
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
@@ -181,16 +182,30 @@ async def test_invented_names_give_no_more_jobs(
             task.cancel()
 
 
-async def test_kept_questions_of_one_address_hold_two_jobs(
+async def test_few_questions_of_one_address_run_while_nobody_reads_them(
     broker_url: str, tmp_path: Path
 ) -> None:
     async with api_harness(broker_url, data_dir=tmp_path) as web:
         codes = []
-        for n in range(5):
+        for n in range(6):
             kept = {"idempotency-key": f"{n}"}
             task = web.asking(f"question {n}", key=f"{n}", headers=kept)
             done, _ = await asyncio.wait([task], timeout=0.3)
             codes += [code_of(one.result()) for one in done]
             task.cancel()
-        assert codes == [(429, "client_limit")] * 3
-        assert len(web.live) == 2
+            for job_id in web.live:  # a while later
+                web.sync.hset(keys.JOB(job_id), "watched", 0)
+        assert codes == [(429, "client_limit")] * 2
+        assert len(web.live) == 4
+
+
+async def test_questions_that_are_read_count_like_all_others(
+    broker_url: str, tmp_path: Path
+) -> None:
+    """A page names each of its questions, so that it finds them again."""
+    async with api_harness(broker_url, data_dir=tmp_path) as web:
+        named = [{"idempotency-key": f"{n}"} for n in range(6)]
+        tasks = [web.asking("?", headers=headers) for headers in named]
+        await web.until(lambda: len(web.live) == 6)
+        for task in tasks:
+            task.cancel()

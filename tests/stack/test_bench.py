@@ -34,6 +34,7 @@ def test_a_curve_of_a_running_server(edge: str, stack: Stack, tmp_path: Path) ->
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 users: 4 answered, 0 refused, 0 failed" in ended.stdout
     run = Run.load(out / "run.json")
+    assert Run.load(tmp_path / "bench/latest.json") == run  # for the server's page
     one, two = summarise(run)
     assert (one.users, two.users) == (1, 2)
     assert one.answered == two.answered == 4

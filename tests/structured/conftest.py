@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.llamacpp.model import Model
-from edge.llamacpp.sampler import Sampler
+from edge.gguf.tokenizer import read_tokenizer
 from edge.request import SamplingParams
+from edge.sampling.sampler import Sampler
+from edge.sampling.samplers import compiler_over
 from edge.structured.compiler import Compiler
 from tests.structured.hostile import HostileModel
 
@@ -31,21 +32,18 @@ class Writer:
         params = SamplingParams(seed=seed, **sampling)  # type: ignore[arg-type]
         constraint = self.compiler.constraint(schema)
         model = HostileModel(self.pieces, self.ends, push, seed)
-        with closing(Sampler(params, len(self.pieces), constraint)) as sampler:
-            text = b""
-            for _ in range(most):
-                for token in sampler.sample(model.logits()):
-                    if token in self.ends:
-                        return text, True
-                    text += self.pieces[token]
+        sampler = Sampler(params, len(self.pieces), constraint)
+        text = b""
+        for _ in range(most):
+            for token in sampler.sample(model.logits()):
+                if token in self.ends:
+                    return text, True
+                text += self.pieces[token]
         return text, False
 
 
 @pytest.fixture(scope="session")
 def writer(tiny: tuple[Path, Path]) -> Iterator[Writer]:
-    with closing(Model(tiny[0], vocabulary_only=True)) as model:
-        tokens = range(model.n_vocab)
-        pieces = [model.piece(token) for token in tokens]
-        ends = [token for token in tokens if model.is_end(token)]
-        with closing(model.compiler()) as compiler:
-            yield Writer(compiler, pieces, ends)
+    tokenizer = read_tokenizer(tiny[0])
+    with closing(compiler_over(tokenizer)) as compiler:
+        yield Writer(compiler, tokenizer.pieces, tokenizer.ends)

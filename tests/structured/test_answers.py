@@ -7,7 +7,6 @@ that serve. The judge is `jsonschema`, which shares no code with ours.
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from typing import Any
 
 import jsonschema
@@ -17,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.errors import EngineError, InvalidRequest
-from edge.llamacpp.sampler import Sampler
 from edge.request import SamplingParams
+from edge.sampling.sampler import Sampler
 from edge.schemas.reading import read
 from tests.structured.conftest import Writer
 from tests.structured.hostile import PUSHED
@@ -165,10 +164,10 @@ def test_tokens_without_finite_logits_are_never_chosen(
     [yes] = (i for i, piece in enumerate(writer.pieces) if piece == b"5")
     params = SamplingParams(temperature=temperature)
     constraint = writer.compiler.constraint(read({"type": "integer"}))
-    with closing(Sampler(params, n, constraint)) as sampler:
-        for nothing in (np.nan, -np.inf, np.inf):
-            logits = np.full(n, nothing, np.float32)
-            with pytest.raises(EngineError):
-                sampler.sample(logits)
-            logits[yes] = -1.0
-            assert sampler.sample(logits)[0] == yes
+    sampler = Sampler(params, n, constraint)
+    for nothing in (np.nan, -np.inf, np.inf):
+        logits = np.full(n, nothing, np.float32)
+        with pytest.raises(EngineError):
+            sampler.sample(logits)
+        logits[yes] = -1.0
+        assert sampler.sample(logits)[0] == yes

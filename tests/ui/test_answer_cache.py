@@ -25,7 +25,7 @@ OTHER_VALUES: dict[str, Any] = {
     "frequency_penalty": 1.0,
     "repeat_penalty": 1.1,
     "logit_bias": ((7, 1.0),),
-    "json_schema": "{}",
+    "grammar": "{}",
     "seed": 1,
     "stop": ("\n",),
 }

@@ -24,7 +24,7 @@ from edge.errors import (
 from ui.body import Bodies, parse
 from ui.error_handlers import add_error_handlers, field_path
 from ui.metrics import Metrics
-from ui.openai_schema import ChatBody
+from ui.openai.body import ChatBody
 
 SECRET = "/srv/secret/weights.gguf"
 JSON = {"content-type": "application/json"}
@@ -85,7 +85,7 @@ def refusal(response: Any, status: int = 400) -> dict[str, Any]:
     body = response.json()
     assert list(body) == ["error"]
     error = body["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert {*error} - {"retry_after_s"} == {"message", "type", "param", "code"}
     assert isinstance(error["message"], str)
     assert error["message"].endswith(".")
     assert isinstance(error["type"], str)
@@ -296,10 +296,6 @@ WRONG = {
         chat([WITHOUT_URL]),
         "messages[0].content[0].image_url.url",
     ),
-    "a picture is text": (
-        chat([{"type": "image_url", "image_url": "data:"}]),
-        "messages[0].content[0].image_url",
-    ),
     "temperature is text": (chat(temperature="hot"), "temperature"),
     "temperature is not a number": (chat(temperature=float("nan")), "temperature"),
     "top_p is too large": (chat(top_p=1.1), "top_p"),
@@ -314,7 +310,11 @@ WRONG = {
         chat(stream_options={"include_usage": 1}),
         "stream_options.include_usage",
     ),
-    "tools are unsupported": (chat(tools=[{"type": "function"}]), "tools"),
+    "a tool without a function": (
+        chat(tools=[{"type": "function"}]),
+        "tools[0].function",
+    ),
+    "a choice that is none": (chat(tool_choice="never"), "tool_choice"),
 }
 
 
@@ -414,6 +414,7 @@ def test_a_full_queue_has_a_retry_after(http: TestClient) -> None:
         "type": "rate_limit_error",
         "param": None,
         "code": "queue_full",
+        "retry_after_s": 7,
     }
     assert response.headers["retry-after"] == "7"
 

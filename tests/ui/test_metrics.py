@@ -34,7 +34,7 @@ from ui.body import Bodies, parse
 from ui.client import Client
 from ui.error_handlers import add_error_handlers
 from ui.metrics import Metrics
-from ui.openai_schema import ChatBody
+from ui.openai.body import ChatBody
 from ui.scrape import scrape_route
 
 HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil"'

@@ -10,7 +10,7 @@ from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, UrlNotAllowed
 from tests.ui.pictures import STUB, part, png
 from ui.decoding import PictureDecoder
-from ui.openai_schema import ChatBody
+from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
 from ui.question import MAX_PICTURES
 
@@ -48,7 +48,7 @@ def test_a_question_without_pictures_needs_no_decoder() -> None:
     ("url", "kind"),
     [
         ("https://example.com/cat.png", UrlNotAllowed),
-        ("data:text/plain;base64,AAAA", InvalidPicture),
+        ("data:image/png,hello", InvalidPicture),
         ("data:image/png;base64,?", InvalidPicture),
     ],
 )

@@ -16,9 +16,11 @@ from edge.errors import EngineError, InvalidRequest
 from edge.events import (
     Accepted,
     Embedded,
+    Encoding,
     Event,
     Failed,
     Finished,
+    Prefilling,
     Queued,
     Retried,
     Started,
@@ -26,7 +28,7 @@ from edge.events import (
 )
 from edge.request import Answer, Usage
 from ui.event_streams import await_answer, await_start
-from ui.sse import AGAIN, DONE, KEEP_ALIVE, Reply, event_stream
+from ui.sse import DONE, KEEP_ALIVE, Reply, event_stream
 
 TEXT = "A 猫 and a dog."
 FINISHED = Finished(Answer(TEXT, "stop", Usage(70, 5)))
@@ -61,6 +63,10 @@ def text_of(sent: list[str]) -> str:
     return "".join(choice["delta"].get("content", "") for _, choice in chunks(sent))
 
 
+def shown(**progress: Any) -> str:
+    return f": progress {json.dumps(progress)}\n\n"
+
+
 def tokens(*cuts: int) -> list[Token]:
     """The answer's text, cut at these characters."""
     places = [0, *cuts, len(TEXT)]
@@ -72,6 +78,7 @@ def tokens(*cuts: int) -> list[Token]:
 
 async def test_a_whole_stream_reads_as_openai_clients_expect() -> None:
     sent = await lines(Accepted(70), Started(70), Embedded(64), *tokens(2, 9), FINISHED)
+    sent = [line for line in sent if not line.startswith(": ")]
     bodies = [parse(line)[1] for line in sent[:-1]]
     assert {body["id"] for body in bodies} == {"chatcmpl-job"}
     assert {body["created"] for body in bodies} == {1700000000}
@@ -115,23 +122,33 @@ async def test_an_answer_without_any_text_before_its_end_is_given_whole() -> Non
     ("event", "comment"),
     [
         (None, KEEP_ALIVE),
-        (Queued(3), ": queued position=3\n\n"),
-        (Queued(3, 12.5), ": queued position=3 starts_in_s=12.5\n\n"),
-        (Queued(1, 0.0), ": queued position=1 starts_in_s=0.0\n\n"),
-        (Retried(), AGAIN),
+        (
+            Accepted(70, 64),
+            shown(stage="queue", prompt_tokens=70, image_tokens=64),
+        ),
+        (Queued(3), shown(stage="queue", position=3, starts_in_s=None)),
+        (Queued(1, 0.0), shown(stage="queue", position=1, starts_in_s=0.0)),
+        (
+            Started(70, 64),
+            shown(stage="encode", prompt_tokens=70, image_tokens=64),
+        ),
+        (
+            Encoding(0, 2, 6, 25),
+            shown(stage="encode", picture=0, n_pictures=2, done=6, of=25),
+        ),
+        (Started(70), shown(stage="prefill", prompt_tokens=70, image_tokens=0)),
+        (Prefilling(32, 70), shown(stage="prefill", done=32, of=70)),
+        (Retried(), shown(stage="queue", is_retried=True)),
     ],
-    ids=["quiet", "place", "place and time", "now", "again"],
+    ids=lambda value: type(value).__name__,
 )
-async def test_events_without_text_are_comments(
-    event: Event | None, comment: str
-) -> None:
+async def test_progress_is_a_comment(event: Event | None, comment: str) -> None:
     assert comment in await lines(event, *tokens(), FINISHED)
-    assert comment.startswith(": ")
+    assert comment.startswith(": ") and comment.count("\n") == 2
 
 
-@pytest.mark.parametrize("event", [Accepted(70), Started(70), Embedded(64)])
-async def test_internal_events_are_not_sent(event: Event) -> None:
-    assert await lines(event, FINISHED) == await lines(FINISHED)
+async def test_the_end_of_a_picture_is_not_sent() -> None:
+    assert await lines(Embedded(64), FINISHED) == await lines(FINISHED)
 
 
 # --- going on ---------------------------------------------------------------------

@@ -234,7 +234,7 @@ def test_the_memory_of_prepared_questions_is_bounded(n_tokens: int) -> None:
 def test_compiled_schemas_are_bounded_too() -> None:
     prepared = PreparedJobs()
     schema = " " * (MOST_SCHEMA_CHARACTERS // 3)
-    held = Request((), SamplingParams(json_schema=schema))
+    held = Request((), SamplingParams(grammar=schema))
     for n in range(5):
         prepared.put(f"held {n}", Prepared(held, 1, 0, []))
     prepared.put("free", Prepared(Request(()), 1, 0, []))

@@ -1,7 +1,7 @@
 /** Calls of the public API. All addresses are relative to the page. */
 
 /**
- * What the API says about a request that it refused. `code` "offline" and
+ * Why the API refused a request. `code` "offline" and
  * "unreachable" are ours: there was no response.
  * @typedef {object} ApiFailure
  * @property {string} code
@@ -32,7 +32,7 @@ export function send(path, options = {}) {
 }
 
 /**
- * A response of the API that is no refusal.
+ * The response to a request that was accepted.
  * @param {string} path "v1/..."
  * @param {Request} [options]
  * @returns {Promise<Response>}

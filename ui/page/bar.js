@@ -1,7 +1,7 @@
 /** The bar above everything: name, model, state of the server, language and looks. */
 
 /** @import { Service } from "./service.js" */
-import { button, el, put } from "./dom.js";
+import { button, el, icon, put } from "./dom.js";
 import { sentence } from "./failures.js";
 import { switchLook } from "./looks.js";
 import { total } from "./service.js";
@@ -15,6 +15,7 @@ export class Bar {
   #model = el("span", { class: "model" });
   #pill = el("span", { class: "pill" });
   #notice = el("p", { class: "notice", role: "status", hidden: true });
+  #account = el("a", { href: "login", class: "account", hidden: true });
   #server;
 
   /**
@@ -39,7 +40,8 @@ export class Bar {
         this.#pill,
         el("span", { class: "gap" }),
         this.#server,
-        languages,
+        el("span", { class: "languages" }, icon("globe"), languages),
+        this.#account,
         button(say("look"), switchLook, { icon: "light", iconOnly: true, class: "plain round" }),
       ),
       this.#notice,
@@ -56,9 +58,12 @@ export class Bar {
   show() {
     const { state, status, model } = this.#service;
     put(this.#model, model);
-    const [kind, text] = this.#state();
+    this.#account.hidden = !status.key;
+    put(this.#account, status.key ?? "");
+    this.#account.setAttribute("aria-label", say("login_as", { name: status.key ?? "" }));
+    const [kind, text, short] = this.#state();
     this.#pill.className = `pill ${kind}`;
-    put(this.#pill, el("i"), text);
+    put(this.#pill, el("i"), el("span", { class: "long" }, text), el("span", { class: "short" }, short));
     const isTiny = state === "ready" && model === "tiny";
     const failure = typeof state === "object" ? state : null;
     this.#notice.hidden = !isTiny && !failure;
@@ -66,14 +71,19 @@ export class Bar {
     this.#server.hidden = !status.models && !failure;
   }
 
-  /** @returns {[string, string]} a class and a text */
+  /** @returns {[string, string, string]} a class, a text, and one for phones */
   #state() {
     const { state, status } = this.#service;
-    if (state === "unknown") return ["", say("state_unknown")];
-    if (state !== "ready") return ["bad", say(state.code === "no_worker" ? "state_loading" : "state_away")];
-    if (status.waiting) return ["busy", say("state_busy", { running: status.running, waiting: status.waiting })];
-    if (status.running && status.running >= status.slots) return ["busy", say("state_full", { running: status.running })];
+    if (state === "unknown") return ["", say("state_unknown"), ""];
+    const { running, waiting, slots } = status;
+    if (state !== "ready") {
+      const text = say(state.code === "no_worker" ? "state_loading" : "state_away");
+      return ["bad", text, text];
+    }
+    if (waiting) return ["busy", say("state_busy", { running, waiting }), `${running} + ${waiting}`];
+    if (running && running >= slots) return ["busy", say("state_full", { running }), String(running)];
     const tokens = this.#service.imageTokens(USUAL.width, USUAL.height);
-    return ["free", say("state_free", { time: about(total(this.#service.price(tokens, USUAL.tokens))) })];
+    const time = about(total(this.#service.price(tokens, USUAL.tokens)));
+    return ["free", say("state_free", { time }), say("about", { time })];
   }
 }

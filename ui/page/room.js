@@ -13,6 +13,7 @@
 import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
 import { mount } from "./dom.js";
+import { marksIn } from "./marks.js";
 import { options } from "./options.js";
 import { keep, PictureError, prepare } from "./pictures.js";
 import { total } from "./service.js";
@@ -60,7 +61,7 @@ export class Room {
       onRemove: (index) => composer.remove(index - conversation.pictures.length),
       onOriginal: (index, isOriginal) => void this.#resend(index, isOriginal),
       onPart: (file, part, ref) => void this.#takePart(file, part, ref),
-      onPoint: () => {},
+      onPoint: (id) => this.#talk.light(id),
     });
     this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
       stop: (message) => void this.#asking.stop(message),
@@ -74,6 +75,7 @@ export class Room {
       show: (message) => void conversation.show(message),
       look: (picture) => void this.#stage.show(this.#items(), this.#items().findIndex(({ ref }) => ref === picture)),
       picture: (picture) => store.pictures.read(picture.sha256),
+      light: (id) => this.#stage.light(id),
       smallerLabel: (message) => this.#smallerLabel(message),
     });
     conversation.watch(() => this.show());
@@ -86,7 +88,11 @@ export class Room {
 
   /** Shows pictures of the conversation and of the question that is being written. */
   show() {
-    void this.#stage.show(this.#items());
+    const items = this.#items();
+    const { path } = this.#conversation;
+    const last = path.at(-1);
+    const isMarked = items.length > 0 && items.every(({ isDraft }) => !isDraft) && !isRunning(last);
+    void this.#stage.show(items).then(() => this.#stage.mark(isMarked && last ? marksIn(last.text) : []));
   }
 
   /** Shows the end of the conversation. */
@@ -152,7 +158,7 @@ export class Room {
           maxTokens: limits.image_tokens.max,
           bodyBytes: limits.body_bytes,
           sourcePixels: limits.source_pixels,
-          formats: limits.formats.map((format) => format.toLowerCase()),
+          formats: limits.formats,
         },
         choice,
       );

@@ -14,6 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {() => string} question the person's own, for the examples
  */
 export function createServer(host, service, question) {
+  const away = el("p", { role: "status" });
   const numbers = el("dl", { class: "numbers" });
   const stages = el("div");
   const curve = el("div");
@@ -22,6 +23,7 @@ export function createServer(host, service, question) {
   const python = el("pre", { tabindex: 0 });
   host.append(
     el("h2", {}, say("this_server")),
+    away,
     numbers,
     el("h3", {}, say("last_hour")),
     stages,
@@ -36,18 +38,20 @@ export function createServer(host, service, question) {
 
   const show = () => {
     const { state, status } = service;
-    if (!status.models) return put(numbers, typeof state === "object" ? el("dd", {}, sentence(state)) : "");
+    host.classList.toggle("is-away", !status.models);
+    if (!status.models) return put(away, typeof state === "object" ? sentence(state) : say("state_unknown"));
+    put(away);
     put(
       numbers,
-      ...number(say("busy_slots"), `${status.running} / ${status.slots}`),
-      ...number(say("waiting"), `${status.waiting} / ${status.backlog}`),
-      ...number(say("tokens_per_second_name"), service.pace.answer_s ? (1 / service.pace.answer_s).toFixed(1) : "–"),
+      number(say("busy_slots"), `${status.running} / ${status.slots}`),
+      number(say("waiting"), `${status.waiting} / ${status.backlog}`),
+      number(say("tokens_per_second_name"), service.pace.answer_s ? (1 / service.pace.answer_s).toFixed(1) : "–"),
     );
     put(stages, latency(status.latency ?? {}));
     put(curve, status.bench?.levels?.length ? chart(status.bench) : el("p", {}, say("no_curve"), " ", el("code", {}, "edge bench")));
     const [model = {}] = status.models;
     const facts = { model: model.id, vision: model.vision, runtime: model.runtime, version: status.version, ...status.caches };
-    put(about, ...Object.entries(facts).flatMap(([name, value]) => number(say(`fact_${name}`), String(value ?? "–"))));
+    put(about, ...Object.entries(facts).map(([name, value]) => number(say(`fact_${name}`), String(value ?? "–"))));
     put(curl, curlExample(service.model, question()));
     put(python, pythonExample(service.model, question()));
   };
@@ -57,7 +61,7 @@ export function createServer(host, service, question) {
 }
 
 /** @param {string} name @param {string} value */
-const number = (name, value) => [el("dt", {}, name), el("dd", {}, value)];
+const number = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
 /** @param {Record<string, {p50_s: number, p95_s: number, n: number}>} found by stage */
 function latency(found) {

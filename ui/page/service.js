@@ -19,7 +19,7 @@ const LIMITS = {
   image_tokens: { min: 64, max: 1024 },
   token_px: 32,
   source_pixels: 50_000_000,
-  formats: ["JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF"],
+  formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
   text_characters: 200_000,
 };
 const PACE = { image_s: 0.008, prompt_s: 0.004, answer_s: 0.12, other_s: 0.2, answer_tokens: 120 };
@@ -37,7 +37,6 @@ export class Service {
   status = {};
   /** @type {Set<() => void>} */
   #listeners = new Set();
-  #timer = 0;
 
   /** Calls `listener` after each look at the server. @param {() => void} listener */
   watch(listener) {
@@ -49,9 +48,9 @@ export class Service {
     await this.look();
     const looking = async () => {
       if (!document.hidden) await this.look();
-      this.#timer = window.setTimeout(looking, this.isCalm ? WHEN_QUIET_MS : EVERY_MS);
+      setTimeout(looking, this.isCalm ? WHEN_QUIET_MS : EVERY_MS);
     };
-    this.#timer = window.setTimeout(looking, EVERY_MS);
+    setTimeout(looking, EVERY_MS);
     document.addEventListener("visibilitychange", () => document.hidden || void this.look());
     for (const change of ["online", "offline"]) addEventListener(change, () => void this.look());
   }
@@ -84,9 +83,14 @@ export class Service {
     this.sampling = about.sampling ?? this.sampling;
   }
 
+  /** What the server says of the model that is asked. @returns {Record<string, any>} */
+  get #served() {
+    return this.status.models?.find((/** @type {{id: string}} */ { id }) => id === this.model) ?? {};
+  }
+
+  /** Measured seconds: of an image token, a prompt token, a token of the answer, the rest. */
   get pace() {
-    const found = this.status.models?.find((/** @type {{id: string}} */ { id }) => id === this.model);
-    return { ...PACE, ...found?.pace };
+    return { ...PACE, ...this.#served.pace };
   }
 
   /**
@@ -99,7 +103,7 @@ export class Service {
   price(imageTokens, textTokens, maxTokens = this.limits.answer_tokens) {
     const pace = this.pace;
     return {
-      queue: this.status.starts_in_s ?? 0,
+      queue: this.#served.starts_in_s ?? 0,
       encode: imageTokens * pace.image_s,
       prefill: pace.other_s + (imageTokens + textTokens) * pace.prompt_s,
       decode: Math.min(maxTokens, pace.answer_tokens) * pace.answer_s,

@@ -74,7 +74,8 @@ export class StageTools {
       checked: isOriginal,
       onchange: () => sendOriginal(box.checked),
     });
-    return el("label", { class: "stage-size" }, `${size} · `, box, ` ${say("stage.original")}`);
+    const pixels = el("span", { class: "stage-pixels" }, `${size} ·`);
+    return el("label", { class: "stage-size" }, pixels, box, say("stage.original"));
   }
 
   /**
@@ -83,6 +84,7 @@ export class StageTools {
    * @param {() => void} onclick
    */
   #icon(key, icon, onclick) {
-    return button(this.ways.say(key), onclick, { icon, iconOnly: true });
+    const isZoom = icon !== "close" && icon !== "frame";
+    return button(this.ways.say(key), onclick, { icon, iconOnly: true, class: isZoom ? "stage-zoom" : null });
   }
 }

@@ -27,8 +27,8 @@ export async function openStore(name = "edge-vl") {
 }
 
 export class Store {
-  /** Names this tab among the others. */
-  tab = newId();
+  /** Names this tab among the others, also after a reload. */
+  tab = nameOfTab();
   #tables;
   #channel;
   /** @type {Set<(change: Change) => void>} */
@@ -191,5 +191,17 @@ export class Store {
   /** @param {Change} change */
   #tell(change) {
     for (const listener of this.#listeners) listener(change);
+  }
+}
+
+/** @returns {string} */
+function nameOfTab() {
+  const fresh = newId();
+  try {
+    const kept = sessionStorage.getItem("edge.tab") ?? fresh;
+    sessionStorage.setItem("edge.tab", kept);
+    return kept;
+  } catch {
+    return fresh; // blocked storage
   }
 }

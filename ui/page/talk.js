@@ -26,7 +26,7 @@ export class Talk {
   /** How often a failed answer was asked again by itself. @type {Map<string, number>} */
   tries = new Map();
   #isAtEnd = true;
-  #frame = 0;
+  #isDrawing = false;
 
   /**
    * @param {HTMLElement} host which scrolls
@@ -87,10 +87,18 @@ export class Talk {
 
   /** Draws running answers again, once a frame at most. */
   #soon() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
+    if (this.#isDrawing) return;
+    this.#isDrawing = true;
+    requestAnimationFrame(() => {
+      this.#isDrawing = false;
       this.show();
     });
+  }
+
+  /** Lights the name of a mark in the last answer. @param {string | null} id */
+  light(id) {
+    const view = this.#views.get(this.#conversation.row.leaf ?? "");
+    if (view instanceof AnswerView) view.lightName(id);
   }
 
   #tick() {

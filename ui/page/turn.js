@@ -8,6 +8,7 @@ import { isRunning } from "./conversation.js";
 import { button, el, put } from "./dom.js";
 import { FailureCard } from "./failures.js";
 import { showMarkdown } from "./markdown/render.js";
+import { marksIn } from "./marks.js";
 import { WaitingCard } from "./waiting.js";
 import { exact, say } from "./words.js";
 
@@ -25,6 +26,7 @@ import { exact, say } from "./words.js";
  * @property {(message: Message) => void} show a branch
  * @property {(picture: PictureRef) => void} look
  * @property {(picture: PictureRef) => Promise<Blob | null>} picture
+ * @property {(id: string | null) => void} light a mark on the picture
  * @property {(message: Message) => string} smallerLabel empty: it would not help
  */
 
@@ -83,7 +85,7 @@ function branchSwitch(message, all, show) {
 }
 
 export class AnswerView {
-  #text = el("div", { class: "prose", dir: "auto" });
+  #text = el("div", { class: "markdown", dir: "auto" });
   #foot = el("div", { class: "foot" });
   /** @type {WaitingCard | FailureCard | null} */
   #card = null;
@@ -153,6 +155,7 @@ export class AnswerView {
     const isCut = message.finish_reason === "length";
     return [
       message.state === "stopped" && el("p", { class: "note" }, say("stopped_after", { n: countWords(message.text) })),
+      this.#marks(message),
       isCut && el("p", { class: "note" }, say("cut"), " ", button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
       message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
       el(
@@ -163,10 +166,33 @@ export class AnswerView {
         message.text && button(say("copy_markdown"), (event) => this.#copy(event, message.text), { class: "plain" }),
         this.#text.querySelector("table") &&
           button(say("copy_table"), (event) => this.#copy(event, tablesAsCsv(this.#text)), { class: "plain" }),
-        button(say("again"), () => actions.again(message), { class: "plain" }),
+        message.state !== "failed" && button(say("again"), () => actions.again(message), { class: "plain" }),
       ),
       measured(message),
     ];
+  }
+
+  /** The names of what is marked on the picture. @param {Message} message */
+  #marks({ text }) {
+    const { light } = this.actions;
+    const names = marksIn(text).map(({ id, label }) =>
+      button(label || say("mark", { n: Number(id) + 1 }), () => light(id), {
+        class: "mark-name",
+        "data-mark": id,
+        onmouseenter: () => light(id),
+        onmouseleave: () => light(null),
+        onfocus: () => light(id),
+        onblur: () => light(null),
+      }),
+    );
+    return names.length > 0 && el("div", { class: "actions marks" }, ...names);
+  }
+
+  /** Lights the name of a mark that is pointed at on the picture. @param {string | null} id */
+  lightName(id) {
+    for (const name of this.#foot.querySelectorAll("[data-mark]")) {
+      name.classList.toggle("is-lit", name.getAttribute("data-mark") === id);
+    }
   }
 
   /** @param {MouseEvent} event @param {string} text */

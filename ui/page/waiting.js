@@ -39,8 +39,8 @@ export class WaitingCard {
       this.#bar,
     );
     this.node = el(
-      "section",
-      { class: "waiting", "aria-label": say("progress") },
+      "div",
+      { class: "waiting" },
       el("ol", {}, ...[...this.#steps.values()].map(({ item }) => item)),
       this.#track,
       el("p", {}, this.#head, this.#more, this.#live),
@@ -63,7 +63,7 @@ export class WaitingCard {
   show(running, now) {
     if (!running || running.isWaiting) {
       this.node.classList.add("bare");
-      this.#say(running ? "next" : "", say(running ? "lined_up" : "elsewhere"), "");
+      this.#announce(running ? "next" : "", say(running ? "lined_up" : "elsewhere"), "");
       return;
     }
     this.node.classList.remove("bare");
@@ -89,13 +89,13 @@ export class WaitingCard {
     this.#track.setAttribute("aria-valuenow", String(percent));
     const time = about(progress.left(now));
     if (progress.isLost) {
-      this.#say("lost", say("connection_lost"), say("connection_lost_more"));
+      this.#announce("lost", say("connection_lost"), say("connection_lost_more"));
     } else if (progress.stage === "queue" && progress.position) {
-      this.#say("queue", say("in_line", { n: progress.position, time }), say("may_leave"));
+      this.#announce("queue", say("in_line", { n: progress.position, time }), say("may_leave"));
     } else {
       const elapsed = say("so_far", { time: exact(progress.elapsed(now)) });
       const key = progress.isRetried ? "retried" : `doing_${progress.stage}`;
-      this.#say(progress.stage, say(key, { time }), `${elapsed} ${say("may_leave")}`);
+      this.#announce(progress.stage, say(key, { time }), `${elapsed} ${say("may_leave")}`);
     }
   }
 
@@ -104,7 +104,7 @@ export class WaitingCard {
    * @param {string} head
    * @param {string} more
    */
-  #say(state, head, more) {
+  #announce(state, head, more) {
     put(this.#head, head);
     put(this.#more, more);
     if (state === this.#told) return;

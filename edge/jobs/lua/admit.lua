@@ -28,7 +28,9 @@ if n_live_of(address) >= args.n_of_address then return refusal('address_limit') 
 if record.kept == 1 and args.n_kept then
   local n_kept = 0
   for _, other in ipairs(redis.call('ZRANGE', address, 0, -1)) do
-    n_kept = n_kept + (redis.call('HGET', job_key(other), 'kept') == '1' and 1 or 0)
+    local job = fields_of(job_key(other), 'kept', 'watched')
+    local is_unread = job.kept == '1' and tonumber(job.watched) < at
+    n_kept = n_kept + (is_unread and 1 or 0)
   end
   if n_kept >= args.n_kept then return refusal('kept_limit') end
 end

@@ -1,10 +1,10 @@
 -- What a job's record says; `watch` records that a client waits for the answer.
 -- args: job_id, watch
--- reply: state, attempt, pool, owner, model, created, outcome (absent: unfinished); nil
---        when there is no such job
+-- reply: state, attempt, pool, owner, model, created, has_tools, outcome (absent:
+--        unfinished); nil when there is no such job
 local key = job_key(args.job_id)
 local job = fields_of(key, 'state', 'attempt', 'pool', 'owner', 'model', 'created',
-                      'outcome')
+                      'has_tools', 'outcome')
 if not job.state then return nil end
 if args.watch then redis.call('HSET', key, 'watched', now() + WATCH_S) end
 return reply(job)

@@ -18,7 +18,7 @@ const ENTITY = /^&(amp|lt|gt|quot|nbsp|copy|times|deg|euro|#\d{1,7}|#x[0-9a-f]{1
 const ENTITIES = {
   amp: "&", lt: "<", gt: ">", quot: '"', nbsp: "\u00a0", copy: "©", times: "×", deg: "°", euro: "€",
 };
-/** A price is no formula: the opening $ has no space behind it, the closing none before
+/** Prices are not formulas: the opening $ has no space behind it, the closing none before
  * it and no digit behind it. */
 const DOLLARS = /^\$(?![\s$])((?:[^$\\\n]|\\.)*?[^\s\\$])\$(?!\d)/;
 const FORMULAS = [
@@ -28,6 +28,8 @@ const FORMULAS = [
   { begins: DOLLARS, isBlock: false },
 ];
 const DEEPEST = 12;
+/** How far away something may close: no text makes the search long. */
+const FARTHEST = 3000;
 
 /**
  * @param {string} text
@@ -52,6 +54,7 @@ export function parseInline(text, depth = 0) {
       plain += next.inline;
       at += next.length;
     } else {
+      if (next.inline.kind === "break") plain = plain.trimEnd();
       flush();
       found.push(next.inline);
       at += next.length;
@@ -123,10 +126,11 @@ function formula(text, at) {
 
 /** @param {string} text @param {number} at */
 function code(text, at) {
-  const run = /** @type {RegExpExecArray} */ (/^`+/.exec(text.slice(at)))[0];
-  let end = text.indexOf(run, at + run.length);
-  while (end > 0 && (text[end + run.length] === "`" || text[end - 1] === "`")) {
-    end = text.indexOf(run, end + 1);
+  const run = /** @type {RegExpExecArray} */ (/^`+/.exec(text.slice(at, at + FARTHEST)))[0];
+  const near = text.slice(0, at + run.length + FARTHEST);
+  let end = near.indexOf(run, at + run.length);
+  while (end > 0 && (near[end + run.length] === "`" || near[end - 1] === "`")) {
+    end = near.indexOf(run, end + 1);
   }
   if (end < 0) return { inline: run, length: run.length };
   let inside = text.slice(at + run.length, end).replaceAll("\n", " ");
@@ -169,9 +173,11 @@ function emphasis(text, at, letter, depth) {
  * @param {string} run
  */
 function closing(text, from, run) {
-  const letter = /** @type {string} */ (run[0]);
-  for (let end = text.indexOf(run, from); end >= 0; end = text.indexOf(run, end + 1)) {
-    const length = /** @type {RegExpExecArray} */ (/^([*_~])\1*/.exec(text.slice(end)))[0].length;
+  const letter = run[0];
+  const near = text.slice(0, from + FARTHEST);
+  for (let end = near.indexOf(run, from); end >= 0; end = near.indexOf(run, end + 1)) {
+    let length = run.length;
+    while (near[end + length] === letter) length += 1;
     const isFree = letter !== "_" || !/\w/.test(text[end + run.length] ?? " ");
     if (length === run.length && isFree && !/[\s\\]/.test(text[end - 1] ?? " ")) return end;
     end += length - 1;

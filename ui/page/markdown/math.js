@@ -13,7 +13,7 @@ let loading;
  * @param {boolean} isBlock
  */
 export function formula(tex, isBlock) {
-  const host = el("span", { class: "math" }, tex);
+  const host = el("span", { class: "math", title: tex }, tex);
   loading ??= load();
   void loading.then((katex) => {
     try {

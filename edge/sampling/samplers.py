@@ -1,31 +1,33 @@
-"""How each open slot chooses its tokens: what all runtimes over a Model share."""
+"""How each open slot chooses its tokens: what all runtimes share."""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from edge.engine.protocols import Constraint
 from edge.errors import EngineError
-from edge.llamacpp.model import Model
-from edge.llamacpp.sampler import Logits, Sampler, check_bias
+from edge.gguf.tokenizer import BpeTokenizer
 from edge.request import SamplingParams
+from edge.sampling.filters import Logits
+from edge.sampling.sampler import Sampler, check_bias
+from edge.structured.compiler import Compiler
 
 log = logging.getLogger(__name__)
 
 
 class Samplers:
-    """One sampler for each open slot, over the vocabulary of `model`. Close it before
-    the model."""
+    """One sampler for each open slot, over the vocabulary of `tokenizer`."""
 
-    def __init__(self, model: Model) -> None:
-        self._n_vocab = model.n_vocab
-        self._compiler = model.compiler()
+    def __init__(self, tokenizer: BpeTokenizer) -> None:
+        self._n_vocab = len(tokenizer.pieces)
+        self._compiler = compiler_over(tokenizer)
         self._by_slot: dict[int, Sampler] = {}
 
     def check(self, sampling: SamplingParams) -> Constraint | None:
         """As `Runtime.check`."""
         check_bias(sampling, self._n_vocab)
-        schema = sampling.json_schema
+        schema = sampling.grammar
         return self._compiler.constraint(schema) if schema else None
 
     def open(
@@ -46,11 +48,14 @@ class Samplers:
             return EngineError("Computing this answer failed. Try again.")
 
     def release(self, slot: int) -> None:
-        """Frees the sampler of a slot, if it has one."""
-        if sampler := self._by_slot.pop(slot, None):
-            sampler.close()
+        """Drops the sampler of a slot, if it has one."""
+        self._by_slot.pop(slot, None)
 
     def close(self) -> None:
-        for slot in list(self._by_slot):
-            self.release(slot)
         self._compiler.close()
+
+
+def compiler_over(tokenizer: BpeTokenizer) -> Compiler:
+    """Makes constraints over the vocabulary of `tokenizer`."""
+    tokenize = partial(tokenizer.tokenize, special=False)
+    return Compiler(tokenizer.pieces, tokenizer.ends, tokenize)

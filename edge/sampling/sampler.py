@@ -1,0 +1,70 @@
+"""The sampler of one slot: a chain over the tokens that a constraint allows."""
+
+from __future__ import annotations
+
+from edge.engine.protocols import Constraint
+from edge.engine.step import MOST_TOKENS
+from edge.errors import InvalidRequest
+from edge.request import SamplingParams
+from edge.sampling.chain import Chain
+from edge.sampling.filters import Logits
+
+
+class Sampler:
+    """Chooses tokens from logits, and remembers them for the penalties.
+
+    Raises InvalidRequest when a bias is for a token that the model lacks.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        n_vocab: int,
+        constraint: Constraint | None = None,
+    ) -> None:
+        check_bias(params, n_vocab)
+        self._n_vocab = n_vocab
+        self._is_greedy = params.is_greedy
+        self._constraint = constraint
+        self._chain = Chain(params)
+
+    def sample(self, logits: Logits) -> tuple[int, ...]:
+        """The next token, by logits f32 [vocabulary], and the tokens behind it that
+        have no alternative, for which no logits are needed: at most MOST_TOKENS.
+
+        Raises EngineError when no token can be chosen.
+        """
+        tokens = [self._accept(self._choose(logits[: self._n_vocab]))]
+        while self._constraint and len(tokens) < MOST_TOKENS:
+            if not (forced := self._constraint.forced()):
+                break
+            tokens.append(self._accept(forced[0]))
+        return tuple(tokens)
+
+    def _accept(self, token: int) -> int:
+        if self._constraint:
+            self._constraint.accept(token)
+        self._chain.accept(token)
+        return token
+
+    def _choose(self, logits: Logits) -> int:
+        constraint = self._constraint
+        if constraint is None:
+            return self._chain.choose(logits)
+        if forced := constraint.forced():
+            return forced[0]
+        if self._is_greedy:  # if the best of all tokens is allowed, no mask is needed
+            best = self._chain.choose(logits)
+            if constraint.allows(best):
+                return best
+        return self._chain.choose(logits, constraint.allowed())
+
+
+def check_bias(params: SamplingParams, n_vocab: int) -> None:
+    """Raises InvalidRequest when a bias is for a token that the model lacks."""
+    for token, _ in params.logit_bias:
+        if token >= n_vocab:
+            raise InvalidRequest(
+                f"logit_bias names token {token}, and this model has {n_vocab}.",
+                param="logit_bias",
+            )

@@ -1,0 +1,143 @@
+"""Each part is killed, doubled, replaced or stopped, and the next question answered."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.compose.stack import Stack, question
+from tests.conftest import wait_for
+
+SERVICES = ("broker", "cache", "worker", "ui", "nginx")
+METRICS = (
+    "import urllib.request as r;"
+    "print(r.urlopen('http://127.0.0.1:9464/metrics').read().decode())"
+)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_killed_part_comes_back(stack: Stack, data_url, service: str) -> None:
+    before = stack.inspect(service)["RestartCount"]
+    with suppress(AssertionError):  # the command dies with its container
+        stack.shell(service, "kill -9 -1")
+    wait_for(lambda: stack.inspect(service)["RestartCount"] > before, 60)
+    wait_for(lambda: is_healthy(stack, service), 120)
+    stack.wait_ready()
+    assert "green circle" in stack.ask(data_url("green", 20 + SERVICES.index(service)))
+
+
+def test_two_workers_share_the_questions(stack: Stack, data_url) -> None:
+    stack.up("--no-recreate", "--scale", "worker=2")
+    try:
+        workers = stack.containers("worker")
+        assert len(workers) == 2
+        with ThreadPoolExecutor(4) as pool:
+            asked = [
+                pool.submit(stack.ask, data_url("red", i, shape="square"))
+                for i in range(40, 64)
+            ]
+            assert all("red square" in answer.result() for answer in asked)
+        for worker in workers:
+            text = stack.engine.run("exec", worker, "python", "-c", METRICS)
+            [steps] = re.findall(r"^edge_engine_steps_total (\S+)$", text, re.M)
+            assert float(steps) > 0
+    finally:
+        stack.up("--no-recreate", "--scale", "worker=1")
+    assert "red circle" in stack.ask(data_url("red", 65))
+
+
+def test_an_upgrade_loses_no_question(stack: Stack, data_url, report) -> None:
+    """New images, and one command, while people ask."""
+    before = {service: stack.container(service) for service in SERVICES}
+    stack.compose("build", "--build-arg", "REVISION=next")
+    is_over = threading.Event()
+
+    def keep_asking(name: int) -> list[str]:
+        client = stack.client(max_retries=30, timeout=120)
+        answers = []
+        while not is_over.is_set():
+            i = 100 * name + len(answers)
+            reply = client.chat.completions.create(
+                model="",
+                messages=question(data_url("blue", i)),
+                extra_headers={"Idempotency-Key": f"upgrade-{name}-{i}"},
+            )
+            answers.append(str(reply.choices[0].message.content))
+        return answers
+
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(keep_asking, name) for name in range(1, 4)]
+        started = time.monotonic()
+        try:
+            stack.up("--no-build")
+            seconds = time.monotonic() - started
+        finally:
+            is_over.set()
+        answers = [answer for one in asking for answer in one.result()]
+    report(f"Upgraded in {seconds:.0f} s; {len(answers)} questions meanwhile.")
+    assert answers
+    assert all("blue circle" in answer for answer in answers), answers
+    after = {service: stack.container(service) for service in SERVICES}
+    changed = {service for service in SERVICES if before[service] != after[service]}
+    assert {"worker", "ui"} <= changed
+    assert not {"broker", "cache"} & changed
+    labels = stack.inspect("worker")["Config"]["Labels"]
+    assert labels["org.opencontainers.image.revision"] == "next"
+
+
+def test_a_restarted_engine_finds_the_queue(stack: Stack, data_url) -> None:
+    """`restart: unless-stopped`, as after a reboot of the machine."""
+    if not stack.engine.is_own:
+        pytest.skip("The engine of this machine is not restarted.")
+    drawings = [data_url("green", i, shape="square") for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(pool.map(lambda drawing: leave_waiting(stack, drawing), drawings))
+    stack.engine.run("pause", stack.container("worker"))  # before it has answered all
+    stack.engine.stop()
+    stack.engine.start()
+    stack.wait_ready()
+    for job in jobs:
+        wait_for(lambda job=job: state(stack, job)["status"] == "finished", 60)
+        assert "green square" in state(stack, job)["answer"]
+    assert "red circle" in stack.ask(data_url("red", 70))
+
+
+def test_all_parts_stop_within_their_grace(stack: Stack, data_url) -> None:
+    containers = {service: stack.container(service) for service in SERVICES}
+    stack.compose("stop")
+    for service, container in containers.items():
+        [found] = json.loads(stack.engine.run("inspect", container))
+        # 137 = killed at the end of its grace
+        assert found["State"]["ExitCode"] in (0, 143), service
+        assert not found["State"]["OOMKilled"]
+    stack.up("--no-build")
+    assert "blue circle" in stack.ask(data_url("blue", 71))
+
+
+def is_healthy(stack: Stack, service: str) -> bool:
+    return bool(stack.inspect(service)["State"]["Health"]["Status"] == "healthy")
+
+
+def leave_waiting(stack: Stack, picture: str) -> str:
+    """Asks, and disconnects as soon as the question waits. Returns the job."""
+    body = {"messages": question(picture), "stream": True}
+    request = urllib.request.Request(
+        f"{stack.url}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Idempotency-Key": picture[-40:]},
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return str(reply.headers["x-job-id"])
+
+
+def state(stack: Stack, job: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{stack.url}/v1/jobs/{job}", timeout=10) as reply:
+        return dict(json.load(reply))

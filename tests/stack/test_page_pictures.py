@@ -1,0 +1,187 @@
+"""Pictures at the page, over the whole system: those that come in, those refused."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.stack.visitor import QUIET, visiting
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
+
+SHAPE = "What shape is this, and which colour?"
+
+# Drops or pastes a file somewhere on the page.
+PUT = """([type, where, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], "put.jpg", {type: "image/jpeg"}));
+  const about = {bubbles: true, cancelable: true};
+  const event = type === "paste"
+    ? new ClipboardEvent(type, {...about, clipboardData: data})
+    : new DragEvent(type, {...about, dataTransfer: data});
+  document.querySelector(where).dispatchEvent(event);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield one
+        one.close()
+
+
+@pytest.fixture
+def make(draw, tmp_path: Path):
+    def one(name: str, *args: object, **options: object) -> Path:
+        path = tmp_path / name
+        path.write_bytes(draw(*args, **options))
+        return path
+
+    return one
+
+
+def put(page: Page, kind: str, where: str, path: Path) -> None:
+    page.evaluate(PUT, [kind, where, base64.b64encode(path.read_bytes()).decode()])
+    expect(page.locator(".strip-picture")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"), [("drop", "#talk"), ("drop", "#bar"), ("paste", "body")]
+)
+def test_a_picture_comes_in_anywhere(browser, stack, make, kind, where) -> None:
+    with visiting(browser, stack.url) as visitor:
+        put(visitor.page, kind, where, make("disc.jpg", "red"))
+        visitor.ask(SHAPE)
+        visitor.expect_answer("A red circle.")
+
+
+def test_a_wrong_file_is_refused_when_it_is_chosen(
+    browser, stack, make, tmp_path
+) -> None:
+    wrong = tmp_path / "letter.jpg"
+    wrong.write_text("This is not a picture. " * 20)
+    with visiting(browser, stack.url) as visitor:
+        visitor.choose(wrong)
+        expect(visitor.page.get_by_text("letter.jpg is not a picture")).to_be_visible()
+        expect(visitor.page.locator(".strip-picture")).to_have_count(0)
+        # and it poisons nothing
+        visitor.ask(SHAPE, make("disc.jpg", "red"))
+        visitor.expect_answer("A red circle.")
+
+
+def test_the_ninth_picture_is_refused_and_a_ninth_turn_is_answered(
+    browser, stack, make
+) -> None:
+    nine = [make(f"{i}.jpg", "red", i, size=(320, 320)) for i in range(9)]
+    with visiting(browser, stack.url) as visitor:
+        visitor.choose(*nine)
+        expect(visitor.page.locator(".strip-picture")).to_have_count(8)
+        expect(visitor.page.locator(".hint")).to_contain_text("8")
+        visitor.ask("How many pictures are there?")
+        visitor.wait_done()
+        visitor.ask(SHAPE, make("square.jpg", "blue", shape="square"))
+        visitor.expect_answer("A blue square.")
+
+
+def test_a_large_photo_is_small_on_the_wire(browser, stack, make, tmp_path) -> None:
+    noisy = Image.effect_noise((4000, 3000), 60).convert("RGB")
+    shape = Image.open(io.BytesIO(make("disc.jpg", "red").read_bytes()))
+    noisy.paste(shape.resize((3900, 2900)), (50, 50))
+    path = tmp_path / "photo.jpg"
+    noisy.save(path, quality=95)
+    with visiting(browser, stack.url) as visitor:
+        sizes: list[int] = []
+
+        def measure(request) -> None:
+            if request.method == "POST":
+                sizes.append(len(request.post_data_buffer or b""))
+
+        visitor.page.on("request", measure)
+        visitor.ask(SHAPE, path)
+        visitor.expect_answer("A red circle.")
+        assert len(sizes) == 1 and sizes[0] < 200_000 < path.stat().st_size
+
+
+def test_the_original_is_sent_if_the_person_wants_it(browser, stack, make) -> None:
+    path = make("disc.jpg", "red", size=(2400, 1800))
+    with visiting(browser, stack.url) as visitor:
+        bodies: list[str] = []
+        visitor.page.on(
+            "request", lambda r: r.method == "POST" and bodies.append(r.post_data or "")
+        )
+        visitor.add(path)
+        visitor.page.get_by_label("send the original").check()
+        expect(visitor.page.get_by_text("2400 × 1800")).to_be_visible()
+        visitor.ask(SHAPE)
+        visitor.expect_answer("A red circle.")
+        [part, _] = json.loads(bodies[0])["messages"][0]["content"]
+        sent = part["image_url"]["url"].split(",")[1]
+        assert base64.b64decode(sent) == path.read_bytes()
+
+
+def test_a_part_is_asked_about(browser, stack, make) -> None:
+    left, right = make("disc.jpg", "red"), make("square.jpg", "blue", shape="square")
+    both = Image.new("RGB", (2400, 900), "white")
+    both.paste(Image.open(left), (0, 0))
+    both.paste(Image.open(right), (1200, 0))
+    both.save(left.with_name("both.png"))
+    with visiting(browser, stack.url) as visitor:
+        visitor.add(left.with_name("both.png"))
+        page = visitor.page
+        page.get_by_role("button", name="Ask about a part").click()
+        area = page.locator(".stage-picture").bounding_box()
+        assert area
+        page.mouse.move(area["x"] + area["width"] * 0.501, area["y"] + 1)
+        page.mouse.down()
+        page.mouse.move(
+            area["x"] + area["width"] - 1, area["y"] + area["height"] - 1, steps=4
+        )
+        page.mouse.up()
+        page.get_by_role("button", name="Ask about this part").click()
+        expect(page.locator(".strip-picture")).to_have_count(2)
+        page.get_by_role("button", name="Remove both.png", exact=True).click()
+        expect(page.locator(".strip-picture")).to_have_count(1)
+        visitor.ask(SHAPE)
+        visitor.expect_answer("A blue square.")
+
+
+def test_a_tap_on_a_small_picture_only_shows_it(browser, stack, make) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+    with visiting(browser, stack.url, is_mobile=True, **phone) as visitor:
+        visitor.add(make("disc.jpg", "red"), make("square.jpg", "blue", shape="square"))
+        visitor.page.locator(".strip-picture").first.tap()
+        expect(visitor.page.locator(".strip-picture")).to_have_count(2)
+        expect(visitor.page.locator(".stage-picture img")).to_have_attribute(
+            "alt", "disc.jpg"
+        )
+
+
+def test_a_picture_that_is_gone_is_said_to_be_gone(browser, stack, make) -> None:
+    with visiting(browser, stack.url) as visitor:
+        visitor.ask(SHAPE, make("disc.jpg", "red"))
+        visitor.expect_answer("A red circle.")
+        visitor.page.evaluate(
+            """() => new Promise((done) => {
+              const opening = indexedDB.open("edge-vl");
+              opening.onsuccess = () => {
+                const all = opening.result.transaction("pictures", "readwrite");
+                all.objectStore("pictures").clear();
+                all.oncomplete = done;
+              };
+            })"""
+        )
+        visitor.page.reload()
+        visitor.wait_ready()
+        expect(visitor.page.locator(".stage-gone")).to_be_visible()
+        visitor.ask("Where is it?")
+        expect(visitor.page.locator(".answer").last).to_contain_text("no longer")
+        expect(visitor.answers).to_have_count(1)  # nothing is said about no picture

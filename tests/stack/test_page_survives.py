@@ -1,0 +1,136 @@
+"""What dies, and what a person at the page then still has: everything."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.conftest import wait_for
+from tests.stack.conftest import Stack, running
+from tests.stack.visitor import QUIET, Visitor, visiting
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
+
+SHAPE = "What shape is this, and which colour?"
+AGAIN_MS = 90_000  # parts start again, on two busy cores
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield one
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def mortal(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose parts are killed."""
+    with running(edge, tmp_path_factory.mktemp("mortal"), slots="2") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def talkative(
+    edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Another one, whose answers are long."""
+    settings = {"slots": "2", "context_tokens": "24000", "answer_tokens": "9000"}
+    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
+    with running(edge, tmp_path_factory.mktemp("talkative"), **settings) as one:
+        yield one
+
+
+@pytest.fixture
+def pictures(draw, tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "disc.jpg", tmp_path / "square.jpg"]
+    paths[0].write_bytes(draw("red"))
+    paths[1].write_bytes(draw("blue", shape="square"))
+    return paths
+
+
+def test_all_parts_die_and_each_picture_gets_its_answer(
+    browser, mortal, pictures
+) -> None:
+    with visiting(browser, mortal.url) as visitor:
+        # so that the questions still wait when all dies
+        mortal.child("-m", "worker").send_signal(signal.SIGSTOP)
+        for picture in pictures:
+            visitor.open()
+            visitor.ask(SHAPE, picture)
+            expect(visitor.page.locator(".waiting")).to_be_visible()
+        for child in mortal.children():
+            child.kill()
+        expect(visitor.answers).to_have_text("A blue square.", timeout=AGAIN_MS)
+        visitor.page.locator("#bar .menu").click()
+        visitor.page.locator(".history-open").nth(1).click()
+        expect(visitor.answers).to_have_text("A red circle.", timeout=AGAIN_MS)
+        visitor.page.reload()
+        visitor.wait_ready()
+        visitor.expect_answer("A red circle.")
+
+
+@pytest.mark.parametrize("part", ["ui", "worker", "broker"])
+def test_an_answer_goes_on_when_a_part_dies(
+    browser, talkative, pictures, part: str
+) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        visitor.ask("Tell me everything about it", pictures[0])
+        text = visitor.answers.last.inner_text
+        wait_for(lambda: len(text().split()) > 10, 60)
+        before = text()
+        part_of(talkative, part).kill()
+        wait_for(lambda: len(text()) > len(before) + 400, 120)
+        assert text().startswith(before[:60])
+        visitor.stop.click()
+        visitor.wait_done()
+        expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+
+
+def part_of(stack: Stack, name: str) -> psutil.Process:
+    if name != "broker":
+        return stack.child("-m", name)
+    servers = [one for one in stack.children() if "valkey-server" in one.name()]
+    return min(servers, key=lambda one: one.create_time())  # it starts first
+
+
+def test_a_second_tab_shows_the_same_answer(browser, talkative, pictures) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        visitor.ask("Tell me everything about it", pictures[0])
+        wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+        streams: list[str] = []
+        page = visitor.page.context.new_page()
+        page.on("request", lambda r: "/events" in r.url and streams.append(r.url))
+        other = Visitor(page, talkative.url)
+        page.goto(visitor.page.url)
+        other.wait_ready()
+        early = len(other.answers.last.inner_text())
+        wait_for(lambda: len(other.answers.last.inner_text()) > early + 100, 60)
+        assert streams == []  # one tab reads it for both
+        visitor.page.close()
+        early = len(other.answers.last.inner_text())
+        wait_for(lambda: len(other.answers.last.inner_text()) > early + 400, 60)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.get_by_text("Stopped after")).to_be_visible()
+
+
+def test_an_answer_goes_on_after_the_network_was_away(
+    browser, talkative, pictures
+) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        visitor.ask("Tell me everything about it", pictures[0])
+        text = visitor.answers.last.inner_text
+        wait_for(lambda: len(text()) > 100, 60)
+        visitor.page.context.set_offline(True)
+        time.sleep(3)
+        early = len(text())
+        visitor.page.context.set_offline(False)
+        wait_for(lambda: len(text()) > early + 200, 60)
+        visitor.stop.click()
+        visitor.wait_done()

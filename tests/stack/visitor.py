@@ -1,0 +1,74 @@
+"""A person at the page: what tests of the page do and see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+LOAD_MS = 30_000
+ANSWER_MS = 45_000
+
+
+class Visitor:
+    """The page at `url`, open in a browser of its own storage."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.box = page.locator("#composer textarea")
+        self.stop = page.locator(".waiting").get_by_role("button").first
+
+    def open(self, path: str = "") -> None:
+        self.page.goto(f"{self.url}/{path}")
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        expect(self.page.locator("body.is-ready")).to_have_count(1, timeout=LOAD_MS)
+
+    def choose(self, *paths: Path) -> None:
+        """Chooses files with the button of the composer."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.locator("#composer .box button").first.click()
+        chooser.value.set_files([str(path) for path in paths])
+
+    def add(self, *paths: Path) -> None:
+        """Chooses pictures, and waits until they are on the stage."""
+        n = self.page.locator(".strip-picture").count()
+        self.choose(*paths)
+        expect(self.page.locator(".strip-picture")).to_have_count(n + len(paths))
+
+    def ask(self, text: str, *pictures: Path) -> None:
+        if pictures:
+            self.add(*pictures)
+        self.box.fill(text)
+        self.box.press("Enter")
+
+    @property
+    def answers(self) -> Locator:
+        return self.page.locator(".answer .markdown")
+
+    def expect_answer(self, text: str) -> None:
+        """The last answer is complete and is `text`."""
+        expect(self.answers.last).to_have_text(text, timeout=ANSWER_MS)
+        self.wait_done()
+
+    def wait_done(self) -> None:
+        expect(self.page.locator(".waiting")).to_have_count(0, timeout=ANSWER_MS)
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visitor]:
+    """A visitor at the open page. An error in a script of the page fails the test."""
+    context = browser.new_context(**options)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    visitor = Visitor(page, url)
+    visitor.open()
+    yield visitor
+    context.close()
+    assert errors == []

@@ -1,0 +1,55 @@
+"""What `/v1/models` tells of a model: its entry, its limits, how to sample it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from edge.images import TOKEN_PX
+from edge.images.decode import FORMATS, MAX_SOURCE_PIXELS
+from edge.jobs.fleet import WorkerInfo
+from edge.limits import Limits
+from edge.qwen3vl.sampling import RECOMMENDED
+from edge.settings import Settings
+from ui.body import MAX_BODY
+from ui.question import MAX_PICTURES
+from ui.strict_json import MAX_TEXT
+
+TINY = "Test model: it knows only simple shapes, colours and numbers."
+
+
+def entry(name: str) -> dict[str, Any]:
+    """The entry of a model; the test model has a warning in it."""
+    warning = {"description": TINY} if name == "tiny" else {}
+    about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
+    return {"id": name} | warning | about
+
+
+def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
+    """What one question may hold. `image_tokens` are squares of `token_px` pixels: a
+    larger picture is scaled down to the most of them; files up to `source_pixels` are
+    read in every one of the `formats`."""
+    most = settings.image_tokens
+    return {
+        "body_bytes": MAX_BODY,
+        "pictures": MAX_PICTURES,
+        "text_characters": MAX_TEXT,
+        "context_tokens": served.n_cells,
+        "answer_tokens": min(settings.answer_tokens, key.max_tokens or 2**31),
+        "image_tokens": {
+            "min": served.min_image_tokens,
+            "max": min(most, served.max_image_tokens or most),
+        },
+        "token_px": TOKEN_PX,
+        "source_pixels": MAX_SOURCE_PIXELS,
+        "formats": [name.lower() for name in FORMATS],
+    }
+
+
+def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
+    """The entry of a served model with its limits and the sampling that its authors
+    recommend."""
+    return entry(served.model) | {
+        "limits": limits(served, settings, key),
+        "sampling": RECOMMENDED,
+    }

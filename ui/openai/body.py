@@ -1,0 +1,188 @@
+"""The body of POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from edge.errors import InvalidRequest
+from edge.request import SamplingParams
+from edge.schemas.reading import read
+from ui.openai.formats import (
+    Choices,
+    Grammar,
+    ResponseFormat,
+    Schema,
+    StructuredOutputs,
+)
+from ui.openai.messages import AssistantMessage, ChatMessage
+from ui.openai.misplaced import refuse, refuse_other_api
+from ui.openai.tools import Choice, Offer, Tools
+from ui.openai.values import (
+    Bias,
+    Body,
+    Count,
+    Penalty,
+    RepeatPenalty,
+    TokenId,
+    form,
+    whole,
+)
+
+# Sampling fields with the same meaning in both.
+SHARED = {f.name for f in fields(SamplingParams)} - {
+    "max_tokens",
+    "stop",
+    "logit_bias",
+    "grammar",
+}
+MOST_STOPS = 16
+
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Stop = Annotated[
+    Annotated[Word, Tag("text")]
+    | Annotated[list[Word], Field(max_length=MOST_STOPS), Tag("list")],
+    Discriminator(form),
+]
+Tier = Literal["auto", "default", "fast", "flex", "priority", "scale"]
+
+
+def _top_k(value: Any) -> Any:
+    """vLLM's -1 is 0 here: all tokens."""
+    return 0 if whole(value) == -1 else whole(value)
+
+
+class StreamOptions(Body):
+    include_usage: bool = False
+
+
+class ChatBody(Body):
+    messages: list[ChatMessage] = Field(min_length=1, max_length=1000, fail_fast=True)
+    model: Annotated[str, Field(max_length=1000)] = ""
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[
+        Annotated[int, Field(ge=0, le=1_000_000)] | None, BeforeValidator(_top_k)
+    ] = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    # the name on Qwen's model cards is vLLM's
+    repeat_penalty: RepeatPenalty | None = Field(
+        None, validation_alias=AliasChoices("repeat_penalty", "repetition_penalty")
+    )
+    logit_bias: dict[TokenId, Bias] = Field({}, max_length=1000)
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: Stop = Field([])
+    n: Annotated[int, Field(ge=1, le=1)] = 1
+    # the form of the answer
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: Schema | None = None
+    guided_regex: Grammar | None = None
+    guided_choice: Choices | None = None
+    guided_grammar: Grammar | None = None
+    grammar: Grammar | None = None  # llama-server's
+    # functions
+    tools: Tools = Field([])
+    tool_choice: Choice = "auto"
+    parallel_tool_calls: bool = True
+    # vLLM's: the last message is the beginning of the answer
+    continue_final_message: bool = False
+    add_generation_prompt: bool = True
+    # flex is OpenAI's word for batch work: interactive questions go first
+    service_tier: Tier | None = None
+    truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_api(cls, value: Any) -> Any:
+        refuse_other_api(value)
+        return value
+
+    def refuse_unsupported(self) -> None:
+        """Raises UnsupportedParameter for the first field on which the client relies
+        and which this server would ignore."""
+        refuse(self)
+
+    @property
+    def longest_answer(self) -> int | None:
+        """The tokens that were asked for; None: the server decides."""
+        return self.max_completion_tokens or self.max_tokens
+
+    def offer(self) -> Offer:
+        """The tools that the answer may call. Raises InvalidRequest."""
+        return Offer(self.tools, self.tool_choice, self.parallel_tool_calls)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the last message is the beginning of the answer. Raises
+        InvalidRequest when it is not one of the assistant."""
+        if not self.continue_final_message:
+            return False
+        if not isinstance(self.messages[-1], AssistantMessage):
+            raise InvalidRequest(
+                "continue_final_message needs a last message of the assistant.",
+                param="continue_final_message",
+            )
+        return True
+
+    def sampling(self, max_tokens: int, offer: Offer | None = None) -> SamplingParams:
+        """Raises InvalidRequest for a form of the answer that cannot be enforced."""
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        given = self.model_dump(include=SHARED, exclude_none=True)
+        biases = ((int(token), bias) for token, bias in self.logit_bias.items())
+        grammar = self._grammar()
+        return SamplingParams(
+            max_tokens=max_tokens,
+            stop=stop,
+            logit_bias=tuple(sorted(biases)),
+            grammar=offer.grammar(grammar) if offer else grammar,
+            **given,
+        )
+
+    def _grammar(self) -> str:
+        """The grammar of the answer; "": any text. Raises InvalidRequest."""
+        outputs = self.structured_outputs
+        found = {
+            "response_format": self.response_format and self.response_format.grammar(),
+            "structured_outputs": outputs and outputs.grammar(),
+            "grammar": self.grammar,
+            **self._guided(),
+        }
+        wanted = {name: grammar for name, grammar in found.items() if grammar}
+        if len(wanted) > 1:
+            first, second, *_ = wanted
+            raise InvalidRequest(
+                f"{first} and {second} both say what the answer looks like. Send one.",
+                param=second,
+            )
+        return next(iter(wanted.values()), "")
+
+    def _guided(self) -> dict[str, str]:
+        """vLLM's older fields."""
+        if self.guided_json is not None:
+            return {"guided_json": read(self.guided_json, "guided_json")}
+        older: dict[str, dict[str, Any]] = {
+            "guided_regex": {"regex": self.guided_regex},
+            "guided_choice": {"choice": self.guided_choice},
+            "guided_grammar": {"grammar": self.guided_grammar},
+        }
+        return {
+            name: StructuredOutputs.model_validate(asked).grammar(name)
+            for name, asked in older.items()
+            if any(asked.values())
+        }

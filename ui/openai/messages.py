@@ -1,0 +1,125 @@
+"""The messages of a body, and the parts of their contents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from edge.images import Detail
+from ui.openai.tools import ToolCall
+from ui.openai.values import N_PARTS, Body, LongText, Text, form
+
+
+def _as_object(value: Any) -> Any:
+    """{"url": ...} for the address alone."""
+    return {"url": value} if isinstance(value, str) else value
+
+
+def _detail(value: Any) -> Any:
+    """OpenAI's "original" is the most that this server gives."""
+    return "high" if value == "original" else value
+
+
+def _as_part(value: Any) -> Any:
+    """A text among the parts is a part too; the Responses API has its own names."""
+    match value:
+        case str():
+            return {"type": "text", "text": value}
+        case {"type": "input_text", "text": text}:
+            return {"type": "text", "text": text}
+        case {"type": "input_image", "image_url": str(url), **rest}:
+            picture = {"url": url, "detail": rest.get("detail")}
+            return {"type": "image_url", "image_url": picture}
+    return value
+
+
+class ImageUrl(Body):
+    url: str
+    detail: Annotated[Detail, BeforeValidator(_detail)] = "auto"
+
+
+class TextPart(Body):
+    type: Literal["text"]
+    text: LongText
+
+
+class ImagePart(Body):
+    type: Literal["image_url"]
+    image_url: Annotated[ImageUrl, BeforeValidator(_as_object)]
+
+
+class RefusalPart(Body):
+    type: Literal["refusal"]
+    refusal: Text
+
+
+Part = Annotated[
+    TextPart | ImagePart, Field(discriminator="type"), BeforeValidator(_as_part)
+]
+TextOnly = Annotated[TextPart, BeforeValidator(_as_part)]
+Said = Annotated[
+    TextPart | RefusalPart, Field(discriminator="type"), BeforeValidator(_as_part)
+]
+
+Texts = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[list[TextOnly], N_PARTS, Tag("list")],
+    Discriminator(form),
+]
+Parts = Annotated[
+    Annotated[LongText, Tag("text")] | Annotated[list[Part], N_PARTS, Tag("list")],
+    Discriminator(form),
+]
+Saying = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[list[Said], Field(max_length=1000, fail_fast=True), Tag("list")],
+    Discriminator(form),
+]
+
+
+class SystemMessage(Body):
+    role: Literal["system", "developer"]
+    content: Texts
+
+
+class UserMessage(Body):
+    role: Literal["user"]
+    content: Parts
+
+
+class AssistantMessage(Body):
+    """An earlier answer: text, a refusal, calls, or what another server left of it."""
+
+    role: Literal["assistant"]
+    content: Saying = ""
+    refusal: Text = ""
+    tool_calls: list[ToolCall] = Field([], max_length=128, fail_fast=True)
+
+
+class ToolMessage(Body):
+    """What a call gave, of texts and pictures."""
+
+    role: Literal["tool"]
+    content: Parts
+    tool_call_id: Annotated[str, Field(max_length=200)] = ""
+
+
+ChatMessage = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage,
+    Field(discriminator="role"),
+]
+
+
+def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:
+    """The parts of a message; a plain string is one text part, and so is a refusal."""
+    if isinstance(message.content, str):
+        yield TextPart(type="text", text=message.content)
+    else:
+        for part in message.content:
+            if isinstance(part, RefusalPart):
+                yield TextPart(type="text", text=part.refusal)
+            else:
+                yield part
+    if isinstance(message, AssistantMessage) and message.refusal:
+        yield TextPart(type="text", text=message.refusal)

@@ -1,0 +1,114 @@
+"""Fields with which other servers are asked for another answer, and the field here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from edge.errors import UnsupportedParameter
+
+_PICTURES = (
+    'Put pictures into a message\'s content: {"type": "image_url", "image_url": '
+    '{"url": "data:image/png;base64,..."}}.'
+)
+_LEAVE_OUT = "Leave it out."
+_FORMAT = "Use response_format or structured_outputs."
+_MAX_TOKENS = "Use max_tokens."
+
+# Of the body.
+FIELDS = {
+    "audio": _LEAVE_OUT,
+    "best_of": _LEAVE_OUT,
+    "use_beam_search": _LEAVE_OUT,
+    "function_call": "Use tool_choice.",
+    "functions": "Use tools.",
+    "logprobs": _LEAVE_OUT,
+    "prompt_logprobs": _LEAVE_OUT,
+    "top_logprobs": _LEAVE_OUT,
+    "modalities": _LEAVE_OUT,
+    "web_search_options": _LEAVE_OUT,
+    "format": _FORMAT,
+    "json_schema": _FORMAT,
+    "ignore_eos": _LEAVE_OUT,
+    "min_tokens": _LEAVE_OUT,
+    "stop_token_ids": "Use stop, with texts.",
+    "bad_words": "Use logit_bias.",
+    "max_new_tokens": _MAX_TOKENS,
+    "max_length": _MAX_TOKENS,
+    "n_predict": _MAX_TOKENS,
+    "num_predict": _MAX_TOKENS,
+    "stopping_strings": "Use stop.",
+    "mirostat": _LEAVE_OUT,
+    "typical_p": _LEAVE_OUT,
+    "dry_multiplier": _LEAVE_OUT,
+    "xtc_probability": _LEAVE_OUT,
+    "chat_template": _LEAVE_OUT,
+    "options": "Send its fields beside messages, with OpenAI's names.",
+}
+# Of the body of another API, which has no messages.
+OTHERS = ("prompt", "input", "text", "contents", "query", "image_base64")
+# Of the body, of a message, and of a part of its content.
+PICTURES = (
+    "images",
+    "image",
+    "image_base64",
+    "image_data",
+    "input_image",
+    "image_url",
+    "video_url",
+    "attachments",
+    "files",
+)
+# Values that change nothing; some clients send them always.
+HARMLESS: Mapping[str, tuple[Any, ...]] = {
+    "best_of": (1,),
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "top_logprobs": (0,),
+    "typical_p": (1,),
+    "xtc_probability": (0,),
+}
+
+
+def refuse(body: BaseModel) -> None:
+    """Raises UnsupportedParameter for the first field of `body`, a chat body, on which
+    the client relies and which this server would ignore."""
+    extra = body.model_extra or {}
+    for name in extra:
+        if name in FIELDS and extra[name] and extra[name] not in HARMLESS.get(name, ()):
+            raise UnsupportedParameter(
+                f"{name} is not supported by this server. {FIELDS[name]}", param=name
+            )
+    for place, fields in _places(body):
+        for name in PICTURES:
+            if fields.get(name):
+                param = f"{place}.{name}" if place else name
+                raise UnsupportedParameter(
+                    f"{param} would not be looked at. {_PICTURES}", param=param
+                )
+
+
+def refuse_other_api(body: Any) -> None:
+    """Raises UnsupportedParameter for a body without messages that says its question
+    elsewhere."""
+    if not isinstance(body, dict) or "messages" in body:
+        return
+    for name in OTHERS:
+        if name in body:
+            raise UnsupportedParameter(
+                f"{name} is not read here. Send messages: "
+                '[{"role": "user", "content": ...}].',
+                param=name,
+            )
+
+
+def _places(body: BaseModel) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The unknown fields of the body, its messages, and the parts of these."""
+    yield "", body.model_extra or {}
+    for i, message in enumerate(getattr(body, "messages", ())):
+        yield f"messages[{i}]", message.model_extra or {}
+        if isinstance(message.content, list):
+            for j, part in enumerate(message.content):
+                yield f"messages[{i}].content[{j}]", part.model_extra or {}

@@ -1,0 +1,48 @@
+"""The simple values of a body, as forgiving as the clients that send them need."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+# The first wrong item ends a list: a million complaints would take long to write.
+N_PARTS = Field(min_length=1, max_length=1000, fail_fast=True)
+
+
+class Body(BaseModel):
+    """An object of a body. A field that is null is a field that is not there."""
+
+    # unknown fields are kept only to be measured (`ui.ignored`) and refused
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null(cls, value: Any) -> Any:
+        if isinstance(value, dict) and None in value.values():
+            return {name: item for name, item in value.items() if item is not None}
+        return value
+
+
+def whole(value: Any) -> Any:
+    """100.0 as 100: some clients have only one kind of number."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole else value
+
+
+def form(value: Any) -> str:
+    """The member of `text | list` to validate, so that only that one complains."""
+    return "list" if isinstance(value, list) else "text"
+
+
+MOST_TEXT = 200_000  # characters of one text
+
+Text = Annotated[str, Field(max_length=MOST_TEXT)]
+# One with pictures in it, which `ui.parsed_question` measures without them.
+LongText = Annotated[str, Field(max_length=32 << 20)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+RepeatPenalty = Annotated[float, Field(ge=0.5, le=2)]

@@ -1,0 +1,46 @@
+"""What a stream tells before the first text, as comments that every SSE client skips.
+
+    : progress {"stage": "queue", "position": 3, "starts_in_s": 12.5}
+
+It is our extension of OpenAI's stream; docs/operations.md lists the stages.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from edge.events import (
+    Accepted,
+    Encoding,
+    Prefilling,
+    Progress,
+    Queued,
+    Retried,
+    Started,
+)
+
+
+def progress_comment(event: Progress | Retried) -> str:
+    """The comment for an event, with the empty line that ends it."""
+    return f": progress {json.dumps(_stage(event))}\n\n"
+
+
+def _stage(event: Progress | Retried) -> dict[str, Any]:
+    match event:
+        case Accepted(prompt_tokens, image_tokens):
+            sizes = {"prompt_tokens": prompt_tokens, "image_tokens": image_tokens}
+            return {"stage": "queue"} | sizes
+        case Queued(position, starts_in_s):
+            return {"stage": "queue", "position": position, "starts_in_s": starts_in_s}
+        case Started(prompt_tokens, image_tokens):
+            stage = "encode" if image_tokens else "prefill"
+            sizes = {"prompt_tokens": prompt_tokens, "image_tokens": image_tokens}
+            return {"stage": stage} | sizes
+        case Encoding(picture, n_pictures, n_done, n_stages):
+            where = {"picture": picture, "n_pictures": n_pictures}
+            return {"stage": "encode"} | where | {"done": n_done, "of": n_stages}
+        case Prefilling(n_done, n_tokens):
+            return {"stage": "prefill", "done": n_done, "of": n_tokens}
+        case Retried():
+            return {"stage": "queue", "is_retried": True}
