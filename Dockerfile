@@ -137,21 +137,20 @@ ENV CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=O
 RUN pip wheel --no-deps --find-links /wheels -c /wheels/constraints.txt -w /wheels llama-cpp-python
 
 
-# In the wheel, bin has the kernel libraries, and lib and include are copies. With AMX, the
-# kernels of llama.cpp have computed wrong results.
+# In the wheel, bin has the kernel libraries, lib and include are copies, and each library
+# is there under three names. With AMX, llama.cpp's kernels have computed wrong results.
 FROM worker-dependencies AS llama
 COPY --from=llama-wheel /wheels /wheels
 RUN pip --python /opt/edge/bin/python install --no-deps --root /llama /wheels/llama_cpp_python-*.whl \
     && pip --python /opt/edge/bin/python install -c constraints.txt --root /llama diskcache jinja2 \
     && cd /llama/opt/edge/lib/python3*/site-packages \
     && mv bin/libggml-cpu-*.so llama_cpp/lib/ \
-    && rm -r lib include bin llama_cpp/lib/libggml-cpu-sapphirerapids.so
+    && rm -r lib include bin llama_cpp/lib/libggml-cpu-sapphirerapids.so \
+    && cd llama_cpp/lib \
+    && for file in lib*.so; do rm -f "$file".*.*.* && if [ -e "$file.0" ]; then ln -sf "$file" "$file.0"; fi; done
+COPY --from=llama-wheel /usr/lib/*-linux-gnu/libgomp.so.1 /llama/opt/edge/lib/
 
 
 FROM worker AS worker-llama
-USER root
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
-    && rm -rf /var/lib/apt/lists/*
 COPY --from=llama /llama/opt/edge /opt/edge
-USER 10001
+ENV LD_LIBRARY_PATH=/opt/edge/lib

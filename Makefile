@@ -39,6 +39,8 @@ check: setup ## formatting, lint, types, generated files up to date
 	$(BIN)/mypy
 	$(BIN)/python nginx/build.py --check
 	$(BIN)/python docs/generate.py --check
+	@if command -v npm >/dev/null; then npm --prefix ui/page ci --silent && npm --prefix ui/page run --silent check; \
+	else echo "There is no npm here: the modules of the page were not checked."; fi
 
 bench: setup ## the concurrency curve of the tiny model: 1 to 2 minutes (ARGS)
 	$(BIN)/edge bench --model tiny --requests 100 $(ARGS)

@@ -112,15 +112,14 @@ def set_up(mode: str, build: Build) -> None:
             llama_cpp.install(build)
 
 
-def look_after_llama_cpp(build: Build) -> None:
-    """For a service that starts now: installs llama.cpp from the cache, or compiles it
-    while the service runs."""
+def look_after_llama_cpp(build: Build, is_service: bool) -> None:
+    """Installs llama.cpp from the cache, or compiles it while a service runs."""
     if llama_cpp.is_installed(build):
         return
     llama_cpp.remove()
     if build.wheel() and not debian.for_llama_cpp(is_compiled=True):
         llama_cpp.install(build)
-    else:
+    elif is_service:
         say(
             "llama.cpp is compiled meanwhile, at low priority, only this once. "
             "How far it is: .venv/bin/edge doctor"
@@ -144,7 +143,7 @@ def main() -> int:
         began = time.monotonic()
         set_up(arguments.mode, build)
         if arguments.mode == "run":
-            look_after_llama_cpp(build)
+            look_after_llama_cpp(build, bool(arguments.command))
         say(f"Ready in {time.monotonic() - began:.1f} s.")
         if arguments.command:
             os.execvp(arguments.command[0], arguments.command)

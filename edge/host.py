@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from edge.errors import SetupError
+
 CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
 SMT = Path("/sys/devices/system/cpu/smt/active")
@@ -34,6 +36,10 @@ class Cpu:
     name: str
     features: tuple[str, ...]
 
+    @property
+    def runs_openvino(self) -> bool:
+        return not {"avx2", "asimd"}.isdisjoint(self.features)
+
 
 def cpu(cpuinfo: Path = CPUINFO) -> Cpu:
     """The CPU as the kernel describes it; the name is "unknown" if it does not."""
@@ -46,6 +52,17 @@ def cpu(cpuinfo: Path = CPUINFO) -> Cpu:
     part = f"{fields.get('CPU implementer', '')} {fields.get('CPU part', '')}".strip()
     name = fields.get("model name") or (f"Arm {part}" if part else "unknown")
     return Cpu(name, tuple(feature for feature in FEATURES if feature in has))
+
+
+def check_processor(cpuinfo: Path = CPUINFO) -> None:
+    """Raises SetupError if OpenVINO cannot compute on this processor."""
+    found = cpu(cpuinfo)
+    if found.name != "unknown" and not found.runs_openvino:
+        raise SetupError(
+            f"This processor ({found.name}) has no AVX2, which OpenVINO needs: Intel's "
+            "have it since 2013, AMD's since 2015. Use another machine or, if it is "
+            "installed, llama.cpp: EDGE_RUNTIME=llama and EDGE_VISION=mtmd."
+        )
 
 
 def usable_cores() -> int:

@@ -32,7 +32,10 @@ ERROR_PAGES = {
     400: ErrorPage(400, "invalid_request_error", "invalid_request", NOT_HTTP),
     403: ErrorPage(403, "permission_error", "forbidden", PRIVATE),
     404: ErrorPage(
-        404, "invalid_request_error", "not_found", "There is nothing at this address."
+        404,
+        "invalid_request_error",
+        "not_found",
+        "There is nothing at this address. The API is under /v1, the page at /.",
     ),
     FOREIGN: ErrorPage(403, "permission_error", "forbidden", FOREIGN_PAGE),
     405: ErrorPage(

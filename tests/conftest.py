@@ -18,12 +18,23 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 
 from edge.gguf.layout import TINY
 from edge.gguf.synthetic import write_synthetic
 from edge.models.registry import tiny_files
 from edge.redis_clients import UNREACHABLE, sync_client
 from edge.up.parts import free_port, redis_server
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+]
 
 # Examples may be slow on a busy machine: they have no deadline.
 settings.register_profile("edge", deadline=None)
@@ -112,6 +123,16 @@ def chromium() -> str:
             return path
     cannot("No Chromium is installed: apt-get install chromium.")
     raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A Chromium that connects to this machine only. Not for the whole session: its
+    event loop would be in the way of asynchronous tests."""
+    with sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield one
+        one.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from edge import host
+from edge.errors import SetupError
 from edge.host import (
     available_memory_bytes,
     held_by,
@@ -335,6 +336,16 @@ def test_a_cpu_has_its_name_and_relevant_features(
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(text)
     assert host.cpu(cpuinfo) == host.Cpu(name, features)
+
+
+def test_a_processor_that_is_too_old_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    for text in (X86, ARM, ""):
+        cpuinfo.write_text(text)
+        host.check_processor(cpuinfo)
+    cpuinfo.write_text(X86.replace("avx2", ""))
+    with pytest.raises(SetupError, match="no AVX2, which OpenVINO needs"):
+        host.check_processor(cpuinfo)
 
 
 def test_without_cpuinfo_the_cpu_is_unknown(tmp_path: Path) -> None:

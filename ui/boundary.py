@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import secrets
 import traceback
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 # Response headers that a script of an allowed origin may read.
 EXPOSED = "retry-after, x-cache, x-job-id, x-request-id"
 ASKED_HEADERS = re.compile("[a-z0-9-]{1,64}( *, *[a-z0-9-]{1,64}){0,63}", re.I)
+REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 # For answers that are not documents; `ui.page_document` has that of the page.
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 
@@ -46,7 +48,8 @@ class Boundary:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        sender = ResponseSender(send, scope["path"], self._cors(origin))
+        own = self._cors(origin) | {"x-request-id": request_id(headers)}
+        sender = ResponseSender(send, scope["path"], own)
         try:
             route = self._route(scope, headers, origin)
             if scope["method"] == "OPTIONS":
@@ -84,7 +87,7 @@ class Boundary:
         if refusal:
             raise refusal
         if route is None:
-            raise NotFound(f"There is no {method[:20]} {path[:200]} here.")
+            raise NotFound(f"There is no {method[:20]} {path[:200]} here.{hint(path)}")
         is_preflight = (
             method == "OPTIONS"
             and origin is not None
@@ -180,6 +183,20 @@ class Body:
             self._reply.instead = too_large(self._most)
             raise self._reply.instead
         return message
+
+
+def request_id(headers: Headers) -> str:
+    """The name of a request in the log of the proxy in front, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def hint(path: str) -> str:
+    """Where a path leads that was meant to be one of the API's."""
+    for meant in (re.sub("//+", "/", path), "/v1" + re.sub("//+", "/", path)):
+        if find(meant):
+            return f" Use {meant[:200]}."
+    return " The API is under /v1, the page at /."
 
 
 def too_large(most: int) -> BodyTooLarge:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib import import_module
 
 from edge.errors import EdgeError
 from edge.heap import keep_heap_small
+from edge.host import check_processor
 from edge.jobs.broker_check import check_broker
 from edge.logs import printable, set_up_logs
 from edge.settings import Settings
-from worker.app import run
-from worker.lifecycle import Life
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +21,17 @@ def main() -> None:
     set_up_logs()
     try:
         settings = Settings.load()
+        if settings.runtime != "llama":
+            check_processor()
         if settings.broker_url and (note := check_broker(settings.broker_url)):
             log.warning(note)
-        life = Life(settings)
+        # Not before: on an older processor these imports end in an illegal instruction.
+        app = import_module("worker.app")
+        life = import_module("worker.lifecycle").Life(settings)
         life.start()
     except EdgeError as error:
         sys.exit(printable(error.message))
-    run(settings, life)
+    app.run(settings, life)
 
 
 if __name__ == "__main__":

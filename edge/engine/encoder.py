@@ -7,6 +7,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ import numpy.typing as npt
 from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.protocols import VisionTower
 from edge.errors import Cancelled
+
+REST_S: Final = 10.0  # without a picture
 
 Embeddings = npt.NDArray[np.float16]
 Outcome = Embeddings | Exception
@@ -76,9 +80,16 @@ class Encoder:
         while self._encode_next():
             pass  # a local variable here would keep the last embeddings alive
 
+    def _next_job(self) -> EncodeJob | None:
+        """None at the end. Lets the tower rest when no picture comes for a while."""
+        with suppress(queue.Empty):
+            return self._jobs.get(timeout=REST_S)
+        self._tower.rest()
+        return self._jobs.get()
+
     def _encode_next(self) -> bool:
         """False at the end."""
-        if (job := self._jobs.get()) is None:
+        if (job := self._next_job()) is None:
             return False
         outcome: Outcome
         self._stage_began = time.monotonic()

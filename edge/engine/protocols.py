@@ -116,7 +116,7 @@ class Runtime(Tokenizer, Protocol):
 
 
 class VisionTower(Protocol):
-    """A vision encoder. Only the encoder thread calls `embed`."""
+    """A vision encoder. Only the encoder thread calls `embed` and `rest`."""
 
     name: str  # of the backend and its precision
     n_stages: int  # of a picture, with a pause between any two; 1: it cannot pause
@@ -133,6 +133,10 @@ class VisionTower(Protocol):
         Calls `pause` between stages and computes nothing meanwhile. What `pause` raises
         ends it.
         """
+        ...
+
+    def rest(self) -> None:
+        """Frees the memory that only `embed` needs; the next one takes it again."""
         ...
 
     def close(self) -> None: ...

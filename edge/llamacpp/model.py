@@ -31,6 +31,9 @@ def start_backend() -> None:
     """Readies llama.cpp in this process, once."""
     lib.llama_log_set(_log_callback, ctypes.c_void_p(0))
     mtmd.mtmd_log_set(_log_callback, ctypes.c_void_p(0))
+    # A build with kernels for several processors looks for them beside Python only.
+    folder = Path(lib.__file__).with_name("lib")
+    lib._lib.ggml_backend_load_all_from_path(str(folder).encode())
     lib.llama_backend_init()
 
 

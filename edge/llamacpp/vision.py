@@ -74,6 +74,9 @@ class MtmdTower:
             # a copy: the encoder overwrites its output
             return np.ctypeslib.as_array(output, (n, self._width)).astype(np.float16)
 
+    def rest(self) -> None:
+        """mtmd keeps its buffers."""
+
     def close(self) -> None:
         mtmd.mtmd_free(self._context)
         self._model.close()

@@ -97,6 +97,10 @@ class Compiled:
                 yield
             self._has_run = True
 
+    def release_workspace(self) -> None:
+        """Frees the memory of intermediate results; the next run allocates it again."""
+        self._request.get_compiled_model().release_memory()
+
     def close(self) -> None:
         del self._request
 

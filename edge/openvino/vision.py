@@ -77,5 +77,8 @@ class OpenvinoTower:
             )
         return embeddings.astype(np.float16)
 
+    def rest(self) -> None:
+        self._graph.release_workspace()
+
     def close(self) -> None:
         self._graph.close()

@@ -26,7 +26,9 @@ SPARE_KV_CELLS: Final = 64  # of each sequence in OpenVINO's cache
 # OpenVINO holds twice. Measured with Qwen3-VL-2B's shapes.
 U4_BYTES: Final = 0.94
 GIB: Final = 1 << 30
-VOCABULARY_ENTRY_BYTES: Final = 160  # one token or merge in llama.cpp's tables
+# One token or merge in the tokenizer's tables, and once more in llama.cpp's own.
+VOCABULARY_ENTRY_BYTES: Final = 200
+LLAMA_ENTRY_BYTES: Final = 160
 # One token in llguidance's tables. Measured with Qwen's 151,936 tokens: 50 MiB when a
 # worker starts, 67 MiB from the first schema on.
 GRAMMAR_ENTRY_BYTES: Final = 460
@@ -175,7 +177,7 @@ def _width(model: Header) -> int:
 
 def _compute_bytes(model: Header, settings: Settings) -> int:
     """For one batch: embeddings, activations, mask, logits and a copy of them. And the
-    vocabulary, of llama.cpp and of llguidance."""
+    vocabulary, of the tokenizer, of llama.cpp and of llguidance."""
     hidden = model.number(f"{model.architecture}.embedding_length")
     ffn = model.number(f"{model.architecture}.feed_forward_length", 4 * hidden)
     n_tokens = model.lengths.get("tokenizer.ggml.tokens", 0)
@@ -183,7 +185,10 @@ def _compute_bytes(model: Header, settings: Settings) -> int:
     token = 2 * (_width(model) + ffn) * F32 + settings.context_tokens * F16
     most_wanted = settings.slots * (MOST_GUESSED + 1)
     logits = 2 * max(settings.slots + settings.kept, most_wanted) * n_tokens * F32
-    vocabulary = (n_tokens + n_merges) * VOCABULARY_ENTRY_BYTES
+    entry = VOCABULARY_ENTRY_BYTES
+    if settings.runtime != "openvino":
+        entry += LLAMA_ENTRY_BYTES
+    vocabulary = (n_tokens + n_merges) * entry
     vocabulary += n_tokens * GRAMMAR_ENTRY_BYTES
     n_rows = settings.chunk_tokens + settings.slots * MOST_TOKENS
     return n_rows * token + logits + vocabulary

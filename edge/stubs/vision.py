@@ -38,5 +38,8 @@ class StubTower:
         level = int.from_bytes(digest[:2], "big") / 65535
         return np.full((rows * columns, self.width), level, dtype=np.float16)
 
+    def rest(self) -> None:
+        pass
+
     def close(self) -> None:
         pass

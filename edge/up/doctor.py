@@ -74,7 +74,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
 def processor() -> Finding:
     cpu, n_cores = host.cpu(), host.usable_cores()
     message = f"{cpu.name}, {n_cores} usable cores: {', '.join(cpu.features)}."
-    if "avx2" not in cpu.features and "asimd" not in cpu.features:
+    if not cpu.runs_openvino:
         message += " OpenVINO needs AVX2: use another machine."
         return Finding("processor", "wrong", message)
     if not INT8_FEATURES.intersection(cpu.features):

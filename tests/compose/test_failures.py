@@ -97,10 +97,10 @@ def test_a_restarted_engine_finds_the_queue(stack: Stack, data_url) -> None:
     """`restart: unless-stopped`, as after a reboot of the machine."""
     if not stack.engine.is_own:
         pytest.skip("The engine of this machine is not restarted.")
-    stack.engine.run("pause", stack.container("worker"))  # so that jobs wait
-    jobs = [
-        leave_waiting(stack, data_url("green", i, shape="square")) for i in range(3)
-    ]
+    drawings = [data_url("green", i, shape="square") for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(pool.map(lambda drawing: leave_waiting(stack, drawing), drawings))
+    stack.engine.run("pause", stack.container("worker"))  # before it has answered all
     stack.engine.stop()
     stack.engine.start()
     stack.wait_ready()

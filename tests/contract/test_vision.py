@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from edge.errors import Cancelled, SetupError
 from edge.gguf.synthetic import write_synthetic
+from edge.host import held_by
 from edge.images import Picture
 from edge.llamacpp.model import Model
 from edge.llamacpp.vision import MtmdTower
@@ -70,6 +73,43 @@ def test_embeddings_are_those_of_llama_cpp(
             picture = scene(*size)
             assert tower.grid(*size) == mtmd.grid(*size)
             assert cosines(tower.embed(picture), mtmd.embed(picture)).min() >= floor
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_it_computes_the_same_after_a_rest(tiny, towers, precision) -> None:
+    kernels, picture = PRECISIONS[precision], scene(320, 224)
+    with closing(OpenvinoTower(tiny[1], towers, kernels=kernels, **SIZES)) as tower:
+        tower.rest()  # before any picture
+        before = tower.embed(picture)
+        tower.rest()
+        assert np.array_equal(tower.embed(picture), before)
+        assert np.array_equal(tower.embed(picture), before)
+
+
+def test_pauses_do_not_pile_up(tiny, towers) -> None:
+    """OpenVINO copies each node of a running graph, and keeps those in Python."""
+
+    def n_nodes() -> int:
+        gc.collect()
+        return sum(type(one).__name__ == "Pause" for one in gc.get_objects())
+
+    kernels = PRECISIONS["int8"]
+    with closing(OpenvinoTower(tiny[1], towers, kernels=kernels, **SIZES)) as tower:
+        tower.embed(scene(320, 224))
+        before = n_nodes()
+        for size in ((320, 224), (224, 320), (320, 224)):
+            tower.embed(scene(*size))
+        assert n_nodes() == before
+
+
+def test_a_rest_frees_memory(full, towers) -> None:
+    kernels = PRECISIONS["int8"]
+    with closing(OpenvinoTower(full[1], towers, kernels=kernels, **SIZES)) as tower:
+        tower.embed(scene(320, 224))
+        resident_bytes = held_by(os.getpid())[0].anonymous_bytes
+        tower.rest()
+        freed_bytes = resident_bytes - held_by(os.getpid())[0].anonymous_bytes
+        assert freed_bytes > 10_000_000
 
 
 def test_it_is_compiled_once_for_each_precision(tiny, tmp_path) -> None:

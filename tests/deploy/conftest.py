@@ -26,15 +26,15 @@ def debian(*packages: str) -> Path:
     folder = Path("~/.cache/edge-vl/debian").expanduser() / "-".join(packages)
     if folder.exists():
         return folder
-    with TemporaryDirectory() as loaded:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as loaded:
         get = ["apt-get", "-q", "-o", "Acquire::Retries=1", "download", *packages]
         if not shutil.which("apt-get") or subprocess.run(get, cwd=loaded).returncode:
             cannot(f"Debian's packages {', '.join(packages)} cannot be downloaded.")
         unpacked = Path(loaded) / "unpacked"
         for package in Path(loaded).glob("*.deb"):
             subprocess.run(["dpkg", "-x", str(package), str(unpacked)], check=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(unpacked, folder, symlinks=True)
+        unpacked.rename(folder)
     return folder
 
 

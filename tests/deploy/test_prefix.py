@@ -13,20 +13,18 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from edge.up.parts import free_port, nginx_server
 from tests.conftest import wait_for
 from tests.deploy.conftest import certify, example
 from tests.stack.conftest import Stack, drawing, running
 from tests.stack.test_keys import run
-from tests.stack.visitor import QUIET
+from tests.stack.visitor import Visitor
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx]
 
 HTML = {"accept": "text/html"}
-# Addresses that Gradio makes absolute, of things that its page can do without.
-GRADIOS = ("iframeResizer", "/gradio_api/file=")
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
@@ -89,14 +87,6 @@ def outer(
         one.stop()
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield one
-        one.close()
-
-
 def test_programs_use_the_prefix_as_their_base_address(outer: Prefixed) -> None:
     client = openai.OpenAI(
         base_url=f"{outer.url}/v1", api_key=outer.key, http_client=outer.http
@@ -145,18 +135,15 @@ def test_a_person_signs_in_and_asks_below_the_prefix(
     expect(page).to_have_url(f"{outer.url}/")
     picture = tmp_path / "disc.jpg"
     picture.write_bytes(drawing("red"))
-    box = page.get_by_role("textbox").first
-    expect(box).to_be_visible(timeout=20_000)
-    page.set_input_files("input[type=file]", str(picture))
-    page.wait_for_timeout(1000)
-    box.fill("What is in this picture?")
-    box.press("Enter")
+    visitor = Visitor(page, outer.url)
+    visitor.wait_ready()
+    visitor.ask("What is in this picture?", picture)
     expect(page.locator("body")).to_contain_text("red circle", timeout=20_000)
     page.screenshot(path=os.environ.get("SHOTS", str(tmp_path)) + "/prefix.png")
     own = [cookie for cookie in context.cookies() if "edge_" in cookie["name"]]
     assert {cookie["path"] for cookie in own} == {"/vision"}
     assert all(cookie["secure"] for cookie in own)
-    assert not [url for url in lost if not any(name in url for name in GRADIOS)]
+    assert lost == []
     page.goto(f"{outer.url}/login")
     page.click("button")
     expect(page).to_have_url(f"{outer.url}/login")
@@ -188,6 +175,13 @@ def test_a_renewed_certificate_is_taken_without_a_break(outer: Prefixed) -> None
     old = ssl.get_server_certificate(where)
     certify(outer.folder)
     assert ssl.get_server_certificate(where) == old
-    outer.process.send_signal(signal.SIGHUP)  # as `systemctl reload nginx` does
-    wait_for(lambda: ssl.get_server_certificate(where) != old)
-    assert outer.http.get(f"{outer.url}/health").status_code == 200  # still connected
+    question = {"messages": [{"role": "user", "content": "Hello?"}], "stream": True}
+    with outer.http.stream(
+        "POST",
+        f"{outer.url}/v1/chat/completions",
+        json=question,
+        headers={"authorization": f"Bearer {outer.key}"},
+    ) as answer:
+        outer.process.send_signal(signal.SIGHUP)  # as `systemctl reload nginx` does
+        wait_for(lambda: ssl.get_server_certificate(where) != old)
+        assert "data: [DONE]" in [*answer.iter_lines()]

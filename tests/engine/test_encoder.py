@@ -174,3 +174,23 @@ def test_closing_waits_for_a_tower_that_cannot_pause() -> None:
         time.sleep(0.01)
     assert isinstance(results.get_nowait()[1], np.ndarray)
     assert stages.empty()
+
+
+def test_the_tower_rests_once_when_no_picture_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge.engine.encoder.REST_S", 0.01)
+    rests: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    class Tower(StubTower):
+        def rest(self) -> None:
+            rests.put(threading.current_thread().name)
+
+    with encoder(Tower()) as (one, results):
+        for level in (1, 2):
+            assert rests.get(timeout=5) == "encoder"
+            one.start(job(level))
+            results.get(timeout=5)
+        assert rests.get(timeout=5) == "encoder"
+        time.sleep(0.1)
+        assert rests.empty()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from edge.up.parts import free_port
 from tests.conftest import wait_for
@@ -23,13 +23,6 @@ from tests.security.conftest import Site, canary
 
 pytestmark = pytest.mark.browser
 
-QUIET = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SUBMIT = "button.submit-button"
 
 
@@ -54,14 +47,6 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield site
     process.kill()
     process.wait(10)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield one
-        one.close()
 
 
 @pytest.fixture(scope="module")

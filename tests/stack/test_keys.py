@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, running
-from tests.stack.visitor import QUIET
+from tests.stack.visitor import Visitor
 
 pytestmark = [pytest.mark.stack, pytest.mark.redis, pytest.mark.nginx]
 
@@ -127,35 +127,32 @@ def test_no_key_is_stored_or_logged(keyed: Keyed) -> None:
 
 
 @pytest.mark.browser
-def test_a_person_signs_in_asks_and_signs_out(keyed: Keyed, chromium: str) -> None:
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        page = one.new_page()
-        page.goto(keyed.stack.url)
-        expect(page).to_have_url(re.compile("/login$"))
-        page.fill("input[name=name]", "alice")
-        page.fill("input[name=key]", "wrong")
-        page.click("button")
-        expect(page.get_by_role("alert")).to_be_visible()
-        page.fill("input[name=name]", "alice")
-        page.fill("input[name=key]", keyed.keys["alice"])
-        page.click("button")
-        box = page.get_by_role("textbox")
-        expect(box).to_be_visible(timeout=20_000)
-        box.fill("Hello?")
-        page.locator("button.submit-button").click()
-        expect(page.locator("#chat .bot")).to_contain_text("shapes", timeout=20_000)
-        cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
-        session = cookies["edge_session"]
-        assert session["httpOnly"] and session["sameSite"] == "Strict"
-        link = page.get_by_role("link", name="You are signed in as alice")
-        expect(link).to_have_attribute("href", "login")
-        page.goto(keyed.stack.url + "/login")
-        page.click("button")
-        expect(page.locator("input[name=key]")).to_be_visible()
-        page.goto(keyed.stack.url)
-        expect(page).to_have_url(re.compile("/login$"))
-        one.close()
+def test_a_person_signs_in_asks_and_signs_out(keyed: Keyed, browser: Browser) -> None:
+    page = browser.new_context().new_page()
+    page.goto(keyed.stack.url)
+    expect(page).to_have_url(re.compile("/login$"))
+    page.fill("input[name=name]", "alice")
+    page.fill("input[name=key]", "wrong")
+    page.click("button")
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.fill("input[name=name]", "alice")
+    page.fill("input[name=key]", keyed.keys["alice"])
+    page.click("button")
+    visitor = Visitor(page, keyed.stack.url)
+    visitor.wait_ready()
+    visitor.ask("Hello?")
+    expect(visitor.answers).to_contain_text("shapes", timeout=20_000)
+    cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
+    session = cookies["edge_session"]
+    assert session["httpOnly"] and session["sameSite"] == "Strict"
+    link = page.get_by_role("link", name="You are signed in as alice")
+    expect(link).to_have_attribute("href", "login")
+    link.click()
+    page.click("button")
+    expect(page.locator("input[name=key]")).to_be_visible()
+    page.goto(keyed.stack.url)
+    expect(page).to_have_url(re.compile("/login$"))
+    page.context.close()
 
 
 def test_a_revoked_key_and_its_sessions_end_at_once(keyed: Keyed) -> None:

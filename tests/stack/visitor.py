@@ -9,16 +9,6 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
-# The test browser connects to this machine only.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-]
 LOAD_MS = 30_000
 ANSWER_MS = 45_000
 
@@ -59,7 +49,7 @@ class Visitor:
 
     @property
     def answers(self) -> Locator:
-        return self.page.locator(".answer .prose")
+        return self.page.locator(".answer .markdown")
 
     def expect_answer(self, text: str) -> None:
         """The last answer is complete and is `text`."""

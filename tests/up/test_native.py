@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -16,7 +15,7 @@ from edge.up import native
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without llama.cpp; the file that the set-up writes."""
-    monkeypatch.setattr(native, "find_spec", lambda _: None)
+    monkeypatch.setattr(native, "has_llama", lambda: False)
     monkeypatch.setattr(progress, "STATE", tmp_path / "llama-cpp.json")
     return tmp_path / "llama-cpp.json"
 
@@ -34,7 +33,7 @@ def test_the_time_left_follows_from_what_is_done(state: Path) -> None:
 
 def test_before_the_first_file_the_time_is_unknown(state: Path) -> None:
     compiling(pid=os.getpid())
-    assert "compiling, an unknown time left" in native.described(state)
+    assert "downloading, before it is compiled" in native.described(state)
 
 
 def test_a_compilation_that_was_stopped_is_not_awaited(state: Path) -> None:
@@ -57,5 +56,5 @@ def test_a_damaged_state_is_ignored(state: Path, text: str | None) -> None:
 
 
 def test_an_installed_llama_cpp_needs_no_words(state: Path, monkeypatch) -> None:
-    monkeypatch.setattr(native, "find_spec", importlib.util.find_spec)
+    monkeypatch.setattr(native, "has_llama", lambda: True)
     assert native.described(state) == ""

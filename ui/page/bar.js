@@ -61,9 +61,9 @@ export class Bar {
     this.#account.hidden = !status.key;
     put(this.#account, status.key ?? "");
     this.#account.setAttribute("aria-label", say("login_as", { name: status.key ?? "" }));
-    const [kind, text] = this.#state();
+    const [kind, text, short] = this.#state();
     this.#pill.className = `pill ${kind}`;
-    put(this.#pill, el("i"), text);
+    put(this.#pill, el("i"), el("span", { class: "long" }, text), el("span", { class: "short" }, short));
     const isTiny = state === "ready" && model === "tiny";
     const failure = typeof state === "object" ? state : null;
     this.#notice.hidden = !isTiny && !failure;
@@ -71,14 +71,19 @@ export class Bar {
     this.#server.hidden = !status.models && !failure;
   }
 
-  /** @returns {[string, string]} a class and a text */
+  /** @returns {[string, string, string]} a class, a text, and one for phones */
   #state() {
     const { state, status } = this.#service;
-    if (state === "unknown") return ["", say("state_unknown")];
-    if (state !== "ready") return ["bad", say(state.code === "no_worker" ? "state_loading" : "state_away")];
-    if (status.waiting) return ["busy", say("state_busy", { running: status.running, waiting: status.waiting })];
-    if (status.running && status.running >= status.slots) return ["busy", say("state_full", { running: status.running })];
+    if (state === "unknown") return ["", say("state_unknown"), ""];
+    const { running, waiting, slots } = status;
+    if (state !== "ready") {
+      const text = say(state.code === "no_worker" ? "state_loading" : "state_away");
+      return ["bad", text, text];
+    }
+    if (waiting) return ["busy", say("state_busy", { running, waiting }), `${running} + ${waiting}`];
+    if (running && running >= slots) return ["busy", say("state_full", { running }), String(running)];
     const tokens = this.#service.imageTokens(USUAL.width, USUAL.height);
-    return ["free", say("state_free", { time: about(total(this.#service.price(tokens, USUAL.tokens))) })];
+    const time = about(total(this.#service.price(tokens, USUAL.tokens)));
+    return ["free", say("state_free", { time }), say("about", { time })];
   }
 }

@@ -44,7 +44,7 @@ export class Composer {
       event.preventDefault();
       this.#submit();
     });
-    this.#send = el("button", { class: "main send", "aria-label": say("ask") }, this.#price, icon("send"));
+    this.#send = el("button", { class: "main send" }, this.#price, icon("send"));
     this.#tasks = TASKS.map((task) => button(say(`task_${task}`), () => this.#task(task), { class: "task", "data-task": task }));
     host.append(
       el("div", { class: "tasks", role: "group", "aria-label": say("tasks") }, ...this.#tasks),
@@ -120,7 +120,9 @@ export class Composer {
     const tokens = all.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
     const seconds = total(this.#service.price(tokens, this.#box.value.length / LETTERS_PER_TOKEN, max_tokens));
     const isReady = this.#service.state === "ready" && (has || this.#box.value.trim());
-    put(this.#price, isReady ? say("about", { time: about(seconds) }) : "");
+    const price = isReady ? say("about", { time: about(seconds) }) : "";
+    put(this.#price, price);
+    this.#send.setAttribute("aria-label", `${say("ask")} ${price}`.trim());
     for (const task of this.#tasks) {
       const isCompare = task.dataset.task === "compare";
       task.hidden = !has || (isCompare && all.length < 2);

@@ -147,9 +147,9 @@ export class OpenConversation {
 
   /** Keeps the question that is being written. @param {string} text @param {PictureRef[]} pictures */
   async draft(text, pictures) {
-    const isEmpty = !text && !pictures.length;
-    if (isEmpty && !this.row.draft) return;
-    this.row = { ...this.row, draft: isEmpty ? undefined : { text, pictures } };
+    const draft = text || pictures.length ? { text, pictures } : undefined;
+    if (JSON.stringify(draft) === JSON.stringify(this.row.draft)) return;
+    this.row = { ...this.row, draft };
     await this.#store.write({ conversation: this.row, messages: [] });
   }
 

@@ -19,6 +19,9 @@ import { language, loadWords, say } from "./words.js";
 /** The mount points of ui/shell.py. */
 const PLACES = ["bar", "history", "stage", "talk", "composer", "server"];
 
+/** How long typing may pause before it is kept. */
+const DRAFT_MS = 300;
+
 applyLook();
 const [store] = await Promise.all([openStore(), loadWords(), shell()]);
 const service = new Service();
@@ -26,6 +29,7 @@ const conversation = new OpenConversation(store);
 
 /** @type {Promise<Room> | undefined} */
 let room;
+let saving = 0;
 
 const take = (/** @type {File[]} */ files) => inRoom((room) => room.take(files));
 const choose = () => chooseFiles(take);
@@ -41,7 +45,8 @@ const composer = new Composer(mount("composer"), service, {
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
   earlier: () => conversation.pictures,
   draft: (text, pictures) => {
-    void conversation.draft(text, pictures);
+    clearTimeout(saving);
+    saving = setTimeout(saveDraft, DRAFT_MS);
     setView();
     if (pictures.length) inRoom((room) => room.show());
   },
@@ -57,6 +62,7 @@ conversation.watch(() => {
 watchIncoming(take);
 addEventListener("keydown", key);
 addEventListener("hashchange", () => void go());
+addEventListener("pagehide", saveDraft);
 await go();
 document.body.classList.add("is-ready");
 await service.start();
@@ -91,12 +97,22 @@ async function go() {
   if (isServer) return showServer();
   if (innerWidth <= 1100) document.body.classList.remove("shows-history");
   if (name && name === conversation.row.id) return;
+  saveDraft();
   if (!name || !(await conversation.open(name))) conversation.begin();
   const { draft } = conversation.row;
   composer.write(draft?.text ?? "", draft?.pictures ?? []);
   dispatchEvent(new Event("conversation"));
   if (conversation.path.length) inRoom((room) => room.toEnd());
   if (!matchMedia("(pointer: coarse)").matches) composer.focus();
+}
+
+/** Keeps the question that is being written, at an address that a reload finds. */
+function saveDraft() {
+  clearTimeout(saving);
+  const [text, pictures] = [composer.text, composer.pictures];
+  void conversation.draft(text, pictures);
+  const { id } = conversation.row;
+  if ((text || pictures.length) && !location.hash) history.replaceState(null, "", `#${id}`);
 }
 
 /** The stage needs a picture, the first page neither picture nor question. */

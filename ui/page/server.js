@@ -43,15 +43,15 @@ export function createServer(host, service, question) {
     put(away);
     put(
       numbers,
-      ...number(say("busy_slots"), `${status.running} / ${status.slots}`),
-      ...number(say("waiting"), `${status.waiting} / ${status.backlog}`),
-      ...number(say("tokens_per_second_name"), service.pace.answer_s ? (1 / service.pace.answer_s).toFixed(1) : "–"),
+      number(say("busy_slots"), `${status.running} / ${status.slots}`),
+      number(say("waiting"), `${status.waiting} / ${status.backlog}`),
+      number(say("tokens_per_second_name"), service.pace.answer_s ? (1 / service.pace.answer_s).toFixed(1) : "–"),
     );
     put(stages, latency(status.latency ?? {}));
     put(curve, status.bench?.levels?.length ? chart(status.bench) : el("p", {}, say("no_curve"), " ", el("code", {}, "edge bench")));
     const [model = {}] = status.models;
     const facts = { model: model.id, vision: model.vision, runtime: model.runtime, version: status.version, ...status.caches };
-    put(about, ...Object.entries(facts).flatMap(([name, value]) => number(say(`fact_${name}`), String(value ?? "–"))));
+    put(about, ...Object.entries(facts).map(([name, value]) => number(say(`fact_${name}`), String(value ?? "–"))));
     put(curl, curlExample(service.model, question()));
     put(python, pythonExample(service.model, question()));
   };
@@ -61,7 +61,7 @@ export function createServer(host, service, question) {
 }
 
 /** @param {string} name @param {string} value */
-const number = (name, value) => [el("dt", {}, name), el("dd", {}, value)];
+const number = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
 /** @param {Record<string, {p50_s: number, p95_s: number, n: number}>} found by stage */
 function latency(found) {

@@ -63,10 +63,7 @@ export class Service {
   /** One look at the server. */
   async look() {
     try {
-      this.status = await callJson("v1/status").catch(async (error) => {
-        if (error.failure?.status !== 404) throw error;
-        return { models: (await callJson("v1/models")).data }; // until there is a status
-      });
+      this.status = await callJson("v1/status");
       this.models = (this.status.models ?? []).map((/** @type {{id: string}} */ { id }) => id);
       if (!this.models.includes(this.model)) await this.choose(this.models[0] ?? "");
       this.state = this.models.length ? "ready" : { code: "no_worker", message: "" };

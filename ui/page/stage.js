@@ -140,7 +140,7 @@ export class Stage {
     const next = new Image();
     next.src = url;
     const isSeen = await next.decode().then(() => true, () => false);
-    if (this.shown !== ref) return URL.revokeObjectURL(url); // another one was chosen
+    if (this.shown?.sha256 !== ref.sha256) return URL.revokeObjectURL(url); // another one was chosen
     URL.revokeObjectURL(this.#url);
     [this.#file, this.#url, this.#isSeen] = [file, url, isSeen];
     this.#frame.hidden = !isSeen;

@@ -85,7 +85,7 @@ function branchSwitch(message, all, show) {
 }
 
 export class AnswerView {
-  #text = el("div", { class: "prose", dir: "auto" });
+  #text = el("div", { class: "markdown", dir: "auto" });
   #foot = el("div", { class: "foot" });
   /** @type {WaitingCard | FailureCard | null} */
   #card = null;
@@ -166,7 +166,7 @@ export class AnswerView {
         message.text && button(say("copy_markdown"), (event) => this.#copy(event, message.text), { class: "plain" }),
         this.#text.querySelector("table") &&
           button(say("copy_table"), (event) => this.#copy(event, tablesAsCsv(this.#text)), { class: "plain" }),
-        button(say("again"), () => actions.again(message), { class: "plain" }),
+        message.state !== "failed" && button(say("again"), () => actions.again(message), { class: "plain" }),
       ),
       measured(message),
     ];

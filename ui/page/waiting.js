@@ -39,8 +39,8 @@ export class WaitingCard {
       this.#bar,
     );
     this.node = el(
-      "section",
-      { class: "waiting", "aria-label": say("progress") },
+      "div",
+      { class: "waiting" },
       el("ol", {}, ...[...this.#steps.values()].map(({ item }) => item)),
       this.#track,
       el("p", {}, this.#head, this.#more, this.#live),

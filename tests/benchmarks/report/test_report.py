@@ -133,6 +133,24 @@ def test_a_soak_reports_rising_figures(tmp_path: Path, run_soak: Run) -> None:
     assert (tmp_path / "memory-over-time.png").is_file()
 
 
+def test_a_soak_has_a_table_of_what_the_server_held(
+    tmp_path: Path, run_soak: Run
+) -> None:
+    times = range(0, 1800, 5)
+    run_soak.held = {
+        "threads of ui": [(t, 9.0) for t in times],
+        "memory of worker": [(t, 100 + t / 60) for t in times],
+    }
+    page = written(tmp_path, run_soak)
+    head, *rows = page.tables["Held"]
+    assert head[0] == "held" and head[-1] == "verdict"
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("memory of worker, MB", "growing"),
+        ("threads of ui", "bounded"),
+    ]
+    assert "Held: memory of worker is growing." in page.words
+
+
 def test_kinds_have_a_table_when_there_are_several(
     tmp_path: Path, run_made: Callable[..., Run]
 ) -> None:

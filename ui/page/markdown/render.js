@@ -15,6 +15,7 @@ import { formula } from "./math.js";
  */
 export function showMarkdown(host, text) {
   const blocks = parseBlocks(text);
+  rankHeadings(blocks);
   const nodes = [...host.children];
   let n = 0;
   while (n < blocks.length && nodes[n] && sources.get(/** @type {Element} */ (nodes[n])) === blocks[n]?.source) n += 1;
@@ -26,6 +27,13 @@ export function showMarkdown(host, text) {
   }
 }
 
+/** An answer's headings stand below the page's title, and leave no level out. @param {Block[]} blocks */
+function rankHeadings(blocks) {
+  const headings = blocks.filter((block) => block.kind === "heading");
+  const levels = [...new Set(headings.map(({ level }) => level))].sort();
+  for (const heading of headings) heading.level = levels.indexOf(heading.level) + 2;
+}
+
 /** @type {WeakMap<Element, string>} */
 const sources = new WeakMap();
 
@@ -33,8 +41,7 @@ const sources = new WeakMap();
 function blockNode(block) {
   switch (block.kind) {
     case "heading":
-      // an answer stands below the page's own headings
-      return el(/** @type {"h3"} */ (`h${Math.min(6, block.level + 2)}`), {}, ...inline(block.text));
+      return el(/** @type {"h2"} */ (`h${Math.min(6, block.level)}`), {}, ...inline(block.text));
     case "paragraph":
       return el("p", {}, ...inline(block.text));
     case "code":

@@ -1,0 +1,56 @@
+"""The outermost layer: names of requests, and hints for paths that nothing answers."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+
+from ui.boundary import Boundary
+from ui.origins import Origins
+
+
+@pytest.fixture
+def http() -> httpx.AsyncClient:
+    app = Boundary(PlainTextResponse("here"), Origins.of("", "", []))
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+
+
+async def test_each_answer_has_the_name_of_its_request(http: httpx.AsyncClient) -> None:
+    names = set()
+    for path in ("/health", "/health", "/nothing"):
+        names.add((await http.get(path)).headers["x-request-id"])
+    assert len(names) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
+    named = await http.get("/health", headers={"x-request-id": "a-7.b"})
+    assert named.headers["x-request-id"] == "a-7.b"
+    for hostile in ("a b", "x" * 65, "a;b", "é".encode()):
+        answer = await http.get("/health", headers={"x-request-id": hostile})
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/models", "/v1/models"),
+        ("//v1/models", "/v1/models"),
+        ("/v1//chat/completions", "/v1/chat/completions"),
+        ("/v2/chat/completions", "under /v1"),
+        ("/", None),
+    ],
+)
+async def test_a_path_beside_the_api_is_told_where_it_is(
+    http: httpx.AsyncClient, path: str, there: str | None
+) -> None:
+    answer = await http.get(
+        httpx.URL("http://127.0.0.1").copy_with(raw_path=path.encode())
+    )
+    if there is None:
+        assert answer.status_code == 200
+        return
+    assert answer.status_code == 404
+    assert there in answer.json()["error"]["message"]
