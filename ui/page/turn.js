@@ -154,7 +154,7 @@ export class AnswerView {
     const { actions } = this;
     const isCut = message.finish_reason === "length";
     return [
-      message.state === "stopped" && el("p", { class: "note" }, say("stopped_after", { n: countWords(message.text) })),
+      message.state === "stopped" && el("p", { class: "note" }, message.text ? say("stopped_after", { n: countWords(message.text) }) : say("stopped")),
       this.#marks(message),
       isCut && el("p", { class: "note" }, say("cut"), " ", button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
       message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
