@@ -19,7 +19,7 @@ setup: ## install everything that run, test and check need
 test: setup ## all tests (ARGS="tests/engine -x")
 	$(BIN)/python -m pytest $(ARGS)
 
-faults: setup ## kill, stop and fill every part on purpose: 15 minutes (ARGS)
+faults: setup ## kill, stop and fill every part on purpose: 25 minutes (ARGS)
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 $(ARGS)
 
 FUZZ_SECONDS ?= 60

@@ -24,7 +24,6 @@
     │   ├── NoWorker
     │   ├── ShuttingDown
     │   └── WorkerLost
-    ├── StorageFull ............ 507
     ├── Cancelled .............. 499  the client no longer waits for the answer
     ├── DeadlineExceeded ....... 504
     ├── EngineError ............ 500  computing this answer failed
@@ -234,13 +233,6 @@ class WorkerLost(Unavailable):
     """Raised when the worker died while it computed this answer."""
 
     code = "worker_lost"
-
-
-class StorageFull(EdgeError):
-    """Raised when there is no space left for an upload."""
-
-    code = "storage_full"
-    status = 507
 
 
 class Cancelled(EdgeError):

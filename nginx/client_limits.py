@@ -3,8 +3,6 @@
 from nginx.config.api import Block, EmptyBlock
 from nginx.config.helpers import duplicate_options as repeated
 
-from ui.surface import SURFACE
-
 # Far above what a CPU can answer, so that cached answers still flow: this keeps a
 # flood away from Python, which does the fair queueing.
 REQUESTS_PER_SECOND = 20
@@ -24,13 +22,9 @@ NETWORKS = {
 
 
 def client_limits() -> EmptyBlock:
-    # A request with an empty key is not counted.
-    files = [route for route in SURFACE if route.is_limited]
-    patterns = ["^POST ", *(rf"^\S+ {route.pattern}$" for route in files)]
-    limited = {f'"~{pattern}"': "$network" for pattern in patterns}
+    # A request with an empty key is not counted: only POST is.
     return EmptyBlock(
         Block("map $remote_addr $network", default="$remote_addr", **NETWORKS),
-        Block('map "$request_method $uri" $asker', default='""', **limited),
         Block("map $request_method $poster", default='""', POST="$network"),
         repeated(
             "limit_conn_zone",
@@ -46,7 +40,7 @@ def client_limits() -> EmptyBlock:
                 f"posts {POSTS_PER_ADDRESS}",
             ],
         ),
-        limit_req_zone=f"$asker zone=costly:1m rate={REQUESTS_PER_SECOND}r/s",
+        limit_req_zone=f"$poster zone=costly:1m rate={REQUESTS_PER_SECOND}r/s",
         limit_req=f"zone=costly burst={REQUESTS_AT_ONCE} nodelay",
         limit_req_status=429,
         limit_conn_status=429,

@@ -29,9 +29,6 @@ from ui.app import build
 from ui.client import Client
 from ui.watchdog import watched
 
-# Gradio imports it at the first call of a function, if it is installed: 40 MB for plots
-# that this page does not have, and a list of fonts in the home folder.
-NEVER_IMPORTED = "matplotlib"
 # Each system call of the event loop lets another thread have Python's lock, for this
 # time at least: by default 5 ms. Sixty large bodies at once stopped it for 250 ms.
 SWITCH_S = 0.0005
@@ -95,7 +92,6 @@ def main(
     sys.setswitchinterval(SWITCH_S)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection takes one
-    sys.modules[NEVER_IMPORTED] = None  # type: ignore[assignment]
     set_up_logs()
     try:
         settings = Settings.load()

@@ -137,10 +137,7 @@ class ResponseSender:
         instead, which its reader notices."""
         if self._has_begun:
             return
-        content = error.body()
-        if self._path.startswith("/gradio_api/"):  # the field that Gradio's page shows
-            content["detail"] = error.message
-        body = json.dumps(content).encode()
+        body = json.dumps(error.body()).encode()
         headers = {"content-type": "application/json"}
         headers["content-length"] = str(len(body))
         if error.retry_after_s is not None:

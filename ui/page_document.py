@@ -1,8 +1,7 @@
-"""The page's HTML on its way out: our head instead of Gradio's, a policy, compressed.
+"""The page's document: Gradio's shell with our head, and its policy.
 
-Gradio's page begins with inline scripts whose text depends on the request, so the
-policy of each answer names the hashes of its own. Styles stay inline: Gradio writes
-them.
+The shell begins with inline scripts, so the policy names their hashes. Styles stay
+inline: Gradio writes them.
 """
 
 from __future__ import annotations
@@ -10,16 +9,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
+import os
 import re
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import APIRouter, Request
+from starlette.responses import Response
 
+from edge.errors import SetupError
 from ui.own_address import rooted
-from ui.page_files import ASK_AGAIN, Content, address
-from ui.surface import find
+from ui.page_files import ASK_AGAIN, FOR_EVER, VERSION, Content, address
 
 INLINE = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -42,6 +48,43 @@ GRADIOS = re.compile(
     rb"</script>\s*",
     re.DOTALL,
 )
+SHELL = Path(__file__).with_name("shell.py")
+RENDER_S = 120.0  # it takes three seconds, or many on a busy machine
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What `ui.shell` renders."""
+
+    document: str
+    theme_css: str
+    theme_hash: str
+
+
+def render_shell(cache: Path) -> Shell:
+    """Runs `ui.shell`, unless the file `cache` has its result from an earlier start: so
+    a web process that was killed is back in a second. Raises SetupError."""
+    script = hashlib.sha256(SHELL.read_bytes()).hexdigest()
+    key = f"{version('gradio')} {VERSION} {script}"
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        found = json.loads(cache.read_bytes())
+        if found.pop("key") == key:
+            return Shell(**found)
+    command = [sys.executable, "-m", "ui.shell"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=RENDER_S)
+        rendered = json.loads(done.stdout)
+        shell = Shell(**rendered)
+    except (OSError, ValueError, TypeError, subprocess.TimeoutExpired) as error:
+        raise SetupError(
+            "The page cannot be rendered. See why: `python -m ui.shell`."
+        ) from error
+    with suppress(OSError):  # a folder that only others may write to
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        new = cache.with_name(f"{cache.name}.{os.getpid()}")
+        new.write_text(json.dumps(rendered | {"key": key}))
+        new.replace(cache)
+    return shell
 
 
 def policy(document: bytes) -> str:
@@ -73,65 +116,26 @@ def with_our_head(document: bytes, base_url: str) -> bytes:
     return bare.replace(b"</head>", head.encode() + b"</head>", 1)
 
 
-@lru_cache(maxsize=16)  # by address of the server and language
-def _finished(document: bytes, base_url: str) -> tuple[Content, str]:
-    whole = rooted(with_our_head(document, base_url))
-    return Content.of(whole, ".html"), policy(whole)
+def page_routes(shell: Shell) -> APIRouter:
+    """The page and its theme."""
+    router = APIRouter()
+    theme = Content.of(shell.theme_css.encode(), ".css")
 
+    @lru_cache(maxsize=16)  # by name of this server
+    def finish(base_url: str) -> tuple[Content, str]:
+        whole = rooted(with_our_head(shell.document.encode(), base_url))
+        return Content.of(whole, ".html"), policy(whole)
 
-class PageDocument:
-    """Finishes the HTML of the page; any other HTML of `app` only gets a policy."""
+    @router.get("/")
+    async def page(http: Request) -> Response:
+        content, its_policy = finish(str(http.base_url))
+        response = content.response(http, ASK_AGAIN)
+        response.headers["content-security-policy"] = its_policy
+        return response
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    @router.get("/theme.css")
+    async def style(http: Request) -> Response:
+        is_same = http.query_params.get("v") == shell.theme_hash
+        return theme.response(http, FOR_EVER if is_same else ASK_AGAIN)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        start: Message | None = None
-        pieces: list[bytes] = []
-
-        async def hold(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                kind = Headers(scope=message).get("content-type", "")
-                if kind.startswith("text/html"):
-                    start = message
-                    return
-            elif start is not None:
-                pieces.append(message.get("body", b""))
-                if message.get("more_body"):
-                    return
-                await _send_document(scope, receive, send, start, b"".join(pieces))
-                return
-            await send(message)
-
-        await self._app(_uncompressed(scope), receive, hold)
-
-
-async def _send_document(
-    scope: Scope, receive: Receive, send: Send, start: Message, document: bytes
-) -> None:
-    headers = MutableHeaders(scope=start)
-    if scope["path"] != "/" or start["status"] != 200:
-        headers.setdefault("content-security-policy", policy(document))
-        await send(start)
-        await send({"type": "http.response.body", "body": document})
-        return
-    http = Request(scope)
-    content, its_policy = _finished(document, str(http.base_url))
-    response = content.response(http, ASK_AGAIN)
-    response.headers["content-security-policy"] = its_policy
-    for cookie in headers.getlist("set-cookie"):
-        response.headers.append("set-cookie", cookie)
-    await response(scope, receive, send)
-
-
-def _uncompressed(scope: Scope) -> Scope:
-    """The hashes need the uncompressed document."""
-    route = find(scope["path"])
-    if route is None or not route.is_page:
-        return scope
-    headers = [(k, v) for k, v in scope["headers"] if k != b"accept-encoding"]
-    return {**scope, "headers": headers}
+    return router

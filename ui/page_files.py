@@ -11,17 +11,19 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import brotli
-import gradio
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edge.errors import NotFound
 
 FOLDER = Path(__file__).with_name("page")
-ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
+# Gradio itself is not imported here: see `ui.shell`.
+_GRADIO = find_spec("gradio")
+ASSETS = Path(str(_GRADIO and _GRADIO.origin)).parent / "templates/frontend/assets"
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -112,14 +114,9 @@ def _content(path: Path) -> Content:
     return Content.of(path.read_bytes(), path.suffix)
 
 
-@lru_cache(maxsize=1)
-def _style(theme_css: str) -> Content:
-    return Content.of(theme_css.encode(), ".css")
-
-
-def page_file_routes(page: gradio.Blocks) -> APIRouter:
-    """The routes of these files, and of the theme of `page`. Plain functions, which
-    FastAPI runs beside the event loop: a first answer compresses."""
+def page_file_routes() -> APIRouter:
+    """The routes of these files. Plain functions, which FastAPI runs beside the event
+    loop: a first answer compresses."""
     router = APIRouter()
 
     @router.get("/page/{version}/{name:path}")
@@ -135,11 +132,6 @@ def page_file_routes(page: gradio.Blocks) -> APIRouter:
         if path.suffix not in TYPES or not path.is_file():
             raise NotFound("This file is not part of the page. Load the page again.")
         return _content(path).response(http, FOR_EVER)
-
-    @router.get("/theme.css")
-    def style(http: Request) -> Response:
-        is_same = http.query_params.get("v") == page.theme_hash
-        return _style(page.theme_css).response(http, FOR_EVER if is_same else ASK_AGAIN)
 
     @router.get("/favicon.ico")
     def icon(http: Request) -> Response:

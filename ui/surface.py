@@ -14,12 +14,6 @@ KIB, MIB = 1 << 10, 1 << 20
 
 # Base64 makes pictures a third larger than their files.
 API_BODY = 32 * MIB
-UPLOAD_FILES = 8
-UPLOAD_BYTES = 25 * MIB
-# The form around the files: boundaries, names, headers of each part.
-UPLOAD_BODY = UPLOAD_BYTES + 64 * KIB
-# A whole conversation as JSON: text and the names of pictures, never pictures.
-PAGE_BODY = 256 * KIB
 SMALL_BODY = 4 * KIB
 
 # The values of each placeholder of a path.
@@ -29,7 +23,6 @@ PARTS = {
     "version": "[0-9a-f]{16}",
     "file": r"(?:[A-Za-z0-9_-]{1,64}/){0,3}[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
     "asset": r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
-    "upload": r"/[^?#]{0,512}/[0-9a-f]{64}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}",
 }
 
 
@@ -38,7 +31,6 @@ class Route:
     """One path. `body` is the most bytes of a request; 0: no body.
 
     `is_page`: links on other sites may lead to it.
-    `is_limited`: nginx limits its rate for every method; POST is always limited.
     `about`: its purpose, for the documents.
     """
 
@@ -46,7 +38,6 @@ class Route:
     path: str
     body: int = 0
     is_page: bool = False
-    is_limited: bool = False
     about: str = ""
 
     @property
@@ -83,13 +74,6 @@ SURFACE = (
     Route(READ, "/assets/{asset}", about="a script or style of Gradio"),
     Route(READ, "/theme.css", about="the theme"),
     Route(READ, "/favicon.ico", about="the icon"),
-    Route(("POST",), "/gradio_api/upload", UPLOAD_BODY, about="uploads pictures"),
-    Route(
-        READ, "/gradio_api/file={upload}", is_limited=True, about="one of its uploads"
-    ),
-    Route(("POST",), "/gradio_api/queue/join", PAGE_BODY, about="starts a page event"),
-    Route(("GET",), "/gradio_api/queue/data", about="the result of a page event"),
-    Route(("POST",), "/gradio_api/cancel", SMALL_BODY, about="cancels a page event"),
 )
 
 _COMPILED = tuple((re.compile(route.pattern), route) for route in SURFACE)

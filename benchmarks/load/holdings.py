@@ -75,7 +75,6 @@ class Holdings:
             yield "disk of state", _disk_bytes(self._state) / MB
         for folder in {one.folder.parent for one in processes if one.name == "ui"}:
             yield "disk of temporary files", _disk_bytes(folder) / MB
-            yield "disk of uploads", _disk_bytes(folder / "uploads") / MB
         for name, client in self._redis.items():
             with suppress(*UNREACHABLE):
                 yield from _redis_values(name, client)

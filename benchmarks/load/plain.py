@@ -1,8 +1,7 @@
-"""Requests beside the questions: pages, uploads, jobs. Knows nothing about Locust."""
+"""Requests beside the questions: pages, jobs. Knows nothing about Locust."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from time import perf_counter
@@ -44,18 +43,6 @@ def fetch(
         return Response(response.status, received, job_id)
     finally:
         connection.close()
-
-
-def upload(url: str, path: str, picture: bytes) -> Response:
-    """Uploads a JPEG in a form, as a browser does."""
-    boundary = secrets.token_hex(16)
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="files"; '
-        'filename="picture.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-    )
-    body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
-    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    return fetch(url, "POST", path, body, kind)
 
 
 class Errand:

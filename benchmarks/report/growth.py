@@ -58,7 +58,6 @@ BOUNDS = (
         "memory of mapped files", "MB", limit=5000
     ),  # parts of files, on disk already
     Bound("memory", "MB", per_day=25),
-    Bound("disk of uploads", "MB", limit=105),  # of one address
     Bound("disk of temporary files", "MB", limit=400),
     Bound("disk of state", "MB", limit=1200),
     Bound("keys edge:answer", limit=72_000),

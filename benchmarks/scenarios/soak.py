@@ -1,7 +1,7 @@
 """An hour of everything at once, to find what grows: memory, files, keys, latency.
 
 New and known pictures, cached answers, JSON, clients that hang up, jobs that are
-cancelled or followed again, bad bodies, pages, uploads, and short times of rest.
+cancelled or followed again, bad bodies, pages, and short times of rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import gevent
 from benchmarks.load import plain, questions
 from benchmarks.load.chat import request_body
 from benchmarks.load.exchange import Patience, Reply
-from benchmarks.load.pictures import fresh_jpeg
 from benchmarks.load.questions import Question
 from benchmarks.load.user import ChatUser
 from benchmarks.scenarios.extraction import JSON_FIELDS
@@ -32,7 +31,6 @@ N_KNOWN = 5  # pictures that are asked about again and again
 
 JSON = {"Content-Type": "application/json"}
 CHAT = "/v1/chat/completions"
-UPLOAD = "/gradio_api/upload"
 BAD_BODIES = (
     b"{",
     b"[]",
@@ -47,7 +45,7 @@ BAD_BODIES = (
 class Soak(ChatUser):
     # What users do, and how often in a hundred times
     shares: ClassVar[dict[str, int]] = {
-        "_new_picture": 24,
+        "_new_picture": 28,
         "_known_picture": 14,
         "_cached": 14,
         "_text": 8,
@@ -57,7 +55,6 @@ class Soak(ChatUser):
         "_follow_again": 5,
         "_bad_body": 4,
         "_visit": 4,
-        "_upload": 4,
     }
 
     def ask_next(self) -> None:
@@ -132,12 +129,6 @@ class Soak(ChatUser):
             return page.status
 
         self._run("page", work, 200)
-
-    def _upload(self, _: int, draws: random.Random) -> None:
-        picture = fresh_jpeg(draws)
-        work = lambda: plain.upload(self.url, UPLOAD, picture).status  # noqa: E731
-        # 413: this address has as many uploads as it may have
-        self._run("upload", work, 200, 413)
 
     @property
     def url(self) -> str:

@@ -19,21 +19,21 @@ def described(state: Path = STATE) -> str:
         return ""
     told = _read(state)
     if told.get("state") == "compiling" and _is_running(told.get("pid")):
-        return f"llama.cpp is compiling, {_left(told)} left. Until then it is not used."
+        return f"llama.cpp is {_doing(told)}. Until it is installed, OpenVINO computes."
     if told.get("state") == "failed":
         return f"llama.cpp is not installed: {told.get('reason')} {AGAIN}"
     return f"llama.cpp is not installed, and so not used. {AGAIN}"
 
 
-def _left(told: dict[str, Any]) -> str:
-    """The time at the speed so far, in words."""
+def _doing(told: dict[str, Any]) -> str:
+    """The time left at the speed so far, in words."""
     try:
         n_done, n_files = int(told["n_done"]), int(told["n_files"])
         left_s = float(told["passed_s"]) * (n_files - n_done) / n_done
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return "an unknown time"  # nothing is compiled yet
+        return "downloading, before it is compiled"
     minutes = int(left_s // 60) + 1
-    return f"about {minutes} minute{'s' if minutes > 1 else ''}"
+    return f"compiling, about {minutes} minute{'s' if minutes > 1 else ''} left"
 
 
 def _is_running(pid: object) -> bool:

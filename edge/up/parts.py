@@ -193,12 +193,11 @@ def _ui(settings: Settings, listen: str, folder: Path) -> Part:
         host = host.strip("[]")
         command += ["--host", host, "--port", port]
         reached = f"{in_url(reached_at(host))}:{port}"
-    uploads = {"GRADIO_TEMP_DIR": str(_subfolder(folder, "uploads"))}
     return Part(
         name="ui",
         command=command,
         is_ready=http_answers(reached, "/health"),
-        env=settings.environ() | PRIVATE | uploads,
+        env=settings.environ() | PRIVATE,
         folder=_subfolder(folder, "ui"),
         stop_s=settings.grace_s + AFTER_GRACE_S,
         drains=True,

@@ -109,7 +109,8 @@ def bring_stand_ins(engine: Engine) -> None:
         debootstrap = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
         subprocess.run([*debootstrap, "trixie", root], check=True, capture_output=True)
         packed = Path(folder) / "root.tar"
-        subprocess.run(["tar", "-C", root, "-cf", packed, "."], check=True)
+        lists = ("--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*")
+        subprocess.run(["tar", "-C", root, *lists, "-cf", packed, "."], check=True)
         engine.run("import", packed, "edge-vl-debian")
         context = Path(folder) / "context"
         context.mkdir()

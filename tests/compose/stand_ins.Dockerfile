@@ -5,7 +5,8 @@ FROM edge-vl-debian AS debian
 COPY ca-certificates.crt /etc/ssl/certs/
 RUN printf 'path-exclude=/usr/share/doc/*\npath-exclude=/usr/share/locale/*\npath-exclude=/usr/share/man/*\n' \
     > /etc/dpkg/dpkg.cfg.d/small \
-    && printf 'APT::Install-Recommends "false";\nAPT::Get::Assume-Yes "true";\n' > /etc/apt/apt.conf.d/short \
+    && printf 'APT::Install-Recommends "false";\nAPT::Get::Assume-Yes "true";\nDir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n' \
+        > /etc/apt/apt.conf.d/short \
     && rm -rf /usr/share/doc /usr/share/locale /usr/share/man
 
 

@@ -10,11 +10,10 @@ import urllib.error
 import urllib.request
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.compose.stack import Stack, question
 from tests.conftest import wait_for
-from tests.stack.visitor import QUIET, visiting
+from tests.stack.visitor import visiting
 
 
 @pytest.mark.parametrize("colour", ["red", "blue", "green"])
@@ -32,15 +31,12 @@ def test_an_answer_is_streamed(stack: Stack, data_url) -> None:
     assert "red circle" in "".join(said)
 
 
-def test_the_page_answers_in_a_browser(stack: Stack, draw, chromium, tmp_path) -> None:
+def test_the_page_answers_in_a_browser(stack: Stack, draw, browser, tmp_path) -> None:
     picture = tmp_path / "square.jpg"
     picture.write_bytes(draw("blue", shape="square"))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        with visiting(browser, stack.url) as visitor:
-            visitor.ask("What shape is this, and which colour?", picture)
-            visitor.expect_answer("A blue square.")
-        browser.close()
+    with visiting(browser, stack.url) as visitor:
+        visitor.ask("What shape is this, and which colour?", picture)
+        visitor.expect_answer("A blue square.")
 
 
 def test_only_the_one_port_is_published(stack: Stack) -> None:

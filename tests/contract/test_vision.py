@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 
 from edge.errors import Cancelled, SetupError
 from edge.gguf.synthetic import write_synthetic
-from edge.host import held_by
 from edge.images import Picture
 from edge.llamacpp.model import Model
 from edge.llamacpp.vision import MtmdTower
@@ -100,16 +98,6 @@ def test_pauses_do_not_pile_up(tiny, towers) -> None:
         for size in ((320, 224), (224, 320), (320, 224)):
             tower.embed(scene(*size))
         assert n_nodes() == before
-
-
-def test_a_rest_frees_memory(full, towers) -> None:
-    kernels = PRECISIONS["int8"]
-    with closing(OpenvinoTower(full[1], towers, kernels=kernels, **SIZES)) as tower:
-        tower.embed(scene(320, 224))
-        resident_bytes = held_by(os.getpid())[0].anonymous_bytes
-        tower.rest()
-        freed_bytes = resident_bytes - held_by(os.getpid())[0].anonymous_bytes
-        assert freed_bytes > 10_000_000
 
 
 def test_it_is_compiled_once_for_each_precision(tiny, tmp_path) -> None:

@@ -175,6 +175,13 @@ def test_a_renewed_certificate_is_taken_without_a_break(outer: Prefixed) -> None
     old = ssl.get_server_certificate(where)
     certify(outer.folder)
     assert ssl.get_server_certificate(where) == old
-    outer.process.send_signal(signal.SIGHUP)  # as `systemctl reload nginx` does
-    wait_for(lambda: ssl.get_server_certificate(where) != old)
-    assert outer.http.get(f"{outer.url}/health").status_code == 200  # still connected
+    question = {"messages": [{"role": "user", "content": "Hello?"}], "stream": True}
+    with outer.http.stream(
+        "POST",
+        f"{outer.url}/v1/chat/completions",
+        json=question,
+        headers={"authorization": f"Bearer {outer.key}"},
+    ) as answer:
+        outer.process.send_signal(signal.SIGHUP)  # as `systemctl reload nginx` does
+        wait_for(lambda: ssl.get_server_certificate(where) != old)
+        assert "data: [DONE]" in [*answer.iter_lines()]

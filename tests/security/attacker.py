@@ -25,7 +25,7 @@ NICE = 10
 
 
 def main(port: int, seconds: float, rate: float) -> None:
-    kinds = attacks(port)
+    kinds = attacks()
     if rate:
         os.nice(NICE)
     print("ready", flush=True)

@@ -22,7 +22,6 @@ from edge.up.parts import free_port
 from tests.conftest import wait_for
 
 PATIENCE_S = 10
-HELD = "edge_vl_form"  # the boundary of our forms
 
 
 class Answer(NamedTuple):
@@ -70,35 +69,17 @@ class Site:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.ask("POST", path, raw, content_type="application/json", **options)
 
-    def join(self, number: int, data: Any, **options: str) -> Answer:
-        """A call of one of the page's functions."""
-        body = {"fn_index": number, "data": data, "session_hash": "abc"}
-        return self.tell("/gradio_api/queue/join", body, **options)
-
-    def upload(self, *files: tuple[str, bytes], **options: str) -> Answer:
-        lines = b"".join(
-            b'--%s\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n'
-            b"Content-Type: image/png\r\n\r\n%s\r\n" % (HELD.encode(), n.encode(), data)
-            for n, data in files
-        )
-        body = lines + f"--{HELD}--\r\n".encode()
-        kind = f"multipart/form-data; boundary={HELD}"
-        return self.ask(
-            "POST", "/gradio_api/upload", body, content_type=kind, **options
-        )
-
 
 class Web(Site):
     """`python -m ui` as `edge up` starts it."""
 
     def __init__(self, folder: Path, broker_url: str, **settings: str) -> None:
         super().__init__(free_port())
-        self.uploads = folder / "uploads"
         self.log = folder / "ui.log"
         environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
         environ |= {"EDGE_BROKER_URL": broker_url, "EDGE_CACHE_URL": broker_url}
         environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-        environ |= {"GRADIO_TEMP_DIR": str(self.uploads), "TMPDIR": str(folder)}
+        environ |= {"TMPDIR": str(folder)}
         environ |= {"HOME": str(folder)}
         environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
         with self.log.open("wb") as log:
@@ -109,7 +90,7 @@ class Web(Site):
                 stdout=log,
                 stderr=log,
             )
-        wait_for(self.answers, 30)
+        wait_for(self.answers, 60)
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()

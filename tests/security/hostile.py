@@ -10,28 +10,21 @@ import itertools
 import json
 import random
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tests import test_images
 from tests.security import (
     test_bodies,
     test_failures,
-    test_files,
     test_origins,
     test_pictures,
     test_schemas,
     test_surface,
-    test_uploads,
 )
 from tests.security.conftest import Answer
 from tests.security.stranger import (
     CHAT,
-    JOIN,
-    UPLOAD,
     Attack,
     Attacker,
     drip,
@@ -41,7 +34,7 @@ from tests.security.stranger import (
     hold,
     question,
 )
-from ui import surface
+from ui.surface import SURFACE
 
 
 def cases(test: Any) -> list[Any]:
@@ -50,17 +43,14 @@ def cases(test: Any) -> list[Any]:
     return list(mark.args[1])
 
 
-def attacks(port: int) -> dict[str, Iterator[Attack]]:
+def attacks() -> dict[str, Iterator[Attack]]:
     """Endless attacks of each kind. What is slow to make is made here."""
     kinds = {
         "bodies": bodies(),
         "headers": headers(),
         "schemas": schemas(),
         "pictures": pictures(),
-        "paths": paths(port),
         "routes": routes(),
-        "functions": functions(),
-        "uploads": uploads(),
         "origins": origins(),
         "failures": iter(test_failures.BAD),
         "conversations": conversations(),
@@ -79,9 +69,8 @@ def bodies() -> Iterator[Attack]:
     for _, make in test_bodies.HOSTILE.values():
         body = make()
         yield lambda site, body=body: site.tell(CHAT, body)
-        yield lambda site, body=body: site.tell(JOIN, body)
     for body in cases(test_surface.test_a_payload_that_is_not_an_object_is_refused):
-        for path in (CHAT, JOIN, "/gradio_api/cancel", "/login", "/logout"):
+        for path in (CHAT, "/login", "/logout"):
             yield lambda site, path=path, body=body: site.tell(path, body)
 
 
@@ -133,78 +122,12 @@ def pictures() -> Iterator[Attack]:
         yield lambda site: site.chat(test_pictures.question(next(slow)(next(new))))
 
 
-def paths(port: int) -> Iterator[Attack]:
-    for path in test_files.outside(port).values():
-        quoted = path.replace("\0", "%00").replace(" ", "%20").encode("ascii", "ignore")
-        for prefix in ("file=", "file/", "proxy="):
-            address = f"/gradio_api/{prefix}{quoted.decode()[:8000]}"
-            yield lambda site, address=address: site.ask("GET", address)
-        for n_inputs in (1, 2):
-            for data in test_files.nestings(path, n_inputs):
-                yield lambda site, data=data: site.join(secrets.randbelow(8), data)
-
-
 def routes() -> Iterator[Attack]:
-    """Each method at each address of the application and of Gradio."""
-    script = Path(__file__).with_name("walk.py")
-    told = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, check=True
-    )
-    templates = {path for _, path in json.loads(told.stdout)["routes"]}
-    addresses = {path for one in templates for path in test_surface.samples(one)}
-    for path in (*sorted(addresses), *test_surface.STRANGE):
+    """Each method at each address of the application, and at some of Gradio's."""
+    addresses = {path for one in SURFACE for path in test_surface.samples(one.path)}
+    for path in (*sorted(addresses), *test_surface.STRANGE, *test_surface.GRADIOS):
         for method in test_surface.METHODS:
-            if path.startswith("/gradio_api/queue/data") and method == "GET":
-                continue  # of a session: waits for its events
             yield lambda site, method=method, path=path: site.ask(method, path)
-    for name in cases(test_files.test_the_two_requests_that_read_any_file):
-        body = {"fn_index": 0, "session_hash": "a", "data": ["/etc/hostname"]}
-        path = f"/gradio_api/{name}"
-        yield lambda site, path=path, body=body: site.tell(path, body)
-
-
-def functions() -> Iterator[Attack]:
-    for number in test_surface.NUMBERS:
-        for data in ([], [[]], [None], [None, None], [{}, []]):
-            yield lambda site, number=number, data=data: site.join(number, data)
-    for session in cases(test_surface.test_a_session_is_a_plain_name):
-        body = {"fn_index": 0, "data": [], "session_hash": session}
-        yield lambda site, body=body: site.tell(JOIN, body)
-    for query in cases(test_surface.test_a_query_of_no_session_is_refused):
-        address = f"/gradio_api/queue/data{query}"
-        yield lambda site, address=address: site.ask("GET", address)
-    for event in cases(test_surface.test_cancelling_an_ended_event_succeeds):
-        body = {"session_hash": "abc", "fn_index": 0, "event_id": event}
-        yield lambda site, body=body: site.tell("/gradio_api/cancel", body)
-    for number in range(8):  # pages without end
-
-        def open_page(site: Attacker, number: int = number) -> Answer:
-            name = secrets.token_hex(8)
-            return site.tell(
-                JOIN, {"fn_index": number, "data": [], "session_hash": name}
-            )
-
-        yield open_page
-
-
-def uploads() -> Iterator[Attack]:
-    for data in test_uploads.NO_PICTURES:
-        yield lambda site, data=data: site.upload(("a.png", data))
-    for kind, body in cases(test_uploads.test_an_invalid_form_is_refused):
-        yield lambda site, kind=kind, body=body: site.ask(
-            "POST", UPLOAD, body, content_type=kind
-        )
-    for name in cases(test_uploads.test_a_name_is_only_a_name):
-        plain = name.encode("utf-8", "replace").decode()
-        yield lambda site, plain=plain: site.upload((plain, test_uploads.PNG))
-    many = [(f"{i}.png", test_uploads.PNG) for i in range(surface.UPLOAD_FILES + 1)]
-    large = test_uploads.PNG + bytes(24 * surface.MIB)
-    yield lambda site: site.upload(*many)
-    yield lambda site: site.upload(*many * 100)
-    yield lambda site: site.upload(("x.png", large))
-    yield lambda site: site.upload(("x.png", large), ("y.png", large))
-    for encoded in (*test_images.NO_PICTURES.values(), *test_images.DAMAGED.values()):
-        yield lambda site, encoded=encoded: site.upload(("x.png", encoded))
 
 
 def origins() -> Iterator[Attack]:

@@ -53,7 +53,6 @@ OWN_FILES = [
     "output.txt",
     "data/state/*/logs/*",
     "data/state/*/broker/*",
-    "tmp/edge-*/uploads/edge-vl/*",
 ]
 
 

@@ -14,7 +14,7 @@ from tests.security.conftest import Answer, Site, Web, refused
 from ui.origins import Origins
 
 HOST = socket.gethostname().lower()
-POSTS = ("/v1/chat/completions", "/gradio_api/queue/join", "/gradio_api/upload")
+POSTS = ("/v1/chat/completions", "/login", "/logout")
 ASKED = (400, 415)  # what the API says of `{}`: it came that far
 OWN = Origins.of("chat.example", "https://app.example")
 
@@ -114,7 +114,7 @@ def test_a_preflight_of_another_origin_is_refused(web: Web, origin: str) -> None
         assert no_cors(answer)
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/theme.css", "/gradio_api/queue/data"])
+@pytest.mark.parametrize("path", ["/v1/models", "/theme.css", "/v1/status"])
 def test_requests_across_sites_pass_only_as_a_link_to_the_page(
     web: Web, path: str
 ) -> None:
@@ -244,7 +244,7 @@ def test_bytes_before_http_open_nothing(web: Web) -> None:
     """An upgrade to a WebSocket is a request like others."""
     answer = Site(web.port).ask(
         "GET",
-        "/gradio_api/queue/data",
+        "/v1/status",
         connection="Upgrade",
         upgrade="websocket",
         sec_websocket_version="13",

@@ -20,7 +20,6 @@ from edge.serving.plan import make_plan
 from edge.serving.tune import measure_variants
 from edge.serving.variants import language_variants, vision_variants
 from edge.settings import Settings
-from edge.up import doctor
 from tests.serving.tuned import keep_tuning, language, vision
 
 FEATURES = [("avx2",), ("avx2", "avx512_vnni")]
@@ -105,14 +104,6 @@ def test_what_openvino_cannot_load_is_its_own_error(
         monkeypatch.setattr(build, name, fail)
         with pytest.raises(SetupError, match="OpenVINO cannot"):
             load(plan)
-
-
-def test_the_doctor_tells(without_llama, monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = doctor.llama()
-    assert finding.level == "note"
-    assert "`make setup`" in finding.message
-    monkeypatch.undo()
-    assert doctor.llama().level == "ok"
 
 
 @pytest.mark.model

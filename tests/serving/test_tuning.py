@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 from edge import host
 from edge.models.registry import ModelFiles, tiny_files
-from edge.serving import tuning
+from edge.serving import installed, tuning
 from edge.serving.tuning import load, save
 from edge.settings import Settings
 from tests.serving.tuned import keep_tuning, language, vision
@@ -55,7 +56,14 @@ def fewer_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def newer_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning.metadata, "version", lambda _name: "99.0")
+    monkeypatch.setattr(installed.metadata, "version", lambda _name: "99.0")
+
+
+def a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(installed.metadata, "version", version)
 
 
 def fewer_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +71,8 @@ def fewer_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [another_cpu, fewer_cores, newer_libraries, fewer_instructions]
+    "change",
+    [another_cpu, fewer_cores, newer_libraries, a_missing_library, fewer_instructions],
 )
 def test_a_tuning_of_another_machine_is_ignored(
     settings, files, monkeypatch: pytest.MonkeyPatch, change

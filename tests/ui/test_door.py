@@ -74,10 +74,9 @@ STRANGE = [
     ("GET", f"/v1/jobs/{'0' * 32}/events"),
     ("POST", "/v1/chat/completions"),
     ("GET", "/"),
+    ("GET", "/v1/status"),
     ("GET", "/theme.css"),
-    ("POST", "/gradio_api/upload"),
-    ("POST", "/gradio_api/queue/join"),
-    ("GET", "/gradio_api/queue/data"),
+    ("GET", f"/page/{'0' * 16}/main.js"),
     ("POST", "/logout"),
 ]
 

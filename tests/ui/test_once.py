@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,7 +14,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge.caller import ANONYMOUS, Caller
 from edge.images import PIXELS_PER_TOKEN, Picture, normalise
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.picture_bounds import PictureBounds
@@ -23,12 +21,8 @@ from edge.qwen3vl.preprocess import fit, grid
 from tests.test_images import encode, exif
 from tests.ui.api_harness import ApiHarness
 from tests.ui.pictures import part
-from ui.chat_turns import Turn
 from ui.decoding import bounds_for
-from ui.page_question import PageQuestion
-from ui.uploads import Uploads
 
-ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 SIDE = 96
 PIXELS = Random(1).randbytes(3 * SIDE**2)
 NOISE = encode(Image.frombytes("RGB", (SIDE, SIDE), PIXELS), "PNG")
@@ -79,18 +73,6 @@ async def test_a_file_is_hashed_once_and_a_body_only_for_its_key(
     [(named, n_bytes), file] = hashed
     assert (named, file) == ("sha256", ("blake2b", len(NOISE)))
     assert n_bytes > 4 / 3 * len(NOISE)
-
-
-def test_an_upload_is_hashed_once_however_often_it_is_asked_about(
-    tmp_path: Path, hashed: list[tuple[str, int]]
-) -> None:
-    uploads = Uploads(tmp_path / "uploads")
-    path = str(uploads.add("me", "here", "noise.png", NOISE).path)
-    for text in ("What is it?", "And now?"):
-        turns = [Turn("user", text, (path,))]
-        question = PageQuestion(turns, uploads, ME, "en", 8)
-    assert question.pictures[0].load() == NOISE
-    assert hashed == [("blake2b", len(NOISE))]
 
 
 def test_the_pixels_of_a_picture_are_hashed_once_without_a_copy(

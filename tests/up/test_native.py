@@ -33,7 +33,7 @@ def test_the_time_left_follows_from_what_is_done(state: Path) -> None:
 
 def test_before_the_first_file_the_time_is_unknown(state: Path) -> None:
     compiling(pid=os.getpid())
-    assert "compiling, an unknown time left" in native.described(state)
+    assert "downloading, before it is compiled" in native.described(state)
 
 
 def test_a_compilation_that_was_stopped_is_not_awaited(state: Path) -> None:

@@ -78,13 +78,12 @@ def test_every_kind_of_request_is_sent_and_judged(server: Server) -> None:
         (kind, "answered", "")
         for kind in (
             *("picture", "same picture", "repeated", "text", "extraction"),
-            *("cancelled", "followed again", "bad body", "page", "upload"),
+            *("cancelled", "followed again", "bad body", "page"),
         )
     }
     assert aborted in outcomes
     assert set(server.asked) == {
         "POST /v1/chat/completions",
-        "POST /gradio_api/upload",
         "DELETE /v1/jobs/job-1",
         "GET /v1/jobs/job-1/events",
         "GET /",
