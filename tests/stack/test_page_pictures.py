@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.stack.visitor import QUIET, visiting
+from tests.stack.visitor import visiting
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
@@ -29,14 +28,6 @@ PUT = """([type, where, base64]) => {
     : new DragEvent(type, {...about, dataTransfer: data});
   document.querySelector(where).dispatchEvent(event);
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield one
-        one.close()
 
 
 @pytest.fixture
