@@ -234,7 +234,7 @@ def test_running_answers_have_time_to_finish(name: str) -> None:
 
 def test_prometheus_scrapes_existing_ports() -> None:
     folder, inside, _ = SERVICES["prometheus"]["volumes"][0].split(":")
-    [option] = SERVICES["prometheus"]["command"]
+    option, _ = SERVICES["prometheus"]["command"]
     path = option.removeprefix("--config.file=")
     config = yaml.safe_load((ROOT / path.replace(inside, folder, 1)).read_text())
     ui, worker = config["scrape_configs"]
