@@ -376,6 +376,7 @@ def test_offline_is_said_and_the_question_kept(seen: Seen) -> None:
 
 
 def test_scrolling_up_is_never_fought(seen: Seen) -> None:
+    seen.page.set_viewport_size({"width": 390, "height": 560})
     seen.visitor.ask("hello")
     seen.visitor.wait_done()
     seen.visitor.ask("and again")
