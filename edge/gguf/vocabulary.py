@@ -1,8 +1,8 @@
 """Byte-level BPE vocabularies in the form that Qwen's GGUF files hold them.
 
-It holds the byte letters that GPT-2 introduced and Qwen kept, learning of merges,
-Qwen's control tokens in Qwen's order, and a chat template that uses them. It does not
-tokenise: llama.cpp does, after splitting the text as `qwen2` does.
+The byte letters that GPT-2 introduced and Qwen kept, the learning of merges, Qwen's
+control tokens in Qwen's order, and a chat template that uses them. `edge.gguf.tokenizer`
+tokenises.
 """
 
 from __future__ import annotations
