@@ -95,7 +95,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         tmp_path_factory.mktemp("states"), with_nginx=True, worker=worker, **settings
     )
     try:
-        ready(one)
+        ready(one, seconds=120)
         yield one
     finally:
         one.stop()

@@ -9,24 +9,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, running
-from tests.stack.visitor import QUIET, Visitor, visiting
+from tests.stack.visitor import Visitor, visiting
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
 SHAPE = "What shape is this, and which colour?"
 AGAIN_MS = 90_000  # parts start again, on two busy cores
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield one
-        one.close()
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ export class Composer {
   constructor(host, service, actions) {
     this.#service = service;
     this.#actions = actions;
-    this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#changed() });
+    this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#typed() });
     this.#box.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -81,6 +81,7 @@ export class Composer {
 
   /** @param {string} text @param {PictureRef[]} pictures */
   write(text, pictures) {
+    this.say("");
     this.#box.value = text;
     this.#pictures = pictures;
     this.#changed();
@@ -98,13 +99,17 @@ export class Composer {
     this.#changed();
   }
 
-  /** Says why something cannot be done; the next change removes it. @param {string} text */
+  /** Says why something cannot be done, until the person goes on. @param {string} text */
   say(text) {
     put(this.#hint, text);
   }
 
+  #typed() {
+    this.say("");
+    this.#changed();
+  }
+
   #changed() {
-    put(this.#hint);
     this.#box.style.height = "auto";
     this.#box.style.height = `${Math.min(this.#box.scrollHeight, MOST_HEIGHT_PX)}px`;
     this.update();

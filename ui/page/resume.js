@@ -45,7 +45,7 @@ const PASSING = ["shutting_down", "service_unavailable"];
 const MOST_PASSING = 5;
 const FIRST_PAUSE_S = 1;
 const MOST_PAUSE_S = 20;
-/** The server is never silent for so long; then the connection is dead. */
+/** The server is never silent for this time: the connection is dead. */
 const SILENCE_MS = 30_000;
 
 /**
