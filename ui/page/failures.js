@@ -14,7 +14,7 @@ const REMEDIES = {
   no_worker: "wait",
   service_unavailable: "wait",
   shutting_down: "wait",
-  worker_lost: "again",
+  worker_lost: "wait",
   deadline_exceeded: "again",
   engine_error: "again",
   internal_error: "again",
