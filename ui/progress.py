@@ -22,8 +22,9 @@ from edge.events import (
 
 
 def progress_comment(event: Progress | Retried) -> str:
-    """The comment for an event, with the empty line that ends it."""
-    return f": progress {json.dumps(_stage(event))}\n\n"
+    """The comment for an event, one line. An empty line behind it would end an event,
+    which OpenAI's client for Python then takes for one without data."""
+    return f": progress {json.dumps(_stage(event))}\n"
 
 
 def _stage(event: Progress | Retried) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from ui.progress import progress_comment
 
 DONE = "data: [DONE]\n\n"
 # Comments, which every SSE client skips.
-KEEP_ALIVE = ": still working\n\n"
+KEEP_ALIVE = ": still working\n"  # as `progress_comment`
 
 
 class Reply:

@@ -1,8 +1,8 @@
 """Byte-level BPE vocabularies in the form that Qwen's GGUF files hold them.
 
 The byte letters that GPT-2 introduced and Qwen kept, the learning of merges, Qwen's
-control tokens in Qwen's order, and a chat template that uses them. `edge.gguf.tokenizer`
-tokenises.
+control tokens in Qwen's order, and a chat template that uses them. The tokenizer is in
+`edge.gguf.tokenizer`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # puts Compose into FOLDER. Debian 12 has no Compose v2; that of Debian 13 is one static file.
 set -eu
 into=$(mkdir -p "$1" && cd "$1" && pwd)
-brought="docker.io iptables slirp4netns debootstrap qemu-user-static"
+brought="docker.io iptables slirp4netns debootstrap"
 if ! dpkg-query --show $brought >/dev/null 2>&1; then
     apt-get -q update
     # Without /usr/sbin/policy-rc.d saying no, the package would start its own engine.

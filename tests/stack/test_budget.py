@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.stack.visitor import LOAD_MS, Visitor
+from tests.stack.visitor import Visitor
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
@@ -73,26 +73,26 @@ def test_first_and_second_visit_stay_within_the_budget(
 
 
 def test_the_own_question_is_seen_at_once(browser: Browser, stack: Any) -> None:
-    """Within the frames of 100 ms, before any answer of the server."""
+    """Within six frames, which are 100 ms, before any answer of the server."""
     page = browser.new_context().new_page()
     visitor = Visitor(page, stack.url)
     visitor.open()
     visitor.ask("How many shapes are there?")  # loads the room
     visitor.wait_done()
     page.route("**/v1/chat/completions", lambda route: None)  # never answers
-    ms = page.evaluate(
+    n_frames = page.evaluate(
         """() => new Promise(done => {
           const box = document.querySelector("#composer textarea");
           box.value = "Which colour is it?";
-          const began = performance.now();
+          let n = 0;
           box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
           const look = () => document.querySelectorAll(".bubble").length > 1
-            ? done(performance.now() - began) : requestAnimationFrame(look);
+            ? done(n) : requestAnimationFrame(() => { n += 1; look(); });
           look();
         })"""
     )
     page.context.close()
-    assert ms < 100
+    assert n_frames <= 6
 
 
 def test_fifty_turns_need_little_memory(
@@ -104,10 +104,8 @@ def test_fifty_turns_need_little_memory(
     visitor = Visitor(page, stack.url)
     visitor.open()
     visitor.ask("What shape is this?", path)
-    for n in range(1, 50):
-        visitor.box.fill("What shape is this?")
-        visitor.box.press("Enter")
-        expect(visitor.answers).to_have_count(n + 1, timeout=LOAD_MS)
+    for _ in range(49):
+        visitor.ask("What shape is this?")
     expect(page.locator(".waiting")).to_have_count(0, timeout=240_000)
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")

@@ -144,7 +144,8 @@ def test_the_page_speaks_the_language(browser, stack, locale, title, notice) -> 
 
 def test_an_empty_question_makes_no_job(browser, stack) -> None:
     with visiting(browser, stack.url) as visitor:
-        visitor.ask("   ")
+        visitor.box.fill("   ")
+        visitor.box.press("Enter")
         expect(visitor.page.locator(".hint")).to_have_text(
             "Write a question or add a picture."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ def test_a_page_has_one_language(browser, stack, locale, language, word) -> None
 def test_a_chosen_language_stays(browser, stack) -> None:
     with visiting(browser, stack.url, locale="en-US") as visitor:
         visitor.box.fill("half a question")
+        expect(visitor.page).to_have_url(re.compile("#"))  # it is kept
         visitor.page.get_by_label("Language").select_option("ja")
         expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
         visitor.wait_ready()

@@ -42,10 +42,13 @@ class Visitor:
         expect(self.page.locator(".strip-picture")).to_have_count(n + len(paths))
 
     def ask(self, text: str, *pictures: Path) -> None:
+        """Asks, and waits until the question and the place of its answer are seen."""
         if pictures:
             self.add(*pictures)
+        n = self.page.locator(".answer").count()
         self.box.fill(text)
         self.box.press("Enter")
+        expect(self.page.locator(".answer")).to_have_count(n + 1, timeout=LOAD_MS)
 
     @property
     def answers(self) -> Locator:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
 
 from edge.errors import EngineError, InvalidRequest
 from edge.events import (
@@ -64,13 +65,26 @@ def text_of(sent: list[str]) -> str:
 
 
 def shown(**progress: Any) -> str:
-    return f": progress {json.dumps(progress)}\n\n"
+    return f": progress {json.dumps(progress)}\n"
 
 
 def tokens(*cuts: int) -> list[Token]:
     """The answer's text, cut at these characters."""
     places = [0, *cuts, len(TEXT)]
     return [Token(TEXT[a:b]) for a, b in pairwise(places) if a < b]
+
+
+async def test_openai_s_client_reads_past_comments_everywhere() -> None:
+    quiet: list[Event | None] = [None, Queued(2, 1.5), Retried(), None]
+    streamed: list[Event | None] = [None]
+    for token in tokens(2, 9):
+        streamed += [*quiet[:2], token, *quiet[:2]]
+    sent = "".join(await lines(*quiet, *streamed, FINISHED, usage=True)).encode()
+    events = list(SSEDecoder().iter_bytes(iter([sent])))
+    assert events[-1].data == "[DONE]"
+    found = [event.json() for event in events[:-1]]
+    texts = [c["delta"].get("content") or "" for b in found for c in b["choices"]]
+    assert "".join(texts) == TEXT
 
 
 # --- a stream ---------------------------------------------------------------------
@@ -144,7 +158,7 @@ async def test_an_answer_without_any_text_before_its_end_is_given_whole() -> Non
 )
 async def test_progress_is_a_comment(event: Event | None, comment: str) -> None:
     assert comment in await lines(event, *tokens(), FINISHED)
-    assert comment.startswith(": ") and comment.count("\n") == 2
+    assert comment.startswith(": ") and comment.count("\n") == 1
 
 
 async def test_the_end_of_a_picture_is_not_sent() -> None:

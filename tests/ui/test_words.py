@@ -11,7 +11,7 @@ import pytest
 PAGE = Path(__file__).parents[2] / "ui/page"
 FILES = sorted((PAGE / "words").glob("*.json"))
 ENGLISH = json.loads((PAGE / "words/en.json").read_text())
-SAID = re.compile(r"""\bsay\(\s*["']([\w.]+)["']""")
+SAID = re.compile(r"""\bsay\(\s*["']([\w.]+)["']\s*[,)]""")
 
 
 def places(text: str) -> set[str]:

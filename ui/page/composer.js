@@ -38,7 +38,7 @@ export class Composer {
   constructor(host, service, actions) {
     this.#service = service;
     this.#actions = actions;
-    this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => (put(this.#hint), this.#changed()) });
+    this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#typed() });
     this.#box.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -81,7 +81,7 @@ export class Composer {
 
   /** @param {string} text @param {PictureRef[]} pictures */
   write(text, pictures) {
-    put(this.#hint);
+    this.say("");
     this.#box.value = text;
     this.#pictures = pictures;
     this.#changed();
@@ -95,14 +95,18 @@ export class Composer {
 
   /** @param {number} index */
   remove(index) {
-    put(this.#hint);
     this.#pictures = this.#pictures.toSpliced(index, 1);
     this.#changed();
   }
 
-  /** Says why something cannot be done; what the person changes then removes it. @param {string} text */
+  /** Says why something cannot be done, until the person goes on. @param {string} text */
   say(text) {
     put(this.#hint, text);
+  }
+
+  #typed() {
+    this.say("");
+    this.#changed();
   }
 
   #changed() {

@@ -20,6 +20,8 @@ export class OpenConversation {
   /** @type {Message[]} */
   messages = [];
   #store;
+  /** Writes under way: what is read meanwhile may be older than what is shown. */
+  #nWriting = 0;
   /** @type {Set<() => void>} */
   #listeners = new Set();
 
@@ -27,7 +29,7 @@ export class OpenConversation {
   constructor(store) {
     this.#store = store;
     store.watch(({ conversation }) => {
-      if (conversation === this.row.id) void this.#read(conversation);
+      if (conversation === this.row.id) void this.#refresh();
     });
   }
 
@@ -55,17 +57,28 @@ export class OpenConversation {
 
   /** @param {string} id @returns {Promise<boolean>} whether there is one of this name */
   async open(id) {
-    this.row = { ...this.row, id };
-    return this.#read(id);
+    const found = await this.#store.read(id);
+    if (found) this.#take(found);
+    return found !== null;
   }
 
-  /** @param {string} id */
-  async #read(id) {
+  async #refresh() {
+    const { id } = this.row;
     const found = await this.#store.read(id);
-    if (this.row.id !== id) return false; // another one was opened meanwhile
+    if (this.row.id !== id || this.#nWriting) return;
     if (found) this.#take(found);
-    else if (this.messages.length) this.begin();
-    return found !== null;
+    else if (this.messages.length) this.begin(); // another tab has removed it
+  }
+
+  /** Writes what is shown already. @param {Message[]} messages @param {Job} [job] */
+  async #write(messages, job) {
+    this.#nWriting += 1;
+    try {
+      await this.#store.write({ conversation: this.row, messages }, job);
+    } finally {
+      this.#nWriting -= 1;
+    }
+    await this.#refresh();
   }
 
   /** @param {Transcript} transcript */
@@ -114,7 +127,7 @@ export class OpenConversation {
     this.messages = [...this.messages, ...added, answer];
     this.#tell(); // before the store: the person sees it at once
     const job = { key: newId(), conversation: this.row.id, message: answer.id, job: null, created: now };
-    await this.#store.write({ conversation: this.row, messages: [...added, answer] }, job);
+    await this.#write([...added, answer], job);
     return job;
   }
 
@@ -141,7 +154,7 @@ export class OpenConversation {
     this.messages = this.messages.map((one) => (one.id === id ? answer : one));
     this.#tell();
     const job = { key: newId(), conversation: this.row.id, message: id, job: null, created: Date.now() };
-    await this.#store.write({ conversation: this.row, messages: [answer] }, job);
+    await this.#write([answer], job);
     return job;
   }
 
@@ -150,13 +163,13 @@ export class OpenConversation {
     const draft = text || pictures.length ? { text, pictures } : undefined;
     if (JSON.stringify(draft) === JSON.stringify(this.row.draft)) return;
     this.row = { ...this.row, draft };
-    await this.#store.write({ conversation: this.row, messages: [] });
+    await this.#write([]);
   }
 
   /** Shows the branch of another alternative. @param {Message} message */
   async show(message) {
     this.row = { ...this.row, leaf: newestLeaf(this.messages, message.id) };
     this.#tell();
-    await this.#store.changeConversation(this.row.id, { leaf: this.row.leaf });
+    await this.#write([]);
   }
 }

@@ -1,5 +1,7 @@
 /** Light or dark, as the system says or as the person chose. */
 
+import { keep, kept } from "./keeping.js";
+
 const KEPT = "edge.look";
 const LOOKS = /** @type {const} */ (["system", "light", "dark"]);
 
@@ -7,8 +9,8 @@ const LOOKS = /** @type {const} */ (["system", "light", "dark"]);
 
 /** @returns {Look} */
 export function look() {
-  const kept = localStorage?.getItem(KEPT);
-  return LOOKS.find((one) => one === kept) ?? "system";
+  const chosen = kept(KEPT);
+  return LOOKS.find((one) => one === chosen) ?? "system";
 }
 
 /** Shows what was chosen before. */
@@ -24,7 +26,7 @@ export function applyLook() {
 /** Dark becomes light, light becomes dark. */
 export function switchLook() {
   const isDark = document.documentElement.dataset.look === "dark";
-  localStorage?.setItem(KEPT, isDark ? "light" : "dark");
+  keep(KEPT, isDark ? "light" : "dark");
   applyLook();
 }
 

@@ -2,24 +2,18 @@
 
 /** @import { Options } from "./request.js" */
 
+import { keep, kept } from "./keeping.js";
+
 const KEPT = "edge.options";
 
 /** @returns {Options} as they were set */
 export function options() {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT) ?? "{}");
-  } catch {
-    return {}; // private mode
-  }
+  return JSON.parse(kept(KEPT) ?? "{}");
 }
 
 /** @param {Options} changes undefined removes one */
 export function keepOptions(changes) {
-  try {
-    localStorage.setItem(KEPT, JSON.stringify({ ...options(), ...changes }));
-  } catch {
-    // private mode: nothing is kept
-  }
+  keep(KEPT, JSON.stringify({ ...options(), ...changes }));
 }
 
 /** All as they are at first. */

@@ -139,7 +139,7 @@ export class Room {
   async take(files) {
     const { limits } = this.#service;
     const room = limits.pictures - this.#composer.pictures.length;
-    if (files.length > room) this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
+    this.#composer.say(files.length > room ? say("too_many_pictures", { n: limits.pictures }) : "");
     for (const file of files.slice(0, Math.max(0, room))) await this.#prepare(file);
   }
 

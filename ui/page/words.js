@@ -1,5 +1,7 @@
 /** The page's texts, in the language that the person or else the browser chose. */
 
+import { keep, kept } from "./keeping.js";
+
 const KEPT = "edge.language";
 
 /** Each has a file `words/TAG.json`; its name is in its own language. */
@@ -25,7 +27,7 @@ export const language = () => chosen;
 
 /** Loads the texts; `say` works from then on. */
 export async function loadWords() {
-  chosen = languageFor([kept() ?? "", ...navigator.languages]);
+  chosen = languageFor([kept(KEPT) ?? "", ...navigator.languages]);
   const response = await fetch(new URL(`words/${chosen}.json`, import.meta.url));
   texts = await response.json();
   document.documentElement.lang = chosen;
@@ -52,21 +54,8 @@ export const hasText = (key) => key in texts;
  * @param {string} tag
  */
 export function speak(tag) {
-  try {
-    localStorage.setItem(KEPT, tag);
-  } catch {
-    // private mode: the choice lasts as long as this page
-  }
+  keep(KEPT, tag);
   location.reload();
-}
-
-/** @returns {string | null} */
-function kept() {
-  try {
-    return localStorage.getItem(KEPT);
-  } catch {
-    return null;
-  }
 }
 
 /**
