@@ -309,7 +309,7 @@ def test_what_the_page_says_is_never_sent_to_the_model(
     seen.visitor.stop.click()
 
 
-def test_a_worker_that_dies_is_no_end(
+def test_a_dying_worker_ends_nothing(
     seen: Seen, service: Service, photo: Path
 ) -> None:
     seen.visitor.ask("What is it?", photo)
@@ -321,7 +321,7 @@ def test_a_worker_that_dies_is_no_end(
     ready(service, seconds=120)
 
 
-def test_a_web_process_that_dies_is_no_end(
+def test_a_web_process_that_dies_ends_nothing(
     seen: Seen, service: Service, photo: Path
 ) -> None:
     seen.visitor.ask("What is it?", photo)
