@@ -309,9 +309,7 @@ def test_what_the_page_says_is_never_sent_to_the_model(
     seen.visitor.stop.click()
 
 
-def test_a_dying_worker_ends_nothing(
-    seen: Seen, service: Service, photo: Path
-) -> None:
+def test_a_dying_worker_ends_nothing(seen: Seen, service: Service, photo: Path) -> None:
     seen.visitor.ask("What is it?", photo)
     expect(seen.visitor.answers).to_contain_text("0 1 2 3", timeout=20_000)
     service.send("worker0")
