@@ -47,7 +47,11 @@ def encode(done: int) -> dict[str, Any]:
         [(queue(1, 2), 2000), (encode(0), 2000), (encode(12), 2000), ("text", 4000)],
         [(queue(3, 5), 5000), (queue(3, 60), 9000), (queue(2, 50), 9000)],
         [(encode(1), 60_000), (encode(2), 60_000)],  # much slower than estimated
-        [("text", 5000), ({"stage": "retried"}, 5000), (queue(1, 9), 5000)],
+        [
+            ("text", 5000),
+            ({"stage": "queue", "is_retried": True}, 5000),
+            (queue(1, 9), 5000),
+        ],
         [(None, 120_000)],
     ],
     ids=["usual", "the queue grows", "slow", "retried", "silence"],

@@ -141,7 +141,7 @@ BAD = [
     lambda site: site.ask("GET", f"/page/{16 * '0'}/main.js", range="bytes=0-1-2"),
     lambda site: site.ask(
         "POST",
-        "/login",
+        "/logout",
         b"x",
         content_type=f"multipart/form-data; boundary={7000 * 'a'}",
     ),

@@ -61,7 +61,7 @@ def test_a_damaged_file_is_rendered_again(
     assert child.n_runs == 1
 
 
-def test_a_folder_that_cannot_be_written_is_no_fault(
+def test_a_folder_that_cannot_be_written_does_no_harm(
     child: Child, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")

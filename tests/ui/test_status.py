@@ -126,7 +126,7 @@ def test_a_recorded_curve_is_read() -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "null", '{"schema": 2}', '{"schema": 1, "samples": 3}']
 )
-def test_a_file_that_is_no_run_gives_no_curve(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_run_gives_no_curve(tmp_path: Path, text: str) -> None:
     path = tmp_path / "latest.json"
     assert read_curve(path) is None
     path.write_text(text)

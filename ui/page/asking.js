@@ -165,7 +165,7 @@ export class Asking {
           break;
         case "restart":
           running.text = "";
-          running.progress.observe({ stage: "retried" }, now);
+          running.progress.observe({ stage: "queue", is_retried: true }, now);
           break;
         case "connection":
           running.progress.isLost = event.is_lost;

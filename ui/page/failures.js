@@ -14,7 +14,7 @@ const REMEDIES = {
   no_worker: "wait",
   service_unavailable: "wait",
   shutting_down: "wait",
-  worker_lost: "again",
+  worker_lost: "wait", // a question that kills workers is soon refused by the server
   deadline_exceeded: "again",
   engine_error: "again",
   internal_error: "again",

@@ -19,6 +19,8 @@ import { language, loadWords, say } from "./words.js";
 /** The mount points of ui/shell.py. */
 const PLACES = ["bar", "history", "stage", "talk", "composer", "server"];
 
+/** The first page waits so long for the server's state: a notice would move it. */
+const FIRST_LOOK_MS = 1000;
 /** How long typing may pause before it is kept. */
 const DRAFT_MS = 300;
 
@@ -64,8 +66,10 @@ addEventListener("keydown", key);
 addEventListener("hashchange", () => void go());
 addEventListener("pagehide", saveDraft);
 await go();
+const looking = service.start();
+await Promise.race([looking, new Promise((resolve) => setTimeout(resolve, FIRST_LOOK_MS))]);
 document.body.classList.add("is-ready");
-await service.start();
+await looking;
 if ((await store.jobs()).length) inRoom(() => {}); // it goes on with them
 
 /**

@@ -53,10 +53,8 @@ export class Progress {
    */
   observe(event, now) {
     this.isLost = false;
-    if (event.stage === "retried") {
-      this.isRetried = true;
-      this.#enter("queue", now);
-    } else if (event.stage === "queue") {
+    if (event.is_retried) this.isRetried = true;
+    if (event.stage === "queue") {
       this.#enter("queue", now);
       this.position = event.position ?? null;
       if (typeof event.starts_in_s === "number") this.#starts = now + event.starts_in_s * 1000;

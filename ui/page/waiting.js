@@ -90,12 +90,12 @@ export class WaitingCard {
     const time = about(progress.left(now));
     if (progress.isLost) {
       this.#announce("lost", say("connection_lost"), say("connection_lost_more"));
-    } else if (progress.stage === "queue" && progress.position) {
-      this.#announce("queue", say("in_line", { n: progress.position, time }), say("may_leave"));
     } else {
+      const isInLine = progress.stage === "queue" && progress.position;
+      const head = isInLine ? say("in_line", { n: progress.position ?? 0, time }) : say(`doing_${progress.stage}`, { time });
       const elapsed = say("so_far", { time: exact(progress.elapsed(now)) });
-      const key = progress.isRetried ? "retried" : `doing_${progress.stage}`;
-      this.#announce(progress.stage, say(key, { time }), `${elapsed} ${say("may_leave")}`);
+      const first = progress.isRetried ? say("retried") : isInLine ? "" : elapsed;
+      this.#announce(progress.stage, head, `${first} ${say("may_leave")}`.trim());
     }
   }
 
