@@ -51,8 +51,10 @@ def test_only_the_one_port_is_published(stack: Stack) -> None:
 
 
 def test_the_broker_has_a_password(stack: Stack) -> None:
-    assert "PONG" in stack.shell("broker", "valkey-cli ping")
-    assert "NOPERM" in stack.shell("broker", "valkey-cli get x")
+    health = "valkey-cli --user health --pass none"
+    assert "PONG" in stack.shell("broker", f"{health} ping")
+    assert "NOPERM" in stack.shell("broker", f"{health} get x")
+    assert "NOAUTH" in stack.shell("broker", "valkey-cli get x")
 
 
 def test_a_key_closes_the_door(stack: Stack) -> None:
