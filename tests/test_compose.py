@@ -234,7 +234,7 @@ def test_running_answers_have_time_to_finish(name: str) -> None:
 
 def test_prometheus_scrapes_existing_ports() -> None:
     folder, inside, _ = SERVICES["prometheus"]["volumes"][0].split(":")
-    [option] = SERVICES["prometheus"]["command"]
+    option, _ = SERVICES["prometheus"]["command"]
     path = option.removeprefix("--config.file=")
     config = yaml.safe_load((ROOT / path.replace(inside, folder, 1)).read_text())
     ui, worker = config["scrape_configs"]
@@ -359,25 +359,40 @@ def test_services_that_use_redis_wait_for_the_password() -> None:
 def guarded(tmp_path: Path) -> Iterator[Server]:
     """A real server with the ACL written by the service `password`."""
     make_password(tmp_path)
-    server = Server(tmp_path / "broker", f"aclfile {tmp_path / 'users.acl'}\n")
+    config = f"appendonly yes\naclfile {tmp_path / 'users.acl'}\n"
+    server = Server(tmp_path / "broker", config)
     yield server
     server.kill()
 
 
 @pytest.mark.redis
 def test_without_the_password_a_server_only_answers_a_ping(guarded: Server) -> None:
-    with closing(sync_client(guarded.url)) as stranger:
+    def client(user: str) -> closing[redis.Redis]:
+        return closing(sync_client(guarded.url.replace("redis://", f"redis://{user}")))
+
+    with client("health:none@") as stranger:
         assert stranger.ping()  # as the container's health check does
         for command in (("GET", "x"), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("INFO",)):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 stranger.execute_command(*command)
-    for password in ("a", "wrong"):
-        url = guarded.url.replace("redis://", f"redis://edge:{password}@")
-        with (
-            closing(sync_client(url)) as guessing,
-            pytest.raises(redis.AuthenticationError),
-        ):
+    for user in ("", "default:none@", "edge:a@", "edge:wrong@"):
+        with client(user) as guessing, pytest.raises(redis.AuthenticationError):
             guessing.get("x")
+
+
+@pytest.mark.redis
+def test_a_restarted_broker_knows_what_scripts_wrote(
+    guarded: Server, tmp_path: Path
+) -> None:
+    """It replays its file as the user `default`: see docker-compose.yml."""
+    password = (tmp_path / "password").read_text().strip()
+    url = guarded.url.replace("redis://", f"redis://edge:{password}@")
+    script = "redis.call('SET', 'x', 1) redis.call('SET', 'y', 2)"
+    with closing(sync_client(url)) as client:
+        client.eval(script, 0)
+        guarded.kill()
+        guarded.start()
+        assert client.exists("x", "y") == 2
 
 
 @pytest.mark.redis

@@ -60,7 +60,7 @@ def run_in_namespaces(command: list[str]) -> int:
             outer.kill()
             outer.wait()
     for left in engine_cgroups() - before:
-        for folder in sorted((left, *left.glob("**/")), reverse=True):
+        for folder in sorted({left, *left.glob("**/")}, reverse=True):
             folder.rmdir()
     return code
 

@@ -6,8 +6,10 @@ import json
 import re
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -91,13 +93,24 @@ def test_an_upgrade_loses_no_question(stack: Stack, data_url, report) -> None:
     assert labels["org.opencontainers.image.revision"] == "next"
 
 
-def test_a_restarted_engine_starts_all_parts(stack: Stack, data_url) -> None:
+def test_a_restarted_engine_finds_the_queue(stack: Stack, data_url) -> None:
     """`restart: unless-stopped`, as after a reboot of the machine."""
     if not stack.engine.is_own:
         pytest.skip("The engine of this machine is not restarted.")
+    with ThreadPoolExecutor(4) as pool:
+        left = [
+            pool.submit(leave, stack, data_url("green", i, shape="square"), f"left-{i}")
+            for i in range(4)
+        ]
+        jobs = [one.result() for one in left]
+    stack.engine.run("pause", stack.container("worker"))  # before it has answered all
     stack.engine.stop()
     stack.engine.start()
     stack.wait_ready()
+    for job in jobs:
+        wait_for(lambda job=job: state(stack, job)["status"] == "finished", 60)
+        answer = state(stack, job)["answer"]["choices"][0]["message"]["content"]
+        assert "green square" in answer
     assert "red circle" in stack.ask(data_url("red", 70))
 
 
@@ -115,3 +128,22 @@ def test_all_parts_stop_within_their_grace(stack: Stack, data_url) -> None:
 
 def is_healthy(stack: Stack, service: str) -> bool:
     return bool(stack.inspect(service)["State"]["Health"]["Status"] == "healthy")
+
+
+def leave(stack: Stack, picture: str, idempotency_key: str) -> str:
+    """Asks, and disconnects as soon as the question waits. Returns the job."""
+    request = urllib.request.Request(
+        f"{stack.url}/v1/chat/completions",
+        data=json.dumps({"messages": question(picture), "stream": True}).encode(),
+        headers={
+            "Content-Type": "application/json",
+            "Idempotency-Key": idempotency_key,
+        },
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return str(reply.headers["x-job-id"])
+
+
+def state(stack: Stack, job: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{stack.url}/v1/jobs/{job}", timeout=10) as reply:
+        return dict(json.load(reply))

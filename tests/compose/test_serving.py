@@ -51,8 +51,10 @@ def test_only_the_one_port_is_published(stack: Stack) -> None:
 
 
 def test_the_broker_has_a_password(stack: Stack) -> None:
-    assert "PONG" in stack.shell("broker", "valkey-cli ping")
-    assert "NOPERM" in stack.shell("broker", "valkey-cli get x")
+    health = "valkey-cli --user health --pass none"
+    assert "PONG" in stack.shell("broker", f"{health} ping")
+    assert "NOPERM" in stack.shell("broker", f"{health} get x")
+    assert "NOAUTH" in stack.shell("broker", "valkey-cli get x")
 
 
 def test_a_key_closes_the_door(stack: Stack) -> None:
@@ -77,9 +79,13 @@ def test_models_are_listed_and_a_failed_download_is_a_sentence(stack: Stack) -> 
         stack.compose("run", "--rm", "models", "pull", "nothing-like-it")
 
 
-def test_the_benchmark_runs_beside_the_server(stack: Stack) -> None:
+def test_the_benchmark_draws_its_curve_on_the_page(stack: Stack) -> None:
     said = stack.compose("run", "--rm", "bench", "--stages", "1,2", "--requests", "5")
     assert "2 users: 5 answered, 0 refused, 0 failed" in said
+    with urllib.request.urlopen(f"{stack.url}/v1/status", timeout=10) as reply:
+        levels = json.load(reply)["bench"]["levels"]
+    assert [level["concurrency"] for level in levels] == [1, 2]
+    assert all(level["answers_per_s"] > 0 for level in levels)
 
 
 def test_a_certificate_makes_it_https(stack: Stack, tmp_path) -> None:
@@ -112,6 +118,22 @@ def test_a_certificate_makes_it_https(stack: Stack, tmp_path) -> None:
     finally:
         stack.configure()
         stack.up("--no-build")
+
+
+def test_prometheus_scrapes_all_parts(stack: Stack) -> None:
+    """With `--profile monitoring`, at http://localhost:9090."""
+
+    def health() -> dict[str, str]:
+        address = "http://127.0.0.1:9090/api/v1/targets"
+        with urllib.request.urlopen(address, timeout=10) as reply:
+            targets = json.load(reply)["data"]["activeTargets"]
+        return {target["labels"]["job"]: target["health"] for target in targets}
+
+    stack.compose("--profile", "monitoring", "up", "--detach", "--wait", "prometheus")
+    try:
+        wait_for(lambda: health() == {"edge-ui": "up", "edge-worker": "up"}, 90)
+    finally:
+        stack.compose("rm", "--stop", "--force", "--volumes", "prometheus")
 
 
 def status(request: urllib.request.Request) -> int:
