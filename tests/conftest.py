@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from edge.gguf.layout import TINY
 from edge.gguf.synthetic import write_synthetic
@@ -129,6 +129,7 @@ def chromium() -> str:
 def browser(chromium: str) -> Iterator[Browser]:
     """A Chromium that connects to this machine only. Not for the whole session: its
     event loop would be in the way of asynchronous tests."""
+    expect.set_options(timeout=20_000)  # on two cores that compute answers too
     with sync_playwright() as playwright:
         one = playwright.chromium.launch(executable_path=chromium, args=QUIET)
         yield one

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import mmap
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,10 @@ from edge.openvino.cache_files import (
 from edge.openvino.kernels import Kernels
 
 log = logging.getLogger(__name__)
+
+# Of each kind, for one graph. Each number of patches or tokens has its own kernels, six
+# of a kind and 2 MB together; the plugin's default is 5000.
+CACHED_KERNELS: Final = 256
 
 
 class Compiled:
@@ -123,7 +128,7 @@ def compile_once(
     `name` and `revision` distinguish it from other graphs of that file. Raises
     SetupError when it cannot be compiled here, and what `build` raises.
     """
-    core = ov.Core()
+    core = _core()
     core.add_extension(extension)
     options = _options(kernels, threads)
     parts = (
@@ -154,7 +159,7 @@ def compile_now(
     Not stored on the disk: the plugin cannot import a graph that holds a KV cache.
     Raises SetupError when it cannot be compiled here.
     """
-    core = ov.Core()
+    core = _core()
     options = _options(kernels, threads) | {
         "KV_CACHE_PRECISION": kv,
         # One scale for each head of a token. By channel, a block's keys would share
@@ -168,6 +173,13 @@ def compile_now(
     return Compiled(request, pages)
 
 
+def _core() -> ov.Core:
+    """oneDNN in the plugin caches the same kernels again, 1024 of the whole process,
+    and reads their number only here, before the first kernel."""
+    os.putenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
+    return ov.Core()
+
+
 def _options(kernels: Kernels, threads: int) -> dict[str, object]:
     """Options of the CPU plugin: all threads compute one request, and none is pinned to
     a core, where the other model might compute."""
@@ -177,6 +189,7 @@ def _options(kernels: Kernels, threads: int) -> dict[str, object]:
         "ENABLE_CPU_PINNING": False,
         "INFERENCE_PRECISION_HINT": kernels.hint,
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": kernels.group,
+        "CPU_RUNTIME_CACHE_CAPACITY": CACHED_KERNELS,
     }
 
 

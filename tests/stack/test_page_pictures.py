@@ -65,9 +65,12 @@ def test_a_wrong_file_is_refused_when_it_is_chosen(
         said = visitor.page.get_by_text("letter.jpg is not a picture")
         expect(said).to_be_visible()
         expect(visitor.page.locator(".strip-picture")).to_have_count(0)
-        # and it poisons nothing
-        visitor.add(make("disc.jpg", "red"))
+        # and it poisons nothing, chosen alone or with a good one
+        visitor.choose(make("disc.jpg", "red"))
+        expect(said).to_have_count(0)
+        visitor.choose(wrong, make("disc.jpg", "red"))
         expect(said).to_be_visible()
+        expect(visitor.page.locator(".strip-picture")).to_have_count(2)
         visitor.ask(SHAPE)
         visitor.expect_answer("A red circle.")
 
