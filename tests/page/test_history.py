@@ -47,6 +47,7 @@ SHOW = """async () => {
   [window.opened, window.purged] = [[], []];
   window.list = new History(host, {say, language: "en", store,
     onOpen: (id) => window.opened.push(id),
+    onRemoved: () => window.opened.push(null),
     onPurged: (jobs) => window.purged.push(...jobs.map(({job}) => job))});
 }"""
 

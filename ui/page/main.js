@@ -99,7 +99,6 @@ async function go() {
   bar.mark(isServer);
   document.body.dataset.tab = isServer ? "server" : "chat";
   if (isServer) return showServer();
-  if (innerWidth <= 1100) document.body.classList.remove("shows-history");
   if (name && name === conversation.row.id) return;
   saveDraft();
   if (!name || !(await conversation.open(name))) conversation.begin();
@@ -145,7 +144,11 @@ function switchHistory() {
       say,
       language: language(),
       store,
-      onOpen: (id) => (location.hash = id ?? ""),
+      onOpen: (id) => {
+        if (innerWidth <= 1100) document.body.classList.remove("shows-history");
+        location.hash = id ?? "";
+      },
+      onRemoved: () => (location.hash = ""),
       onPurged: (jobs) => {
         for (const { job } of jobs) if (job) void send(`v1/jobs/${job}`, { method: "DELETE" });
       },
