@@ -48,7 +48,7 @@ def create(
         path = Settings.load().keys_path
         is_first = not read_keys(path)
         key = create_key(path, name, Limits.read(limits), is_admin=admin)
-        print(key)
+        sys.stdout.write(f"{key}\n")
         _say(f"This key of {name} is not shown again.")
         if is_first:
             _say("From now on the service needs a key.")
@@ -131,7 +131,9 @@ async def _usage(url: str, days: int) -> list[Usage]:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    # Unbuffered, print() writes the end of a line separately: a container mixes both
+    # streams, and could put this text directly behind the key.
+    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

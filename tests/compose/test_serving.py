@@ -63,11 +63,14 @@ def test_a_key_closes_the_door(stack: Stack) -> None:
     said = stack.compose(*run, "create", "ann")
     [key] = [word for word in said.split() if word.startswith("edge_")]
     models = urllib.request.Request(f"{stack.url}/v1/models")
-    wait_for(lambda: status(models) == 401, 20)
-    models.add_header("Authorization", f"Bearer {key}")
-    assert status(models) == 200
-    stack.compose("run", "--rm", "--entrypoint", "rm", "keys", "/data/keys/keys.json")
-    stack.compose("restart", "ui")  # a lost file opens no running server
+    try:
+        wait_for(lambda: status(models) == 401, 20)
+        models.add_header("Authorization", f"Bearer {key}")
+        assert status(models) == 200
+    finally:
+        remove = ("--entrypoint", "rm", "keys", "/data/keys/keys.json")
+        stack.compose("run", "--rm", *remove)
+        stack.compose("restart", "ui")  # a lost file opens no running server
     models.remove_header("Authorization")
     stack.wait_ready()
     assert status(models) == 200
