@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import cannot
 from tests.deploy.conftest import GUIDE
 
 UNIT = Path(__file__).parents[2] / "docs/edge-vl.service"
@@ -20,7 +19,7 @@ UNIT = Path(__file__).parents[2] / "docs/edge-vl.service"
 def unit(tmp_path: Path) -> Path:
     """The unit, with commands that are here."""
     if not shutil.which("systemd-analyze"):
-        cannot("systemd is not installed.")
+        pytest.skip("systemd is not installed, and set-up does not bring it")
     text = UNIT.read_text()
     assert "/opt/edge-vl/.venv/bin/edge up" in text
     one = tmp_path / UNIT.name
