@@ -26,10 +26,10 @@ def test_an_answer_is_streamed(stack: Stack, data_url) -> None:
     chunks = stack.client().chat.completions.create(
         model="", messages=question(data_url("red", 7)), stream=True
     )
-    words = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
-    said = [word for word in words if word]
-    assert len(said) > 1
-    assert "red circle" in "".join(said)
+    choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
+    # of a fast model all text may come in one piece
+    assert "red circle" in "".join(choice.delta.content or "" for choice in choices)
+    assert choices[-1].finish_reason == "stop"
 
 
 def test_the_page_answers_in_a_browser(stack: Stack, draw, browser, tmp_path) -> None:
