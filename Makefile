@@ -30,7 +30,7 @@ ATTACK_SECONDS ?= 300
 attack: setup ## all attacks at the same time: 5 minutes (ARGS)
 	ATTACK_SECONDS=$(ATTACK_SECONDS) $(BIN)/python -m pytest -m slow -s --timeout 1800 tests/security/test_barrage.py $(ARGS)
 
-compose-test: setup ## build the images and run them with a real Docker engine: 15 minutes (ARGS)
+compose-test: setup ## build the images and run them with a real Docker engine: 10 minutes (ARGS)
 	$(BIN)/python -m tests.compose $(ARGS)
 
 check: setup ## formatting, lint, types, generated files up to date
