@@ -94,7 +94,6 @@ WORKDIR /srv
 
 FROM base AS ui
 ENV GRADIO_ANALYTICS_ENABLED=False \
-    GRADIO_TEMP_DIR=/tmp/gradio \
     HF_HUB_OFFLINE=1
 COPY --from=ui-dependencies /opt/edge /opt/edge
 COPY --from=code /code/opt/edge /opt/edge

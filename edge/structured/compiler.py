@@ -40,11 +40,11 @@ class Compiler:
         used, EngineError when it cannot be tried out.
         """
         if fault := self._fault(schema):
-            raise _refusal(fault)
+            raise _refusal(fault, schema)
         try:
             return Constraint(self._vocabulary, schema)
         except Unusable as unusable:
-            raise _refusal(str(unusable)) from None
+            raise _refusal(str(unusable), schema) from None
 
     def close(self) -> None:
         self._jail.close()
@@ -82,8 +82,11 @@ class Compiler:
         return ""
 
 
-def _refusal(fault: str) -> InvalidRequest:
+def _refusal(fault: str, schema: str) -> InvalidRequest:
+    """A grammar may come from several fields, and tools add to it."""
+    is_schema = schema.startswith("{")
+    kind = "JSON schema" if is_schema else "grammar, or that of the tools,"
     return InvalidRequest(
-        f"This JSON schema cannot be used: {fault}. Use a simpler one.",
-        param="response_format",
+        f"This {kind} cannot be used: {fault}. Use a simpler one.",
+        param="response_format" if is_schema else None,
     )

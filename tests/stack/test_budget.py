@@ -64,7 +64,6 @@ def test_first_and_second_visit_stay_within_the_budget(
     first, shift = load(visitor), page.evaluate(SHIFT)
     again, shift_again = load(visitor), page.evaluate(SHIFT)
     page.context.close()
-    print(vars(first), vars(again), shift, shift_again)
     assert first.n_requests <= FIRST["requests"]
     assert first.n_bytes <= FIRST["bytes"]
     assert again.n_requests <= AGAIN["requests"]
@@ -111,5 +110,4 @@ def test_fifty_turns_need_little_memory(
     session.send("HeapProfiler.collectGarbage")
     heap = page.evaluate("performance.memory.usedJSHeapSize")
     page.context.close()
-    print(heap)
     assert heap < 20e6

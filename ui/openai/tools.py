@@ -10,7 +10,7 @@ from pydantic import Field
 from edge.errors import InvalidRequest
 from edge.qwen3vl import tools as qwen
 from edge.schemas.reading import read
-from ui.openai.values import Body, Name, Text
+from ui.openai.values import MOST_TEXT, Body, Name, Text
 
 MOST_TOOLS = 128
 ANY_OBJECT = {"type": "object"}
@@ -134,6 +134,14 @@ class Offer:
                 param="tool_choice",
             )
         offered = [] if choice == "none" else tools
+        # counted before the schemas are read, each of which has bounds of its own
+        n_characters = sum(len(json.dumps(tool.offered())) for tool in offered)
+        if n_characters > MOST_TEXT:
+            raise InvalidRequest(
+                f"The tools have {n_characters:,} characters in all; {MOST_TEXT:,} are "
+                "allowed. Send fewer.",
+                param="tools",
+            )
         self._tools = offered
         self._callable = [
             tool.callable(f"tools[{i}]")

@@ -455,6 +455,15 @@ def test_zero_is_a_value_and_not_a_gap() -> None:
     assert (sampling.temperature, sampling.seed, sampling.top_k) == (0, 0, 0)
 
 
+def test_tools_are_counted_before_their_schemas_are_read() -> None:
+    long = {"name": "f", "description": "x" * 150_000}
+    tools = [{"type": "function", "function": long | {"name": f"f{i}"}} for i in "ab"]
+    assert chat(tools=tools[:1]).offer()
+    with pytest.raises(InvalidRequest, match="300,") as refusal:
+        chat(tools=tools).offer()
+    assert refusal.value.param == "tools"
+
+
 @pytest.mark.parametrize(
     ("given", "max_tokens"),
     [
