@@ -15,11 +15,13 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture by its sha256 over width, height, mode and RGB pixels; size in px."""
+    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. One
+    that `is_first` is the first of several frames or pages of a file."""
 
     sha256: str
     width: int
     height: int
+    is_first: bool = False
 
     @property
     def n_tokens(self) -> int:

@@ -16,7 +16,7 @@ from edge.cli.options import Mmproj, Model, settings_with
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
-from edge.images.container import claim_of
+from edge.images.claim import claim_of
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.qwen3vl.picture_bounds import PictureBounds

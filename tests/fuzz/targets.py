@@ -23,7 +23,8 @@ from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, SetupError
 from edge.gguf.header import read_header
 from edge.images import Decoding, jail, normalise
-from edge.images.container import check_jpeg, claim_of, essential_png
+from edge.images.claim import claim_of
+from edge.images.container import check_jpeg, essential_png
 from tests.fuzz.mutations import mutated, mutated_json
 from tests.test_images import GOOD_EXIF, chunk, encode
 from ui.body import parse
