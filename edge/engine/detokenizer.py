@@ -21,19 +21,20 @@ class Detokenizer:
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._held = ""
 
-    def feed(self, piece: bytes) -> str:
-        """The text that is complete with `piece`; often empty."""
-        return self._show(self._decode(piece), last=False)
+    def feed(self, piece: bytes, *, may_stop: bool = True) -> str:
+        """The text that is complete with `piece`; often empty. A stop string that
+        ends in it counts only if it `may_stop`."""
+        return self._show(self._decode(piece), last=False, may_stop=may_stop)
 
     def flush(self) -> str:
         """The rest, when no more tokens come."""
         return self._show(self._decode(b"", final=True), last=True)
 
-    def _show(self, new: str, *, last: bool) -> str:
+    def _show(self, new: str, *, last: bool, may_stop: bool = True) -> str:
         if self.stopped:
             return ""
         pending = self._held + new
-        if (cut := self._first_stop(pending)) is not None:
+        if may_stop and (cut := self._first_stop(pending)) is not None:
             self.stopped = True
             shown, self._held = pending[:cut], ""
         else:

@@ -54,6 +54,15 @@ def test_the_possible_beginning_of_a_stop_string_is_held_back() -> None:
     assert not detokenizer.stopped
 
 
+def test_a_stop_string_may_come_too_early_to_count() -> None:
+    """As in vLLM: it counts if its last character is not in the first tokens."""
+    detokenizer = Detokenizer(("END", "an"))
+    assert detokenizer.feed(b"an END", may_stop=False) == "an END"
+    assert detokenizer.feed(b" of E", may_stop=False) == " of "
+    assert detokenizer.feed(b"ND", may_stop=True) == ""
+    assert (detokenizer.text, detokenizer.stopped) == ("an END of ", True)
+
+
 def test_no_text_follows_a_stop_string() -> None:
     detokenizer = Detokenizer(("\n",))
     assert detokenizer.feed(b"line\nmore") == "line"
