@@ -333,11 +333,20 @@ def test_a_shared_prefix_equals_a_computed_one(pair: Pair) -> None:
     assert computed(1, 7) == computed(2, 7) == alone
 
 
-@pytest.mark.parametrize("schema", ['{"type": "nonsense"}', "[" * 5000, "no JSON"])
-def test_an_unusable_schema_is_refused(pair: Pair, schema: str) -> None:
+@pytest.mark.parametrize(
+    ("grammar", "param"),
+    [
+        ('{"type": "nonsense"}', "response_format"),
+        ("[" * 5000, None),  # a grammar may come from several fields
+        ("no grammar", None),
+    ],
+)
+def test_an_unusable_grammar_is_refused(
+    pair: Pair, grammar: str, param: str | None
+) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        pair[0].check(SamplingParams(grammar=schema))
-    assert refusal.value.param == "response_format"
+        pair[0].check(SamplingParams(grammar=grammar))
+    assert refusal.value.param == param
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
