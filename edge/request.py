@@ -183,7 +183,7 @@ class Timings:
 class Answer:
     """A complete answer; `n_dropped` messages of the conversation were dropped. It
     could have `max_tokens` at most: fewer than were asked for, if the context left
-    fewer."""
+    fewer. The stop string `stop` ended it; "" if none did."""
 
     text: str
     finish_reason: FinishReason
@@ -191,6 +191,7 @@ class Answer:
     timings: Timings = field(default_factory=Timings)
     n_dropped: int = 0
     max_tokens: int = 0
+    stop: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -203,5 +204,7 @@ class Answer:
             usage=Usage(**data["usage"]),
             timings=Timings(**data["timings"]),
             n_dropped=data["n_dropped"],
-            max_tokens=data.get("max_tokens", 0),  # an older version lacks it
+            # an older version lacks these
+            max_tokens=data.get("max_tokens", 0),
+            stop=data.get("stop", ""),
         )

@@ -101,7 +101,7 @@ class Ticket:
             is_long = is_long or is_stuck(sequence.generated)
         if is_long:
             detokenizer.flush()
-        if detokenizer.stopped:
+        if detokenizer.stopped_by:
             return "stop"
         return "length" if is_long else None
 
@@ -141,5 +141,6 @@ class Ticket:
             timings=timings,
             n_dropped=sequence.n_dropped,
             max_tokens=sequence.sampling.max_tokens,
+            stop=sequence.detokenizer.stopped_by,
         )
         return Finished(answer)

@@ -122,6 +122,7 @@ def test_a_stop_string_ends_an_answer_and_is_not_part_of_it() -> None:
     with engine() as one:
         seen = events(ask(one, stop=(" nothing",)))
     assert text_of(seen) == seen[-1].answer.text == "A stub sees"
+    assert seen[-1].answer.stop == " nothing"
     assert seen[-1].answer.finish_reason == "stop"
 
 
