@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,79 +12,36 @@ from edge.errors import EdgeError
 from edge.jobs.fleet import WorkerInfo
 from edge.limits import Limits
 from ui.admission import may_ask, serving
-from ui.asking import Asked
-from ui.body import Bodies, parse
+from ui.body import parse
 from ui.client import Client
 from ui.error_handlers import headers_of
 from ui.event_streams import await_answer, await_start, unless_gone
 from ui.jobs import last_event_id
-from ui.meter import Meter
 from ui.model_entry import described, entry
 from ui.openai.body import ChatBody
-from ui.parsed_question import ParsedQuestion
-from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
+from ui.questions import Questions
+from ui.request_caller import limits_of
 from ui.sse import Reply, event_stream
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """How a client wants its answer, which may hold calls if it `has_tools`; it has the
-    first `skip` characters already."""
-
-    streams: bool
-    includes_usage: bool
-    skip: int
-    has_tools: bool
-
-
-def routes(client: Client) -> APIRouter:
+def routes(client: Client, questions: Questions) -> APIRouter:
     """The API over `client`."""
     router = APIRouter()
-    bodies = Bodies(client.metrics)
-    default_tokens = client.settings.answer_tokens
-
-    async def ask(http: Request) -> tuple[Asked, Delivery]:
-        """Reads and asks the question of a request. When this returns nothing keeps the
-        bytes of its pictures alive."""
-        meter = await _charge_request(client, http)
-        build = partial(_parse_question, http, default_tokens)
-        async with bodies.read(http, build) as question:
-            with client.metrics.question() as watch:
-                watch.of(caller_of(http), question.model)
-                delivery = Delivery(
-                    question.streams,
-                    question.includes_usage,
-                    last_event_id(http),
-                    question.has_tools,
-                )
-                submission = submission_of(
-                    http,
-                    question.body_hash,
-                    max_tokens=question.max_tokens,
-                    is_batch=question.is_batch,
-                    streams=question.streams,
-                    has_tools=question.has_tools,
-                )
-                work = client.ask(submission, question, meter, watch)
-                return await unless_gone(http, work), delivery
 
     @router.post("/v1/chat/completions")
     async def chat_completions(http: Request) -> Response:
-        asked, delivery = await ask(http)
-        job = asked.job
+        skip = last_event_id(http)
+        received = await questions.receive(http, _read)
+        asked, job = received.asked, received.asked.job
         reply = Reply(
-            job.job_id, job.created, asked.model, has_tools=delivery.has_tools
+            job.job_id, job.created, asked.model, has_tools=received.has_tools
         )
-        if asked.is_cached:  # there is no job to look at, or not for long
-            headers = {"x-cache": "hit"}
-        else:
-            headers = {"x-cache": "miss", "x-job-id": job.job_id}
-        if not delivery.streams:
+        if not received.streams:
             answer = await unless_gone(http, await_answer(asked.events))
-            return JSONResponse(reply.complete(answer), headers=headers)
+            return JSONResponse(reply.complete(answer), headers=received.headers)
         events = await unless_gone(http, await_start(asked.events))
-        lines = reply.stream(events, delivery.includes_usage, delivery.skip)
-        return event_stream(lines, headers)
+        lines = reply.stream(events, received.includes_usage, skip)
+        return event_stream(lines, received.headers)
 
     @router.get("/v1/models")
     async def models(http: Request) -> dict[str, Any]:
@@ -133,26 +87,5 @@ def routes(client: Client) -> APIRouter:
     return router
 
 
-def _parse_question(
-    http: Request, default_tokens: int, data: bytearray
-) -> ParsedQuestion:
-    body = parse(ChatBody, data)
-    body.refuse_unsupported()
-    max_tokens = longest_answer(body.longest_answer, default_tokens, limits_of(http))
-    # 32 MiB take a while: only a named question needs it
-    is_named = "idempotency-key" in http.headers
-    body_hash = hashlib.sha256(data).hexdigest() if is_named else ""
-    return ParsedQuestion(body, max_tokens, caller_of(http), body_hash)
-
-
-async def _charge_request(client: Client, http: Request) -> Meter:
-    """Charges the request before its body is read, which costs time too. Returns the
-    meter for the rest of the question."""
-    caller = caller_of(http)
-    meter = Meter(client.ledger, caller, limits_of(http), http.state.ratelimit)
-    try:
-        await meter.charge("requests", 1)
-    except EdgeError as refusal:
-        client.metrics.refused(refusal, caller)
-        raise
-    return meter
+def _read(data: bytearray) -> tuple[ChatBody, None]:
+    return parse(ChatBody, data), None

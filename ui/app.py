@@ -22,6 +22,7 @@ from ui.login import login_routes
 from ui.origins import Origins
 from ui.page_document import page_routes, render_shell
 from ui.page_files import page_file_routes
+from ui.questions import Questions
 from ui.scrape import scrape_route
 from ui.status import status_route
 from ui.usage import usage_route
@@ -34,7 +35,7 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(job_routes(client))
     app.include_router(usage_route(client))
     app.include_router(status_route(client))
-    app.include_router(routes(client))
+    app.include_router(routes(client, Questions(client)))
     app.include_router(scrape_route(client))
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.errors import BodyTooLarge, EdgeError, MethodNotAllowed, NotFound
+from ui.error_shape import error_body
 from ui.origins import Origins
 from ui.surface import Route, find
 
@@ -133,11 +134,11 @@ class ResponseSender:
         await self._send(message)
 
     async def refuse(self, error: EdgeError) -> None:
-        """Sends an error in the API's shape. An answer that has begun is cut off
-        instead, which its reader notices."""
+        """Sends an error in the shape of the path's API. An answer that has begun is
+        cut off instead, which its reader notices."""
         if self._has_begun:
             return
-        body = json.dumps(error.body()).encode()
+        body = json.dumps(error_body(error, self._path)).encode()
         headers = {"content-type": "application/json"}
         headers["content-length"] = str(len(body))
         if error.retry_after_s is not None:

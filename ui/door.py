@@ -66,7 +66,7 @@ class Door:
         try:
             answer = await self._enter(scope, headers, state)
         except EdgeError as refusal:
-            answer = response_to(refusal)
+            answer = response_to(refusal, scope["path"])
         if answer is not None:
             await answer(scope, receive, send)
             return

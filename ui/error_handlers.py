@@ -1,4 +1,4 @@
-"""Exception handlers: every error in the shape that OpenAI's clients read."""
+"""Exception handlers: every error in the shape that the clients of its API read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from edge.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from ui.error_shape import error_body
 from ui.metrics import Metrics
 
 MAX_COMPLAINT = 300  # characters
@@ -57,17 +58,18 @@ async def _refuse_http(http: Request, error: Exception) -> Response:
     kinds = {404: NotFound, 405: MethodNotAllowed}
     kind = kinds.get(error.status_code, InvalidRequest)
     refusal = kind(f"{http.method} {http.url.path[:200]}: {error.detail}.")
-    return JSONResponse(refusal.body(), error.status_code, error.headers)
+    body = error_body(refusal, http.url.path)
+    return JSONResponse(body, error.status_code, error.headers)
 
 
-async def _refuse(_http: Request, error: Exception) -> Response:
+async def _refuse(http: Request, error: Exception) -> Response:
     assert isinstance(error, EdgeError)
-    return response_to(error)
+    return response_to(error, http.url.path)
 
 
-def response_to(error: EdgeError) -> Response:
-    """The response with `error`."""
-    return JSONResponse(error.body(), error.status, headers_of(error))
+def response_to(error: EdgeError, path: str) -> Response:
+    """The response with `error` to a request of `path`."""
+    return JSONResponse(error_body(error, path), error.status, headers_of(error))
 
 
 def headers_of(error: EdgeError) -> dict[str, str]:

@@ -165,17 +165,18 @@ def test_without_indexed_db_a_session_works(browser: Browser, site: Site) -> Non
 
 def test_a_full_disk_drops_chosen_files_first_and_is_said(page: Page) -> None:
     session = page.context.new_cdp_session(page)
-    quota = {"origin": page.url, "quotaSize": 6 << 20}
+    # sizes in MiB; a file may need twice its room while it is written
+    quota = {"origin": page.url, "quotaSize": 40 << 20}
     session.send("Storage.overrideQuotaForOrigin", quota)
     found = run(
         page,
         """const blob = (n, first) => new Blob([new Uint8Array(n << 20).fill(first)]);
-           const original = await store.pictures.keep(blob(3, 1), true);
-           const sent = await store.pictures.keep(blob(1, 2), false);
-           const next = await store.pictures.keep(blob(2, 3), false);
+           const original = await store.pictures.keep(blob(18, 1), true);
+           const sent = await store.pictures.keep(blob(8, 2), false);
+           const next = await store.pictures.keep(blob(15, 3), false);
            const left = async (name) => Boolean(await store.pictures.read(name));
            let code = "";
-           await store.pictures.keep(blob(9, 4), false)
+           await store.pictures.keep(blob(33, 4), false)
              .catch((error) => code = error.code);
            return [await left(original), await left(next), code];""",
     )

@@ -103,9 +103,7 @@ def test_fifty_turns_need_little_memory(
     visitor = Visitor(page, stack.url)
     visitor.open()
     visitor.ask("What shape is this?", path)
-    for n in range(
-        2, 51
-    ):  # counted here: a turn that is drawn anew is away for a moment
+    for n in range(2, 51):
         visitor.box.fill("What shape is this?")
         visitor.box.press("Enter")
         expect(page.locator(".answer")).to_have_count(n, timeout=60_000)

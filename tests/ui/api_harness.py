@@ -8,6 +8,8 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -201,11 +203,12 @@ class ApiHarness:
 
 @asynccontextmanager
 async def api_harness(url: str, **options: Any) -> AsyncIterator[ApiHarness]:
-    one = ApiHarness(url, **options)
-    try:
-        yield one
-    finally:
-        await one.close()
+    with TemporaryDirectory() as data_dir:
+        one = ApiHarness(url, **{"data_dir": Path(data_dir)} | options)
+        try:
+            yield one
+        finally:
+            await one.close()
 
 
 def text_of(reply: httpx.Response) -> str:

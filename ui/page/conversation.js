@@ -20,7 +20,8 @@ export class OpenConversation {
   /** @type {Message[]} */
   messages = [];
   #store;
-  /** Writes under way: what is read meanwhile may be older than what is shown. */
+  /** Writes begun and under way: what is read meanwhile is older than what is shown. */
+  #nWrites = 0;
   #nWriting = 0;
   /** @type {Set<() => void>} */
   #listeners = new Set();
@@ -62,16 +63,19 @@ export class OpenConversation {
     return found !== null;
   }
 
+  /** Shows what is kept; the end of each write does it too. */
   async #refresh() {
-    const { id } = this.row;
+    if (this.#nWriting) return;
+    const [{ id }, nWrites] = [this.row, this.#nWrites];
     const found = await this.#store.read(id);
-    if (this.row.id !== id || this.#nWriting) return;
+    if (this.row.id !== id || this.#nWrites !== nWrites) return;
     if (found) this.#take(found);
     else if (this.messages.length) this.begin(); // another tab has removed it
   }
 
   /** Writes what is shown already. @param {Message[]} messages @param {Job} [job] */
   async #write(messages, job) {
+    this.#nWrites += 1;
     this.#nWriting += 1;
     try {
       await this.#store.write({ conversation: this.row, messages }, job);
