@@ -95,7 +95,7 @@ def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
         raise InvalidPicture(
             f"This is not a picture in one of the formats {', '.join(FORMATS)}."
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as damage:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as damage:
         raise InvalidPicture(f"This picture is damaged: {damage}.") from None
     return Picture(*flat.size, flat.tobytes(), is_first)
 
