@@ -9,6 +9,7 @@ import re
 import brotli
 import pytest
 
+from tests.page.conftest import POLICY
 from tests.security.conftest import Answer, Web, refused
 from ui.page_files import VERSION, address
 
@@ -142,6 +143,8 @@ def test_a_script_of_the_page_passes_its_own_policy(web: Web) -> None:
     answer = web.ask("GET", "/")
     policy = answer.headers["Content-Security-Policy"]
     assert "script-src 'self'" in policy
+    for source in POLICY.split("; "):
+        assert source in policy  # under which hostile answers are tried
     assert len(re.findall("'sha256-", policy)) == len(
         re.findall(rb"<script(?![^>]*\bsrc=)", answer.body)
     )
