@@ -70,6 +70,7 @@ def test_what_the_browser_cannot_show_is_read_by_the_server(
         expect(stage).to_contain_text("the server reads it")
         expect(stage.locator(".strip-picture")).to_have_text("heic")
         visitor.ask(SHAPE)
+        expect(visitor.page.locator(".question .thumb")).to_have_text("heic")
         visitor.expect_answer("A red circle.")
         note = visitor.page.get_by_text("Only the first frame or page was read.")
         expect(note).to_have_count(0)
