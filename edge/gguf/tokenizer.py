@@ -72,7 +72,7 @@ class BpeTokenizer:
         for end in self.ends:
             kinds[end] = TokenType.CONTROL
         self.pieces = [*map(_piece, tokens, kinds)]
-        self._is_end = frozenset(self.ends).__contains__
+        self.n_vocab = len(self.pieces)
         added = {n: kind for n, kind in enumerate(kinds) if kind in _ADDED}
         self._ids = {tokens[n]: n for n in added}
         self._special = _any_of([tokens[n] for n in added])
@@ -108,10 +108,6 @@ class BpeTokenizer:
     def piece(self, token: int) -> bytes:
         """As `Tokenizer.piece`."""
         return self.pieces[token]
-
-    def is_end(self, token: int) -> bool:
-        """As `Tokenizer.is_end`."""
-        return self._is_end(token)
 
 
 def read_tokenizer(path: Path) -> BpeTokenizer:
