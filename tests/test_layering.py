@@ -32,6 +32,7 @@ ONE_PLACE = {
     "redis": ("edge.redis_clients", "edge.jobs", "ui.answer_cache"),
     "celery": ("worker", "ui.client"),
     "fastapi": ("ui",),
+    "httpcore": ("ui.picture_fetch",),
     "gradio": ("ui",),
     "prometheus_client": ("ui", "worker"),
     "nginx": (),
