@@ -71,9 +71,9 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     n_chars = sum(map(n_characters, kept))
     if n_chars > room:
         raise ContextLengthExceeded(
-            f"The conversation has {n_chars:,} characters of text. This model's "
-            f"context has {n_tokens:,} tokens, which more than {room:,} characters "
-            "never fit. Send less text.",
+            f"This model's maximum context length is {n_tokens:,} tokens, which more "
+            f"than {room:,} characters never fit. The conversation has {n_chars:,}. "
+            "Send less text.",
             param="messages",
         )
     n_dropped = request.n_dropped + len(request.messages) - len(kept)

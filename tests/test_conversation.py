@@ -71,7 +71,7 @@ def test_nothing_is_left_out_unasked_or_of_an_unknown_context() -> None:
     long = request(turns(100), truncate=False)
     assert trim(request(turns(100)), None) == request(turns(100))
     assert trim(long, 1000) == long
-    with pytest.raises(ContextLengthExceeded, match="1,000 characters"):
+    with pytest.raises(ContextLengthExceeded, match="has 1,000"):
         trim(long, 10)
 
 

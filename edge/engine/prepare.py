@@ -81,10 +81,10 @@ def prepare(
     n_prompt = sum(map(size, kept)) + n_end
     if n_prompt + request.sampling.max_tokens - 1 > n_cells:
         raise ContextLengthExceeded(
-            f"The prompt has {n_prompt} tokens and max_tokens is "
-            f"{request.sampling.max_tokens}; together they may be at most "
-            f"{n_cells}. Send less text, fewer or smaller pictures, or a smaller "
-            "max_tokens.",
+            f"This model's maximum context length is {n_cells} tokens, for prompt and "
+            f"answer together. The prompt has {n_prompt} and max_tokens is "
+            f"{request.sampling.max_tokens}. Send less text, fewer or smaller "
+            "pictures, or a smaller max_tokens.",
             param="messages",
         )
     parts = [part for message in kept for part in encoded(message)]

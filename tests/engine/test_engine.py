@@ -278,7 +278,7 @@ def test_no_order_of_questions_cancels_and_an_end_leaves_one_waiting(
 def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
     with engine(n_cells=100) as one, pytest.raises(ContextLengthExceeded) as refusal:
         ask(one, "x" * 90, max_tokens=50)
-    assert "at most 100" in refusal.value.message
+    assert "length is 100 tokens" in refusal.value.message
     assert "max_tokens is 50" in refusal.value.message
 
 

@@ -174,7 +174,7 @@ async def test_a_conversation_that_is_too_long_loses_its_oldest(
     reply = await ask(model="tiny", messages=messages, extra_body={"truncate": "auto"})
     assert reply.choices[0].message.content == "A red circle."
     assert reply.dropped_messages == 2
-    with pytest.raises(openai.BadRequestError, match="together they may be at most"):
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
         await ask(model="tiny", messages=messages)
 
 
