@@ -112,7 +112,6 @@ class UnsupportedParameter(InvalidRequest):
 class ContextLengthExceeded(InvalidRequest):
     """Raised when prompt and answer do not fit into the context."""
 
-    # litellm knows it by the first words of OpenAI's message, so ours begin with them
     code = "context_length_exceeded"
 
 

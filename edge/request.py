@@ -56,6 +56,10 @@ class SamplingParams:
     neutral. `logit_bias` has pairs of token and summand of its logit. If `grammar` is
     not empty, the answer fits it: a JSON schema as rewritten by `edge.schemas`, or a
     grammar in the notation of Lark or GBNF.
+
+    As in vLLM, the first `min_tokens` tokens neither end the answer nor complete a
+    stop string, with `ignore_eos` no end token of the model ends it, and each of the
+    `stop_token_ids` does: its text is not part of the answer.
     """
 
     max_tokens: int = 512
@@ -70,6 +74,9 @@ class SamplingParams:
     grammar: str = ""
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    min_tokens: int = 0
+    ignore_eos: bool = False
+    stop_token_ids: tuple[int, ...] = ()
 
     @property
     def is_greedy(self) -> bool:
@@ -78,7 +85,13 @@ class SamplingParams:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SamplingParams:
         biases = tuple((token, bias) for token, bias in data["logit_bias"])
-        return cls(**{**data, "stop": tuple(data["stop"]), "logit_bias": biases})
+        tuples = {
+            "stop": tuple(data["stop"]),
+            "logit_bias": biases,
+            # jobs queued by an older version lack it
+            "stop_token_ids": tuple(data.get("stop_token_ids", ())),
+        }
+        return cls(**data | tuples)
 
 
 @dataclass(frozen=True)
@@ -168,13 +181,17 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer; `n_dropped` messages of the conversation were dropped."""
+    """A complete answer; `n_dropped` messages of the conversation were dropped. It
+    could have `max_tokens` at most: fewer than were asked for, if the context left
+    fewer. The stop string `stop` ended it; "" if none did."""
 
     text: str
     finish_reason: FinishReason
     usage: Usage = field(default_factory=Usage)
     timings: Timings = field(default_factory=Timings)
     n_dropped: int = 0
+    max_tokens: int = 0
+    stop: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -187,4 +204,7 @@ class Answer:
             usage=Usage(**data["usage"]),
             timings=Timings(**data["timings"]),
             n_dropped=data["n_dropped"],
+            # an older version lacks these
+            max_tokens=data.get("max_tokens", 0),
+            stop=data.get("stop", ""),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,13 @@ def test_each_message_is_measured_once_at_most(roles: list, room: int) -> None:
     assert len(measured) == len(set(measured))
 
 
+def test_an_answer_is_no_longer_than_the_context() -> None:
+    asked = request(turns(1))
+    long = replace(asked, sampling=SamplingParams(max_tokens=2**31 - 1))
+    assert trim(long, 10).sampling.max_tokens == 10
+    assert trim(asked, 10).sampling == asked.sampling
+
+
 def test_messages_dropped_before_are_counted() -> None:
     once = trim(request((SYSTEM, *turns(100))), 10)
     assert once.messages == (SYSTEM, *turns(15))
@@ -71,7 +80,7 @@ def test_nothing_is_left_out_unasked_or_of_an_unknown_context() -> None:
     long = request(turns(100), truncate=False)
     assert trim(request(turns(100)), None) == request(turns(100))
     assert trim(long, 1000) == long
-    with pytest.raises(ContextLengthExceeded, match="has 1,000"):
+    with pytest.raises(ContextLengthExceeded, match="1,000 characters"):
         trim(long, 10)
 
 

@@ -176,11 +176,13 @@ def _finish_reason(answer: Answer, has_calls: bool) -> str:
 
 
 def _measured(answer: Answer) -> dict[str, Any]:
-    """OpenAI's usage; beside it timings and the number of messages left out."""
+    """OpenAI's usage; beside it timings, the number of messages left out, and the most
+    tokens that the answer could have."""
     return {
         "usage": _usage(answer.usage),
         "timings": vars(answer.timings),
         "dropped_messages": answer.n_dropped,
+        "max_tokens": answer.max_tokens,
     }
 
 

@@ -90,15 +90,18 @@ class Ticket:
         """Why the answer ends with this token, if it does."""
         sequence, detokenizer = self.sequence, self.sequence.detokenizer
         sequence.generated.append(token)
-        if tokenizer.is_end(token):
+        if token in sequence.ends:
             detokenizer.flush()
             return "stop"
-        detokenizer.feed(tokenizer.piece(token))
-        is_long = sequence.n_generated == sequence.sampling.max_tokens
-        is_long = is_long or is_stuck(sequence.generated)
+        sampling, n = sequence.sampling, sequence.n_generated
+        is_short = n <= sampling.min_tokens
+        detokenizer.feed(tokenizer.piece(token), may_stop=not is_short)
+        is_long = n == sampling.max_tokens
+        if not is_short and not sampling.ignore_eos:
+            is_long = is_long or is_stuck(sequence.generated)
         if is_long:
             detokenizer.flush()
-        if detokenizer.stopped:
+        if detokenizer.stopped_by:
             return "stop"
         return "length" if is_long else None
 
@@ -137,5 +140,7 @@ class Ticket:
             usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
             timings=timings,
             n_dropped=sequence.n_dropped,
+            max_tokens=sequence.sampling.max_tokens,
+            stop=sequence.detokenizer.stopped_by,
         )
         return Finished(answer)

@@ -88,7 +88,7 @@ class OpenvinoRuntime:
         self._caches = self._graph.allocate_state("cache", blocks)
         self.tokenize = tokenizer.tokenize
         self.piece = tokenizer.piece
-        self.is_end = tokenizer.is_end
+        self.ends, self.n_vocab = tokenizer.ends, tokenizer.n_vocab
         self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
 

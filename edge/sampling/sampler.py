@@ -13,7 +13,7 @@ from edge.sampling.filters import Logits
 class Sampler:
     """Chooses tokens from logits, and remembers them for the penalties.
 
-    Raises InvalidRequest when a bias is for a token that the model lacks.
+    Raises InvalidRequest when the parameters name a token that the model lacks.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Sampler:
         n_vocab: int,
         constraint: Constraint | None = None,
     ) -> None:
-        check_bias(params, n_vocab)
+        check_tokens(params, n_vocab)
         self._n_vocab = n_vocab
         self._is_greedy = params.is_greedy
         self._constraint = constraint
@@ -60,11 +60,17 @@ class Sampler:
         return self._chain.choose(logits, constraint.allowed())
 
 
-def check_bias(params: SamplingParams, n_vocab: int) -> None:
-    """Raises InvalidRequest when a bias is for a token that the model lacks."""
-    for token, _ in params.logit_bias:
-        if token >= n_vocab:
-            raise InvalidRequest(
-                f"logit_bias names token {token}, and this model has {n_vocab}.",
-                param="logit_bias",
-            )
+def check_tokens(params: SamplingParams, n_vocab: int) -> None:
+    """Raises InvalidRequest when a bias or a stop is for a token that the model
+    lacks."""
+    named = {
+        "logit_bias": [token for token, _ in params.logit_bias],
+        "stop_token_ids": params.stop_token_ids,
+    }
+    for field, tokens in named.items():
+        for token in tokens:
+            if token >= n_vocab:
+                raise InvalidRequest(
+                    f"{field} names token {token}, and this model has {n_vocab}.",
+                    param=field,
+                )

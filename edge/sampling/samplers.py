@@ -10,7 +10,7 @@ from edge.errors import EngineError
 from edge.gguf.tokenizer import BpeTokenizer
 from edge.request import SamplingParams
 from edge.sampling.filters import Logits
-from edge.sampling.sampler import Sampler, check_bias
+from edge.sampling.sampler import Sampler, check_tokens
 from edge.structured.compiler import Compiler
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ class Samplers:
     """One sampler for each open slot, over the vocabulary of `tokenizer`."""
 
     def __init__(self, tokenizer: BpeTokenizer) -> None:
-        self._n_vocab = len(tokenizer.pieces)
+        self._n_vocab = tokenizer.n_vocab
         self._compiler = compiler_over(tokenizer)
         self._by_slot: dict[int, Sampler] = {}
 
     def check(self, sampling: SamplingParams) -> Constraint | None:
         """As `Runtime.check`."""
-        check_bias(sampling, self._n_vocab)
+        check_tokens(sampling, self._n_vocab)
         schema = sampling.grammar
         return self._compiler.constraint(schema) if schema else None
 

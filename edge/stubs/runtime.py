@@ -23,6 +23,7 @@ PICTURE = -1  # stands for an image token
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
 END = 256 + CONTROL.index("<|im_end|>")
+N_VOCAB = 256 + len(CONTROL)
 _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
 
@@ -52,7 +53,8 @@ class StubRuntime:
         self._script: list[int] = [*answer.encode(), END]
         self._n_prompt: dict[int, int] = {}  # of each slot that has begun its answer
         self._constraints: dict[int, Constraint | None] = {}
-        pieces = [self.piece(token) for token in range(256 + len(CONTROL))]
+        self.n_vocab, self.ends = N_VOCAB, (END,)
+        pieces = [self.piece(token) for token in range(N_VOCAB)]
         self._compiler = Compiler(pieces, [END], lambda text: [*text.encode()])
         self._faults = faults or {}
 
@@ -68,12 +70,14 @@ class StubRuntime:
     def piece(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else b""
 
-    def is_end(self, token: int) -> bool:
-        return token == END
-
     def check(self, sampling: SamplingParams) -> Constraint | None:
-        if sampling.logit_bias and max(sampling.logit_bias)[0] > END:
-            raise InvalidRequest("The stub has fewer tokens.", param="logit_bias")
+        named = {
+            "logit_bias": [token for token, _ in sampling.logit_bias],
+            "stop_token_ids": sampling.stop_token_ids,
+        }
+        for field, tokens in named.items():
+            if max(tokens, default=0) >= N_VOCAB:
+                raise InvalidRequest("The stub has fewer tokens.", param=field)
         schema = sampling.grammar
         return self._compiler.constraint(schema) if schema else None
 
