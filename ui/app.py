@@ -23,6 +23,7 @@ from ui.origins import Origins
 from ui.page_document import page_routes, render_shell
 from ui.page_files import page_file_routes
 from ui.questions import Questions
+from ui.responses.routes import response_routes
 from ui.scrape import scrape_route
 from ui.status import status_route
 from ui.usage import usage_route
@@ -35,7 +36,9 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(job_routes(client))
     app.include_router(usage_route(client))
     app.include_router(status_route(client))
-    app.include_router(routes(client, Questions(client)))
+    questions = Questions(client)
+    app.include_router(routes(client, questions))
+    app.include_router(response_routes(client, questions))
     app.include_router(scrape_route(client))
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins

@@ -13,7 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -62,7 +62,7 @@ class Bodies:
         Raises BodyTooLarge, BodyTimeout, UnsupportedMedia, Unavailable when too many
         bytes are in flight, Cancelled when the client left, and the errors of `build`.
         """
-        with self._holding(_address(http)) as hold:
+        with self.holding(http) as hold:
             try:
                 check_headers(http)
                 data = await _receive(http, hold)
@@ -78,12 +78,19 @@ class Bodies:
     async def _build(self, data: bytearray, build: Callable[[bytearray], T]) -> T:
         if len(data) <= INLINE and b"schema" not in data:
             return build(data)
-        async with self._lanes[len(data) > MIDDLE]:
-            return await asyncio.to_thread(build, data)
+        return await self.work(len(data), lambda: build(data))
+
+    async def work(self, n_bytes: int, build: Callable[[], T]) -> T:
+        """The result of `build`, which reads this many bytes: in a thread, when the
+        lane for this size is free."""
+        async with self._lanes[n_bytes > MIDDLE]:
+            return await asyncio.to_thread(build)
 
     @contextmanager
-    def _holding(self, address: str) -> Iterator[Callable[[int], None]]:
-        """A function to call with the size of each piece that has arrived."""
+    def holding(self, http: Request) -> Iterator[Callable[[int], None]]:
+        """A function to call with the size of each piece that has arrived. It raises
+        Unavailable when too many bytes are in flight."""
+        address = _address(http)
         n_bytes = n_counted = 0
 
         def hold(n: int) -> None:
@@ -109,7 +116,11 @@ class Bodies:
 def parse(model: type[Model], data: bytearray) -> Model:
     """The `model` that a body holds. Raises InvalidRequest, with the path of the
     field."""
-    value = strict_json.load(data)
+    return validate(model, strict_json.load(data))
+
+
+def validate(model: type[Model], value: Any) -> Model:
+    """The `model` of `value`. Raises InvalidRequest, with the path of the field."""
     try:
         found = model.model_validate(value)
     except ValidationError as error:
