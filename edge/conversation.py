@@ -50,20 +50,13 @@ def newest(
 
 def trim(request: Request, n_tokens: int | None) -> Request:
     """The request without turns that cannot fit a context of `n_tokens`, judged by
-    their characters alone, if it may be truncated. Unchanged where `n_tokens` is
-    None, unknown.
+    their characters alone, if it may be truncated; its answer fits the context too.
+    Unchanged where `n_tokens` is None, unknown.
 
-    Raises ContextLengthExceeded when the rest is still too long, or when `max_tokens`
-    alone is.
+    Raises ContextLengthExceeded when the rest is still too long.
     """
     if n_tokens is None:
         return request
-    if request.sampling.max_tokens > n_tokens:
-        raise ContextLengthExceeded(
-            f"max_tokens is {request.sampling.max_tokens}; prompt and answer together "
-            f"may have at most {n_tokens} tokens. Ask for fewer.",
-            param="max_tokens",
-        )
     room = CHARS_PER_TOKEN * n_tokens
     kept = request.messages
     if request.truncate:
@@ -71,13 +64,15 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     n_chars = sum(map(n_characters, kept))
     if n_chars > room:
         raise ContextLengthExceeded(
-            f"The conversation has {n_chars:,} characters of text. This model's "
-            f"context has {n_tokens:,} tokens, which more than {room:,} characters "
-            "never fit. Send less text.",
+            f"This model's maximum context length is {n_tokens} tokens. Your messages "
+            f"have {n_chars:,} characters of text, and more than {room:,} never fit. "
+            "Send less text.",
             param="messages",
         )
     n_dropped = request.n_dropped + len(request.messages) - len(kept)
-    return replace(request, messages=kept, n_dropped=n_dropped)
+    max_tokens = min(request.sampling.max_tokens, n_tokens)
+    sampling = replace(request.sampling, max_tokens=max_tokens)
+    return replace(request, messages=kept, n_dropped=n_dropped, sampling=sampling)
 
 
 def n_characters(message: Message) -> int:

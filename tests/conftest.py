@@ -13,15 +13,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gguf import LlamaFileType
 from hypothesis import settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from edge.gguf.layout import TINY
-from edge.gguf.synthetic import write_synthetic
+from edge.errors import SetupError
+from edge.gguf.layout import QWEN3_VL_2B, TINY, text_file, write_files
+from edge.gguf.published_vocabulary import read_vocabulary
+from edge.gguf.synthetic import N_TOKENS, write_synthetic
+from edge.models.qwen3_tokenizer import fetch
 from edge.models.registry import tiny_files
 from edge.redis_clients import UNREACHABLE, sync_client
 from edge.up.parts import free_port, redis_server
@@ -106,6 +111,28 @@ def tiny() -> tuple[Path, Path]:
     """The two files of the bundled model, whose answers are right."""
     files = tiny_files()
     return files.model, files.mmproj
+
+
+@pytest.fixture(scope="session")
+def qwen3() -> Path:
+    """A folder with the published tokenizer.json and tokenizer_config.json of Qwen3.
+    Fetched once, and kept for the next run."""
+    try:
+        return fetch(Path("~/.cache/edge-vl").expanduser())
+    except SetupError as error:
+        cannot(error.message)
+        raise
+
+
+@pytest.fixture(scope="session")
+def qwen3_gguf(qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GGUF file of Qwen's true vocabulary, without weights."""
+    words = read_vocabulary(qwen3 / "tokenizer.json", N_TOKENS)
+    label = "qwen3", "", LlamaFileType.ALL_F32
+    folder = tmp_path_factory.mktemp("qwen3")
+    with closing(text_file(QWEN3_VL_2B, words, *label)) as file:
+        write_files(folder, {"vocabulary.gguf": file})
+    return folder / "vocabulary.gguf"
 
 
 @pytest.fixture(scope="session")

@@ -134,12 +134,12 @@ def test_the_file_fits_the_compose_specification() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", SERVICES.keys() - ONCE)
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - ONCE))
 def test_every_service_is_hardened_probed_and_limited(name: str) -> None:
     jsonschema.validate(SERVICES[name], SERVICE)
 
 
-@pytest.mark.parametrize("name", ONCE)
+@pytest.mark.parametrize("name", sorted(ONCE))
 def test_services_that_run_once_are_hardened_and_limited(name: str) -> None:
     service = dict(SERVICES[name])
     assert service.pop("restart") == "no"

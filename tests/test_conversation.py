@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,13 @@ def test_each_message_is_measured_once_at_most(roles: list, room: int) -> None:
 
     newest(messages, size, room)
     assert len(measured) == len(set(measured))
+
+
+def test_an_answer_is_no_longer_than_the_context() -> None:
+    asked = request(turns(1))
+    long = replace(asked, sampling=SamplingParams(max_tokens=2**31 - 1))
+    assert trim(long, 10).sampling.max_tokens == 10
+    assert trim(asked, 10).sampling == asked.sampling
 
 
 def test_messages_dropped_before_are_counted() -> None:

@@ -114,6 +114,15 @@ ROOMS: dict[str, set[str]] = {
         "edge.models",
         "edge.up",
     },
+    "benchmarks.token_costs": {
+        "benchmarks.json_extraction",
+        "edge",
+        "edge.engine",
+        "edge.gguf",
+        "edge.models",
+        "edge.schemas",
+        "edge.structured",
+    },
     "benchmarks.json_extraction": {
         "edge",
         "edge.engine",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 
-from gguf import TokenType
-
 from edge.gguf.tokenizer import BpeTokenizer
 from edge.gguf.vocabulary import LETTERS, Vocabulary
 from training.vocabulary import vocabulary
@@ -17,9 +15,7 @@ class Tokens:
     def __init__(self, words: Vocabulary | None = None) -> None:
         words = words or vocabulary()
         self._ids = {token: n for n, token in enumerate(words.tokens)}
-        kinds = {TokenType.NORMAL: words.plain, TokenType.CONTROL: words.control}
-        types = [kind for kind in kinds for _ in kinds[kind]]
-        self._bpe = BpeTokenizer(words.tokens, types, words.merges)
+        self._bpe = BpeTokenizer(words.tokens, words.types, words.merges)
         self._bytes = {letter: byte for byte, letter in LETTERS.items()}
         self._texts = words.tokens
         self.encode = lru_cache(50_000)(self._encode)

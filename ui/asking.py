@@ -93,6 +93,9 @@ class Asking:
         is refused; its job ends then, and also when this is cancelled.
         """
         served = serving(question.model, workers, submission.limits)
+        if served.n_cells:  # an answer never has more tokens, whatever was asked for
+            n = min(submission.max_tokens, served.n_cells)
+            submission = replace(submission, max_tokens=n)
         asked = await self._recall(submission, question, served, meter, watch)
         if asked is not None:
             return asked

@@ -120,7 +120,7 @@ def parse(model: type[Model], data: bytearray) -> Model:
 
 
 def validate(model: type[Model], value: Any) -> Model:
-    """The `model` of `value`. Raises InvalidRequest, with the path of the field."""
+    """The `model` that a JSON value is. Raises InvalidRequest, as `parse`."""
     try:
         found = model.model_validate(value)
     except ValidationError as error:

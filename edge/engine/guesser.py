@@ -5,7 +5,7 @@ Source: prompt lookup decoding, https://github.com/apoorvumang/prompt-lookup-dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from edge.engine.step import MOST_GUESSED
 
@@ -26,13 +26,14 @@ class Guesser:
     the share of right ones is known before a guess costs anything.
     """
 
-    def __init__(self, text: str, is_end: Callable[[int], bool]) -> None:
-        """`text` is all that the answer may repeat, with the prompt's end last."""
+    def __init__(self, text: str, ends: Container[int]) -> None:
+        """`text` is all that the answer may repeat, with the prompt's end last; `ends`
+        are the tokens that end it."""
         self.guesses: tuple[int, ...] = ()  # at most MOST_GUESSED, none ends an answer
         self.rate = 0.0  # the share of right ones among the latest guesses
         self.n_observed = 0  # tokens of the answer
         self._text = text
-        self._is_end = is_end
+        self._ends = ends
 
     def observe(self, tokens: Sequence[int]) -> None:
         """Adds the tokens that really followed, and guesses again."""
@@ -51,6 +52,6 @@ class Guesser:
             return
         begin += N_MATCH
         for character in text[begin : begin + MOST_GUESSED]:
-            if character == SEPARATOR or self._is_end(ord(character)):
+            if character == SEPARATOR or ord(character) in self._ends:
                 return
             yield ord(character)

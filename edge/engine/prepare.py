@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from edge.conversation import newest, trim
-from edge.engine.protocols import Tokenizer, VisionTower
+from edge.engine.constraints import constrain
+from edge.engine.protocols import Runtime, Tokenizer, VisionTower
 from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
+from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.request import Message, PictureRef, Request
 
@@ -49,47 +51,58 @@ class Prepared:
 
 def prepare(
     request: Request,
-    tokenizer: Tokenizer,
+    runtime: Runtime,
     tower: VisionTower,
     n_cells: int,
     is_wanted: Callable[[], bool] = lambda: True,
 ) -> Sequence:
-    """A sequence in phase EMBED, without its embeddings.
+    """A sequence in phase EMBED, without its embeddings. Its answer has as many tokens
+    as were asked for, or as the prompt leaves of `n_cells`.
 
-    Raises ContextLengthExceeded, with the numbers, when prompt and answer need more
-    than `n_cells`; a request may ask to leave out its oldest messages instead. Calls
-    `is_wanted` before each message; raises Cancelled when it is False.
+    Raises ContextLengthExceeded, with the numbers, when the prompt leaves none; a
+    request may ask to leave out its oldest messages instead, which then leave room for
+    the whole answer, up to half of the cells. Raises InvalidRequest when the model
+    cannot sample in this way. Calls `is_wanted` before each message; raises Cancelled
+    when it is False.
     """
+    constraint = constrain(request.sampling, runtime)
     trimmed = trim(request, n_cells)
 
     @cache
     def encoded(message: Message) -> list[Tokens | PicturePiece]:
         if not is_wanted():
             raise Cancelled("No client waits for this answer any more.")
-        return [_encode(part, tokenizer, tower) for part in render_message(message)]
+        return [_encode(part, runtime, tower) for part in render_message(message)]
 
     def size(message: Message) -> int:
         return sum(_n_tokens(part) for part in encoded(message))
 
-    end = _encode(CLOSING if request.continues else OPENING, tokenizer, tower)
+    end = _encode(CLOSING if request.continues else OPENING, runtime, tower)
     # a last message that goes on has no end, which is part of its size
     n_end = -_n_tokens(end) if request.continues else _n_tokens(end)
-    n_rest = n_end + request.sampling.max_tokens - 1
-    kept = trimmed.messages
+    max_tokens, kept = request.sampling.max_tokens, trimmed.messages
     if request.truncate:
-        kept = newest(kept, size, n_cells - n_rest)
+        n_answer = min(max_tokens, max(1, n_cells // 2))
+        # the last token of an answer is never fed back: it needs no cell
+        kept = newest(kept, size, n_cells - n_end - (n_answer - 1))
     n_prompt = sum(map(size, kept)) + n_end
-    if n_prompt + request.sampling.max_tokens - 1 > n_cells:
+    if n_prompt > n_cells:
+        # litellm knows this error by the first words
         raise ContextLengthExceeded(
-            f"The prompt has {n_prompt} tokens and max_tokens is "
-            f"{request.sampling.max_tokens}; together they may be at most "
-            f"{n_cells}. Send less text, fewer or smaller pictures, or a smaller "
-            "max_tokens.",
+            f"This model's maximum context length is {n_cells} tokens, and your "
+            f"messages have {n_prompt}. Send less text, or fewer or smaller pictures.",
             param="messages",
         )
+    n_left = n_cells - n_prompt + 1
+    if request.sampling.logprobs is not None:
+        n_left = min(n_left, MOST_LOGPROBS // (1 + request.sampling.logprobs))
+    sampling = replace(request.sampling, max_tokens=min(max_tokens, n_left))
     parts = [part for message in kept for part in encoded(message)]
     parts = parts[:-1] if request.continues else [*parts, end]
-    sequence = Sequence(_pieces(parts), request.sampling, request.scope)
+    sequence = Sequence(_pieces(parts), sampling, request.scope)
+    ends = () if sampling.ignore_eos else runtime.ends
+    sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
+    sequence.constraint = constraint
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     return sequence
 

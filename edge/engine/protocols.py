@@ -5,7 +5,7 @@ All implementations and the stubs pass the same tests, `tests/contract`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,17 @@ from edge.request import SamplingParams
 class Tokenizer(Protocol):
     """Text to tokens and back. May be called from any thread."""
 
+    n_vocab: int  # tokens of the vocabulary
+
+    def label(self, token: int) -> bytes:
+        """The bytes of a token; of a control token those of its name."""
+        ...
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The tokens that end an answer."""
+        ...
+
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Token ids. Names like <|im_end|> become control tokens only with `special`,
         which is never used for text from a client."""
@@ -26,10 +37,6 @@ class Tokenizer(Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token; none for a control token."""
-        ...
-
-    def is_end(self, token: int) -> bool:
-        """Whether this token ends an answer."""
         ...
 
 

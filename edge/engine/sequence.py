@@ -84,7 +84,8 @@ class Sequence:
     sampling: SamplingParams
     scope: str = ""  # only sequences of one scope share cells: see `edge.caller`
     phase: Phase = Phase.EMBED
-    constraint: Constraint | None = None  # by the schema of the answer
+    ends: frozenset[int] = frozenset()  # the tokens that end its answer
+    constraint: Constraint | None = None  # on the tokens of the answer
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     generated: list[int] = field(default_factory=list)

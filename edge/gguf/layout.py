@@ -19,7 +19,6 @@ from gguf import (
     GGUFType,
     GGUFWriter,
     LlamaFileType,
-    TokenType,
     VisionProjectorType,
 )
 
@@ -122,11 +121,10 @@ def text_file(
     file.add_layer_norm_rms_eps(s.rms_eps)
     file.add_num_deepstack_layers(len(s.deepstack_blocks))
 
-    kinds = {TokenType.NORMAL: words.plain, TokenType.CONTROL: words.control}
     file.add_tokenizer_model("gpt2")
     file.add_tokenizer_pre("qwen2")
     file.add_token_list(words.tokens)
-    file.add_token_types([kind for kind in kinds for _ in kinds[kind]])
+    file.add_token_types(words.types)
     file.add_token_merges([f"{left} {right}" for left, right in words.merges])
     file.add_bos_token_id(words.id_of("<|endoftext|>"))
     file.add_eos_token_id(words.id_of("<|im_end|>"))

@@ -84,17 +84,21 @@ def write_synthetic(
     quant: str = "Q4_K_M",
     mmproj: str = "Q8_0",
     n_tokens: int = N_TOKENS,
+    words: Vocabulary | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Path]:
     """Writes `synthetic-2b-QUANT.gguf` and `mmproj-synthetic-2b-MMPROJ.gguf`, unless
     an equal call has written them before; equal arguments give equal bytes.
 
-    `progress` receives the bytes of weights written so far and in all. Raises
-    SetupError, before it writes, when a type is unknown or the disk too full.
+    `words` is the vocabulary; None: an invented one of `n_tokens`. `progress` receives
+    the bytes of weights written so far and in all. Raises SetupError, before it writes,
+    when a type is unknown or the disk too full.
     """
+    n_tokens = len(words.tokens) if words else n_tokens
     sizes = planned_sizes(shapes, quant, mmproj, n_tokens)
-    recipe = f"{crc32(repr((shapes, n_tokens, seed)).encode()):08x}"
+    ingredients = (shapes, n_tokens, seed, *([words] if words else []))
+    recipe = f"{crc32(repr(ingredients).encode()):08x}"
     about = f"Random weights: the shapes are true, the answers not. Recipe {recipe}."
     text = folder / f"synthetic-2b-{quant}.gguf"
     vision = folder / f"mmproj-synthetic-2b-{mmproj}.gguf"
@@ -107,7 +111,7 @@ def write_synthetic(
             f"The synthetic model takes {need / 1e9:.1f} GB and {folder} has "
             f"{free / 1e9:.1f} GB left: make room there or choose another folder."
         )
-    words = synthetic_vocabulary(n_tokens)
+    words = words or synthetic_vocabulary(n_tokens)
     most, vision_most = (LlamaFileType[f"MOSTLY_{kind}"] for kind in (quant, mmproj))
     n_written = 0
 

@@ -1,8 +1,8 @@
 """The tokenizer of a GGUF file: Qwen's byte-level BPE, computed by `tokenizers`.
 
-Gives the tokens of llama.cpp (`src/llama-vocab.cpp`) for any text. Unlike Qwen's own
-tokenizer (`tokenizer.json` of Qwen3-VL) neither normalises text to NFC: GGUF has no
-field for that.
+Gives the tokens of Qwen's own tokenizer (`tokenizer.json` of Qwen3-VL), except that the
+prompt is normalised where it is written, in `edge.qwen3vl.chat`: GGUF has no field for
+that, and llama.cpp (`src/llama-vocab.cpp`), which has the same tokens, does not do it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from edge.gguf.vocabulary import LETTERS, Pair
 TOKENS: Final = "tokenizer.ggml.tokens"
 TYPES: Final = "tokenizer.ggml.token_type"
 MERGES: Final = "tokenizer.ggml.merges"
-# How `qwen2` splits text into words. Qwen's pattern in its `tokenizer.json`, but with
-# ASCII letters alone in contractions, as llama.cpp reads it: `(?i)` includes U+017F.
+# How `qwen2` splits text into words: Qwen's pattern in its `tokenizer.json`. llama.cpp
+# knows ASCII letters alone in contractions; `(?i)` includes U+017F, a long s.
 WORDS: Final = (
-    r"'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\r\n\p{L}\p{N}]?\p{L}+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 # Tokens that end an answer, beside those that the metadata name. llama.cpp has names of
@@ -72,9 +72,10 @@ class BpeTokenizer:
         for end in self.ends:
             kinds[end] = TokenType.CONTROL
         self.pieces = [*map(_piece, tokens, kinds)]
-        self._is_end = frozenset(self.ends).__contains__
+        self.n_vocab = len(self.pieces)
         added = {n: kind for n, kind in enumerate(kinds) if kind in _ADDED}
         self._ids = {tokens[n]: n for n in added}
+        self._names = {n: tokens[n] for n, p in enumerate(self.pieces) if not p}
         self._special = _any_of([tokens[n] for n in added])
         self._user_defined = _any_of(
             [tokens[n] for n in added if added[n] == TokenType.USER_DEFINED]
@@ -109,9 +110,9 @@ class BpeTokenizer:
         """As `Tokenizer.piece`."""
         return self.pieces[token]
 
-    def is_end(self, token: int) -> bool:
-        """As `Tokenizer.is_end`."""
-        return self._is_end(token)
+    def label(self, token: int) -> bytes:
+        """As `Tokenizer.label`."""
+        return self.pieces[token] or self._names[token].encode()
 
 
 def read_tokenizer(path: Path) -> BpeTokenizer:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from gguf import TokenType
+
 CONTROL: Final = (
     "<|endoftext|>",  # also the padding, and the start of text, which is never added
     "<|im_start|>",
@@ -50,15 +52,24 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens in the order of their ids: bytes, results of merges, control tokens."""
+    """Tokens in the order of their ids: bytes and results of merges, then added ones:
+    control tokens, named like <|im_end|>, and others like <tool_call>, which are text.
+    """
 
     plain: tuple[str, ...]
-    control: tuple[str, ...]
+    added: tuple[str, ...]
     merges: tuple[Pair, ...]
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        return self.plain + self.control
+        return self.plain + self.added
+
+    @property
+    def types(self) -> list[TokenType]:
+        """The type of each token, as GGUF files state it."""
+        text, control = TokenType.USER_DEFINED, TokenType.CONTROL
+        added = [control if name.startswith("<|") else text for name in self.added]
+        return [TokenType.NORMAL] * len(self.plain) + added
 
     def id_of(self, token: str) -> int:
         return self.tokens.index(token)

@@ -87,8 +87,8 @@ class OpenvinoRuntime:
         self._blocks = Blocks(blocks)
         self._caches = self._graph.allocate_state("cache", blocks)
         self.tokenize = tokenizer.tokenize
-        self.piece = tokenizer.piece
-        self.is_end = tokenizer.is_end
+        self.piece, self.label = tokenizer.piece, tokenizer.label
+        self.ends, self.n_vocab = tokenizer.ends, tokenizer.n_vocab
         self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
 

@@ -1,12 +1,14 @@
 """Messages to prompt parts, in the ChatML form that Qwen3-VL was trained on.
 
-Template text and user text stay separate up to the tokenizer: only the template may
-become control tokens, so `<|im_end|>` from a user stays text. No text holds a
-placeholder for a picture, so none can be forged.
+Control tokens and text stay separate up to the tokenizer: only the template names
+control tokens, so `<|im_end|>` from a user stays text. No text holds a placeholder for
+a picture, so none can be forged. All text between two control tokens is one part, as
+Qwen's tokenizer sees it: a line break before a text that begins with one is one token.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,13 +23,13 @@ class Template:
 
 
 @dataclass(frozen=True)
-class UserText:
-    """Text from a client: never becomes control tokens."""
+class Text:
+    """A role, or text from a client: never becomes control tokens."""
 
     text: str
 
 
-Part = Template | UserText | PictureRef
+Part = Template | Text | PictureRef
 
 
 # behind the last message: the answer follows
@@ -39,15 +41,23 @@ CLOSING = Template("<|im_end|>\n")
 def render_message(message: Message) -> Iterator[Part]:
     """One message of the prompt; what calls gave comes from the user."""
     role = "user" if message.role == "tool" else message.role
-    yield Template(f"<|im_start|>{role}\n")
+    yield Template("<|im_start|>")
+    text = f"{role}\n"
     for part in message.content:
-        if isinstance(part, PictureRef):
-            yield Template("<|vision_start|>")
-            yield part
-            yield Template("<|vision_end|>")
-        else:
-            yield UserText(part)
+        if isinstance(part, str):
+            text += part
+            continue
+        yield from _text(text)
+        yield from (Template("<|vision_start|>"), part, Template("<|vision_end|>"))
+        text = ""
+    yield from _text(text)
     yield CLOSING
+
+
+def _text(text: str) -> Iterator[Text]:
+    """In the normal form of Qwen's tokenizer."""
+    if text:
+        yield Text(unicodedata.normalize("NFC", text))
 
 
 def render(messages: Sequence[Message]) -> Iterator[Part]:

@@ -6,11 +6,12 @@ import logging
 from functools import partial
 
 from edge.engine.protocols import Constraint
+from edge.engine.step import Chosen
 from edge.errors import EngineError
 from edge.gguf.tokenizer import BpeTokenizer
 from edge.request import SamplingParams
 from edge.sampling.filters import Logits
-from edge.sampling.sampler import Sampler, check_bias
+from edge.sampling.sampler import Sampler, check_tokens
 from edge.structured.compiler import Compiler
 
 log = logging.getLogger(__name__)
@@ -20,13 +21,13 @@ class Samplers:
     """One sampler for each open slot, over the vocabulary of `tokenizer`."""
 
     def __init__(self, tokenizer: BpeTokenizer) -> None:
-        self._n_vocab = len(tokenizer.pieces)
+        self._n_vocab = tokenizer.n_vocab
         self._compiler = compiler_over(tokenizer)
         self._by_slot: dict[int, Sampler] = {}
 
     def check(self, sampling: SamplingParams) -> Constraint | None:
         """As `Runtime.check`."""
-        check_bias(sampling, self._n_vocab)
+        check_tokens(sampling, self._n_vocab)
         schema = sampling.grammar
         return self._compiler.constraint(schema) if schema else None
 
@@ -36,7 +37,7 @@ class Samplers:
         """Raises InvalidRequest when the model cannot sample in this way."""
         self._by_slot[slot] = Sampler(sampling, self._n_vocab, constraint)
 
-    def sample(self, slot: int, logits: Logits) -> tuple[int, ...] | EngineError:
+    def sample(self, slot: int, logits: Logits) -> Chosen | EngineError:
         """The next tokens of a slot, as `Sampler.sample`. An error is returned: it ends
         one answer, and none of those in the same step."""
         try:

@@ -14,6 +14,7 @@ from edge import progress
 from edge.cli import models as cli_models
 from edge.cli.app import app
 from edge.errors import SetupError
+from edge.gguf.vocabulary import Vocabulary
 from edge.models import download, registry
 from edge.models.registry import RemoteFile, entries
 from tests.models.hub import (
@@ -229,18 +230,32 @@ def test_make_writes_the_synthetic_model(
     edge: Edge, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(
-        to: Path, *, quant: str, mmproj: str, progress: progress.Progress
+        to: Path,
+        *,
+        quant: str,
+        mmproj: str,
+        words: Vocabulary | None,
+        progress: progress.Progress,
     ) -> tuple[Path, Path]:
         if quant == "Q9":
             raise SetupError("There is no type Q9.")
         progress(7, 10)
-        return to / quant, to / mmproj
+        return to / (words.plain[0] if words else quant), to / mmproj
 
     monkeypatch.setattr(cli_models, "write_synthetic", write)
     result = edge("make", "synthetic-2b", "--quant", "F16")
     assert result.stdout == f"{folder / 'F16'}\n{folder / 'Q8_0'}\n"
     assert result.stderr == "synthetic-2b: 70 % of 10 bytes\n"
     assert "no type Q9" in refusal(edge("make", "synthetic-2b", "--quant", "Q9"))
+    assert "none.json cannot be read" in refusal(
+        edge("make", "synthetic-2b", "--vocabulary", str(folder / "none.json"))
+    )
+    (folder / "qwen3").mkdir()
+    (folder / "qwen3" / "tokenizer.json").write_text(
+        '{"model": {"vocab": {"a": 0}, "merges": []}, "added_tokens": []}'
+    )
+    result = edge("make", "synthetic-2b", "--vocabulary", "qwen3")
+    assert result.stdout == f"{folder / 'a'}\n{folder / 'Q8_0'}\n"
     assert "only synthetic-2b" in refusal(edge("make", "qwen3-vl-2b"))
 
 

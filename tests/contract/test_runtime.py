@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -21,63 +20,14 @@ from edge.errors import Cancelled, EngineError, InvalidRequest, SetupError
 from edge.events import Failed, Finished, Token
 from edge.images import Picture
 from edge.llamacpp.model import Model
-from edge.llamacpp.runtime import LlamaRuntime
 from edge.llamacpp.vision import MtmdTower
-from edge.openvino.runtime import OpenvinoRuntime
-from edge.openvino.vision import OpenvinoTower
 from edge.qwen3vl.positions import picture_positions
 from edge.request import Message, Request, SamplingParams
 from edge.schemas.reading import read
 from edge.stubs.runtime import StubRuntime
-from edge.stubs.vision import StubTower
-from tests.openvino.precisions import PRECISIONS
+from tests.contract.conftest import Pair
 
 GREEDY = SamplingParams()
-Pair = tuple[Runtime, VisionTower]
-
-
-def real(
-    tiny: tuple[Path, Path], towers: Path, runtime: str, vision: str, kv: str = "f16"
-) -> Pair:
-    """Both by whom it says; what OpenVINO compiles goes into `towers`."""
-    sizes = {"n_slots": 4, "n_cells": 2048, "threads": 1, "kv": kv}
-    one: OpenvinoRuntime | LlamaRuntime
-    if runtime != "llama":
-        kernels = PRECISIONS["f32" if runtime == "openvino-f32" else "int8"]
-        one = OpenvinoRuntime(tiny[0], towers, kernels=kernels, **sizes)
-    else:
-        one = LlamaRuntime(Model(tiny[0]), max_batch=128, **sizes)
-    limits = {"threads": 1, "min_tokens": 16, "max_tokens": 256}
-    if vision == "openvino":
-        return one, OpenvinoTower(tiny[1], towers, kernels=PRECISIONS["int8"], **limits)
-    return one, MtmdTower(tiny[1], Model(tiny[0]), **limits)
-
-
-@pytest.fixture(
-    params=[
-        "stub",
-        pytest.param("openvino openvino", marks=pytest.mark.model),
-        pytest.param("openvino mtmd q8_0", marks=pytest.mark.model),
-        pytest.param("openvino-f32 mtmd", marks=pytest.mark.model),
-        pytest.param("llama openvino", marks=pytest.mark.model),
-        pytest.param("llama mtmd", marks=pytest.mark.model),
-        pytest.param("llama mtmd q8_0", marks=pytest.mark.model),
-    ]
-)
-def open_pair(request: pytest.FixtureRequest) -> Pair:
-    """A runtime and a tower, for the test to close."""
-    if request.param == "stub":
-        return StubRuntime(), StubTower()
-    tiny, towers = map(request.getfixturevalue, ("tiny", "towers"))
-    return real(tiny, towers, *request.param.split())
-
-
-@pytest.fixture
-def pair(open_pair: Pair) -> Iterator[Pair]:
-    runtime, tower = open_pair
-    yield runtime, tower
-    tower.close()
-    runtime.close()
 
 
 def noise(seed: int, width: int = 96, height: int = 64) -> Picture:
@@ -113,7 +63,7 @@ def answer(
     `guess` gives the guesses behind the first tokens of the answer."""
     asked = prompt(runtime, slot, text)
     tokens, n_fed = run(runtime, asked), 0
-    while len(tokens) < n and not runtime.is_end(tokens[-1]):
+    while len(tokens) < n and tokens[-1] not in runtime.ends:
         known = tokens[n_fed:]
         fed = (*known, *guess(len(tokens)))
         start = asked.n_tokens + n_fed
@@ -173,11 +123,11 @@ def test_pieces_of_tokens_give_the_text_back(pair: Pair, text: str) -> None:
 def test_only_the_template_makes_control_tokens(pair: Pair) -> None:
     runtime, _ = pair
     [end] = runtime.tokenize("<|im_end|>", special=True)
-    assert runtime.is_end(end)
+    assert end in runtime.ends
     assert runtime.piece(end) == b""
     plain = runtime.tokenize("<|im_end|>", special=False)
     assert len(plain) > 1
-    assert not any(map(runtime.is_end, plain))
+    assert not set(plain) & set(runtime.ends)
 
 
 def test_empty_text_has_no_tokens(pair: Pair) -> None:
@@ -245,7 +195,7 @@ def test_an_answer_is_the_same_with_right_and_wrong_guesses(
         return tokens[:40]
 
     real = answered(lambda n: ())
-    body = real[:-1] if runtime.is_end(real[-1]) else real  # no guess ends an answer
+    body = real[:-1] if real[-1] in runtime.ends else real  # no guess ends an answer
     assert answered(lambda n: body[n : n + MOST_GUESSED]) == real
     assert answered(lambda n: [*body[n : n + n % 3], 5, *body[n + 1 : n + 3]]) == real
 
@@ -405,7 +355,7 @@ def test_an_answer_fits_its_schema(pair: Pair, temperature: float) -> None:
     sampling = SamplingParams(grammar=read(SCHEMA), temperature=temperature)
     runtime.open(0, sampling, runtime.check(sampling))
     [*tokens, end] = answer(runtime, 0, "what is it", 200)
-    assert runtime.is_end(end)
+    assert end in runtime.ends
     text = b"".join(map(runtime.piece, tokens))
     jsonschema.validate(json.loads(text), SCHEMA)
 

@@ -51,13 +51,22 @@ def test_the_possible_beginning_of_a_stop_string_is_held_back() -> None:
     assert detokenizer.feed(b"the E") == "the "
     assert detokenizer.feed(b"N") == ""
     assert detokenizer.feed(b"try") == "ENtry"
-    assert not detokenizer.stopped
+    assert not detokenizer.stopped_by
+
+
+def test_a_stop_string_may_come_too_early_to_count() -> None:
+    """As in vLLM: it counts if its last character is not in the first tokens."""
+    detokenizer = Detokenizer(("END", "an"))
+    assert detokenizer.feed(b"an END", may_stop=False) == "an END"
+    assert detokenizer.feed(b" of E", may_stop=False) == " of "
+    assert detokenizer.feed(b"ND", may_stop=True) == ""
+    assert (detokenizer.text, detokenizer.stopped_by) == ("an END of ", "END")
 
 
 def test_no_text_follows_a_stop_string() -> None:
     detokenizer = Detokenizer(("\n",))
     assert detokenizer.feed(b"line\nmore") == "line"
-    assert detokenizer.stopped
+    assert detokenizer.stopped_by == "\n"
     assert detokenizer.feed(b"more") == detokenizer.flush() == ""
 
 

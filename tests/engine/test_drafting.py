@@ -78,7 +78,7 @@ def test_an_unknown_cost_drafts_nothing() -> None:
 def slowdown(table: str, tokens: list[int], prompt: list[int]) -> float:
     """Seconds of the answer `tokens` with drafting, over those without."""
     step_s = seconds(table)
-    guesser = Guesser(as_text(prompt), lambda token: False)
+    guesser = Guesser(as_text(prompt), [])
     total_s, n = 0.0, 1
     guesser.observe(tokens[:1])
     while n < len(tokens):

@@ -122,6 +122,7 @@ def test_a_stop_string_ends_an_answer_and_is_not_part_of_it() -> None:
     with engine() as one:
         seen = events(ask(one, stop=(" nothing",)))
     assert text_of(seen) == seen[-1].answer.text == "A stub sees"
+    assert seen[-1].answer.stop == " nothing"
     assert seen[-1].answer.finish_reason == "stop"
 
 
@@ -277,9 +278,8 @@ def test_no_order_of_questions_cancels_and_an_end_leaves_one_waiting(
 
 def test_a_prompt_that_can_never_fit_is_refused_with_the_numbers() -> None:
     with engine(n_cells=100) as one, pytest.raises(ContextLengthExceeded) as refusal:
-        ask(one, "x" * 90, max_tokens=50)
-    assert "at most 100" in refusal.value.message
-    assert "max_tokens is 50" in refusal.value.message
+        ask(one, "x" * 90)
+    assert "maximum context length is 100 tokens" in refusal.value.message
 
 
 @pytest.mark.parametrize("when", ["embedding", "waiting", "decoding"])
@@ -476,11 +476,14 @@ def test_many_threads_may_ask_at_once() -> None:
     assert answers == [ANSWER] * 40
 
 
-def test_a_bug_in_the_engine_thread_ends_all_questions() -> None:
-    class Treacherous(StubRuntime):
-        def is_end(self, token: int) -> bool:
+class Treacherous(StubRuntime):
+    def piece(self, token: int) -> bytes:
+        if threading.current_thread().name == "engine":
             raise EngineError("not in a step: this is a bug")
+        return super().piece(token)
 
+
+def test_a_bug_in_the_engine_thread_ends_all_questions() -> None:
     one = Engine(Treacherous(), StubTower())
     assert events(ask(one))[-1].code == "engine_error"
     one._thread.join(2)
@@ -488,10 +491,6 @@ def test_a_bug_in_the_engine_thread_ends_all_questions() -> None:
 
 
 def test_an_engine_that_dies_between_two_stages_can_be_closed() -> None:
-    class Treacherous(StubRuntime):
-        def is_end(self, token: int) -> bool:
-            raise EngineError("not in a step: this is a bug")
-
     one = Engine(Treacherous(), StubTower(seconds=20, n_stages=1000))
     slow = ask(one, "slow", PICTURE)
     assert events(ask(one))[-1].code == "engine_error"

@@ -11,7 +11,7 @@ END = 99
 
 
 def guesser(*texts: list[int]) -> Guesser:
-    return Guesser(SEPARATOR.join(map(as_text, texts)), lambda token: token == END)
+    return Guesser(SEPARATOR.join(map(as_text, texts)), [END])
 
 
 def test_a_text_goes_on_as_where_its_latest_tokens_occurred() -> None:

@@ -59,13 +59,28 @@ def test_the_oldest_messages_are_left_out_first(
 
 
 def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers() -> None:
-    with pytest.raises(ContextLengthExceeded, match="at most 40"):
+    with pytest.raises(
+        ContextLengthExceeded, match="length is 40 tokens, and your messages have"
+    ):
         prompt(TALK, 40)
 
 
 def test_nothing_is_left_out_unless_requested() -> None:
     with pytest.raises(ContextLengthExceeded):
         prompt(TALK, 150, truncate=False)
+
+
+def test_an_answer_has_what_the_prompt_leaves_of_the_context() -> None:
+    asked = Request(TALK[-1:], SamplingParams(max_tokens=10_000))
+    found = prepare(asked, RUNTIME, TOWER, 100)
+    assert found.sampling.max_tokens == 100 - found.n_prompt + 1
+    assert found.n_cells_needed == 100
+
+
+def test_a_long_answer_leaves_half_of_the_context_to_old_messages() -> None:
+    asked = Request(TALK, SamplingParams(max_tokens=10_000), truncate=True)
+    assert prepare(asked, RUNTIME, TOWER, 320).n_dropped == 2
+    assert prepare(asked, RUNTIME, TOWER, 600).n_dropped == 0
 
 
 MESSAGES = st.lists(
@@ -91,7 +106,7 @@ def without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 def plainly(messages: tuple[Message, ...], n_cells: int, n_answer: int):
     """What `prepare` must give, in quadratic time: the tokens and how many messages
     were left out, or None."""
-    kept = messages
+    kept, room = messages, n_cells - min(n_answer, max(1, n_cells // 2)) + 1
     while True:
         tokens: list[int] = []
         for part in render(kept):
@@ -101,9 +116,9 @@ def plainly(messages: tuple[Message, ...], n_cells: int, n_answer: int):
             else:
                 special = isinstance(part, Template)
                 tokens += RUNTIME.tokenize(part.text, special=special)
-        if len(tokens) + n_answer - 1 <= n_cells:
-            return tokens, len(messages) - len(kept)
         shorter = without_oldest(kept)
+        if len(tokens) <= room or (shorter == kept and len(tokens) <= n_cells):
+            return tokens, len(messages) - len(kept)
         if shorter == kept:
             return None
         kept = shorter
@@ -123,6 +138,8 @@ def test_the_newest_messages_that_fit_stay(messages, n_cells, n_answer) -> None:
         tokens, n_dropped = expected
         assert found.content[1:] == tokens[1:]
         assert (found.n_prompt, found.n_dropped) == (len(tokens), n_dropped)
+        n_left = n_cells - len(tokens) + 1
+        assert found.sampling.max_tokens == min(n_answer, n_left)
 
 
 @given(MESSAGES, st.integers(1, 400))
@@ -171,7 +188,7 @@ def test_no_more_is_tokenised_than_can_fit(messages, truncate: bool) -> None:
 def test_a_prompt_with_too_many_characters_is_not_tokenised() -> None:
     runtime = CountingRuntime()
     request = Request(long_talk(1, 200_000), SamplingParams(10))
-    with pytest.raises(ContextLengthExceeded, match=r"200,000 characters.*1,000 tok"):
+    with pytest.raises(ContextLengthExceeded, match=r"1000 tokens.*200,000 characters"):
         prepare(request, runtime, TOWER, 1000)
     assert runtime.n_chars == 0
 

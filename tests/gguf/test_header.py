@@ -50,7 +50,7 @@ def test_only_size_and_marks_of_the_vocabulary_are_kept(
 ) -> None:
     model = read_header(pair[0])
     assert model.lengths["tokenizer.ggml.tokens"] == len(WORDS.tokens)
-    assert model.marks == set(WORDS.control)
+    assert model.marks == set(WORDS.added)
 
 
 @pytest.mark.parametrize("which", [0, 1])

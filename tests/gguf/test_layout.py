@@ -62,7 +62,7 @@ def test_every_byte_and_every_learned_word_is_a_token() -> None:
     words = learn(["cat", " cat", "圆形"])
     assert words.plain[: len(LETTERS)] == tuple(LETTERS.values())
     assert {"cat", "Ġcat", "åľĨå½¢"} <= set(words.plain)
-    assert words.control == CONTROL
+    assert words.added == CONTROL
     assert len(set(words.tokens)) == len(words.tokens)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge.engine.prepare import prepare
 from edge.engine.sequence import PicturePiece, TextPiece
-from edge.qwen3vl.chat import Template, UserText, render
+from edge.qwen3vl.chat import Template, Text, render
 from edge.request import Message, PictureRef, Request
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
@@ -37,8 +37,14 @@ def test_a_conversation_becomes_chatml() -> None:
         "<|im_start|>user\nSure?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    from_users = [part.text for part in parts if isinstance(part, UserText)]
-    assert from_users == ["Be brief.", "Look: ", "What?", "A dog.", "Sure?"]
+    texts = [part.text for part in parts if isinstance(part, Text)]
+    assert texts == [
+        "system\nBe brief.",
+        "user\nLook: ",
+        "What?",
+        "assistant\nA dog.",
+        "user\nSure?",
+    ]
 
 
 @given(st.one_of(st.text(), st.sampled_from(FORGERIES)))

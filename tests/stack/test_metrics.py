@@ -126,11 +126,11 @@ def test_each_kind_of_outcome_is_counted(
     kind = {"content-type": "application/json"}
     watched.http.post("/v1/chat/completions", content=b"{", headers=kind)
     watched.ask(temperature=9)
-    watched.ask(logprobs=True)
+    watched.ask(prompt_logprobs=1)
     broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     watched.ask([broken])
     watched.ask(model=HOSTILE)
-    watched.ask(max_tokens=23_999)  # with the prompt, one token too many
+    watched.ask("1" * 30_000)  # a token for each digit
     picture = {"type": "image_url", "image_url": {"url": data_url("red")}}
     assert [watched.ask([picture]).headers["x-cache"] for _ in range(2)] == [
         "miss",

@@ -28,6 +28,10 @@ OTHER_VALUES: dict[str, Any] = {
     "grammar": "{}",
     "seed": 1,
     "stop": ("\n",),
+    "min_tokens": 3,
+    "ignore_eos": True,
+    "stop_token_ids": (7,),
+    "logprobs": 0,
 }
 
 

@@ -31,6 +31,7 @@ from ui.openai.values import (
     Bias,
     Body,
     Count,
+    Number,
     Penalty,
     RepeatPenalty,
     TokenId,
@@ -42,10 +43,13 @@ from ui.openai.values import (
 SHARED = {f.name for f in fields(SamplingParams)} - {
     "max_tokens",
     "stop",
+    "stop_token_ids",
     "logit_bias",
+    "logprobs",
     "grammar",
 }
 MOST_STOPS = 16
+MOST_STOP_TOKENS = 64
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Stop = Annotated[
@@ -86,7 +90,13 @@ class ChatBody(Body):
     )
     logit_bias: dict[TokenId, Bias] = Field({}, max_length=1000)
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20), BeforeValidator(whole)] = 0
     stop: Stop = Field([])
+    # vLLM's
+    stop_token_ids: list[Number] = Field([], max_length=MOST_STOP_TOKENS)
+    min_tokens: Number = 0
+    ignore_eos: bool = False
     n: Annotated[int, Field(ge=1, le=1)] = 1
     # the form of the answer
     response_format: ResponseFormat | None = None
@@ -146,9 +156,27 @@ class ChatBody(Body):
         given = self.model_dump(include=SHARED, exclude_none=True)
         biases = ((int(token), bias) for token, bias in self.logit_bias.items())
         grammar = self._grammar()
+        if self.min_tokens > max_tokens:
+            raise InvalidRequest(
+                f"min_tokens is {self.min_tokens} and max_tokens is {max_tokens}. Send "
+                "a smaller min_tokens or a larger max_tokens.",
+                param="min_tokens",
+            )
+        if self.top_logprobs and not self.logprobs:
+            raise InvalidRequest(
+                "top_logprobs needs logprobs: true.", param="top_logprobs"
+            )
+        if self.ignore_eos and grammar:
+            raise InvalidRequest(
+                "ignore_eos cannot be kept: the form of the answer says where it "
+                "ends. Leave one of them out.",
+                param="ignore_eos",
+            )
         return SamplingParams(
             max_tokens=max_tokens,
             stop=stop,
+            stop_token_ids=tuple(self.stop_token_ids),
+            logprobs=self.top_logprobs if self.logprobs else None,
             logit_bias=tuple(sorted(biases)),
             grammar=offer.grammar(grammar) if offer else grammar,
             **given,

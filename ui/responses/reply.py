@@ -9,14 +9,10 @@ from typing import Any
 
 from edge.errors import EdgeError
 from edge.events import (
-    Accepted,
-    Encoding,
     Failed,
     Finished,
-    Prefilling,
-    Queued,
+    Progress,
     Retried,
-    Started,
     Terminal,
     Token,
 )
@@ -55,6 +51,7 @@ class Response:
                 end = {"incomplete_details": why, "usage": _usage(answer.usage)}
                 end |= {"timings": vars(answer.timings)}
                 end |= {"dropped_messages": answer.n_dropped}
+                end |= {"max_tokens": answer.max_tokens}
             case Failed(code):
                 status = "cancelled" if code == "cancelled" else "failed"
                 end = {"error": _error(outcome.error)}
@@ -111,17 +108,16 @@ class Response:
                 case Failed():
                     for frame in numbered.frames([self._end(event)]):
                         yield frame
-                case Accepted() | Queued() | Started() | Encoding() | Prefilling():
-                    yield progress_comment(event)
                 case Retried():  # a client gets no text twice
                     numbered.begin_again()
                     output = Output(self.job_id, has_tools=self.has_tools)
                     for frame in numbered.frames(self._beginning()):
                         yield frame
                     n_read = 0
-                    yield progress_comment(event)
                 case None:
                     yield KEEP_ALIVE
+            if isinstance(event, Progress | Retried):
+                yield progress_comment(event)
 
     def _beginning(self) -> Iterator[Event]:
         body = self.body(None, "in_progress")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -100,6 +101,11 @@ ACCEPTED = {
     "the most tokens": {"max_tokens": 2**31 - 1},
     "four stops": {"stop": ["a", "b", "c", "d"]},
     "no stop": {"stop": None},
+    "where an answer may end": {
+        "min_tokens": 5.0,
+        "ignore_eos": True,
+        "stop_token_ids": [0, 151_643],
+    },
     "one choice": {"n": 1},
     "leave old turns out": {"truncate": "auto"},
     "a stream": {"stream": True, "stream_options": {"include_usage": True}},
@@ -244,6 +250,11 @@ REFUSED_FIELDS = {
     "frequency_penalty": [-2.1, 2.1, 3, "1", True, float("nan")],
     "max_tokens": [0, -1, 1.5, 2**31, 2.0**31, 10**80, "10", True, []],
     "max_completion_tokens": [0, -1, 1.5, 2**31, "10", True],
+    "min_tokens": [-1, 1.5, 2**31, "10", True, []],
+    "ignore_eos": ["yes", 1, []],
+    "logprobs": [1, "true", 5],
+    "top_logprobs": [-1, 21, 1.5, "1"],
+    "stop_token_ids": [5, "5", ["5"], [-1], [2**31], [1.5], [0] * 65, [True]],
     "stop": [
         "x" * 201,
         ["x" * 201],
@@ -307,16 +318,17 @@ def test_a_bad_parameter_is_refused(field: str, value: Any) -> None:
 MISPLACED = {
     "functions": [{"name": "f"}],
     "function_call": {"name": "f"},
-    "logprobs": True,
-    "top_logprobs": 5,
+    "n_probs": 5,
+    "prompt_logprobs": 1,
     "modalities": ["text", "audio"],
     "audio": {"voice": "alloy", "format": "wav"},
     "web_search_options": {"search_context_size": "low"},
     "format": "json",
     "json_schema": {"type": "object"},
-    "min_tokens": 30,
-    "ignore_eos": True,
-    "stop_token_ids": [13],
+    "allowed_token_ids": [13],
+    "include_stop_str_in_output": True,
+    "truncate_prompt_tokens": 100,
+    "echo": True,
     "max_new_tokens": 1,
     "n_predict": 1,
     "images": ["aGVsbG8="],
@@ -349,7 +361,6 @@ def test_empty_values_of_such_fields_are_accepted(name: str, value: Any) -> None
         ("tool_choice", "auto"),
         ("function_call", "auto"),
         ("modalities", ["text"]),
-        ("top_logprobs", 0),
     ],
 )
 def test_fields_that_change_nothing_are_accepted(name: str, value: Any) -> None:
@@ -510,6 +521,38 @@ def test_biases_and_schemas_reach_the_sampling() -> None:
     plain = chat(response_format={"type": "json_object"}).sampling(8)
     assert json.loads(plain.grammar)["type"] == "object"
     assert chat(response_format={"type": "text"}).sampling(8).grammar == ""
+
+
+def test_logprobs_are_wanted_with_alternatives_or_without() -> None:
+    assert chat(top_logprobs=0).sampling(8).logprobs is None
+    assert chat(logprobs=True).sampling(8).logprobs == 0
+    assert chat(logprobs=True, top_logprobs=20.0).sampling(8).logprobs == 20
+
+
+def test_where_an_answer_may_end_reaches_the_sampling() -> None:
+    sampling = chat(min_tokens=5, ignore_eos=True, stop_token_ids=[7, 3]).sampling(8)
+    assert sampling == SamplingParams(
+        8, min_tokens=5, ignore_eos=True, stop_token_ids=(7, 3)
+    )
+    assert SamplingParams.from_json(json.loads(json.dumps(asdict(sampling)))) == (
+        sampling
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"min_tokens": 9}, "min_tokens"),
+        ({"top_logprobs": 1}, "top_logprobs"),
+        ({"ignore_eos": True, "guided_regex": "a+"}, "ignore_eos"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(
+    given: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        chat(**given).sampling(8)
+    assert refusal.value.param == param
 
 
 def test_a_schema_is_refused_by_keyword_and_path() -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from edge.stubs.runtime import LONG_ANSWER
+from tests.test_images import encode
 from tests.ui.api_harness import ApiHarness, code_of
+from tests.ui.pictures import part
 
 pytestmark = pytest.mark.redis
 HARNESS = {"answer_cache": False}
@@ -104,6 +107,18 @@ async def test_a_conversation_goes_on(web: ApiHarness) -> None:
     assert third["status"] == "incomplete", third
     assert third["usage"]["input_tokens"] == same["usage"]["input_tokens"]
     assert second["usage"]["input_tokens"] < third["usage"]["input_tokens"]
+
+
+async def test_a_large_picture_is_read(web: ApiHarness) -> None:
+    noise = Image.effect_noise((600, 600), 100)
+    url = part(encode(noise, "PNG"))["image_url"]["url"]
+    assert len(url) > 300_000
+    picture = {"type": "input_image", "image_url": url}
+    async with web.working():
+        first = await ask(web, [{"role": "user", "content": [picture]}])
+        assert first.status_code == 200, first.json()
+        more = await ask(web, "more", previous_response_id=first.json()["id"])
+    assert more.status_code == 200, more.json()
 
 
 async def test_an_item_is_found_by_its_id(web: ApiHarness) -> None:
