@@ -54,6 +54,7 @@ READ = ("GET", "HEAD")
 SURFACE = (
     # the API
     Route(("POST",), "/v1/chat/completions", API_BODY, about="asks a question"),
+    Route(("POST",), "/v1/completions", API_BODY, about="goes on with a text"),
     Route(
         ("POST",), "/v1/responses", API_BODY, about="asks, as the Responses API does"
     ),
