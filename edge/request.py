@@ -12,7 +12,8 @@ from typing import Any, Literal
 from edge import logprobs
 from edge.logprobs import TokenLogprob
 
-Role = Literal["system", "user", "assistant", "tool"]  # tool: what calls gave
+# tool: what calls gave; raw: a text without a template, with which the answer goes on
+Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
 
 

@@ -29,7 +29,12 @@ ONE_PLACE = {
     "tokenizers": ("edge.gguf.tokenizer",),
     "openvino_genai": ("benchmarks.peers.genai_server",),
     "psutil": ("edge.host",),
-    "redis": ("edge.redis_clients", "edge.jobs", "ui.answer_cache"),
+    "redis": (
+        "edge.redis_clients",
+        "edge.jobs",
+        "ui.answer_cache",
+        "ui.responses.store",
+    ),
     "celery": ("worker", "ui.client"),
     "fastapi": ("ui",),
     "httpcore": ("ui.picture_fetch",),

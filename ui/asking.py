@@ -41,7 +41,7 @@ from ui.subscriptions import Subscriptions, broker_away
 class Asked:
     """An accepted question, its model and its events.
 
-    Close `events` early and the job is cancelled, unless it has an Idempotency-Key.
+    Close `events` early and the job is cancelled, unless it is kept.
     """
 
     job: Admitted
@@ -128,10 +128,9 @@ class Asking:
         meter: Meter,
         watch: Stopwatch,
     ) -> Asked | None:
-        """The known answer, if all pictures of the question are known too. A question
-        with an Idempotency-Key always gets a job, to which its client may come back.
-        Raises ContextLengthExceeded."""
-        if submission.idempotency_key:
+        """The known answer, if all pictures of the question are known too. A job that
+        is kept is needed even for a known answer. Raises ContextLengthExceeded."""
+        if submission.is_kept:
             return None
         recall, caller = self._decoder.recall, submission.caller
         known: list[PictureRef] = []
@@ -219,7 +218,7 @@ class Asking:
         finally:
             if not has_ended:
                 watch.cancelled()
-            if not has_ended and not reservation.submission.idempotency_key:
+            if not has_ended and not reservation.submission.is_kept:
                 self._background.start(self._jobs.cancel(job_id))
 
     async def _known(self, request: Request, key: str) -> Answer | None:

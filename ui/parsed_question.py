@@ -52,7 +52,8 @@ class ParsedQuestion:
         self.body_hash = body_hash
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
-        self._continues = body.continues
+        self._is_raw = body.is_raw
+        self._continues = body.continues or body.is_raw
         offer = body.offer()
         self.has_tools = bool(offer)
         self._sampling = body.sampling(max_tokens, offer)
@@ -94,7 +95,8 @@ class ParsedQuestion:
                 if isinstance(message, AssistantMessage) and message.tool_calls:
                     calls = [call.written for call in message.tool_calls]
                     content = [calls_text("".join(map(str, content)), calls)]
-                yield "system" if message.role == "developer" else message.role, content
+                role = "system" if message.role == "developer" else message.role
+                yield "raw" if self._is_raw else role, content
 
     def _content(self, i: int, message: ChatMessage) -> Content:
         is_list = isinstance(message.content, list)

@@ -35,7 +35,7 @@ class Reply:
     def complete(self, answer: Answer) -> dict[str, Any]:
         """The body of a non-streamed answer."""
         choice = self._choice().whole(answer)
-        return self._envelope("chat.completion", [choice]) | _measured(answer)
+        return self._envelope("chat.completion", [choice]) | measured(answer)
 
     async def stream(
         self, events: Events, include_usage: bool, skip: int = 0
@@ -60,7 +60,7 @@ class Reply:
                     yield KEEP_ALIVE
             if isinstance(event, Finished) and include_usage:
                 last = self._envelope("chat.completion.chunk", [])
-                yield _frame(last | _measured(event.answer))
+                yield _frame(last | measured(event.answer))
             if isinstance(event, Progress | Retried):
                 yield progress_comment(event)
         yield DONE
@@ -95,7 +95,7 @@ def event_stream(
     )
 
 
-def _measured(answer: Answer) -> dict[str, Any]:
+def measured(answer: Answer) -> dict[str, Any]:
     """OpenAI's usage; beside it timings, the number of messages left out, and the most
     tokens that the answer could have."""
     return {
