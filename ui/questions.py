@@ -49,11 +49,16 @@ class Questions:
         self._bodies = Bodies(client.metrics)
 
     async def receive(
-        self, http: Request, read: Callable[[bytearray], tuple[ChatBody, T]]
+        self,
+        http: Request,
+        read: Callable[[bytearray], tuple[ChatBody, T]],
+        *,
+        counts_only: bool = False,
     ) -> Received[T]:
-        """Reads and asks the question of a request. `read` translates its body to that
-        of /v1/chat/completions, and says what must be kept of it for the answer. When
-        this returns nothing keeps the bytes of the pictures alive.
+        """Reads and asks the question of a request; with `counts_only`, how many tokens
+        its prompt has. `read` translates its body to that of /v1/chat/completions, and
+        says what must be kept of it for the answer. When this returns nothing keeps the
+        bytes of the pictures alive.
 
         Raises the EdgeError that refuses it.
         """
@@ -64,11 +69,14 @@ class Questions:
             body, kept = read(data)
             body.refuse_unsupported()
             default = client.settings.answer_tokens
-            most = longest_answer(body.longest_answer, default, limits_of(http))
+            asked = 1 if counts_only else body.longest_answer
+            most = longest_answer(asked, default, limits_of(http))
             # 32 MiB take a while: only a named question needs it
             is_named = "idempotency-key" in http.headers
             name = hashlib.sha256(data).hexdigest() if is_named else ""
-            return ParsedQuestion(body, most, caller_of(http), name), kept
+            caller = caller_of(http)
+            question = ParsedQuestion(body, most, caller, name, counts_only=counts_only)
+            return question, kept
 
         async with self._bodies.read(http, build) as (question, kept):
             with client.metrics.question() as watch:

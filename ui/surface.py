@@ -55,6 +55,12 @@ SURFACE = (
     # the API
     Route(("POST",), "/v1/chat/completions", API_BODY, about="asks a question"),
     Route(("POST",), "/v1/messages", API_BODY, about="asks, in Anthropic's form"),
+    Route(
+        ("POST",),
+        "/v1/messages/count_tokens",
+        API_BODY,
+        about="counts the tokens of such a question",
+    ),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(
