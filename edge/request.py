@@ -106,8 +106,9 @@ class Request:
 
     With `truncate` a conversation that is too long loses its oldest messages;
     `n_dropped` have been dropped already. With `continues` the last message is the
-    beginning of the answer. Results computed for a request may be reused
-    only for requests with the same `scope` (see `edge.caller`).
+    beginning of the answer. With `counts_only` nothing is computed: only the tokens of
+    the prompt are wanted. Results computed for a request may be reused only for
+    requests with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -117,6 +118,7 @@ class Request:
     scope: str = ""
     n_dropped: int = 0
     continues: bool = False
+    counts_only: bool = False
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -132,6 +134,7 @@ class Request:
             "scope": self.scope,
             "n_dropped": self.n_dropped,
             "continues": self.continues,
+            "counts_only": self.counts_only,
         }
 
     @classmethod
@@ -145,6 +148,7 @@ class Request:
             # jobs queued by an older version lack these
             n_dropped=data.get("n_dropped", 0),
             continues=data.get("continues", False),
+            counts_only=data.get("counts_only", False),
         )
 
 

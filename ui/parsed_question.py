@@ -11,7 +11,7 @@ from edge.caller import Caller
 from edge.errors import EdgeError, InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
-from edge.request import Message, PictureRef, Request, Role
+from edge.request import Message, PictureRef, Request, Role, SamplingParams
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
@@ -30,7 +30,8 @@ MARKDOWN_PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*(data:image/[^)\s!\[]+)\
 class ParsedQuestion:
     """A question of `caller` for an answer of at most `max_tokens`; the body itself,
     which may be long, is not kept. `body_hash` is its sha256 where a client named the
-    question with an Idempotency-Key.
+    question with an Idempotency-Key. With `counts_only` only the tokens of its prompt
+    are wanted.
 
     Raises InvalidRequest for a picture that is not a data URL of one, nor an address on
     one of `hosts`.
@@ -43,6 +44,8 @@ class ParsedQuestion:
         caller: Caller,
         body_hash: str = "",
         hosts: PictureHosts = NO_HOSTS,
+        *,
+        counts_only: bool = False,
     ) -> None:
         self.model = body.model
         self.streams = body.stream
@@ -56,7 +59,11 @@ class ParsedQuestion:
         self._continues = body.continues or body.is_raw
         offer = body.offer()
         self.has_tools = bool(offer)
-        self._sampling = body.sampling(max_tokens, offer)
+        self.counts_only = counts_only
+        if counts_only:
+            self._sampling = SamplingParams(max_tokens)
+        else:
+            self._sampling = body.sampling(max_tokens, offer)
         self._hosts = hosts
         self.pictures: list[SentPicture | LinkedPicture] = []
         self._messages = list(self._read(body.messages))
@@ -79,6 +86,7 @@ class ParsedQuestion:
             self._truncate,
             self._scope,
             continues=self._continues,
+            counts_only=self.counts_only,
         )
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:

@@ -80,11 +80,16 @@ class Questions:
         self._bodies = Bodies(client.metrics, client.in_flight)
 
     async def receive(
-        self, http: Request, read: Callable[[bytearray], tuple[ChatBody, T]]
+        self,
+        http: Request,
+        read: Callable[[bytearray], tuple[ChatBody, T]],
+        *,
+        counts_only: bool = False,
     ) -> Received[T]:
-        """Reads and asks the question of a request. `read` translates its body to that
-        of /v1/chat/completions, and says what must be kept of it for the answer. When
-        this returns nothing keeps the bytes of the pictures alive.
+        """Reads and asks the question of a request; with `counts_only`, how many tokens
+        its prompt has. `read` translates its body to that of /v1/chat/completions, and
+        says what must be kept of it for the answer. When this returns nothing keeps the
+        bytes of the pictures alive.
 
         Raises the EdgeError that refuses it.
         """
@@ -92,7 +97,8 @@ class Questions:
 
         def build(data: bytearray) -> tuple[ParsedQuestion, T]:
             body, kept = read(data)
-            return self._parse(http, body, _name(http, data)), kept
+            name = _name(http, data)
+            return self._parse(http, body, name, counts_only=counts_only), kept
 
         async with self._bodies.read(http, build) as (question, kept):
             with self._client.metrics.question() as watch:
@@ -124,12 +130,21 @@ class Questions:
                     )
         return _received(asked, found, draft.kept)
 
-    def _parse(self, http: Request, body: ChatBody, name: str) -> ParsedQuestion:
+    def _parse(
+        self, http: Request, body: ChatBody, name: str, *, counts_only: bool = False
+    ) -> ParsedQuestion:
         body.refuse_unsupported()
         default = self._client.settings.answer_tokens
-        most = longest_answer(body.longest_answer, default, limits_of(http))
-        hosts = self._client.picture_hosts
-        return ParsedQuestion(body, most, caller_of(http), name, hosts)
+        asked = 1 if counts_only else body.longest_answer
+        most = longest_answer(asked, default, limits_of(http))
+        return ParsedQuestion(
+            body,
+            most,
+            caller_of(http),
+            name,
+            self._client.picture_hosts,
+            counts_only=counts_only,
+        )
 
     async def _ask(
         self,

@@ -83,12 +83,14 @@ class Reply:
 
 
 def event_stream(
-    lines: AsyncIterator[str], headers: dict[str, str] | None = None
+    lines: AsyncIterator[str],
+    headers: dict[str, str] | None = None,
+    media_type: str = "text/event-stream",
 ) -> StreamingResponse:
     """A response that sends `lines` as they come."""
     return StreamingResponse(
         lines,
-        media_type="text/event-stream",
+        media_type=media_type,
         # proxies must neither store nor buffer a stream
         headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
         | (headers or {}),
