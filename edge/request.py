@@ -19,11 +19,14 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture by its sha256 over width, height, mode and RGB pixels; size in px."""
+    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. One
+    that `is_first` is the first of several frames or pages of a file, which makes it
+    no other picture."""
 
     sha256: str
     width: int
     height: int
+    is_first: bool = field(default=False, compare=False)
 
     @property
     def n_tokens(self) -> int:
@@ -191,16 +194,18 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer; `n_dropped` messages of the conversation were dropped. It
-    could have `max_tokens` at most: fewer than were asked for, if the context left
-    fewer. The stop string `stop` ended it; "" if none did. `logprobs` are those of its
-    tokens, None if they were not asked for."""
+    """A complete answer; `n_dropped` messages of the conversation were dropped, and of
+    `n_first` pictures only the first frame or page was read. It could have `max_tokens`
+    at most: fewer than were asked for, if the context left fewer. The stop string
+    `stop` ended it; "" if none did. `logprobs` are those of its tokens, None if they
+    were not asked for."""
 
     text: str
     finish_reason: FinishReason
     usage: Usage = field(default_factory=Usage)
     timings: Timings = field(default_factory=Timings)
     n_dropped: int = 0
+    n_first: int = 0
     max_tokens: int = 0
     stop: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
@@ -220,6 +225,7 @@ class Answer:
             timings=Timings(**data["timings"]),
             n_dropped=data["n_dropped"],
             # an older version lacks these
+            n_first=data.get("n_first", 0),
             max_tokens=data.get("max_tokens", 0),
             stop=data.get("stop", ""),
             logprobs=None

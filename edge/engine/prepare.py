@@ -108,6 +108,7 @@ def prepare(
     sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
     sequence.constraint = constraint
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
+    sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 
 
