@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -81,7 +81,11 @@ class Bodies:
 def parse(model: type[Model], data: bytearray) -> Model:
     """The `model` that a body holds. Raises InvalidRequest, with the path of the
     field."""
-    value = strict_json.load(data)
+    return validate(model, strict_json.load(data))
+
+
+def validate(model: type[Model], value: Any) -> Model:
+    """The `model` that a JSON value is. Raises InvalidRequest, as `parse`."""
     try:
         found = model.model_validate(value)
     except ValidationError as error:
