@@ -96,12 +96,13 @@ def event_stream(
 
 
 def _measured(answer: Answer) -> dict[str, Any]:
-    """OpenAI's usage; beside it timings, the number of messages left out, and the most
-    tokens that the answer could have."""
+    """OpenAI's usage; beside it timings, the number of messages left out, whether the
+    tools were, and the most tokens that the answer could have."""
     return {
         "usage": _usage(answer.usage),
         "timings": vars(answer.timings),
         "dropped_messages": answer.n_dropped,
+        "dropped_tools": answer.dropped_tools,
         "max_tokens": answer.max_tokens,
     }
 
