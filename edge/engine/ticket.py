@@ -155,6 +155,7 @@ class Ticket:
             timings=timings,
             n_dropped=sequence.n_dropped,
             n_first=sequence.n_first,
+            dropped_tools=sequence.dropped_tools,
             max_tokens=sequence.sampling.max_tokens,
             stop=sequence.detokenizer.stopped_by,
             logprobs=None
