@@ -41,6 +41,7 @@ class ParsedQuestion:
         self.includes_usage = body.stream_options.include_usage
         self.is_batch = body.service_tier == "flex"
         self.max_tokens = max_tokens
+        self.n_answers = body.n
         self.body_hash = body_hash
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
@@ -48,6 +49,8 @@ class ParsedQuestion:
         offer = body.offer()
         self.has_tools = bool(offer)
         self._sampling = body.sampling(max_tokens, offer)
+        # equal ones once
+        self.n_computed = 1 if self._sampling.is_greedy else body.n
         self.pictures: list[SentPicture] = []
         self._messages = list(self._read(body.messages))
         if offer:
