@@ -32,6 +32,7 @@ ONE_PLACE = {
     "redis": ("edge.redis_clients", "edge.jobs", "ui.answer_cache"),
     "celery": ("worker", "ui.client"),
     "fastapi": ("ui",),
+    "httpcore": ("ui.picture_fetch",),
     "gradio": ("ui",),
     "prometheus_client": ("ui", "worker"),
     "nginx": (),
@@ -108,6 +109,15 @@ ROOMS: dict[str, set[str]] = {
         "edge.gguf",
         "edge.models",
         "edge.up",
+    },
+    "benchmarks.token_costs": {
+        "benchmarks.json_extraction",
+        "edge",
+        "edge.engine",
+        "edge.gguf",
+        "edge.models",
+        "edge.schemas",
+        "edge.structured",
     },
     "benchmarks.json_extraction": {
         "edge",

@@ -143,12 +143,15 @@ def may_ask(model: str, limits: Limits) -> bool:
 
 
 def serving(model: str, workers: Sequence[WorkerInfo], limits: Limits) -> WorkerInfo:
-    """A worker that serves `model`, or for no name any that the key allows.
+    """A worker that serves `model`, or for no name any that the key allows. A name may
+    end with `:latest`: clients of Ollama's API add it to those without a version.
 
     Raises NoWorker, ModelNotFound, or Forbidden where the key does not allow it.
     """
     if not workers:
         raise NoWorker("No worker is running yet. Try again soon.")
+    if model not in {worker.model for worker in workers}:
+        model = model.removesuffix(":latest")
     allowed = [worker for worker in workers if may_ask(worker.model, limits)]
     for worker in allowed:
         if model in ("", worker.model):

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from edge import __version__
 from edge.settings import Settings
+from ui.anthropic.routes import message_routes
 from ui.api import routes
 from ui.boundary import Boundary
 from ui.client import Client
@@ -35,7 +36,9 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(job_routes(client))
     app.include_router(usage_route(client))
     app.include_router(status_route(client))
-    app.include_router(routes(client, Questions(client)))
+    questions = Questions(client)
+    app.include_router(routes(client, questions))
+    app.include_router(message_routes(questions))
     app.include_router(scrape_route(client))
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins

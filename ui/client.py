@@ -27,8 +27,11 @@ from edge.settings import Settings
 from ui.answer_cache import AnswerCache
 from ui.asking import Asked, Asking
 from ui.background import Background
+from ui.in_flight import InFlight
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
+from ui.picture_fetch import PictureFetch
+from ui.picture_hosts import PictureHosts
 from ui.question import Question
 from ui.subscriptions import Subscriptions, broker_away
 
@@ -62,6 +65,8 @@ class Client:
         self.subscriptions = Subscriptions(self._jobs)
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
+        self.in_flight = InFlight()
+        self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
         self._asking = Asking(
@@ -71,6 +76,7 @@ class Client:
             self._cache,
             self.subscriptions,
             self._background,
+            PictureFetch(self.picture_hosts, self.in_flight),
             self._call,
         )
 

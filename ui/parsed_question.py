@@ -16,9 +16,11 @@ from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.values import MOST_TEXT
-from ui.question import SentPicture, check_count, digest_of
+from ui.picture_hosts import PictureHosts, is_link
+from ui.question import LinkedPicture, SentPicture, check_count, digest_of
 
-Content = list[str | SentPicture]
+NO_HOSTS = PictureHosts()
+Content = list[str | SentPicture | LinkedPicture]
 
 # Some programs write a picture into the text, as Markdown: it is looked at all the
 # same. No letter of base64 begins another picture, so that the search is linear.
@@ -30,11 +32,17 @@ class ParsedQuestion:
     which may be long, is not kept. `body_hash` is its sha256 where a client named the
     question with an Idempotency-Key.
 
-    Raises InvalidRequest for a picture that is not a data URL of one.
+    Raises InvalidRequest for a picture that is not a data URL of one, nor an address on
+    one of `hosts`.
     """
 
     def __init__(
-        self, body: ChatBody, max_tokens: int, caller: Caller, body_hash: str = ""
+        self,
+        body: ChatBody,
+        max_tokens: int,
+        caller: Caller,
+        body_hash: str = "",
+        hosts: PictureHosts = NO_HOSTS,
     ) -> None:
         self.model = body.model
         self.streams = body.stream
@@ -51,7 +59,8 @@ class ParsedQuestion:
         self._sampling = body.sampling(max_tokens, offer)
         # equal ones once
         self.n_computed = 1 if self._sampling.is_greedy else body.n
-        self.pictures: list[SentPicture] = []
+        self._hosts = hosts
+        self.pictures: list[SentPicture | LinkedPicture] = []
         self._messages = list(self._read(body.messages))
         if offer:
             self._put_system(offer.system_text)
@@ -117,14 +126,20 @@ class ParsedQuestion:
             content += [self._picture(url, at), behind]
         return [part for part in content if part != ""] or [""]
 
-    def _picture(self, url: str, param: str, detail: Detail = "auto") -> SentPicture:
+    def _picture(
+        self, url: str, param: str, detail: Detail = "auto"
+    ) -> SentPicture | LinkedPicture:
         with _blaming(param):
             check_count(len(self.pictures) + 1)
-            encoded = decode_picture(url)
-        digest = digest_of(encoded)
-        sent = SentPicture(digest, lambda: encoded, detail, param)
-        self.pictures.append(sent)
-        return sent
+            picture: SentPicture | LinkedPicture
+            if self._hosts and is_link(url):
+                picture = LinkedPicture(self._hosts.link(url), detail, param)
+            else:
+                encoded = decode_picture(url)
+                digest = digest_of(encoded)
+                picture = SentPicture(digest, lambda: encoded, detail, param)
+        self.pictures.append(picture)
+        return picture
 
     def _put_system(self, write: Callable[[str], str]) -> None:
         """Puts the text that `write` makes of the system message at the beginning."""

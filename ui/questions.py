@@ -48,7 +48,7 @@ class Questions:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._bodies = Bodies(client.metrics)
+        self._bodies = Bodies(client.metrics, client.in_flight)
 
     async def receive(
         self, http: Request, read: Callable[[bytearray], tuple[ChatBody, T]]
@@ -70,7 +70,10 @@ class Questions:
             # 32 MiB take a while: only a named question needs it
             is_named = "idempotency-key" in http.headers
             name = hashlib.sha256(data).hexdigest() if is_named else ""
-            return ParsedQuestion(body, most, caller_of(http), name), kept
+            question = ParsedQuestion(
+                body, most, caller_of(http), name, client.picture_hosts
+            )
+            return question, kept
 
         async with self._bodies.read(http, build) as (question, kept):
             with client.metrics.question() as watch:

@@ -54,6 +54,7 @@ READ = ("GET", "HEAD")
 SURFACE = (
     # the API
     Route(("POST",), "/v1/chat/completions", API_BODY, about="asks a question"),
+    Route(("POST",), "/v1/messages", API_BODY, about="asks, in Anthropic's form"),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(

@@ -71,21 +71,28 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def refuse(body: BaseModel) -> None:
-    """Raises UnsupportedParameter for the first field of `body`, a chat body, on which
-    the client relies and which this server would ignore."""
+def refuse(
+    body: BaseModel, refused: Mapping[str, str] = FIELDS, pictures: str = _PICTURES
+) -> None:
+    """Raises UnsupportedParameter for the first field of `body`, which has messages, on
+    which the client relies and which this server would ignore: one of those `refused`,
+    or a picture where none is looked at. `pictures` says where they belong."""
     extra = body.model_extra or {}
     for name in extra:
-        if name in FIELDS and extra[name] and extra[name] not in HARMLESS.get(name, ()):
+        if (
+            name in refused
+            and extra[name]
+            and extra[name] not in HARMLESS.get(name, ())
+        ):
             raise UnsupportedParameter(
-                f"{name} is not supported by this server. {FIELDS[name]}", param=name
+                f"{name} is not supported by this server. {refused[name]}", param=name
             )
     for place, fields in _places(body):
         for name in PICTURES:
             if fields.get(name):
                 param = f"{place}.{name}" if place else name
                 raise UnsupportedParameter(
-                    f"{param} would not be looked at. {_PICTURES}", param=param
+                    f"{param} would not be looked at. {pictures}", param=param
                 )
 
 
