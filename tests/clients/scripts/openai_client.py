@@ -208,7 +208,6 @@ class Tools(TestCase):
             json.loads(call.function.arguments)
         assert answer.message.tool_calls or answer.message.content
 
-
     def test_too_many_to_fit(self) -> None:
         """As Open WebUI's page sends them with every question."""
         many = [REPORT, *(tool(f"f{i}") for i in range(100))]
