@@ -16,8 +16,8 @@ run: ## chat at http://localhost:8080 (PORT=..., ARGS="--slots 2"); Ctrl-C stops
 setup: ## install everything that run, test and check need
 	@$(PYTHON) -m bootstrap test
 
-test: setup ## all tests (ARGS="tests/engine -x")
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## all tests, two at a time (ARGS="tests/engine -x")
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 faults: setup ## kill, stop and fill every part on purpose: 25 minutes (ARGS)
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 $(ARGS)

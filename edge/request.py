@@ -12,17 +12,21 @@ from typing import Any, Literal
 from edge import logprobs
 from edge.logprobs import TokenLogprob
 
-Role = Literal["system", "user", "assistant", "tool"]  # tool: what calls gave
+# tool: what calls gave; raw: a text without a template, with which the answer goes on
+Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture by its sha256 over width, height, mode and RGB pixels; size in px."""
+    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. One
+    that `is_first` is the first of several frames or pages of a file, which makes it
+    no other picture."""
 
     sha256: str
     width: int
     height: int
+    is_first: bool = field(default=False, compare=False)
 
     @property
     def n_tokens(self) -> int:
@@ -107,7 +111,8 @@ class Request:
     `n_dropped` have been dropped already. The last `n_spare` characters of the first
     message offer tools that need not be called: where the conversation would not fit
     with them they are left out, and `dropped_tools` is True then. With `continues` the
-    last message is the beginning of the answer. Results computed for a request may be
+    last message is the beginning of the answer. With `counts_only` nothing is computed:
+    only the tokens of the prompt are wanted. Results computed for a request may be
     reused only for requests with the same `scope` (see `edge.caller`).
     """
 
@@ -120,6 +125,7 @@ class Request:
     n_spare: int = 0
     dropped_tools: bool = False
     continues: bool = False
+    counts_only: bool = False
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -147,6 +153,7 @@ class Request:
             "n_spare": self.n_spare,
             "dropped_tools": self.dropped_tools,
             "continues": self.continues,
+            "counts_only": self.counts_only,
         }
 
     @classmethod
@@ -162,6 +169,7 @@ class Request:
             n_spare=data.get("n_spare", 0),
             dropped_tools=data.get("dropped_tools", False),
             continues=data.get("continues", False),
+            counts_only=data.get("counts_only", False),
         )
 
 
@@ -205,15 +213,17 @@ class Timings:
 @dataclass(frozen=True)
 class Answer:
     """A complete answer; `n_dropped` messages of the conversation were dropped, and
-    with `dropped_tools` its tools. It could have `max_tokens` at most: fewer than were
-    asked for, if the context left fewer. The stop string `stop` ended it; "" if none
-    did. `logprobs` are those of its tokens, None if they were not asked for."""
+    with `dropped_tools` its tools; of `n_first` pictures only the first frame or page
+    was read. It could have `max_tokens` at most: fewer than were asked for, if the
+    context left fewer. The stop string `stop` ended it; "" if none did. `logprobs` are
+    those of its tokens, None if they were not asked for."""
 
     text: str
     finish_reason: FinishReason
     usage: Usage = field(default_factory=Usage)
     timings: Timings = field(default_factory=Timings)
     n_dropped: int = 0
+    n_first: int = 0
     dropped_tools: bool = False
     max_tokens: int = 0
     stop: str = ""
@@ -234,6 +244,7 @@ class Answer:
             timings=Timings(**data["timings"]),
             n_dropped=data["n_dropped"],
             # an older version lacks these
+            n_first=data.get("n_first", 0),
             dropped_tools=data.get("dropped_tools", False),
             max_tokens=data.get("max_tokens", 0),
             stop=data.get("stop", ""),

@@ -18,7 +18,7 @@ from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
-from edge.request import Message, PictureRef, Request
+from edge.request import Answer, Message, PictureRef, Request, Usage
 
 Tokens = list[int]
 
@@ -39,6 +39,10 @@ class Prepared:
     @classmethod
     def of(cls, request: Request, sequence: Sequence) -> Prepared:
         return cls(request, sequence.n_prompt, sequence.n_image, [sequence])
+
+    def count(self) -> Answer:
+        """The answer to a request that only counts."""
+        return Answer("", "stop", Usage(self.n_prompt))
 
     def take(self, request: Request) -> Sequence | None:
         """The sequence, once, and only for an equal request."""
@@ -110,6 +114,7 @@ def prepare(
     sequence.constraint = constraint
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
+    sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 
 

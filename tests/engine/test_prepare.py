@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -225,3 +226,13 @@ def test_preparing_ends_when_it_is_not_wanted() -> None:
     with pytest.raises(Cancelled):
         prepare(request, runtime, TOWER, 8192, is_wanted)
     assert runtime.n_chars < 3 * 100
+
+
+def test_it_says_of_how_many_pictures_it_has_read_the_first() -> None:
+    first = replace(PICTURE.ref, is_first=True)
+    asked = [Message("user", ("?", ref)) for ref in (first, PICTURE.ref, first)]
+    request = Request(tuple(asked), SamplingParams(max_tokens=4), truncate=True)
+    assert prepare(request, RUNTIME, TOWER, 4000).n_first == 2
+    n_last = prepare(replace(request, messages=tuple(asked[2:])), RUNTIME, TOWER, 4000)
+    shortened = prepare(request, RUNTIME, TOWER, n_last.n_prompt + 4)
+    assert (shortened.n_dropped, shortened.n_first) == (2, 1)
