@@ -6,10 +6,14 @@ a picture by its hash, and the pixels travel separately.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Role = Literal["system", "user", "assistant", "tool"]  # tool: what calls gave
+from edge import logprobs
+from edge.logprobs import TokenLogprob
+
+# tool: what calls gave; raw: a text without a template, with which the answer goes on
+Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
 
 
@@ -59,7 +63,8 @@ class SamplingParams:
 
     As in vLLM, the first `min_tokens` tokens neither end the answer nor complete a
     stop string, with `ignore_eos` no end token of the model ends it, and each of the
-    `stop_token_ids` does: its text is not part of the answer.
+    `stop_token_ids` does: its text is not part of the answer. With `logprobs` the
+    answer has those of its tokens, and of as many alternatives to each.
     """
 
     max_tokens: int = 512
@@ -77,6 +82,7 @@ class SamplingParams:
     min_tokens: int = 0
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
+    logprobs: int | None = None
 
     @property
     def is_greedy(self) -> bool:
@@ -187,7 +193,8 @@ class Timings:
 class Answer:
     """A complete answer; `n_dropped` messages of the conversation were dropped. It
     could have `max_tokens` at most: fewer than were asked for, if the context left
-    fewer. The stop string `stop` ended it; "" if none did."""
+    fewer. The stop string `stop` ended it; "" if none did. `logprobs` are those of its
+    tokens, None if they were not asked for."""
 
     text: str
     finish_reason: FinishReason
@@ -196,9 +203,13 @@ class Answer:
     n_dropped: int = 0
     max_tokens: int = 0
     stop: str = ""
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(replace(self, logprobs=None))
+        if self.logprobs is not None:
+            fields["logprobs"] = logprobs.to_json(self.logprobs)
+        return fields
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Answer:
@@ -211,4 +222,7 @@ class Answer:
             # an older version lacks these
             max_tokens=data.get("max_tokens", 0),
             stop=data.get("stop", ""),
+            logprobs=None
+            if data.get("logprobs") is None
+            else logprobs.from_json(data["logprobs"]),
         )

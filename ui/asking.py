@@ -1,6 +1,6 @@
 """The one way from a question to its answer, for API and page alike.
 
-    known answer? -> reservation -> decode pictures -> known answer? -> enqueue
+    known answer? -> reservation -> fetch, decode pictures -> known answer? -> enqueue
 
 A known answer needs no reservation, so it is given even when the queue is full. Nothing
 costly is done before a reservation.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from kombu.exceptions import OperationalError
 
+from edge.caller import Caller
 from edge.conversation import trim
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
@@ -22,7 +23,7 @@ from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
-from edge.request import Answer, Request
+from edge.request import Answer, PictureRef, Request
 from edge.settings import Settings
 from ui.admission import Admission, Reservation, serving
 from ui.answer_cache import AnswerCache, answer_key
@@ -31,7 +32,8 @@ from ui.decoding import PictureDecoder
 from ui.event_streams import Events
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
-from ui.question import Question
+from ui.picture_fetch import PictureFetch
+from ui.question import LinkedPicture, Question, SentPicture
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -39,7 +41,7 @@ from ui.subscriptions import Subscriptions, broker_away
 class Asked:
     """An accepted question, its model and its events.
 
-    Close `events` early and the job is cancelled, unless it has an Idempotency-Key.
+    Close `events` early and the job is cancelled, unless it is kept.
     """
 
     job: Admitted
@@ -59,6 +61,7 @@ class Asking:
         cache: AnswerCache,
         subscriptions: Subscriptions,
         background: Background,
+        fetch: PictureFetch,
         call: Callable[[str], Awaitable[None]],
     ) -> None:
         self._settings = settings
@@ -69,6 +72,7 @@ class Asking:
         self._background = background
         self._call = call
         self._admission = Admission(settings, jobs, subscriptions, background)
+        self._fetch = fetch
         self._decoder = PictureDecoder(settings.image_tokens)
 
     def prepare(self) -> None:
@@ -78,6 +82,7 @@ class Asking:
     def close(self) -> None:
         """Ends what waits for a picture."""
         self._decoder.close()
+        self._fetch.close()
 
     async def ask(
         self,
@@ -108,7 +113,7 @@ class Asking:
                 events = self._follow(reservation, watch, None)
                 return Asked(reservation.job, served.model, False, events)
             pictures = [
-                await self._decoder.decode(picture, submission.caller, served)
+                await self._decode(picture, submission.caller, served)
                 for picture in question.pictures
             ]
             if pictures:
@@ -124,16 +129,19 @@ class Asking:
         meter: Meter,
         watch: Stopwatch,
     ) -> Asked | None:
-        """The known answer, if all pictures of the question are known too. A question
-        with an Idempotency-Key always gets a job, to which its client may come back.
-        Raises ContextLengthExceeded."""
-        if submission.idempotency_key:
+        """The known answer, if all pictures of the question are known too. A job that
+        is kept is needed even for a known answer. Raises ContextLengthExceeded."""
+        if submission.is_kept:
             return None
         recall, caller = self._decoder.recall, submission.caller
-        refs = [recall(picture, caller, served) for picture in question.pictures]
-        known = [ref for ref in refs if ref is not None]
-        if len(known) < len(refs):
-            return None
+        known: list[PictureRef] = []
+        for picture in question.pictures:
+            if isinstance(picture, LinkedPicture):
+                return None  # it may be another one by now
+            ref = recall(picture, caller, served)
+            if ref is None:
+                return None
+            known.append(ref)
         request = question.request(known)
         if not self._may_cache(request):
             return None
@@ -146,6 +154,14 @@ class Asking:
         watch.of(caller, served.model)
         job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
         return Asked(job, served.model, True, _known_stream(Finished(answer), watch))
+
+    async def _decode(
+        self, picture: SentPicture | LinkedPicture, caller: Caller, served: WorkerInfo
+    ) -> Picture:
+        if isinstance(picture, SentPicture):
+            return await self._decoder.decode(picture, caller, served)
+        async with self._fetch.fetched(picture, caller.address) as sent:
+            return await self._decoder.decode(sent, caller, served)
 
     async def _enqueue(
         self,
@@ -205,7 +221,7 @@ class Asking:
         finally:
             if not has_ended:
                 watch.cancelled()
-            if not has_ended and not reservation.submission.idempotency_key:
+            if not has_ended and not reservation.submission.is_kept:
                 self._background.start(self._jobs.cancel(job_id))
 
     async def _known(self, request: Request, key: str) -> Answer | None:

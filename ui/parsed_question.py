@@ -16,9 +16,11 @@ from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.values import MOST_TEXT
-from ui.question import SentPicture, check_count, digest_of
+from ui.picture_hosts import PictureHosts, is_link
+from ui.question import LinkedPicture, SentPicture, check_count, digest_of
 
-Content = list[str | SentPicture]
+NO_HOSTS = PictureHosts()
+Content = list[str | SentPicture | LinkedPicture]
 
 # Some programs write a picture into the text, as Markdown: it is looked at all the
 # same. No letter of base64 begins another picture, so that the search is linear.
@@ -31,7 +33,8 @@ class ParsedQuestion:
     question with an Idempotency-Key. With `counts_only` only the tokens of its prompt
     are wanted.
 
-    Raises InvalidRequest for a picture that is not a data URL of one.
+    Raises InvalidRequest for a picture that is not a data URL of one, nor an address on
+    one of `hosts`.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class ParsedQuestion:
         max_tokens: int,
         caller: Caller,
         body_hash: str = "",
+        hosts: PictureHosts = NO_HOSTS,
         *,
         counts_only: bool = False,
     ) -> None:
@@ -51,7 +55,8 @@ class ParsedQuestion:
         self.body_hash = body_hash
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
-        self._continues = body.continues
+        self._is_raw = body.is_raw
+        self._continues = body.continues or body.is_raw
         offer = body.offer()
         self.has_tools = bool(offer)
         self.counts_only = counts_only
@@ -59,7 +64,8 @@ class ParsedQuestion:
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
-        self.pictures: list[SentPicture] = []
+        self._hosts = hosts
+        self.pictures: list[SentPicture | LinkedPicture] = []
         self._messages = list(self._read(body.messages))
         if offer:
             self._put_system(offer.system_text)
@@ -97,7 +103,8 @@ class ParsedQuestion:
                 if isinstance(message, AssistantMessage) and message.tool_calls:
                     calls = [call.written for call in message.tool_calls]
                     content = [calls_text("".join(map(str, content)), calls)]
-                yield "system" if message.role == "developer" else message.role, content
+                role = "system" if message.role == "developer" else message.role
+                yield "raw" if self._is_raw else role, content
 
     def _content(self, i: int, message: ChatMessage) -> Content:
         is_list = isinstance(message.content, list)
@@ -126,14 +133,20 @@ class ParsedQuestion:
             content += [self._picture(url, at), behind]
         return [part for part in content if part != ""] or [""]
 
-    def _picture(self, url: str, param: str, detail: Detail = "auto") -> SentPicture:
+    def _picture(
+        self, url: str, param: str, detail: Detail = "auto"
+    ) -> SentPicture | LinkedPicture:
         with _blaming(param):
             check_count(len(self.pictures) + 1)
-            encoded = decode_picture(url)
-        digest = digest_of(encoded)
-        sent = SentPicture(digest, lambda: encoded, detail, param)
-        self.pictures.append(sent)
-        return sent
+            picture: SentPicture | LinkedPicture
+            if self._hosts and is_link(url):
+                picture = LinkedPicture(self._hosts.link(url), detail, param)
+            else:
+                encoded = decode_picture(url)
+                digest = digest_of(encoded)
+                picture = SentPicture(digest, lambda: encoded, detail, param)
+        self.pictures.append(picture)
+        return picture
 
     def _put_system(self, write: Callable[[str], str]) -> None:
         """Puts the text that `write` makes of the system message at the beginning."""

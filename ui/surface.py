@@ -62,6 +62,18 @@ READ = ("GET", "HEAD")
 SURFACE = (
     # the API
     Route(("POST",), "/v1/chat/completions", API_BODY, about="asks a question"),
+    Route(("POST",), "/v1/completions", API_BODY, about="goes on with a text"),
+    Route(
+        ("POST",), "/v1/responses", API_BODY, about="asks, as the Responses API does"
+    ),
+    Route(("GET", "DELETE"), "/v1/responses/{id}", about="a response; or deletes it"),
+    Route(("GET",), "/v1/responses/{id}/input_items", about="the input of a response"),
+    Route(
+        ("POST",),
+        "/v1/responses/{id}/cancel",
+        SMALL_BODY,
+        about="ends a response in the background",
+    ),
     Route(("POST",), "/v1/messages", API_BODY, about="asks, in Anthropic's form"),
     Route(
         ("POST",),

@@ -16,6 +16,7 @@ from edge.engine.constraints import constrain
 from edge.engine.protocols import Runtime, Tokenizer, VisionTower
 from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
+from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.request import Answer, Message, PictureRef, Request, Usage
 
@@ -97,6 +98,8 @@ def prepare(
             param="messages",
         )
     n_left = n_cells - n_prompt + 1
+    if request.sampling.logprobs is not None:
+        n_left = min(n_left, MOST_LOGPROBS // (1 + request.sampling.logprobs))
     sampling = replace(request.sampling, max_tokens=min(max_tokens, n_left))
     parts = [part for message in kept for part in encoded(message)]
     parts = parts[:-1] if request.continues else [*parts, end]

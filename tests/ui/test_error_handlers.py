@@ -23,6 +23,7 @@ from edge.errors import (
 )
 from ui.body import Bodies, parse
 from ui.error_handlers import add_error_handlers, field_path
+from ui.in_flight import InFlight
 from ui.metrics import Metrics
 from ui.openai.body import ChatBody
 
@@ -38,7 +39,7 @@ def http() -> Iterator[TestClient]:
     app = FastAPI(openapi_url=None)
     add_error_handlers(app, Metrics())
 
-    bodies = Bodies(Metrics())
+    bodies = Bodies(Metrics(), InFlight())
 
     @app.post("/chat")
     async def chat(http: Request) -> dict[str, int]:

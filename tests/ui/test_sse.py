@@ -27,6 +27,7 @@ from edge.events import (
     Started,
     Token,
 )
+from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.request import Answer, Usage
 from ui.event_streams import await_answer, await_start
 from ui.sse import DONE, KEEP_ALIVE, Reply, event_stream
@@ -222,6 +223,72 @@ async def test_a_second_loss_does_no_harm_either() -> None:
         skip=4,
     )
     assert text_of(sent) == TEXT[4:]
+
+
+# --- logprobs -----------------------------------------------------------------------
+
+PIECES = ["A", " ", "\xe7", "\x8c\xab", " and", " a", " dog", "."]  # of TEXT
+LOGPROBS = tuple(
+    TokenLogprob(piece, -0.5 * n, (("A", -0.1), (piece, -0.5 * n)))
+    for n, piece in enumerate(PIECES)
+)
+ANSWER = Answer(TEXT, "stop", Usage(70, 5), logprobs=LOGPROBS)
+
+
+def with_logprobs(events: list[Token]) -> list[Token]:
+    """The same events, as the engine emits them."""
+    logprobs = ShownLogprobs()
+    for one in LOGPROBS:
+        logprobs.add(one.token.encode("latin-1"), one)
+    return [Token(each.text, logprobs.show(each.text)) for each in events]
+
+
+def entries(sent: list[str]) -> list[dict[str, Any]]:
+    found = [choice.get("logprobs") or {} for _, choice in chunks(sent)]
+    return [entry for one in found for entry in one.get("content", ())]
+
+
+def test_logprobs_are_in_openai_s_shape() -> None:
+    [choice] = REPLY.complete(ANSWER)["choices"]
+    content = choice["logprobs"]["content"]
+    assert choice["logprobs"]["refusal"] is None
+    assert [entry["token"] for entry in content[:4]] == [
+        "A",
+        " ",
+        "\\xe7",
+        "\\x8c\\xab",
+    ]
+    assert content[2]["bytes"] == [0xE7]
+    assert [entry["logprob"] for entry in content[:3]] == [0, -0.5, -1]
+    assert content[4]["top_logprobs"] == [
+        {"token": "A", "logprob": -0.1, "bytes": [65]},
+        {"token": " and", "logprob": -2, "bytes": [*b" and"]},
+    ]
+    raw = bytes(byte for entry in content for byte in entry["bytes"])
+    assert raw.decode() == TEXT
+    assert REPLY.complete(FINISHED.answer)["choices"][0]["logprobs"] is None
+
+
+@settings(max_examples=60)
+@given(cuts)
+async def test_logprobs_are_streamed_with_their_text(cut: list[int]) -> None:
+    whole = REPLY.complete(ANSWER)["choices"][0]["logprobs"]["content"]
+    shown = with_logprobs(tokens(*cut))
+    sent = await lines(*shown, Finished(ANSWER))
+    assert (text_of(sent), entries(sent)) == (TEXT, whole)
+    assert entries(await lines(*shown[:1], Finished(ANSWER))) == whole
+    lost = await lines(*shown[:2], Retried(), *shown, Finished(ANSWER))
+    assert (text_of(lost), entries(lost)) == (TEXT, whole)
+
+
+@pytest.mark.parametrize("skip", range(len(TEXT) + 1))
+async def test_logprobs_go_on_where_the_text_was_left(skip: int) -> None:
+    whole = REPLY.complete(ANSWER)["choices"][0]["logprobs"]["content"]
+    starts = [sum(map(len, PIECES[:n])) for n in range(len(PIECES))]
+    n_known = sum(start < len(TEXT[:skip].encode()) for start in starts)
+    for events in ([], with_logprobs(tokens(2, 5, 9))):
+        sent = await lines(*events, Finished(ANSWER), skip=skip)
+        assert entries(sent) == whole[n_known:]
 
 
 # --- when headers may go ------------------------------------------------------------

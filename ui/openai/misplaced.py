@@ -24,9 +24,8 @@ FIELDS = {
     "use_beam_search": _LEAVE_OUT,
     "function_call": "Use tool_choice.",
     "functions": "Use tools.",
-    "logprobs": _LEAVE_OUT,
     "prompt_logprobs": _LEAVE_OUT,
-    "top_logprobs": _LEAVE_OUT,
+    "n_probs": "Use logprobs and top_logprobs.",
     "modalities": _LEAVE_OUT,
     "web_search_options": _LEAVE_OUT,
     "format": _FORMAT,
@@ -68,7 +67,6 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
     "tfs_z": (1,),
-    "top_logprobs": (0,),
     "typical_p": (1,),
     "xtc_probability": (0,),
 }
