@@ -23,6 +23,7 @@ LOADED_BY_NAME = ("edge.llamacpp.backend",)
 
 # Who may import a library that only one place should know.
 ONE_PLACE = {
+    "_pi_heif": ("edge.images.heif",),
     "llama_cpp": ("edge.llamacpp",),
     "llguidance": ("edge.structured",),
     "openvino": ("edge.openvino", "benchmarks.peers.genai_server"),

@@ -64,11 +64,13 @@ class ParsedQuestion:
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
+        self._n_spare = 0
         self._hosts = hosts
         self.pictures: list[SentPicture | LinkedPicture] = []
         self._messages = list(self._read(body.messages))
         if offer:
-            self._put_system(offer.system_text)
+            n_added = self._put_system(offer.system_text)
+            self._n_spare = 0 if offer.must_call else n_added
 
     def request(self, refs: Sequence[PictureRef]) -> Request:
         """See `Question.request`."""
@@ -85,6 +87,7 @@ class ParsedQuestion:
             self.model,
             self._truncate,
             self._scope,
+            n_spare=self._n_spare,
             continues=self._continues,
             counts_only=self.counts_only,
         )
@@ -148,12 +151,15 @@ class ParsedQuestion:
         self.pictures.append(picture)
         return picture
 
-    def _put_system(self, write: Callable[[str], str]) -> None:
-        """Puts the text that `write` makes of the system message at the beginning."""
+    def _put_system(self, write: Callable[[str], str]) -> int:
+        """Puts the text that `write` makes of the system message at the beginning.
+        Returns how many characters it adds."""
         text = ""
         if self._messages[0][0] == "system":
             text = "".join(map(str, self._messages.pop(0)[1]))
-        self._messages.insert(0, ("system", [write(text)]))
+        written = write(text)
+        self._messages.insert(0, ("system", [written]))
+        return len(written) - len(text)
 
 
 def response_content(results: Sequence[Content]) -> Content:

@@ -97,10 +97,8 @@ class Questions:
 
         def build(data: bytearray) -> tuple[ParsedQuestion, T]:
             body, kept = read(data)
-            question = self._parse(
-                http, body, _name(http, data), counts_only=counts_only
-            )
-            return question, kept
+            name = _name(http, data)
+            return self._parse(http, body, name, counts_only=counts_only), kept
 
         async with self._bodies.read(http, build) as (question, kept):
             with self._client.metrics.question() as watch:
@@ -139,8 +137,14 @@ class Questions:
         default = self._client.settings.answer_tokens
         asked = 1 if counts_only else body.longest_answer
         most = longest_answer(asked, default, limits_of(http))
-        hosts, caller = self._client.picture_hosts, caller_of(http)
-        return ParsedQuestion(body, most, caller, name, hosts, counts_only=counts_only)
+        return ParsedQuestion(
+            body,
+            most,
+            caller_of(http),
+            name,
+            self._client.picture_hosts,
+            counts_only=counts_only,
+        )
 
     async def _ask(
         self,

@@ -98,12 +98,15 @@ def event_stream(
 
 
 def measured(answer: Answer) -> dict[str, Any]:
-    """OpenAI's usage; beside it timings, the number of messages left out, and the most
-    tokens that the answer could have."""
+    """OpenAI's usage; beside it timings, the number of messages left out, whether the
+    tools were, the number of pictures that are the first of several in their file, and
+    the most tokens that the answer could have."""
     return {
         "usage": _usage(answer.usage),
         "timings": vars(answer.timings),
         "dropped_messages": answer.n_dropped,
+        "first_only_pictures": answer.n_first,
+        "dropped_tools": answer.dropped_tools,
         "max_tokens": answer.max_tokens,
     }
 
