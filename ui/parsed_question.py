@@ -52,6 +52,7 @@ class ParsedQuestion:
         self.includes_usage = body.stream_options.include_usage
         self.is_batch = body.service_tier == "flex"
         self.max_tokens = max_tokens
+        self.n_answers = body.n
         self.body_hash = body_hash
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
@@ -64,6 +65,8 @@ class ParsedQuestion:
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
+        # equal ones once
+        self.n_computed = 1 if self._sampling.is_greedy else body.n
         self._n_spare = 0
         self._hosts = hosts
         self.pictures: list[SentPicture | LinkedPicture] = []

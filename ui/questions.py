@@ -26,21 +26,23 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class Received(Generic[T]):
-    """An accepted question, how its client wants the answer, which may hold calls if it
-    `has_tools`, and what its API keeps of the body."""
+    """An accepted question, how its client wants the `n_answers`, which may hold calls
+    if it `has_tools`, and what its API keeps of the body."""
 
     asked: Asked
     streams: bool
     includes_usage: bool
     has_tools: bool
+    n_answers: int
     kept: T
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of the response; there is no job to look at for a known answer."""
+        """Of the response, with the ids of its jobs; there is none for a known
+        answer."""
         if self.asked.is_cached:
             return {"x-cache": "hit"}
-        return {"x-cache": "miss", "x-job-id": self.asked.job.job_id}
+        return {"x-cache": "miss", "x-job-id": ", ".join(self.asked.job.job_ids)}
 
 
 class Draft(Protocol[T_co]):
@@ -163,6 +165,8 @@ class Questions:
             is_batch=question.is_batch,
             streams=question.streams,
             has_tools=question.has_tools,
+            n_answers=question.n_answers,
+            n_computed=question.n_computed,
             is_background=is_background,
         )
         work = self._client.ask(submission, question, meter, watch)
@@ -195,5 +199,6 @@ def _received(asked: Asked, question: ParsedQuestion, kept: T) -> Received[T]:
         question.streams,
         question.includes_usage,
         question.has_tools,
+        question.n_answers,
         kept,
     )

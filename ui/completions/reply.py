@@ -27,7 +27,7 @@ class Completion:
     def body(self, answer: Answer) -> dict[str, Any]:
         """The body of a completion that is not streamed."""
         text = self.begin + answer.text
-        return self._envelope(text, answer.finish_reason) | measured(answer)
+        return self._envelope(text, answer.finish_reason) | measured([answer])
 
     async def stream(self, events: Events, include_usage: bool) -> AsyncIterator[str]:
         """The lines of a streamed completion. A failure becomes an error frame."""
@@ -46,7 +46,7 @@ class Completion:
                     yield _frame(self._envelope(rest, answer.finish_reason))
                     if include_usage:
                         last = self._envelope("") | {"choices": []}
-                        yield _frame(last | measured(answer))
+                        yield _frame(last | measured([answer]))
                 case Failed():
                     yield _frame(event.error.body())
                 case Retried():  # a client gets no text twice
