@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test faults fuzz attack compose-test check bench train clean
+.PHONY: help run setup test faults fuzz attack compose-test clients-test check bench train clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -16,8 +16,8 @@ run: ## chat at http://localhost:8080 (PORT=..., ARGS="--slots 2"); Ctrl-C stops
 setup: ## install everything that run, test and check need
 	@$(PYTHON) -m bootstrap test
 
-test: setup ## all tests (ARGS="tests/engine -x")
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## all tests, two at a time (ARGS="tests/engine -x")
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 faults: setup ## kill, stop and fill every part on purpose: 25 minutes (ARGS)
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 $(ARGS)
@@ -32,6 +32,9 @@ attack: setup ## all attacks at the same time: 5 minutes (ARGS)
 
 compose-test: setup ## build the images and run them with a real Docker engine: 10 minutes (ARGS)
 	$(BIN)/python -m tests.compose $(ARGS)
+
+clients-test: setup ## programs that speak our APIs, each installed once: 15 minutes (ARGS)
+	$(BIN)/python -m pytest tests/clients -m "" --timeout 1800 $(ARGS)
 
 check: setup ## formatting, lint, types, generated files up to date
 	$(BIN)/ruff format --check .

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import get_args
+from typing import Any, get_args
 
+from edge import logprobs
 from edge.errors import EdgeError, from_code
+from edge.logprobs import TokenLogprob
 from edge.request import Answer
 
 
@@ -71,9 +73,14 @@ class Prefilling:
 
 @dataclass(frozen=True)
 class Token:
-    """More text: whole characters, from one or several tokens."""
+    """More text: whole characters, from one or several tokens, whose `logprobs` are
+    here if they were asked for."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+    def __add__(self, other: Token) -> Token:
+        return Token(self.text + other.text, self.logprobs + other.logprobs)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,16 @@ _KINDS: dict[str, type[Event]] = {
 
 def to_json(event: Event) -> str:
     """One line of JSON; `from_json` gives the same event back."""
-    return json.dumps({"kind": type(event).__name__.lower(), **asdict(event)})
+    match event:
+        case Token(text, tokens):
+            fields: dict[str, Any] = {"text": text}
+            if tokens:
+                fields["logprobs"] = logprobs.to_json(tokens)
+        case Finished(answer):
+            fields = {"answer": answer.to_json()}
+        case _:
+            fields = asdict(event)
+    return json.dumps({"kind": type(event).__name__.lower(), **fields})
 
 
 def from_json(line: str | bytes) -> Event:
@@ -125,4 +141,6 @@ def from_json(line: str | bytes) -> Event:
     kind = _KINDS[fields.pop("kind")]
     if kind is Finished:
         return Finished(Answer.from_json(fields["answer"]))
+    if kind is Token:
+        return Token(fields["text"], logprobs.from_json(fields.get("logprobs", ())))
     return kind(**fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import Field
+from dataclasses import Field, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,18 @@ _KIND_NAMES = {
     str: "text",
     type(Path()): "a path",
 }
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    at_least: int | None = None,
+    at_most: int | None = None,
+    one_of: tuple[str, ...] = (),
+) -> Any:
+    """A setting in the table of `edge.settings`."""
+    limits = {"at_least": at_least, "at_most": at_most, "one_of": one_of}
+    return field(default=default, metadata={"meaning": meaning, **limits})
 
 
 def in_words(value: Any) -> str:

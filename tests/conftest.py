@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,9 +70,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """A real Redis-compatible server of this test run, with a password."""
+@contextmanager
+def running_redis() -> Iterator[str]:
+    """The URL of a real Redis-compatible server of its own, with a password."""
     port, password = free_port(), secrets.token_hex(8)
     config = f"bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ''\n"
     process = subprocess.Popen(
@@ -95,6 +95,13 @@ def redis_url() -> Iterator[str]:
     client.close()
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A server of this test run."""
+    with running_redis() as url:
+        yield url
 
 
 @pytest.fixture

@@ -27,12 +27,21 @@ from edge.events import (
     from_json,
     to_json,
 )
+from edge.logprobs import TokenLogprob
 from edge.request import Answer, Timings, Usage
 
 quick = settings(max_examples=60)
 finite = st.floats(allow_nan=False, allow_infinity=False)
+logprobs = st.builds(
+    TokenLogprob,
+    st.text(st.characters(max_codepoint=255)),
+    finite,
+    st.lists(st.tuples(st.text(), finite), max_size=3).map(tuple),
+)
+tokens = st.lists(logprobs, max_size=3).map(tuple)
 answers = st.builds(
     Answer,
+    logprobs=st.none() | tokens,
     usage=st.builds(Usage, prompt_tokens=..., completion_tokens=...),
     timings=st.builds(Timings, **{field.name: finite for field in fields(Timings)}),
 )
@@ -44,7 +53,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Encoding),
     st.builds(Embedded),
     st.builds(Prefilling),
-    st.builds(Token),
+    st.builds(Token, st.text(), tokens),
     st.builds(Finished, answers),
     st.builds(Failed, param=...),
 )

@@ -10,10 +10,9 @@ their own and do not wait for those with pictures.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -24,12 +23,12 @@ from edge.errors import (
     BodyTooLarge,
     Cancelled,
     EdgeError,
-    Unavailable,
     UnsupportedMedia,
 )
 from ui import strict_json
 from ui.error_handlers import complaint
 from ui.ignored import check_ignored
+from ui.in_flight import InFlight
 from ui.metrics import Metrics
 
 T = TypeVar("T")
@@ -37,9 +36,6 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY = 32 << 20  # bytes, as in nginx/build.py
 READ_S = 60.0  # for the whole body; nginx has received it before it connects here
-FREE = 64 << 10  # bytes of each body that are not counted
-IN_FLIGHT = 128 << 20  # all other bytes, until their pictures are decoded
-SHARE = IN_FLIGHT // 2  # from one address
 INLINE = 4 << 10  # bytes: parsed in less than a millisecond, unless there is a schema
 MIDDLE = 1 << 20  # bytes
 
@@ -47,9 +43,9 @@ MIDDLE = 1 << 20  # bytes
 class Bodies:
     """Reads the bodies of this process. Refusals are counted in `metrics`."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, in_flight: InFlight) -> None:
         self._metrics = metrics
-        self._held: Counter[str] = Counter()
+        self._in_flight = in_flight
         self._lanes = asyncio.Semaphore(1), asyncio.Semaphore(1)
 
     @asynccontextmanager
@@ -62,7 +58,7 @@ class Bodies:
         Raises BodyTooLarge, BodyTimeout, UnsupportedMedia, Unavailable when too many
         bytes are in flight, Cancelled when the client left, and the errors of `build`.
         """
-        with self._holding(_address(http)) as hold:
+        with self.holding(http) as hold:
             try:
                 check_headers(http)
                 data = await _receive(http, hold)
@@ -78,38 +74,28 @@ class Bodies:
     async def _build(self, data: bytearray, build: Callable[[bytearray], T]) -> T:
         if len(data) <= INLINE and b"schema" not in data:
             return build(data)
-        async with self._lanes[len(data) > MIDDLE]:
-            return await asyncio.to_thread(build, data)
+        return await self.work(len(data), lambda: build(data))
 
-    @contextmanager
-    def _holding(self, address: str) -> Iterator[Callable[[int], None]]:
-        """A function to call with the size of each piece that has arrived."""
-        n_bytes = n_counted = 0
+    async def work(self, n_bytes: int, build: Callable[[], T]) -> T:
+        """The result of `build`, which reads this many bytes: in a thread, when the
+        lane for this size is free."""
+        async with self._lanes[n_bytes > MIDDLE]:
+            return await asyncio.to_thread(build)
 
-        def hold(n: int) -> None:
-            nonlocal n_bytes, n_counted
-            n_bytes += n
-            more = max(0, n_bytes - FREE) - n_counted
-            n_counted += more
-            self._held[address] += more
-            if more and (self._held.total() > IN_FLIGHT or self._held[address] > SHARE):
-                raise Unavailable(
-                    "The server is reading as many large requests as it can. Try "
-                    "again soon."
-                )
-
-        try:
-            yield hold
-        finally:
-            self._held[address] -= n_counted
-            if not self._held[address]:
-                del self._held[address]
+    def holding(self, http: Request) -> AbstractContextManager[Callable[[int], None]]:
+        """A function to call with the size of each piece that has arrived. It raises
+        Unavailable when too many bytes are in flight."""
+        return self._in_flight.holding(_address(http))
 
 
 def parse(model: type[Model], data: bytearray) -> Model:
     """The `model` that a body holds. Raises InvalidRequest, with the path of the
     field."""
-    value = strict_json.load(data)
+    return validate(model, strict_json.load(data))
+
+
+def validate(model: type[Model], value: Any) -> Model:
+    """The `model` that a JSON value is. Raises InvalidRequest, as `parse`."""
     try:
         found = model.model_validate(value)
     except ValidationError as error:

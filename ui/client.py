@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 
@@ -27,9 +29,13 @@ from edge.settings import Settings
 from ui.answer_cache import AnswerCache
 from ui.asking import Asked, Asking
 from ui.background import Background
+from ui.in_flight import InFlight
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
+from ui.picture_fetch import PictureFetch
+from ui.picture_hosts import PictureHosts
 from ui.question import Question
+from ui.responses.store import ResponseStore
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -55,6 +61,7 @@ class Client:
         self._broker = async_client(settings.broker_url)
         self._cache_redis = async_client(settings.cache_url)
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
+        self.responses = ResponseStore(self._cache_redis)
         self._fleet = Fleet(self._broker)
         self.ledger = Ledger(self._broker)
         self.logins = Logins(self._broker)
@@ -62,6 +69,8 @@ class Client:
         self.subscriptions = Subscriptions(self._jobs)
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
+        self.in_flight = InFlight()
+        self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
         self._asking = Asking(
@@ -71,6 +80,7 @@ class Client:
             self._cache,
             self.subscriptions,
             self._background,
+            PictureFetch(self.picture_hosts, self.in_flight),
             self._call,
         )
 
@@ -110,6 +120,10 @@ class Client:
             return JobView(job, queued)
         except UNREACHABLE as error:
             raise broker_away(error) from error
+
+    def go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        """Starts work that outlives its request."""
+        self._background.start(work)
 
     async def cancel(self, job_id: str) -> None:
         """Ends a job, if it has not ended."""

@@ -119,7 +119,7 @@ class Door:
     ) -> None:
         secret = await self._logins.secret()
         session = _session(headers, secret)
-        authorization = headers.get("authorization", "")
+        authorization = headers.get("authorization", headers.get("x-api-key", ""))
         if session is None and scope["path"] == "/" and not authorization:
             session = Session.begin(NO_KEY, time.time())
             cookie = session.cookie(secret)

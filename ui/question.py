@@ -10,6 +10,7 @@ from typing import Protocol
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.request import PictureRef, Request
+from ui.picture_hosts import Link
 
 MAX_PICTURES = 8  # in one request, earlier turns included
 
@@ -26,14 +27,28 @@ class SentPicture:
     param: str | None = None
 
 
+@dataclass(frozen=True)
+class LinkedPicture:
+    """A picture that a client named by an address on a listed host: it is fetched once
+    the question has a reservation. `param` is the field with the address."""
+
+    link: Link
+    detail: Detail = "auto"
+    param: str | None = None
+
+
 class Question(Protocol):
-    """What `ui.asking` needs to know of a question. `model` may be empty: any."""
+    """What `ui.asking` needs to know of a question. `model` may be empty: any. With
+    `counts_only` only the tokens of its prompt are wanted."""
 
     @property
     def model(self) -> str: ...
 
     @property
-    def pictures(self) -> Sequence[SentPicture]: ...
+    def counts_only(self) -> bool: ...
+
+    @property
+    def pictures(self) -> Sequence[SentPicture | LinkedPicture]: ...
 
     def request(self, refs: Sequence[PictureRef]) -> Request:
         """The request that names the decoded `pictures` by `refs`, in their order."""

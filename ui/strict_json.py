@@ -23,7 +23,12 @@ MAX_DEPTH = 64
 MAX_OUTSIDE = 1 << 20  # bytes outside of strings: only strings may be longer
 MAX_NUMBER = 100  # characters; Python needs quadratic time for an integer
 MAX_TEXT = 200_000  # characters of a string
-LONG = {"url"}  # fields that may be longer, in ASCII: data URLs of pictures
+LONG = {
+    "url",
+    "image_url",
+    "data",
+    "images",
+}  # may be longer, in ASCII: pictures, or lists of them
 PIECE = 1 << 20  # bytes looked at in one step
 
 Quotes = npt.NDArray[np.int64]
@@ -182,7 +187,7 @@ def _fault(value: Any, field: str = "") -> tuple[str, str] | None:
                 return "", "NaN, Infinity and numbers as large are not valid JSON"
         case list():
             for n, item in enumerate(value):
-                if fault := _fault(item):
+                if fault := _fault(item, field):
                     return _join(f"[{n}]", fault[0]), fault[1]
         case dict():
             for key, item in value.items():

@@ -229,7 +229,7 @@ class Engine:
             if isinstance(each.tokens, EngineError):
                 self._fail(ticket, each.tokens)
                 continue
-            finish_reason = ticket.append(each.tokens, self._runtime)
+            finish_reason = ticket.append(each.tokens, self._runtime, each.logprobs)
             if (position := sequence.reject_guesses()) is not None:
                 self._runtime.rewind(each.slot, position)
             if finish_reason:

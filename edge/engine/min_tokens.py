@@ -23,22 +23,26 @@ class MinTokens:
         inner: Constraint | None = None,
     ) -> None:
         self._n_left = n_min
-        self._ends = np.array(sorted(ends), np.intp)
+        self._may_follow = np.ones(n_vocab, np.bool_)  # before the fewest tokens
+        self._may_follow[list(ends)] = False
         self._all = np.arange(n_vocab)
+        self._others = np.flatnonzero(self._may_follow)
         self._inner = inner
 
     def forced(self) -> list[int]:
         return self._inner.forced() if self._inner else []
 
     def allowed(self) -> npt.NDArray[np.intp]:
-        allowed = self._inner.allowed() if self._inner else self._all
+        if self._inner is None:
+            return self._others if self._n_left > 0 else self._all
+        allowed = self._inner.allowed()
         if self._n_left <= 0:
             return allowed
-        others = np.setdiff1d(allowed, self._ends, assume_unique=True)
+        others = allowed[self._may_follow[allowed]]
         return others if others.size else allowed
 
     def allows(self, token: int) -> bool:
-        if self._n_left > 0 and token in self._ends:
+        if self._n_left > 0 and not self._may_follow[token]:
             return False
         return self._inner is None or self._inner.allows(token)
 

@@ -21,6 +21,10 @@ class Tokenizer(Protocol):
 
     n_vocab: int  # tokens of the vocabulary
 
+    def label(self, token: int) -> bytes:
+        """The bytes of a token; of a control token those of its name."""
+        ...
+
     @property
     def ends(self) -> Sequence[int]:
         """The tokens that end an answer."""

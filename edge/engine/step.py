@@ -86,9 +86,31 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Logprobs:
+    """Of a sampled token: the logarithm of its probability, and those of the likeliest
+    tokens, the likeliest first."""
+
+    chosen: float
+    likeliest: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A token that was sampled, and those behind it that have no alternative; with the
+    logprobs of each if they are wanted."""
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[Logprobs, ...] = ()
+
+    def __add__(self, other: Chosen) -> Chosen:
+        return Chosen(self.tokens + other.tokens, self.logprobs + other.logprobs)
+
+
+@dataclass(frozen=True)
 class Sampled:
     """The result for a slot with wanted tokens: at least one token, or the error that
     ends this sequence alone."""
 
     slot: int
     tokens: tuple[int, ...] | EngineError
+    logprobs: tuple[Logprobs, ...] = ()

@@ -6,11 +6,13 @@ import queue
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Literal
 
 from edge.engine.protocols import Tokenizer
 from edge.engine.repetition import is_stuck
 from edge.engine.sequence import Sequence
+from edge.engine.step import Logprobs
 from edge.errors import EdgeError
 from edge.events import (
     Encoding,
@@ -21,6 +23,7 @@ from edge.events import (
     Terminal,
     Token,
 )
+from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.request import Answer, FinishReason, Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
@@ -66,11 +69,17 @@ class Ticket:
     _end: Callable[[Ticket, Terminal], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     _shown: dict[type[Event], float] = field(default_factory=dict)
+    _logprobs: ShownLogprobs = field(default_factory=ShownLogprobs)
+    _shown_logprobs: list[TokenLogprob] = field(default_factory=list)
 
     def append(
-        self, tokens: Iterable[int], tokenizer: Tokenizer
+        self,
+        tokens: Iterable[int],
+        tokenizer: Tokenizer,
+        logprobs: Iterable[Logprobs] = (),
     ) -> FinishReason | None:
-        """Adds the sampled tokens of one step to the answer and emits their text.
+        """Adds the sampled tokens of one step to the answer and emits their text, with
+        the `logprobs` of each token if they were asked for.
         Returns why the answer ends when one of them ends it; drops those behind it.
         For the engine thread."""
         sequence = self.sequence
@@ -79,11 +88,16 @@ class Ticket:
         sequence.n_steps += 1
         n_shown = len(sequence.detokenizer.text)
         reason: FinishReason | None = None
-        for token in tokens:
+        for token, each in zip_longest(tokens, logprobs):
+            if each:
+                piece = tokenizer.piece(token)
+                self._logprobs.add(piece, _named(token, each, tokenizer))
             if reason := self._append_one(token, tokenizer):
                 break
         if text := sequence.detokenizer.text[n_shown:]:
-            self.events.put(Token(text))
+            shown = self._logprobs.show(text)
+            self._shown_logprobs += shown
+            self.events.put(Token(text, shown))
         return reason
 
     def _append_one(self, token: int, tokenizer: Tokenizer) -> FinishReason | None:
@@ -141,7 +155,19 @@ class Ticket:
             timings=timings,
             n_dropped=sequence.n_dropped,
             n_first=sequence.n_first,
+            dropped_tools=sequence.dropped_tools,
             max_tokens=sequence.sampling.max_tokens,
             stop=sequence.detokenizer.stopped_by,
+            logprobs=None
+            if sequence.sampling.logprobs is None
+            else tuple(self._shown_logprobs),
         )
         return Finished(answer)
+
+
+def _named(token: int, logprobs: Logprobs, tokenizer: Tokenizer) -> TokenLogprob:
+    def text(each: int) -> str:
+        return tokenizer.label(each).decode("latin-1")
+
+    likeliest = ((text(each), value) for each, value in logprobs.likeliest)
+    return TokenLogprob(text(token), logprobs.chosen, tuple(likeliest))

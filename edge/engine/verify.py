@@ -11,29 +11,35 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from edge.engine.step import Row, Sampled, TextSpan
+from edge.engine.step import Chosen, Row, Sampled, TextSpan
 from edge.errors import EngineError
 
-# Chooses what follows in a slot by its logits: a token, and those behind it that have
-# no alternative.
-Choose = Callable[[int, npt.NDArray[np.float32]], tuple[int, ...] | EngineError]
+# Chooses what follows in a slot by its logits.
+Choose = Callable[[int, npt.NDArray[np.float32]], Chosen | EngineError]
 
 
 def sample_rows(rows: Iterable[Row], choose: Choose) -> list[Sampled]:
     """The result of each slot; `rows` are all wanted ones, those of a slot in order."""
-    found: dict[int, tuple[int, ...] | EngineError] = {}
+    found: dict[int, Chosen | EngineError] = {}
     due: dict[int, int] = {}  # of each slot, the one index where it may go on
     for row in rows:
         span, slot = row.span, row.span.slot
         if due.get(slot, row.index) != row.index:
             continue
         chosen = choose(slot, row.logits)
-        before = found.get(slot, ())
+        before = found.get(slot, Chosen(()))
         if isinstance(chosen, EngineError) or isinstance(before, EngineError):
             found[slot], due[slot] = chosen, -1
             continue
         found[slot] = before + chosen
-        begin, end = row.index + 1, row.index + 1 + len(chosen)
-        is_right = isinstance(span, TextSpan) and span.tokens[begin:end] == chosen
+        begin, end = row.index + 1, row.index + 1 + len(chosen.tokens)
+        is_right = (
+            isinstance(span, TextSpan) and span.tokens[begin:end] == chosen.tokens
+        )
         due[slot] = end - 1 if is_right else -1
-    return [Sampled(slot, tokens) for slot, tokens in found.items()]
+    return [
+        Sampled(slot, each)
+        if isinstance(each, EngineError)
+        else Sampled(slot, each.tokens, each.logprobs)
+        for slot, each in found.items()
+    ]

@@ -75,6 +75,7 @@ class BpeTokenizer:
         self.n_vocab = len(self.pieces)
         added = {n: kind for n, kind in enumerate(kinds) if kind in _ADDED}
         self._ids = {tokens[n]: n for n in added}
+        self._names = {n: tokens[n] for n, p in enumerate(self.pieces) if not p}
         self._special = _any_of([tokens[n] for n in added])
         self._user_defined = _any_of(
             [tokens[n] for n in added if added[n] == TokenType.USER_DEFINED]
@@ -108,6 +109,10 @@ class BpeTokenizer:
     def piece(self, token: int) -> bytes:
         """As `Tokenizer.piece`."""
         return self.pieces[token]
+
+    def label(self, token: int) -> bytes:
+        """As `Tokenizer.label`."""
+        return self.pieces[token] or self._names[token].encode()
 
 
 def read_tokenizer(path: Path) -> BpeTokenizer:

@@ -114,7 +114,7 @@ class RedisFollower:
                 yield None
             if not streams:
                 continue
-            text = ""
+            joined = Token("")
             for entry, fields in _entries(streams):
                 cursor, event = entry, from_json(fields[b"event"])
                 if not isinstance(event, Accepted | Closing):
@@ -123,16 +123,16 @@ class RedisFollower:
                     expected += 1
                 heard = time.monotonic()
                 if isinstance(event, Token):
-                    text += event.text
+                    joined += event
                     continue
-                if text:
-                    yield Token(text)
-                    text = ""
+                if joined.text:
+                    yield joined
+                    joined = Token("")
                 yield event
                 if isinstance(event, Closing):
                     return
-            if text:
-                yield Token(text)
+            if joined.text:
+                yield joined
 
 
 def _number(entry: bytes) -> int:

@@ -64,7 +64,7 @@ class LlamaRuntime:
         self.n_cells = n_cells
         self.n_idle = n_idle
         self.tokenize = tokenizer.tokenize
-        self.piece = tokenizer.piece
+        self.piece, self.label = tokenizer.piece, tokenizer.label
         self.ends, self.n_vocab = tokenizer.ends, tokenizer.n_vocab
         self._model = model
         self._threads = threads

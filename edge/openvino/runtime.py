@@ -87,7 +87,7 @@ class OpenvinoRuntime:
         self._blocks = Blocks(blocks)
         self._caches = self._graph.allocate_state("cache", blocks)
         self.tokenize = tokenizer.tokenize
-        self.piece = tokenizer.piece
+        self.piece, self.label = tokenizer.piece, tokenizer.label
         self.ends, self.n_vocab = tokenizer.ends, tokenizer.n_vocab
         self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import MOST_TOKENS
+from edge.engine.step import MOST_TOKENS, Chosen
 from edge.errors import InvalidRequest
 from edge.request import SamplingParams
 from edge.sampling.chain import Chain
 from edge.sampling.filters import Logits
+from edge.sampling.logprobs import logprobs
 
 
 class Sampler:
@@ -25,21 +26,27 @@ class Sampler:
         check_tokens(params, n_vocab)
         self._n_vocab = n_vocab
         self._is_greedy = params.is_greedy
+        self._n_likeliest = params.logprobs
         self._constraint = constraint
         self._chain = Chain(params)
 
-    def sample(self, logits: Logits) -> tuple[int, ...]:
+    def sample(self, logits: Logits) -> Chosen:
         """The next token, by logits f32 [vocabulary], and the tokens behind it that
         have no alternative, for which no logits are needed: at most MOST_TOKENS.
 
         Raises EngineError when no token can be chosen.
         """
-        tokens = [self._accept(self._choose(logits[: self._n_vocab]))]
+        logits = logits[: self._n_vocab]
+        tokens = [self._accept(self._choose(logits))]
+        if self._n_likeliest is not None:  # the next one needs its own logits
+            return Chosen(
+                tuple(tokens), (logprobs(logits, tokens[0], self._n_likeliest),)
+            )
         while self._constraint and len(tokens) < MOST_TOKENS:
             if not (forced := self._constraint.forced()):
                 break
             tokens.append(self._accept(forced[0]))
-        return tuple(tokens)
+        return Chosen(tuple(tokens))
 
     def _accept(self, token: int) -> int:
         if self._constraint:

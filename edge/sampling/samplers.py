@@ -6,6 +6,7 @@ import logging
 from functools import partial
 
 from edge.engine.protocols import Constraint
+from edge.engine.step import Chosen
 from edge.errors import EngineError
 from edge.gguf.tokenizer import BpeTokenizer
 from edge.request import SamplingParams
@@ -36,7 +37,7 @@ class Samplers:
         """Raises InvalidRequest when the model cannot sample in this way."""
         self._by_slot[slot] = Sampler(sampling, self._n_vocab, constraint)
 
-    def sample(self, slot: int, logits: Logits) -> tuple[int, ...] | EngineError:
+    def sample(self, slot: int, logits: Logits) -> Chosen | EngineError:
         """The next tokens of a slot, as `Sampler.sample`. An error is returned: it ends
         one answer, and none of those in the same step."""
         try:

@@ -6,6 +6,7 @@ byte, the control tokens of the template follow.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import MOST_TOKENS, Row, Sampled, Step, TextSpan
+from edge.engine.step import (
+    MOST_TOKENS,
+    Chosen,
+    Logprobs,
+    Row,
+    Sampled,
+    Step,
+    TextSpan,
+)
 from edge.engine.verify import sample_rows
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
@@ -53,6 +62,7 @@ class StubRuntime:
         self._script: list[int] = [*answer.encode(), END]
         self._n_prompt: dict[int, int] = {}  # of each slot that has begun its answer
         self._constraints: dict[int, Constraint | None] = {}
+        self._n_likeliest: dict[int, int | None] = {}
         self.n_vocab, self.ends = N_VOCAB, (END,)
         pieces = [self.piece(token) for token in range(N_VOCAB)]
         self._compiler = Compiler(pieces, [END], lambda text: [*text.encode()])
@@ -69,6 +79,9 @@ class StubRuntime:
 
     def piece(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else b""
+
+    def label(self, token: int) -> bytes:
+        return self.piece(token) or CONTROL[token - 256].encode()
 
     def check(self, sampling: SamplingParams) -> Constraint | None:
         named = {
@@ -87,6 +100,7 @@ class StubRuntime:
         assert slot not in self.cells, f"slot {slot} is not empty"
         self.prompts[slot], self.cells[slot] = [], []
         self._constraints[slot] = constraint
+        self._n_likeliest[slot] = sampling.logprobs
 
     def share(self, source: int, slot: int, n_positions: int) -> None:
         before = [at for at in self.cells[source] if at < n_positions]
@@ -121,12 +135,13 @@ class StubRuntime:
                 if index in span.wanted:
                     yield Row(span, index, np.empty(0, np.float32))
 
-    def _sample(self, slot: int) -> tuple[int, ...] | EngineError:
+    def _sample(self, slot: int) -> Chosen | EngineError:
         """The next token of the answer, or one that the constraint allows and that
         brings the answer to its end; and the tokens that have no alternative then."""
-        token = self._say(slot)
+        token = said = self._say(slot)
+        n_likeliest = self._n_likeliest[slot]
         if not (constraint := self._constraints[slot]):
-            return (token,)
+            return Chosen((token,), _logprobs(said, token, n_likeliest))
         try:
             if not constraint.allows(token):
                 allowed = constraint.allowed().tolist()
@@ -134,12 +149,14 @@ class StubRuntime:
                 token = [*closing, allowed[-1]][0]
             constraint.accept(token)
             tokens = [token]
+            if n_likeliest is not None:
+                return Chosen((token,), _logprobs(said, token, n_likeliest))
             while len(tokens) < MOST_TOKENS and (forced := constraint.forced()):
                 constraint.accept(forced[0])
                 tokens.append(forced[0])
         except EngineError as error:
             return error
-        return tuple(tokens)
+        return Chosen(tuple(tokens))
 
     def _say(self, slot: int) -> int:
         """The token of the script that follows what the slot holds."""
@@ -152,3 +169,16 @@ class StubRuntime:
                     fault()
         n_answered = len(held) - self._n_prompt[slot]
         return self._script[min(n_answered, len(self._script) - 1)]
+
+
+def _logprobs(said: int, token: int, n_likeliest: int | None) -> tuple[Logprobs, ...]:
+    """If they are wanted, of `token`: what the script says is as likely as all the
+    others together."""
+    if n_likeliest is None:
+        return ()
+
+    def of(each: int) -> float:
+        return math.log(0.5 if each == said else 0.5 / (N_VOCAB - 1))
+
+    likeliest = [said, *(each for each in range(N_VOCAB) if each != said)]
+    return (Logprobs(of(token), tuple((t, of(t)) for t in likeliest[:n_likeliest])),)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from typing import Any
 
 import pytest
 
+from edge.engine import prepare
 from edge.engine.engine import Engine
 from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, Token
@@ -87,3 +89,60 @@ def test_an_answer_says_how_long_it_could_be(open_pair: Pair) -> None:
         n_cells = open_pair[0].n_cells
         answer = answered(engine, max_tokens=2**31 - 1)
         assert answer.max_tokens == n_cells - answer.usage.prompt_tokens + 1
+
+
+SCHEMA = (
+    '{"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}'
+)
+
+
+@pytest.mark.parametrize(
+    "sampling", [{}, {"temperature": 1.2, "seed": 5}, {"grammar": SCHEMA}]
+)
+def test_each_token_has_its_logprobs(open_pair: Pair, sampling: dict[str, Any]) -> None:
+    sampling = sampling | {"max_tokens": 40}
+    with closing(Engine(*open_pair)) as engine:
+        plain = answered(engine, **sampling)
+        answer = answered(engine, logprobs=5, **sampling)
+        bare = answered(engine, logprobs=0, **sampling)
+    assert plain.logprobs is None
+    assert plain.text == answer.text == bare.text
+    assert answer.logprobs and bare.logprobs
+    # the end has none, and a character may be cut off at the very end
+    assert len(answer.logprobs) in (
+        answer.usage.completion_tokens,
+        answer.usage.completion_tokens - 1,
+    )
+    written = "".join(one.token for one in answer.logprobs).encode("latin-1")
+    assert written.decode(errors="replace") == answer.text
+    for one in answer.logprobs:
+        values = [value for _, value in one.likeliest]
+        assert len(values) == 5 and values == sorted(values, reverse=True)
+        assert sum(map(math.exp, values)) <= 1.00001
+        assert one.logprob <= values[0] <= 0
+        in_place = dict(one.likeliest)
+        assert in_place.get(one.token, one.logprob) == one.logprob
+        if not sampling.keys() & {"temperature", "grammar"}:
+            assert one.token == one.likeliest[0][0]
+    assert all(one.likeliest == () for one in bare.logprobs)
+    pairs = zip(answer.logprobs, bare.logprobs, strict=True)
+    assert all(abs(a.logprob - b.logprob) < 0.5 for a, b in pairs)
+
+
+def test_logprobs_end_before_a_stop_string(open_pair: Pair) -> None:
+    with closing(Engine(*open_pair)) as engine:
+        usual = answered(engine)
+        stop = usual.text[8:11]
+        answer = answered(engine, stop=(stop,), logprobs=0)
+    assert answer.logprobs
+    written = "".join(one.token for one in answer.logprobs).encode("latin-1")
+    assert written.decode(errors="replace").startswith(answer.text)
+    before = "".join(one.token for one in answer.logprobs[:-1])
+    assert len(before) < len(answer.text.encode())
+
+
+def test_logprobs_bound_an_answer(open_pair: Pair, monkeypatch: Any) -> None:
+    monkeypatch.setattr(prepare, "MOST_LOGPROBS", 30)
+    with closing(Engine(*open_pair)) as engine:
+        assert answered(engine, logprobs=5).max_tokens == 5
+        assert answered(engine, max_tokens=9).max_tokens == 9

@@ -84,6 +84,26 @@ def test_a_long_answer_leaves_half_of_the_context_to_old_messages() -> None:
     assert prepare(asked, RUNTIME, TOWER, 600).n_dropped == 0
 
 
+@pytest.mark.parametrize("truncate", [False, True])
+@pytest.mark.parametrize("system", ["", "Be brief.\n\n"])
+def test_tools_that_need_not_be_called_are_left_out_first(
+    truncate: bool, system: str
+) -> None:
+    tools = "<tools>" + "x" * 200
+    talk = (Message("system", (system + tools,)), TALK[-1])
+    sampling = SamplingParams(max_tokens=20)
+    asked = Request(talk, sampling, truncate=truncate, n_spare=len(tools))
+    assert not prepare(asked, RUNTIME, TOWER, 600).dropped_tools
+    found = prepare(asked, RUNTIME, TOWER, 250)
+    assert found.dropped_tools
+    assert (b"Be brief." in text_of(found)) is bool(system)
+    assert b"tools" not in text_of(found)
+    assert (b"system" in text_of(found)) is bool(system)
+    assert prepare(
+        Request.from_json(asked.to_json()), RUNTIME, TOWER, 250
+    ).dropped_tools
+
+
 MESSAGES = st.lists(
     st.builds(
         Message,

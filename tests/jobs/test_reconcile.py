@@ -300,9 +300,8 @@ async def test_a_job_of_a_dead_worker_is_called(harness: JobsHarness) -> None:
 
 
 async def test_one_reconciler_works_and_another_takes_over(
-    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
+    harness: JobsHarness,
 ) -> None:
-    monkeypatch.setattr(reconcile, "LOCK_MS", 300)
     called: list[str] = []
 
     async def call(pool: str) -> None:
@@ -315,7 +314,7 @@ async def test_one_reconciler_works_and_another_takes_over(
         await other.tick()
     assert harness.calls == [POOL] * 3
     assert called == []
-    await asyncio.sleep(0.35)  # the first has stopped
+    harness.sync.pexpire(keys.RECONCILER(), 0)  # the first has stopped
     for _ in range(2):
         await other.tick()
         await harness.reconciler.tick()
@@ -323,14 +322,11 @@ async def test_one_reconciler_works_and_another_takes_over(
     assert harness.calls == [POOL] * 3
 
 
-async def test_the_elected_reconciler_keeps_the_lock(
-    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reconcile, "LOCK_MS", 500)
+async def test_the_elected_reconciler_keeps_the_lock(harness: JobsHarness) -> None:
     await harness.reconciler.tick()
-    await asyncio.sleep(0.1)
+    harness.sync.pexpire(keys.RECONCILER(), 1000)  # two seconds later
     await harness.reconciler.tick()
-    assert harness.sync.pttl(keys.RECONCILER()) > 450
+    assert harness.sync.pttl(keys.RECONCILER()) > 1000
 
 
 class Wire(AsyncRedis):

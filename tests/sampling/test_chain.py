@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from edge.engine.step import Chosen
 from edge.errors import EngineError, InvalidRequest
 from edge.request import SamplingParams
 from edge.sampling.chain import Chain
@@ -86,7 +87,7 @@ def test_a_bias_beyond_the_vocabulary_is_refused() -> None:
 
 
 def test_logits_beyond_the_vocabulary_are_never_chosen() -> None:
-    assert Sampler(SamplingParams(), 3).sample(LOGITS[[0, 1, 2, 4, 4]]) == (1,)
+    assert Sampler(SamplingParams(), 3).sample(LOGITS[[0, 1, 2, 4, 4]]) == Chosen((1,))
 
 
 def test_filters_of_few_logits() -> None:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from edge.up.parts import free_port
-from tests.conftest import wait_for
+from tests.conftest import running_redis, wait_for
 
 PATIENCE_S = 10
 
@@ -106,18 +106,20 @@ class Web(Site):
 
 @pytest.fixture(scope="session")
 def start_web(
-    redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., Web]]:
-    """Starts a web process, without any worker."""
+    """Starts a web process, without any worker. It has a broker of its own, because it
+    reconciles what it finds there."""
     running: list[Web] = []
+    with running_redis() as url:
 
-    def start(**settings: str) -> Web:
-        running.append(Web(tmp_path_factory.mktemp("web"), redis_url, **settings))
-        return running[-1]
+        def start(**settings: str) -> Web:
+            running.append(Web(tmp_path_factory.mktemp("web"), url, **settings))
+            return running[-1]
 
-    yield start
-    for web in running:
-        web.stop()
+        yield start
+        for web in running:
+            web.stop()
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ async def test_the_served_model_is_listed(client) -> None:
         ({"model": "gpt-5"}, openai.NotFoundError, "model_not_found"),
         ({"messages": []}, openai.BadRequestError, "invalid_request"),
         ({"temperature": 9}, openai.BadRequestError, "invalid_request"),
-        ({"logprobs": True}, openai.BadRequestError, "unsupported_parameter"),
+        ({"prompt_logprobs": 1}, openai.BadRequestError, "unsupported_parameter"),
         (
             {"messages": [{"role": "user", "content": "1" * 9000}]},
             openai.BadRequestError,

@@ -126,7 +126,7 @@ def test_each_kind_of_outcome_is_counted(
     kind = {"content-type": "application/json"}
     watched.http.post("/v1/chat/completions", content=b"{", headers=kind)
     watched.ask(temperature=9)
-    watched.ask(logprobs=True)
+    watched.ask(prompt_logprobs=1)
     broken = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     watched.ask([broken])
     watched.ask(model=HOSTILE)

@@ -31,6 +31,7 @@ OTHER_VALUES: dict[str, Any] = {
     "min_tokens": 3,
     "ignore_eos": True,
     "stop_token_ids": (7,),
+    "logprobs": 0,
 }
 
 

@@ -19,8 +19,9 @@ from edge.errors import (
     InvalidRequest,
     Unavailable,
 )
-from ui import body
+from ui import body, in_flight
 from ui.body import Bodies
+from ui.in_flight import InFlight
 from ui.metrics import Metrics
 
 KB = 1 << 10
@@ -72,7 +73,7 @@ def refused(metrics: Metrics) -> dict[str, float]:
 @pytest.mark.parametrize("n", [0, 1, body.INLINE, body.INLINE + 1, body.MIDDLE + 1])
 async def test_a_body_arrives_whole(n: int) -> None:
     data = b"x" * n
-    found = await read(Bodies(Metrics()), request([data[:7], data[7:]]))
+    found = await read(Bodies(Metrics(), InFlight()), request([data[:7], data[7:]]))
     assert found == data
 
 
@@ -89,7 +90,7 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(says_so: bool) ->
     more = {"content_length": str(1 << 40)} if says_so else {}
     metrics = Metrics()
     with pytest.raises(BodyTooLarge, match="32 MiB"):
-        await read(Bodies(metrics), request(endless(), **more))
+        await read(Bodies(metrics, InFlight()), request(endless(), **more))
     assert n_read == (0 if says_so else 33)
     assert refused(metrics) == {"request_too_large": 1}
 
@@ -103,13 +104,13 @@ async def slowly(n: int = 10_000) -> AsyncIterator[bytes]:
 async def test_a_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "READ_S", 0.2)
     with pytest.raises(BodyTimeout):
-        await read(Bodies(Metrics()), request(slowly()))
+        await read(Bodies(Metrics(), InFlight()), request(slowly()))
 
 
 async def test_a_client_that_leaves_ends_the_reading() -> None:
     metrics = Metrics()
     with pytest.raises(Cancelled):
-        await read(Bodies(metrics), request(slowly(3)))
+        await read(Bodies(metrics, InFlight()), request(slowly(3)))
     assert refused(metrics) == {}
 
 
@@ -119,9 +120,9 @@ async def test_a_client_that_leaves_ends_the_reading() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """100 KB in flight, half of it from one address; 10 KB of each body are free."""
-    monkeypatch.setattr(body, "FREE", 10 * KB)
-    monkeypatch.setattr(body, "IN_FLIGHT", 100 * KB)
-    monkeypatch.setattr(body, "SHARE", 50 * KB)
+    monkeypatch.setattr(in_flight, "FREE", 10 * KB)
+    monkeypatch.setattr(in_flight, "IN_FLIGHT", 100 * KB)
+    monkeypatch.setattr(in_flight, "SHARE", 50 * KB)
 
 
 async def held(bodies: Bodies, n: int, address: str, until: asyncio.Event) -> str:
@@ -136,7 +137,7 @@ async def held(bodies: Bodies, n: int, address: str, until: asyncio.Event) -> st
 
 @pytest.mark.usefixtures("small")
 async def test_bytes_in_flight_are_bounded_and_small_bodies_pass() -> None:
-    bodies, over = Bodies(Metrics()), asyncio.Event()
+    bodies, over = Bodies(Metrics(), InFlight()), asyncio.Event()
     many = [
         asyncio.create_task(held(bodies, 50, f"10.0.0.{n}", over)) for n in range(5)
     ]
@@ -152,12 +153,12 @@ async def test_bytes_in_flight_are_bounded_and_small_bodies_pass() -> None:
     assert codes == ["", "", *["service_unavailable"] * 3]
     for n in range(4):  # and all of it is given back
         await read(bodies, request([b"x" * 60 * KB], f"10.0.1.{n}"))
-    assert not bodies._held
+    assert not bodies._in_flight._held
 
 
 @pytest.mark.usefixtures("small")
 async def test_one_address_gets_half_of_the_bytes_in_flight() -> None:
-    bodies, over = Bodies(Metrics()), asyncio.Event()
+    bodies, over = Bodies(Metrics(), InFlight()), asyncio.Event()
     greedy = [asyncio.create_task(held(bodies, 30, "10.0.0.1", over)) for _ in range(9)]
     await asyncio.sleep(0.1)
     other = asyncio.create_task(held(bodies, 50, "10.0.0.2", over))
@@ -173,7 +174,7 @@ async def test_no_bytes_stay_counted_after_errors(how: str) -> None:
     def build(data: bytearray) -> None:
         raise InvalidRequest("No.") if how == "refused" else ZeroDivisionError
 
-    bodies = Bodies(Metrics())
+    bodies = Bodies(Metrics(), InFlight())
     pieces: Any = [b"x" * 40 * KB]
     if how in ("left", "cancelled"):
 
@@ -190,11 +191,11 @@ async def test_no_bytes_stay_counted_after_errors(how: str) -> None:
     task = asyncio.create_task(reading())
     await asyncio.sleep(0.02)
     if how == "cancelled":
-        assert bodies._held
+        assert bodies._in_flight._held
         task.cancel()
     with pytest.raises((EdgeError, ZeroDivisionError, asyncio.CancelledError)):
         await task
-    assert not bodies._held
+    assert not bodies._in_flight._held
 
 
 async def test_a_middle_body_does_not_wait_for_large_ones() -> None:
@@ -205,7 +206,7 @@ async def test_a_middle_body_does_not_wait_for_large_ones() -> None:
         begun.set()
         assert go_on.wait(10)
 
-    bodies = Bodies(Metrics())
+    bodies = Bodies(Metrics(), InFlight())
 
     async def large() -> None:
         async with bodies.read(request([b"x" * (2 << 20)]), slow):

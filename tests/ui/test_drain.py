@@ -13,11 +13,12 @@ from tests.ui.api_harness import ApiHarness, api_harness, code_of, text_of
 from ui import subscriptions
 
 pytestmark = pytest.mark.redis
-HARNESS = {"step_s": 0.005, "answer_cache": False, "grace_s": 1}
+GRACE_S = 30
+HARNESS = {"step_s": 0.005, "answer_cache": False, "grace_s": GRACE_S}
 
 
 async def test_a_server_without_streams_stops_at_once(web: ApiHarness) -> None:
-    await asyncio.wait_for(web.client.drain(), 0.3)
+    await asyncio.wait_for(web.client.drain(), GRACE_S / 2)
 
 
 async def test_nothing_new_is_taken(web: ApiHarness) -> None:
@@ -43,8 +44,8 @@ async def test_a_running_answer_may_end(web: ApiHarness, stream: bool) -> None:
         assert not draining.done()
         assert code_of(await web.post(key="new")) == (503, "shutting_down")
         reply = await asking
-        await asyncio.wait_for(draining, 0.3)
-    assert time.monotonic() - began < 1
+        await draining
+    assert time.monotonic() - began < GRACE_S
     assert reply.status_code == 200
     assert "shutting_down" not in reply.text
 
@@ -59,7 +60,7 @@ async def test_a_stream_open_after_the_grace_ends_with_an_error(
         await web.until(lambda: web.runtime.cells)
         waiting = web.asking(n=5, key="b")
         await web.followed(2)
-        await web.client.drain()
+        await web.client.subscriptions.drain(1)
         stream = await asyncio.wait_for(shown, 0.2)
         refused = await asyncio.wait_for(waiting, 0.2)
     assert '"code": "shutting_down"' in stream.text
@@ -77,7 +78,7 @@ async def test_a_job_that_is_kept_outlives_the_process(
     async with web.working():
         asking = web.asking(n=350, headers=once, stream=True)
         await web.followed()
-        await web.client.drain()
+        await web.client.subscriptions.drain(1)
         assert '"code": "shutting_down"' in (await asking).text
         async with api_harness(broker_url, answer_cache=False) as another:
             reply = await another.post(n=350, headers=once, stream=True)

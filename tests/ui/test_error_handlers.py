@@ -23,6 +23,7 @@ from edge.errors import (
 )
 from ui.body import Bodies, parse
 from ui.error_handlers import add_error_handlers, field_path
+from ui.in_flight import InFlight
 from ui.metrics import Metrics
 from ui.openai.body import ChatBody
 
@@ -38,7 +39,7 @@ def http() -> Iterator[TestClient]:
     app = FastAPI(openapi_url=None)
     add_error_handlers(app, Metrics())
 
-    bodies = Bodies(Metrics())
+    bodies = Bodies(Metrics(), InFlight())
 
     @app.post("/chat")
     async def chat(http: Request) -> dict[str, int]:
@@ -304,7 +305,7 @@ WRONG = {
     "stop is an object": (chat(stop={}), "stop"),
     "stop has a number": (chat(stop=["a", 5]), "stop[1]"),
     "seed is too large": (chat(seed=2**64), "seed"),
-    "n is two": (chat(n=2), "n"),
+    "n is nothing": (chat(n=0), "n"),
     "stream is text": (chat(stream="yes"), "stream"),
     "stream options are wrong": (
         chat(stream_options={"include_usage": 1}),

@@ -33,6 +33,7 @@ from tests.ui.api_harness import POOL, PictureQuestion, api_harness
 from ui.body import Bodies, parse
 from ui.client import Client
 from ui.error_handlers import add_error_handlers
+from ui.in_flight import InFlight
 from ui.metrics import Metrics
 from ui.openai.body import ChatBody
 from ui.scrape import scrape_route
@@ -258,7 +259,7 @@ async def test_a_bad_body_is_a_refused_question(
     app = FastAPI()
     add_error_handlers(app, metrics)
 
-    bodies = Bodies(metrics)
+    bodies = Bodies(metrics, InFlight())
 
     @app.post("/v1/chat/completions")
     async def chat(http: fastapi.Request) -> None:

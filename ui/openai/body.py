@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -45,10 +45,12 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
     "stop",
     "stop_token_ids",
     "logit_bias",
+    "logprobs",
     "grammar",
 }
 MOST_STOPS = 16
 MOST_STOP_TOKENS = 64
+MOST_CHOICES = 128  # OpenAI's; those of a pool are fewer
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Stop = Annotated[
@@ -69,6 +71,8 @@ class StreamOptions(Body):
 
 
 class ChatBody(Body):
+    is_raw: ClassVar = False  # whether messages are the prompt as it is
+
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000, fail_fast=True)
     model: Annotated[str, Field(max_length=1000)] = ""
     stream: bool = False
@@ -89,12 +93,14 @@ class ChatBody(Body):
     )
     logit_bias: dict[TokenId, Bias] = Field({}, max_length=1000)
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20), BeforeValidator(whole)] = 0
     stop: Stop = Field([])
     # vLLM's
     stop_token_ids: list[Number] = Field([], max_length=MOST_STOP_TOKENS)
     min_tokens: Number = 0
     ignore_eos: bool = False
-    n: Annotated[int, Field(ge=1, le=1)] = 1
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
     # the form of the answer
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
@@ -159,6 +165,10 @@ class ChatBody(Body):
                 "a smaller min_tokens or a larger max_tokens.",
                 param="min_tokens",
             )
+        if self.top_logprobs and not self.logprobs:
+            raise InvalidRequest(
+                "top_logprobs needs logprobs: true.", param="top_logprobs"
+            )
         if self.ignore_eos and grammar:
             raise InvalidRequest(
                 "ignore_eos cannot be kept: the form of the answer says where it "
@@ -169,6 +179,7 @@ class ChatBody(Body):
             max_tokens=max_tokens,
             stop=stop,
             stop_token_ids=tuple(self.stop_token_ids),
+            logprobs=self.top_logprobs if self.logprobs else None,
             logit_bias=tuple(sorted(biases)),
             grammar=offer.grammar(grammar) if offer else grammar,
             **given,

@@ -24,9 +24,8 @@ FIELDS = {
     "use_beam_search": _LEAVE_OUT,
     "function_call": "Use tool_choice.",
     "functions": "Use tools.",
-    "logprobs": _LEAVE_OUT,
     "prompt_logprobs": _LEAVE_OUT,
-    "top_logprobs": _LEAVE_OUT,
+    "n_probs": "Use logprobs and top_logprobs.",
     "modalities": _LEAVE_OUT,
     "web_search_options": _LEAVE_OUT,
     "format": _FORMAT,
@@ -67,27 +66,34 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "best_of": (1,),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
-    "top_logprobs": (0,),
+    "tfs_z": (1,),
     "typical_p": (1,),
     "xtc_probability": (0,),
 }
 
 
-def refuse(body: BaseModel) -> None:
-    """Raises UnsupportedParameter for the first field of `body`, a chat body, on which
-    the client relies and which this server would ignore."""
+def refuse(
+    body: BaseModel, refused: Mapping[str, str] = FIELDS, pictures: str = _PICTURES
+) -> None:
+    """Raises UnsupportedParameter for the first field of `body`, which has messages, on
+    which the client relies and which this server would ignore: one of those `refused`,
+    or a picture where none is looked at. `pictures` says where they belong."""
     extra = body.model_extra or {}
     for name in extra:
-        if name in FIELDS and extra[name] and extra[name] not in HARMLESS.get(name, ()):
+        if (
+            name in refused
+            and extra[name]
+            and extra[name] not in HARMLESS.get(name, ())
+        ):
             raise UnsupportedParameter(
-                f"{name} is not supported by this server. {FIELDS[name]}", param=name
+                f"{name} is not supported by this server. {refused[name]}", param=name
             )
     for place, fields in _places(body):
         for name in PICTURES:
             if fields.get(name):
                 param = f"{place}.{name}" if place else name
                 raise UnsupportedParameter(
-                    f"{param} would not be looked at. {_PICTURES}", param=param
+                    f"{param} would not be looked at. {pictures}", param=param
                 )
 
 

@@ -252,6 +252,8 @@ REFUSED_FIELDS = {
     "max_completion_tokens": [0, -1, 1.5, 2**31, "10", True],
     "min_tokens": [-1, 1.5, 2**31, "10", True, []],
     "ignore_eos": ["yes", 1, []],
+    "logprobs": [1, "true", 5],
+    "top_logprobs": [-1, 21, 1.5, "1"],
     "stop_token_ids": [5, "5", ["5"], [-1], [2**31], [1.5], [0] * 65, [True]],
     "stop": [
         "x" * 201,
@@ -266,7 +268,7 @@ REFUSED_FIELDS = {
         {"stop": "a"},
     ],
     "seed": [2**64, 2**63, -(2**63) - 1, "x", 1.5, True],
-    "n": [0, 2, -1, "1", 1.5, []],
+    "n": [0, 129, -1, "1", 1.5, []],
     "stream": ["yes", "true", 1, []],
     "stream_options": [True, "usage", {"include_usage": "yes"}, []],
     "service_tier": ["batch", "", "FLEX", 5, True, ["flex"]],
@@ -316,8 +318,8 @@ def test_a_bad_parameter_is_refused(field: str, value: Any) -> None:
 MISPLACED = {
     "functions": [{"name": "f"}],
     "function_call": {"name": "f"},
-    "logprobs": True,
-    "top_logprobs": 5,
+    "n_probs": 5,
+    "prompt_logprobs": 1,
     "modalities": ["text", "audio"],
     "audio": {"voice": "alloy", "format": "wav"},
     "web_search_options": {"search_context_size": "low"},
@@ -359,7 +361,6 @@ def test_empty_values_of_such_fields_are_accepted(name: str, value: Any) -> None
         ("tool_choice", "auto"),
         ("function_call", "auto"),
         ("modalities", ["text"]),
-        ("top_logprobs", 0),
     ],
 )
 def test_fields_that_change_nothing_are_accepted(name: str, value: Any) -> None:
@@ -522,6 +523,12 @@ def test_biases_and_schemas_reach_the_sampling() -> None:
     assert chat(response_format={"type": "text"}).sampling(8).grammar == ""
 
 
+def test_logprobs_are_wanted_with_alternatives_or_without() -> None:
+    assert chat(top_logprobs=0).sampling(8).logprobs is None
+    assert chat(logprobs=True).sampling(8).logprobs == 0
+    assert chat(logprobs=True, top_logprobs=20.0).sampling(8).logprobs == 20
+
+
 def test_where_an_answer_may_end_reaches_the_sampling() -> None:
     sampling = chat(min_tokens=5, ignore_eos=True, stop_token_ids=[7, 3]).sampling(8)
     assert sampling == SamplingParams(
@@ -536,10 +543,11 @@ def test_where_an_answer_may_end_reaches_the_sampling() -> None:
     ("given", "param"),
     [
         ({"min_tokens": 9}, "min_tokens"),
+        ({"top_logprobs": 1}, "top_logprobs"),
         ({"ignore_eos": True, "guided_regex": "a+"}, "ignore_eos"),
     ],
 )
-def test_ends_that_contradict_each_other_are_refused(
+def test_fields_that_contradict_each_other_are_refused(
     given: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refusal:

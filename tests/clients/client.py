@@ -1,0 +1,47 @@
+"""A client program: a process of its environment, in a folder with pictures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+LONGEST_S = 240
+
+
+def run(
+    environment: Path, folder: Path, *command: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command of an environment. It sees no settings of this machine's user, no
+    proxy, and is told not to report its use to anybody."""
+    modules = environment / "node_modules"
+    binaries = modules / ".bin" if modules.exists() else environment / "bin"
+    if modules.exists() and not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(modules)
+    environ = {
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PYTHONWARNINGS": "ignore",
+        **OFFLINE,
+    }
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environ | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LONGEST_S,
+    )
+
+
+# What the clients' documents name for working without the internet.
+OFFLINE = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "PROMPTFOO_DISABLE_TELEMETRY": "1",
+    "PROMPTFOO_DISABLE_UPDATE": "1",
+}
