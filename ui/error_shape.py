@@ -5,7 +5,9 @@ Sources: the API references of OpenAI, of Anthropic ("Errors") and of Ollama ("E
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from edge.errors import EdgeError
 
@@ -21,13 +23,48 @@ ANTHROPIC = {
 }
 
 
+class ErrorDetails(BaseModel):
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class Error(BaseModel):
+    """OpenAI's."""
+
+    error: ErrorDetails
+
+
+class MessagesError(BaseModel):
+    """Anthropic's."""
+
+    type: Literal["error"]
+    error: ErrorDetails
+
+
+class OllamaError(BaseModel):
+    error: str
+
+
+def error_model(path: str) -> type[BaseModel]:
+    """The form of what `error_body` gives for `path`."""
+    if path.startswith("/api/"):
+        return OllamaError
+    return MessagesError if _is_messages(path) else Error
+
+
 def error_body(error: EdgeError, path: str) -> dict[str, Any]:
     """What a response to a request of `path` says of `error`."""
     whole = error.body()
     if path.startswith("/api/"):
         return {"error": whole["error"]["message"]}
-    if path == "/v1/messages" or path.startswith("/v1/messages/"):
+    if _is_messages(path):
         other = "invalid_request_error" if error.status < 500 else "api_error"
         kind = ANTHROPIC.get(error.status, other)
         return {"type": "error", "error": whole["error"] | {"type": kind}}
     return whole
+
+
+def _is_messages(path: str) -> bool:
+    return path == "/v1/messages" or path.startswith("/v1/messages/")
