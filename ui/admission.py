@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from edge.errors import EdgeError, Forbidden, ModelNotFound, NoWorker
+from edge.errors import EdgeError, Forbidden, InvalidRequest, ModelNotFound, NoWorker
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import WorkerInfo
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
@@ -46,6 +46,20 @@ class Admission:
         self._subscriptions = subscriptions
         self._background = background
 
+    def check_number(
+        self, submission: Submission, served: WorkerInfo, workers: Sequence[WorkerInfo]
+    ) -> None:
+        """Raises InvalidRequest for more answers to one question than can ever be
+        computed at once."""
+        bounds = self._bounds(submission.limits, served, workers)
+        most = min(bounds.n_slots, bounds.n_of_account)
+        if submission.n_answers > most:
+            raise InvalidRequest(f"n may be at most {most} here.", param="n")
+        if submission.n_computed > 1 and submission.idempotency_key:
+            raise InvalidRequest(
+                "An Idempotency-Key names one answer. Send n: 1.", param="n"
+            )
+
     @asynccontextmanager
     async def reserve(
         self,
@@ -54,7 +68,7 @@ class Admission:
         workers: Sequence[WorkerInfo],
         meter: Meter,
     ) -> AsyncIterator[Reservation]:
-        """A reservation for a question, whose job ends if an error leaves the block.
+        """A reservation for a question, whose jobs end if an error leaves the block.
 
         Charges the longest answer; the end of the job refunds what it did not use.
         Raises an EdgeError when there is no room, and charges nothing then.
@@ -82,12 +96,12 @@ class Admission:
         workers: Sequence[WorkerInfo],
         meter: Meter,
     ) -> Reservation:
-        n_slots = sum(w.n_slots for w in workers if w.pool == served.pool)
-        bounds = self._bounds(n_slots, submission.limits)
-        n = submission.max_tokens
+        bounds = self._bounds(submission.limits, served, workers)
+        n = submission.max_tokens * submission.n_computed
         charge = await meter.charge("answer-tokens", n)
         if charge is not None:
-            submission = replace(submission, charged=ChargedTokens(n, charge.at))
+            charged = ChargedTokens(submission.max_tokens, charge.at)
+            submission = replace(submission, charged=charged)
         is_new = False
         try:
             job = await self._jobs.admit(submission, served.pool, served.model, bounds)
@@ -104,12 +118,16 @@ class Admission:
         if admitting.cancelled() or admitting.exception():
             return
         job = admitting.result().job
-        if job.is_new and isinstance(error, EdgeError):
-            await self._jobs.fail(job.job_id, error)
-        elif job.is_new:
-            await self._jobs.cancel(job.job_id)
+        for job_id in job.job_ids if job.is_new else ():
+            if isinstance(error, EdgeError):
+                await self._jobs.fail(job_id, error)
+            else:
+                await self._jobs.cancel(job_id)
 
-    def _bounds(self, n_slots: int, limits: Limits) -> Bounds:
+    def _bounds(
+        self, limits: Limits, served: WorkerInfo, workers: Sequence[WorkerInfo]
+    ) -> Bounds:
+        n_slots = sum(w.n_slots for w in workers if w.pool == served.pool)
         n_jobs = n_slots + self._settings.backlog
         share = self._settings.client_jobs or max(1, n_jobs // 2)
         of_account = limits.jobs or share

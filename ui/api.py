@@ -15,7 +15,7 @@ from ui.admission import may_ask, serving
 from ui.body import parse
 from ui.client import Client
 from ui.error_handlers import headers_of
-from ui.event_streams import await_answer, await_start, unless_gone
+from ui.event_streams import await_answers, await_starts, unless_gone
 from ui.jobs import last_event_id
 from ui.model_entry import described, entry
 from ui.openai.answers import ChatCompletion, Model, ModelList
@@ -37,12 +37,18 @@ def routes(client: Client, questions: Questions) -> APIRouter:
         received = await questions.receive(http, _read)
         asked, job = received.asked, received.asked.job
         reply = Reply(
-            job.job_id, job.created, asked.model, has_tools=received.has_tools
+            job.job_id,
+            job.created,
+            asked.model,
+            has_tools=received.has_tools,
+            n=received.n_answers,
+            are_equal=not asked.others,
         )
+        streams = [asked.events, *asked.others]
         if not received.streams:
-            answer = await unless_gone(http, await_answer(asked.events))
-            return JSONResponse(reply.complete(answer), headers=received.headers)
-        events = await unless_gone(http, await_start(asked.events))
+            answers = await unless_gone(http, await_answers(streams))
+            return JSONResponse(reply.complete(answers), headers=received.headers)
+        events = await unless_gone(http, await_starts(streams))
         lines = reply.stream(events, received.includes_usage, skip)
         return event_stream(lines, received.headers)
 

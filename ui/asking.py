@@ -39,15 +39,17 @@ from ui.subscriptions import Subscriptions, broker_away
 
 @dataclass(frozen=True)
 class Asked:
-    """An accepted question, its model and its events.
+    """An accepted question, its model, the events of its answer, and those of the
+    `others` that were asked for.
 
-    Close `events` early and the job is cancelled, unless it has an Idempotency-Key.
+    Close events early and their job is cancelled, unless it is kept.
     """
 
     job: Admitted
     model: str
     is_cached: bool
     events: Events
+    others: tuple[Events, ...] = ()
 
 
 class Asking:
@@ -98,6 +100,7 @@ class Asking:
         is refused; its job ends then, and also when this is cancelled.
         """
         served = serving(question.model, workers, submission.limits)
+        self._admission.check_number(submission, served, workers)
         if served.n_cells:  # an answer never has more tokens, whatever was asked for
             n = min(submission.max_tokens, served.n_cells)
             submission = replace(submission, max_tokens=n)
@@ -105,12 +108,14 @@ class Asking:
         if asked is not None:
             return asked
         # each picture has a token at least; how many more is known once it is decoded
-        await meter.check("image-tokens", len(question.pictures))
+        if not question.counts_only:
+            await meter.check("image-tokens", len(question.pictures))
         reserving = self._admission.reserve(submission, served, workers, meter)
         async with reserving as reservation:
             if not reservation.job.is_new:
-                events = self._follow(reservation, watch, None)
-                return Asked(reservation.job, served.model, False, events)
+                job = reservation.job
+                events = self._follow(reservation, job.job_id, watch, None)
+                return Asked(job, served.model, False, events)
             pictures = [
                 await self._decode(picture, submission.caller, served)
                 for picture in question.pictures
@@ -128,10 +133,9 @@ class Asking:
         meter: Meter,
         watch: Stopwatch,
     ) -> Asked | None:
-        """The known answer, if all pictures of the question are known too. A question
-        with an Idempotency-Key always gets a job, to which its client may come back.
-        Raises ContextLengthExceeded."""
-        if submission.idempotency_key:
+        """The known answer, if all pictures of the question are known too. A job that
+        is kept is needed even for a known answer. Raises ContextLengthExceeded."""
+        if submission.is_kept:
             return None
         recall, caller = self._decoder.recall, submission.caller
         known: list[PictureRef] = []
@@ -182,32 +186,42 @@ class Asking:
                 done = Finished(answer)
                 await self._jobs.end(job.job_id, done)
                 return Asked(job, served.model, True, _known_stream(done, watch))
+            if request.counts_only:  # no pixel is looked at
+                pictures = []
             if pictures:  # those that are left after trimming, and only if computed
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()
-            await self._jobs.enqueue(
-                job.job_id,
-                request,
-                content,
-                pictures,
-                served.pool,
-                reservation.bounds,
-                shares=key if self._may_cache(request) else "",
-            )
-            await self._call(served.pool)
+            for i, job_id in enumerate(job.job_ids):
+                await self._jobs.enqueue(
+                    job_id,
+                    _reseeded(request, i),
+                    content,
+                    pictures,
+                    served.pool,
+                    reservation.bounds,
+                    shares=key if self._may_cache(request) else "",
+                )
+                await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error
         cache_key = key if self._may_cache(request) else None
-        events = self._follow(reservation, watch, cache_key)
-        return Asked(job, served.model, False, events)
+        first, *others = (
+            self._follow(reservation, job_id, watch, cache_key)
+            for job_id in job.job_ids
+        )
+        return Asked(job, served.model, False, first, tuple(others))
 
     async def _follow(
-        self, reservation: Reservation, watch: Stopwatch, cache_key: str | None
+        self,
+        reservation: Reservation,
+        job_id: str,
+        watch: Stopwatch,
+        cache_key: str | None,
     ) -> Events:
-        """The job's events: measured, the answer cached, the job cancelled when its
+        """The events of a job: measured, the answer cached, the job cancelled when its
         client leaves."""
-        job_id, has_ended = reservation.job.job_id, False
+        has_ended = False
         try:
             async for event in self._subscriptions.follow(job_id):
                 has_ended = isinstance(event, Terminal)
@@ -219,7 +233,7 @@ class Asking:
         finally:
             if not has_ended:
                 watch.cancelled()
-            if not has_ended and not reservation.submission.idempotency_key:
+            if not has_ended and not reservation.submission.is_kept:
                 self._background.start(self._jobs.cancel(job_id))
 
     async def _known(self, request: Request, key: str) -> Answer | None:
@@ -239,3 +253,12 @@ async def _known_stream(event: Event, watch: Stopwatch) -> Events:
     """The events of an answer that needs no job: its end, measured."""
     watch.record_event(event)
     yield event
+
+
+def _reseeded(request: Request, i: int) -> Request:
+    """The question of the answer with this number: its seed is as far from the
+    client's, if that sent one."""
+    seed = request.sampling.seed
+    if seed is None or i == 0:
+        return request
+    return replace(request, sampling=replace(request.sampling, seed=seed + i))

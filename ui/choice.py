@@ -20,16 +20,16 @@ from ui.openai.logprobs import logprobs_object
 
 
 class Choice:
-    """Number `index` of the choices of a reply, the answer of a job, which may hold
-    calls of functions if it `has_tools`. Its client has the first `skip` characters
-    already."""
+    """Number `index` of the choices of a reply, whose calls of functions, if the answer
+    `has_tools`, have ids that begin with `name`. Its client has the first `skip`
+    characters already."""
 
     def __init__(
-        self, index: int, job_id: str, *, has_tools: bool, skip: int = 0
+        self, index: int, name: str, *, has_tools: bool, skip: int = 0
     ) -> None:
         self.n_read = 0  # characters of the answer
-        self._index = index
-        self._job_id = job_id
+        self.index = index
+        self._name = name
         self._has_tools = has_tools
         self._skip = skip
         self._begin()
@@ -49,7 +49,7 @@ class Choice:
             message |= {"content": text or None, "tool_calls": calls}
         tokens = answer.logprobs
         return {
-            "index": self._index,
+            "index": self.index,
             "message": message | {"refusal": None},
             "logprobs": None if tokens is None else logprobs_object(tokens),
             "finish_reason": self._finish_reason(answer),
@@ -122,7 +122,7 @@ class Choice:
 
     def _call(self, index: int, name: str) -> dict[str, Any]:
         return {
-            "id": f"call_{self._job_id}_{index}",
+            "id": f"call_{self._name}_{index}",
             "type": "function",
             "function": {"name": name, "arguments": ""},
         }
@@ -130,7 +130,7 @@ class Choice:
     def _chunk(
         self, delta: dict[str, Any], finish_reason: str | None = None
     ) -> dict[str, Any]:
-        return {"index": self._index, "delta": delta, "finish_reason": finish_reason}
+        return {"index": self.index, "delta": delta, "finish_reason": finish_reason}
 
     def _finish_reason(self, answer: Answer) -> str:
         """An answer that was cut off in a call has not made it."""

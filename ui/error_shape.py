@@ -5,9 +5,8 @@ Sources: the API references of OpenAI, of Anthropic ("Errors") and of Ollama ("E
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-from pydantic import BaseModel
+import re
+from typing import Any
 
 from edge.errors import EdgeError
 
@@ -23,48 +22,26 @@ ANTHROPIC = {
 }
 
 
-class ErrorDetails(BaseModel):
-    message: str
-    type: str
-    param: str | None = None
-    code: str | None = None
-
-
-class Error(BaseModel):
-    """OpenAI's."""
-
-    error: ErrorDetails
-
-
-class MessagesError(BaseModel):
-    """Anthropic's."""
-
-    type: Literal["error"]
-    error: ErrorDetails
-
-
-class OllamaError(BaseModel):
-    error: str
-
-
-def error_model(path: str) -> type[BaseModel]:
-    """The form of what `error_body` gives for `path`."""
-    if path.startswith("/api/"):
-        return OllamaError
-    return MessagesError if _is_messages(path) else Error
+# Addresses of the APIs that are not OpenAI's, for Python's re and PCRE alike.
+PATHS = {"ollama": "/api/", "anthropic": "/v1/messages([/?]|$)"}
 
 
 def error_body(error: EdgeError, path: str) -> dict[str, Any]:
     """What a response to a request of `path` says of `error`."""
-    whole = error.body()
-    if path.startswith("/api/"):
+    return shaped(error.body(), error.status, api_of(path))
+
+
+def api_of(path: str) -> str:
+    """The API that an address belongs to: one of PATHS, or "", which is OpenAI's."""
+    return next((api for api, known in PATHS.items() if re.match(known, path)), "")
+
+
+def shaped(whole: dict[str, Any], status: int, api: str) -> dict[str, Any]:
+    """An error, which is `whole` in OpenAI's shape, in that of an `api`."""
+    if api == "ollama":
         return {"error": whole["error"]["message"]}
-    if _is_messages(path):
-        other = "invalid_request_error" if error.status < 500 else "api_error"
-        kind = ANTHROPIC.get(error.status, other)
+    if api == "anthropic":
+        other = "invalid_request_error" if status < 500 else "api_error"
+        kind = ANTHROPIC.get(status, other)
         return {"type": "error", "error": whole["error"] | {"type": kind}}
     return whole
-
-
-def _is_messages(path: str) -> bool:
-    return path == "/v1/messages" or path.startswith("/v1/messages/")

@@ -10,62 +10,103 @@ An event passes these wrappers in this order. Each has one reason:
    stops can wait for them; makes an event of a lost broker and of its own stop.
 4. `ui.asking.Asking._follow`: measures, caches the answer, and cancels the job when its
    client leaves. A known answer has `_known_stream` in place of 1 to 4.
-5. `await_start` (streamed) or `await_answer` (whole): raises an early error while a
+5. `together`: joins the streams of all the answers to one question.
+6. `await_starts` (streamed) or `await_answers` (whole): raises an early error while a
    proper HTTP status can still be sent.
-6. `unless_gone`, around step 5: notices that the client hung up, which nothing else
+7. `unless_gone`, around step 6: notices that the client hung up, which nothing else
    does before the first byte of a response.
-7. `ui.sse.Reply.stream`: writes the lines of the stream, without what a client that
+8. `ui.sse.Reply.stream`: writes the lines of the stream, without what a client that
    resumes already has.
 
-The page renders the events of step 4 itself; `/v1/jobs/{id}/events` goes from 3 to 7.
+The page renders the events of step 4 itself; `/v1/jobs/{id}/events` goes from 3 to 8.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing, suppress
 from typing import TypeVar
 
 from fastapi import Request
 
 from edge.errors import Cancelled, EngineError
-from edge.events import Accepted, Event, Failed, Finished, Started, Token
+from edge.events import Accepted, Event, Failed, Finished, Started, Terminal, Token
 from edge.request import Answer
 
 T = TypeVar("T")
 
 # None: a second without an event.
 Events = AsyncGenerator[Event | None, None]
+# Of several jobs, each with the number of its stream.
+NumberedEvents = AsyncGenerator[tuple[int, Event | None], None]
 
 QUIET_STARTS = 2  # events that say nothing of the start; then a stream begins anyway
 
 
 async def await_start(events: Events) -> Events:
-    """The same events, from the one that shows that a worker accepted the question, or
-    from the QUIET_STARTS-th that does not.
+    """The same events, as `await_starts` gives them."""
+    return _unnumbered(await await_starts([events]))
+
+
+async def await_starts(streams: Sequence[Events]) -> NumberedEvents:
+    """The events of `together`, from the one that shows that a worker accepted the
+    question, or from the QUIET_STARTS-th of the first stream that does not.
 
     Raises the error of a question that was refused: as long as no byte has been sent,
     it can have a proper HTTP status.
     """
-    n_quiet = 0
-    async for event in events:
+    n_quiet, events = 0, together(streams)
+    async for i, event in events:
         if isinstance(event, Failed):
+            await events.aclose()
             raise event.error
         is_news = isinstance(event, Accepted | Started | Token | Finished)
-        n_quiet += not is_news
+        n_quiet += not is_news and i == 0
         if is_news or n_quiet == QUIET_STARTS:
-            return _put_back(event, events)
+            return _put_back((i, event), events)
     raise EngineError("This question ended without an answer.")
 
 
 async def await_answer(events: Events) -> Answer:
     """The answer at the end of the events. Raises the error if there is none."""
-    async for event in events:
-        if isinstance(event, Failed):
-            raise event.error
-        if isinstance(event, Finished):
-            return event.answer
-    raise EngineError("This question ended without an answer.")
+    [answer] = await await_answers([events])
+    return answer
+
+
+async def await_answers(streams: Sequence[Events]) -> list[Answer]:
+    """The answer at the end of each stream. Raises the first error of any."""
+    answers: dict[int, Answer] = {}
+    async with aclosing(together(streams)) as events:
+        async for i, event in events:
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Finished):
+                answers[i] = event.answer
+    if len(answers) < len(streams):
+        raise EngineError("This question ended without an answer.")
+    return [answers[i] for i in range(len(streams))]
+
+
+async def together(streams: Sequence[Events]) -> NumberedEvents:
+    """The events of several jobs as they come. Closing it closes all streams."""
+    # each stream that has not ended is being read, so that it can be cancelled
+    reads = {asyncio.ensure_future(anext(each)): i for i, each in enumerate(streams)}
+    try:
+        while reads:
+            done, _ = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+            news: list[tuple[int, Event | None]] = []
+            for read in done:
+                i = reads.pop(read)
+                with suppress(StopAsyncIteration):
+                    news.append((i, read.result()))
+                    if not isinstance(read.result(), Terminal):
+                        reads[asyncio.ensure_future(anext(streams[i]))] = i
+            for each in news:
+                yield each
+    finally:
+        for read in reads:
+            read.cancel()
 
 
 async def unless_gone(http: Request, work: Awaitable[T]) -> T:
@@ -90,7 +131,16 @@ async def _await_disconnect(http: Request) -> None:
         pass
 
 
-async def _put_back(first: Event | None, rest: Events) -> Events:
-    yield first
-    async for event in rest:
-        yield event
+async def _put_back(
+    first: tuple[int, Event | None], rest: NumberedEvents
+) -> NumberedEvents:
+    async with aclosing(rest):
+        yield first
+        async for event in rest:
+            yield event
+
+
+async def _unnumbered(events: NumberedEvents) -> Events:
+    async with aclosing(events):
+        async for _, event in events:
+            yield event

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, from_json
 from ui.client import Client, JobView
+from ui.event_streams import together
 from ui.openai.answers import Job
 from ui.openapi import documented
 from ui.request_caller import caller_of
@@ -42,7 +43,7 @@ def job_routes(client: Client) -> APIRouter:
         `Last-Event-ID` names."""
         job = (await client.job(job_id, caller_of(http))).record
         reply = Reply(job_id, job.created, job.model, has_tools=job.has_tools)
-        events = client.subscriptions.follow(job_id)  # closing it ends no job
+        events = together([client.subscriptions.follow(job_id)])  # ends no job
         return event_stream(reply.stream(events, include_usage, last_event_id(http)))
 
     return router
@@ -70,7 +71,7 @@ def _render(job_id: str, view: JobView) -> dict[str, Any]:
         "attempt": job.attempt,
         "position": queued.position if queued else None,
         "starts_in_s": queued.starts_in_s if queued else None,
-        "answer": reply.complete(outcome.answer)
+        "answer": reply.complete([outcome.answer])
         if isinstance(outcome, Finished)
         else None,
         "error": outcome.error.body()["error"] if isinstance(outcome, Failed) else None,

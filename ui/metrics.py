@@ -227,6 +227,8 @@ class Stopwatch:
         self._end("cancelled", Cancelled.code)
 
     def _finish(self, n_computed: int) -> None:
+        if self._has_ended:  # with another of its answers
+            return
         now = self._metrics.clock()
         first_text = now if self._first_text is None else self._first_text
         self._metrics.ttft.observe(first_text - self._asked)

@@ -6,6 +6,7 @@ that FastAPI does not know, so each says with `documented` what it reads and ans
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse
 
 from edge import __version__
-from ui.error_shape import error_model
+from ui.error_models import error_model
 
 PATH = "/v1/openapi.json"
 REF = "#/components/schemas/{model}"
@@ -90,6 +91,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas, definitions = _schemas(described, whole["paths"])
     for path, operations in whole["paths"].items():
         for method, operation in operations.items():
+            operation["operationId"] = re.sub(r"\W+", "_", f"{method}{path}").strip("_")
             _describe(operation, handlers[path, method], path, schemas)
     whole["components"] = {
         "schemas": definitions,
@@ -127,7 +129,6 @@ def _describe(
 ) -> None:
     """Completes what FastAPI has written of an operation."""
     described = _described(handler)
-    operation["operationId"] = handler.__name__
     if described.body:
         content = {JSON: {"schema": schemas[described.body]}}
         operation["requestBody"] = {"required": True, "content": content}

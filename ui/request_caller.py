@@ -44,6 +44,9 @@ def submission_of(
     is_batch: bool = False,
     streams: bool = False,
     has_tools: bool = False,
+    n_answers: int = 1,
+    n_computed: int = 1,
+    is_background: bool = False,
 ) -> Submission:
     """The submission of a question. Raises InvalidRequest for a wrong header."""
     idempotency_key = http.headers.get("idempotency-key", "")
@@ -57,7 +60,10 @@ def submission_of(
         is_batch=is_batch,
         streams=streams,
         has_tools=has_tools,
+        is_background=is_background,
         idempotency_key=idempotency_key,
         body_hash=body_hash if idempotency_key else "",
         max_tokens=max_tokens,
+        n_answers=n_answers,
+        n_computed=n_computed,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from fastapi.responses import StreamingResponse
@@ -11,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from edge.events import Failed, Finished, Progress, Retried, Token
 from edge.request import Answer, Usage
 from ui.choice import Choice
-from ui.event_streams import Events
+from ui.event_streams import NumberedEvents
 from ui.progress import progress_comment
 
 DONE = "data: [DONE]\n\n"
@@ -20,57 +22,80 @@ KEEP_ALIVE = ": still working\n"  # as `progress_comment`
 
 
 class Reply:
-    """The envelope of one answer: id, time and model are equal in all its chunks, also
-    when it is read again. An answer that `has_tools` may hold calls of functions."""
+    """The envelope of `n` answers: id, time and model are equal in all its chunks, also
+    when it is read again. Answers that have tools may hold calls of functions.
+
+    If they `are_equal`, one job gives them all.
+    """
 
     def __init__(
-        self, job_id: str, created: float, model: str, *, has_tools: bool = False
+        self,
+        job_id: str,
+        created: float,
+        model: str,
+        *,
+        has_tools: bool = False,
+        n: int = 1,
+        are_equal: bool = False,
     ) -> None:
         self._job_id = job_id
         self._id = f"chatcmpl-{job_id}"
         self._has_tools = has_tools
         self._created = int(created)
         self._model = model
+        self._n = n
+        self._are_equal = are_equal
 
-    def complete(self, answer: Answer) -> dict[str, Any]:
-        """The body of a non-streamed answer."""
-        choice = self._choice().whole(answer)
-        return self._envelope("chat.completion", [choice]) | _measured(answer)
+    def complete(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        """The body of a non-streamed reply, with the answer of each job."""
+        if self._are_equal:
+            answers = [answers[0]] * self._n
+        choices = [self._choice(i).whole(answer) for i, answer in enumerate(answers)]
+        return self._envelope("chat.completion", choices) | measured(answers)
 
     async def stream(
-        self, events: Events, include_usage: bool, skip: int = 0
+        self, numbered: NumberedEvents, include_usage: bool, skip: int = 0
     ) -> AsyncIterator[str]:
-        """The lines of a streamed answer, without its first `skip` characters. A
-        failure becomes an error frame: a stream that merely stopped would look like a
-        complete answer.
+        """The lines of a streamed reply, by the events of each job; of a single answer
+        without its first `skip` characters. A failure becomes an error frame and ends
+        all: a stream that merely stopped would look like a complete answer.
 
-        The id of each chunk is the number of characters that the model had written,
-        from which a client can resume.
+        The id of each chunk of a single answer is the number of characters that the
+        model had written, from which a client can resume.
         """
-        choice = self._choice(skip)
-        yield self._chunk(choice.first(), at=skip)
-        async for event in events:
-            match event:
-                case Token() | Finished() | Retried():
-                    for chunk in choice.read(event):
-                        yield self._chunk(chunk, at=choice.n_read)
-                case Failed():
-                    yield _frame(event.error.body())
-                case None:
-                    yield KEEP_ALIVE
-            if isinstance(event, Finished) and include_usage:
-                last = self._envelope("chat.completion.chunk", [])
-                yield _frame(last | _measured(event.answer))
-            if isinstance(event, Progress | Retried):
-                yield progress_comment(event)
+        choices = [self._choice(i, skip) for i in range(self._n)]
+        of_stream = [choices] if self._are_equal else [[one] for one in choices]
+        answers: dict[int, Answer] = {}
+        for choice in choices:
+            yield self._chunk(choice.first(), at=skip)
+        async with aclosing(numbered) as events:
+            async for i, event in events:
+                match event:
+                    case Token() | Finished() | Retried():
+                        for choice in of_stream[i]:
+                            for chunk in choice.read(event):
+                                yield self._chunk(chunk, at=choice.n_read)
+                    case Failed():
+                        yield _frame(event.error.body())
+                        break
+                    case None:
+                        yield KEEP_ALIVE
+                if isinstance(event, Finished):
+                    answers |= {choice.index: event.answer for choice in of_stream[i]}
+                if isinstance(event, Progress | Retried) and i == 0:
+                    yield progress_comment(event)
+        if include_usage and len(answers) == self._n:
+            last = self._envelope("chat.completion.chunk", [])
+            yield _frame(last | measured([answers[i] for i in range(self._n)]))
         yield DONE
 
-    def _choice(self, skip: int = 0) -> Choice:
-        return Choice(0, self._job_id, has_tools=self._has_tools, skip=skip)
+    def _choice(self, index: int, skip: int = 0) -> Choice:
+        name = f"{self._job_id}_{index}" if index else self._job_id
+        return Choice(index, name, has_tools=self._has_tools, skip=skip)
 
     def _chunk(self, choice: dict[str, Any], *, at: int) -> str:
-        chunk = self._envelope("chat.completion.chunk", [choice])
-        return f"id: {at}\n{_frame(chunk)}"
+        frame = _frame(self._envelope("chat.completion.chunk", [choice]))
+        return f"id: {at}\n{frame}" if self._n == 1 else frame
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -83,26 +108,34 @@ class Reply:
 
 
 def event_stream(
-    lines: AsyncIterator[str], headers: dict[str, str] | None = None
+    lines: AsyncIterator[str],
+    headers: dict[str, str] | None = None,
+    media_type: str = "text/event-stream",
 ) -> StreamingResponse:
     """A response that sends `lines` as they come."""
     return StreamingResponse(
         lines,
-        media_type="text/event-stream",
+        media_type=media_type,
         # proxies must neither store nor buffer a stream
         headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
         | (headers or {}),
     )
 
 
-def _measured(answer: Answer) -> dict[str, Any]:
-    """OpenAI's usage; beside it timings, the number of messages left out, and the most
-    tokens that the answer could have."""
+def measured(answers: Sequence[Answer]) -> dict[str, Any]:
+    """OpenAI's usage; beside it timings, those of the slowest answer, the number of
+    messages left out, whether the tools were, the number of pictures that are the first
+    of several in their file, and the most tokens that an answer could have."""
+    slowest = max(answers, key=lambda answer: answer.timings.e2e_ms)
+    n_written = sum(answer.usage.completion_tokens for answer in answers)
+    usage = replace(answers[0].usage, completion_tokens=n_written)
     return {
-        "usage": _usage(answer.usage),
-        "timings": vars(answer.timings),
-        "dropped_messages": answer.n_dropped,
-        "max_tokens": answer.max_tokens,
+        "usage": _usage(usage),
+        "timings": vars(slowest.timings),
+        "dropped_messages": slowest.n_dropped,
+        "dropped_tools": slowest.dropped_tools,
+        "first_only_pictures": slowest.n_first,
+        "max_tokens": slowest.max_tokens,
     }
 
 

@@ -47,16 +47,17 @@ class ClientJobs:
     async def admit(
         self, submission: Submission, pool: str, model: str, bounds: Bounds
     ) -> Admitted:
-        """Makes a reservation for a new job.
+        """Makes a reservation for the new jobs of a question: for all or for none.
 
         Raises QueueFull or ClientLimit when there is none; KeyReused when its
         idempotency key was used for another question.
         """
         is_anonymous = submission.caller.tenant == ANONYMOUS
+        job_ids = [secrets.token_hex(16) for _ in range(submission.n_computed)]
         reply = named(
             await self._scripts(
                 "admit",
-                job_id=secrets.token_hex(16),
+                job_ids=job_ids,
                 pool=pool,
                 record=submission.record(model),
                 n_jobs=bounds.n_jobs,
@@ -69,10 +70,12 @@ class ClientJobs:
         )
         match reply["status"]:
             case "admitted" | "joined" as status:
+                is_new = status == "admitted"
                 return Admitted(
-                    job_id=reply["job_id"],
-                    created=float(reply["created"]),
-                    is_new=status == "admitted",
+                    reply["job_id"],
+                    float(reply["created"]),
+                    is_new,
+                    tuple(job_ids[1:]) if is_new else (),
                 )
             case "reused":
                 raise key_reused()

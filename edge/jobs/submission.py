@@ -10,7 +10,8 @@ from edge.limits import NO_LIMITS, Limits
 
 @dataclass(frozen=True)
 class ChargedTokens:
-    """Answer tokens that were charged in advance, `at` a time in seconds since 1970."""
+    """Answer tokens of each job that were charged in advance, `at` a time in seconds
+    since 1970."""
 
     n_tokens: int
     at: float
@@ -23,8 +24,8 @@ class Submission:
     A batch job may wait longer. With `streams`, the client is shown text that cannot be
     taken back; with `has_tools` the answer may hold calls of functions. With the
     `idempotency_key` and `body_hash` of an earlier submission of the same caller it is
-    the same job, which is therefore kept after its client has left. The answer has at
-    most `max_tokens`.
+    the same job. Each of its `n_answers` has at most `max_tokens`; equal ones are
+    computed once: `n_computed`.
     """
 
     caller: Caller
@@ -32,14 +33,22 @@ class Submission:
     is_batch: bool = False
     streams: bool = False
     has_tools: bool = False
+    is_background: bool = False
     idempotency_key: str = ""
     body_hash: str = ""
     max_tokens: int = 0
+    n_answers: int = 1
+    n_computed: int = 1
     charged: ChargedTokens | None = None
 
     @property
     def priority(self) -> str:
         return "low" if self.is_batch else self.limits.priority
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the job goes on after its client has left, who may come back."""
+        return self.is_background or bool(self.idempotency_key)
 
     @property
     def idempotency_name(self) -> str | None:
@@ -60,7 +69,7 @@ class Submission:
             "priority": self.priority,
             "streams": int(self.streams),
             "has_tools": int(self.has_tools),
-            "kept": int(bool(self.idempotency_key)),
+            "kept": int(self.is_kept),
             "body_hash": self.body_hash,
             "charged": self.charged.n_tokens if self.charged else 0,
             "charged_at": self.charged.at if self.charged else 0,
@@ -70,12 +79,17 @@ class Submission:
 
 @dataclass(frozen=True)
 class Admitted:
-    """An admitted job, `created` in seconds since 1970. One that is not new was
-    submitted before with the same idempotency key."""
+    """An admitted job, `created` in seconds since 1970, and the `others` of the same
+    question. One that is not new was submitted before with the same idempotency key."""
 
     job_id: str
     created: float
     is_new: bool
+    others: tuple[str, ...] = ()
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        return self.job_id, *self.others
 
 
 @dataclass(frozen=True)

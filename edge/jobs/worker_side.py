@@ -83,8 +83,8 @@ class WorkerJobs:
             event=to_json(Accepted(prompt_tokens, image_tokens)),
         )
 
-    def refuse(self, job_id: str, outcome: Failed) -> bool:
-        """Ends a job that can never be run; False when it has ended already."""
+    def end_waiting(self, job_id: str, outcome: Terminal) -> bool:
+        """Ends a job that need not or cannot run; False when it has ended already."""
         return self._end(job_id, None, outcome)
 
     def claim(self, *, may_be_suspect: bool = True) -> Claim | Literal["later"] | None:
@@ -141,6 +141,11 @@ class WorkerJobs:
             outcome=to_json(outcome),
         )
         return bool(has_ended)
+
+    def guess_pace(self, image_tokens: int, answer: Answer) -> None:
+        """Begins with a pace by a small question, unless one was learned before."""
+        guess = Pace.guess(image_tokens, answer)
+        self._broker.set(keys.PACE(self._pool), guess.to_json(), nx=True)
 
     def learn(self, image_tokens: int, answer: Answer, seconds: float) -> None:
         """Updates the pace of the pool by an answer that took `seconds`. Of two workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -81,6 +82,26 @@ def test_a_long_answer_leaves_half_of_the_context_to_old_messages() -> None:
     asked = Request(TALK, SamplingParams(max_tokens=10_000), truncate=True)
     assert prepare(asked, RUNTIME, TOWER, 320).n_dropped == 2
     assert prepare(asked, RUNTIME, TOWER, 600).n_dropped == 0
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+@pytest.mark.parametrize("system", ["", "Be brief.\n\n"])
+def test_tools_that_need_not_be_called_are_left_out_first(
+    truncate: bool, system: str
+) -> None:
+    tools = "<tools>" + "x" * 200
+    talk = (Message("system", (system + tools,)), TALK[-1])
+    sampling = SamplingParams(max_tokens=20)
+    asked = Request(talk, sampling, truncate=truncate, n_spare=len(tools))
+    assert not prepare(asked, RUNTIME, TOWER, 600).dropped_tools
+    found = prepare(asked, RUNTIME, TOWER, 250)
+    assert found.dropped_tools
+    assert (b"Be brief." in text_of(found)) is bool(system)
+    assert b"tools" not in text_of(found)
+    assert (b"system" in text_of(found)) is bool(system)
+    assert prepare(
+        Request.from_json(asked.to_json()), RUNTIME, TOWER, 250
+    ).dropped_tools
 
 
 MESSAGES = st.lists(
@@ -205,3 +226,13 @@ def test_preparing_ends_when_it_is_not_wanted() -> None:
     with pytest.raises(Cancelled):
         prepare(request, runtime, TOWER, 8192, is_wanted)
     assert runtime.n_chars < 3 * 100
+
+
+def test_it_says_of_how_many_pictures_it_has_read_the_first() -> None:
+    first = replace(PICTURE.ref, is_first=True)
+    asked = [Message("user", ("?", ref)) for ref in (first, PICTURE.ref, first)]
+    request = Request(tuple(asked), SamplingParams(max_tokens=4), truncate=True)
+    assert prepare(request, RUNTIME, TOWER, 4000).n_first == 2
+    n_last = prepare(replace(request, messages=tuple(asked[2:])), RUNTIME, TOWER, 4000)
+    shortened = prepare(request, RUNTIME, TOWER, n_last.n_prompt + 4)
+    assert (shortened.n_dropped, shortened.n_first) == (2, 1)

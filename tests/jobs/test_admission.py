@@ -47,6 +47,20 @@ async def test_forty_of_one_client_get_one_share(
     assert await harness.admit("another", n_jobs=20, n_of_account=3)
 
 
+async def test_the_jobs_of_one_question_are_admitted_together(
+    harness: JobsHarness,
+) -> None:
+    job = await harness.admit(n_jobs=4, n_computed=3)
+    assert len(set(job.job_ids)) == 3
+    assert {await harness.state(job_id) for job_id in job.job_ids} == {"waiting"}
+    with pytest.raises(QueueFull):
+        await harness.admit("other", n_jobs=4, n_computed=2)
+    with pytest.raises(ClientLimit):
+        await harness.admit(n_of_account=4, n_computed=2)
+    assert harness.n_live() == 3
+    assert (await harness.admit("other", n_jobs=4)).others == ()
+
+
 async def test_a_refusal_names_the_limit(harness: JobsHarness) -> None:
     await harness.admit(n_jobs=1)
     with pytest.raises(QueueFull, match="All 1 places are taken") as full:

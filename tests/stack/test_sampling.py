@@ -79,3 +79,19 @@ async def test_logprobs_are_the_same_whole_and_streamed(client, question) -> Non
     assert streamed.logprobs.content == content
     plain = await client.chat.completions.create(model="tiny", messages=question)
     assert plain.choices[0].logprobs is None
+
+
+async def test_several_answers_whole_and_streamed(client, question) -> None:
+    asked = {"model": "tiny", "messages": question, "n": 3}
+    reply = await client.chat.completions.create(**asked)
+    assert [choice.message.content for choice in reply.choices] == [ANSWER] * 3
+    warm = asked | {"temperature": 2, "seed": 3, "max_tokens": 12}
+    warm["messages"] = [{"role": "user", "content": "Say what you like."}]
+    reply = await client.chat.completions.create(**warm)
+    texts = [choice.message.content for choice in reply.choices]
+    assert len(set(texts)) > 1
+    async with client.chat.completions.stream(**warm) as stream:
+        streamed = await stream.get_final_completion()
+    # company changes a logit in its last digits, and at this temperature the text too
+    assert all(choice.message.content for choice in streamed.choices)
+    assert len(streamed.choices) == 3

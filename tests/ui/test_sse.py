@@ -29,7 +29,7 @@ from edge.events import (
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.request import Answer, Usage
-from ui.event_streams import await_answer, await_start
+from ui.event_streams import await_answer, await_start, together
 from ui.sse import DONE, KEEP_ALIVE, Reply, event_stream
 
 TEXT = "A 猫 and a dog."
@@ -45,7 +45,8 @@ async def given_events(*events: Event | None) -> AsyncIterator[Event | None]:
 
 
 async def lines(*events: Event | None, skip: int = 0, usage: bool = False) -> list[str]:
-    return [line async for line in REPLY.stream(given_events(*events), usage, skip)]
+    numbered = together([given_events(*events)])
+    return [line async for line in REPLY.stream(numbered, usage, skip)]
 
 
 def parse(line: str) -> tuple[str | None, Any]:
@@ -225,6 +226,73 @@ async def test_a_second_loss_does_no_harm_either() -> None:
     assert text_of(sent) == TEXT[4:]
 
 
+# --- several answers ----------------------------------------------------------------
+
+OTHER = Finished(Answer("Two dogs.", "length", Usage(70, 3, 64)))
+
+
+def by_index(sent: list[str]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for line in sent:
+        if line.startswith("data: {"):
+            for choice in parse(line)[1]["choices"]:
+                text = choice["delta"].get("content", "")
+                found[choice["index"]] = found.get(choice["index"], "") + text
+    return found
+
+
+async def test_the_choices_of_a_stream_are_interleaved() -> None:
+    reply = Reply("job", 1.0, "tiny", n=2)
+    streams = [
+        given_events(Queued(1, 2.0), *tokens(2, 9), FINISHED),
+        given_events(Queued(2, 3.0), Token("Two "), Token("dogs."), None, OTHER),
+    ]
+    sent = [line async for line in reply.stream(together(streams), True)]
+    assert by_index(sent) == {0: TEXT, 1: "Two dogs."}
+    assert not any(line.startswith("id: ") for line in sent)  # nothing to resume from
+    assert shown(stage="queue", position=1, starts_in_s=2.0) in sent
+    assert shown(stage="queue", position=2, starts_in_s=3.0) not in sent
+    usage, done = [line for line in sent if not line.startswith(": ")][-2:]
+    assert parse(usage)[1]["usage"] == {
+        "prompt_tokens": 70,
+        "completion_tokens": 8,
+        "total_tokens": 78,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
+    assert done == DONE
+
+
+async def test_equal_answers_are_computed_once_and_given_often() -> None:
+    reply = Reply("job", 1.0, "tiny", n=3, are_equal=True)
+    body = reply.complete([FINISHED.answer])
+    assert [choice["index"] for choice in body["choices"]] == [0, 1, 2]
+    assert {choice["message"]["content"] for choice in body["choices"]} == {TEXT}
+    assert body["usage"]["completion_tokens"] == 15
+    streamed = reply.stream(together([given_events(*tokens(4), FINISHED)]), True)
+    assert by_index([line async for line in streamed]) == dict.fromkeys(range(3), TEXT)
+
+
+async def test_a_failure_of_one_ends_all_and_nothing_is_read_on() -> None:
+    closed = []
+
+    async def endless() -> AsyncIterator[Event | None]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield Token("x")
+        finally:
+            closed.append(True)
+
+    reply = Reply("job", 1.0, "tiny", n=2)
+    streams = [endless(), given_events(Failed("worker_lost", "It died."))]
+    async with asyncio.timeout(5):
+        *_, frame, done = [line async for line in reply.stream(together(streams), True)]
+        assert parse(frame)[1]["error"]["code"] == "worker_lost"
+        while not closed:
+            await asyncio.sleep(0)
+    assert done == DONE
+
+
 # --- logprobs -----------------------------------------------------------------------
 
 PIECES = ["A", " ", "\xe7", "\x8c\xab", " and", " a", " dog", "."]  # of TEXT
@@ -249,7 +317,7 @@ def entries(sent: list[str]) -> list[dict[str, Any]]:
 
 
 def test_logprobs_are_in_openai_s_shape() -> None:
-    [choice] = REPLY.complete(ANSWER)["choices"]
+    [choice] = REPLY.complete([ANSWER])["choices"]
     content = choice["logprobs"]["content"]
     assert choice["logprobs"]["refusal"] is None
     assert [entry["token"] for entry in content[:4]] == [
@@ -266,13 +334,13 @@ def test_logprobs_are_in_openai_s_shape() -> None:
     ]
     raw = bytes(byte for entry in content for byte in entry["bytes"])
     assert raw.decode() == TEXT
-    assert REPLY.complete(FINISHED.answer)["choices"][0]["logprobs"] is None
+    assert REPLY.complete([FINISHED.answer])["choices"][0]["logprobs"] is None
 
 
 @settings(max_examples=60)
 @given(cuts)
 async def test_logprobs_are_streamed_with_their_text(cut: list[int]) -> None:
-    whole = REPLY.complete(ANSWER)["choices"][0]["logprobs"]["content"]
+    whole = REPLY.complete([ANSWER])["choices"][0]["logprobs"]["content"]
     shown = with_logprobs(tokens(*cut))
     sent = await lines(*shown, Finished(ANSWER))
     assert (text_of(sent), entries(sent)) == (TEXT, whole)
@@ -283,7 +351,7 @@ async def test_logprobs_are_streamed_with_their_text(cut: list[int]) -> None:
 
 @pytest.mark.parametrize("skip", range(len(TEXT) + 1))
 async def test_logprobs_go_on_where_the_text_was_left(skip: int) -> None:
-    whole = REPLY.complete(ANSWER)["choices"][0]["logprobs"]["content"]
+    whole = REPLY.complete([ANSWER])["choices"][0]["logprobs"]["content"]
     starts = [sum(map(len, PIECES[:n])) for n in range(len(PIECES))]
     n_known = sum(start < len(TEXT[:skip].encode()) for start in starts)
     for events in ([], with_logprobs(tokens(2, 5, 9))):
@@ -305,12 +373,12 @@ async def test_a_stream_begins_when_the_question_is_accepted() -> None:
     ]
 
 
-@pytest.mark.parametrize("first", [Started(70), Token("A"), FINISHED])
+@pytest.mark.parametrize("before", [[Started(70)], [Token("A")], []])
 async def test_a_stream_begins_with_the_first_sign_of_acceptance(
-    first: Event,
+    before: list[Event],
 ) -> None:
-    begun = await await_start(given_events(first, FINISHED))
-    assert [event async for event in begun] == [first, FINISHED]
+    begun = await await_start(given_events(*before, FINISHED))
+    assert [event async for event in begun] == [*before, FINISHED]
 
 
 @pytest.mark.parametrize("before", [[], [None], [Queued(3, 9.0)]])
@@ -370,7 +438,7 @@ async def test_a_whole_answer_is_the_last_event() -> None:
 
 
 def test_a_complete_reply_has_the_same_envelope() -> None:
-    body = REPLY.complete(FINISHED.answer)
+    body = REPLY.complete([FINISHED.answer])
     assert (body["id"], body["created"]) == ("chatcmpl-job", 1700000000)
     assert body["object"] == "chat.completion"
     [choice] = body["choices"]

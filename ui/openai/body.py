@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -50,6 +50,7 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
 }
 MOST_STOPS = 16
 MOST_STOP_TOKENS = 64
+MOST_CHOICES = 128  # OpenAI's; those of a pool are fewer
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Stop = Annotated[
@@ -70,6 +71,8 @@ class StreamOptions(Body):
 
 
 class ChatBody(Body):
+    is_raw: ClassVar = False  # whether messages are the prompt as it is
+
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000, fail_fast=True)
     model: Annotated[str, Field(max_length=1000)] = ""
     stream: bool = False
@@ -101,7 +104,7 @@ class ChatBody(Body):
     stop_token_ids: list[Number] = Field([], max_length=MOST_STOP_TOKENS)
     min_tokens: Number = 0
     ignore_eos: bool = False
-    n: Annotated[int, Field(ge=1, le=1)] = 1
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
     # the form of the answer
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None

@@ -17,7 +17,7 @@ def _as_object(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-def _detail(value: Any) -> Any:
+def as_detail(value: Any) -> Any:
     """OpenAI's "original" is the most that this server gives."""
     return "high" if value == "original" else value
 
@@ -39,7 +39,7 @@ class ImageUrl(Body):
     url: str
     detail: Annotated[
         Detail,
-        BeforeValidator(_detail, json_schema_input_type=Detail | Literal["original"]),
+        BeforeValidator(as_detail, json_schema_input_type=Detail | Literal["original"]),
     ] = "auto"
 
 

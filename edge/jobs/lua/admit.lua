@@ -1,10 +1,10 @@
--- Makes a reservation in a pool for a new job, or finds the job that was submitted before
--- under the same idempotency name.
--- args: job_id, pool, record (its first fields), n_jobs, n_of_account, n_of_address,
+-- Makes a reservation in a pool for one or several new jobs, or finds the job that was
+-- submitted before under the same idempotency name.
+-- args: job_ids, pool, record (their first fields), n_jobs, n_of_account, n_of_address,
 --       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none)
 -- reply: status = admitted | joined | reused, job_id, created
 --        status = queue_full | account_limit | address_limit | kept_limit, n_live
-local id, record, name = args.job_id, args.record, args.idempotency_name
+local ids, record, name = args.job_ids, args.record, args.idempotency_name
 if name then
   local earlier = redis.call('GET', idempotency_key(name))
   local job = earlier and fields_of(job_key(earlier), 'body_hash', 'created')
@@ -22,9 +22,9 @@ local function n_live_of(key)
 end
 local n_live = redis.call('ZCARD', live)
 local function refusal(status) return reply({status = status, n_live = n_live}) end
-if n_live >= args.n_jobs then return refusal('queue_full') end
-if n_live_of(account) >= args.n_of_account then return refusal('account_limit') end
-if n_live_of(address) >= args.n_of_address then return refusal('address_limit') end
+if n_live + #ids > args.n_jobs then return refusal('queue_full') end
+if n_live_of(account) + #ids > args.n_of_account then return refusal('account_limit') end
+if n_live_of(address) + #ids > args.n_of_address then return refusal('address_limit') end
 if record.kept == 1 and args.n_kept then
   local n_kept = 0
   for _, other in ipairs(redis.call('ZRANGE', address, 0, -1)) do
@@ -42,13 +42,15 @@ for field, value in pairs(record) do
   fields[#fields + 1] = field
   fields[#fields + 1] = value
 end
-redis.call('HSET', job_key(id), unpack(fields))
-redis.call('EXPIRE', job_key(id), lifetime_s)
-redis.call('ZADD', live, at, id)
-for _, key in ipairs({account, address}) do
-  redis.call('ZADD', key, expires + WATCH_S, id)
-  redis.call('EXPIRE', key, lifetime_s)
+for _, id in ipairs(ids) do
+  redis.call('HSET', job_key(id), unpack(fields))
+  redis.call('EXPIRE', job_key(id), lifetime_s)
+  redis.call('ZADD', live, at, id)
+  for _, key in ipairs({account, address}) do
+    redis.call('ZADD', key, expires + WATCH_S, id)
+    redis.call('EXPIRE', key, lifetime_s)
+  end
 end
 redis.call('SADD', pools_key(), args.pool)
-if name then redis.call('SET', idempotency_key(name), id, 'EX', lifetime_s) end
-return reply({status = 'admitted', job_id = id, created = at})
+if name then redis.call('SET', idempotency_key(name), ids[1], 'EX', lifetime_s) end
+return reply({status = 'admitted', job_id = ids[1], created = at})

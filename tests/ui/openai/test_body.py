@@ -268,7 +268,7 @@ REFUSED_FIELDS = {
         {"stop": "a"},
     ],
     "seed": [2**64, 2**63, -(2**63) - 1, "x", 1.5, True],
-    "n": [0, 2, -1, "1", 1.5, []],
+    "n": [0, 129, -1, "1", 1.5, []],
     "stream": ["yes", "true", 1, []],
     "stream_options": [True, "usage", {"include_usage": "yes"}, []],
     "service_tier": ["batch", "", "FLEX", 5, True, ["flex"]],
