@@ -12,7 +12,9 @@ from ui.anthropic.translation import chat_body
 from ui.body import parse
 from ui.event_streams import await_answer, await_start, unless_gone
 from ui.field_names import FieldNames
+from ui.openai.answers import Answered
 from ui.openai.body import ChatBody
+from ui.openapi import documented
 from ui.questions import Questions
 from ui.sse import event_stream
 
@@ -22,6 +24,7 @@ def message_routes(questions: Questions) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/messages")
+    @documented(body=MessagesBody, answer=Answered, stream="text/event-stream")
     async def messages(http: Request) -> Response:
         names = FieldNames()
         with names.in_errors():
@@ -37,6 +40,7 @@ def message_routes(questions: Questions) -> APIRouter:
             return event_stream(reply.stream(events), received.headers)
 
     @router.post("/v1/messages/count_tokens")
+    @documented(body=MessagesBody, answer=Answered)
     async def count_tokens(http: Request) -> Response:
         names = FieldNames()
         with names.in_errors():
