@@ -29,9 +29,12 @@ from tests.fuzz.mutations import mutated, mutated_json
 from tests.images.heif_files import irot, phone_photo
 from tests.test_images import GOOD_EXIF, chunk, encode
 from ui.body import parse
+from ui.completions.body import CompletionBody
+from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.parsed_question import ParsedQuestion
+from ui.responses.draft import ResponseDraft
 
 MAX_TOKENS = 64
 CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
@@ -194,10 +197,56 @@ BODIES: list[Any] = [
 ]
 
 
-def check_body(body: Any) -> str:
+OTHER_BODIES: list[Any] = [
+    {"prompt": ["Once"], "echo": True, "max_tokens": 3, "stop": "x", "best_of": 1},
+    {"input": "What?", "instructions": "Be brief.", "store": False},
+    {
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "What?"},
+                    {"type": "input_image", "image_url": GOOD_URL, "detail": "low"},
+                ],
+            },
+            {"type": "reasoning", "id": "rs_1", "summary": []},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": "1"},
+        ],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+        "tool_choice": {"type": "function", "name": "f"},
+        "text": {
+            "format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
+        },
+        "metadata": {"a": "b"},
+        "include": ["reasoning.encrypted_content"],
+        "max_output_tokens": 5,
+        "truncation": "auto",
+    },
+]
+
+
+def read_body(data: bytearray) -> ChatBody:
+    """Of /v1/chat/completions."""
+    return parse(ChatBody, data)
+
+
+def read_other_body(data: bytearray) -> ChatBody:
+    """Of /v1/completions or /v1/responses."""
+    if b'"prompt"' in data:
+        return parse(CompletionBody, data).chat_body(FieldNames())
+    draft = ResponseDraft(None)  # type: ignore[arg-type]  # nothing is recalled
+    with draft.in_errors():
+        draft.read(data)
+        if not draft.is_whole:
+            raise InvalidRequest("It refers to others.")
+        return draft.body()
+
+
+def check_body(body: Any, read: Callable[[bytearray], ChatBody] = read_body) -> str:
     """As the web process does it: parse, refuse, or make a question of it."""
     try:
-        asked = parse(ChatBody, bytearray(json.dumps(body).encode()))
+        asked = read(bytearray(json.dumps(body).encode()))
         asked.refuse_unsupported()
         ParsedQuestion(asked, 100, CALLER)
     except EdgeError as refusal:
@@ -250,6 +299,11 @@ def check_header(data: bytes) -> str:
 
 TARGETS = [
     Target("bodies", mutated_json(BODIES), check_body),
+    Target(
+        "other bodies",
+        mutated_json(OTHER_BODIES),
+        lambda body: check_body(body, read_other_body),
+    ),
     Target("data URLs", mutated([url.encode() for url in URLS]), check_url),
     Target("picture structure", PICTURE_INPUTS, check_container),
     Target("pictures", PICTURE_INPUTS, check_pixels),

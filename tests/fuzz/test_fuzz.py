@@ -9,12 +9,14 @@ from tests.fuzz.run import fuzz
 from tests.fuzz.targets import (
     BODIES,
     GGUF,
+    OTHER_BODIES,
     PICTURES,
     TARGETS,
     Target,
     check_body,
     check_header,
     check_picture,
+    read_other_body,
 )
 
 
@@ -27,6 +29,8 @@ def test_unmutated_inputs_are_valid() -> None:
     """Or the first check would refuse all of it."""
     assert {check_picture(encoded) for encoded in PICTURES} == {"decoded"}
     assert {check_body(body) for body in BODIES} == {"accepted"}
+    others = {check_body(body, read_other_body) for body in OTHER_BODIES}
+    assert others == {"accepted"}
     assert check_header(GGUF) == "read"
 
 
