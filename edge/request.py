@@ -63,7 +63,8 @@ class SamplingParams:
     As in vLLM, the first `min_tokens` tokens neither end the answer nor complete a
     stop string, with `ignore_eos` no end token of the model ends it, and each of the
     `stop_token_ids` does: its text is not part of the answer. With `logprobs` the
-    answer has those of its tokens, and of as many alternatives to each.
+    answer has those of its tokens, and of as many alternatives to each. Thoughts end
+    after `thinking_budget` tokens.
     """
 
     max_tokens: int = 512
@@ -82,6 +83,7 @@ class SamplingParams:
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
     logprobs: int | None = None
+    thinking_budget: int | None = None
 
     @property
     def is_greedy(self) -> bool:
@@ -105,8 +107,9 @@ class Request:
 
     With `truncate` a conversation that is too long loses its oldest messages;
     `n_dropped` have been dropped already. With `continues` the last message is the
-    beginning of the answer. Results computed for a request may be reused
-    only for requests with the same `scope` (see `edge.caller`).
+    beginning of the answer. A model that thinks does so if the request `thinks`.
+    Results computed for a request may be reused only for requests with the same `scope`
+    (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -116,6 +119,7 @@ class Request:
     scope: str = ""
     n_dropped: int = 0
     continues: bool = False
+    thinks: bool = True
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -131,6 +135,7 @@ class Request:
             "scope": self.scope,
             "n_dropped": self.n_dropped,
             "continues": self.continues,
+            "thinks": self.thinks,
         }
 
     @classmethod
@@ -144,6 +149,7 @@ class Request:
             # jobs queued by an older version lack these
             n_dropped=data.get("n_dropped", 0),
             continues=data.get("continues", False),
+            thinks=data.get("thinks", True),
         )
 
 

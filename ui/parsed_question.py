@@ -54,6 +54,7 @@ class ParsedQuestion:
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
         self._continues = body.continues
+        self._thinks = body.thinks
         offer = body.offer()
         self.has_tools = bool(offer)
         self._sampling = body.sampling(max_tokens, offer)
@@ -81,6 +82,7 @@ class ParsedQuestion:
             self._truncate,
             self._scope,
             continues=self._continues,
+            thinks=self._thinks,
         )
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:

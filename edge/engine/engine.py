@@ -37,7 +37,8 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
-    embeddings of pictures are cached. `costs` are those measured on this machine.
+    embeddings of pictures are cached. `costs` are those measured on this machine. A
+    model that `thinks` is asked for thoughts.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Engine:
         chunk_tokens: int = 256,
         cache_bytes: int = 64 << 20,
         costs: Costs | None = None,
+        thinks: bool = False,
     ) -> None:
-        self._runtime = runtime
+        self._runtime, self._thinks = runtime, thinks
         self._tower, self._n_stages = tower, tower.n_stages
         self.tower_name, self.runtime_name = tower.name, runtime.name
         costs = costs or Costs()
@@ -138,8 +140,9 @@ class Engine:
         self._runtime.close()
 
     def _prepare(self, request: Request, is_wanted: Callable[[], bool]) -> Sequence:
-        n_cells = self._runtime.n_cells
-        return prepare(request, self._runtime, self._tower, n_cells, is_wanted)
+        runtime, tower, thinks = self._runtime, self._tower, self._thinks
+        n_cells = runtime.n_cells
+        return prepare(request, runtime, tower, n_cells, is_wanted, thinks=thinks)
 
     def _post_encoded(self, job: EncodeJob, outcome: Outcome) -> None:
         """On the encoder thread: hands its result over to the engine thread."""

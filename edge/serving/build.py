@@ -14,6 +14,7 @@ from edge.errors import SetupError
 from edge.models.registry import compiled_folder
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.openvino.vision import OpenvinoTower
+from edge.qwen3vl.thoughts import thinks
 from edge.serving.installed import has_llama
 from edge.serving.plan import Plan
 
@@ -35,6 +36,7 @@ def build_engine(plan: Plan) -> Engine:
         settings.chunk_tokens,
         settings.embeddings_mb * 1_000_000,
         Costs(plan.choice.step_ms, plan.stage_ms),
+        thinks(str(plan.files.model_header.get("tokenizer.chat_template", ""))),
     )
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from edge.caller import ANONYMOUS, Caller
 from edge.engine.prepare import prepare
 from edge.engine.sequence import PicturePiece
 from edge.gguf.tokenizer import BpeTokenizer, read_tokenizer
+from edge.gguf.vocabulary import CHAT_TEMPLATE
+from edge.qwen3vl.thoughts import thinks
 from edge.request import PictureRef
 from edge.stubs.vision import StubTower
 from tests.ui.pictures import part, png
@@ -53,8 +56,12 @@ class Reference:
     tokenizer: Tokenizer
     write: Callable[..., str]
 
-    def tokens(self, messages: Messages, tools: Messages | None = None) -> list[int]:
-        text = self.write(messages=messages, tools=tools, add_generation_prompt=True)
+    def tokens(
+        self, messages: Messages, tools: Messages | None = None, **given: Any
+    ) -> list[int]:
+        text = self.write(
+            messages=messages, tools=tools, add_generation_prompt=True, **given
+        )
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
 
@@ -81,11 +88,21 @@ class Ours:
 
     tokenizer: BpeTokenizer
 
-    def tokens(self, messages: Messages, tools: Messages | None = None) -> list[int]:
-        body = ChatBody.model_validate({"messages": messages, "tools": tools or []})
+    def tokens(
+        self, messages: Messages, tools: Messages | None = None, **given: Any
+    ) -> list[int]:
+        """`given` are other fields of the body; with any the model thinks."""
+        sent = {"messages": messages, "tools": tools or []} | given
+        body = ChatBody.model_validate(sent)
         question = ParsedQuestion(body, 1, ME)
         request = question.request([PICTURE] * len(question.pictures))
-        sequence = prepare(request, self.tokenizer, StubTower(), N_CELLS)
+        runtime: Any = SimpleNamespace(
+            tokenize=self.tokenizer.tokenize,
+            ends=self.tokenizer.ends,
+            check=lambda _: None,
+        )
+        thinks = bool(given)
+        sequence = prepare(request, runtime, StubTower(), N_CELLS, thinks=thinks)
         tokens: list[int] = []
         for piece in sequence.pieces:
             is_picture = isinstance(piece, PicturePiece)
@@ -250,3 +267,26 @@ def test_a_typed_name_of_a_control_token_is_text(
     assert attack.count(token) == honest.count(token)
     written = b"".join(map(tokenizer.piece, attack)).decode()
     assert written.count(forged) == 7
+
+
+THOUGHT = "<think>\nA dog, or a cat?\n</think>\n\nA dog."
+
+
+@pytest.mark.parametrize("answer", ["A dog.", THOUGHT])
+def test_of_a_model_that_thinks(qwen: Reference, ours: Ours, answer: str) -> None:
+    """Earlier thoughts are left out. Qwen3 begins its thoughts itself; the template of
+    Qwen3-VL-Thinking begins them as we do."""
+    talk = [user("Which?"), {"role": "assistant", "content": answer}, user("Sure?")]
+    without = {"enable_thinking": False}
+    assert ours.tokens(talk, **without) == qwen.tokens(talk, **without)
+    assert ours.tokens(talk, reasoning_effort="none") == qwen.tokens(talk, **without)
+    opened = qwen.tokenizer.encode("<think>\n", add_special_tokens=False).ids
+    thinking = ours.tokens(talk, enable_thinking=True)
+    assert thinking == qwen.tokens(talk) + opened
+
+
+def test_whether_a_model_thinks_is_in_its_template(qwen3: Path) -> None:
+    config = json.loads((qwen3 / "tokenizer_config.json").read_text())
+    assert thinks(config["chat_template"])
+    assert not thinks(CHAT_TEMPLATE)  # of `tiny`
+    assert not thinks("")
