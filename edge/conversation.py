@@ -50,7 +50,8 @@ def newest(
 
 def trim(request: Request, n_tokens: int | None) -> Request:
     """The request without turns that cannot fit a context of `n_tokens`, judged by
-    their characters alone, if it may be truncated; its answer fits the context too.
+    their characters alone, if it may be truncated, and without tools that need not be
+    called where these do not fit; its answer fits the context too.
     Unchanged where `n_tokens` is None, unknown.
 
     Raises ContextLengthExceeded when the rest is still too long.
@@ -62,6 +63,8 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     if request.truncate:
         kept = newest(kept, n_characters, room)
     n_chars = sum(map(n_characters, kept))
+    if n_chars > room and request.n_spare:
+        return trim(request.without_tools(), n_tokens)
     if n_chars > room:
         raise ContextLengthExceeded(
             f"This model's maximum context length is {n_tokens} tokens. Your messages "

@@ -12,17 +12,21 @@ from typing import Any, Literal
 from edge import logprobs
 from edge.logprobs import TokenLogprob
 
-Role = Literal["system", "user", "assistant", "tool"]  # tool: what calls gave
+# tool: what calls gave; raw: a text without a template, with which the answer goes on
+Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture by its sha256 over width, height, mode and RGB pixels; size in px."""
+    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. One
+    that `is_first` is the first of several frames or pages of a file, which makes it
+    no other picture."""
 
     sha256: str
     width: int
     height: int
+    is_first: bool = field(default=False, compare=False)
 
     @property
     def n_tokens(self) -> int:
@@ -106,10 +110,13 @@ class Request:
     """What a client asked of the served model named `model`.
 
     With `truncate` a conversation that is too long loses its oldest messages;
-    `n_dropped` have been dropped already. With `continues` the last message is the
-    beginning of the answer. A model that thinks does so if the request `thinks`.
-    Results computed for a request may be reused only for requests with the same `scope`
-    (see `edge.caller`).
+    `n_dropped` have been dropped already. The last `n_spare` characters of the first
+    message offer tools that need not be called: where the conversation would not fit
+    with them they are left out, and `dropped_tools` is True then. With `continues` the
+    last message is the beginning of the answer. A model that thinks does so if the
+    request `thinks`. With `counts_only` nothing is computed: only the tokens of the
+    prompt are wanted. Results computed for a request may be reused only for requests
+    with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -118,13 +125,26 @@ class Request:
     truncate: bool = False
     scope: str = ""
     n_dropped: int = 0
+    n_spare: int = 0
+    dropped_tools: bool = False
     continues: bool = False
     thinks: bool = True
+    counts_only: bool = False
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
         """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
+
+    def without_tools(self) -> Request:
+        """The request without the tools that need not be called."""
+        if not self.n_spare:
+            return self
+        first, *others = self.messages
+        text = "".join(map(str, first.content))[: -self.n_spare]
+        system = (replace(first, content=(text,)),) if text else ()
+        messages = (*system, *others)
+        return replace(self, messages=messages, n_spare=0, dropped_tools=True)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -134,8 +154,11 @@ class Request:
             "truncate": self.truncate,
             "scope": self.scope,
             "n_dropped": self.n_dropped,
+            "n_spare": self.n_spare,
+            "dropped_tools": self.dropped_tools,
             "continues": self.continues,
             "thinks": self.thinks,
+            "counts_only": self.counts_only,
         }
 
     @classmethod
@@ -148,8 +171,11 @@ class Request:
             scope=data["scope"],
             # jobs queued by an older version lack these
             n_dropped=data.get("n_dropped", 0),
+            n_spare=data.get("n_spare", 0),
+            dropped_tools=data.get("dropped_tools", False),
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
+            counts_only=data.get("counts_only", False),
         )
 
 
@@ -192,16 +218,19 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer; `n_dropped` messages of the conversation were dropped. It
-    could have `max_tokens` at most: fewer than were asked for, if the context left
-    fewer. The stop string `stop` ended it; "" if none did. `logprobs` are those of its
-    tokens, None if they were not asked for."""
+    """A complete answer; `n_dropped` messages of the conversation were dropped, and
+    with `dropped_tools` its tools; of `n_first` pictures only the first frame or page
+    was read. It could have `max_tokens` at most: fewer than were asked for, if the
+    context left fewer. The stop string `stop` ended it; "" if none did. `logprobs` are
+    those of its tokens, None if they were not asked for."""
 
     text: str
     finish_reason: FinishReason
     usage: Usage = field(default_factory=Usage)
     timings: Timings = field(default_factory=Timings)
     n_dropped: int = 0
+    n_first: int = 0
+    dropped_tools: bool = False
     max_tokens: int = 0
     stop: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
@@ -221,6 +250,8 @@ class Answer:
             timings=Timings(**data["timings"]),
             n_dropped=data["n_dropped"],
             # an older version lacks these
+            n_first=data.get("n_first", 0),
+            dropped_tools=data.get("dropped_tools", False),
             max_tokens=data.get("max_tokens", 0),
             stop=data.get("stop", ""),
             logprobs=None

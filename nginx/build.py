@@ -12,7 +12,7 @@ from pathlib import Path
 
 from arguments import arguments  # this and two more lie beside this script
 from client_limits import client_limits
-from error_pages import ERROR_PAGES, error_page
+from error_pages import ERROR_PAGES, apis, error_page
 from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
 from origin_rules import own_names, turned_away
@@ -159,6 +159,7 @@ def config(args: argparse.Namespace) -> str:
         "http",
         temporary_files(args.run_dir),
         client_limits(),
+        apis(),
         *([trusted_proxies(args.trust)] if args.trust else []),
         upstream(args.upstream),
         *([own_names(names)] if names else []),

@@ -1,10 +1,13 @@
-"""The answers that nginx itself gives, in the shape of OpenAI's errors."""
+"""The answers that nginx itself gives, in the shape of each API's errors."""
 
 import json
 from typing import NamedTuple
 
-from nginx.config.api import EmptyBlock, Location
+from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
+
+from ui.error_shape import PATHS, shaped
+from ui.surface import HINTS
 
 
 class ErrorPage(NamedTuple):
@@ -35,7 +38,7 @@ ERROR_PAGES = {
         404,
         "invalid_request_error",
         "not_found",
-        "There is nothing at this address. The API is under /v1, the page at /.",
+        "There is nothing at this address.",
     ),
     FOREIGN: ErrorPage(403, "permission_error", "forbidden", FOREIGN_PAGE),
     405: ErrorPage(
@@ -63,17 +66,16 @@ ERROR_PAGES = {
 RETRY_AFTER_S = {429: 2, 502: 5, 503: 5, 504: 5}
 
 
+def apis() -> Block:
+    """Which API's shape an error has. `$request_uri` stays when an error leads to its
+    page."""
+    known = {f'"~^{address}"': api for api, address in PATHS.items()}
+    return Block("map $request_uri $api", default='""', **known)
+
+
 def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
     """The location of one page; nginx itself leads to those named by their status."""
     path = f"/nginx-refusals/{name}"
-    error: dict[str, str | int | None] = {
-        "message": page.message,
-        "type": page.type,
-        "param": None,
-        "code": page.code,
-    }
-    if page.status in RETRY_AFTER_S:
-        error["retry_after_s"] = RETRY_AFTER_S[page.status]
     headers = {"X-Content-Type-Options": "nosniff", "X-Request-ID": "$request_id"}
     if page.status in RETRY_AFTER_S:
         headers["Retry-After"] = str(RETRY_AFTER_S[page.status])
@@ -82,13 +84,29 @@ def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
     answer = Location(
         f"= {path}",
         headers_added(headers),
+        *(Block(f"if ($api = {api})", **answered(page, api)) for api in PATHS),
+        EmptyBlock(**answered(page)),  # the first that applies is sent
         internal=None,
         default_type="application/json",
-        **{"return": [str(page.status), f"'{json.dumps({'error': error})}'"]},
     )
     if name != page.status:
         return EmptyBlock(answer)
     return EmptyBlock(answer, error_page=f"{page.status} {path}")
+
+
+def answered(page: ErrorPage, api: str = "") -> dict[str, list[str]]:
+    """The directive that sends a page in the shape of `api`, or else OpenAI's."""
+    hint = HINTS["/api/" if api == "ollama" else ""] if page.status == 404 else ""
+    error: dict[str, str | int | None] = {
+        "message": f"{page.message} {hint}".strip(),
+        "type": page.type,
+        "param": None,
+        "code": page.code,
+    }
+    if page.status in RETRY_AFTER_S:
+        error["retry_after_s"] = RETRY_AFTER_S[page.status]
+    body = json.dumps(shaped({"error": error}, page.status, api))
+    return {"return": [str(page.status), f"'{body}'"]}
 
 
 def headers_added(headers: dict[str, str]) -> EmptyBlock:

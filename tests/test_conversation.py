@@ -84,6 +84,17 @@ def test_nothing_is_left_out_unasked_or_of_an_unknown_context() -> None:
         trim(long, 10)
 
 
+def test_tools_that_need_not_be_called_are_left_out() -> None:
+    tools = "x" * 1000
+    messages = (Message("system", ("Be brief." + tools,)), *turns(1))
+    asked = replace(request(messages, truncate=False), n_spare=len(tools))
+    assert trim(asked, 1000).messages == messages
+    found = trim(asked, 10)
+    assert found.messages == (Message("system", ("Be brief.",)), *turns(1))
+    assert (found.dropped_tools, found.n_spare) == (True, 0)
+    assert trim(found, 10) == found
+
+
 def test_a_text_that_may_fit_is_left_to_the_tokenizer() -> None:
     longest = request(turns(1, CHARS_PER_TOKEN * 10))
     assert trim(longest, 10) == longest

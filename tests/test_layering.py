@@ -23,13 +23,19 @@ LOADED_BY_NAME = ("edge.llamacpp.backend",)
 
 # Who may import a library that only one place should know.
 ONE_PLACE = {
+    "_pi_heif": ("edge.images.heif",),
     "llama_cpp": ("edge.llamacpp",),
     "llguidance": ("edge.structured",),
     "openvino": ("edge.openvino", "benchmarks.peers.genai_server"),
     "tokenizers": ("edge.gguf.tokenizer",),
     "openvino_genai": ("benchmarks.peers.genai_server",),
     "psutil": ("edge.host",),
-    "redis": ("edge.redis_clients", "edge.jobs", "ui.answer_cache"),
+    "redis": (
+        "edge.redis_clients",
+        "edge.jobs",
+        "ui.answer_cache",
+        "ui.responses.store",
+    ),
     "celery": ("worker", "ui.client"),
     "fastapi": ("ui",),
     "httpcore": ("ui.picture_fetch",),

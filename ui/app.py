@@ -16,14 +16,17 @@ from ui.anthropic.routes import message_routes
 from ui.api import routes
 from ui.boundary import Boundary
 from ui.client import Client
+from ui.completions.routes import completion_routes
 from ui.door import Door
 from ui.error_handlers import add_error_handlers
 from ui.jobs import job_routes
 from ui.login import login_routes
+from ui.ollama.routes import ollama_routes
 from ui.origins import Origins
 from ui.page_document import page_routes, render_shell
 from ui.page_files import page_file_routes
 from ui.questions import Questions
+from ui.responses.routes import response_routes
 from ui.scrape import scrape_route
 from ui.status import status_route
 from ui.usage import usage_route
@@ -38,7 +41,10 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(status_route(client))
     questions = Questions(client)
     app.include_router(routes(client, questions))
+    app.include_router(completion_routes(questions))
+    app.include_router(response_routes(client, questions))
     app.include_router(message_routes(questions))
+    app.include_router(ollama_routes(client, questions))
     app.include_router(scrape_route(client))
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins

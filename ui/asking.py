@@ -42,7 +42,7 @@ class Asked:
     """An accepted question, its model, the events of its answer, and those of the
     `others` that were asked for.
 
-    Close events early and their job is cancelled, unless it has an Idempotency-Key.
+    Close events early and their job is cancelled, unless it is kept.
     """
 
     job: Admitted
@@ -108,7 +108,8 @@ class Asking:
         if asked is not None:
             return asked
         # each picture has a token at least; how many more is known once it is decoded
-        await meter.check("image-tokens", len(question.pictures))
+        if not question.counts_only:
+            await meter.check("image-tokens", len(question.pictures))
         reserving = self._admission.reserve(submission, served, workers, meter)
         async with reserving as reservation:
             if not reservation.job.is_new:
@@ -132,10 +133,9 @@ class Asking:
         meter: Meter,
         watch: Stopwatch,
     ) -> Asked | None:
-        """The known answer, if all pictures of the question are known too. A question
-        with an Idempotency-Key always gets a job, to which its client may come back.
-        Raises ContextLengthExceeded."""
-        if submission.idempotency_key:
+        """The known answer, if all pictures of the question are known too. A job that
+        is kept is needed even for a known answer. Raises ContextLengthExceeded."""
+        if submission.is_kept:
             return None
         recall, caller = self._decoder.recall, submission.caller
         known: list[PictureRef] = []
@@ -186,6 +186,8 @@ class Asking:
                 done = Finished(answer)
                 await self._jobs.end(job.job_id, done)
                 return Asked(job, served.model, True, _known_stream(done, watch))
+            if request.counts_only:  # no pixel is looked at
+                pictures = []
             if pictures:  # those that are left after trimming, and only if computed
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
@@ -231,7 +233,7 @@ class Asking:
         finally:
             if not has_ended:
                 watch.cancelled()
-            if not has_ended and not reservation.submission.idempotency_key:
+            if not has_ended and not reservation.submission.is_kept:
                 self._background.start(self._jobs.cancel(job_id))
 
     async def _known(self, request: Request, key: str) -> Answer | None:

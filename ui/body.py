@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -58,7 +58,7 @@ class Bodies:
         Raises BodyTooLarge, BodyTimeout, UnsupportedMedia, Unavailable when too many
         bytes are in flight, Cancelled when the client left, and the errors of `build`.
         """
-        with self._in_flight.holding(_address(http)) as hold:
+        with self.holding(http) as hold:
             try:
                 check_headers(http)
                 data = await _receive(http, hold)
@@ -74,8 +74,18 @@ class Bodies:
     async def _build(self, data: bytearray, build: Callable[[bytearray], T]) -> T:
         if len(data) <= INLINE and b"schema" not in data:
             return build(data)
-        async with self._lanes[len(data) > MIDDLE]:
-            return await asyncio.to_thread(build, data)
+        return await self.work(len(data), lambda: build(data))
+
+    async def work(self, n_bytes: int, build: Callable[[], T]) -> T:
+        """The result of `build`, which reads this many bytes: in a thread, when the
+        lane for this size is free."""
+        async with self._lanes[n_bytes > MIDDLE]:
+            return await asyncio.to_thread(build)
+
+    def holding(self, http: Request) -> AbstractContextManager[Callable[[int], None]]:
+        """A function to call with the size of each piece that has arrived. It raises
+        Unavailable when too many bytes are in flight."""
+        return self._in_flight.holding(_address(http))
 
 
 def parse(model: type[Model], data: bytearray) -> Model:

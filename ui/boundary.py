@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge.errors import BodyTooLarge, EdgeError, MethodNotAllowed, NotFound
 from ui.error_shape import error_body
 from ui.origins import Origins
-from ui.surface import Route, find
+from ui.surface import HINTS, Route, find
 
 log = logging.getLogger(__name__)
 
@@ -191,10 +191,11 @@ def request_id(headers: Headers) -> str:
 
 def hint(path: str) -> str:
     """Where a path leads that was meant to be one of the API's."""
-    for meant in (re.sub("//+", "/", path), "/v1" + re.sub("//+", "/", path)):
+    path = re.sub("//+", "/", path)
+    for meant in (path, "/v1" + path, path.removeprefix("/v1")):
         if find(meant):
             return f" Use {meant[:200]}."
-    return " The API is under /v1, the page at /."
+    return f" {next(text for start, text in HINTS.items() if path.startswith(start))}"
 
 
 def too_large(most: int) -> BodyTooLarge:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 
@@ -33,6 +35,7 @@ from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
 from ui.picture_hosts import PictureHosts
 from ui.question import Question
+from ui.responses.store import ResponseStore
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -58,6 +61,7 @@ class Client:
         self._broker = async_client(settings.broker_url)
         self._cache_redis = async_client(settings.cache_url)
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
+        self.responses = ResponseStore(self._cache_redis)
         self._fleet = Fleet(self._broker)
         self.ledger = Ledger(self._broker)
         self.logins = Logins(self._broker)
@@ -116,6 +120,10 @@ class Client:
             return JobView(job, queued)
         except UNREACHABLE as error:
             raise broker_away(error) from error
+
+    def go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        """Starts work that outlives its request."""
+        self._background.start(work)
 
     async def cancel(self, job_id: str) -> None:
         """Ends a job, if it has not ended."""

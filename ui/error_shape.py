@@ -5,6 +5,7 @@ Sources: the API references of OpenAI, of Anthropic ("Errors") and of Ollama ("E
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from edge.errors import EdgeError
@@ -21,13 +22,22 @@ ANTHROPIC = {
 }
 
 
+# Addresses of the APIs that are not OpenAI's, for Python's re and PCRE alike.
+PATHS = {"ollama": "/api/", "anthropic": "/v1/messages([/?]|$)"}
+
+
 def error_body(error: EdgeError, path: str) -> dict[str, Any]:
     """What a response to a request of `path` says of `error`."""
-    whole = error.body()
-    if path.startswith("/api/"):
+    api = next((api for api, known in PATHS.items() if re.match(known, path)), "")
+    return shaped(error.body(), error.status, api)
+
+
+def shaped(whole: dict[str, Any], status: int, api: str) -> dict[str, Any]:
+    """An error, which is `whole` in OpenAI's shape, in that of an `api`."""
+    if api == "ollama":
         return {"error": whole["error"]["message"]}
-    if path == "/v1/messages" or path.startswith("/v1/messages/"):
-        other = "invalid_request_error" if error.status < 500 else "api_error"
-        kind = ANTHROPIC.get(error.status, other)
+    if api == "anthropic":
+        other = "invalid_request_error" if status < 500 else "api_error"
+        kind = ANTHROPIC.get(status, other)
         return {"type": "error", "error": whole["error"] | {"type": kind}}
     return whole

@@ -6,6 +6,7 @@ names its fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,7 +32,8 @@ class FieldNames:
             known = known[: max(known.rfind("."), known.rfind("["), 0)]
         if known:
             error.param = self._names[known] + path[len(known) :]
-            error.message = error.message.replace(path, error.param)
+            there = rf"(?<![\w.]){re.escape(path)}(?!\w)"
+            error.message = re.sub(there, lambda _: error.param or "", error.message)
         return error
 
     @contextmanager

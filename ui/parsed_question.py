@@ -11,7 +11,7 @@ from edge.caller import Caller
 from edge.errors import EdgeError, InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
-from edge.request import Message, PictureRef, Request, Role
+from edge.request import Message, PictureRef, Request, Role, SamplingParams
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
@@ -30,7 +30,8 @@ MARKDOWN_PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*(data:image/[^)\s!\[]+)\
 class ParsedQuestion:
     """A question of `caller` for an answer of at most `max_tokens`; the body itself,
     which may be long, is not kept. `body_hash` is its sha256 where a client named the
-    question with an Idempotency-Key.
+    question with an Idempotency-Key. With `counts_only` only the tokens of its prompt
+    are wanted.
 
     Raises InvalidRequest for a picture that is not a data URL of one, nor an address on
     one of `hosts`.
@@ -43,6 +44,8 @@ class ParsedQuestion:
         caller: Caller,
         body_hash: str = "",
         hosts: PictureHosts = NO_HOSTS,
+        *,
+        counts_only: bool = False,
     ) -> None:
         self.model = body.model
         self.streams = body.stream
@@ -53,18 +56,25 @@ class ParsedQuestion:
         self.body_hash = body_hash
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
-        self._continues = body.continues
         self._thinks = body.thinks
+        self._is_raw = body.is_raw
+        self._continues = body.continues or body.is_raw
         offer = body.offer()
         self.has_tools = bool(offer)
-        self._sampling = body.sampling(max_tokens, offer)
+        self.counts_only = counts_only
+        if counts_only:
+            self._sampling = SamplingParams(max_tokens)
+        else:
+            self._sampling = body.sampling(max_tokens, offer)
         # equal ones once
         self.n_computed = 1 if self._sampling.is_greedy else body.n
+        self._n_spare = 0
         self._hosts = hosts
         self.pictures: list[SentPicture | LinkedPicture] = []
         self._messages = list(self._read(body.messages))
         if offer:
-            self._put_system(offer.system_text)
+            n_added = self._put_system(offer.system_text)
+            self._n_spare = 0 if offer.must_call else n_added
 
     def request(self, refs: Sequence[PictureRef]) -> Request:
         """See `Question.request`."""
@@ -81,8 +91,10 @@ class ParsedQuestion:
             self.model,
             self._truncate,
             self._scope,
+            n_spare=self._n_spare,
             continues=self._continues,
             thinks=self._thinks,
+            counts_only=self.counts_only,
         )
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:
@@ -99,7 +111,8 @@ class ParsedQuestion:
                 if isinstance(message, AssistantMessage) and message.tool_calls:
                     calls = [call.written for call in message.tool_calls]
                     content = [calls_text("".join(map(str, content)), calls)]
-                yield "system" if message.role == "developer" else message.role, content
+                role = "system" if message.role == "developer" else message.role
+                yield "raw" if self._is_raw else role, content
 
     def _content(self, i: int, message: ChatMessage) -> Content:
         is_list = isinstance(message.content, list)
@@ -143,12 +156,15 @@ class ParsedQuestion:
         self.pictures.append(picture)
         return picture
 
-    def _put_system(self, write: Callable[[str], str]) -> None:
-        """Puts the text that `write` makes of the system message at the beginning."""
+    def _put_system(self, write: Callable[[str], str]) -> int:
+        """Puts the text that `write` makes of the system message at the beginning.
+        Returns how many characters it adds."""
         text = ""
         if self._messages[0][0] == "system":
             text = "".join(map(str, self._messages.pop(0)[1]))
-        self._messages.insert(0, ("system", [write(text)]))
+        written = write(text)
+        self._messages.insert(0, ("system", [written]))
+        return len(written) - len(text)
 
 
 def response_content(results: Sequence[Content]) -> Content:

@@ -132,7 +132,7 @@ def is_link(url: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """The host in one spelling. Raises ValueError for what is no name or address."""
+    """The host in one spelling. Raises ValueError unless it is a name or address."""
     host = host.lower().removesuffix(".")
     if address := _address(host):
         return str(address)

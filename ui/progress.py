@@ -24,10 +24,11 @@ from edge.events import (
 def progress_comment(event: Progress | Retried) -> str:
     """The comment for an event, one line. An empty line behind it would end an event,
     which OpenAI's client for Python then takes for one without data."""
-    return f": progress {json.dumps(_stage(event))}\n"
+    return f": progress {json.dumps(stage(event))}\n"
 
 
-def _stage(event: Progress | Retried) -> dict[str, Any]:
+def stage(event: Progress | Retried) -> dict[str, Any]:
+    """The stage that an event reports, and its numbers."""
     match event:
         case Accepted(prompt_tokens, image_tokens):
             sizes = {"prompt_tokens": prompt_tokens, "image_tokens": image_tokens}

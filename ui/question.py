@@ -38,10 +38,14 @@ class LinkedPicture:
 
 
 class Question(Protocol):
-    """What `ui.asking` needs to know of a question. `model` may be empty: any."""
+    """What `ui.asking` needs to know of a question. `model` may be empty: any. With
+    `counts_only` only the tokens of its prompt are wanted."""
 
     @property
     def model(self) -> str: ...
+
+    @property
+    def counts_only(self) -> bool: ...
 
     @property
     def pictures(self) -> Sequence[SentPicture | LinkedPicture]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from fastapi import Request
 
@@ -15,11 +15,13 @@ from ui.body import Bodies
 from ui.client import Client
 from ui.event_streams import unless_gone
 from ui.meter import Meter
+from ui.metrics import Stopwatch
 from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,35 @@ class Received(Generic[T]):
         return {"x-cache": "miss", "x-job-id": ", ".join(self.asked.job.job_ids)}
 
 
+class Draft(Protocol[T_co]):
+    """A body that may refer to what the server has stored; see `receive_draft`.
+
+    `read` comes first. One that `is_whole` then has its `body`; any other needs a
+    `recall` before. `kept` is of use when the question has been asked.
+    """
+
+    is_background: bool
+
+    @property
+    def is_whole(self) -> bool: ...
+
+    @property
+    def kept(self) -> T_co: ...
+
+    def read(self, data: bytearray) -> None:
+        """Parses the body. Raises the EdgeError that refuses it."""
+        ...
+
+    async def recall(self, hold: Callable[[int], None]) -> int:
+        """Fetches what the body refers to, and tells `hold` the size of each piece
+        before. Returns the sum, in bytes. Raises the EdgeError that refuses it."""
+        ...
+
+    def body(self) -> ChatBody:
+        """The body of /v1/chat/completions."""
+        ...
+
+
 class Questions:
     """Asks them over `client`."""
 
@@ -51,53 +82,95 @@ class Questions:
         self._bodies = Bodies(client.metrics, client.in_flight)
 
     async def receive(
-        self, http: Request, read: Callable[[bytearray], tuple[ChatBody, T]]
+        self,
+        http: Request,
+        read: Callable[[bytearray], tuple[ChatBody, T]],
+        *,
+        counts_only: bool = False,
     ) -> Received[T]:
-        """Reads and asks the question of a request. `read` translates its body to that
-        of /v1/chat/completions, and says what must be kept of it for the answer. When
-        this returns nothing keeps the bytes of the pictures alive.
+        """Reads and asks the question of a request; with `counts_only`, how many tokens
+        its prompt has. `read` translates its body to that of /v1/chat/completions, and
+        says what must be kept of it for the answer. When this returns nothing keeps the
+        bytes of the pictures alive.
 
         Raises the EdgeError that refuses it.
         """
-        client = self._client
         meter = await self._charge_request(http)
 
         def build(data: bytearray) -> tuple[ParsedQuestion, T]:
             body, kept = read(data)
-            body.refuse_unsupported()
-            default = client.settings.answer_tokens
-            most = longest_answer(body.longest_answer, default, limits_of(http))
-            # 32 MiB take a while: only a named question needs it
-            is_named = "idempotency-key" in http.headers
-            name = hashlib.sha256(data).hexdigest() if is_named else ""
-            question = ParsedQuestion(
-                body, most, caller_of(http), name, client.picture_hosts
-            )
-            return question, kept
+            name = _name(http, data)
+            return self._parse(http, body, name, counts_only=counts_only), kept
 
         async with self._bodies.read(http, build) as (question, kept):
-            with client.metrics.question() as watch:
-                watch.of(caller_of(http), question.model)
-                submission = submission_of(
-                    http,
-                    question.body_hash,
-                    max_tokens=question.max_tokens,
-                    is_batch=question.is_batch,
-                    streams=question.streams,
-                    has_tools=question.has_tools,
-                    n_answers=question.n_answers,
-                    n_computed=question.n_computed,
-                )
-                work = client.ask(submission, question, meter, watch)
-                asked = await unless_gone(http, work)
-                return Received(
-                    asked,
-                    question.streams,
-                    question.includes_usage,
-                    question.has_tools,
-                    question.n_answers,
-                    kept,
-                )
+            with self._client.metrics.question() as watch:
+                asked = await self._ask(http, question, meter, watch)
+        return _received(asked, question, kept)
+
+    async def receive_draft(self, http: Request, draft: Draft[T]) -> Received[T]:
+        """As `receive`, where a body may refer to what the server has stored."""
+        meter = await self._charge_request(http)
+
+        def build(data: bytearray) -> tuple[ParsedQuestion | None, str, int]:
+            draft.read(data)
+            name = _name(http, data)
+            if draft.is_whole:
+                return self._parse(http, draft.body(), name), name, 0
+            return None, name, len(data)
+
+        with self._bodies.holding(http) as hold:
+            async with self._bodies.read(http, build) as (found, name, n_bytes):
+                with self._client.metrics.question() as watch:
+                    watch.of(caller_of(http), "")
+                    if found is None:
+                        n_bytes += await unless_gone(http, draft.recall(hold))
+                        found = await self._bodies.work(
+                            n_bytes, lambda: self._parse(http, draft.body(), name)
+                        )
+                    asked = await self._ask(
+                        http, found, meter, watch, is_background=draft.is_background
+                    )
+        return _received(asked, found, draft.kept)
+
+    def _parse(
+        self, http: Request, body: ChatBody, name: str, *, counts_only: bool = False
+    ) -> ParsedQuestion:
+        body.refuse_unsupported()
+        default = self._client.settings.answer_tokens
+        asked = 1 if counts_only else body.longest_answer
+        most = longest_answer(asked, default, limits_of(http))
+        return ParsedQuestion(
+            body,
+            most,
+            caller_of(http),
+            name,
+            self._client.picture_hosts,
+            counts_only=counts_only,
+        )
+
+    async def _ask(
+        self,
+        http: Request,
+        question: ParsedQuestion,
+        meter: Meter,
+        watch: Stopwatch,
+        *,
+        is_background: bool = False,
+    ) -> Asked:
+        watch.of(caller_of(http), question.model)
+        submission = submission_of(
+            http,
+            question.body_hash,
+            max_tokens=question.max_tokens,
+            is_batch=question.is_batch,
+            streams=question.streams,
+            has_tools=question.has_tools,
+            n_answers=question.n_answers,
+            n_computed=question.n_computed,
+            is_background=is_background,
+        )
+        work = self._client.ask(submission, question, meter, watch)
+        return await unless_gone(http, work)
 
     async def _charge_request(self, http: Request) -> Meter:
         """Charges the request before its body is read, which costs time too. Returns
@@ -112,3 +185,20 @@ class Questions:
             self._client.metrics.refused(refusal, caller)
             raise
         return meter
+
+
+def _name(http: Request, data: bytearray) -> str:
+    """The sha256 of a body, which takes a while, if there is an Idempotency-Key."""
+    is_named = "idempotency-key" in http.headers
+    return hashlib.sha256(data).hexdigest() if is_named else ""
+
+
+def _received(asked: Asked, question: ParsedQuestion, kept: T) -> Received[T]:
+    return Received(
+        asked,
+        question.streams,
+        question.includes_usage,
+        question.has_tools,
+        question.n_answers,
+        kept,
+    )

@@ -46,6 +46,7 @@ def submission_of(
     has_tools: bool = False,
     n_answers: int = 1,
     n_computed: int = 1,
+    is_background: bool = False,
 ) -> Submission:
     """The submission of a question. Raises InvalidRequest for a wrong header."""
     idempotency_key = http.headers.get("idempotency-key", "")
@@ -59,6 +60,7 @@ def submission_of(
         is_batch=is_batch,
         streams=streams,
         has_tools=has_tools,
+        is_background=is_background,
         idempotency_key=idempotency_key,
         body_hash=body_hash if idempotency_key else "",
         max_tokens=max_tokens,

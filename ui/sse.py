@@ -51,7 +51,7 @@ class Reply:
         if self._are_equal:
             answers = [answers[0]] * self._n
         choices = [self._choice(i).whole(answer) for i, answer in enumerate(answers)]
-        return self._envelope("chat.completion", choices) | _measured(answers)
+        return self._envelope("chat.completion", choices) | measured(answers)
 
     async def stream(
         self, numbered: NumberedEvents, include_usage: bool, skip: int = 0
@@ -86,7 +86,7 @@ class Reply:
                     yield progress_comment(event)
         if include_usage and len(answers) == self._n:
             last = self._envelope("chat.completion.chunk", [])
-            yield _frame(last | _measured([answers[i] for i in range(self._n)]))
+            yield _frame(last | measured([answers[i] for i in range(self._n)]))
         yield DONE
 
     def _choice(self, index: int, skip: int = 0) -> Choice:
@@ -108,21 +108,24 @@ class Reply:
 
 
 def event_stream(
-    lines: AsyncIterator[str], headers: dict[str, str] | None = None
+    lines: AsyncIterator[str],
+    headers: dict[str, str] | None = None,
+    media_type: str = "text/event-stream",
 ) -> StreamingResponse:
     """A response that sends `lines` as they come."""
     return StreamingResponse(
         lines,
-        media_type="text/event-stream",
+        media_type=media_type,
         # proxies must neither store nor buffer a stream
         headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
         | (headers or {}),
     )
 
 
-def _measured(answers: Sequence[Answer]) -> dict[str, Any]:
+def measured(answers: Sequence[Answer]) -> dict[str, Any]:
     """OpenAI's usage; beside it timings, those of the slowest answer, the number of
-    messages left out, and the most tokens that an answer could have."""
+    messages left out, whether the tools were, the number of pictures that are the first
+    of several in their file, and the most tokens that an answer could have."""
     slowest = max(answers, key=lambda answer: answer.timings.e2e_ms)
     n_written = sum(answer.usage.completion_tokens for answer in answers)
     usage = replace(answers[0].usage, completion_tokens=n_written)
@@ -130,6 +133,8 @@ def _measured(answers: Sequence[Answer]) -> dict[str, Any]:
         "usage": _usage(usage),
         "timings": vars(slowest.timings),
         "dropped_messages": slowest.n_dropped,
+        "dropped_tools": slowest.dropped_tools,
+        "first_only_pictures": slowest.n_first,
         "max_tokens": slowest.max_tokens,
     }
 

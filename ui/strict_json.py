@@ -23,7 +23,12 @@ MAX_DEPTH = 64
 MAX_OUTSIDE = 1 << 20  # bytes outside of strings: only strings may be longer
 MAX_NUMBER = 100  # characters; Python needs quadratic time for an integer
 MAX_TEXT = 200_000  # characters of a string
-LONG = {"url", "data", "images"}  # may be longer, in ASCII: pictures, or lists of them
+LONG = {
+    "url",
+    "image_url",
+    "data",
+    "images",
+}  # may be longer, in ASCII: pictures, or lists of them
 PIECE = 1 << 20  # bytes looked at in one step
 
 Quotes = npt.NDArray[np.int64]

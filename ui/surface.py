@@ -49,12 +49,44 @@ class Route:
         return "".join(a + b for a, b in zip(literal, named, strict=True))
 
 
+# What a client of an unknown path is told, by its beginning. Without apostrophes, which
+# would end a string in nginx.conf.
+HINTS = {
+    "/api/": "Of the Ollama API there are chat, generate, tags, show, ps and version. "
+    "The operator changes models with `edge models`; nothing is embedded here.",
+    "": "The API is under /v1, the page at /.",
+}
+
 READ = ("GET", "HEAD")
 
 SURFACE = (
     # the API
     Route(("POST",), "/v1/chat/completions", API_BODY, about="asks a question"),
+    Route(("POST",), "/v1/completions", API_BODY, about="goes on with a text"),
+    Route(
+        ("POST",), "/v1/responses", API_BODY, about="asks, as the Responses API does"
+    ),
+    Route(("GET", "DELETE"), "/v1/responses/{id}", about="a response; or deletes it"),
+    Route(("GET",), "/v1/responses/{id}/input_items", about="the input of a response"),
+    Route(
+        ("POST",),
+        "/v1/responses/{id}/cancel",
+        SMALL_BODY,
+        about="ends a response in the background",
+    ),
     Route(("POST",), "/v1/messages", API_BODY, about="asks, in Anthropic's form"),
+    Route(
+        ("POST",),
+        "/v1/messages/count_tokens",
+        API_BODY,
+        about="counts the tokens of such a question",
+    ),
+    Route(("POST",), "/api/chat", API_BODY, about="asks, in Ollama's form"),
+    Route(("POST",), "/api/generate", API_BODY, about="asks about one prompt"),
+    Route(READ, "/api/tags", about="the served models, in Ollama's form"),
+    Route(READ, "/api/ps", about="the same: all are in memory"),
+    Route(("POST",), "/api/show", SMALL_BODY, about="what one of them can do"),
+    Route(READ, "/api/version", about="the version of Ollama's API"),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(

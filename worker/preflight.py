@@ -1,5 +1,7 @@
 """The preflight check: a question that can never be answered is refused at once.
 
+A question that only counts the tokens of its prompt ends here, without a slot.
+
 A thread beside the engine's prepares each new question as soon as it is in the queue,
 which takes milliseconds: `prepare` bounds it. That also gives its size, from which the
 start of later jobs is estimated.
@@ -13,7 +15,7 @@ import time
 
 from edge.engine.engine import Engine
 from edge.errors import Cancelled, EdgeError
-from edge.events import Failed
+from edge.events import Failed, Finished, Terminal
 from edge.jobs.worker_side import Unchecked, WorkerJobs
 from edge.redis_clients import UNREACHABLE
 from worker.metrics import Metrics
@@ -77,12 +79,17 @@ class Preflight:
         except Cancelled:  # it has ended, or a thread has claimed and prepares it
             return
         except EdgeError as refusal:
-            outcome = Failed.because(refusal)
-            if self._jobs.refuse(job.job_id, outcome):
-                self._metrics.ended(job.request, outcome)
+            self._end(job, Failed.because(refusal))
+            return
+        if job.request.counts_only:
+            self._end(job, Finished(prepared.count()))
         else:
             self._prepared.put(job.job_id, prepared)
             self._jobs.accept(job.job_id, prepared.n_prompt, prepared.n_image)
+
+    def _end(self, job: Unchecked, outcome: Terminal) -> None:
+        if self._jobs.end_waiting(job.job_id, outcome):
+            self._metrics.ended(job.request, outcome)
 
     def _drop_unneeded(self) -> None:
         """Of jobs that have ended or that another worker has claimed."""

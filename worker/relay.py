@@ -83,12 +83,20 @@ class Relay:
         began = time.monotonic()
         deadline = began + claim.seconds_left
         prepared, n_image = self._prepared.take(claim.job_id), 0
+        counts_only = claim.request.counts_only
+        outcome: Terminal
         try:
-            pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
             is_wanted = self._renewal(claim, deadline)
-            ticket = self._engine.submit(claim.request, pictures, is_wanted, prepared)
-            n_image = ticket.sequence.n_image
-            outcome = self._follow(claim, ticket, deadline)
+            if counts_only:  # claimed before the preflight check
+                checked = self._engine.check(claim.request, is_wanted)
+                outcome = Finished(checked.count())
+            else:
+                pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
+                ticket = self._engine.submit(
+                    claim.request, pictures, is_wanted, prepared
+                )
+                n_image = ticket.sequence.n_image
+                outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
             outcome = Failed.because(refusal)
         except Exception as error:
@@ -104,7 +112,7 @@ class Relay:
         # Else the preflight check was first, and counted it.
         if is_ours or is_cancelled:
             self._metrics.ended(claim.request, outcome)
-        if isinstance(outcome, Finished):
+        if isinstance(outcome, Finished) and not counts_only:
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
 
     def _renewal(self, claim: Claim, deadline: float) -> Callable[[], bool]:

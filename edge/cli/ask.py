@@ -16,7 +16,7 @@ from edge.cli.options import Mmproj, Model, settings_with
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
-from edge.images.container import claim_of
+from edge.images.claim import claim_of
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.qwen3vl.picture_bounds import PictureBounds
@@ -27,7 +27,7 @@ from edge.serving.plan import make_plan
 
 
 def ask(
-    picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP or GIF file.")],
+    picture: Annotated[Path, typer.Argument(help="A file of a picture.")],
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     model: Model = None,
     mmproj: Mmproj = None,
@@ -67,6 +67,8 @@ def _print_answer(ticket: Ticket) -> None:
                 print(text, end="", flush=True)
             case Finished(answer):
                 times = answer.timings
+                if answer.n_first:
+                    print("\n[only the first frame or page was read]", file=sys.stderr)
                 print(
                     f"\n[{answer.usage.completion_tokens} tokens, first after "
                     f"{times.ttft_ms / 1000:.1f} s, then {times.tpot_ms:.0f} ms each]",

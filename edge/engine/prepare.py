@@ -19,7 +19,7 @@ from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.qwen3vl.thoughts import NONE, OPENED
-from edge.request import Message, PictureRef, Request
+from edge.request import Answer, Message, PictureRef, Request, Usage
 
 Tokens = list[int]
 
@@ -41,6 +41,10 @@ class Prepared:
     def of(cls, request: Request, sequence: Sequence) -> Prepared:
         return cls(request, sequence.n_prompt, sequence.n_image, [sequence])
 
+    def count(self) -> Answer:
+        """The answer to a request that only counts."""
+        return Answer("", "stop", Usage(self.n_prompt))
+
     def take(self, request: Request) -> Sequence | None:
         """The sequence, once, and only for an equal request."""
         if request != self.request:
@@ -54,21 +58,22 @@ def prepare(
     request: Request,
     runtime: Runtime,
     tower: VisionTower,
-    n_cells: int,
     is_wanted: Callable[[], bool] = lambda: True,
     *,
     thinks: bool = False,
 ) -> Sequence:
     """A sequence in phase EMBED, without its embeddings. Its answer has as many tokens
-    as were asked for, or as the prompt leaves of `n_cells`. That of a model that
-    `thinks` begins with thoughts, unless the request wants none.
+    as were asked for, or as the prompt leaves of the runtime's cells. That of a model
+    that `thinks` begins with thoughts, unless the request wants none.
 
     Raises ContextLengthExceeded, with the numbers, when the prompt leaves none; a
     request may ask to leave out its oldest messages instead, which then leave room for
-    the whole answer, up to half of the cells. Raises InvalidRequest when the model
+    the whole answer, up to half of the cells. Tools that need not be called are left
+    out first. Raises InvalidRequest when the model
     cannot sample in this way. Calls `is_wanted` before each message; raises Cancelled
     when it is False.
     """
+    n_cells = runtime.n_cells
     is_thinking = thinks and request.thinks and not request.continues
     constraint = constrain(request.sampling, runtime, is_thinking=is_thinking)
     trimmed = trim(request, n_cells)
@@ -88,11 +93,15 @@ def prepare(
     end = _encode(CLOSING if request.continues else opening, runtime, tower)
     # a last message that goes on has no end, which is part of its size
     n_end = -_n_tokens(end) if request.continues else _n_tokens(end)
-    max_tokens, kept = request.sampling.max_tokens, trimmed.messages
+    max_tokens = request.sampling.max_tokens
+    n_answer = min(max_tokens, max(1, n_cells // 2))
+    # the last token of an answer is never fed back: it needs no cell
+    room = n_cells - n_end - (n_answer - 1)
+    if trimmed.n_spare and sum(map(size, trimmed.messages)) > room:
+        trimmed = trimmed.without_tools()
+    kept = trimmed.messages
     if request.truncate:
-        n_answer = min(max_tokens, max(1, n_cells // 2))
-        # the last token of an answer is never fed back: it needs no cell
-        kept = newest(kept, size, n_cells - n_end - (n_answer - 1))
+        kept = newest(kept, size, room)
     n_prompt = sum(map(size, kept)) + n_end
     if n_prompt > n_cells:
         # litellm knows this error by the first words
@@ -112,7 +121,9 @@ def prepare(
     ends = () if sampling.ignore_eos else runtime.ends
     sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
     sequence.constraint = constraint
+    sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
+    sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 
 

@@ -96,6 +96,8 @@ class Sequence:
     n_drafted: int = 0  # guesses that were computed
     n_accepted: int = 0  # of them, the right ones
     n_dropped: int = 0  # messages of the conversation that did not fit
+    n_first: int = 0  # pictures that are the first of several in their file
+    dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
     # prefill cursor: the piece, how many of its tokens are done, its first position
     _piece: int = 0

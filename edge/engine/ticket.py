@@ -157,6 +157,8 @@ class Ticket:
             usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
             timings=timings,
             n_dropped=sequence.n_dropped,
+            n_first=sequence.n_first,
+            dropped_tools=sequence.dropped_tools,
             max_tokens=sequence.sampling.max_tokens,
             stop=sequence.detokenizer.stopped_by,
             logprobs=None

@@ -16,6 +16,8 @@ import sys
 import warnings
 
 from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
     GifImagePlugin,
     Image,
     JpegImagePlugin,
@@ -26,17 +28,21 @@ from PIL import (
 )
 
 from edge.errors import InvalidPicture
+from edge.images import heif
 from edge.images.decode import normalise
 from edge.images.limits import Limits
 from edge.images.lockdown import limit, lock_down
 
 READERS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
     GifImagePlugin,
     JpegImagePlugin,
     MpoImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,  # EXIF is written in it
     WebPImagePlugin,
+    heif,
 )
 STDIN, STDOUT = 0, 1
 PIECE = 1 << 20
@@ -46,6 +52,7 @@ def main(limits: Limits) -> None:
     limit(limits)
     Image.preinit()
     Image.MAX_IMAGE_PIXELS = None  # our own bound is stricter, and an error
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # this one
     warnings.simplefilter("ignore")  # to show one, Python would read source files
     missing = lock_down()
     order, _, encoded = _read().partition(b"\n")
@@ -53,7 +60,11 @@ def main(limits: Limits) -> None:
     result: dict[str, object]
     try:
         picture = normalise(encoded, max_tokens, (size[0], size[1]) if size else None)
-        result = {"width": picture.width, "height": picture.height}
+        result = {
+            "width": picture.width,
+            "height": picture.height,
+            "is_first": picture.is_first,
+        }
         rgb = picture.rgb
     except InvalidPicture as refusal:
         result, rgb = {"error": refusal.message}, b""

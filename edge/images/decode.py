@@ -5,31 +5,37 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from typing import get_args
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from edge.errors import InvalidPicture
-from edge.images.container import (
-    Claim,
-    check_jpeg,
-    claim_of,
-    ended_jpegs,
-    essential_png,
-)
+from edge.images.claim import Claim, Format, claim_of
+from edge.images.container import check_jpeg, ended_jpegs, essential_png
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_SOURCE_PIXELS = 1 << 26  # 8192 x 8192: a camera of 64 megapixels, 256 MB as RGBA
 MAX_JPEG_PIXELS = 1 << 28  # a camera of over 200 megapixels, decoded at 1/2 to 1/8
-MAX_WEBP_PIXELS = 50_000_000  # its decoder holds it four times
-_MOST = {"JPEG": MAX_JPEG_PIXELS, "MPO": MAX_JPEG_PIXELS, "WEBP": MAX_WEBP_PIXELS}
+MAX_VIDEO_PIXELS = 50_000_000  # decoders of video codecs hold it four times
+_MOST = {
+    "JPEG": MAX_JPEG_PIXELS,
+    "MPO": MAX_JPEG_PIXELS,
+    "WEBP": MAX_VIDEO_PIXELS,
+    "HEIF": MAX_VIDEO_PIXELS,
+    "AVIF": MAX_VIDEO_PIXELS,
+}
+# Others are for measurements: what is black and white in them is not known.
+_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK"}
+_MODES |= {"YCbCr", "I;16", "I;16L", "I;16B"}
 MAX_ASPECT_RATIO = 200  # the bound of the model's own preprocessing
 
 
 def normalise(
     encoded: bytes, max_tokens: int, size: tuple[int, int] | None = None
 ) -> Picture:
-    """The picture that `encoded` holds, at most `max_tokens` x 1024 pixels large.
+    """The picture that `encoded` holds, at most `max_tokens` x 1024 pixels large; of
+    several frames or pages the first.
 
     It is resampled to `size`, before it is set upright, if the file is as large as its
     header claims; else to the largest size of its own shape that is allowed.
@@ -57,8 +63,11 @@ class _KeptSize:
 
     def of(self, width: int, height: int) -> tuple[int, int]:
         claim = self.claim
-        if self.size and claim and (width, height) == (claim.width, claim.height):
-            return self.size
+        if self.size and claim:
+            if (width, height) == (claim.width, claim.height):
+                return self.size
+            if (height, width) == (claim.width, claim.height):  # its reader turned it
+                return self.size[::-1]
         most = self.max_tokens * PIXELS_PER_TOKEN
         scale = min(1.0, math.sqrt(most / (width * height)))
         return max(1, int(width * scale)), max(1, int(height * scale))
@@ -67,9 +76,13 @@ class _KeptSize:
 def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
     try:
         file = io.BytesIO(essential_png(encoded))
-        with Image.open(file, formats=FORMATS) as image:
+        # no other format can be without a claim
+        formats = (kept.claim.format if kept.claim else "JPEG",)
+        with Image.open(file, formats=formats) as image:
             _check_size(image.format, image.width, image.height)
             _check_shape(image.width, image.height)
+            _check_mode(image.mode)
+            is_first = _has_more(image)
             size = kept.of(image.width, image.height)
             # JPEG can decode at 1/2, 1/4 or 1/8: ask for the size that is kept.
             image.draft("RGB", size)
@@ -84,7 +97,7 @@ def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as damage:
         raise InvalidPicture(f"This picture is damaged: {damage}.") from None
-    return Picture(*flat.size, flat.tobytes())
+    return Picture(*flat.size, flat.tobytes(), is_first)
 
 
 def _check_size(name: str | None, width: int, height: int) -> None:
@@ -101,6 +114,25 @@ def _check_shape(width: int, height: int) -> None:
             f"This picture is {width} x {height}: its longer side may be at most "
             f"{MAX_ASPECT_RATIO} times the shorter."
         )
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in _MODES:
+        raise InvalidPicture(
+            f"This picture has pixels of the kind {mode}. Save it as a PNG or JPEG "
+            "with 8 bits for each colour."
+        )
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether there are frames or pages behind the first, which are ignored, and damage
+    there too. What is behind a JPEG is a preview or a map of depths."""
+    if image.format in ("JPEG", "MPO"):
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, EOFError):
+        return False
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:

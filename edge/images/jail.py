@@ -133,7 +133,7 @@ class Decoding:
             raise ValueError("not a size that was asked for")
         if len(rgb) != 3 * n_pixels:
             raise ValueError("pixels of another size")
-        picture = Picture(width, height, rgb)
+        picture = Picture(width, height, rgb, bool(result["is_first"]))
         _ = picture.ref  # hashed here: the caller's thread may be an event loop
         return picture
 
@@ -147,9 +147,9 @@ def _write(descriptor: int, data: bytes) -> None:
 def vet(
     encoded: bytes, max_tokens: int, size: tuple[int, int] | None = None
 ) -> Picture:
-    """The picture that `encoded` (JPEG, PNG, WebP or GIF) holds, at most
-    `max_tokens` x 1024 pixels large, or of this `size` (see `normalise`). Blocks for as
-    long as the child runs.
+    """The picture that `encoded` holds, in one of the formats of `claim.Format`, at
+    most `max_tokens` x 1024 pixels large, or of this `size` (see `normalise`). Blocks
+    for as long as the child runs.
 
     Raises InvalidPicture for anything else, within WALL_SECONDS.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edge.images.container import claim_of
+from edge.images.claim import claim_of
 
 CHILD_MEMORY_BYTES = 1 << 30
 SMALL_MEMORY_BYTES = 384 << 20

@@ -28,15 +28,17 @@ def budget(detail: Detail, most: int) -> int:
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: `rgb` holds height x width x 3 bytes, row by row. Its `ref`,
-    with the sha256, is computed once, without a copy of the pixels."""
+    """A decoded picture: `rgb` holds height x width x 3 bytes, row by row. One that
+    `is_first` is the first of several frames or pages of its file. Its `ref`, with the
+    sha256, is computed once, without a copy of the pixels."""
 
     width: int
     height: int
     rgb: bytes
+    is_first: bool = False
 
     @cached_property
     def ref(self) -> PictureRef:
         sha256 = hashlib.sha256(f"{self.width}x{self.height} RGB\n".encode())
         sha256.update(self.rgb)
-        return PictureRef(sha256.hexdigest(), self.width, self.height)
+        return PictureRef(sha256.hexdigest(), self.width, self.height, self.is_first)

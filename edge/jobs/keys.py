@@ -222,6 +222,24 @@ ANSWER = Key(
     "EDGE_ANSWER_TTL_S, or until it is evicted",
     "ui/answer_cache.py",
 )
+RESPONSE = Key(
+    "response",
+    "edge:response:{response_id}",
+    "hash",
+    "owner, created, model, has_tools, asked, input, outcome: a stored "
+    "response, in the cache server",
+    "a day, or until it is evicted",
+    "ui/responses/store.py",
+)
+RESPONSES = Key(
+    "responses",
+    "edge:responses:{account}",
+    "zset",
+    "size and id of an account's stored responses by their creation, in the cache "
+    "server",
+    "a day after the latest",
+    "ui/responses/store.py",
+)
 
 # Celery's own
 BINDING = Key(

@@ -24,8 +24,8 @@ class Submission:
     A batch job may wait longer. With `streams`, the client is shown text that cannot be
     taken back; with `has_tools` the answer may hold calls of functions. With the
     `idempotency_key` and `body_hash` of an earlier submission of the same caller it is
-    the same job, which is therefore kept after its client has left. Each of its
-    `n_answers` has at most `max_tokens`; equal ones are computed once: `n_computed`.
+    the same job. Each of its `n_answers` has at most `max_tokens`; equal ones are
+    computed once: `n_computed`.
     """
 
     caller: Caller
@@ -33,6 +33,7 @@ class Submission:
     is_batch: bool = False
     streams: bool = False
     has_tools: bool = False
+    is_background: bool = False
     idempotency_key: str = ""
     body_hash: str = ""
     max_tokens: int = 0
@@ -43,6 +44,11 @@ class Submission:
     @property
     def priority(self) -> str:
         return "low" if self.is_batch else self.limits.priority
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the job goes on after its client has left, who may come back."""
+        return self.is_background or bool(self.idempotency_key)
 
     @property
     def idempotency_name(self) -> str | None:
@@ -63,7 +69,7 @@ class Submission:
             "priority": self.priority,
             "streams": int(self.streams),
             "has_tools": int(self.has_tools),
-            "kept": int(bool(self.idempotency_key)),
+            "kept": int(self.is_kept),
             "body_hash": self.body_hash,
             "charged": self.charged.n_tokens if self.charged else 0,
             "charged_at": self.charged.at if self.charged else 0,

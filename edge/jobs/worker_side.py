@@ -83,8 +83,8 @@ class WorkerJobs:
             event=to_json(Accepted(prompt_tokens, image_tokens)),
         )
 
-    def refuse(self, job_id: str, outcome: Failed) -> bool:
-        """Ends a job that can never be run; False when it has ended already."""
+    def end_waiting(self, job_id: str, outcome: Terminal) -> bool:
+        """Ends a job that need not or cannot run; False when it has ended already."""
         return self._end(job_id, None, outcome)
 
     def claim(self, *, may_be_suspect: bool = True) -> Claim | Literal["later"] | None:

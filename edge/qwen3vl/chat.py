@@ -40,10 +40,13 @@ CLOSING = Template("<|im_end|>\n")
 
 
 def render_message(message: Message) -> Iterator[Part]:
-    """One message of the prompt; what calls gave comes from the user."""
-    role = "user" if message.role == "tool" else message.role
-    yield Template("<|im_start|>")
-    text = f"{role}\n"
+    """One message of the prompt; what calls gave comes from the user, and a raw text
+    from nobody."""
+    text = ""
+    if message.role != "raw":
+        role = "user" if message.role == "tool" else message.role
+        yield Template("<|im_start|>")
+        text = f"{role}\n"
     for part in _shown(message):
         if isinstance(part, str):
             text += part

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.images import PIXELS_PER_TOKEN, TOKEN_PX
-from edge.images.container import claim_of
+from edge.images.claim import claim_of
 from edge.qwen3vl.preprocess import grid
 
 

@@ -14,7 +14,6 @@ from edge.errors import SetupError
 from edge.models.registry import compiled_folder
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.openvino.vision import OpenvinoTower
-from edge.qwen3vl.thoughts import thinks
 from edge.serving.installed import has_llama
 from edge.serving.plan import Plan
 
@@ -36,7 +35,7 @@ def build_engine(plan: Plan) -> Engine:
         settings.chunk_tokens,
         settings.embeddings_mb * 1_000_000,
         Costs(plan.choice.step_ms, plan.stage_ms),
-        thinks(str(plan.files.model_header.get("tokenizer.chat_template", ""))),
+        str(plan.files.model_header.get("tokenizer.chat_template", "")),
     )
 
 

@@ -14,7 +14,11 @@ from edge.engine.engine import Engine
 from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, Token
 from edge.request import Answer, Message, Request, SamplingParams
+from edge.schemas.reading import read
 from tests.contract.conftest import Pair
+
+# The end of a chat template of a model that thinks.
+THINKS = "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}"
 
 
 def answered(engine: Engine, text: str = "Hello", **sampling: Any) -> Answer:
@@ -92,8 +96,13 @@ def test_an_answer_says_how_long_it_could_be(open_pair: Pair) -> None:
         assert answer.max_tokens == n_cells - answer.usage.prompt_tokens + 1
 
 
-SCHEMA = (
-    '{"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}'
+SCHEMA = read(
+    {
+        "type": "object",
+        "properties": {"a": {"enum": ["x", "y"]}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
 )
 
 
@@ -155,7 +164,7 @@ def test_thoughts_have_a_budget_and_the_answer_its_form(
     open_pair: Pair, temperature: float, budget: int
 ) -> None:
     """The model has no thoughts of its own: what it writes first is taken for some."""
-    with closing(Engine(*open_pair, thinks=True)) as engine:
+    with closing(Engine(*open_pair, chat_template=THINKS)) as engine:
         answer = answered(
             engine,
             thinking_budget=budget,
@@ -179,7 +188,7 @@ def test_a_model_may_be_asked_not_to_think(open_pair: Pair) -> None:
     request = Request(
         (Message("user", ("Hello",)),), SamplingParams(max_tokens=9), thinks=False
     )
-    with closing(Engine(*open_pair, thinks=True)) as engine:
+    with closing(Engine(*open_pair, chat_template=THINKS)) as engine:
         ticket = engine.submit(request, {})
         while not isinstance(event := ticket.next(timeout_s=20), Finished):
             pass

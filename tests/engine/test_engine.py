@@ -128,7 +128,9 @@ def test_a_stop_string_ends_an_answer_and_is_not_part_of_it() -> None:
 
 def test_thoughts_end_where_the_model_ends_them() -> None:
     runtime = StubRuntime("Who knows?\n</think>\n\nIt is red.")
-    with closing(Engine(runtime, StubTower(), thinks=True)) as one:
+    with closing(
+        Engine(runtime, StubTower(), chat_template="add_generation_prompt <think>")
+    ) as one:
         seen = events(ask(one))
         budgeted = events(ask(one, thinking_budget=500))
     text = "<think>\nWho knows?\n</think>\n\nIt is red."

@@ -23,8 +23,10 @@ from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, InvalidPicture, InvalidRequest, SetupError
 from edge.gguf.header import read_header
 from edge.images import Decoding, jail, normalise
-from edge.images.container import check_jpeg, claim_of, essential_png
+from edge.images.claim import claim_of
+from edge.images.container import check_jpeg, essential_png
 from tests.fuzz.mutations import mutated, mutated_json
+from tests.images.heif_files import irot, phone_photo
 from tests.test_images import GOOD_EXIF, chunk, encode
 from ui.body import parse
 from ui.openai.body import ChatBody
@@ -45,7 +47,7 @@ class Target:
 
 
 def pictures() -> list[bytes]:
-    """Small ones of all four formats, in many forms."""
+    """Small ones of all formats, in many forms."""
     colours = Image.linear_gradient("L").resize((24, 16)).convert("RGB")
     clear = colours.convert("RGBA")
     clear.putalpha(99)
@@ -64,6 +66,15 @@ def pictures() -> list[bytes]:
         encode(colours, "WEBP", **frames),
         encode(colours, "GIF", **frames),
         encode(clear, "GIF", comment=b"a remark"),
+        phone_photo(irot(1)),
+        encode(clear, "HEIF", exif=GOOD_EXIF),
+        encode(clear, "AVIF", exif=GOOD_EXIF),
+        encode(colours, "AVIF", **frames),
+        encode(colours, "TIFF", compression="tiff_lzw", **frames),
+        encode(colours, "TIFF", compression="jpeg"),
+        encode(colours.convert("1"), "TIFF", compression="group4"),
+        encode(clear, "BMP"),
+        encode(colours.convert("P"), "BMP"),
     ]
 
 

@@ -126,7 +126,7 @@ class Story:
         if name == "check":
             harness.worker.accept(job_id, 475, 400)
         elif name == "refuse":
-            harness.worker.refuse(job_id, Failed.because(EngineError("no")))
+            harness.worker.end_waiting(job_id, Failed.because(EngineError("no")))
         elif name == "cancel":
             await harness.client.cancel(job_id)
         elif await harness.state(job_id) in ("waiting", "running"):

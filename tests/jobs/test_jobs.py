@@ -89,7 +89,7 @@ async def test_an_impossible_job_is_refused_while_it_waits(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
-    harness.worker.refuse(job_id, Failed("context_length_exceeded", "Too long."))
+    harness.worker.end_waiting(job_id, Failed("context_length_exceeded", "Too long."))
     assert await harness.failure(job_id) == "context_length_exceeded"
     assert harness.worker.claim() is None
 

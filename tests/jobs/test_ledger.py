@@ -116,7 +116,9 @@ async def test_a_job_without_an_answer_gives_back_all(
     if ending == "cancelled":
         await harness.client.cancel(job_id)
     elif ending == "refused":
-        harness.worker.refuse(job_id, Failed("context_length_exceeded", "Too long."))
+        harness.worker.end_waiting(
+            job_id, Failed("context_length_exceeded", "Too long.")
+        )
     else:
         harness.worker.end(harness.claim(), Failed("engine_error", "No."))
     assert await left(ledger) == 100

@@ -442,6 +442,24 @@ def named(start: Start, upstream: Upstream) -> Front:
 
 
 @pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/api/pull", {"error"}),
+        ("/api/pull?x=/v1/messages", {"error"}),
+        ("/v1/messages/batches", {"type", "error"}),
+        ("/v1/messages?beta=true", {"type", "error"}),
+        ("/v1/messages_of_ours", {"error"}),
+    ],
+)
+def test_refusals_have_the_shape_of_the_paths_api(
+    front: Front, path: str, shape: set[str]
+) -> None:
+    body = json.loads(front.ask("PUT", path).body)
+    assert body.keys() == shape
+    assert isinstance(body["error"], str) == path.startswith("/api/")
+
+
+@pytest.mark.parametrize(
     "host", ["evil.example", "rebind.test:9400", "127.0.0.1.nip.io"]
 )
 def test_an_unknown_host_is_misdirected(named: Front, host: str) -> None:

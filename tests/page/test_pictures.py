@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page
 
 from edge.images import normalise
+from tests.images.heif_files import heic
 
 pytestmark = pytest.mark.browser
 
@@ -21,7 +22,7 @@ LIMITS = {
     "maxTokens": 256,
     "bodyBytes": 32 << 20,
     "sourcePixels": 1 << 28,
-    "formats": ["jpeg", "png", "webp", "gif"],
+    "formats": ["jpeg", "png", "webp", "gif", "heif", "tiff"],
 }
 PREPARE = """async ([base64, name, limits, choice]) => {
   const {prepare} = await import("/page/pictures.js");
@@ -151,16 +152,28 @@ def test_formats_that_the_browser_reads_become_one_that_the_server_reads(
         assert corners(sent(reply)) == ["r", "g", "b", "y"]
 
 
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(4000)
-
-
-def test_heic_goes_to_a_server_that_reads_it_else_it_is_refused(page: Page) -> None:
-    assert prepare(page, HEIC, "a.heic")["code"] == "unreadable"
-    reads = {"formats": [*LIMITS["formats"], "heic"]}
-    reply = prepare(page, HEIC, "a.heic", limits=reads)
+@pytest.mark.parametrize("kind", ["HEIF", "TIFF"])
+def test_what_the_browser_cannot_decode_goes_to_a_server_that_can(
+    page: Page, kind: str
+) -> None:
+    data = heic(quadrants(64, 64)) if kind == "HEIF" else encoded(WHITE, kind)
+    reply = prepare(page, data, "a.heic")
     assert reply["isSame"] and reply["width"] == 0
+    refusal = prepare(page, data, "a.heic", limits={"formats": ["jpeg"]})
+    assert refusal["code"] == "unreadable"
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_a_moving_picture_goes_to_the_server_which_says_what_it_reads(
+    page: Page, kind: str
+) -> None:
+    one, two = quadrants(1000, 800), Image.new("RGB", (1000, 800))
+    moving = encoded(one, kind, save_all=True, append_images=[two])
+    assert prepare(page, moving)["isSame"]
+    assert not prepare(page, encoded(one, kind))["isSame"]  # made smaller
+
+
+WHITE = Image.new("RGB", (64, 64), "white")
 WHOLE = encoded(quadrants(300, 200))
 NOISE = Image.frombytes("RGB", (300, 200), random.Random(1).randbytes(300 * 200 * 3))
 

@@ -99,10 +99,11 @@ class Ours:
         runtime: Any = SimpleNamespace(
             tokenize=self.tokenizer.tokenize,
             ends=self.tokenizer.ends,
+            n_cells=N_CELLS,
             check=lambda _: None,
         )
         thinks = bool(given)
-        sequence = prepare(request, runtime, StubTower(), N_CELLS, thinks=thinks)
+        sequence = prepare(request, runtime, StubTower(), thinks=thinks)
         tokens: list[int] = []
         for piece in sequence.pieces:
             is_picture = isinstance(piece, PicturePiece)

@@ -108,7 +108,7 @@ class Web(Site):
 def start_web(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., Web]]:
-    """Starts a web process, without any worker. Its broker is no other test's: it
+    """Starts a web process, without any worker. It has a broker of its own, because it
     reconciles what it finds there."""
     running: list[Web] = []
     with running_redis() as url:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests import test_images
+from tests.images import test_hostile_formats
 from tests.security import (
     test_bodies,
     test_failures,
@@ -110,6 +111,8 @@ def pictures() -> Iterator[Attack]:
         *test_images.NO_PICTURES.values(),
         *test_images.DAMAGED.values(),
         test_images.gif_of(10_000),
+        *(make() for make in test_hostile_formats.REFUSED.values()),
+        *(make() for make in test_hostile_formats.HARMLESS.values()),
     ]
     new = itertools.count()
     for make in test_pictures.HOSTILE_PICTURES.values():

@@ -129,6 +129,20 @@ def test_an_answer_fits_a_class(client: Anthropic, messages: Any) -> None:
     assert isinstance(answer.parsed_output, Report)
 
 
+def test_tokens_are_counted_before_a_question(client: Anthropic, messages: Any) -> None:
+    for given in ({}, {"system": "Be brief."}, {"tools": [REPORT]}):
+        count = client.messages.count_tokens(model="tiny", messages=messages, **given)
+        usage = ask(client, messages, **given).usage
+        cached = usage.cache_read_input_tokens or 0
+        assert count.input_tokens == usage.input_tokens + cached
+
+
+def test_a_stop_sequence_is_named(client: Anthropic, messages: Any) -> None:
+    answer = ask(client, messages, stop_sequences=["square", " circle"])
+    assert text_of(answer).endswith(" a red")
+    assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", " circle")
+
+
 def test_errors_are_those_of_the_client(client: Anthropic, messages: Any) -> None:
     with pytest.raises(anthropic.NotFoundError, match="Served: tiny"):
         ask(client, messages, model="claude-opus-4")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.images.heif_files import heic
 from tests.stack.visitor import ANSWER_MS, visiting
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
@@ -53,6 +54,28 @@ def test_a_picture_comes_in_anywhere(browser, stack, make, kind, where) -> None:
         put(visitor.page, kind, where, make("disc.jpg", "red"))
         visitor.ask(SHAPE)
         visitor.expect_answer("A red circle.")
+
+
+def test_what_the_browser_cannot_show_is_read_by_the_server(
+    browser, stack, make, tmp_path
+) -> None:
+    disc = Image.open(make("disc.jpg", "red"))
+    photo, moving = tmp_path / "IMG_0042.heic", tmp_path / "turning.gif"
+    photo.write_bytes(heic(disc, quality=90))
+    disc.save(moving, save_all=True, append_images=[Image.new("RGB", disc.size)])
+    with visiting(browser, stack.url) as visitor:
+        visitor.add(photo)
+        stage = visitor.page.locator(".stage")
+        expect(stage).to_contain_text("IMG_0042.heic · ")
+        expect(stage).to_contain_text("the server reads it")
+        expect(stage.locator(".strip-picture")).to_have_text("heic")
+        visitor.ask(SHAPE)
+        visitor.expect_answer("A red circle.")
+        note = visitor.page.get_by_text("Only the first frame or page was read.")
+        expect(note).to_have_count(0)
+        visitor.ask(SHAPE, moving)
+        visitor.expect_answer("A red circle.")
+        expect(note).to_have_count(1)
 
 
 def test_a_wrong_file_is_refused_when_it_is_chosen(

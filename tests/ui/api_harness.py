@@ -55,6 +55,7 @@ class PictureQuestion:
     max_tokens: int = 8
     scope: str = "me"
 
+    counts_only = False
     pictures = (SentPicture(digest_of(BLACK), lambda: BLACK),)
 
     def request(self, refs: Sequence[PictureRef]) -> Request:

@@ -102,7 +102,7 @@ async def slowly(n: int = 10_000) -> AsyncIterator[bytes]:
 
 
 async def test_a_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_flight, "READ_S", 0.2)
+    monkeypatch.setattr(body, "READ_S", 0.2)
     with pytest.raises(BodyTimeout):
         await read(Bodies(Metrics(), InFlight()), request(slowly()))
 

@@ -39,6 +39,8 @@ async def test_each_answer_has_the_name_of_its_request(http: httpx.AsyncClient) 
         ("/models", "/v1/models"),
         ("//v1/models", "/v1/models"),
         ("/v1//chat/completions", "/v1/chat/completions"),
+        ("/v1/v1/messages", "/v1/messages"),
+        ("/v1/api/chat", "/api/chat"),
         ("/v2/chat/completions", "under /v1"),
         ("/", None),
     ],

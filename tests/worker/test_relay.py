@@ -242,7 +242,9 @@ async def test_a_late_end_is_not_counted(
 
     def late(claim: Claim):
         found = pictures(claim)
-        assert harness.worker.refuse(claim.job_id, Failed("invalid_request", "No."))
+        assert harness.worker.end_waiting(
+            claim.job_id, Failed("invalid_request", "No.")
+        )
         return found
 
     monkeypatch.setattr(harness.worker, "pictures", late)

@@ -135,9 +135,11 @@ class MessageReply:
         reason = "end_turn"
         if answer.finish_reason == "length":
             reason = "max_tokens"
+        elif answer.stop:
+            reason = "stop_sequence"
         elif self._reader.n_calls:
             reason = "tool_use"
-        return {"stop_reason": reason, "stop_sequence": None}
+        return {"stop_reason": reason, "stop_sequence": answer.stop or None}
 
 
 def _usage(usage: Usage) -> dict[str, int]:

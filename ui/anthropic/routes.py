@@ -1,4 +1,4 @@
-"""The Messages API: /v1/messages."""
+"""The Messages API: /v1/messages, and /v1/messages/count_tokens."""
 
 from __future__ import annotations
 
@@ -24,14 +24,8 @@ def message_routes(questions: Questions) -> APIRouter:
     @router.post("/v1/messages")
     async def messages(http: Request) -> Response:
         names = FieldNames()
-
-        def read(data: bytearray) -> tuple[ChatBody, None]:
-            body = parse(MessagesBody, data)
-            body.refuse_unsupported()
-            return chat_body(body, names), None
-
         with names.in_errors():
-            received = await questions.receive(http, read)
+            received = await questions.receive(http, lambda data: _read(data, names))
             asked = received.asked
             reply = MessageReply(
                 asked.job.job_id, asked.model, names, has_tools=received.has_tools
@@ -42,4 +36,21 @@ def message_routes(questions: Questions) -> APIRouter:
             events = await unless_gone(http, await_start(asked.events))
             return event_stream(reply.stream(events), received.headers)
 
+    @router.post("/v1/messages/count_tokens")
+    async def count_tokens(http: Request) -> Response:
+        names = FieldNames()
+        with names.in_errors():
+            received = await questions.receive(
+                http, lambda data: _read(data, names), counts_only=True
+            )
+            count = await unless_gone(http, await_answer(received.asked.events))
+            body = {"input_tokens": count.usage.prompt_tokens}
+            return JSONResponse(body, headers=received.headers)
+
     return router
+
+
+def _read(data: bytearray, names: FieldNames) -> tuple[ChatBody, None]:
+    body = parse(MessagesBody, data)
+    body.refuse_unsupported()
+    return chat_body(body, names), None

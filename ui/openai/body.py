@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -78,6 +78,8 @@ class TemplateKwargs(Body):
 
 
 class ChatBody(Body):
+    is_raw: ClassVar = False  # whether messages are the prompt as it is
+
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000, fail_fast=True)
     model: Annotated[str, Field(max_length=1000)] = ""
     stream: bool = False

@@ -17,7 +17,7 @@ def _as_object(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-def _detail(value: Any) -> Any:
+def as_detail(value: Any) -> Any:
     """OpenAI's "original" is the most that this server gives."""
     return "high" if value == "original" else value
 
@@ -37,7 +37,7 @@ def _as_part(value: Any) -> Any:
 
 class ImageUrl(Body):
     url: str
-    detail: Annotated[Detail, BeforeValidator(_detail)] = "auto"
+    detail: Annotated[Detail, BeforeValidator(as_detail)] = "auto"
 
 
 class TextPart(Body):

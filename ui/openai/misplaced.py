@@ -66,6 +66,7 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "best_of": (1,),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
+    "tfs_z": (1,),
     "typical_p": (1,),
     "xtc_probability": (0,),
 }

@@ -4,8 +4,8 @@
  * edition, GIF89a, Google's "WebP Container Specification", ISO/IEC 14496-12 (brands).
  */
 
-/** @typedef {"jpeg" | "png" | "webp" | "gif" | "heic" | "avif" | "bmp" | "tiff" | "pdf"} Format */
-/** @typedef {{format: Format, width: number, height: number, isComplete: boolean}} Claim */
+/** @typedef {"jpeg" | "png" | "webp" | "gif" | "heif" | "avif" | "bmp" | "tiff" | "pdf"} Format */
+/** @typedef {{format: Format, width: number, height: number, isComplete: boolean, hasFrames?: boolean}} Claim */
 
 const MOST_SEGMENTS = 4096;
 
@@ -22,14 +22,17 @@ export function claimOf(bytes) {
   if (text(0, 2) === "\xff\xd8") return jpeg(bytes, view);
   if (text(0, 8) === "\x89PNG\r\n\x1a\n") {
     const isComplete = text(bytes.length - 8, 4) === "IEND" || contains(bytes, "IEND");
-    return { format: "png", width: view.getUint32(16), height: view.getUint32(20), isComplete };
+    const hasFrames = contains(bytes.subarray(0, 256), "acTL");
+    return { format: "png", width: view.getUint32(16), height: view.getUint32(20), isComplete, hasFrames };
   }
   if (text(0, 4) === "GIF8") {
-    return { format: "gif", width: view.getUint16(6, true), height: view.getUint16(8, true), ...whole };
+    const [width, height] = [view.getUint16(6, true), view.getUint16(8, true)];
+    return { format: "gif", width, height, ...whole, hasFrames: isMoving(bytes) };
   }
   if (text(0, 4) === "RIFF" && text(8, 4) === "WEBP") {
     const isComplete = bytes.length >= view.getUint32(4, true) + 8;
-    return { format: "webp", ...webpSize(text(12, 4), view), isComplete };
+    const hasFrames = text(12, 4) === "VP8X" && (view.getUint8(20) & 2) > 0;
+    return { format: "webp", ...webpSize(text(12, 4), view), isComplete, hasFrames };
   }
   const format = otherFormat(text);
   return format && { format, width: 0, height: 0, ...whole };
@@ -40,7 +43,7 @@ function otherFormat(text) {
   if (text(4, 4) === "ftyp") {
     const brand = text(8, 4);
     if (/^avi[fs]$/.test(brand)) return "avif";
-    if (/^(hei[cxms]|hev[cxms]|mif1|msf1)$/.test(brand)) return "heic";
+    if (/^(hei[cxms]|hev[cxms]|mif1|msf1)$/.test(brand)) return "heif";
   }
   if (text(0, 2) === "BM") return "bmp";
   if (text(0, 4) === "II*\0" || text(0, 4) === "MM\0*") return "tiff";
@@ -73,6 +76,21 @@ function webpSize(kind, view) {
     return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
   }
   return { width: view.getUint16(26, true) & 0x3fff, height: view.getUint16(28, true) & 0x3fff };
+}
+
+/** Whether a second picture follows the first of a GIF. @param {Uint8Array} gif */
+function isMoving(gif) {
+  const table = (/** @type {number} */ flags) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
+  let at = 13 + table(gif[10] ?? 0);
+  for (let n = 0; at < gif.length; at++) {
+    if (gif[at] === 0x2c) {
+      if (++n === 2) return true;
+      at += 11 + table(gif[at + 9] ?? 0);
+    } else if (gif[at] === 0x21) at += 2;
+    else return false;
+    while (gif[at]) at += 1 + (gif[at] ?? 0); // blocks, up to an empty one
+  }
+  return false;
 }
 
 /** @param {Uint8Array} bytes @param {string} text @returns {boolean} searched from the end */

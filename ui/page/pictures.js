@@ -57,7 +57,9 @@ const MOST_FILE_BYTES = 256 << 20; // read into memory once
 const MOST_DECODED_PIXELS = 1 << 26; // four bytes each, in the memory of a tab
 const MOST_ASPECT_RATIO = 200;
 const BASE64_GROWTH = 4 / 3;
-const LOSSY = ["jpeg", "heic", "avif"];
+const LOSSY = ["jpeg", "heif", "avif"];
+/** Formats that some browsers cannot decode: such a file may be whole. */
+const NOT_EVERYWHERE = ["heif", "avif", "tiff"];
 
 /**
  * @param {Blob & {name?: string}} file
@@ -81,7 +83,7 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
   if (n > limits.sourcePixels) throw refuse("too_many_pixels", { mp: limits.sourcePixels >> 20 });
   const bitmap = n > MOST_DECODED_PIXELS ? null : await decode(file);
   if (!bitmap) {
-    if (isSendable && (n > MOST_DECODED_PIXELS || claim.format === "heic")) {
+    if (isSendable && (n > MOST_DECODED_PIXELS || NOT_EVERYWHERE.includes(claim.format))) {
       return { sent: file, original: null, name, width: 0, height: 0, rows: 0, columns: 0 };
     }
     throw refuse(isReadable ? "damaged" : "unreadable", { format: claim.format.toUpperCase() });
@@ -93,7 +95,8 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
     const { width, height } = source;
     const tokens = grid(width, height, limits.minTokens, limits.maxTokens);
     const size = sentSize(width, height, limits.minTokens, limits.maxTokens);
-    if (!part && isSendable && (isOriginal || !size)) {
+    // Of several frames the server reads the first, and says so.
+    if (!part && isSendable && (isOriginal || !size || claim.hasFrames)) {
       return { sent: file, original: null, name, width, height, ...tokens };
     }
     const sentAs = size ?? { width, height };

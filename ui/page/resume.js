@@ -20,7 +20,8 @@ import { readEvents } from "./sse.js";
  *   | {type: "progress", [field: string]: any}
  *   | {type: "text", text: string, at: string}
  *   | {type: "finish", finish_reason: string}
- *   | {type: "usage", usage: object, timings: object, dropped_messages: number}
+ *   | {type: "usage", usage: object, timings: object, dropped_messages: number,
+ *      first_only_pictures: number}
  *   | {type: "restart"}
  *   | {type: "connection", is_lost: boolean, retry_in_s?: number}
  *   | {type: "error", error: Refusal}} AnswerEvent
@@ -166,8 +167,8 @@ class Following {
       await this.tell({ type: "finish", finish_reason: choice.finish_reason });
     }
     if (chunk.usage) {
-      const { usage, timings, dropped_messages } = chunk;
-      await this.tell({ type: "usage", usage, timings, dropped_messages });
+      const { usage, timings, dropped_messages, first_only_pictures } = chunk;
+      await this.tell({ type: "usage", usage, timings, dropped_messages, first_only_pictures });
     }
   }
 

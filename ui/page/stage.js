@@ -145,9 +145,14 @@ export class Stage {
     [this.#file, this.#url, this.#isSeen] = [file, url, isSeen];
     this.#frame.hidden = !isSeen;
     this.#gone.hidden = isSeen;
-    this.#gone.textContent = this.ways.say(file ? "stage.unreadable" : "stage.gone");
+    const { say } = this.ways;
+    const name = ref.name || say("stage.unnamed", { n: this.#index + 1 });
+    const mb = ((file?.size ?? 0) / 1e6).toLocaleString(document.documentElement.lang, {
+      maximumFractionDigits: 1,
+    });
+    this.#gone.textContent = file ? say("stage.unreadable", { name, mb }) : say("stage.gone");
     this.#image.src = url;
-    this.#image.alt = ref.name || this.ways.say("stage.unnamed", { n: this.#index + 1 });
+    this.#image.alt = name;
     if (isSeen) this.#viewport.show({ width: next.naturalWidth, height: next.naturalHeight });
   }
 

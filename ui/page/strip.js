@@ -57,6 +57,8 @@ export class Strip {
     const { say, onChoose, onRemove } = this.ways;
     const name = ref.name || say("stage.unnamed", { n: index + 1 });
     const picture = el("img", { alt: "", decoding: "async" });
+    // one that this browser cannot decode: the end of its name is true at least
+    picture.onerror = () => picture.replaceWith(el("span", { class: "strip-kind" }, name.split(".").at(-1)?.slice(-5) ?? ""));
     this.#load(ref.sha256, picture);
     const isChosen = index === this.#chosen;
     const choose = el(

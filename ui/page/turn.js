@@ -158,6 +158,7 @@ export class AnswerView {
       this.#marks(message),
       isCut && el("p", { class: "note" }, say("cut"), " ", button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
       message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
+      message.measured?.first_only_pictures ? el("p", { class: "note" }, say("first_only")) : null,
       el(
         "div",
         { class: "actions small" },

@@ -37,6 +37,11 @@ REPORT: Any = {
 }
 
 
+def tool(name: str) -> Any:
+    function = {"name": name, "description": "Does what a picture shows. " * 8}
+    return {"type": "function", "function": function}
+
+
 def part(picture: str, **fields: Any) -> dict[str, Any]:
     url = {"url": data_url(picture)} | fields
     return {"type": "image_url", "image_url": url}
@@ -202,6 +207,16 @@ class Tools(TestCase):
         for call in answer.message.tool_calls or []:
             json.loads(call.function.arguments)
         assert answer.message.tool_calls or answer.message.content
+
+    def test_too_many_to_fit(self) -> None:
+        """As Open WebUI's page sends them with every question."""
+        many = [REPORT, *(tool(f"f{i}") for i in range(100))]
+        answer = ask(question(CIRCLE), tools=many)
+        check(text(answer), CIRCLE)
+        assert answer.dropped_tools
+        assert not ask(question(CIRCLE), tools=[REPORT]).dropped_tools
+        with self.assertRaises(openai.BadRequestError):
+            ask(question(CIRCLE), tools=many, tool_choice="required")
 
 
 class Models(TestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,10 +18,13 @@ from edge.request import Answer, Usage
 from tests.ui.api_harness import ApiHarness
 from ui.anthropic.reply import MessageReply
 from ui.field_names import FieldNames
+from worker.metrics import Metrics as WorkerMetrics
+from worker.preflight import Preflight
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 HELLO = {"role": "user", "content": "hello"}
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+BODY = {"max_tokens": 5, "messages": [HELLO]}
 TOOLS = {
     "tools": [{"name": "count", "input_schema": NUMBER}],
     "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
@@ -125,6 +129,34 @@ async def test_unknown_paths_have_anthropics_shape(web: ApiHarness, path: str) -
     body = (await web.http.get(path)).json()
     assert body["type"] == "error"
     assert body["error"]["type"] in ("not_found_error", "invalid_request_error")
+
+
+@pytest.mark.redis
+async def test_tokens_are_counted_while_others_are_answered(web: ApiHarness) -> None:
+    """By the preflight check alone: the only slot is taken."""
+    web.beat("here-1", n_slots=1)
+    async with web.working():
+        usage = (await web.http.post("/v1/messages", json=BODY)).json()["usage"]
+    preflight = Preflight(web.engine, web.jobs, WorkerMetrics(), web.prepared)
+    try:
+        first = web.asking("another")
+        await web.followed()
+        reply = await web.http.post("/v1/messages/count_tokens", json=BODY)
+        assert reply.json() == {"input_tokens": usage["input_tokens"]}
+        assert len(web.waiting) == 1
+        first.cancel()
+    finally:
+        await asyncio.to_thread(preflight.close)
+
+
+@pytest.mark.redis
+async def test_a_claimed_count_is_given_too(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.engine, "submit", None)
+    async with web.working(checks=False):
+        reply = await web.http.post("/v1/messages/count_tokens", json=BODY)
+    assert reply.json()["input_tokens"] > 5
 
 
 # --- the reply alone ------------------------------------------------------------------

@@ -1,0 +1,70 @@
+"""How much is stored, and what happens without the cache server."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import NotFound
+from edge.jobs import keys
+from edge.up.parts import free_port
+from tests.jobs.jobs_harness import caller
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
+from ui.responses import store
+from ui.responses.reply import Response
+
+pytestmark = pytest.mark.redis
+
+ME = caller("me")
+
+
+def response(n: int) -> Response:
+    return Response(f"{n:032}", 1.0, "tiny", False, {"background": False})
+
+
+async def test_the_oldest_make_room(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_BYTES", 1000)
+    other = caller("other")
+    await web.client.responses.put(response(9), other, "[]")
+    for n in range(5):
+        await web.client.responses.put(response(n), ME, "x" * 300)
+    for n in range(2):
+        with pytest.raises(NotFound):
+            await web.client.responses.get(response(n).id, ME)
+    for n in range(2, 5):
+        found, outcome = await web.client.responses.get(response(n).id, ME)
+        assert (found, outcome) == (response(n), None)
+    await web.client.responses.get(response(9).id, other)
+    assert web.sync.zcard(keys.RESPONSES(ME.account)) == 3
+    assert all(web.sync.ttl(key) > 0 for key in web.sync.keys("edge:response*"))
+
+
+async def test_what_is_too_large_is_answered_and_not_stored(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.responses.draft.MOST_BYTES", 100)
+    body = {"input": "x" * 200, "max_output_tokens": 3}
+    async with web.working():
+        reply = await web.http.post("/v1/responses", json=body)
+        assert (reply.status_code, reply.json()["store"]) == (200, False)
+        body |= {"background": True}
+        refused = await web.http.post("/v1/responses", json=body)
+    assert code_of(refused) == (413, "request_too_large")
+    assert not web.sync.keys("edge:response*")
+    assert not web.live
+
+
+async def test_answers_come_without_the_cache_server(broker_url: str) -> None:
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    async with api_harness(broker_url, cache_url=away) as web:
+        body = {"input": "hello", "max_output_tokens": 3}
+        async with web.working():
+            reply = await web.http.post("/v1/responses", json=body)
+        assert (reply.status_code, reply.json()["store"]) == (200, False)
+        read = await web.http.get(f"/v1/responses/{reply.json()['id']}")
+        assert code_of(read) == (503, "service_unavailable")
+        body |= {"background": True}
+        refused = await web.http.post("/v1/responses", json=body)
+        assert code_of(refused) == (503, "service_unavailable")
+        await web.until(lambda: not web.live)

@@ -1,0 +1,116 @@
+"""The items of a response while it is being written, and the events that tell of them.
+
+Each event is told without its `sequence_number`, which `stream` adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edge.qwen3vl.call_reader import (
+    Arguments,
+    Called,
+    CallReader,
+    Found,
+    Text,
+    TextReader,
+)
+
+Event = dict[str, Any]
+
+
+class Output:
+    """The output of the job `job_id`. Its answer may hold calls if it `has_tools`."""
+
+    def __init__(self, job_id: str, *, has_tools: bool) -> None:
+        self.items: list[dict[str, Any]] = []
+        self._job_id = job_id
+        self._reader = CallReader() if has_tools else TextReader()
+        self._is_open = False
+
+    def feed(self, text: str) -> Iterator[Event]:
+        """The events of more text of the answer."""
+        yield from self._read(self._reader.feed(text))
+
+    def end(self, *, is_whole: bool) -> Iterator[Event]:
+        """The events of the end of the answer, which `is_whole` or was cut off."""
+        yield from self._read(self._reader.end())
+        if not self.items:
+            yield from self._begin(self._message())
+        yield from self._close("completed" if is_whole else "incomplete")
+
+    def _read(self, found: list[Found]) -> Iterator[Event]:
+        for part in found:
+            match part:
+                case Text(text):
+                    if not (self._is_open and self.items[-1]["type"] == "message"):
+                        yield from self._close()
+                        yield from self._begin(self._message())
+                    self.items[-1]["content"][0]["text"] += text
+                    yield self._text_event("output_text.delta", delta=text, logprobs=[])
+                case Called(_, name):
+                    yield from self._close()
+                    yield from self._begin(self._call(name))
+                case Arguments(_, text) if text:
+                    self.items[-1]["arguments"] += text
+                    yield self._event("function_call_arguments.delta", delta=text)
+
+    def _begin(self, item: dict[str, Any]) -> Iterator[Event]:
+        self.items.append(item)
+        self._is_open = True
+        if item["type"] == "message":
+            yield self._item_event("output_item.added", item | {"content": []})
+            part = dict(item["content"][0])
+            yield self._text_event("content_part.added", part=part)
+        else:
+            yield self._item_event("output_item.added", dict(item))
+
+    def _close(self, status: str = "completed") -> Iterator[Event]:
+        """Ends the item that is being written, if there is one."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        item = self.items[-1]
+        item["status"] = status
+        if item["type"] == "message":
+            [part] = item["content"]
+            text = part["text"]
+            yield self._text_event("output_text.done", text=text, logprobs=[])
+            yield self._text_event("content_part.done", part=part)
+        else:
+            called = {"name": item["name"], "arguments": item["arguments"]}
+            yield self._event("function_call_arguments.done", **called)
+        yield self._item_event("output_item.done", item)
+
+    def _message(self) -> dict[str, Any]:
+        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        return {
+            "id": f"msg_{self._job_id}_{len(self.items)}",
+            "type": "message",
+            "role": "assistant",
+            "status": "in_progress",
+            "content": [part],
+        }
+
+    def _call(self, name: str) -> dict[str, Any]:
+        at = f"{self._job_id}_{len(self.items)}"
+        return {
+            "id": f"fc_{at}",
+            "type": "function_call",
+            "call_id": f"call_{at}",
+            "name": name,
+            "arguments": "",
+            "status": "in_progress",
+        }
+
+    def _event(self, kind: str, **fields: Any) -> Event:
+        at = {"item_id": self.items[-1]["id"], "output_index": len(self.items) - 1}
+        return {"type": f"response.{kind}"} | at | fields
+
+    def _text_event(self, kind: str, **fields: Any) -> Event:
+        return self._event(kind, content_index=0, **fields)
+
+    def _item_event(self, kind: str, item: dict[str, Any]) -> Event:
+        index = {"output_index": len(self.items) - 1, "item": item}
+        return {"type": f"response.{kind}"} | index

@@ -1,0 +1,84 @@
+"""Stored responses as their caller sees them: with the ends of their jobs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from edge.caller import Caller
+from edge.errors import NotFound, Unavailable, WorkerLost
+from edge.events import Failed, Finished, Terminal, from_json
+from ui.client import Client
+from ui.event_streams import Events
+from ui.responses.reply import Response
+
+LOST = "The answer was not read in time, and is no longer kept. Ask again."
+
+
+@dataclass(frozen=True)
+class Found:
+    """A response, and its `outcome`; one that has not ended has a `status`."""
+
+    response: Response
+    outcome: Terminal | None
+    status: str = ""
+
+    def body(self) -> dict[str, Any]:
+        return self.response.body(self.outcome, self.status)
+
+
+class Stored:
+    """The responses of `caller`. See `ResponseStore` for what is raised."""
+
+    def __init__(self, client: Client, caller: Caller) -> None:
+        self.store = client.responses
+        self._client = client
+        self._caller = caller
+
+    async def find(self, response_id: str) -> Found:
+        response, outcome = await self.store.get(response_id, self._caller)
+        if outcome is not None:
+            return Found(response, outcome)
+        try:
+            job = (await self._client.job(response.job_id, self._caller)).record
+        except NotFound:
+            return Found(response, Failed.because(WorkerLost(LOST)))
+        if job.outcome is None:
+            status = "queued" if job.state == "waiting" else "in_progress"
+            return Found(response, None, status)
+        event = from_json(job.outcome)
+        assert isinstance(event, Terminal)
+        await self.store.end(response_id, event)
+        return Found(response, event)
+
+    async def put(self, response: Response, sent: str) -> None:
+        """See `ResponseStore.put`."""
+        await self.store.put(response, self._caller, sent)
+
+    async def follow(self, found: Found) -> Events:
+        """The events of a response, which may have ended."""
+        if found.outcome is not None:
+            yield found.outcome
+            return
+        # closing it ends no job
+        async for event in self._client.subscriptions.follow(found.response.job_id):
+            yield event
+
+    async def keeping(self, response: Response, events: Events) -> Events:
+        """The same events; the answer is stored. Other ends are those of the client, or
+        of this process: the job knows its own."""
+        async for event in events:
+            if isinstance(event, Finished):
+                with suppress(Unavailable):
+                    await self.store.end(response.id, event)
+            yield event
+
+    async def cancel(self, found: Found) -> None:
+        """Ends the job of a response, if it has not ended."""
+        if found.outcome is None:
+            await self._client.cancel(found.response.job_id)
+
+    async def delete(self, found: Found) -> None:
+        await self.cancel(found)
+        await self.store.delete(found.response.id, self._caller)
