@@ -24,7 +24,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edge.errors import SetupError
-from ui.own_address import rooted
+from ui.own_address import base_url, rooted
 from ui.page_files import ASK_AGAIN, FOR_EVER, VERSION, Content, address
 
 INLINE = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
@@ -94,10 +94,10 @@ def policy(document: bytes) -> str:
     return POLICY.format(hashes=hashes)
 
 
-def with_our_head(document: bytes, base_url: str) -> bytes:
+def with_our_head(document: bytes, its_url: str) -> bytes:
     """Gradio's document with our icons, manifest and link preview. A preview is read
     by other programs, which need the whole address of its picture."""
-    preview = html.escape(base_url + address("icons/preview.png"))
+    preview = html.escape(its_url + address("icons/preview.png"))
     # with cookies: behind keys, nobody else gets the manifest
     head = (
         f'<meta name="description" content="{ABOUT}">'
@@ -121,14 +121,15 @@ def page_routes(shell: Shell) -> APIRouter:
     router = APIRouter()
     theme = Content.of(shell.theme_css.encode(), ".css")
 
-    @lru_cache(maxsize=16)  # by name of this server
-    def finish(base_url: str) -> tuple[Content, str]:
-        whole = rooted(with_our_head(shell.document.encode(), base_url))
+    @lru_cache(maxsize=16)  # by address of the page
+    def finish(its_url: str) -> tuple[Content, str]:
+        whole = rooted(with_our_head(shell.document.encode(), its_url))
         return Content.of(whole, ".html"), policy(whole)
 
     @router.get("/")
     async def page(http: Request) -> Response:
-        content, its_policy = finish(str(http.base_url))
+        prefix = http.headers.get("x-forwarded-prefix", "")
+        content, its_policy = finish(base_url(str(http.base_url), prefix))
         response = content.response(http, ASK_AGAIN)
         response.headers["content-security-policy"] = its_policy
         return response

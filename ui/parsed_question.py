@@ -15,6 +15,7 @@ from edge.request import Message, PictureRef, Request, Role, SamplingParams
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
+from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
 from ui.picture_hosts import PictureHosts, is_link
 from ui.question import LinkedPicture, SentPicture, check_count, digest_of
@@ -50,7 +51,7 @@ class ParsedQuestion:
         self.model = body.model
         self.streams = body.stream
         self.includes_usage = body.stream_options.include_usage
-        self.is_batch = body.service_tier == "flex"
+        self.is_batch = body.service_tier == "flex" or is_unasked(body)
         self.max_tokens = max_tokens
         self.n_answers = body.n
         self.body_hash = body_hash

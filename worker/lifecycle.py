@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.engine.engine import Engine
-from edge.events import Failed, Finished
+from edge.events import Failed, Finished, Started
 from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
@@ -20,7 +20,7 @@ from edge.jobs.worker_side import WorkerJobs
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.redis_clients import sync_client
-from edge.request import Message, Request, SamplingParams
+from edge.request import Answer, Message, Request, SamplingParams
 from edge.serving.build import build_engine
 from edge.serving.first_start import tune_at_first_start
 from edge.serving.plan import Plan, make_plan
@@ -36,9 +36,10 @@ from worker.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 
-def warm(engine: Engine) -> None:
+def warm(engine: Engine) -> tuple[int, Answer]:
     """Answers one small question, so that no client waits for first-time work and a
-    model that cannot compute on this machine fails now.
+    model that cannot compute on this machine fails now. Returns its image tokens and
+    the answer, whose times are a first measure of the machine.
 
     Raises EngineError when it fails; a crash in native code ends the process.
     """
@@ -46,9 +47,13 @@ def warm(engine: Engine) -> None:
     question = Message("user", (grey.ref, "What is this?"))
     request = Request((question,), SamplingParams(max_tokens=2))
     ticket = engine.submit(request, {grey.ref.sha256: grey})
+    image_tokens = 0
     while not isinstance(event := ticket.next(), Finished):
         if isinstance(event, Failed):
             raise event.error
+        if isinstance(event, Started):
+            image_tokens = event.image_tokens
+    return image_tokens, event.answer
 
 
 class Life:
@@ -72,7 +77,7 @@ class Life:
         if tune_at_first_start(plan, log.info):
             plan = make_plan(settings, files)
         self._engine = build(plan)
-        warm(self._engine)
+        image_tokens, answer = warm(self._engine)
         metrics.watch(self._engine)
         self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
@@ -87,6 +92,7 @@ class Life:
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)
+        self._jobs.guess_pace(image_tokens, answer)
         self._claiming = Claiming(self._jobs)
         channel = RedisPublisher(self._broker)
         self._prepared = PreparedJobs()

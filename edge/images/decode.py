@@ -82,7 +82,6 @@ def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
             _check_size(image.format, image.width, image.height)
             _check_shape(image.width, image.height)
             _check_mode(image.mode)
-            is_first = _has_more(image)
             size = kept.of(image.width, image.height)
             # JPEG can decode at 1/2, 1/4 or 1/8: ask for the size that is kept.
             image.draft("RGB", size)
@@ -91,11 +90,12 @@ def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
             flat = _on_white(_shrink(image, size))
             if turn is not None:
                 flat = flat.transpose(turn)
+            is_first = _has_more(image)  # looking further may change what is loaded
     except UnidentifiedImageError:
         raise InvalidPicture(
             f"This is not a picture in one of the formats {', '.join(FORMATS)}."
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as damage:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as damage:
         raise InvalidPicture(f"This picture is damaged: {damage}.") from None
     return Picture(*flat.size, flat.tobytes(), is_first)
 
@@ -125,13 +125,14 @@ def _check_mode(mode: str) -> None:
 
 
 def _has_more(image: Image.Image) -> bool:
-    """Whether there are frames or pages behind the first, which are ignored, and damage
-    there too. What is behind a JPEG is a preview or a map of depths."""
+    """Whether there are frames or pages behind the first, which are ignored. Damage
+    there refuses no picture, and Pillow raises many kinds of exceptions for it. What is
+    behind a JPEG is a preview or a map of depths."""
     if image.format in ("JPEG", "MPO"):
         return False
     try:
         return bool(getattr(image, "is_animated", False))
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except Exception:
         return False
 
 

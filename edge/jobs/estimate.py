@@ -26,6 +26,9 @@ class Size:
     max_tokens: int
 
 
+USUAL = Size(prompt_tokens=300, image_tokens=256, max_tokens=512)
+
+
 @dataclass(frozen=True)
 class Running:
     """A job that has run for `elapsed_s`; its size is None until it is known."""
@@ -51,6 +54,14 @@ class Pace:
     def read(cls, stored: str | bytes | None) -> Pace:
         """What `to_json` wrote; the defaults above for an empty text."""
         return cls(**json.loads(stored)) if stored else cls()
+
+    @classmethod
+    def guess(cls, image_tokens: int, answer: Answer) -> Pace:
+        """The pace before any job, by the speeds of one small question. The first job
+        replaces it."""
+        small = cls().updated(image_tokens, answer, 0.0)
+        guess = replace(small, n_jobs=0, answer_tokens=cls.answer_tokens)
+        return replace(guess, job_s=guess.seconds(USUAL))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

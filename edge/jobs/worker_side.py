@@ -142,6 +142,11 @@ class WorkerJobs:
         )
         return bool(has_ended)
 
+    def guess_pace(self, image_tokens: int, answer: Answer) -> None:
+        """Begins with a pace by a small question, unless one was learned before."""
+        guess = Pace.guess(image_tokens, answer)
+        self._broker.set(keys.PACE(self._pool), guess.to_json(), nx=True)
+
     def learn(self, image_tokens: int, answer: Answer, seconds: float) -> None:
         """Updates the pace of the pool by an answer that took `seconds`. Of two workers
         that do so at once the later counts: it is a running mean."""

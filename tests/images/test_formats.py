@@ -202,3 +202,12 @@ def test_a_bitmap_that_begins_at_its_top_claims_its_height() -> None:
     upside_down = bmp[:22] + struct.pack("<i", -20) + bmp[26:]
     assert claim_of(upside_down) == Claim("BMP", 40, 20)
     assert vet(upside_down, TOKENS).height == 20
+
+
+def test_damage_behind_the_first_frame_does_no_harm() -> None:
+    moving = FORMS["GIF that moves"]
+    still = normalise(FORMS["GIF, interlaced"], TOKENS)
+    for n_bytes in range(moving.index(b"\x21\xf9\x04") + 1, len(moving)):
+        picture = normalise(moving[:n_bytes], TOKENS)
+        assert (picture.width, picture.height) == (still.width, still.height)
+        assert corners(picture) == corners(still)

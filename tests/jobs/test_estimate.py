@@ -56,6 +56,16 @@ def trained(n: int, image_tokens: int, one: Answer, duration_s: float) -> Pace:
 # --- learning ---------------------------------------------------------------------
 
 
+def test_a_small_question_gives_a_first_guess_that_the_first_job_replaces() -> None:
+    small = answer(70, 2, embed_s=0.16, prefill_s=0.07, tpot_s=0.02)
+    guess = Pace.guess(64, small)
+    asked = Size(300, 256, 512)
+    # each image token 2.5 ms, each of the prompt 1 ms, and an answer of usual length
+    assert guess.seconds(asked) == pytest.approx(0.64 + 0.3 + 64 * 0.02)
+    assert guess.job_s == guess.seconds(asked)
+    assert guess.updated(400, answer(), 17.0) == Pace().updated(400, answer(), 17.0)
+
+
 @pytest.mark.parametrize("n", [1, 5, 40])
 def test_the_time_of_equal_jobs_is_learned(n: int) -> None:
     pace = trained(n, 400, answer(), duration_s=17.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from typing import Any
 
 import pytest
@@ -85,6 +86,13 @@ def test_the_whole_picture_is_seen_first(page: Page) -> None:
     assert picture["width"] == pytest.approx(frame["width"], abs=1)
     assert picture["width"] / picture["height"] == pytest.approx(4 / 3, rel=0.01)
     expect(page.get_by_alt_text("red.png")).to_be_visible()
+
+
+def test_a_small_picture_has_a_border_and_an_address_of_the_browser(page: Page) -> None:
+    show(page, "white", "white")
+    for picture in page.locator(".strip-picture").all():
+        assert picture.evaluate("e => parseFloat(getComputedStyle(e).borderWidth)") >= 1
+        expect(picture.locator("img")).to_have_attribute("src", re.compile("^blob:"))
 
 
 def test_the_wheel_zooms_to_the_pointer_and_a_drag_moves(page: Page) -> None:
@@ -182,6 +190,9 @@ def test_escape_leaves_the_part_and_then_the_whole_window(page: Page) -> None:
     page.get_by_role("button", name="Whole window").click()
     page.get_by_role("button", name="Ask about a part").click()
     assert box(page, ".stage-frame")["width"] > 1.5 * small["width"]
+    picture, window = box(page, ".stage-picture"), page.viewport_size
+    assert window
+    assert max(picture[side] / window[side] for side in ("width", "height")) > 0.7
     page.keyboard.press("Escape")
     expect(page.locator(".stage-crop")).to_have_count(0)
     expect(page.locator("dialog[open]")).to_have_count(1)

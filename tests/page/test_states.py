@@ -7,6 +7,7 @@ dark; pictures of all of them are written to `tests/page/shots`, to be looked at
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -167,6 +168,7 @@ def test_from_the_picture_to_a_cut_answer(seen: Seen, photo: Path) -> None:
     card = seen.page.locator(".waiting")
     expect(card).to_be_visible()
     expect(card.locator("li.now")).to_contain_text(seen.text("stage_encode"))
+    expect(seen.page).to_have_title(re.compile(r"\(≈ .+\) Edge-VL"))
     seen.shoot("looking")
     expect(card.locator("li.now")).to_contain_text(
         seen.text("stage_decode"), timeout=20_000
@@ -301,6 +303,8 @@ def test_what_the_page_says_is_never_sent_to_the_model(
     expect(seen.page.locator(".waiting li.now")).to_contain_text("number 1")
     seen.visitor.stop.click()
     seen.visitor.wait_done()
+    expect(seen.page.locator(".answer")).not_to_contain_text("number")
+    expect(seen.page.locator(".answer .note")).to_have_text(seen.text("stopped"))
     with seen.page.expect_request(lambda r: r.method == "POST"):
         seen.visitor.ask("second")
     assert [(m["role"], m["content"]) for m in posted[-1]["messages"]] == [

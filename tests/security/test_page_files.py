@@ -9,6 +9,7 @@ import re
 import brotli
 import pytest
 
+from tests.page.conftest import POLICY
 from tests.security.conftest import Answer, Web, refused
 from ui.page_files import VERSION, address
 
@@ -105,6 +106,28 @@ def test_a_preview_has_the_whole_address_of_its_picture(web: Web) -> None:
     assert web.ask("GET", found[1].removeprefix(origin)).body.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("prefix", "path"),
+    [
+        ("/vision", "vision/"),
+        ("/team/vision/", "team/vision/"),
+        (
+            "//elsewhere.example/x",
+            "elsewhere.example/x/",
+        ),  # below this host all the same
+        ('/"><script>', ""),
+        ("/a b", ""),
+        ("/" + "x/" * 999, ""),
+    ],
+)
+def test_a_preview_below_a_path_is_there(web: Web, prefix: str, path: str) -> None:
+    answer = web.ask("GET", "/", x_forwarded_prefix=prefix)
+    found = re.search(r'property="og:image" content="([^"]+)"', answer.body.decode())
+    assert found
+    preview = address("icons/preview.png")
+    assert found[1] == f"http://127.0.0.1:{web.port}/{path}{preview}"
+
+
 def test_the_manifest_leads_to_the_page_and_our_icons(web: Web) -> None:
     path = f"/{address('site.webmanifest')}"
     answer = web.ask("GET", path)
@@ -120,6 +143,8 @@ def test_a_script_of_the_page_passes_its_own_policy(web: Web) -> None:
     answer = web.ask("GET", "/")
     policy = answer.headers["Content-Security-Policy"]
     assert "script-src 'self'" in policy
+    for source in POLICY.split("; "):
+        assert source in policy  # under which hostile answers are tried
     assert len(re.findall("'sha256-", policy)) == len(
         re.findall(rb"<script(?![^>]*\bsrc=)", answer.body)
     )

@@ -305,7 +305,7 @@ WRONG = {
     "stop is an object": (chat(stop={}), "stop"),
     "stop has a number": (chat(stop=["a", 5]), "stop[1]"),
     "seed is too large": (chat(seed=2**64), "seed"),
-    "n is two": (chat(n=2), "n"),
+    "n is nothing": (chat(n=0), "n"),
     "stream is text": (chat(stream="yes"), "stream"),
     "stream options are wrong": (
         chat(stream_options={"include_usage": 1}),

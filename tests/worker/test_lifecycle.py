@@ -25,3 +25,10 @@ def test_a_model_that_cannot_compute_ends_the_start() -> None:
     engine = Engine(StubRuntime(), BrokenTower())
     with closing(engine), pytest.raises(EngineError):
         warm(engine)
+
+
+def test_the_first_question_measures_the_machine() -> None:
+    with closing(Engine(StubRuntime(), StubTower())) as engine:
+        image_tokens, answer = warm(engine)
+    assert image_tokens > 0
+    assert answer.usage.completion_tokens > 0 and answer.timings.embed_ms > 0

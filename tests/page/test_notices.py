@@ -1,0 +1,87 @@
+"""What the page says of the server's state and of failures, in one load of the page."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import MODULES, Site
+
+pytestmark = pytest.mark.browser
+
+WORDS = json.loads((MODULES / "words/en.json").read_text())
+SHOW = """async () => {
+  const {Bar} = await import("/page/bar.js");
+  const {FailureCard} = await import("/page/failures.js");
+  const {Service} = await import("/page/service.js");
+  const {loadWords} = await import("/page/words.js");
+  await loadWords();
+  const host = document.createElement("header");
+  document.body.append(host);
+  window.service = new Service();
+  new Bar(host, window.service, {history() {}, server() {}});
+  window.fail = (error, tries) => {
+    window.acted = [];
+    const card = new FailureCard({error}, tries, (remedy) => window.acted.push(remedy));
+    document.querySelector(".failure")?.remove();
+    document.body.append(card.node);
+  };
+}"""
+READY = {"models": [{"id": "tiny-2"}], "slots": 4, "running": 0, "waiting": 0}
+
+
+def answer(site: Site, status: int, body: dict[str, Any]) -> None:
+    def reply(http: BaseHTTPRequestHandler) -> None:
+        is_model = "/v1/models/" in http.path
+        data = json.dumps({} if is_model else body).encode()
+        http.send_response(200 if is_model else status)
+        http.send_header("content-type", "application/json")
+        http.send_header("content-length", str(len(data)))
+        http.end_headers()
+        http.wfile.write(data)
+
+    site.answer = reply
+
+
+def test_the_notice_names_what_is_away_and_goes_when_it_is_back(
+    page: Page, site: Site
+) -> None:
+    page.evaluate(SHOW)
+    notice = page.locator(".notice")
+    for status, body, key in (
+        (503, {"error": {"code": "service_unavailable", "message": "?"}},
+         "error_service_unavailable"),
+        (200, {**READY, "models": []}, "error_no_worker"),
+        (503, {"error": {"code": "shutting_down", "message": "?"}},
+         "error_shutting_down"),
+    ):  # fmt: skip
+        answer(site, status, body)
+        page.evaluate("window.service.look()")
+        expect(notice).to_have_text(WORDS[key])
+        answer(site, 200, READY)
+        page.evaluate("window.service.look()")
+        expect(notice).to_be_hidden()
+
+
+def test_a_failure_is_no_answer_and_counts_until_it_asks_again(page: Page) -> None:
+    page.evaluate(SHOW)
+    page.clock.install()
+    full = {"code": "queue_full", "message": "All 18 places are taken."}
+    page.evaluate("error => window.fail(error, 0)", full | {"retry_after_s": 4})
+    card = page.get_by_role("alert")
+    expect(card).to_contain_text(WORDS["error_queue_full"])
+    expect(card.locator(".counter")).to_contain_text("4")
+    page.clock.run_for(2000)
+    expect(card.locator(".counter")).to_contain_text("2")
+    expect(card.get_by_role("button")).to_have_count(1)  # no Copy, no Undo
+    page.clock.run_for(2000)
+    assert page.evaluate("window.acted") == ["wait"]
+    # at last a person decides
+    page.evaluate("error => window.fail(error, 20)", full)
+    expect(card.locator(".counter")).to_be_empty()
+    card.get_by_role("button").click()
+    assert page.evaluate("window.acted") == ["wait"]
