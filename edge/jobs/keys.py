@@ -22,7 +22,7 @@ JOB = Key(
     "hash",
     "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
     "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
-    "charged_at, created, expires, watched, started, suspect, content, schema, shares, "
+    "charged_at, created, expires, watched, missed, started, suspect, content, schema, shares, "
     "request, score, max_tokens, prompt_tokens, image_tokens, outcome",
     _ENDED,
     "admit, enqueue, checked, claim, look, release, lost, end",

@@ -26,7 +26,8 @@ from edge.events import Failed, Terminal
 State = Literal["waiting", "running", "finished", "failed", "cancelled", "expired"]
 
 LEASE_S = 4  # without a renewal, after which a worker is presumed dead
-WATCH_S = 10  # without a watching client, after which its job is cancelled
+WATCH_S = 10  # without a watching client, after which it is missed
+MISS_S = 3  # that it is missed, after which its job is cancelled
 VET_S = 60  # the same while the pictures of a question are decoded
 DEAD_AFTER_S = 3  # without a heartbeat, after which a worker gets no new questions
 KEEP_S = 600  # that the record and events of a job stay after its end

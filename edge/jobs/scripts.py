@@ -23,6 +23,7 @@ _FOLDER = Path(__file__).with_name("lua")
 _NUMBERS = {
     "LEASE_S": record.LEASE_S,
     "WATCH_S": record.WATCH_S,
+    "MISS_S": record.MISS_S,
     "VET_S": record.VET_S,
     "KEEP_S": record.KEEP_S,
     "BATCH_S": record.BATCH_S,

@@ -161,7 +161,7 @@ class JobsHarness:
 
     def forget(self, job_id: str) -> None:
         """No client has watched it for too long."""
-        self.set(job_id, watched=1)
+        self.set(job_id, watched=1, missed=2)
 
     def lose(self, claim: Claim) -> None:
         """Its worker has not renewed its lease in time."""

@@ -130,9 +130,8 @@ class Story:
         elif name == "cancel":
             await harness.client.cancel(job_id)
         elif await harness.state(job_id) in ("waiting", "running"):
-            harness.set(
-                job_id, **{"forget": {"watched": 1}, "expire": {"expires": 1}}[name]
-            )
+            forgotten = {"watched": 1, "missed": 2}
+            harness.set(job_id, **{"forget": forgotten, "expire": {"expires": 1}}[name])
 
     def _work(self, name: str, claim: Claim) -> None:
         """A claim may be stale; its worker cannot know."""

@@ -232,6 +232,22 @@ async def test_an_unwatched_waiting_job_is_cancelled(
     assert states == ["cancelled", "waiting", "waiting"]
 
 
+async def test_a_machine_that_stood_still_forgets_nobody(harness: JobsHarness) -> None:
+    """Clients had no chance to say that they wait; they do so a moment later."""
+    ids = [await harness.ask() for _ in range(2)]
+    for job_id in ids:
+        harness.set(job_id, watched=1)
+    await harness.reconciler.tick()
+    claim = harness.claim()
+    assert harness.worker.renew(claim)
+    for job_id in ids:
+        await harness.client.look(job_id, watch=True)
+        harness.set(job_id, missed=2)  # long ago
+    await harness.reconciler.tick()
+    assert harness.worker.renew(claim)
+    assert [await harness.state(job_id) for job_id in ids] == ["running", "waiting"]
+
+
 async def test_a_running_job_is_left_to_its_worker(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     harness.claim()

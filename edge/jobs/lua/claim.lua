@@ -6,15 +6,15 @@ local waiting, at = waiting_key(args.pool), now()
 while true do
   local id = redis.call('ZRANGE', waiting, 0, 0)[1]
   if not id then return nil end
-  local job = fields_of(job_key(id), 'state', 'expires', 'kept', 'watched', 'content',
-                        'request', 'schema', 'culprit')
+  local job = fields_of(job_key(id), 'state', 'expires', 'kept', 'watched', 'missed',
+                        'content', 'request', 'schema', 'culprit')
   local n_deaths, n_guilty = deaths_of(job), guilt_of(job)
   local is_suspect = n_deaths > 0 or n_guilty > 0
   if job.state ~= 'waiting' then
     redis.call('ZREM', waiting, id)
   elseif tonumber(job.expires) < at then
     end_job(id, 'expired', failed('deadline_exceeded', LATE))
-  elseif is_forgotten(job, at) then
+  elseif is_forgotten(id, job, at) then
     end_job(id, 'cancelled', failed('cancelled', LEFT))
   elseif is_quarantined(n_deaths, n_guilty) then
     end_job(id, 'failed', failed('request_quarantined', QUARANTINED))

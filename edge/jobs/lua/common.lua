@@ -152,6 +152,14 @@ local function has_shown(id, attempt)
   return last ~= nil and cjson.decode(last[2][2]).kind == 'token'
 end
 
-local function is_forgotten(job, at)
-  return job.kept ~= '1' and tonumber(job.watched) < at
+-- Whether no client waits for a job, of which these fields are known. One that has not
+-- said so in time is missed first: the machine may have stood still, for the web process
+-- too, which then says so a moment later.
+local function is_forgotten(id, job, at)
+  if job.kept == '1' or tonumber(job.watched) >= at then return false end
+  if not job.missed or tonumber(job.missed) < tonumber(job.watched) then
+    redis.call('HSET', job_key(id), 'missed', at)
+    return false
+  end
+  return tonumber(job.missed) + MISS_S < at
 end

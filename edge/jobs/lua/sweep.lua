@@ -3,12 +3,12 @@
 -- reply: how many wait, and how many are live
 local at, pool = now(), args.pool
 for _, id in ipairs(redis.call('ZRANGE', live_key(pool), 0, -1)) do
-  local job = fields_of(job_key(id), 'state', 'expires', 'kept', 'watched')
+  local job = fields_of(job_key(id), 'state', 'expires', 'kept', 'watched', 'missed')
   if job.state ~= 'waiting' and job.state ~= 'running' then
     leave_pool(id, pool)
   elseif tonumber(job.expires) < at then
     end_job(id, 'expired', failed('deadline_exceeded', LATE))
-  elseif job.state == 'waiting' and is_forgotten(job, at) then
+  elseif job.state == 'waiting' and is_forgotten(id, job, at) then
     end_job(id, 'cancelled', failed('cancelled', LEFT))
   end
 end
