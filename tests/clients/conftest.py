@@ -14,9 +14,9 @@ from PIL import Image
 
 from tests.clients import environments
 from tests.conftest import cannot
-from tests.stack.conftest import drawing, stack
+from tests.stack.conftest import data_url, draw, drawing, stack
 
-__all__ = ["stack"]
+__all__ = ["data_url", "draw", "stack"]
 
 SCRIPTS = Path(__file__).with_name("scripts")
 # The other environments are only brought by `make clients-test`.

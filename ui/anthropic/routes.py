@@ -28,7 +28,9 @@ def message_routes(questions: Questions) -> APIRouter:
     async def messages(http: Request) -> Response:
         names = FieldNames()
         with names.in_errors():
-            received = await questions.receive(http, lambda data: _read(data, names))
+            received = await questions.receive(
+                http, lambda data: (read_messages(data, names), None)
+            )
             asked = received.asked
             reply = MessageReply(
                 asked.job.job_id, asked.model, names, has_tools=received.has_tools
@@ -45,7 +47,7 @@ def message_routes(questions: Questions) -> APIRouter:
         names = FieldNames()
         with names.in_errors():
             received = await questions.receive(
-                http, lambda data: _read(data, names), counts_only=True
+                http, lambda data: (read_messages(data, names), None), counts_only=True
             )
             count = await unless_gone(http, await_answer(received.asked.events))
             body = {"input_tokens": count.usage.prompt_tokens}
@@ -54,7 +56,8 @@ def message_routes(questions: Questions) -> APIRouter:
     return router
 
 
-def _read(data: bytearray, names: FieldNames) -> tuple[ChatBody, None]:
+def read_messages(data: bytearray, names: FieldNames) -> ChatBody:
+    """The question of a body. Raises InvalidRequest, UnsupportedParameter."""
     body = parse(MessagesBody, data)
     body.refuse_unsupported()
-    return chat_body(body, names), None
+    return chat_body(body, names)
