@@ -36,11 +36,13 @@ Schemas = dict[type[BaseModel], dict[str, Any]]
 @dataclass(frozen=True)
 class Described:
     """`body` is what a request holds, `answer` what a response holds, and `stream` the
-    media type of a response that is a stream; an operation may have both."""
+    media type of a response that is a stream; an operation may have both. `sent_as` is
+    the media type of the body."""
 
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     stream: str = ""
+    sent_as: str = JSON
 
 
 NOTHING = Described()
@@ -51,11 +53,13 @@ def documented(
     body: type[BaseModel] | None = None,
     answer: type[BaseModel] | None = None,
     stream: str = "",
+    sent_as: str = JSON,
 ) -> Callable[[Handler], Handler]:
     """Says of a handler what `Described` says."""
 
     def describe(handler: Handler) -> Handler:
-        handler.described = Described(body, answer, stream)  # type: ignore[attr-defined]
+        found = Described(body, answer, stream, sent_as)
+        handler.described = found  # type: ignore[attr-defined]
         return handler
 
     return describe
@@ -130,7 +134,7 @@ def _describe(
     """Completes what FastAPI has written of an operation."""
     described = _described(handler)
     if described.body:
-        content = {JSON: {"schema": schemas[described.body]}}
+        content = {described.sent_as: {"schema": schemas[described.body]}}
         operation["requestBody"] = {"required": True, "content": content}
     found = operation["responses"]["200"]
     if described is not NOTHING:

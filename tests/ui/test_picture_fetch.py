@@ -418,6 +418,38 @@ async def test_a_question_about_pictures_at_addresses(
     assert len(server.asked) == 4  # the same address may lead to another picture
 
 
+def messages_body(url: str) -> dict[str, Any]:
+    picture = {"type": "image", "source": {"type": "url", "url": url}}
+    content = [picture, {"type": "text", "text": "What is it?"}]
+    return {"max_tokens": 9, "messages": [{"role": "user", "content": content}]}
+
+
+def responses_body(url: str) -> dict[str, Any]:
+    picture = {"type": "input_image", "image_url": url}
+    content = [picture, {"type": "input_text", "text": "What is it?"}]
+    return {"input": [{"role": "user", "content": content}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/messages", messages_body), ("/v1/responses", responses_body)],
+)
+async def test_the_other_apis_fetch_too(
+    open_web: tuple[ApiHarness, Server],
+    path: str,
+    body: Callable[[str], dict[str, Any]],
+) -> None:
+    web, server = open_web
+    async with web.working():
+        url = f"http://127.0.0.1:{server.port}/"
+        answer = await web.http.post(path, json=body(url))
+        other = await web.http.post(path, json=body("https://example.org/a.png"))
+    assert answer.status_code == 200, answer.text
+    assert other.status_code == 400
+    assert "EDGE_PICTURE_HOSTS" in other.json()["error"]["message"]
+    assert len(server.asked) == 1
+
+
 async def test_what_is_fetched_must_be_a_picture(
     open_web: tuple[ApiHarness, Server],
 ) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
+from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
@@ -19,11 +20,20 @@ from edge.errors import (
     UnsupportedParameter,
 )
 from ui.batch.folders import KEEP_S, Folder, Folders
+from ui.openai.answers import Answered
+from ui.openapi import documented
 from ui.pages import page
 from ui.request_caller import caller_of
 
 PREFIX = "file-"
 CONTENT = "content"
+
+
+class Upload(BaseModel):
+    """The fields of a form, for the OpenAPI document."""
+
+    file: bytes
+    purpose: Literal["batch"]
 
 
 def file_routes(folders: Folders) -> APIRouter:
@@ -35,6 +45,7 @@ def file_routes(folders: Folders) -> APIRouter:
         return await asyncio.to_thread(folders.find, file_id, PREFIX, caller_of(http))
 
     @router.post("")
+    @documented(body=Upload, answer=Answered, sent_as="multipart/form-data")
     async def upload(http: Request) -> dict[str, Any]:
         if not http.headers.get("content-type", "").startswith("multipart/form-data"):
             raise UnsupportedMedia("Send the file as multipart/form-data.")
@@ -66,6 +77,7 @@ def file_routes(folders: Folders) -> APIRouter:
         return described(await find(file_id, http))
 
     @router.get("/{file_id}/content")
+    @documented(stream="application/jsonl")
     async def content(file_id: str, http: Request) -> FileResponse:
         found = await find(file_id, http)
         return FileResponse(found.path / CONTENT, media_type="application/jsonl")
