@@ -13,6 +13,7 @@ from edge.qwen3vl.call_reader import (
     Found,
     PartReader,
     Text,
+    Thoughts,
 )
 from edge.request import Answer
 
@@ -24,6 +25,9 @@ class Call:
     index: int
     name: str
     arguments: dict[str, Any]
+
+
+Part = Thoughts | Text | Call
 
 
 class AnswerReader:
@@ -57,20 +61,22 @@ class AnswerReader:
                 self._begin()
         return []
 
-    def read_calls(self, event: Event | None) -> list[Text | Call]:
+    def read_calls(self, event: Event | None) -> list[Part]:
         """As `read`, with each call in one piece. One that is cut off is left out: it
         has not been made."""
         return self._join(self.read(event))
 
-    def parts_of(self, answer: Answer) -> list[Text | Call]:
+    def parts_of(self, answer: Answer) -> list[Part]:
         """The parts of a whole answer, of which nothing was read before."""
-        parts: list[Text | Call] = []
+        parts: list[Part] = []
         for part in self.read_calls(Finished(answer)):
-            last = parts[-1] if parts else None
-            if isinstance(part, Text) and isinstance(last, Text):
-                parts[-1] = Text(last.text + part.text)
-            else:
-                parts.append(part)
+            match parts[-1:], part:
+                case [Text(before)], Text(text):
+                    parts[-1] = Text(before + text)
+                case [Thoughts(before)], Thoughts(text):
+                    parts[-1] = Thoughts(before + text)
+                case _:
+                    parts.append(part)
         return parts
 
     def _feed(self, text: str) -> list[Found]:
@@ -80,12 +86,12 @@ class AnswerReader:
         self._n_shown = max(self._n_shown, self._n_read)
         return self._reader.feed(text[n_known:])
 
-    def _join(self, found: list[Found]) -> list[Text | Call]:
+    def _join(self, found: list[Found]) -> list[Part]:
         """Text, and the calls that are complete after it."""
-        parts: list[Text | Call] = []
+        parts: list[Part] = []
         for part in found:
             match part:
-                case Text():
+                case Text() | Thoughts():
                     parts += [*self._close(), part]
                 case Called():
                     parts += self._close()

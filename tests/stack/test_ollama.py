@@ -107,8 +107,8 @@ def test_errors_are_those_of_the_client(client: Client, messages: Any) -> None:
     with pytest.raises(ollama.ResponseError, match="Served: tiny") as refusal:
         client.chat("llama3", messages)
     assert refusal.value.status_code == 404
-    with pytest.raises(ollama.ResponseError, match="think"):
-        client.chat("tiny", messages, think=True)
+    with pytest.raises(ollama.ResponseError, match=r"options\.temperature"):
+        client.chat("tiny", messages, options={"temperature": 9})
     for call in (
         lambda: client.pull("tiny"),
         lambda: client.delete("tiny"),

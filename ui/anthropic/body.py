@@ -44,10 +44,11 @@ class OutputConfig(Body):
     format: Format | None = None
 
 
-class NoThinking(Body):
-    """Forms that a model which does not think fulfils."""
+class Thinking(Body):
+    """Whether a model that thinks does so, and with how many tokens at most."""
 
-    type: Literal["disabled", "adaptive", "between_tools"]
+    type: Literal["enabled", "adaptive", "between_tools", "disabled"]
+    budget_tokens: Count | None = None
 
 
 class MessagesBody(Body):
@@ -64,7 +65,7 @@ class MessagesBody(Body):
     tool_choice: Choice | None = None
     output_config: OutputConfig = OutputConfig()
     output_format: Format | None = None  # the older field
-    thinking: NoThinking | None = None
+    thinking: Thinking = Thinking(type="disabled")
 
     def refuse_unsupported(self) -> None:
         """Raises UnsupportedParameter for the first field on which the client relies

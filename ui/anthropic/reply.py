@@ -16,9 +16,9 @@ from edge.events import (
     Retried,
     Started,
 )
-from edge.qwen3vl.call_reader import Arguments, Called, Found, Text
+from edge.qwen3vl.call_reader import Arguments, Called, Found, Text, Thoughts
 from edge.request import Answer, Usage
-from ui.answer_reader import AnswerReader, Call
+from ui.answer_reader import AnswerReader, Call, Part
 from ui.error_shape import error_body
 from ui.event_streams import Events
 from ui.field_names import FieldNames
@@ -42,12 +42,7 @@ class MessageReply:
 
     def complete(self, answer: Answer) -> dict[str, Any]:
         """The message of an answer that is not streamed."""
-        content = [
-            {"type": "text", "text": part.text}
-            if isinstance(part, Text)
-            else self._call(part) | {"input": part.arguments}
-            for part in self._reader.parts_of(answer)
-        ]
+        content = [self._block(part) for part in self._reader.parts_of(answer)]
         end = self._end(answer) | {"usage": _usage(answer.usage)}
         return self._message(content) | end
 
@@ -92,8 +87,21 @@ class MessageReply:
         end = {"stop_reason": None, "stop_sequence": None, "usage": usage}
         return _frame("message_start", message=self._message([]) | end)
 
+    def _block(self, part: Part) -> dict[str, Any]:
+        match part:
+            case Thoughts(text):
+                return thinking_block(text)
+            case Text(text):
+                return {"type": "text", "text": text}
+            case Call():
+                return self._call(part) | {"input": part.arguments}
+
     def _frames(self, part: Found) -> Iterator[str]:
         match part:
+            case Thoughts(text):
+                if self._open != "thinking":
+                    yield from self._begin(thinking_block(""))
+                yield self._delta({"type": "thinking_delta", "thinking": text})
             case Text(text):
                 if self._open != "text":
                     yield from self._begin({"type": "text", "text": ""})
@@ -140,6 +148,11 @@ class MessageReply:
         elif self._reader.n_calls:
             reason = "tool_use"
         return {"stop_reason": reason, "stop_sequence": answer.stop or None}
+
+
+def thinking_block(text: str) -> dict[str, Any]:
+    """Thoughts; the signature, by which Anthropic knows its own, is empty."""
+    return {"type": "thinking", "thinking": text, "signature": ""}
 
 
 def _usage(usage: Usage) -> dict[str, int]:

@@ -49,6 +49,10 @@ def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
     for i in range(len(body.tools)):
         names.add(f"tools[{i}].function", f"tools[{i}]")
         names.add(f"tools[{i}].function.parameters", f"tools[{i}].input_schema")
+    given["enable_thinking"] = body.thinking.type != "disabled"
+    if body.thinking.type == "enabled":
+        given["thinking_budget"] = body.thinking.budget_tokens
+        names.add("thinking_budget", "thinking.budget_tokens")
     if choice := body.tool_choice:
         given["tool_choice"] = choice.chat_choice()
         given["parallel_tool_calls"] = not choice.disable_parallel_tool_use

@@ -83,7 +83,7 @@ class OllamaBody(Body):
     stream: bool = True
     options: Options = Options()
     format: dict[str, Any] | Literal["", "json"] = ""
-    think: bool | Literal["low", "medium", "high"] = False
+    think: bool | Literal["low", "medium", "high"] | None = None
     keep_alive: Number | Annotated[str, Field(max_length=100)] = ""
 
 

@@ -17,9 +17,9 @@ from edge.events import (
     Retried,
     Started,
 )
-from edge.qwen3vl.call_reader import Text
+from edge.qwen3vl.call_reader import Text, Thoughts
 from edge.request import Answer
-from ui.answer_reader import AnswerReader, Call
+from ui.answer_reader import AnswerReader, Call, Part
 from ui.error_shape import error_body
 from ui.event_streams import Events
 from ui.field_names import FieldNames
@@ -68,14 +68,16 @@ class OllamaReply:
                 case _ if parts:
                     yield _line(self._chunk(parts))
 
-    def _chunk(self, parts: Sequence[Text | Call]) -> dict[str, Any]:
+    def _chunk(self, parts: Sequence[Part]) -> dict[str, Any]:
         text = "".join(part.text for part in parts if isinstance(part, Text))
-        said: dict[str, Any] = {"response": text}
+        thoughts = "".join(part.text for part in parts if isinstance(part, Thoughts))
+        said: dict[str, Any] = {"content" if self._is_chat else "response": text}
+        if thoughts:
+            said["thinking"] = thoughts
         if self._is_chat:
-            message: dict[str, Any] = {"role": "assistant", "content": text}
             if calls := [_call(part) for part in parts if isinstance(part, Call)]:
-                message["tool_calls"] = calls
-            said = {"message": message}
+                said["tool_calls"] = calls
+            said = {"message": {"role": "assistant"} | said}
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         return {"model": self._model, "created_at": now, **said, "done": False}
 

@@ -49,13 +49,10 @@ def chat_of(body: OllamaBody, names: FieldNames) -> ChatBody:
         assert isinstance(body, OllamaChat)
         refuse(body, REFUSED, PICTURES)
         sent, tools = body.messages, body.tools
-    if body.think:
-        raise UnsupportedParameter(
-            "The served model does not think. Leave think out.", param="think"
-        )
     if not sent:
         raise NothingAsked(body.model, stays=body.keep_alive not in (0, "0"))
     given = _sampling(body.options, names) | {"model": body.model}
+    given |= _thinking(body.think)
     given |= {"stream": body.stream, "tools": [_tool(tool) for tool in tools]}
     given["messages"] = [
         _message(message, f"messages[{i}]", names) for i, message in enumerate(sent)
@@ -82,6 +79,13 @@ def _name_prompt(sent: list[Message], names: FieldNames) -> None:
         names.add(f"{last}.content[{j}].image_url", f"images[{j}]")
     if sent[-1].images:
         names.add(f"{last}.content[{len(sent[-1].images)}]", "prompt")
+
+
+def _thinking(think: bool | str | None) -> dict[str, Any]:
+    """None: as the model does by itself."""
+    if isinstance(think, str):
+        return {"reasoning_effort": think}
+    return {} if think is None else {"enable_thinking": think}
 
 
 def _sampling(options: Options, names: FieldNames) -> dict[str, Any]:

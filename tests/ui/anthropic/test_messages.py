@@ -185,6 +185,20 @@ async def test_text_and_calls_are_blocks_in_their_order() -> None:
     assert message.stop_reason == whole.stop_reason == "tool_use"
 
 
+async def test_thoughts_are_a_block_before_the_text() -> None:
+    text = "<think>\nHm. A cat?\n</think>\n\nA cat."
+    answer = Answer(text, "stop")
+    reply = MessageReply("job", "tiny", FieldNames(), has_tools=False)
+    whole = Message.model_validate(reply.complete(answer))
+    thoughts, said = whole.content
+    assert thoughts.type == "thinking"
+    assert thoughts.thinking.strip() == "Hm. A cat?"
+    assert said.type == "text"
+    assert said.text == "A cat."
+    message = message_of(await streamed(*map(Token, text), Finished(answer)))
+    assert message.content == whole.content
+
+
 async def test_a_call_that_was_cut_off_has_not_been_made() -> None:
     reply = MessageReply("job", "tiny", FieldNames(), has_tools=True)
     whole = reply.complete(Answer(CALLS[:-25], "length"))

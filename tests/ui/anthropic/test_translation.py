@@ -136,6 +136,22 @@ def test_a_begun_answer_goes_on() -> None:
     assert not translated()["continue_final_message"]
 
 
+@pytest.mark.parametrize(
+    ("thinking", "thinks", "budget"),
+    [
+        (None, False, None),
+        ({"type": "disabled"}, False, None),
+        ({"type": "adaptive"}, True, None),
+        ({"type": "enabled", "budget_tokens": 1024}, True, 1024),
+    ],
+)
+def test_a_model_thinks_where_it_is_asked_to(
+    thinking: Any, thinks: bool, budget: int | None
+) -> None:
+    body, _ = ask(thinking=thinking)
+    assert (body.thinks, body.thinking_budget) == (thinks, budget)
+
+
 @pytest.mark.parametrize("field", ["output_config", "output_format"])
 def test_an_answer_may_have_a_schema(field: str) -> None:
     form: Any = {"type": "json_schema", "schema": SCHEMA}
@@ -166,9 +182,9 @@ REFUSED = {
     "pictures beside the messages": ({"images": [DATA]}, "images"),
     "another API's stop": ({"stop": ["END"]}, "stop"),
     "MCP servers": ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
-    "thinking": (
-        {"thinking": {"type": "enabled", "budget_tokens": 1024}},
-        "thinking.type",
+    "a wrong budget": (
+        {"thinking": {"type": "enabled", "budget_tokens": 0}},
+        "thinking.budget_tokens",
     ),
     "no messages": ({"messages": []}, "messages"),
     "a tool of Anthropic's": (

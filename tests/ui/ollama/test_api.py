@@ -147,6 +147,16 @@ async def test_each_call_is_an_object_of_its_own() -> None:
     assert "".join(line["message"]["content"] for line in sent) == "I look."
 
 
+@pytest.mark.parametrize("is_chat", [True, False])
+async def test_thoughts_are_beside_the_text(is_chat: bool) -> None:
+    text = "<think>\nHm. A cat?\n</think>\n\nA cat."
+    reply = OllamaReply("tiny", FieldNames(), is_chat=is_chat, has_tools=False)
+    whole = reply.complete(Answer(text, "stop"))
+    said = whole["message"] if is_chat else whole
+    assert said["thinking"].strip() == "Hm. A cat?"
+    assert said["content" if is_chat else "response"] == "A cat."
+
+
 async def test_a_quiet_stream_lives_and_a_failure_is_a_line() -> None:
     failed = Failed.because(EngineError("It failed."))
     waiting, quiet, failure = await streamed(Queued(3, 2.0), None, failed)

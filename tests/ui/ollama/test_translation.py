@@ -98,6 +98,11 @@ def test_options_are_translated() -> None:
     assert "max_tokens" not in translated(options={"num_predict": -1})
 
 
+def test_a_model_thinks_unless_it_is_told_not_to() -> None:
+    for think, thinks in ((None, True), (True, True), ("high", True), (False, False)):
+        assert ask(think=think)[0].thinks == thinks
+
+
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
@@ -122,7 +127,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a context": ({"prompt": "a", "context": [1, 2]}, "context"),
     "a suffix": ({"prompt": "a", "suffix": "b"}, "suffix"),
     "tools of a prompt": ({"prompt": "a", "tools": [TOOL]}, "tools"),
-    "thinking": ({"think": True}, "think"),
+    "a way to think": ({"think": "hard"}, "think"),
     "mirostat": ({"options": {"mirostat": 2}}, "options.mirostat"),
     "another window": (
         {"options": {"repeat_last_n": 9, "repeat_penalty": 1.1}},
