@@ -22,6 +22,7 @@ from ui.error_handlers import add_error_handlers
 from ui.jobs import job_routes
 from ui.login import login_routes
 from ui.ollama.routes import ollama_routes
+from ui.openapi import add_document
 from ui.origins import Origins
 from ui.page_document import page_routes, render_shell
 from ui.page_files import page_file_routes
@@ -46,6 +47,7 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(message_routes(questions))
     app.include_router(ollama_routes(client, questions))
     app.include_router(scrape_route(client))
+    add_document(app)
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins
     )

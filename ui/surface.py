@@ -95,6 +95,7 @@ SURFACE = (
     Route(("GET",), "/v1/jobs/{id}/events", about="the event stream of a job"),
     Route(READ, "/v1/status", about="load, pace and latency of the server"),
     Route(("GET",), "/v1/usage", about="what a key has used, by day and model"),
+    Route(READ, "/v1/openapi.json", about="the API as an OpenAPI document"),
     Route(READ, "/health", about="200 while the web process is alive"),
     Route(READ, "/ready", about="200 while a question could be answered, else 503"),
     Route(("GET",), "/metrics", about="metrics for Prometheus"),

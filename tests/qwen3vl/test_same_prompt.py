@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from edge.engine.prepare import prepare
 from edge.engine.sequence import PicturePiece
 from edge.gguf.tokenizer import BpeTokenizer, read_tokenizer
 from edge.request import PictureRef
+from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
 from tests.ui.pictures import part, png
 from ui.openai.body import ChatBody
@@ -75,17 +77,18 @@ def tokenizer(qwen3_gguf: Path) -> BpeTokenizer:
     return read_tokenizer(qwen3_gguf)
 
 
-@dataclass
-class Ours:
+class Ours(StubRuntime):
     """The way of a request's body to the tokens of its prompt."""
 
-    tokenizer: BpeTokenizer
+    def __init__(self, tokenizer: BpeTokenizer) -> None:
+        super().__init__()
+        self.tokenize = tokenizer.tokenize
 
     def tokens(self, messages: Messages, tools: Messages | None = None) -> list[int]:
         body = ChatBody.model_validate({"messages": messages, "tools": tools or []})
         question = ParsedQuestion(body, 1, ME)
         request = question.request([PICTURE] * len(question.pictures))
-        sequence = prepare(request, self.tokenizer, StubTower(), N_CELLS)
+        sequence = prepare(request, self, StubTower(), N_CELLS)
         tokens: list[int] = []
         for piece in sequence.pieces:
             is_picture = isinstance(piece, PicturePiece)
@@ -94,8 +97,9 @@ class Ours:
 
 
 @pytest.fixture(scope="module")
-def ours(tokenizer: BpeTokenizer) -> Ours:
-    return Ours(tokenizer)
+def ours(tokenizer: BpeTokenizer) -> Iterator[Ours]:
+    with closing(Ours(tokenizer)) as one:
+        yield one
 
 
 def user(text: str) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from edge.errors import InvalidRequest, Unavailable
 from edge.events import Finished
 from ui.client import Client
 from ui.event_streams import Events, await_answer, await_start, unless_gone
+from ui.openai.answers import Answered
+from ui.openapi import documented
 from ui.questions import Questions, Received
 from ui.request_caller import caller_of
+from ui.responses.body import ResponsesBody
 from ui.responses.draft import ResponseDraft
 from ui.responses.reply import Response
 from ui.responses.stored import Stored
@@ -28,6 +31,7 @@ def response_routes(client: Client, questions: Questions) -> APIRouter:
     reading = asyncio.Semaphore(1)  # inputs, of 16 MiB at most
 
     @router.post("")
+    @documented(body=ResponsesBody, answer=Answered, stream="text/event-stream")
     async def create(http: Request) -> HttpResponse:
         stored = Stored(client, caller_of(http))
         draft = ResponseDraft(stored)
@@ -67,6 +71,7 @@ def response_routes(client: Client, questions: Questions) -> APIRouter:
         draft.sent = ""
 
     @router.get("/{response_id}")
+    @documented(answer=Answered, stream="text/event-stream")
     async def retrieve(
         response_id: str,
         http: Request,
