@@ -234,7 +234,7 @@ class Tools(TestCase):
 
     def test_too_many_to_fit(self) -> None:
         """As Open WebUI's page sends them with every question."""
-        many = [REPORT, *(tool(f"f{i}") for i in range(12))]
+        many = [REPORT, *(tool(f"f{i}") for i in range(20))]
         answer = ask(question(CIRCLE), tools=many)
         check(text(answer), CIRCLE)
         assert answer.dropped_tools
