@@ -87,6 +87,17 @@ SURFACE = (
     Route(READ, "/api/ps", about="the same: all are in memory"),
     Route(("POST",), "/api/show", SMALL_BODY, about="what one of them can do"),
     Route(READ, "/api/version", about="the version of Ollama's API"),
+    Route(
+        ("GET", "POST"),
+        "/v1/files",
+        API_BODY,
+        about="files; or adds one",
+    ),
+    Route(("GET", "DELETE"), "/v1/files/{id}", about="a file; or deletes it"),
+    Route(("GET",), "/v1/files/{id}/content", about="what is in it"),
+    Route(("GET", "POST"), "/v1/batches", SMALL_BODY, about="batches; or begins one"),
+    Route(("GET",), "/v1/batches/{id}", about="the state of a batch"),
+    Route(("POST",), "/v1/batches/{id}/cancel", SMALL_BODY, about="ends a batch"),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(

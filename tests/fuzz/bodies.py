@@ -10,15 +10,17 @@ from typing import Any
 from PIL import Image
 
 from edge.caller import ANONYMOUS, Caller
-from edge.errors import EdgeError
+from edge.errors import EdgeError, InvalidRequest
 from tests.test_images import encode
 from ui.anthropic.routes import read_messages
 from ui.body import parse
+from ui.completions.body import CompletionBody
 from ui.field_names import FieldNames
 from ui.ollama.body import OllamaBody, OllamaChat, OllamaPrompt
 from ui.ollama.translation import NothingAsked, chat_of
 from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
+from ui.responses.draft import ResponseDraft
 
 CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 PICTURE = encode(Image.linear_gradient("L").resize((24, 16)), "PNG")
@@ -124,6 +126,36 @@ PROMPTS: list[Any] = [
     {"prompt": "What?", "system": "Be brief.", "images": [GOOD_URL], "format": "json"}
 ]
 
+COMPLETIONS: list[Any] = [
+    {"prompt": ["Once"], "echo": True, "max_tokens": 3, "stop": "x", "best_of": 1},
+]
+RESPONSES: list[Any] = [
+    {"input": "What?", "instructions": "Be brief.", "store": False},
+    {
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "What?"},
+                    {"type": "input_image", "image_url": GOOD_URL, "detail": "low"},
+                ],
+            },
+            {"type": "reasoning", "id": "rs_1", "summary": []},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": "1"},
+        ],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+        "tool_choice": {"type": "function", "name": "f"},
+        "text": {
+            "format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
+        },
+        "metadata": {"a": "b"},
+        "include": ["reasoning.encrypted_content"],
+        "max_output_tokens": 5,
+        "truncation": "auto",
+    },
+]
+
 
 def chat(data: bytearray) -> ChatBody:
     return parse(ChatBody, data)
@@ -131,6 +163,19 @@ def chat(data: bytearray) -> ChatBody:
 
 def messages(data: bytearray) -> ChatBody:
     return read_messages(data, FieldNames())
+
+
+def completion(data: bytearray) -> ChatBody:
+    return parse(CompletionBody, data).chat_body(FieldNames())
+
+
+def response(data: bytearray) -> ChatBody:
+    draft = ResponseDraft(None)  # type: ignore[arg-type]  # nothing is recalled
+    with draft.in_errors():
+        draft.read(data)
+        if not draft.is_whole:
+            raise InvalidRequest("It refers to others.")
+        return draft.body()
 
 
 def ollama(kind: type[OllamaBody]) -> Callable[[bytearray], ChatBody]:
@@ -157,4 +202,6 @@ OTHERS: dict[str, tuple[list[Any], Callable[[bytearray], ChatBody]]] = {
     "Anthropic's bodies": (MESSAGES, messages),
     "Ollama's chats": (CHATS, ollama(OllamaChat)),
     "Ollama's prompts": (PROMPTS, ollama(OllamaPrompt)),
+    "completions": (COMPLETIONS, completion),
+    "responses": (RESPONSES, response),
 }
