@@ -27,6 +27,7 @@ ROWS = [
     ("ollama_client.py", "official"),
     ("openai_node.mjs", "node"),
     ("ai_sdk.mjs", "node"),
+    ("other_apis.mjs", "node"),
     ("haystack_client.py", "frameworks"),
     ("pydantic_ai_client.py", "frameworks"),
     ("litellm_client.py", "frameworks"),

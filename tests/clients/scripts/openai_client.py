@@ -38,7 +38,7 @@ REPORT: Any = {
 
 
 def tool(name: str) -> Any:
-    function = {"name": name, "description": "Does what a picture shows. " * 8}
+    function = {"name": name, "description": "Does what a picture shows. " * 80}
     return {"type": "function", "function": function}
 
 
@@ -117,6 +117,30 @@ class Fields(TestCase):
             {"model": ""},
         ):
             check(text(ask(question(CIRCLE), **fields)), CIRCLE)
+
+    def test_what_vllm_calls_so(self) -> None:
+        longer = {"min_tokens": 20, "ignore_eos": True}
+        answer = ask(question(CIRCLE), max_tokens=30, extra_body=longer)
+        assert answer.usage.completion_tokens == 30
+        assert answer.choices[0].finish_reason == "length"
+
+    def test_log_probabilities(self) -> None:
+        answer = ask(question(CIRCLE), logprobs=True, top_logprobs=3)
+        tokens = answer.choices[0].logprobs.content
+        assert "".join(token.token for token in tokens) == text(answer)
+        assert all(len(token.top_logprobs) == 3 for token in tokens)
+        assert all(token.logprob <= 0 for token in tokens)
+
+    def test_several_answers(self) -> None:
+        answer = ask(question(CIRCLE), n=2, temperature=0.5, seed=1)
+        assert [choice.index for choice in answer.choices] == [0, 1]
+        for choice in answer.choices:
+            assert choice.message.content
+
+    def test_more_tokens_than_there_are(self) -> None:
+        answer = ask(question(CIRCLE), max_tokens=1_000_000)
+        check(text(answer), CIRCLE)
+        assert answer.max_tokens < 10_000
 
     def test_stop(self) -> None:
         assert text(ask(question(CIRCLE), stop=[" red"])) == "The picture shows a"
@@ -210,7 +234,7 @@ class Tools(TestCase):
 
     def test_too_many_to_fit(self) -> None:
         """As Open WebUI's page sends them with every question."""
-        many = [REPORT, *(tool(f"f{i}") for i in range(100))]
+        many = [REPORT, *(tool(f"f{i}") for i in range(20))]
         answer = ask(question(CIRCLE), tools=many)
         check(text(answer), CIRCLE)
         assert answer.dropped_tools
