@@ -78,7 +78,7 @@ RUN pip --python /opt/edge/bin/python install --no-deps --no-build-isolation --r
 FROM ${PYTHON_IMAGE} AS base
 RUN pip uninstall --yes --root-user-action=ignore pip \
     && useradd --uid 10001 --no-create-home edge \
-    && install --directory --owner=10001 --mode=700 /data /data/keys /data/models /data/bench \
+    && install --directory --owner=10001 --mode=700 /data /data/keys /data/models /data/bench /data/batches \
     && ln -s keys/keys.json /data/keys.json
 ENV PATH=/opt/edge/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -18,7 +18,9 @@ from ui.error_handlers import headers_of
 from ui.event_streams import await_answers, await_starts, unless_gone
 from ui.jobs import last_event_id
 from ui.model_entry import described, entry
+from ui.openai.answers import ChatCompletion, Model, ModelList
 from ui.openai.body import ChatBody
+from ui.openapi import documented
 from ui.questions import Questions
 from ui.request_caller import limits_of
 from ui.sse import Reply, event_stream
@@ -29,6 +31,7 @@ def routes(client: Client, questions: Questions) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/chat/completions")
+    @documented(body=ChatBody, answer=ChatCompletion, stream="text/event-stream")
     async def chat_completions(http: Request) -> Response:
         skip = last_event_id(http)
         received = await questions.receive(http, _read)
@@ -50,12 +53,14 @@ def routes(client: Client, questions: Questions) -> APIRouter:
         return event_stream(lines, received.headers)
 
     @router.get("/v1/models")
+    @documented(answer=ModelList)
     async def models(http: Request) -> dict[str, Any]:
         served = {worker.model for worker in await client.workers()}
         names = sorted(name for name in served if may_ask(name, limits_of(http)))
         return {"object": "list", "data": [entry(name) for name in names]}
 
     @router.get("/v1/models/{name}")
+    @documented(answer=Model)
     async def model(name: str, http: Request) -> dict[str, Any]:
         """With its limits, and how its authors sample it."""
         limits = limits_of(http)

@@ -14,6 +14,10 @@ from edge import __version__
 from edge.settings import Settings
 from ui.anthropic.routes import message_routes
 from ui.api import routes
+from ui.batch.files import file_routes
+from ui.batch.folders import Folders
+from ui.batch.routes import batch_routes
+from ui.batch.runner import BatchRunner
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.completions.routes import completion_routes
@@ -22,6 +26,7 @@ from ui.error_handlers import add_error_handlers
 from ui.jobs import job_routes
 from ui.login import login_routes
 from ui.ollama.routes import ollama_routes
+from ui.openapi import add_document
 from ui.origins import Origins
 from ui.page_document import page_routes, render_shell
 from ui.page_files import page_file_routes
@@ -32,8 +37,9 @@ from ui.status import status_route
 from ui.usage import usage_route
 
 
-def add_api(app: FastAPI, client: Client) -> None:
-    """The routes of the API, and the door in front of everything."""
+def add_api(app: FastAPI, client: Client) -> BatchRunner:
+    """The routes of the API, and the door in front of everything. Returns what must run
+    beside them."""
     add_error_handlers(app, client.metrics)
     app.include_router(login_routes(client.keys, client.logins))
     app.include_router(job_routes(client))
@@ -46,9 +52,14 @@ def add_api(app: FastAPI, client: Client) -> None:
     app.include_router(message_routes(questions))
     app.include_router(ollama_routes(client, questions))
     app.include_router(scrape_route(client))
+    folders = Folders(client.settings.data_dir / "batches")
+    app.include_router(file_routes(folders))
+    app.include_router(batch_routes(folders, client))
+    add_document(app)
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins
     )
+    return BatchRunner(folders, app.router, client.keys)
 
 
 def add_page(app: FastAPI, settings: Settings) -> None:
@@ -65,13 +76,14 @@ def build(client: Client) -> ASGIApp:
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
-        beside = asyncio.create_task(client.run())
+        beside = [asyncio.create_task(one.run()) for one in (client, batches)]
         yield
-        beside.cancel()
+        for task in beside:
+            task.cancel()
         await client.close()
 
     # no /docs: the API is OpenAI's, and its pages would load scripts from elsewhere
     app = FastAPI(title="Edge-VL", version=__version__, openapi_url=None, lifespan=life)
     add_page(app, settings)
-    add_api(app, client)
+    batches = add_api(app, client)
     return Boundary(app, origins)

@@ -221,9 +221,11 @@ class Asking:
     ) -> Events:
         """The events of a job: measured, the answer cached, the job cancelled when its
         client leaves."""
-        has_ended = False
+        has_ended, submission = False, reservation.submission
+        watch_job = not submission.is_background  # which nobody may read
+        follow = self._subscriptions.follow(job_id, watch=watch_job)
         try:
-            async for event in self._subscriptions.follow(job_id):
+            async for event in follow:
                 has_ended = isinstance(event, Terminal)
                 watch.record_event(event)
                 # Before the yield: a reader stops at the last event.
@@ -233,7 +235,7 @@ class Asking:
         finally:
             if not has_ended:
                 watch.cancelled()
-            if not has_ended and not reservation.submission.is_kept:
+            if not has_ended and not submission.is_kept:
                 self._background.start(self._jobs.cancel(job_id))
 
     async def _known(self, request: Request, key: str) -> Answer | None:

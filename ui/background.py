@@ -23,6 +23,12 @@ class Background:
         self._tasks.add(task)  # the loop itself would not keep it alive
         task.add_done_callback(self._tasks.discard)
 
+    async def cancel(self) -> None:
+        """Ends what is not done."""
+        for task in self._tasks:
+            task.cancel()
+        await self.close()
+
     async def close(self) -> None:
         """Returns when all of it is done."""
         await asyncio.gather(*self._tasks, return_exceptions=True)

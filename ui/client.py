@@ -73,6 +73,7 @@ class Client:
         self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
+        self._following = Background()
         self._asking = Asking(
             settings,
             self.metrics,
@@ -122,8 +123,8 @@ class Client:
             raise broker_away(error) from error
 
     def go_on(self, work: Coroutine[Any, Any, None]) -> None:
-        """Starts work that outlives its request."""
-        self._background.start(work)
+        """Starts work that outlives its request, but not this process."""
+        self._following.start(work)
 
     async def cancel(self, job_id: str) -> None:
         """Ends a job, if it has not ended."""
@@ -157,6 +158,7 @@ class Client:
 
     async def close(self) -> None:
         self._asking.close()
+        await self._following.cancel()
         await self._background.close()
         await self._broker.aclose()
         await self._cache_redis.aclose()

@@ -1,7 +1,7 @@
 """Decides the caller of every request, once: by a key, else by a session.
 
-Where the server has keys, a request without one gets the login page and `/health`, and
-nothing else. Where it has none, all callers are one tenant, and rights over jobs belong
+Where the server has keys, a request without one gets the paths in PUBLIC, and nothing
+else. Where it has none, all callers are one tenant, and rights over jobs belong
 to the session that the server began, or to the address and the key that was sent.
 """
 
@@ -27,7 +27,7 @@ from ui.error_handlers import response_to
 from ui.own_address import relative
 from ui.session import COOKIE, CSRF_HEADER, NO_KEY, Session, set_cookie, sign
 
-PUBLIC = ("/health", "/ready", "/login")
+PUBLIC = ("/health", "/ready", "/login", "/v1/openapi.json")
 SAFE = ("GET", "HEAD", "OPTIONS")
 # A browser that follows a link on another site sends no cookie. This page belongs to
 # the server, so the request that it makes at once carries the cookie.

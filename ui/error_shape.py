@@ -28,8 +28,12 @@ PATHS = {"ollama": "/api/", "anthropic": "/v1/messages([/?]|$)"}
 
 def error_body(error: EdgeError, path: str) -> dict[str, Any]:
     """What a response to a request of `path` says of `error`."""
-    api = next((api for api, known in PATHS.items() if re.match(known, path)), "")
-    return shaped(error.body(), error.status, api)
+    return shaped(error.body(), error.status, api_of(path))
+
+
+def api_of(path: str) -> str:
+    """The API that an address belongs to: one of PATHS, or "", which is OpenAI's."""
+    return next((api for api, known in PATHS.items() if re.match(known, path)), "")
 
 
 def shaped(whole: dict[str, Any], status: int, api: str) -> dict[str, Any]:

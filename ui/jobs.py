@@ -11,6 +11,8 @@ from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, from_json
 from ui.client import Client, JobView
 from ui.event_streams import together
+from ui.openai.answers import Job
+from ui.openapi import documented
 from ui.request_caller import caller_of
 from ui.sse import Reply, event_stream
 
@@ -20,10 +22,12 @@ def job_routes(client: Client) -> APIRouter:
     router = APIRouter()
 
     @router.get("/v1/jobs/{job_id}")
+    @documented(answer=Job)
     async def job(job_id: str, http: Request) -> dict[str, Any]:
         return _render(job_id, await client.job(job_id, caller_of(http)))
 
     @router.delete("/v1/jobs/{job_id}")
+    @documented(answer=Job)
     async def cancel(job_id: str, http: Request) -> dict[str, Any]:
         """Ends the job unless it has ended; the job as it is then."""
         await client.job(job_id, caller_of(http))
@@ -31,6 +35,7 @@ def job_routes(client: Client) -> APIRouter:
         return _render(job_id, await client.job(job_id, caller_of(http)))
 
     @router.get("/v1/jobs/{job_id}/events")
+    @documented(stream="text/event-stream")
     async def follow_again(
         job_id: str, http: Request, include_usage: bool = False
     ) -> Response:

@@ -28,12 +28,12 @@ class Subscriptions:
         self._is_over = False
         self.is_closing = False
 
-    async def follow(self, job_id: str) -> Events:
+    async def follow(self, job_id: str, *, watch: bool = True) -> Events:
         """A job's events as they come, None in quiet seconds. They end with an error
-        when the broker is lost or this process stops."""
+        when the broker is lost or this process stops. `watch`: a client waits."""
         with self.counted():
             try:
-                async for event in self._jobs.follow(job_id):
+                async for event in self._jobs.follow(job_id, watch=watch):
                     if self._is_over and not isinstance(event, Terminal):
                         yield Failed.because(ShuttingDown("The server was stopped."))
                         return

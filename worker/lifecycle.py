@@ -43,7 +43,8 @@ def warm(engine: Engine) -> tuple[int, Answer]:
 
     Raises EngineError when it fails; a crash in native code ends the process.
     """
-    grey = Picture(64, 64, bytes([128]) * (64 * 64 * 3))
+    # small, but not so small that its tokens would seem slow
+    grey = Picture(256, 256, bytes([128]) * (256 * 256 * 3))
     question = Message("user", (grey.ref, "What is this?"))
     request = Request((question,), SamplingParams(max_tokens=2))
     ticket = engine.submit(request, {grey.ref.sha256: grey})

@@ -119,13 +119,16 @@ class ClientJobs:
         if status == b"quarantined":
             raise RequestQuarantined(QUARANTINED)
 
-    async def follow(self, job_id: str) -> AsyncIterator[Event | None]:
+    async def follow(
+        self, job_id: str, *, watch: bool = True
+    ) -> AsyncIterator[Event | None]:
         """The job's events up to its terminal one, and None in quiet seconds.
 
-        When a job is accepted, and each second, the record is told that a client waits,
-        and is read: a job that waits gives its queue position, and one that is lost
-        ends here. Raises one of AWAY when neither events nor the record can be read for
-        PATIENCE_S: a broker whose disk is full answers reads, and no events come.
+        When a job is accepted, and each second, the record is read, and told that a
+        client waits if `watch`: a job that waits gives its queue position, and one that
+        is lost ends here. Raises one of AWAY when neither events nor the record can be
+        read for PATIENCE_S: a broker whose disk is full answers reads, and no events
+        come.
         """
         attempt, looked = 1, time.monotonic()
         refused_since: float | None = None
@@ -142,7 +145,7 @@ class ClientJobs:
                 if event is None or isinstance(event, Accepted) or is_due:
                     looked, news = time.monotonic(), None
                     try:
-                        news = await self._news(job_id)
+                        news = await self._news(job_id, watch=watch)
                         refused_since = None
                     except AWAY:
                         refused_since = refused_since or looked
@@ -198,8 +201,8 @@ class ClientJobs:
         """The load and the pace of a pool."""
         return await self._positions.outlook(pool)
 
-    async def _news(self, job_id: str) -> Event | None:
-        job = await self.look(job_id, watch=True)
+    async def _news(self, job_id: str, *, watch: bool) -> Event | None:
+        job = await self.look(job_id, watch=watch)
         if job is None:
             return Failed.because(WorkerLost("This question was lost. Ask again."))
         if job.outcome:

@@ -9,26 +9,31 @@ from pathlib import Path
 LONGEST_S = 240
 
 
-def run(
-    environment: Path, folder: Path, *command: str, **settings: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command of an environment. It sees no settings of this machine's user, no
-    proxy, and is told not to report its use to anybody."""
+def environ_of(environment: Path, folder: Path) -> dict[str, str]:
+    """The variables of a client in `folder`: nothing of this machine's user, no proxy,
+    and no report of its use to anybody."""
     modules = environment / "node_modules"
     binaries = modules / ".bin" if modules.exists() else environment / "bin"
-    if modules.exists() and not (folder / "node_modules").exists():
-        (folder / "node_modules").symlink_to(modules)
-    environ = {
+    return {
         "PATH": f"{binaries}:{os.environ['PATH']}",
         "HOME": str(folder),
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONWARNINGS": "ignore",
         **OFFLINE,
     }
+
+
+def run(
+    environment: Path, folder: Path, *command: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command of an environment in `folder`."""
+    modules = environment / "node_modules"
+    if modules.exists() and not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(modules)
     return subprocess.run(
         command,
         cwd=folder,
-        env=environ | settings,
+        env=environ_of(environment, folder) | settings,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,13 +14,13 @@ from PIL import Image
 
 from tests.clients import environments
 from tests.conftest import cannot
-from tests.stack.conftest import drawing, stack
+from tests.stack.conftest import data_url, draw, drawing, stack
 
-__all__ = ["stack"]
+__all__ = ["data_url", "draw", "stack"]
 
 SCRIPTS = Path(__file__).with_name("scripts")
 # The other environments are only brought by `make clients-test`.
-LIGHT = {"official", "openai-1", "node"}
+LIGHT = {"official", "openai-1", "node", "schemathesis"}
 FIRST_RUN_S = 1800  # on a busy machine, with the downloads
 PICTURES = ("red-circle.jpg", "blue-square.png", "green-triangle.png")
 

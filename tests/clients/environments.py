@@ -30,7 +30,7 @@ def bring(name: str) -> Path:
     """
     definition, folder = DEFINITIONS / name, CACHE / name
     inputs = fingerprint(definition)
-    with one_at_a_time():
+    with one_at_a_time(name):
         stamp = folder / STAMP
         if not (stamp.exists() and stamp.read_text() == inputs):
             shutil.rmtree(folder, ignore_errors=True)
@@ -55,9 +55,10 @@ def fingerprint(definition: Path) -> str:
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Nobody else brings the environment meanwhile."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

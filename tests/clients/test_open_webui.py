@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from openai import OpenAI
 from playwright.sync_api import Browser, expect
 
 from edge.up.parts import free_port
-from tests.clients.client import OFFLINE
+from tests.clients.client import environ_of
 from tests.clients.conftest import FIRST_RUN_S, bring
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack
@@ -66,9 +65,7 @@ def page_url(
 ) -> Iterator[str]:
     """Open WebUI over the stack, for one person without a login."""
     folder, port = tmp_path_factory.mktemp("open-webui"), free_port()
-    environ = {
-        "PATH": f"{program / 'bin'}:{os.environ['PATH']}",
-        "HOME": str(folder),
+    environ = environ_of(program, folder) | {
         "DATA_DIR": str(folder / "data"),
         "WEBUI_AUTH": "False",
         "WEBUI_SECRET_KEY": "of this test",
@@ -76,9 +73,9 @@ def page_url(
         "ENABLE_OLLAMA_API": "False",
         "OPENAI_API_BASE_URL": f"{stack.url}/v1",
         "OPENAI_API_KEY": "unused",
-        **OFFLINE,
     }
-    command = ["open-webui", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    serve = str(program / "bin/open-webui")
+    command = [serve, "serve", "--host", "127.0.0.1", "--port", str(port)]
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -22,6 +22,9 @@ pytestmark = [
 ROWS = [
     ("openai_client.py", "official"),
     ("openai_client.py", "openai-1"),
+    ("responses_client.py", "official"),
+    ("anthropic_client.py", "official"),
+    ("ollama_client.py", "official"),
     ("openai_node.mjs", "node"),
     ("ai_sdk.mjs", "node"),
     ("haystack_client.py", "frameworks"),

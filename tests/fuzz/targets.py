@@ -3,8 +3,6 @@ everything that must not happen."""
 
 from __future__ import annotations
 
-import base64
-import json
 import signal
 import struct
 import tempfile
@@ -13,28 +11,25 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge.caller import ANONYMOUS, Caller
-from edge.errors import EdgeError, InvalidPicture, InvalidRequest, SetupError
+from edge.errors import InvalidPicture, InvalidRequest, SetupError
 from edge.gguf.header import read_header
 from edge.images import Decoding, jail, normalise
 from edge.images.claim import claim_of
 from edge.images.container import check_jpeg, essential_png
+from tests.fuzz.bodies import BODIES, GOOD_URL, OTHERS, check_body
 from tests.fuzz.mutations import mutated, mutated_json
 from tests.images.heif_files import irot, phone_photo
 from tests.test_images import GOOD_EXIF, chunk, encode
-from ui.body import parse
-from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
-from ui.parsed_question import ParsedQuestion
 
 MAX_TOKENS = 64
-CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 
 
 @dataclass(frozen=True)
@@ -149,7 +144,6 @@ def check_container(encoded: bytes) -> str:
     return claim.format if claim else "unknown"
 
 
-GOOD_URL = "data:image/png;base64," + base64.b64encode(PICTURES[3]).decode()
 URLS = [GOOD_URL, "data:image/jpeg;base64,", "data:;base64,AAAA", "https://a/b.png"]
 
 
@@ -160,51 +154,6 @@ def check_url(url: bytes) -> str:
         assert refusal.message.endswith((".", ","))
         return refusal.code
     return "decoded"
-
-
-BODIES: list[Any] = [
-    {"messages": [{"role": "user", "content": "Hello"}]},
-    {
-        "model": "tiny",
-        "messages": [
-            {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "What is it?"},
-                    {"type": "image_url", "image_url": {"url": GOOD_URL}},
-                ],
-            },
-            {"role": "assistant", "content": "A ramp."},
-        ],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "max_tokens": 5,
-        "temperature": 0.5,
-        "top_p": 0.9,
-        "stop": ["a", "b"],
-        "logit_bias": {"5": -100},
-        "seed": 7,
-        "truncate": "auto",
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "n", "schema": {"type": "object"}},
-        },
-    },
-]
-
-
-def check_body(body: Any) -> str:
-    """As the web process does it: parse, refuse, or make a question of it."""
-    try:
-        asked = parse(ChatBody, bytearray(json.dumps(body).encode()))
-        asked.refuse_unsupported()
-        ParsedQuestion(asked, 100, CALLER)
-    except EdgeError as refusal:
-        assert 400 <= refusal.status < 500
-        assert refusal.body()["error"]["message"]
-        return "refused"
-    return "accepted"
 
 
 def gguf() -> bytes:
@@ -250,6 +199,10 @@ def check_header(data: bytes) -> str:
 
 TARGETS = [
     Target("bodies", mutated_json(BODIES), check_body),
+    *(
+        Target(name, mutated_json(bodies), partial(check_body, read=read))
+        for name, (bodies, read) in OTHERS.items()
+    ),
     Target("data URLs", mutated([url.encode() for url in URLS]), check_url),
     Target("picture structure", PICTURE_INPUTS, check_container),
     Target("pictures", PICTURE_INPUTS, check_pixels),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 
+from tests.fuzz.bodies import BODIES, OTHERS, check_body
 from tests.fuzz.run import fuzz
 from tests.fuzz.targets import (
-    BODIES,
     GGUF,
     PICTURES,
     TARGETS,
     Target,
-    check_body,
     check_header,
     check_picture,
 )
@@ -27,6 +26,8 @@ def test_unmutated_inputs_are_valid() -> None:
     """Or the first check would refuse all of it."""
     assert {check_picture(encoded) for encoded in PICTURES} == {"decoded"}
     assert {check_body(body) for body in BODIES} == {"accepted"}
+    for bodies, read in OTHERS.values():
+        assert {check_body(body, read) for body in bodies} == {"accepted"}
     assert check_header(GGUF) == "read"
 
 

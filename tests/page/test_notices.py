@@ -67,7 +67,7 @@ def test_the_notice_names_what_is_away_and_goes_when_it_is_back(
         expect(notice).to_be_hidden()
 
 
-def test_a_failure_is_no_answer_and_counts_until_it_asks_again(page: Page) -> None:
+def test_a_failure_counts_until_it_asks_again(page: Page) -> None:
     page.evaluate(SHOW)
     page.clock.install()
     full = {"code": "queue_full", "message": "All 18 places are taken."}

@@ -241,32 +241,6 @@ def test_nine_pictures_are_eight(seen: Seen, tmp_path: Path) -> None:
     seen.shoot("nine")
 
 
-def test_the_ninth_picture_of_a_conversation_ends_nothing(
-    seen: Seen, tmp_path: Path
-) -> None:
-    if seen.look == "phone":
-        pytest.skip("the same code")
-    posted: list[Any] = []
-    seen.page.on(
-        "request", lambda r: r.method == "POST" and posted.append(r.post_data_json)
-    )
-    for turn in range(2):
-        paths = [tmp_path / f"{turn}-{n}.jpg" for n in range(5)]
-        for n, path in enumerate(paths):
-            path.write_bytes(drawing("red", 5 * turn + n, size=(96, 96)))
-        seen.visitor.ask("What are these?", *paths)
-        expect(seen.visitor.answers).to_have_count(turn + 1)
-        seen.visitor.wait_done()
-    pictures = [
-        part
-        for message in posted[-1]["messages"]
-        for part in message["content"]
-        if isinstance(part, dict) and part["type"] == "image_url"
-    ]
-    assert len(pictures) == 8
-    expect(seen.page.locator(".failure")).to_have_count(0)
-
-
 def test_a_picture_that_is_gone_is_said_to_be_gone(seen: Seen, photo: Path) -> None:
     seen.visitor.ask("What is it?", photo)
     seen.visitor.wait_done()
@@ -283,6 +257,7 @@ def test_a_picture_that_is_gone_is_said_to_be_gone(seen: Seen, photo: Path) -> N
     seen.visitor.ask("And where is it?")
     card = seen.page.locator(".failure")
     expect(card).to_contain_text("disc.jpg")
+    expect(seen.visitor.answers.last).to_have_text("")  # no word about no picture
     seen.shoot("picture-gone")
     seen.button("remedy_without").click()
     expect(card).to_have_count(0)

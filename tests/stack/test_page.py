@@ -129,19 +129,6 @@ def test_again_and_edit_keep_the_earlier_branches(browser, stack, picture) -> No
         expect(visitor.page.locator(".bubble")).to_have_text(SHAPE)
 
 
-@pytest.mark.parametrize(
-    ("locale", "title", "notice"),
-    [
-        ("en-GB", "Drop a picture anywhere", "Test model"),
-        ("zh-CN", "把图片拖到这里的任何位置", "测试模型"),
-    ],
-)
-def test_the_page_speaks_the_language(browser, stack, locale, title, notice) -> None:
-    with visiting(browser, stack.url, locale=locale) as visitor:
-        expect(visitor.page.locator(".empty h2")).to_have_text(title)
-        expect(visitor.page.locator(".notice")).to_contain_text(notice)
-
-
 def test_an_empty_question_makes_no_job(browser, stack) -> None:
     with visiting(browser, stack.url) as visitor:
         visitor.box.fill("   ")

@@ -115,6 +115,7 @@ async def test_unknown_routes_are_unknown_without_a_key_too(
 async def test_health_needs_no_key_and_ready_hides_the_models(web: ApiHarness) -> None:
     assert (await web.http.get("/health")).json() == {"status": "ok"}
     assert (await web.http.get("/ready")).json() == {"status": "ready"}
+    assert (await web.http.get("/v1/openapi.json")).status_code == 200
     assert code_of(await web.http.post("/health"))[0] == 405
 
 

@@ -115,6 +115,29 @@ async def test_picture_tokens_are_counted_before_they_are_computed(
     assert reply.headers["x-ratelimit-remaining-tokens"] == "480"
 
 
+async def test_counting_tokens_costs_a_request_alone(server: Keyed) -> None:
+    limits = "image-tokens/day=20, answer-tokens/day=500, requests/day=3"
+    headers = {"x-api-key": server.key("alice", limits)}
+    data = picture(128)["image_url"]["url"].partition(",")[2]  # 16 tokens
+    source = {"type": "base64", "media_type": "image/png", "data": data}
+    blocks = [{"type": "image", "source": source}, {"type": "text", "text": "What?"}]
+    body = {"max_tokens": 5, "messages": [{"role": "user", "content": blocks}]}
+    for left in (2, 1):
+        reply = await server.web.http.post(
+            "/v1/messages/count_tokens", json=body, headers=headers
+        )
+        assert reply.json()["input_tokens"] > 16
+        assert reply.headers["x-ratelimit-remaining-requests"] == str(left)
+    reply = await server.web.http.post("/v1/messages", json=body, headers=headers)
+    assert reply.json()["usage"]["output_tokens"] > 0
+    assert reply.headers["x-ratelimit-remaining-image-tokens"] == "4"
+    reply = await server.web.http.post("/v1/messages", json=body, headers=headers)
+    assert (reply.status_code, reply.json()["error"]["type"]) == (
+        429,
+        "rate_limit_error",
+    )
+
+
 async def test_the_longest_answer_is_a_limit_and_a_default(server: Keyed) -> None:
     key = server.key("alice", "max-tokens=5")
     reply = await server.web.post(key=key, max_tokens=None)

@@ -12,7 +12,9 @@ from ui.anthropic.translation import chat_body
 from ui.body import parse
 from ui.event_streams import await_answer, await_start, unless_gone
 from ui.field_names import FieldNames
+from ui.openai.answers import Answered
 from ui.openai.body import ChatBody
+from ui.openapi import documented
 from ui.questions import Questions
 from ui.sse import event_stream
 
@@ -22,10 +24,13 @@ def message_routes(questions: Questions) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/messages")
+    @documented(body=MessagesBody, answer=Answered, stream="text/event-stream")
     async def messages(http: Request) -> Response:
         names = FieldNames()
         with names.in_errors():
-            received = await questions.receive(http, lambda data: _read(data, names))
+            received = await questions.receive(
+                http, lambda data: (read_messages(data, names), None)
+            )
             asked = received.asked
             reply = MessageReply(
                 asked.job.job_id, asked.model, names, has_tools=received.has_tools
@@ -37,11 +42,12 @@ def message_routes(questions: Questions) -> APIRouter:
             return event_stream(reply.stream(events), received.headers)
 
     @router.post("/v1/messages/count_tokens")
+    @documented(body=MessagesBody, answer=Answered)
     async def count_tokens(http: Request) -> Response:
         names = FieldNames()
         with names.in_errors():
             received = await questions.receive(
-                http, lambda data: _read(data, names), counts_only=True
+                http, lambda data: (read_messages(data, names), None), counts_only=True
             )
             count = await unless_gone(http, await_answer(received.asked.events))
             body = {"input_tokens": count.usage.prompt_tokens}
@@ -50,7 +56,8 @@ def message_routes(questions: Questions) -> APIRouter:
     return router
 
 
-def _read(data: bytearray, names: FieldNames) -> tuple[ChatBody, None]:
+def read_messages(data: bytearray, names: FieldNames) -> ChatBody:
+    """The question of a body. Raises InvalidRequest, UnsupportedParameter."""
     body = parse(MessagesBody, data)
     body.refuse_unsupported()
-    return chat_body(body, names), None
+    return chat_body(body, names)

@@ -10,7 +10,7 @@ from edge.errors import UnsupportedParameter
 from ui.body import validate
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
-from ui.openai.misplaced import PICTURES
+from ui.openai.misplaced import PICTURES, refuse_fields
 from ui.openai.values import Body, LongText
 
 _LEAVE_OUT = "Leave it out."
@@ -30,8 +30,6 @@ REFUSED = {
     "prompt_embeds": "Use prompt.",
     **dict.fromkeys(PICTURES, _CHAT),
 }
-# Values that change nothing.
-HARMLESS = {"best_of": 1, "n": 1, "tool_choice": "none", "add_generation_prompt": True}
 
 
 def _one(value: Any) -> Any:
@@ -57,13 +55,8 @@ class CompletionBody(Body):
     @model_validator(mode="before")
     @classmethod
     def _of_this_api(cls, value: Any) -> Any:
-        """Refused before anything is missed."""
-        for name in REFUSED.keys() & value.keys() if isinstance(value, dict) else ():
-            if value[name] and value[name] != HARMLESS.get(name):
-                raise UnsupportedParameter(
-                    f"{name} is not supported by /v1/completions. {REFUSED[name]}",
-                    param=name,
-                )
+        """Refuses before anything is missed."""
+        refuse_fields(value, REFUSED)
         return value
 
     def chat_body(self, names: FieldNames) -> RawBody:

@@ -11,7 +11,9 @@ from ui.completions.body import CompletionBody
 from ui.completions.reply import Completion
 from ui.event_streams import await_answer, await_start, unless_gone
 from ui.field_names import FieldNames
+from ui.openai.answers import Answered
 from ui.openai.body import ChatBody
+from ui.openapi import documented
 from ui.questions import Questions
 from ui.sse import event_stream
 
@@ -21,6 +23,7 @@ def completion_routes(questions: Questions) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/completions")
+    @documented(body=CompletionBody, answer=Answered, stream="text/event-stream")
     async def completions(http: Request) -> Response:
         names = FieldNames()
 

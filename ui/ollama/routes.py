@@ -18,8 +18,10 @@ from ui.ollama.body import OllamaBody, OllamaChat, OllamaPrompt
 from ui.ollama.models import VERSION, listed, loaded, shown
 from ui.ollama.reply import OllamaReply
 from ui.ollama.translation import NothingAsked, chat_of
+from ui.openai.answers import Answered
 from ui.openai.body import ChatBody
 from ui.openai.values import Body
+from ui.openapi import documented
 from ui.questions import Questions
 from ui.request_caller import limits_of
 from ui.sse import event_stream
@@ -72,10 +74,12 @@ def ollama_routes(client: Client, questions: Questions) -> APIRouter:
             return event_stream(reply.stream(events), received.headers, LINES)
 
     @router.post("/api/chat")
+    @documented(body=OllamaChat, answer=Answered, stream=LINES)
     async def chat(http: Request) -> Response:
         return await answer(http, OllamaChat)
 
     @router.post("/api/generate")
+    @documented(body=OllamaPrompt, answer=Answered, stream=LINES)
     async def generate(http: Request) -> Response:
         return await answer(http, OllamaPrompt)
 
@@ -88,6 +92,7 @@ def ollama_routes(client: Client, questions: Questions) -> APIRouter:
         return {"models": [loaded(served) for served in await models(http)]}
 
     @router.post("/api/show")
+    @documented(body=ShowBody, answer=Answered)
     async def show(http: Request) -> dict[str, Any]:
         check_headers(http)
         body = parse(ShowBody, bytearray(await http.body()))

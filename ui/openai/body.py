@@ -89,7 +89,11 @@ class ChatBody(Body):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[
-        Annotated[int, Field(ge=0, le=1_000_000)] | None, BeforeValidator(_top_k)
+        Annotated[int, Field(ge=0, le=1_000_000)] | None,
+        BeforeValidator(
+            _top_k,
+            json_schema_input_type=Annotated[int, Field(ge=-1, le=1_000_000)] | None,
+        ),
     ] = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     presence_penalty: Penalty | None = None

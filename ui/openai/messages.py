@@ -37,7 +37,10 @@ def _as_part(value: Any) -> Any:
 
 class ImageUrl(Body):
     url: str
-    detail: Annotated[Detail, BeforeValidator(as_detail)] = "auto"
+    detail: Annotated[
+        Detail,
+        BeforeValidator(as_detail, json_schema_input_type=Detail | Literal["original"]),
+    ] = "auto"
 
 
 class TextPart(Body):
@@ -47,7 +50,9 @@ class TextPart(Body):
 
 class ImagePart(Body):
     type: Literal["image_url"]
-    image_url: Annotated[ImageUrl, BeforeValidator(_as_object)]
+    image_url: Annotated[
+        ImageUrl, BeforeValidator(_as_object, json_schema_input_type=ImageUrl | str)
+    ]
 
 
 class RefusalPart(Body):
@@ -56,11 +61,17 @@ class RefusalPart(Body):
 
 
 Part = Annotated[
-    TextPart | ImagePart, Field(discriminator="type"), BeforeValidator(_as_part)
+    TextPart | ImagePart,
+    Field(discriminator="type"),
+    BeforeValidator(_as_part, json_schema_input_type=TextPart | ImagePart | str),
 ]
-TextOnly = Annotated[TextPart, BeforeValidator(_as_part)]
+TextOnly = Annotated[
+    TextPart, BeforeValidator(_as_part, json_schema_input_type=TextPart | str)
+]
 Said = Annotated[
-    TextPart | RefusalPart, Field(discriminator="type"), BeforeValidator(_as_part)
+    TextPart | RefusalPart,
+    Field(discriminator="type"),
+    BeforeValidator(_as_part, json_schema_input_type=TextPart | RefusalPart | str),
 ]
 
 Texts = Annotated[

@@ -63,10 +63,13 @@ PICTURES = (
 )
 # Values that change nothing; some clients send them always.
 HARMLESS: Mapping[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
     "best_of": (1,),
     "function_call": ("none", "auto"),
     "modalities": (["text"],),
+    "n": (1,),
     "tfs_z": (1,),
+    "tool_choice": ("none",),
     "typical_p": (1,),
     "xtc_probability": (0,),
 }
@@ -78,16 +81,7 @@ def refuse(
     """Raises UnsupportedParameter for the first field of `body`, which has messages, on
     which the client relies and which this server would ignore: one of those `refused`,
     or a picture where none is looked at. `pictures` says where they belong."""
-    extra = body.model_extra or {}
-    for name in extra:
-        if (
-            name in refused
-            and extra[name]
-            and extra[name] not in HARMLESS.get(name, ())
-        ):
-            raise UnsupportedParameter(
-                f"{name} is not supported by this server. {refused[name]}", param=name
-            )
+    refuse_fields(body.model_extra or {}, refused)
     for place, fields in _places(body):
         for name in PICTURES:
             if fields.get(name):
@@ -95,6 +89,16 @@ def refuse(
                 raise UnsupportedParameter(
                     f"{param} would not be looked at. {pictures}", param=param
                 )
+
+
+def refuse_fields(fields: Any, refused: Mapping[str, str]) -> None:
+    """Raises UnsupportedParameter for the first of `fields`, those of an object, that
+    is among the `refused`. Anything but an object has none."""
+    for name, value in fields.items() if isinstance(fields, dict) else ():
+        if name in refused and value and value not in HARMLESS.get(name, ()):
+            raise UnsupportedParameter(
+                f"{name} is not supported here. {refused[name]}", param=name
+            )
 
 
 def refuse_other_api(body: Any) -> None:

@@ -10,11 +10,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 N_PARTS = Field(min_length=1, max_length=1000, fail_fast=True)
 
 
+def _may_be_null(schema: dict[str, Any]) -> None:
+    """Lets every field be null that may be absent."""
+    fields = schema.get("properties", {})
+    for name in fields.keys() - set(schema.get("required", [])):
+        if {"type": "null"} not in fields[name].get("anyOf", []):
+            fields[name] = {"anyOf": [fields[name], {"type": "null"}]}
+
+
 class Body(BaseModel):
     """An object of a body. A field that is null is a field that is not there."""
 
-    # unknown fields are kept only to be measured (`ui.ignored`) and refused
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
+    model_config = ConfigDict(
+        strict=True,
+        allow_inf_nan=False,
+        extra="allow",  # only to be measured (`ui.ignored`) and refused
+        json_schema_extra=_may_be_null,
+    )
 
     @model_validator(mode="before")
     @classmethod

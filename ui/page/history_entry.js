@@ -1,9 +1,10 @@
 /** One conversation in the list: opens it; renames and removes it, both in place. */
 
-/** @import { Conversation, Say } from "./records.js" */
+/** @import { Conversation, PictureRef, Say } from "./records.js" */
 /** @import { PictureStore } from "./picture_store.js" */
 
 import { button, el } from "./dom.js";
+import { thumbnail } from "./thumbnail.js";
 
 const LONGEST_TITLE = 200;
 
@@ -54,7 +55,7 @@ function opening(conversation, isOpen, isRunning, ways) {
   const { say } = ways;
   const { cover, updated } = conversation;
   const picture = el("span", { class: "history-cover" });
-  if (cover) showCover(cover.sha256, picture, ways.pictures);
+  if (cover) showCover(cover, picture, ways.pictures);
   const about = [isRunning && say("history.running"), cover?.name, moment(updated, ways.language)];
   return el(
     "button",
@@ -116,13 +117,15 @@ function removing(conversation, ways) {
   ];
 }
 
-/** @param {string} digest @param {HTMLElement} host @param {PictureStore} pictures */
-async function showCover(digest, host, pictures) {
-  const blob = await pictures.read(digest);
+/** @param {PictureRef} cover @param {HTMLElement} host @param {PictureStore} pictures */
+async function showCover(cover, host, pictures) {
+  const blob = await pictures.read(cover.sha256);
   if (!blob) return;
+  const image = thumbnail(cover.name);
   const url = URL.createObjectURL(blob);
-  const forget = () => URL.revokeObjectURL(url);
-  host.append(el("img", { src: url, alt: "", onload: forget, onerror: forget }));
+  for (const end of ["load", "error"]) image.addEventListener(end, () => URL.revokeObjectURL(url));
+  host.append(image);
+  image.src = url;
 }
 
 /** @param {number} time @param {string} language @returns {string} today's by the clock */

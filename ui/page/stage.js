@@ -147,7 +147,7 @@ export class Stage {
     this.#gone.hidden = isSeen;
     const { say } = this.ways;
     const name = ref.name || say("stage.unnamed", { n: this.#index + 1 });
-    const mb = ((file?.size ?? 0) / 1e6).toLocaleString(document.documentElement.lang, {
+    const mb = Math.max(0.1, (file?.size ?? 0) / 1e6).toLocaleString(document.documentElement.lang, {
       maximumFractionDigits: 1,
     });
     this.#gone.textContent = file ? say("stage.unreadable", { name, mb }) : say("stage.gone");

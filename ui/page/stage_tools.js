@@ -53,7 +53,7 @@ export class StageTools {
       ...(isSeen ? look : []),
       isFull
         ? this.#icon("close", "close", ways.switchFull)
-        : this.#icon("stage.full", "frame", ways.switchFull),
+        : isSeen && this.#icon("stage.full", "frame", ways.switchFull),
     );
   }
 

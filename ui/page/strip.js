@@ -4,6 +4,7 @@
 /** @import { PictureStore } from "./picture_store.js" */
 
 import { button, el, put } from "./dom.js";
+import { thumbnail } from "./thumbnail.js";
 
 /**
  * A picture on the stage. One of the question that is being written (`isDraft`) can be
@@ -56,9 +57,7 @@ export class Strip {
   #entry({ ref, isDraft }, index) {
     const { say, onChoose, onRemove } = this.ways;
     const name = ref.name || say("stage.unnamed", { n: index + 1 });
-    const picture = el("img", { alt: "", decoding: "async" });
-    // one that this browser cannot decode: the end of its name is true at least
-    picture.onerror = () => picture.replaceWith(el("span", { class: "strip-kind" }, name.split(".").at(-1)?.slice(-5) ?? ""));
+    const picture = thumbnail(name);
     this.#load(ref.sha256, picture);
     const isChosen = index === this.#chosen;
     const choose = el(

@@ -9,6 +9,7 @@ import { button, el, put } from "./dom.js";
 import { FailureCard } from "./failures.js";
 import { showMarkdown } from "./markdown/render.js";
 import { marksIn } from "./marks.js";
+import { thumbnail } from "./thumbnail.js";
 import { WaitingCard } from "./waiting.js";
 import { exact, say } from "./words.js";
 
@@ -42,7 +43,7 @@ export class QuestionView {
   /** @param {Message} message @param {Message[]} branches @param {TurnActions} actions */
   constructor(message, branches, actions) {
     this.message = message;
-    const pictures = message.pictures.map((picture) => thumbnail(picture, actions));
+    const pictures = message.pictures.map((picture) => shownPicture(picture, actions));
     put(
       this.node,
       pictures.length > 0 && el("div", { class: "thumbs" }, ...pictures),
@@ -58,8 +59,8 @@ export class QuestionView {
 }
 
 /** @param {PictureRef} picture @param {TurnActions} actions */
-function thumbnail(picture, actions) {
-  const image = el("img", { alt: "" });
+function shownPicture(picture, actions) {
+  const image = thumbnail(picture.name);
   const node = button(picture.name, () => actions.look(picture), { class: "thumb", iconOnly: true });
   node.append(image);
   void actions.picture(picture).then((blob) => {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from edge.errors import InvalidRequest, UnsupportedParameter
 from ui.openai.body import Tier
-from ui.openai.misplaced import PICTURES
+from ui.openai.misplaced import PICTURES, refuse_fields
 from ui.openai.values import Body, Count, Text
 from ui.responses.items import Id, ImagePart, Input, items_of
 from ui.responses.tools import Choice, Tools
@@ -38,8 +38,6 @@ REFUSED = {
     "context_management": "Use truncation.",
     "moderation": _LEAVE_OUT,
 }
-# Values that change nothing.
-HARMLESS = {"n": 1, "top_logprobs": 0, "add_generation_prompt": True}
 LOGPROBS = "message.output_text.logprobs"
 
 
@@ -95,13 +93,8 @@ class ResponsesBody(Body):
     @model_validator(mode="before")
     @classmethod
     def _of_this_api(cls, value: Any) -> Any:
-        """Refused before anything is missed."""
-        for name in REFUSED.keys() & value.keys() if isinstance(value, dict) else ():
-            if value[name] and value[name] != HARMLESS.get(name):
-                raise UnsupportedParameter(
-                    f"{name} is not supported by /v1/responses. {REFUSED[name]}",
-                    param=name,
-                )
+        """Refuses before anything is missed."""
+        refuse_fields(value, REFUSED)
         return value
 
     def refuse_unsupported(self) -> None:
@@ -144,8 +137,3 @@ def _unsupported(param: str, instead: str) -> UnsupportedParameter:
     return UnsupportedParameter(
         f"{param} is not supported by this server. {instead}", param=param
     )
-
-
-def extras(body: BaseModel) -> dict[str, Any]:
-    """The fields of a body that it does not know."""
-    return dict(body.model_extra or {})

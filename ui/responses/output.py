@@ -44,11 +44,7 @@ class Output:
         for part in found:
             match part:
                 case Text(text):
-                    if not (self._is_open and self.items[-1]["type"] == "message"):
-                        yield from self._close()
-                        yield from self._begin(self._message())
-                    self.items[-1]["content"][0]["text"] += text
-                    yield self._text_event("output_text.delta", delta=text, logprobs=[])
+                    yield from self._write(self._message(), text)
                 case Called(_, name):
                     yield from self._close()
                     yield from self._begin(self._call(name))
@@ -56,15 +52,24 @@ class Output:
                     self.items[-1]["arguments"] += text
                     yield self._event("function_call_arguments.delta", delta=text)
 
+    def _write(self, new: dict[str, Any], text: str) -> Iterator[Event]:
+        """More text in the item that is being written, or in this new one if that is
+        of another type."""
+        if not (self._is_open and self.items[-1]["type"] == new["type"]):
+            yield from self._close()
+            yield from self._begin(new)
+        [part] = self.items[-1]["content"]
+        part["text"] += text
+        yield self._text_event("delta", delta=text)
+
     def _begin(self, item: dict[str, Any]) -> Iterator[Event]:
         self.items.append(item)
         self._is_open = True
-        if item["type"] == "message":
+        if "content" in item:
             yield self._item_event("output_item.added", item | {"content": []})
-            part = dict(item["content"][0])
-            yield self._text_event("content_part.added", part=part)
+            yield self._part_event("content_part.added")
         else:
-            yield self._item_event("output_item.added", dict(item))
+            yield self._item_event("output_item.added", item)
 
     def _close(self, status: str = "completed") -> Iterator[Event]:
         """Ends the item that is being written, if there is one."""
@@ -73,11 +78,9 @@ class Output:
         self._is_open = False
         item = self.items[-1]
         item["status"] = status
-        if item["type"] == "message":
-            [part] = item["content"]
-            text = part["text"]
-            yield self._text_event("output_text.done", text=text, logprobs=[])
-            yield self._text_event("content_part.done", part=part)
+        if "content" in item:
+            yield self._text_event("done", text=item["content"][0]["text"])
+            yield self._part_event("content_part.done")
         else:
             called = {"name": item["name"], "arguments": item["arguments"]}
             yield self._event("function_call_arguments.done", **called)
@@ -109,7 +112,14 @@ class Output:
         return {"type": f"response.{kind}"} | at | fields
 
     def _text_event(self, kind: str, **fields: Any) -> Event:
-        return self._event(kind, content_index=0, **fields)
+        """Of the text of an item, which is in its only part."""
+        [part] = self.items[-1]["content"]
+        more: dict[str, Any] = {"logprobs": []} if part["type"] == "output_text" else {}
+        return self._event(f"{part['type']}.{kind}", content_index=0, **fields, **more)
+
+    def _part_event(self, kind: str) -> Event:
+        [part] = self.items[-1]["content"]
+        return self._event(kind, content_index=0, part=dict(part))
 
     def _item_event(self, kind: str, item: dict[str, Any]) -> Event:
         index = {"output_index": len(self.items) - 1, "item": item}

@@ -14,8 +14,12 @@ from edge.errors import InvalidRequest, Unavailable
 from edge.events import Finished
 from ui.client import Client
 from ui.event_streams import Events, await_answer, await_start, unless_gone
+from ui.openai.answers import Answered
+from ui.openapi import documented
+from ui.pages import page
 from ui.questions import Questions, Received
 from ui.request_caller import caller_of
+from ui.responses.body import ResponsesBody
 from ui.responses.draft import ResponseDraft
 from ui.responses.reply import Response
 from ui.responses.stored import Stored
@@ -28,6 +32,7 @@ def response_routes(client: Client, questions: Questions) -> APIRouter:
     reading = asyncio.Semaphore(1)  # inputs, of 16 MiB at most
 
     @router.post("")
+    @documented(body=ResponsesBody, answer=Answered, stream="text/event-stream")
     async def create(http: Request) -> HttpResponse:
         stored = Stored(client, caller_of(http))
         draft = ResponseDraft(stored)
@@ -67,6 +72,7 @@ def response_routes(client: Client, questions: Questions) -> APIRouter:
         draft.sent = ""
 
     @router.get("/{response_id}")
+    @documented(answer=Answered, stream="text/event-stream")
     async def retrieve(
         response_id: str,
         http: Request,
@@ -114,10 +120,10 @@ def response_routes(client: Client, questions: Questions) -> APIRouter:
         async with reading:
             sent = await stored.store.sent(response_id)
             job_id, backwards = found.response.job_id, order == "desc"
-            page = await asyncio.to_thread(
+            found_page = await asyncio.to_thread(
                 _page, sent, job_id, after, limit, backwards=backwards
             )
-        return HttpResponse(page, media_type="application/json")
+        return HttpResponse(found_page, media_type="application/json")
 
     return router
 
@@ -141,20 +147,7 @@ def _page(
     items = [_listed(i, item, job_id) for i, item in enumerate(json.loads(sent))]
     if backwards:
         items.reverse()
-    if after:
-        known = [item["id"] for item in items]
-        if after not in known:
-            raise InvalidRequest("There is no such item.", param="after")
-        items = items[known.index(after) + 1 :]
-    page = items[:limit]
-    found = {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": len(items) > limit,
-    }
-    return json.dumps(found).encode()
+    return json.dumps(page(items, after, limit)).encode()
 
 
 def _listed(i: int, item: dict[str, Any], job_id: str) -> dict[str, Any]:

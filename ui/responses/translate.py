@@ -8,7 +8,7 @@ from typing import Any
 from ui.body import validate
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
-from ui.responses.body import ResponsesBody, SchemaFormat, extras
+from ui.responses.body import ResponsesBody, SchemaFormat
 from ui.responses.items import CallItem, Item, MessageItem, Part, ResultItem
 
 SAME = {"model", "stream", "parallel_tool_calls", "service_tier"}
@@ -36,7 +36,9 @@ def chat_body(
         chat.add("system", body.instructions, "instructions")
     for at, item in items:
         chat.add_item(item, at)
-    given = extras(body) | body.model_dump(include=SAME, exclude_none=True)
+    given = dict(body.model_extra or {}) | body.model_dump(
+        include=SAME, exclude_none=True
+    )
     given |= {
         "messages": chat.messages,
         "max_tokens": body.max_output_tokens,

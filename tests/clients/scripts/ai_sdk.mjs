@@ -13,14 +13,16 @@ const compatible = createOpenAICompatible({
   supportsStructuredOutputs: true,
   includeUsage: true,
 })("tiny");
-const chat = createOpenAI({ baseURL, apiKey: "unused" }).chat("tiny");
+const openai = createOpenAI({ baseURL, apiKey: "unused" });
+const chat = openai.chat("tiny");
+const responses = openai("tiny");
 const schema = z.object({ answer: z.enum(sentences) });
 
 const question = (image) => [
   { role: "user", content: [{ type: "image", image }, { type: "text", text: what }] },
 ];
 
-for (const [name, model] of Object.entries({ compatible, chat })) {
+for (const [name, model] of Object.entries({ compatible, chat, responses })) {
   test(`${name}: forms of a picture`, async () => {
     for (const image of [read(square), dataUrl(square)])
       check((await generateText({ model, messages: question(image) })).text, square);

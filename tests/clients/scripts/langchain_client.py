@@ -71,6 +71,16 @@ class Chat(TestCase):
         check(asyncio.run(model.ainvoke([question(CIRCLE)])).text, CIRCLE)
 
 
+class Responses(TestCase):
+    def test_chat_and_tools(self) -> None:
+        fields = {"model": "tiny", "base_url": BASE_URL, "api_key": "unused"}
+        other = ChatOpenAI(use_responses_api=True, max_tokens=200, **fields)
+        check(other.invoke([question(CIRCLE)]).text, CIRCLE)
+        bound = other.bind_tools([report], tool_choice="report")
+        [call] = bound.invoke([question(CIRCLE)]).tool_calls
+        assert call["args"]["answer"] in SENTENCES
+
+
 class Structured(TestCase):
     def test_json_schema(self) -> None:
         shaped = model.with_structured_output(Report)  # its default

@@ -73,6 +73,22 @@ class Chat(TestCase):
         check(report.answer, CIRCLE)
 
 
+class OtherApis(TestCase):
+    def test_responses(self) -> None:
+        parts = [
+            {"type": "input_image", "image_url": data_url(SQUARE)},
+            {"type": "input_text", "text": WHAT},
+        ]
+        answer = litellm.responses(
+            model="openai/tiny",
+            api_base=BASE_URL,
+            api_key="unused",
+            input=[{"role": "user", "content": parts}],
+        )
+        [message] = answer.output
+        check(message.content[0].text, SQUARE)
+
+
 class Tools(TestCase):
     def test_required(self) -> None:
         for dropped in (False, True):

@@ -92,3 +92,11 @@ class Tools(TestCase):
         )
         call, *_ = calling.get_tool_calls_from_response(answer)
         assert call.tool_name == "report" and call.tool_kwargs["answer"] in SENTENCES
+
+
+class Completions(TestCase):
+    def test_defaults(self) -> None:
+        """They ask /v1/completions, which has no pictures."""
+        plain = OpenAILike(model="tiny", api_base=BASE_URL, api_key="unused")
+        assert plain.complete("The picture shows").text
+        assert [chunk.text for chunk in plain.stream_complete("The picture shows")][-1]

@@ -18,11 +18,12 @@ from given import (
 )
 from pydantic import BaseModel
 from pydantic_ai import Agent, BinaryContent, ImageUrl, NativeOutput
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 provider = OpenAIProvider(base_url=BASE_URL, api_key="unused")
 chat = OpenAIChatModel("tiny", provider=provider)
+responses = OpenAIResponsesModel("tiny", provider=provider)
 
 
 class Report(BaseModel):
@@ -50,6 +51,23 @@ class Chat(TestCase):
     def test_stream(self) -> None:
         with Agent(chat).run_stream_sync(question(CIRCLE)) as run:
             check(run.get_output(), CIRCLE)
+
+
+class Responses(TestCase):
+    """The model that `openai:tiny` means."""
+
+    def test_conversation(self) -> None:
+        first = Agent(responses).run_sync(question(CIRCLE))
+        check(first.output, CIRCLE)
+        history = first.all_messages()
+        again = Agent(responses).run_sync(question(SQUARE), message_history=history)
+        check(again.output, SQUARE)
+
+    def test_output(self) -> None:
+        agent = Agent(responses, output_type=Report)
+        assert isinstance(agent.run_sync(question(CIRCLE)).output, Report)
+        native = Agent(responses, output_type=NativeOutput(Report))
+        check(native.run_sync(question(CIRCLE)).output.answer, CIRCLE)
 
 
 class Output(TestCase):

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from PIL import Image
 
+from edge.jobs import keys
+from edge.jobs.refusal import MOST_KEPT
 from edge.stubs.runtime import LONG_ANSWER
 from tests.test_images import encode
 from tests.ui.api_harness import ApiHarness, code_of
@@ -213,7 +215,7 @@ async def test_its_end_is_known_without_a_follower(web: ApiHarness) -> None:
     """As after a restart of the web process."""
     response = (await ask(web, background=True)).json()
     job_id = response["id"].removeprefix("resp_")
-    for task in web.client._background._tasks:
+    for task in web.client._following._tasks:
         task.cancel()
     await asyncio.sleep(0.1)
     assert web.live == [job_id]
@@ -223,6 +225,17 @@ async def test_its_end_is_known_without_a_follower(web: ApiHarness) -> None:
         assert text_of(found) == LONG_ANSWER[:10]
         more = await ask(web, "more", previous_response_id=response["id"])
         assert more.status_code == 200
+
+
+async def test_few_that_nobody_reads_are_computed(web: ApiHarness) -> None:
+    for n in range(MOST_KEPT):
+        reply = await ask(web, f"question {n}", background=True)
+        assert reply.status_code == 200
+    await web.until(lambda: len(web.live) == MOST_KEPT)
+    for job_id in web.live:
+        web.sync.hset(keys.JOB(job_id), "watched", 1)
+    await asyncio.sleep(1.5)  # this process follows them, which is not to read them
+    assert code_of(await ask(web, "more", background=True)) == (429, "client_limit")
 
 
 async def test_a_response_in_the_background_is_cancelled(web: ApiHarness) -> None:

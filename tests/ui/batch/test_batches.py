@@ -1,0 +1,274 @@
+"""Batches over a real Redis, with the stub behind it and files in a real folder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.stubs.runtime import LONG_ANSWER
+from tests.ui.api_harness import ApiHarness, code_of
+from ui.batch import folders, internal_call, runner, work
+from ui.batch.folders import Folders
+from ui.batch.runner import BatchRunner
+
+pytestmark = pytest.mark.redis
+CHAT = "/v1/chat/completions"
+HARNESS = {"answer_cache": False}
+
+
+@pytest.fixture(autouse=True)
+def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LOOK_S", 0.05)
+    monkeypatch.setattr(folders, "LEFT_FREE", 0)
+
+
+@asynccontextmanager
+async def running(web: ApiHarness) -> AsyncIterator[None]:
+    """Meanwhile batches are worked on, as by a web process."""
+    root = web.client.settings.data_dir / "batches"
+    inner = web.app._app
+    assert hasattr(inner, "router")
+    one = BatchRunner(Folders(root), inner.router, web.client.keys)
+    task = asyncio.create_task(one.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.1)
+
+
+def line(
+    custom_id: str, url: str = "/v1/chat/completions", **body: Any
+) -> dict[str, Any]:
+    if not body:
+        body = {"messages": [{"role": "user", "content": custom_id}]}
+    body = {"max_tokens": 5} | body
+    return {"custom_id": custom_id, "method": "POST", "url": url, "body": body}
+
+
+async def upload(web: ApiHarness, *lines: Any) -> httpx.Response:
+    content = "\n".join(
+        one if isinstance(one, str) else json.dumps(one) for one in lines
+    )
+    files = {"file": ("in.jsonl", content.encode())}
+    return await web.http.post("/v1/files", files=files, data={"purpose": "batch"})
+
+
+async def begin(web: ApiHarness, *lines: Any, endpoint: str = CHAT) -> httpx.Response:
+    file_id = (await upload(web, *lines)).json()["id"]
+    body = {"input_file_id": file_id, "endpoint": endpoint}
+    body |= {"completion_window": "24h"}
+    return await web.http.post("/v1/batches", json=body)
+
+
+async def ended(web: ApiHarness, batch_id: str) -> dict[str, Any]:
+    for _ in range(200):
+        batch = (await web.http.get(f"/v1/batches/{batch_id}")).json()
+        if batch["status"] not in ("in_progress", "cancelling"):
+            return batch
+        await asyncio.sleep(0.05)
+    raise AssertionError(batch)
+
+
+async def results(web: ApiHarness, file_id: str) -> dict[str, Any]:
+    reply = await web.http.get(f"/v1/files/{file_id}/content")
+    found = [json.loads(one) for one in reply.text.splitlines()]
+    return {one["custom_id"]: one["response"] for one in found}
+
+
+async def test_all_lines_are_answered(web: ApiHarness) -> None:
+    async with web.working(), running(web):
+        batch = (await begin(web, *(line(f"{n}") for n in range(5)))).json()
+        assert batch["status"] == "in_progress"
+        batch = await ended(web, batch["id"])
+    assert batch["status"] == "completed"
+    counts = {"total": 5, "completed": 5, "failed": 0}
+    assert (batch["request_counts"], batch["error_file_id"]) == (counts, None)
+    found = await results(web, batch["output_file_id"])
+    assert found.keys() == {f"{n}" for n in range(5)}
+    for response in found.values():
+        [choice] = response["body"]["choices"]
+        assert choice["message"]["content"] == LONG_ANSWER[:5]
+    listed = (await web.http.get("/v1/batches")).json()
+    assert [one["id"] for one in listed["data"]] == [batch["id"]]
+
+
+async def test_wrong_lines_fail_alone(web: ApiHarness) -> None:
+    wrong = line("wrong", messages=[], temperature=9)
+    async with web.working(), running(web):
+        batch = (await begin(web, line("right"), wrong)).json()
+        batch = await ended(web, batch["id"])
+    assert batch["status"] == "completed"
+    assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    failed = await results(web, batch["error_file_id"])
+    assert failed["wrong"]["status_code"] == 400
+    assert failed["wrong"]["body"]["error"]["param"] == "messages"
+    assert "right" in await results(web, batch["output_file_id"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("/v1/responses", {"input": "hello", "max_output_tokens": 5}),
+        ("/v1/completions", {"prompt": "hello", "max_tokens": 5}),
+    ],
+)
+async def test_other_apis_are_answered(
+    web: ApiHarness, endpoint: str, body: dict[str, Any]
+) -> None:
+    one = {"custom_id": "a", "method": "POST", "url": endpoint, "body": body}
+    async with web.working(), running(web):
+        batch = (await begin(web, one, endpoint=endpoint)).json()
+        batch = await ended(web, batch["id"])
+    found = await results(web, batch["output_file_id"])
+    assert LONG_ANSWER[:5] in json.dumps(found["a"]["body"])
+
+
+async def test_another_process_goes_on(web: ApiHarness) -> None:
+    """Behind the last whole result on the disk."""
+    lines = [line(f"{n}") for n in range(4)]
+    async with running(web):
+        batch = (await begin(web, *lines)).json()
+        await web.until(lambda: len(web.live) == 2)
+    await web.until(lambda: not web.live)  # its jobs ended with the process
+    root = web.client.settings.data_dir / "batches"
+    about = json.loads((root / batch["id"] / "about.json").read_text())
+    done = {"custom_id": "0", "response": {"status_code": 200, "body": {}}}
+    output = root / about["output_file_id"] / "content"
+    output.write_text(json.dumps(done) + '\n{"custom_id": "1", "resp')
+    async with web.working(), running(web):
+        batch = await ended(web, batch["id"])
+    assert batch["request_counts"] == {"total": 4, "completed": 4, "failed": 0}
+    found = await results(web, batch["output_file_id"])
+    assert found.keys() == {"0", "1", "2", "3"}
+    assert found["0"]["body"] == {}
+
+
+async def test_a_batch_is_cancelled(web: ApiHarness) -> None:
+    async with running(web):
+        batch = (await begin(web, *(line(f"{n}") for n in range(9)))).json()
+        await web.until(lambda: len(web.live) == 2)
+        path = f"/v1/batches/{batch['id']}"
+        reply = (await web.http.post(f"{path}/cancel")).json()
+        assert reply["status"] == "cancelling"
+        async with web.working():  # what runs is finished
+            batch = await ended(web, batch["id"])
+    assert batch["status"] == "cancelled"
+    assert batch["request_counts"]["completed"] == 2
+    assert len(await results(web, batch["output_file_id"])) == 2
+
+
+async def test_a_full_queue_is_waited_for(web: ApiHarness) -> None:
+    """Lines that are refused with 429 are asked again."""
+    asked: list[str] = []
+
+    async def ask(_: Any, one: Any) -> internal_call.Result:
+        asked.append(one.custom_id)
+        if len(asked) == 1:
+            return internal_call.Result(429, {}, 1)
+        return internal_call.Result(200, {})
+
+    batch = (await begin(web, line("a"))).json()
+    kept = Folders(web.client.settings.data_dir / "batches")
+    [folder] = kept.all("batch_")
+    await work.Work(folder, kept, ask).run()
+    assert asked == ["a", "a"]
+    assert (await ended(web, batch["id"]))["request_counts"]["completed"] == 1
+
+
+async def test_a_batch_whose_file_is_deleted_has_failed(web: ApiHarness) -> None:
+    batch = (await begin(web, line("a"))).json()
+    await web.http.delete(f"/v1/files/{batch['input_file_id']}")
+    async with running(web):
+        assert (await ended(web, batch["id"]))["status"] == "failed"
+
+
+async def test_a_full_disk_stops_a_batch_before_it_asks(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = (await begin(web, line("a"))).json()
+    monkeypatch.setattr(folders, "LEFT_FREE", 1 << 60)
+    assert code_of(await upload(web, "x")) == (503, "service_unavailable")
+    async with web.working():
+        async with running(web):
+            await asyncio.sleep(0.3)
+        assert not web.live
+        monkeypatch.setattr(folders, "LEFT_FREE", 0)
+        async with running(web):
+            assert (await ended(web, batch["id"]))["status"] == "completed"
+
+
+async def test_open_batches_are_bounded(web: ApiHarness) -> None:
+    for _ in range(4):
+        assert (await begin(web, line("a"))).status_code == 200
+    assert code_of(await begin(web, line("a"))) == (429, "client_limit")
+
+
+async def test_other_callers_find_nothing(web: ApiHarness) -> None:
+    batch = (await begin(web, line("a"))).json()
+    other = {"authorization": "Bearer other"}
+    for method, path in [
+        ("GET", f"files/{batch['input_file_id']}"),
+        ("GET", f"files/{batch['input_file_id']}/content"),
+        ("DELETE", f"files/{batch['input_file_id']}"),
+        ("GET", f"batches/{batch['id']}"),
+        ("POST", f"batches/{batch['id']}/cancel"),
+    ]:
+        reply = await web.http.request(method, f"/v1/{path}", headers=other)
+        assert code_of(reply) == (404, "not_found"), path
+    for kind in ("files", "batches"):
+        assert (await web.http.get(f"/v1/{kind}", headers=other)).json()["data"] == []
+    body = {"input_file_id": batch["input_file_id"], "endpoint": "/v1/completions"}
+    reply = await web.http.post("/v1/batches", json=body, headers=other)
+    assert code_of(reply) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["{"],
+        ["[" * 100_000],
+        [{"custom_id": "a"}],
+        [line("a"), line("a")],
+        [line("a", url="/v1/completions")],
+        [line("a", url="/health")],
+        [line("a", stream=True)],
+        [line("a", background=True)],
+    ],
+)
+async def test_files_of_other_lines_are_refused(
+    web: ApiHarness, lines: list[Any]
+) -> None:
+    reply = await begin(web, *lines)
+    assert code_of(reply) == (400, "invalid_request")
+    assert reply.json()["error"]["param"] == "input_file_id"
+    assert (await web.http.get("/v1/batches")).json()["data"] == []
+
+
+async def test_files_have_bounds(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "MOST_BYTES", 100)
+    file = (await upload(web, "x" * 200)).json()
+    assert (file["bytes"], file["filename"]) == (200, "in.jsonl")
+    assert code_of(await upload(web, "x")) == (429, "client_limit")
+    deleted = (await web.http.delete(f"/v1/files/{file['id']}")).json()
+    assert deleted == {"id": file["id"], "object": "file", "deleted": True}
+    assert (await upload(web, "x")).status_code == 200
+    reply = await web.http.post("/v1/files", json={"purpose": "batch"})
+    assert reply.status_code == 415
+    files = {"file": ("in.jsonl", b"{}")}
+    for purpose in ({}, {"purpose": "fine-tune"}):
+        reply = await web.http.post("/v1/files", files=files, data=purpose)
+        assert reply.json()["error"]["param"] == "purpose"
+    monkeypatch.setattr(folders, "KEEP_S", -1)
+    assert (await web.http.get("/v1/files")).json()["data"] == []

@@ -1,0 +1,108 @@
+"""The HTTP API of files: /v1/files. Other callers than their own get 404."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import Any, BinaryIO
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
+from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
+
+from edge.caller import Caller
+from edge.errors import (
+    Cancelled,
+    InvalidRequest,
+    UnsupportedMedia,
+    UnsupportedParameter,
+)
+from ui.batch.folders import KEEP_S, Folder, Folders
+from ui.pages import page
+from ui.request_caller import caller_of
+
+PREFIX = "file-"
+CONTENT = "content"
+
+
+def file_routes(folders: Folders) -> APIRouter:
+    """The API over `folders`."""
+    router = APIRouter(prefix="/v1/files")
+    receiving = asyncio.Semaphore(2)  # each is 32 MiB at most, in /tmp
+
+    async def find(file_id: str, http: Request) -> Folder:
+        return await asyncio.to_thread(folders.find, file_id, PREFIX, caller_of(http))
+
+    @router.post("")
+    async def upload(http: Request) -> dict[str, Any]:
+        if not http.headers.get("content-type", "").startswith("multipart/form-data"):
+            raise UnsupportedMedia("Send the file as multipart/form-data.")
+        try:
+            async with receiving, http.form(max_files=1, max_fields=10) as form:
+                file = form.get("file")
+                if not isinstance(file, UploadFile):
+                    raise InvalidRequest("file: Field required.", param="file")
+                if form.get("purpose") != "batch":
+                    raise UnsupportedParameter(
+                        'Files are only for batches here. Send the purpose "batch".',
+                        param="purpose",
+                    )
+                name = (file.filename or "")[:200]
+                made = await asyncio.to_thread(
+                    _store, folders, caller_of(http), name, file.file
+                )
+        except ClientDisconnect:
+            raise Cancelled("The client hung up.") from None
+        return described(made)
+
+    @router.get("")
+    async def files(http: Request, after: str = "", limit: int = 100) -> dict[str, Any]:
+        found = await asyncio.to_thread(folders.of, caller_of(http), PREFIX)
+        return page([described(folder) for folder in found], after, limit)
+
+    @router.get("/{file_id}")
+    async def file(file_id: str, http: Request) -> dict[str, Any]:
+        return described(await find(file_id, http))
+
+    @router.get("/{file_id}/content")
+    async def content(file_id: str, http: Request) -> FileResponse:
+        found = await find(file_id, http)
+        return FileResponse(found.path / CONTENT, media_type="application/jsonl")
+
+    @router.delete("/{file_id}")
+    async def delete(file_id: str, http: Request) -> dict[str, Any]:
+        found = await find(file_id, http)
+        await asyncio.to_thread(folders.delete, found)
+        return {"id": file_id, "object": "file", "deleted": True}
+
+    return router
+
+
+def make_file(folders: Folders, caller: Caller, name: str, purpose: str) -> Folder:
+    """A new, empty file. Blocks. Raises as `Folders.make`."""
+    made = folders.make(PREFIX, caller, name=name, purpose=purpose)
+    (made.path / CONTENT).touch(mode=0o600)
+    return made
+
+
+def described(file: Folder) -> dict[str, Any]:
+    """The file in OpenAI's shape. Blocks for a moment."""
+    created = file.about["created_at"]
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": (file.path / CONTENT).stat().st_size,
+        "created_at": created,
+        "expires_at": created + KEEP_S,
+        "filename": file.about["name"],
+        "purpose": file.about["purpose"],
+        "status": "processed",
+    }
+
+
+def _store(folders: Folders, caller: Caller, name: str, source: BinaryIO) -> Folder:
+    made = make_file(folders, caller, name, "batch")
+    with (made.path / CONTENT).open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return made

@@ -1,0 +1,141 @@
+"""The HTTP API of batches: /v1/batches. Other callers than their own get 404."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+
+from edge.caller import Caller
+from edge.errors import ClientLimit, QueueFull
+from ui.batch import files
+from ui.batch.folders import Folder, Folders
+from ui.batch.lines import count_lines
+from ui.batch.work import CANCEL, OPEN, PREFIX, WINDOW_S
+from ui.body import Bodies, parse
+from ui.client import Client
+from ui.openai.values import Body
+from ui.pages import page
+from ui.request_caller import caller_of
+
+MOST_OPEN = 4  # batches of one caller
+MOST_OPEN_OF_ALL = 16
+
+
+class BatchBody(Body):
+    input_file_id: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    endpoint: Literal["/v1/chat/completions", "/v1/completions", "/v1/responses"]
+    completion_window: Literal["24h"] = "24h"
+    metadata: dict[
+        Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]
+    ] = Field({}, max_length=16)
+
+
+def batch_routes(folders: Folders, client: Client) -> APIRouter:
+    """The API over `folders`."""
+    router = APIRouter(prefix="/v1/batches")
+    bodies = Bodies(client.metrics, client.in_flight)
+    reading = asyncio.Lock()  # one file at a time: it is parsed
+
+    def read(data: bytearray) -> BatchBody:
+        return parse(BatchBody, data)
+
+    async def find(batch_id: str, http: Request) -> Folder:
+        return await asyncio.to_thread(folders.find, batch_id, PREFIX, caller_of(http))
+
+    @router.post("")
+    async def create(http: Request) -> dict[str, Any]:
+        async with bodies.read(http, read) as body, reading:
+            made = await asyncio.to_thread(make_batch, folders, caller_of(http), body)
+        return described(made)
+
+    @router.get("")
+    async def listed(http: Request, after: str = "", limit: int = 20) -> dict[str, Any]:
+        found = await asyncio.to_thread(folders.of, caller_of(http), PREFIX)
+        return page([described(folder) for folder in found], after, limit)
+
+    @router.get("/{batch_id}")
+    async def batch(batch_id: str, http: Request) -> dict[str, Any]:
+        return described(await find(batch_id, http))
+
+    @router.post("/{batch_id}/cancel")
+    async def cancel(batch_id: str, http: Request) -> dict[str, Any]:
+        """Asks for the end of a batch: lines that run are finished first."""
+        found = await find(batch_id, http)
+        if found.about["status"] in OPEN:
+            await asyncio.to_thread((found.path / CANCEL).touch)
+        return described(found)
+
+    return router
+
+
+def make_batch(folders: Folders, caller: Caller, body: BatchBody) -> Folder:
+    """A batch that is not begun. Blocks. Raises the EdgeError that refuses it."""
+    opened = [one for one in folders.all(PREFIX) if one.about["status"] in OPEN]
+    if len(opened) >= MOST_OPEN_OF_ALL:
+        raise QueueFull(
+            f"{len(opened)} batches are open, the most that there may be. Try again "
+            "later.",
+            retry_after_s=60,
+        )
+    if sum(one.about["owner"]["name"] == caller.name for one in opened) >= MOST_OPEN:
+        raise ClientLimit(
+            f"You have {MOST_OPEN} open batches, the most that one client may have. "
+            "Try again when one has ended.",
+            retry_after_s=60,
+        )
+    source = folders.find(body.input_file_id, files.PREFIX, caller)
+    n_lines = count_lines(source.path / files.CONTENT, body.endpoint)
+    results = {
+        f"{kind}_file_id": files.make_file(
+            folders, caller, f"{kind}.jsonl", "batch_output"
+        ).id
+        for kind in ("output", "error")
+    }
+    return folders.make(
+        PREFIX,
+        caller,
+        status="in_progress",
+        input_file_id=source.id,
+        endpoint=body.endpoint,
+        metadata=body.metadata,
+        total=n_lines,
+        completed=0,
+        failed=0,
+        ended_at=None,
+        **results,
+    )
+
+
+def described(batch: Folder) -> dict[str, Any]:
+    """The batch in OpenAI's shape."""
+    about = batch.about
+    status, ended_at = about["status"], about["ended_at"]
+    if status in OPEN and (batch.path / CANCEL).exists():
+        status = "cancelling"
+    counts = {name: about[name] for name in ("total", "completed", "failed")}
+    has_ended = status not in OPEN
+    return {
+        "id": batch.id,
+        "object": "batch",
+        "endpoint": about["endpoint"],
+        "errors": None,
+        "input_file_id": about["input_file_id"],
+        "output_file_id": about["output_file_id"] if has_ended else None,
+        "error_file_id": about["error_file_id"]
+        if has_ended and about["failed"]
+        else None,
+        "completion_window": "24h",
+        "status": status,
+        "created_at": about["created_at"],
+        "in_progress_at": about["created_at"],
+        "expires_at": about["created_at"] + WINDOW_S,
+        **{
+            f"{state}_at": ended_at if state == status else None
+            for state in ("completed", "cancelled", "expired", "failed")
+        },
+        "request_counts": counts,
+        "metadata": about["metadata"],
+    }

@@ -1,0 +1,135 @@
+"""Works on one batch: asks its lines, a few at a time, and writes what they gave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ui.batch.files import CONTENT
+from ui.batch.folders import MOST_BYTES, Folder, Folders
+from ui.batch.internal_call import Result
+from ui.batch.lines import Line, read_lines
+
+PREFIX = "batch_"
+OPEN = ("in_progress", "cancelling")  # the states of a batch that has not ended
+CANCEL = "cancel"  # the file in its folder that asks for its end
+AT_ONCE = 2  # lines
+WINDOW_S = 86_400
+
+Ask = Callable[[Folder, Line], Awaitable[Result]]
+
+
+class Work:
+    """The rest of a batch: the lines that have no result on the disk yet."""
+
+    def __init__(self, batch: Folder, folders: Folders, ask: Ask) -> None:
+        self._batch = batch
+        self._folders = folders
+        self._ask = ask
+        self._disk = asyncio.Lock()  # one line at a time is read or written
+        about = batch.about
+        self._input = folders.path(about["input_file_id"]) / CONTENT
+        self._output = folders.path(about["output_file_id"]) / CONTENT
+        self._errors = folders.path(about["error_file_id"]) / CONTENT
+        self._ends_at = about["created_at"] + WINDOW_S
+
+    async def run(self) -> None:
+        """Works until all lines have results, or the batch is cancelled or expires. A
+        batch whose files are deleted has failed. Raises OSError when the disk is full.
+        """
+        try:
+            state = await self._work_on_all()
+        except* FileNotFoundError:
+            state = "failed"
+        self._batch.write(status=state, ended_at=int(time.time()))
+
+    async def _work_on_all(self) -> str:
+        """Returns the state in which the batch has ended."""
+        completed = await asyncio.to_thread(known_ids, self._output)
+        failed = await asyncio.to_thread(known_ids, self._errors)
+        self._count(len(completed), len(failed))
+        rest = self._rest(completed | failed)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(self._work(rest))
+        about = self._batch.about
+        if about["completed"] + about["failed"] == about["total"]:
+            return "completed"
+        if self._is_cancelled:
+            return "cancelled"
+        return "expired" if time.time() > self._ends_at else "failed"
+
+    def _rest(self, known: set[str]) -> Iterator[Line]:
+        return (line for line in read_lines(self._input) if line.custom_id not in known)
+
+    async def _work(self, rest: Iterator[Line]) -> None:
+        """Takes one line after the other from those that are left."""
+        while not self._stops():
+            if not self._folders.has_disk():
+                raise OSError("the disk is full")
+            async with self._disk:
+                line = await asyncio.to_thread(next, rest, None)
+            if line is None:
+                return
+            result = await self._result(line)
+            if result is not None:
+                async with self._disk:
+                    await asyncio.to_thread(self._write, line, result)
+
+    async def _result(self, line: Line) -> Result | None:
+        """What the line gave; None when the batch stops before."""
+        while not self._stops():
+            result = await self._ask(self._batch, line)
+            if not result.retry_after_s:
+                return result
+            await asyncio.sleep(result.retry_after_s)
+        return None
+
+    def _stops(self) -> bool:
+        n_bytes = self._output.stat().st_size + self._errors.stat().st_size
+        is_over = time.time() > self._ends_at or n_bytes > MOST_BYTES
+        return is_over or self._is_cancelled
+
+    @property
+    def _is_cancelled(self) -> bool:
+        return (self._batch.path / CANCEL).exists()
+
+    def _write(self, line: Line, result: Result) -> None:
+        is_right = result.status == 200
+        response = {
+            "status_code": result.status,
+            "request_id": secrets.token_hex(16),
+            "body": result.body,
+        }
+        written: dict[str, Any] = {
+            "id": f"batch_req_{secrets.token_hex(16)}",
+            "custom_id": line.custom_id,
+            "response": response,
+            "error": None,
+        }
+        with (self._output if is_right else self._errors).open("a") as file:
+            file.write(json.dumps(written, ensure_ascii=False) + "\n")
+        about = self._batch.about
+        self._count(about["completed"] + is_right, about["failed"] + (not is_right))
+
+    def _count(self, completed: int, failed: int) -> None:
+        self._batch = self._batch.write(completed=completed, failed=failed)
+
+
+def known_ids(path: Path) -> set[str]:
+    """The `custom_id`s of the results in a file. What a process that died left of its
+    last line is cut off. Blocks."""
+    known, end = set(), 0
+    with path.open("rb+") as file:
+        for data in file:
+            if not data.endswith(b"\n"):
+                break
+            known.add(json.loads(data)["custom_id"])
+            end += len(data)
+        file.truncate(end)
+    return known
