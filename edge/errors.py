@@ -37,6 +37,7 @@ docs/reference.md lists when each is raised, from the docstrings.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 MAX_MESSAGE = 1000  # characters
@@ -57,12 +58,14 @@ class EdgeError(Exception):
         message: str,
         *,
         param: str | None = None,
-        retry_after_s: int | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
-        self.retry_after_s = retry_after_s or self.default_retry_after_s
+        after_s = retry_after_s or self.default_retry_after_s
+        self.retry_after_s = after_s and math.ceil(after_s)
+        self.retry_after_ms = after_s and math.ceil(1000 * after_s)
 
     def body(self) -> dict[str, Any]:
         """The error in OpenAI's shape, with `retry_after_s` beside it where trying

@@ -77,6 +77,9 @@ def headers_of(error: EdgeError) -> dict[str, str]:
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
+        headers["retry-after-ms"] = str(
+            error.retry_after_ms
+        )  # OpenAI's clients read it
     if error.is_final:  # otherwise OpenAI's clients try two more times
         headers["x-should-retry"] = "false"
     if error.status == 401:

@@ -25,10 +25,11 @@ from edge.events import (
 )
 from edge.images import Picture
 from edge.jobs.channel import PATIENCE_S, QUIET_MS, Follower
+from edge.jobs.estimate import Pace
 from edge.jobs.pictures import put_pictures
 from edge.jobs.position import Outlook, Positions
 from edge.jobs.record import JobRecord, State, state_of
-from edge.jobs.refusal import MOST_KEPT, key_reused, refusal
+from edge.jobs.refusal import MOST_KEPT, key_reused, pause_s, refusal
 from edge.jobs.scripts import QUARANTINED, Scripts, named
 from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.redis_clients import AWAY
@@ -66,6 +67,8 @@ class ClientJobs:
                 n_kept=MOST_KEPT if is_anonymous else None,
                 deadline_s=bounds.deadline_s,
                 idempotency_name=submission.idempotency_name,
+                n_slots=bounds.n_slots,
+                job_s=Pace().job_s,
             )
         )
         match reply["status"]:
@@ -80,8 +83,8 @@ class ClientJobs:
             case "reused":
                 raise key_reused()
             case status:
-                pace = await self._positions.pace(pool)
-                raise refusal(status, bounds, int(reply["n_live"]), pace)
+                pause = float(reply["pause_s"]), float(reply["spacing_s"])
+                raise refusal(status, bounds, pause_s(*pause))
 
     async def enqueue(
         self,

@@ -9,7 +9,13 @@ compare the keys in a live broker with it.
 from __future__ import annotations
 
 from edge.jobs.key_pattern import Key
-from edge.jobs.record import DEAD_AFTER_S, KEEP_S, KEEP_USAGE_S, QUARANTINE_S
+from edge.jobs.record import (
+    DEAD_AFTER_S,
+    KEEP_S,
+    KEEP_USAGE_S,
+    MOST_PAUSE_S,
+    QUARANTINE_S,
+)
 
 _ENDED = f"{KEEP_S} s after the job has ended"
 _MEMBER = "the job's deadline; a job leaves it when it ends"
@@ -93,6 +99,14 @@ PACE = Key(
     "running means of job durations as JSON",
     "none",
     "edge/jobs/worker_side.py",
+)
+RETURNS = Key(
+    "returns",
+    "edge:returns:{queue}",
+    "string",
+    "the latest time that a refused client of a pool or account was told to return at",
+    f"{MOST_PAUSE_S} s",
+    "admit",
 )
 QUEUE = Key(
     "queue",

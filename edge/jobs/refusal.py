@@ -3,16 +3,18 @@ except that a part of the pause is drawn at random."""
 
 from __future__ import annotations
 
-import secrets
+import math
+import random
 
 from edge.errors import ClientLimit, EdgeError, KeyReused, QueueFull
-from edge.jobs.estimate import Pace
+from edge.jobs.record import MOST_PAUSE_S
 from edge.jobs.submission import Bounds
 
 # Jobs that nobody watches, from one address without an API key: those that were kept
 # by an idempotency key when their client left.
 MOST_KEPT = 4
-MOST_PAUSE_S = 60  # OpenAI's clients ignore a Retry-After of over 120
+LEAST_PAUSE_S = 0.5
+JITTER_S = 10.0  # the most
 
 
 def key_reused() -> KeyReused:
@@ -21,9 +23,8 @@ def key_reused() -> KeyReused:
     )
 
 
-def refusal(status: str, bounds: Bounds, n_live: int, pace: Pace) -> EdgeError:
+def refusal(status: str, bounds: Bounds, pause_s: float) -> EdgeError:
     """The error for a refusing `status` of `admit.lua`."""
-    seconds = pause_s(n_live, bounds.n_slots, pace)
     reasons = {
         "queue_full": f"All {bounds.n_jobs} places are taken.",
         "account_limit": (
@@ -40,13 +41,14 @@ def refusal(status: str, bounds: Bounds, n_live: int, pace: Pace) -> EdgeError:
         ),
     }
     kind = QueueFull if status == "queue_full" else ClientLimit
-    message = f"{reasons[status]} Try again in {seconds} seconds."
-    return kind(message, retry_after_s=seconds)
+    seconds = math.ceil(pause_s)
+    unit = "second" if seconds == 1 else "seconds"
+    message = f"{reasons[status]} Try again in {seconds} {unit}."
+    return kind(message, retry_after_s=pause_s)
 
 
-def pause_s(n_jobs: int, n_slots: int, pace: Pace) -> int:
-    """Whole seconds: a random moment in the second half of the time that the present
-    jobs need, so that refused clients do not return all at once."""
-    seconds = n_jobs / max(n_slots, 1) * pace.job_s
-    drawn = seconds * (0.5 + secrets.randbelow(500) / 1000)
-    return max(1, min(round(drawn), MOST_PAUSE_S - secrets.randbelow(10)))
+def pause_s(place_s: float, spacing_s: float) -> float:
+    """A random moment before the place after `place_s` is due; places are as far apart
+    as `spacing_s`. Those told the longest pause would else return together."""
+    jitter_s = min(spacing_s, JITTER_S) if place_s < MOST_PAUSE_S - 1 else JITTER_S
+    return max(LEAST_PAUSE_S, place_s + random.random() * jitter_s)

@@ -32,6 +32,8 @@ _NUMBERS = {
     "MOST_GUILT": record.MOST_GUILT,
     "KEEP_USAGE_S": record.KEEP_USAGE_S,
     "DEAD_AFTER_S": record.DEAD_AFTER_S,
+    "MOST_PAUSE_S": record.MOST_PAUSE_S,
+    "LEAST_SPACING_S": record.LEAST_SPACING_S,
 }
 QUARANTINED = (
     "This question has crashed a worker more than once and is refused for a while. "

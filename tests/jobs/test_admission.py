@@ -10,7 +10,6 @@ from edge.errors import ClientLimit, EngineError, KeyReused, QueueFull, Unavaila
 from edge.events import Failed
 from edge.jobs import keys
 from edge.jobs.estimate import Pace
-from edge.jobs.refusal import pause_s
 from edge.jobs.submission import Admitted
 from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 
@@ -118,30 +117,53 @@ async def test_jobs_that_redis_lost_hold_no_share(
 
 @pytest.mark.parametrize("n_jobs", [0, 1, 20, 10_000])
 @pytest.mark.parametrize("n_slots", [0, 1, 4])
-@pytest.mark.parametrize("job_s", [0.01, 5.0, 300.0])
-def test_a_pause_is_short_enough_for_clients_to_heed(
-    n_jobs: int, n_slots: int, job_s: float
+async def pauses(
+    harness: JobsHarness, n: int, owner: str = "", **full: int
+) -> list[int]:
+    """In how many ms refused clients are told to return: one, or each for itself."""
+    found = []
+    for i in range(n):
+        with pytest.raises(QueueFull) as refused:
+            await harness.admit(owner or f"client {i}", **full or {"n_jobs": 0})
+        assert refused.value.retry_after_ms is not None
+        found.append(refused.value.retry_after_ms)
+    return found
+
+
+@pytest.mark.parametrize("owner", ["", "one of many"])
+async def test_refused_clients_return_one_after_the_other(
+    harness: JobsHarness, owner: str
 ) -> None:
-    pauses = [pause_s(n_jobs, n_slots, Pace(job_s=job_s)) for _ in range(50)]
-    assert all(1 <= pause <= 60 for pause in pauses)
+    harness.sync.set(keys.PACE(POOL), Pace(job_s=4.0).to_json())  # a start each second
+    found = await pauses(harness, 30, owner)
+    for place, ms in enumerate(found, 1):
+        assert 900 * place < ms / 1.25 <= 1000 * (place + 1)
+    assert len({ms % 1000 for ms in found}) > 15  # drawn at random
 
 
-@pytest.mark.parametrize(("job_s", "low", "high"), [(4.0, 10, 20), (1000.0, 51, 60)])
-def test_refused_clients_return_at_different_times(
-    job_s: float, low: int, high: int
+async def test_no_client_is_told_to_wait_longer_than_it_would(
+    harness: JobsHarness,
 ) -> None:
-    pauses = {pause_s(20, 4, Pace(job_s=job_s)) for _ in range(300)}
-    assert len(pauses) >= 8
-    assert low <= min(pauses) <= max(pauses) <= high
+    harness.sync.set(keys.PACE(POOL), Pace(job_s=1000.0).to_json())
+    found = await pauses(harness, 20)
+    assert all(500 <= ms <= 60_000 for ms in found)
+    assert max(found) - min(found) > 1000
 
 
-async def test_a_refusal_follows_the_learned_pace(harness: JobsHarness) -> None:
-    for _ in range(8):
-        await harness.admit()
-    harness.sync.set(keys.PACE(POOL), Pace(job_s=10.0).to_json())
-    with pytest.raises(QueueFull) as full:
-        await harness.admit(n_jobs=8, n_slots=4)  # two rounds of ten seconds
-    assert 10 <= (full.value.retry_after_s or 0) <= 20
+async def test_who_asks_too_early_postpones_only_itself(harness: JobsHarness) -> None:
+    harness.sync.set(keys.PACE(POOL), Pace(job_s=4.0).to_json())
+    await pauses(harness, 30, "rude")
+    await harness.admit("rude")
+    await pauses(harness, 10, "rude", n_of_account=1)
+    [ms] = await pauses(harness, 1, "polite")
+    assert ms < 4000
+
+
+async def test_a_fresh_pool_has_a_pace_to_begin_with(harness: JobsHarness) -> None:
+    [ms] = await pauses(harness, 1)
+    assert 1500 < ms < 3200
+    with pytest.raises(QueueFull, match=r"Try again in \d seconds?\."):
+        await harness.admit("other", n_jobs=0)
 
 
 # --- the same question again ------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -95,3 +96,21 @@ async def test_several_answers_whole_and_streamed(client, question) -> None:
     # company changes a logit in its last digits, and at this temperature the text too
     assert all(choice.message.content for choice in streamed.choices)
     assert len(streamed.choices) == 3
+
+
+async def test_a_batch_of_forty_is_answered_with_default_retries(
+    stack: Stack, data_url: DataUrl
+) -> None:
+    """As `asyncio.gather` sends it: of one address, whose share is ten."""
+    async with AsyncOpenAI(base_url=f"{stack.url}/v1", api_key="unused") as client:
+        create = client.chat.completions.create
+        colours = ["red", "blue", "green", "black"]
+
+        async def ask(i: int) -> str | None:
+            url = data_url(colours[i % 4], i)
+            messages = picture_question(url, f"Which colour is shape number {i}?")
+            reply = await create(model="tiny", messages=messages, max_tokens=20)
+            return reply.choices[0].message.content
+
+        answers = await asyncio.gather(*map(ask, range(40)))
+    assert all(answers)

@@ -1,9 +1,15 @@
 -- Makes a reservation in a pool for one or several new jobs, or finds the job that was
 -- submitted before under the same idempotency name.
 -- args: job_ids, pool, record (their first fields), n_jobs, n_of_account, n_of_address,
---       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none)
+--       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none), n_slots,
+--       job_s (how long a job takes if none has ended yet)
 -- reply: status = admitted | joined | reused, job_id, created
---        status = queue_full | account_limit | address_limit | kept_limit, n_live
+--        status = queue_full | account_limit | address_limit | kept_limit, pause_s,
+--        spacing_s
+--
+-- Refused clients are told to return one after the other, as far apart as jobs start:
+-- those of an account, and, where the pool is full, the first ones of all accounts. So an
+-- account that asks too early postpones only itself.
 local ids, record, name = args.job_ids, args.record, args.idempotency_name
 if name then
   local earlier = redis.call('GET', idempotency_key(name))
@@ -21,7 +27,23 @@ local function n_live_of(key)
   return redis.call('ZCARD', key)
 end
 local n_live = redis.call('ZCARD', live)
-local function refusal(status) return reply({status = status, n_live = n_live}) end
+local function refusal(status)
+  local pace = redis.call('GET', pace_key(args.pool))
+  local job_s = pace and cjson.decode(pace).job_s or args.job_s
+  local spacing_s = math.max(1.25 * job_s / math.max(args.n_slots, 1), LEAST_SPACING_S)
+  if n_live > 0 then  -- jobs may take longer now: four times the age of the middle one
+    local rank = math.floor(n_live / 2)
+    local middle = redis.call('ZRANGE', live, rank, rank, 'WITHSCORES')
+    spacing_s = math.max(spacing_s, 4 * (at - tonumber(middle[2])) / n_live)
+  end
+  local own, of_all = returns_key(record.account), returns_key(args.pool)
+  local is_first = number_at(own) <= at and status == 'queue_full'
+  local latest = math.max(at, number_at(is_first and of_all or own))
+  local returns = math.min(latest + #ids * spacing_s, at + MOST_PAUSE_S)
+  redis.call('SET', own, returns, 'EX', MOST_PAUSE_S)
+  if is_first then redis.call('SET', of_all, returns, 'EX', MOST_PAUSE_S) end
+  return reply({status = status, pause_s = returns - at, spacing_s = spacing_s})
+end
 if n_live + #ids > args.n_jobs then return refusal('queue_full') end
 if n_live_of(account) + #ids > args.n_of_account then return refusal('account_limit') end
 if n_live_of(address) + #ids > args.n_of_address then return refusal('address_limit') end
