@@ -19,11 +19,29 @@ from edge.errors import (
     UnsupportedParameter,
 )
 from ui.batch.folders import KEEP_S, Folder, Folders
+from ui.openai.answers import Answered
+from ui.openapi import documented
 from ui.pages import page
 from ui.request_caller import caller_of
 
 PREFIX = "file-"
 CONTENT = "content"
+
+# Of an upload, for the OpenAPI document.
+FIELDS = {
+    "type": "object",
+    "required": ["file", "purpose"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "purpose": {"enum": ["batch"]},
+    },
+}
+UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": FIELDS}},
+    }
+}
 
 
 def file_routes(folders: Folders) -> APIRouter:
@@ -34,7 +52,8 @@ def file_routes(folders: Folders) -> APIRouter:
     async def find(file_id: str, http: Request) -> Folder:
         return await asyncio.to_thread(folders.find, file_id, PREFIX, caller_of(http))
 
-    @router.post("")
+    @router.post("", openapi_extra=UPLOAD)
+    @documented(answer=Answered)
     async def upload(http: Request) -> dict[str, Any]:
         if not http.headers.get("content-type", "").startswith("multipart/form-data"):
             raise UnsupportedMedia("Send the file as multipart/form-data.")
@@ -57,20 +76,24 @@ def file_routes(folders: Folders) -> APIRouter:
         return described(made)
 
     @router.get("")
+    @documented(answer=Answered)
     async def files(http: Request, after: str = "", limit: int = 100) -> dict[str, Any]:
         found = await asyncio.to_thread(folders.of, caller_of(http), PREFIX)
         return page([described(folder) for folder in found], after, limit)
 
     @router.get("/{file_id}")
+    @documented(answer=Answered)
     async def file(file_id: str, http: Request) -> dict[str, Any]:
         return described(await find(file_id, http))
 
     @router.get("/{file_id}/content")
+    @documented(stream="application/jsonl")
     async def content(file_id: str, http: Request) -> FileResponse:
         found = await find(file_id, http)
         return FileResponse(found.path / CONTENT, media_type="application/jsonl")
 
     @router.delete("/{file_id}")
+    @documented(answer=Answered)
     async def delete(file_id: str, http: Request) -> dict[str, Any]:
         found = await find(file_id, http)
         await asyncio.to_thread(folders.delete, found)

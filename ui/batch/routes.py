@@ -16,7 +16,9 @@ from ui.batch.lines import count_lines
 from ui.batch.work import CANCEL, OPEN, PREFIX, WINDOW_S
 from ui.body import Bodies, parse
 from ui.client import Client
+from ui.openai.answers import Answered
 from ui.openai.values import Body
+from ui.openapi import documented
 from ui.pages import page
 from ui.request_caller import caller_of
 
@@ -46,21 +48,25 @@ def batch_routes(folders: Folders, client: Client) -> APIRouter:
         return await asyncio.to_thread(folders.find, batch_id, PREFIX, caller_of(http))
 
     @router.post("")
+    @documented(body=BatchBody, answer=Answered)
     async def create(http: Request) -> dict[str, Any]:
         async with bodies.read(http, read) as body, reading:
             made = await asyncio.to_thread(make_batch, folders, caller_of(http), body)
         return described(made)
 
     @router.get("")
+    @documented(answer=Answered)
     async def listed(http: Request, after: str = "", limit: int = 20) -> dict[str, Any]:
         found = await asyncio.to_thread(folders.of, caller_of(http), PREFIX)
         return page([described(folder) for folder in found], after, limit)
 
     @router.get("/{batch_id}")
+    @documented(answer=Answered)
     async def batch(batch_id: str, http: Request) -> dict[str, Any]:
         return described(await find(batch_id, http))
 
     @router.post("/{batch_id}/cancel")
+    @documented(answer=Answered)
     async def cancel(batch_id: str, http: Request) -> dict[str, Any]:
         """Asks for the end of a batch: lines that run are finished first."""
         found = await find(batch_id, http)
