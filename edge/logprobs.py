@@ -43,11 +43,11 @@ class ShownLogprobs:
     """Which tokens of an answer its text so far shows: those that begin in it. So the
     tokens of a stop string are never shown, nor is the end."""
 
-    def __init__(self) -> None:
-        self._held: list[
-            tuple[int, TokenLogprob]
-        ] = []  # behind its first byte's number
-        self._n_bytes = 0  # of all tokens
+    def __init__(self, written: str = "") -> None:
+        """`written` is text before the first token."""
+        # not shown yet, behind the number of their first bytes
+        self._held: list[tuple[int, TokenLogprob]] = []
+        self._n_bytes = len(written.encode())  # of all tokens
         self._n_shown = 0  # bytes of the text
 
     def add(self, piece: bytes, logprob: TokenLogprob) -> None:

@@ -67,7 +67,8 @@ class SamplingParams:
     As in vLLM, the first `min_tokens` tokens neither end the answer nor complete a
     stop string, with `ignore_eos` no end token of the model ends it, and each of the
     `stop_token_ids` does: its text is not part of the answer. With `logprobs` the
-    answer has those of its tokens, and of as many alternatives to each.
+    answer has those of its tokens, and of as many alternatives to each. Thoughts end
+    after `thinking_budget` tokens.
     """
 
     max_tokens: int = 512
@@ -86,6 +87,7 @@ class SamplingParams:
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
     logprobs: int | None = None
+    thinking_budget: int | None = None
 
     @property
     def is_greedy(self) -> bool:
@@ -111,9 +113,10 @@ class Request:
     `n_dropped` have been dropped already. The last `n_spare` characters of the first
     message offer tools that need not be called: where the conversation would not fit
     with them they are left out, and `dropped_tools` is True then. With `continues` the
-    last message is the beginning of the answer. With `counts_only` nothing is computed:
-    only the tokens of the prompt are wanted. Results computed for a request may be
-    reused only for requests with the same `scope` (see `edge.caller`).
+    last message is the beginning of the answer. A model that thinks does so if the
+    request `thinks`. With `counts_only` nothing is computed: only the tokens of the
+    prompt are wanted. Results computed for a request may be reused only for requests
+    with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -125,6 +128,7 @@ class Request:
     n_spare: int = 0
     dropped_tools: bool = False
     continues: bool = False
+    thinks: bool = True
     counts_only: bool = False
 
     @property
@@ -153,6 +157,7 @@ class Request:
             "n_spare": self.n_spare,
             "dropped_tools": self.dropped_tools,
             "continues": self.continues,
+            "thinks": self.thinks,
             "counts_only": self.counts_only,
         }
 
@@ -169,6 +174,7 @@ class Request:
             n_spare=data.get("n_spare", 0),
             dropped_tools=data.get("dropped_tools", False),
             continues=data.get("continues", False),
+            thinks=data.get("thinks", True),
             counts_only=data.get("counts_only", False),
         )
 

@@ -10,10 +10,9 @@ from edge.events import Event, Finished, Retried, Token
 from edge.qwen3vl.call_reader import (
     Arguments,
     Called,
-    CallReader,
     Found,
+    PartReader,
     Text,
-    TextReader,
 )
 from edge.request import Answer
 
@@ -37,7 +36,7 @@ class AnswerReader:
         self._begin()
 
     def _begin(self) -> None:
-        self._reader = CallReader() if self._has_tools else TextReader()
+        self._reader = PartReader(has_tools=self._has_tools)
         self._n_read = 0
         self._open: tuple[Called, list[str]] | None = None
 

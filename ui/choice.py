@@ -10,11 +10,12 @@ from edge.logprobs import TokenLogprob
 from edge.qwen3vl.call_reader import (
     Arguments,
     Called,
-    CallReader,
     Found,
+    PartReader,
     Text,
-    TextReader,
+    Thoughts,
 )
+from edge.qwen3vl.thoughts import OPENED
 from edge.request import Answer
 from ui.openai.logprobs import logprobs_object
 
@@ -38,13 +39,15 @@ class Choice:
         self.n_read = 0
         self._n_known_bytes = 0  # of the text that the client has
         self._n_tokens = self._n_token_bytes = 0  # of the tokens with logprobs
-        self._reader = CallReader() if self._has_tools else TextReader()
+        self._reader = PartReader(has_tools=self._has_tools)
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """The choice with a message, of which nothing was read before."""
         found = [*self._reader.feed(answer.text), *self._reader.end()]
         text = "".join(part.text for part in found if isinstance(part, Text))
         message: dict[str, Any] = {"role": "assistant", "content": text}
+        if thoughts := "".join(p.text for p in found if isinstance(p, Thoughts)):
+            message["reasoning_content"] = thoughts
         if calls := self._calls(found):
             message |= {"content": text or None, "tool_calls": calls}
         tokens = answer.logprobs
@@ -74,6 +77,8 @@ class Choice:
                 self._begin()
 
     def _feed(self, text: str) -> list[Found]:
+        if self.n_read == 0 and text.startswith(OPENED):  # no token of the answer
+            self._n_token_bytes = len(OPENED)
         known = text[: max(0, self._skip - self.n_read)]
         self._reader.feed(known)
         self._n_known_bytes += len(known.encode())
@@ -102,6 +107,8 @@ class Choice:
     def _deltas(self, found: list[Found]) -> Iterator[dict[str, Any]]:
         for part in found:
             match part:
+                case Thoughts(text):
+                    yield {"reasoning_content": text}
                 case Text(text):
                     yield {"content": text}
                 case Called(index, name):

@@ -57,6 +57,7 @@ class ParsedQuestion:
         self.body_hash = body_hash
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
+        self._thinks = body.thinks
         self._is_raw = body.is_raw
         self._continues = body.continues or body.is_raw
         offer = body.offer()
@@ -93,6 +94,7 @@ class ParsedQuestion:
             self._scope,
             n_spare=self._n_spare,
             continues=self._continues,
+            thinks=self._thinks,
             counts_only=self.counts_only,
         )
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 
 class Detokenizer:
-    """Text of one answer. `text` is all text so far; `stopped_by` is the stop string
-    that was found, which is not part of the text; "" before that."""
+    """Text of one answer. `text` is all text so far; it begins with what is given.
+    `stopped_by` is the stop string that was found, which is not part of the text; ""
+    before that."""
 
-    def __init__(self, stop: Sequence[str] = ()) -> None:
-        self.text = ""
+    def __init__(self, stop: Sequence[str] = (), text: str = "") -> None:
+        self.text = text
         self.stopped_by = ""
         self._stop = tuple(stop)
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode

@@ -28,6 +28,7 @@ from edge.engine.ticket import Clock, Ticket
 from edge.errors import Cancelled, EdgeError, EngineError, Unavailable
 from edge.events import Embedded, Failed, Started, Terminal
 from edge.images import Picture
+from edge.qwen3vl.thoughts import thinks
 from edge.request import Request
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
-    embeddings of pictures are cached. `costs` are those measured on this machine.
+    embeddings of pictures are cached. `costs` are those measured on this machine. The
+    model's `chat_template` says whether it thinks.
     """
 
     def __init__(
@@ -47,9 +49,13 @@ class Engine:
         chunk_tokens: int = 256,
         cache_bytes: int = 64 << 20,
         costs: Costs | None = None,
+        chat_template: str = "",
     ) -> None:
         self._runtime = runtime
-        self._tower, self._n_stages = tower, tower.n_stages
+        self._prepare = partial(
+            prepare, runtime=runtime, tower=tower, thinks=thinks(chat_template)
+        )
+        self._n_stages = tower.n_stages
         self.tower_name, self.runtime_name = tower.name, runtime.name
         costs = costs or Costs()
         self._scheduler = Scheduler(
@@ -98,7 +104,7 @@ class Engine:
     ) -> Prepared:
         """Prepares a question, without its pixels, for `submit`, and keeps nothing.
         Raises what `submit` raises for a question that can never be answered."""
-        return Prepared.of(request, self._prepare(request, is_wanted))
+        return Prepared.of(request, self._prepare(request, is_wanted=is_wanted))
 
     def submit(
         self,
@@ -117,7 +123,7 @@ class Engine:
         """
         clock = Clock(time.monotonic())
         sequence = prepared.take(request) if prepared else None
-        sequence = sequence or self._prepare(request, is_wanted)
+        sequence = sequence or self._prepare(request, is_wanted=is_wanted)
         clock.end("prepare", time.monotonic())
         sequence.pixels = {s: pictures[s] for s in sequence.missing_pictures}
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)
@@ -136,10 +142,6 @@ class Engine:
         self._thread.join()
         self._encoder.close()
         self._runtime.close()
-
-    def _prepare(self, request: Request, is_wanted: Callable[[], bool]) -> Sequence:
-        n_cells = self._runtime.n_cells
-        return prepare(request, self._runtime, self._tower, n_cells, is_wanted)
 
     def _post_encoded(self, job: EncodeJob, outcome: Outcome) -> None:
         """On the encoder thread: hands its result over to the engine thread."""

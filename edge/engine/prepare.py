@@ -18,6 +18,7 @@ from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
+from edge.qwen3vl.thoughts import NONE, OPENED
 from edge.request import Answer, Message, PictureRef, Request, Usage
 
 Tokens = list[int]
@@ -57,11 +58,13 @@ def prepare(
     request: Request,
     runtime: Runtime,
     tower: VisionTower,
-    n_cells: int,
     is_wanted: Callable[[], bool] = lambda: True,
+    *,
+    thinks: bool = False,
 ) -> Sequence:
     """A sequence in phase EMBED, without its embeddings. Its answer has as many tokens
-    as were asked for, or as the prompt leaves of `n_cells`.
+    as were asked for, or as the prompt leaves of the runtime's cells. That of a model
+    that `thinks` begins with thoughts, unless the request wants none.
 
     Raises ContextLengthExceeded, with the numbers, when the prompt leaves none; a
     request may ask to leave out its oldest messages instead, which then leave room for
@@ -70,7 +73,9 @@ def prepare(
     cannot sample in this way. Calls `is_wanted` before each message; raises Cancelled
     when it is False.
     """
-    constraint = constrain(request.sampling, runtime)
+    n_cells = runtime.n_cells
+    is_thinking = thinks and request.thinks and not request.continues
+    constraint = constrain(request.sampling, runtime, is_thinking=is_thinking)
     trimmed = trim(request, n_cells)
 
     @cache
@@ -82,7 +87,10 @@ def prepare(
     def size(message: Message) -> int:
         return sum(_n_tokens(part) for part in encoded(message))
 
-    end = _encode(CLOSING if request.continues else OPENING, runtime, tower)
+    opening = OPENING
+    if thinks:
+        opening = Template(OPENING.text + (OPENED if is_thinking else NONE))
+    end = _encode(CLOSING if request.continues else opening, runtime, tower)
     # a last message that goes on has no end, which is part of its size
     n_end = -_n_tokens(end) if request.continues else _n_tokens(end)
     max_tokens = request.sampling.max_tokens
@@ -108,7 +116,8 @@ def prepare(
     sampling = replace(request.sampling, max_tokens=min(max_tokens, n_left))
     parts = [part for message in kept for part in encoded(message)]
     parts = parts[:-1] if request.continues else [*parts, end]
-    sequence = Sequence(_pieces(parts), sampling, request.scope)
+    written = OPENED if is_thinking else ""
+    sequence = Sequence(_pieces(parts), sampling, request.scope, written)
     ends = () if sampling.ignore_eos else runtime.ends
     sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
     sequence.constraint = constraint

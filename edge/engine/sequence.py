@@ -83,6 +83,7 @@ class Sequence:
     pieces: tuple[Piece, ...]
     sampling: SamplingParams
     scope: str = ""  # only sequences of one scope share cells: see `edge.caller`
+    written: str = ""  # text of the answer that is part of the prompt
     phase: Phase = Phase.EMBED
     ends: frozenset[int] = frozenset()  # the tokens that end its answer
     constraint: Constraint | None = None  # on the tokens of the answer
@@ -104,7 +105,7 @@ class Sequence:
     _position: int = 0
 
     def __post_init__(self) -> None:
-        self.detokenizer = Detokenizer(self.sampling.stop)
+        self.detokenizer = Detokenizer(self.sampling.stop, self.written)
 
     @cached_property
     def content(self) -> Content:

@@ -69,8 +69,11 @@ class Ticket:
     _end: Callable[[Ticket, Terminal], None]
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     _shown: dict[type[Event], float] = field(default_factory=dict)
-    _logprobs: ShownLogprobs = field(default_factory=ShownLogprobs)
+    _n_shown: int = 0  # characters of the answer
     _shown_logprobs: list[TokenLogprob] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._logprobs = ShownLogprobs(self.sequence.written)
 
     def append(
         self,
@@ -86,7 +89,6 @@ class Ticket:
         if sequence.n_generated == 0:
             self.clock.end("prefill", time.monotonic())
         sequence.n_steps += 1
-        n_shown = len(sequence.detokenizer.text)
         reason: FinishReason | None = None
         for token, each in zip_longest(tokens, logprobs):
             if each:
@@ -94,7 +96,8 @@ class Ticket:
                 self._logprobs.add(piece, _named(token, each, tokenizer))
             if reason := self._append_one(token, tokenizer):
                 break
-        if text := sequence.detokenizer.text[n_shown:]:
+        if text := sequence.detokenizer.text[self._n_shown :]:
+            self._n_shown += len(text)
             shown = self._logprobs.show(text)
             self._shown_logprobs += shown
             self.events.put(Token(text, shown))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from edge.qwen3vl.thoughts import ThoughtReader
 from edge.qwen3vl.tools import CLOSE, OPEN
 
 _HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*"([^"\\]*)"\s*,\s*"arguments"\s*:\s*(?=\{)')
@@ -12,8 +13,15 @@ _END = re.compile(r'["\\{}\[\]]')  # what matters for where a JSON value ends
 
 
 @dataclass(frozen=True)
+class Thoughts:
+    """What the model thought before it answered."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Text:
-    """Text of the answer outside of calls."""
+    """Text of the answer outside of thoughts and calls."""
 
     text: str
 
@@ -34,7 +42,35 @@ class Arguments:
     json: str
 
 
-Found = Text | Called | Arguments
+Found = Thoughts | Text | Called | Arguments
+
+
+class PartReader:
+    """Splits an answer, which comes in pieces, into thoughts, text, and calls if it
+    `has_tools`."""
+
+    def __init__(self, *, has_tools: bool) -> None:
+        self._thoughts = ThoughtReader()
+        self._others = CallReader() if has_tools else TextReader()
+
+    @property
+    def n_calls(self) -> int:
+        """How many calls are complete."""
+        return self._others.n_calls
+
+    def feed(self, piece: str) -> list[Found]:
+        """What this piece adds."""
+        thoughts, rest = self._thoughts.feed(piece)
+        return [*_if_any(thoughts), *self._others.feed(rest)]
+
+    def end(self) -> list[Found]:
+        """What was undecided at the end of the answer."""
+        thoughts, rest = self._thoughts.end()
+        return [*_if_any(thoughts), *self._others.feed(rest), *self._others.end()]
+
+
+def _if_any(thoughts: str) -> list[Found]:
+    return [Thoughts(thoughts)] if thoughts else []
 
 
 class TextReader:

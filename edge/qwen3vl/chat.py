@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from edge.qwen3vl.thoughts import without_thoughts
 from edge.request import Message, PictureRef
 
 
@@ -46,7 +47,7 @@ def render_message(message: Message) -> Iterator[Part]:
         role = "user" if message.role == "tool" else message.role
         yield Template("<|im_start|>")
         text = f"{role}\n"
-    for part in message.content:
+    for part in _shown(message):
         if isinstance(part, str):
             text += part
             continue
@@ -61,6 +62,14 @@ def _text(text: str) -> Iterator[Text]:
     """In the normal form of Qwen's tokenizer."""
     if text:
         yield Text(unicodedata.normalize("NFC", text))
+
+
+def _shown(message: Message) -> Sequence[str | PictureRef]:
+    """The content, without the thoughts of an earlier answer."""
+    first, *others = message.content or ("",)
+    if message.role != "assistant" or not isinstance(first, str):
+        return message.content
+    return [without_thoughts(first), *others]
 
 
 def render(messages: Sequence[Message]) -> Iterator[Part]:

@@ -35,6 +35,7 @@ def build_engine(plan: Plan) -> Engine:
         settings.chunk_tokens,
         settings.embeddings_mb * 1_000_000,
         Costs(plan.choice.step_ms, plan.stage_ms),
+        str(plan.files.model_header.get("tokenizer.chat_template", "")),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import closing
 from typing import Any
@@ -13,7 +14,11 @@ from edge.engine.engine import Engine
 from edge.errors import InvalidRequest
 from edge.events import Failed, Finished, Token
 from edge.request import Answer, Message, Request, SamplingParams
+from edge.schemas.reading import read
 from tests.contract.conftest import Pair
+
+# The end of a chat template of a model that thinks.
+THINKS = "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}"
 
 
 def answered(engine: Engine, text: str = "Hello", **sampling: Any) -> Answer:
@@ -91,8 +96,13 @@ def test_an_answer_says_how_long_it_could_be(open_pair: Pair) -> None:
         assert answer.max_tokens == n_cells - answer.usage.prompt_tokens + 1
 
 
-SCHEMA = (
-    '{"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}'
+SCHEMA = read(
+    {
+        "type": "object",
+        "properties": {"a": {"enum": ["x", "y"]}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
 )
 
 
@@ -146,3 +156,40 @@ def test_logprobs_bound_an_answer(open_pair: Pair, monkeypatch: Any) -> None:
     with closing(Engine(*open_pair)) as engine:
         assert answered(engine, logprobs=5).max_tokens == 5
         assert answered(engine, max_tokens=9).max_tokens == 9
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("budget", [0, 1, 9])
+def test_thoughts_have_a_budget_and_the_answer_its_form(
+    open_pair: Pair, temperature: float, budget: int
+) -> None:
+    """The model has no thoughts of its own: what it writes first is taken for some."""
+    with closing(Engine(*open_pair, chat_template=THINKS)) as engine:
+        answer = answered(
+            engine,
+            thinking_budget=budget,
+            grammar=SCHEMA,
+            temperature=temperature,
+            logprobs=0,
+            max_tokens=60,
+        )
+    opening, thoughts, rest = answer.text.partition("<think>\n")
+    thoughts, closing_mark, form = rest.partition("</think>")
+    assert (opening, closing_mark) == ("", "</think>")
+    assert bool(thoughts) == (budget > 0)
+    assert json.loads(form)["a"] in ("x", "y")
+    assert answer.finish_reason == "stop"
+    assert answer.logprobs
+    written = "".join(one.token for one in answer.logprobs).encode("latin-1")
+    assert b"<think>\n" + written == answer.text.encode()
+
+
+def test_a_model_may_be_asked_not_to_think(open_pair: Pair) -> None:
+    request = Request(
+        (Message("user", ("Hello",)),), SamplingParams(max_tokens=9), thinks=False
+    )
+    with closing(Engine(*open_pair, chat_template=THINKS)) as engine:
+        ticket = engine.submit(request, {})
+        while not isinstance(event := ticket.next(timeout_s=20), Finished):
+            pass
+    assert "<think>" not in event.answer.text

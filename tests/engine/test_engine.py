@@ -126,6 +126,18 @@ def test_a_stop_string_ends_an_answer_and_is_not_part_of_it() -> None:
     assert seen[-1].answer.finish_reason == "stop"
 
 
+def test_thoughts_end_where_the_model_ends_them() -> None:
+    runtime = StubRuntime("Who knows?\n</think>\n\nIt is red.")
+    with closing(
+        Engine(runtime, StubTower(), chat_template="add_generation_prompt <think>")
+    ) as one:
+        seen = events(ask(one))
+        budgeted = events(ask(one, thinking_budget=500))
+    text = "<think>\nWho knows?\n</think>\n\nIt is red."
+    assert text_of(seen) == text_of(budgeted) == seen[-1].answer.text == text
+    assert seen[-1].answer.usage.completion_tokens == len(text) - len("<think>\n") + 1
+
+
 def test_more_questions_than_slots_all_finish() -> None:
     with engine(n_slots=2) as one:
         tickets = [ask(one, f"question {i}", PICTURE) for i in range(12)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.conversation import CHARS_PER_TOKEN, trim
 from edge.engine.prepare import prepare
-from edge.engine.sequence import PicturePiece, TextPiece
+from edge.engine.sequence import PicturePiece, Sequence, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.images import Picture
 from edge.qwen3vl.chat import Template, render
@@ -32,9 +33,19 @@ TALK = (
 )
 
 
+def prepared(
+    request: Request,
+    runtime: StubRuntime,
+    n_cells: int,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> Sequence:
+    runtime.n_cells = n_cells
+    return prepare(request, runtime, TOWER, is_wanted)
+
+
 def prompt(messages: tuple[Message, ...], n_cells: int, truncate: bool = True):
     request = Request(messages, SamplingParams(max_tokens=10), truncate=truncate)
-    return prepare(request, RUNTIME, TOWER, n_cells)
+    return prepared(request, RUNTIME, n_cells)
 
 
 def text_of(sequence) -> bytes:
@@ -73,15 +84,15 @@ def test_nothing_is_left_out_unless_requested() -> None:
 
 def test_an_answer_has_what_the_prompt_leaves_of_the_context() -> None:
     asked = Request(TALK[-1:], SamplingParams(max_tokens=10_000))
-    found = prepare(asked, RUNTIME, TOWER, 100)
+    found = prepared(asked, RUNTIME, 100)
     assert found.sampling.max_tokens == 100 - found.n_prompt + 1
     assert found.n_cells_needed == 100
 
 
 def test_a_long_answer_leaves_half_of_the_context_to_old_messages() -> None:
     asked = Request(TALK, SamplingParams(max_tokens=10_000), truncate=True)
-    assert prepare(asked, RUNTIME, TOWER, 320).n_dropped == 2
-    assert prepare(asked, RUNTIME, TOWER, 600).n_dropped == 0
+    assert prepared(asked, RUNTIME, 320).n_dropped == 2
+    assert prepared(asked, RUNTIME, 600).n_dropped == 0
 
 
 @pytest.mark.parametrize("truncate", [False, True])
@@ -93,15 +104,13 @@ def test_tools_that_need_not_be_called_are_left_out_first(
     talk = (Message("system", (system + tools,)), TALK[-1])
     sampling = SamplingParams(max_tokens=20)
     asked = Request(talk, sampling, truncate=truncate, n_spare=len(tools))
-    assert not prepare(asked, RUNTIME, TOWER, 600).dropped_tools
-    found = prepare(asked, RUNTIME, TOWER, 250)
+    assert not prepared(asked, RUNTIME, 600).dropped_tools
+    found = prepared(asked, RUNTIME, 250)
     assert found.dropped_tools
     assert (b"Be brief." in text_of(found)) is bool(system)
     assert b"tools" not in text_of(found)
     assert (b"system" in text_of(found)) is bool(system)
-    assert prepare(
-        Request.from_json(asked.to_json()), RUNTIME, TOWER, 250
-    ).dropped_tools
+    assert prepared(Request.from_json(asked.to_json()), RUNTIME, 250).dropped_tools
 
 
 MESSAGES = st.lists(
@@ -150,7 +159,7 @@ def test_the_newest_messages_that_fit_stay(messages, n_cells, n_answer) -> None:
     request = Request(messages, SamplingParams(max_tokens=n_answer), truncate=True)
     expected = plainly(messages, n_cells, n_answer)
     try:
-        found = prepare(request, RUNTIME, TOWER, n_cells)
+        found = prepared(request, RUNTIME, n_cells)
     except ContextLengthExceeded:
         assert expected is None
     else:
@@ -168,10 +177,10 @@ def test_trimming_twice_is_as_trimming_once(messages, n_cells) -> None:
     """The web process does so by characters."""
     request = Request(messages, SamplingParams(max_tokens=5), truncate=True)
     try:
-        found = prepare(request, RUNTIME, TOWER, n_cells)
+        found = prepared(request, RUNTIME, n_cells)
     except ContextLengthExceeded:
         return
-    again = prepare(trim(request, n_cells), RUNTIME, TOWER, n_cells)
+    again = prepared(trim(request, n_cells), RUNTIME, n_cells)
     assert (again.content, again.n_dropped) == (found.content, found.n_dropped)
 
 
@@ -202,7 +211,7 @@ def test_no_more_is_tokenised_than_can_fit(messages, truncate: bool) -> None:
     runtime, n_cells = CountingRuntime(), 8192
     request = Request(messages, SamplingParams(max_tokens=10), truncate=truncate)
     with suppress(ContextLengthExceeded):
-        prepare(request, runtime, TOWER, n_cells)
+        prepared(request, runtime, n_cells)
     assert runtime.n_chars <= 2 * CHARS_PER_TOKEN * n_cells
 
 
@@ -210,7 +219,7 @@ def test_a_prompt_with_too_many_characters_is_not_tokenised() -> None:
     runtime = CountingRuntime()
     request = Request(long_talk(1, 200_000), SamplingParams(10))
     with pytest.raises(ContextLengthExceeded, match=r"1000 tokens.*200,000 characters"):
-        prepare(request, runtime, TOWER, 1000)
+        prepared(request, runtime, 1000)
     assert runtime.n_chars == 0
 
 
@@ -224,7 +233,7 @@ def test_preparing_ends_when_it_is_not_wanted() -> None:
 
     request = Request(long_talk(99, 50), SamplingParams(10), truncate=True)
     with pytest.raises(Cancelled):
-        prepare(request, runtime, TOWER, 8192, is_wanted)
+        prepared(request, runtime, 8192, is_wanted)
     assert runtime.n_chars < 3 * 100
 
 
@@ -232,7 +241,7 @@ def test_it_says_of_how_many_pictures_it_has_read_the_first() -> None:
     first = replace(PICTURE.ref, is_first=True)
     asked = [Message("user", ("?", ref)) for ref in (first, PICTURE.ref, first)]
     request = Request(tuple(asked), SamplingParams(max_tokens=4), truncate=True)
-    assert prepare(request, RUNTIME, TOWER, 4000).n_first == 2
-    n_last = prepare(replace(request, messages=tuple(asked[2:])), RUNTIME, TOWER, 4000)
-    shortened = prepare(request, RUNTIME, TOWER, n_last.n_prompt + 4)
+    assert prepared(request, RUNTIME, 4000).n_first == 2
+    n_last = prepared(replace(request, messages=tuple(asked[2:])), RUNTIME, 4000)
+    shortened = prepared(request, RUNTIME, n_last.n_prompt + 4)
     assert (shortened.n_dropped, shortened.n_first) == (2, 1)

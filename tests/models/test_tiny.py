@@ -120,7 +120,7 @@ def first_logits(
     request = Request((message,), SamplingParams(max_tokens=1))
     runtime.open(0, request.sampling)
     position = 0
-    pieces = prepare(request, runtime, tower, 1024).pieces
+    pieces = prepare(request, runtime, tower).pieces
     found: list[np.ndarray] = []
     for piece in pieces:
         span: Span

@@ -51,7 +51,7 @@ def test_a_conversation_becomes_chatml() -> None:
 def test_user_text_makes_no_control_tokens(text: str) -> None:
     def n_control(words: str) -> int:
         request = Request((Message("user", (PICTURE, words)),))
-        sequence = prepare(request, StubRuntime(), StubTower(), n_cells=100_000)
+        sequence = prepare(request, StubRuntime(n_cells=100_000), StubTower())
         texts = [p for p in sequence.pieces if isinstance(p, TextPiece)]
         return sum(token > 255 for piece in texts for token in piece.tokens)
 
@@ -67,7 +67,7 @@ def test_template_text_never_comes_from_a_user() -> None:
 def test_pictures_keep_their_places_between_texts() -> None:
     other = PictureRef("b" * 64, 32, 32)
     request = Request((Message("user", ("one", PICTURE, "two", other, "three")),))
-    pieces = prepare(request, StubRuntime(), StubTower(), n_cells=1000).pieces
+    pieces = prepare(request, StubRuntime(n_cells=1000), StubTower()).pieces
     kinds = [p.ref if isinstance(p, PicturePiece) else "text" for p in pieces]
     assert kinds == ["text", PICTURE, "text", other, "text"]
     assert (pieces[1].rows, pieces[1].columns) == (2, 4)

@@ -32,6 +32,7 @@ OTHER_VALUES: dict[str, Any] = {
     "ignore_eos": True,
     "stop_token_ids": (7,),
     "logprobs": 0,
+    "thinking_budget": 9,
 }
 
 

@@ -82,7 +82,9 @@ def tokens_of(prompt: str) -> list[int]:
     body = CompletionBody.model_validate({"prompt": prompt}).chat_body(FieldNames())
     question = ParsedQuestion(body, 10, caller("me"))
     refs = [PictureRef("a" * 64, 64, 64)] * len(question.pictures)
-    sequence = prepare(question.request(refs), StubRuntime(), StubTower(), 100_000)
+    sequence = prepare(
+        question.request(refs), StubRuntime(n_cells=100_000), StubTower()
+    )
     pieces = [getattr(piece, "tokens", ()) for piece in sequence.pieces]
     return [token for tokens in pieces for token in tokens]
 

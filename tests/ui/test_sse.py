@@ -293,6 +293,28 @@ async def test_a_failure_of_one_ends_all_and_nothing_is_read_on() -> None:
     assert done == DONE
 
 
+# --- thoughts -----------------------------------------------------------------------
+
+THOUGHT = "<think>\nA cat?\n</think>\n\nA dog."
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, len(THOUGHT)])
+async def test_thoughts_are_apart_from_the_answer(n: int) -> None:
+    answer = Finished(Answer(THOUGHT, "stop"))
+    [choice] = REPLY.complete([answer.answer])["choices"]
+    assert choice["message"]["content"] == "A dog."
+    assert choice["message"]["reasoning_content"] == "A cat?"
+    events = [Token(THOUGHT[at : at + n]) for at in range(0, len(THOUGHT), n)]
+    sent = await lines(*events, answer)
+    assert text_of(sent) == "A dog."
+    deltas = [choice["delta"] for _, choice in chunks(sent)]
+    thoughts = [delta.get("reasoning_content", "") for delta in deltas]
+    assert "".join(thoughts) == "A cat?"
+    for skip in (5, 12, len(THOUGHT) - 4):
+        rest = await lines(*events, answer, skip=skip)
+        assert text_of(rest) == "A dog."[-4 if skip > 12 else 0 :]
+
+
 # --- logprobs -----------------------------------------------------------------------
 
 PIECES = ["A", " ", "\xe7", "\x8c\xab", " and", " a", " dog", "."]  # of TEXT

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge.errors import InvalidRequest
+from edge.errors import InvalidRequest, UnsupportedParameter
 from edge.request import SamplingParams
 from edge.schemas.reading import read
 from ui.openai.formats import (
@@ -46,6 +46,7 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
     "stop_token_ids",
     "logit_bias",
     "logprobs",
+    "thinking_budget",
     "grammar",
 }
 MOST_STOPS = 16
@@ -58,6 +59,7 @@ Stop = Annotated[
     | Annotated[list[Word], Field(max_length=MOST_STOPS), Tag("list")],
     Discriminator(form),
 ]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Tier = Literal["auto", "default", "fast", "flex", "priority", "scale"]
 
 
@@ -68,6 +70,11 @@ def _top_k(value: Any) -> Any:
 
 class StreamOptions(Body):
     include_usage: bool = False
+
+
+class TemplateKwargs(Body):
+    enable_thinking: bool = True
+    thinking_budget: Number | None = None
 
 
 class ChatBody(Body):
@@ -117,6 +124,11 @@ class ChatBody(Body):
     tools: Tools = Field([])
     tool_choice: Choice = "auto"
     parallel_tool_calls: bool = True
+    # thoughts, of a model that thinks
+    reasoning_effort: Effort | None = None
+    chat_template_kwargs: TemplateKwargs = TemplateKwargs()  # vLLM's
+    enable_thinking: bool = True  # DashScope's
+    thinking_budget: Number | None = None
     # vLLM's: the last message is the beginning of the answer
     continue_final_message: bool = False
     add_generation_prompt: bool = True
@@ -134,11 +146,27 @@ class ChatBody(Body):
         """Raises UnsupportedParameter for the first field on which the client relies
         and which this server would ignore."""
         refuse(self)
+        for name, value in (self.chat_template_kwargs.model_extra or {}).items():
+            if value:
+                param = f"chat_template_kwargs.{name}"
+                raise UnsupportedParameter(
+                    f"{param} is not supported by this server. Leave it out.",
+                    param=param,
+                )
 
     @property
     def longest_answer(self) -> int | None:
         """The tokens that were asked for; None: the server decides."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def thinks(self) -> bool:
+        """Whether a model that thinks does so."""
+        return (
+            self.reasoning_effort != "none"
+            and self.enable_thinking
+            and self.chat_template_kwargs.enable_thinking
+        )
 
     def offer(self) -> Offer:
         """The tools that the answer may call. Raises InvalidRequest."""
@@ -183,11 +211,18 @@ class ChatBody(Body):
             max_tokens=max_tokens,
             stop=stop,
             stop_token_ids=tuple(self.stop_token_ids),
+            thinking_budget=self._thinking_budget,
             logprobs=self.top_logprobs if self.logprobs else None,
             logit_bias=tuple(sorted(biases)),
             grammar=offer.grammar(grammar) if offer else grammar,
             **given,
         )
+
+    @property
+    def _thinking_budget(self) -> int | None:
+        if self.thinking_budget is not None:
+            return self.thinking_budget
+        return self.chat_template_kwargs.thinking_budget
 
     def _grammar(self) -> str:
         """The grammar of the answer; "": any text. Raises InvalidRequest."""

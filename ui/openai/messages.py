@@ -105,6 +105,7 @@ class AssistantMessage(Body):
     role: Literal["assistant"]
     content: Saying = ""
     refusal: Text = ""
+    reasoning_content: Text = ""  # of an earlier answer: a prompt never has it
     tool_calls: list[ToolCall] = Field([], max_length=128, fail_fast=True)
 
 

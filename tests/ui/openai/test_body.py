@@ -112,6 +112,12 @@ ACCEPTED = {
     "a model": {"model": "qwen3-vl-2b"},
     "the tier of everybody": {"service_tier": "auto"},
     "no tier": {"service_tier": None},
+    "thoughts of an earlier answer": {
+        "messages": [
+            *HELLO,
+            {"role": "assistant", "content": "Hi.", "reasoning_content": "x" * 70_000},
+        ]
+    },
     "nulls": {"stream": None, "model": None, "truncate": None, "n": None},
     "an earlier answer without text": {
         "messages": [*HELLO, {"role": "assistant", "content": None}, *HELLO]
@@ -527,6 +533,32 @@ def test_logprobs_are_wanted_with_alternatives_or_without() -> None:
     assert chat(top_logprobs=0).sampling(8).logprobs is None
     assert chat(logprobs=True).sampling(8).logprobs == 0
     assert chat(logprobs=True, top_logprobs=20.0).sampling(8).logprobs == 20
+
+
+@pytest.mark.parametrize(
+    ("given", "thinks", "budget"),
+    [
+        ({}, True, None),
+        ({"reasoning_effort": "high"}, True, None),
+        ({"reasoning_effort": "none"}, False, None),
+        ({"enable_thinking": False}, False, None),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, False, None),
+        ({"chat_template_kwargs": {"thinking_budget": 5}}, True, 5),
+        ({"thinking_budget": 0}, True, 0),
+    ],
+)
+def test_thoughts_are_asked_for_or_not(
+    given: dict[str, Any], thinks: bool, budget: int | None
+) -> None:
+    body = chat(**given)
+    body.refuse_unsupported()
+    assert (body.thinks, body.sampling(8).thinking_budget) == (thinks, budget)
+
+
+def test_other_values_for_the_template_are_refused() -> None:
+    with pytest.raises(UnsupportedParameter) as refusal:
+        chat(chat_template_kwargs={"add_vision_id": True}).refuse_unsupported()
+    assert refusal.value.param == "chat_template_kwargs.add_vision_id"
 
 
 def test_where_an_answer_may_end_reaches_the_sampling() -> None:
