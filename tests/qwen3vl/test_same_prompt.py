@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,8 +24,9 @@ from edge.caller import ANONYMOUS, Caller
 from edge.engine.prepare import prepare
 from edge.engine.sequence import PicturePiece
 from edge.gguf.tokenizer import BpeTokenizer, read_tokenizer
+from edge.gguf.vocabulary import CHAT_TEMPLATE
+from edge.qwen3vl.thoughts import thinks
 from edge.request import PictureRef
-from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
 from tests.ui.pictures import part, png
 from ui.openai.body import ChatBody
@@ -55,8 +56,12 @@ class Reference:
     tokenizer: Tokenizer
     write: Callable[..., str]
 
-    def tokens(self, messages: Messages, tools: Messages | None = None) -> list[int]:
-        text = self.write(messages=messages, tools=tools, add_generation_prompt=True)
+    def tokens(
+        self, messages: Messages, tools: Messages | None = None, **given: Any
+    ) -> list[int]:
+        text = self.write(
+            messages=messages, tools=tools, add_generation_prompt=True, **given
+        )
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
 
@@ -77,18 +82,28 @@ def tokenizer(qwen3_gguf: Path) -> BpeTokenizer:
     return read_tokenizer(qwen3_gguf)
 
 
-class Ours(StubRuntime):
+@dataclass
+class Ours:
     """The way of a request's body to the tokens of its prompt."""
 
-    def __init__(self, tokenizer: BpeTokenizer) -> None:
-        super().__init__()
-        self.tokenize = tokenizer.tokenize
+    tokenizer: BpeTokenizer
 
-    def tokens(self, messages: Messages, tools: Messages | None = None) -> list[int]:
-        body = ChatBody.model_validate({"messages": messages, "tools": tools or []})
+    def tokens(
+        self, messages: Messages, tools: Messages | None = None, **given: Any
+    ) -> list[int]:
+        """`given` are other fields of the body; with any the model thinks."""
+        sent = {"messages": messages, "tools": tools or []} | given
+        body = ChatBody.model_validate(sent)
         question = ParsedQuestion(body, 1, ME)
         request = question.request([PICTURE] * len(question.pictures))
-        sequence = prepare(request, self, StubTower(), N_CELLS)
+        runtime: Any = SimpleNamespace(
+            tokenize=self.tokenizer.tokenize,
+            ends=self.tokenizer.ends,
+            n_cells=N_CELLS,
+            check=lambda _: None,
+        )
+        thinks = bool(given)
+        sequence = prepare(request, runtime, StubTower(), thinks=thinks)
         tokens: list[int] = []
         for piece in sequence.pieces:
             is_picture = isinstance(piece, PicturePiece)
@@ -97,9 +112,8 @@ class Ours(StubRuntime):
 
 
 @pytest.fixture(scope="module")
-def ours(tokenizer: BpeTokenizer) -> Iterator[Ours]:
-    with closing(Ours(tokenizer)) as one:
-        yield one
+def ours(tokenizer: BpeTokenizer) -> Ours:
+    return Ours(tokenizer)
 
 
 def user(text: str) -> dict[str, Any]:
@@ -254,3 +268,26 @@ def test_a_typed_name_of_a_control_token_is_text(
     assert attack.count(token) == honest.count(token)
     written = b"".join(map(tokenizer.piece, attack)).decode()
     assert written.count(forged) == 7
+
+
+THOUGHT = "<think>\nA dog, or a cat?\n</think>\n\nA dog."
+
+
+@pytest.mark.parametrize("answer", ["A dog.", THOUGHT])
+def test_of_a_model_that_thinks(qwen: Reference, ours: Ours, answer: str) -> None:
+    """Earlier thoughts are left out. Qwen3 begins its thoughts itself; the template of
+    Qwen3-VL-Thinking begins them as we do."""
+    talk = [user("Which?"), {"role": "assistant", "content": answer}, user("Sure?")]
+    without = {"enable_thinking": False}
+    assert ours.tokens(talk, **without) == qwen.tokens(talk, **without)
+    assert ours.tokens(talk, reasoning_effort="none") == qwen.tokens(talk, **without)
+    opened = qwen.tokenizer.encode("<think>\n", add_special_tokens=False).ids
+    thinking = ours.tokens(talk, enable_thinking=True)
+    assert thinking == qwen.tokens(talk) + opened
+
+
+def test_whether_a_model_thinks_is_in_its_template(qwen3: Path) -> None:
+    config = json.loads((qwen3 / "tokenizer_config.json").read_text())
+    assert thinks(config["chat_template"])
+    assert not thinks(CHAT_TEMPLATE)  # of `tiny`
+    assert not thinks("")

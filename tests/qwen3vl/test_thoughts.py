@@ -34,7 +34,7 @@ ANSWERS = {
         "It is red.",
     ),
     "<think>\n\n</think>\n\nIt is red.": ("", "It is red."),
-    "<think>\nI think </thin is no end": ("I think </thin is no end", ""),
+    "<think>\nI think </thin ends nothing": ("I think </thin ends nothing", ""),
     "<think>cut off </th": ("cut off </th", ""),
     "<think>\nall</think>": ("all", ""),
     "It is <think>red</think>.": ("", "It is <think>red</think>."),

@@ -136,11 +136,16 @@ def png() -> bytes:
     return buffer.getvalue()
 
 
-def refused(answer: Answer, status: int, code: str) -> dict[str, Any]:
-    """The error of an answer that refuses, in the API's shape."""
+def refused(
+    answer: Answer, status: int, code: str, path: str = "/v1/"
+) -> dict[str, Any]:
+    """The error of an answer that refuses, in the shape of the API of `path`."""
     assert answer.status == status, answer.body
     assert answer.headers["Content-Type"] == "application/json"
     error = answer.json()["error"]
+    if path.startswith("/api/"):  # Ollama's errors are a sentence
+        assert isinstance(error, str)
+        return {"message": error}
     assert {*error} - {"retry_after_s"} == {"message", "type", "param", "code"}
     if again := error.get("retry_after_s"):
         assert answer.headers["Retry-After"] == str(again)

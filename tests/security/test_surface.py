@@ -64,7 +64,8 @@ def samples(template: str) -> Iterator[str]:
 
 
 def test_the_surface_and_the_application_have_the_same_routes(page) -> None:
-    values = VALUES | {"job_id": "abc", "name": "tiny", "name:path": "a/b.js"}
+    values = VALUES | {"name": "tiny", "name:path": "a/b.js"}
+    values |= {f"{kind}_id": "abc" for kind in ("job", "response", "file", "batch")}
     found = set()
     for method, template in page["routes"]:
         path = re.sub(r"\{([\w:]+)\}", lambda match: values[match[1]], template)
@@ -131,7 +132,7 @@ def test_a_wrong_method_gets_the_right_ones(web: Web, route: surface.Route) -> N
         assert answer.status == 405
         assert answer.headers["Allow"] == ", ".join(route.methods)
         if method != "HEAD":
-            refused(answer, 405, "method_not_allowed")
+            refused(answer, 405, "method_not_allowed", path)
 
 
 def test_a_file_that_is_not_there_is_not_found(web: Web) -> None:
@@ -175,4 +176,4 @@ def test_bodies_are_counted_by_address(web: Web) -> None:
             over = f"{route.body + 1}"
             headers = {"Content-Length": over, "Content-Type": "application/json"}
             answer = web.ask("POST", route.path, None, **headers)
-            refused(answer, 413, "request_too_large")
+            refused(answer, 413, "request_too_large", route.path)
