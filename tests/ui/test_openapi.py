@@ -46,7 +46,7 @@ async def test_every_path_is_described(
     paths = (await document(web))["paths"]
     [found] = [path for path in paths if same_path(path, route.path)]
     operation = paths[found][method]
-    if method == "post" and not route.path.endswith("/cancel"):
+    if route.body and method == "post" and not route.path.endswith("/cancel"):
         [body] = operation["requestBody"]["content"].values()
         assert body["schema"]
     assert operation["responses"]["200"]["content"]

@@ -68,11 +68,13 @@ def file_routes(folders: Folders) -> APIRouter:
         return described(made)
 
     @router.get("")
+    @documented(answer=Answered)
     async def files(http: Request, after: str = "", limit: int = 100) -> dict[str, Any]:
         found = await asyncio.to_thread(folders.of, caller_of(http), PREFIX)
         return page([described(folder) for folder in found], after, limit)
 
     @router.get("/{file_id}")
+    @documented(answer=Answered)
     async def file(file_id: str, http: Request) -> dict[str, Any]:
         return described(await find(file_id, http))
 
@@ -83,6 +85,7 @@ def file_routes(folders: Folders) -> APIRouter:
         return FileResponse(found.path / CONTENT, media_type="application/jsonl")
 
     @router.delete("/{file_id}")
+    @documented(answer=Answered)
     async def delete(file_id: str, http: Request) -> dict[str, Any]:
         found = await find(file_id, http)
         await asyncio.to_thread(folders.delete, found)

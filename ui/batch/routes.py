@@ -55,15 +55,18 @@ def batch_routes(folders: Folders, client: Client) -> APIRouter:
         return described(made)
 
     @router.get("")
+    @documented(answer=Answered)
     async def listed(http: Request, after: str = "", limit: int = 20) -> dict[str, Any]:
         found = await asyncio.to_thread(folders.of, caller_of(http), PREFIX)
         return page([described(folder) for folder in found], after, limit)
 
     @router.get("/{batch_id}")
+    @documented(answer=Answered)
     async def batch(batch_id: str, http: Request) -> dict[str, Any]:
         return described(await find(batch_id, http))
 
     @router.post("/{batch_id}/cancel")
+    @documented(answer=Answered)
     async def cancel(batch_id: str, http: Request) -> dict[str, Any]:
         """Asks for the end of a batch: lines that run are finished first."""
         found = await find(batch_id, http)

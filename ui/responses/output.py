@@ -11,10 +11,10 @@ from typing import Any
 from edge.qwen3vl.call_reader import (
     Arguments,
     Called,
-    CallReader,
     Found,
+    PartReader,
     Text,
-    TextReader,
+    Thoughts,
 )
 
 Event = dict[str, Any]
@@ -26,7 +26,7 @@ class Output:
     def __init__(self, job_id: str, *, has_tools: bool) -> None:
         self.items: list[dict[str, Any]] = []
         self._job_id = job_id
-        self._reader = CallReader() if has_tools else TextReader()
+        self._reader = PartReader(has_tools=has_tools)
         self._is_open = False
 
     def feed(self, text: str) -> Iterator[Event]:
@@ -43,6 +43,8 @@ class Output:
     def _read(self, found: list[Found]) -> Iterator[Event]:
         for part in found:
             match part:
+                case Thoughts(text):
+                    yield from self._write(self._reasoning(), text)
                 case Text(text):
                     yield from self._write(self._message(), text)
                 case Called(_, name):
@@ -94,6 +96,15 @@ class Output:
             "role": "assistant",
             "status": "in_progress",
             "content": [part],
+        }
+
+    def _reasoning(self) -> dict[str, Any]:
+        return {
+            "id": f"rs_{self._job_id}_{len(self.items)}",
+            "type": "reasoning",
+            "status": "in_progress",
+            "summary": [],
+            "content": [{"type": "reasoning_text", "text": ""}],
         }
 
     def _call(self, name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge.errors import Cancelled, WorkerLost
 from edge.events import Event, Failed, Finished, Queued, Retried, Token
+from edge.qwen3vl.thoughts import OPENED
 from edge.request import Answer
 from ui.responses.reply import Response
 
@@ -67,6 +68,22 @@ async def test_calls_are_items() -> None:
         for block in lines.split("\n\n")
         if block
     )
+
+
+async def test_thoughts_are_an_item_of_their_own() -> None:
+    answer = f"{OPENED}Round, red.\n</think>\n\nA circle."
+    events, _ = await told(pieces(answer, [12, 20, 30]))
+    [thoughts, message] = events[-1]["response"]["output"]
+    assert thoughts["type"] == "reasoning"
+    assert thoughts["content"][0]["text"].strip() == "Round, red."
+    assert message["content"][0]["text"].strip() == "A circle."
+    deltas = {"reasoning_text": "", "output_text": ""}
+    for event in events:
+        if "delta" in event:
+            kind = event["type"].removeprefix("response.").removesuffix(".delta")
+            deltas[kind] += event["delta"]
+    assert deltas["reasoning_text"] == thoughts["content"][0]["text"]
+    assert deltas["output_text"] == message["content"][0]["text"]
 
 
 def events_end(text: str) -> Finished:
