@@ -151,8 +151,8 @@ class ChatBody(Body):
         refuse(self)
         if self.priority < 0:
             raise UnsupportedParameter(
-                "priority may be 0, or more for a question that can wait. Which go first "
-                "is a matter of their keys.",
+                "priority may be 0, or more for a question that can wait. Keys decide "
+                "which go first.",
                 param="priority",
             )
         for name, value in (self.chat_template_kwargs.model_extra or {}).items():
