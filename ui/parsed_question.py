@@ -51,7 +51,8 @@ class ParsedQuestion:
         self.model = body.model
         self.streams = body.stream
         self.includes_usage = body.stream_options.include_usage
-        self.is_batch = body.service_tier == "flex" or is_unasked(body)
+        is_flex = body.service_tier == "flex" or body.priority > 0
+        self.is_batch = is_flex or is_unasked(body)
         self.max_tokens = max_tokens
         self.n_answers = body.n
         self.body_hash = body_hash

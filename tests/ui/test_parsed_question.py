@@ -38,6 +38,17 @@ async def test_a_question_becomes_a_request_with_its_pictures_in_place() -> None
     assert request.scope == ME.scope
 
 
+@pytest.mark.parametrize(
+    ("given", "is_batch"),
+    [({}, False), ({"priority": 1}, True), ({"service_tier": "flex"}, True)],
+)
+def test_a_question_says_that_it_can_wait(
+    given: dict[str, Any], is_batch: bool
+) -> None:
+    asked = body(text_part("Hello"), **given)
+    assert ParsedQuestion(asked, 5, ME).is_batch is is_batch
+
+
 def test_a_question_without_pictures_needs_no_decoder() -> None:
     asked = body(text_part("Hello"), truncate="auto", model="tiny")
     request = ParsedQuestion(asked, 5, ME).request(())

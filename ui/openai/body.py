@@ -134,6 +134,9 @@ class ChatBody(Body):
     add_generation_prompt: bool = True
     # flex is OpenAI's word for batch work: interactive questions go first
     service_tier: Tier | None = None
+    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = (
+        0  # vLLM's: lower is earlier
+    )
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
     @model_validator(mode="before")
@@ -146,6 +149,12 @@ class ChatBody(Body):
         """Raises UnsupportedParameter for the first field on which the client relies
         and which this server would ignore."""
         refuse(self)
+        if self.priority < 0:
+            raise UnsupportedParameter(
+                "priority may be 0, or more for a question that can wait. Questions "
+                "go first by their keys.",
+                param="priority",
+            )
         for name, value in (self.chat_template_kwargs.model_extra or {}).items():
             if value:
                 param = f"chat_template_kwargs.{name}"

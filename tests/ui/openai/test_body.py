@@ -112,6 +112,7 @@ ACCEPTED = {
     "a model": {"model": "qwen3-vl-2b"},
     "the tier of everybody": {"service_tier": "auto"},
     "no tier": {"service_tier": None},
+    "vLLM's priority": {"priority": 3},
     "thoughts of an earlier answer": {
         "messages": [
             *HELLO,
@@ -553,6 +554,13 @@ def test_thoughts_are_asked_for_or_not(
     body = chat(**given)
     body.refuse_unsupported()
     assert (body.thinks, body.sampling(8).thinking_budget) == (thinks, budget)
+
+
+def test_a_question_may_go_last_and_not_first() -> None:
+    chat(priority=5).refuse_unsupported()
+    with pytest.raises(UnsupportedParameter) as refusal:
+        chat(priority=-1).refuse_unsupported()
+    assert refusal.value.param == "priority"
 
 
 def test_other_values_for_the_template_are_refused() -> None:
