@@ -19,16 +19,17 @@ from ui.meter import Meter
 from ui.subscriptions import Subscriptions, broker_away
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reservation:
-    """An admitted question: its job, its submission, its meter, and a worker of its
-    pool."""
+    """An admitted question: its job, its submission, its meter, a worker of its pool,
+    and whether it is in the queue."""
 
     job: Admitted
     submission: Submission
     meter: Meter
     served: WorkerInfo
     bounds: Bounds
+    is_queued: bool = False
 
 
 class Admission:
@@ -69,6 +70,7 @@ class Admission:
         meter: Meter,
     ) -> AsyncIterator[Reservation]:
         """A reservation for a question, whose jobs end if an error leaves the block.
+        A job that is kept and queued goes on without its client.
 
         Charges the longest answer; the end of the job refunds what it did not use.
         Raises an EdgeError when there is no room, and charges nothing then.
@@ -117,7 +119,10 @@ class Admission:
         await asyncio.wait([admitting])
         if admitting.cancelled() or admitting.exception():
             return
-        job = admitting.result().job
+        reservation = admitting.result()
+        job, has_left = reservation.job, not isinstance(error, EdgeError)
+        if has_left and reservation.is_queued and reservation.submission.is_kept:
+            return
         for job_id in job.job_ids if job.is_new else ():
             if isinstance(error, EdgeError):
                 await self._jobs.fail(job_id, error)

@@ -202,6 +202,7 @@ class Asking:
                     reservation.bounds,
                     shares=key if self._may_cache(request) else "",
                 )
+                reservation.is_queued = True
                 await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error

@@ -24,6 +24,7 @@ from edge.redis_clients import AWAY, UNREACHABLE
 from worker.claiming import Claiming
 from worker.metrics import Metrics
 from worker.prepared import PreparedJobs
+from worker.renewal import Renewal
 
 log = logging.getLogger(__name__)
 
@@ -86,15 +87,17 @@ class Relay:
         counts_only = claim.request.counts_only
         outcome: Terminal
         try:
-            is_wanted = self._renewal(claim, deadline)
-            if counts_only:  # claimed before the preflight check
-                checked = self._engine.check(claim.request, is_wanted)
-                outcome = Finished(checked.count())
-            else:
-                pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
-                ticket = self._engine.submit(
-                    claim.request, pictures, is_wanted, prepared
-                )
+            pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
+            with Renewal(lambda: self._jobs.renew(claim), RENEW_S) as renewal:
+                is_wanted = self._in_time(renewal, deadline)
+                if counts_only:  # claimed before the preflight check
+                    checked = self._engine.check(claim.request, is_wanted)
+                    outcome = Finished(checked.count())
+                else:
+                    ticket = self._engine.submit(
+                        claim.request, pictures, is_wanted, prepared
+                    )
+            if not counts_only:
                 n_image = ticket.sequence.n_image
                 outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
@@ -115,23 +118,17 @@ class Relay:
         if isinstance(outcome, Finished) and not counts_only:
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
 
-    def _renewal(self, claim: Claim, deadline: float) -> Callable[[], bool]:
-        """For the engine, which calls it while it prepares a question: renews the lease
-        and tells whether a client waits for the answer. Raises the error that ends the
-        job."""
-        renewal = time.monotonic() + RENEW_S
+    def _in_time(self, renewal: Renewal, deadline: float) -> Callable[[], bool]:
+        """For the engine, which calls it while it prepares a question: whether a client
+        waits for the answer. Raises the error that ends the job."""
 
         def is_wanted() -> bool:
-            nonlocal renewal
             now = time.monotonic()
             if now >= deadline:
                 raise DeadlineExceeded(LATE)
             if now >= self._stop_at:
                 raise STOPPED.error
-            if now < renewal:
-                return True
-            renewal = now + RENEW_S
-            return self._retry(deadline, lambda: self._jobs.renew(claim))
+            return renewal.is_wanted
 
         return is_wanted
 

@@ -14,8 +14,10 @@ from tests.ui.api_harness import ApiHarness, PictureQuestion, api_harness
 pytestmark = pytest.mark.redis
 
 
-async def ask(web: ApiHarness) -> Any:
-    submission = Submission(caller("me"), max_tokens=8)
+async def ask(web: ApiHarness, idempotency_key: str = "") -> Any:
+    submission = Submission(
+        caller("me"), max_tokens=8, idempotency_key=idempotency_key, body_hash="a"
+    )
     with web.client.metrics.question() as watch:
         meter = web.client.meter(submission)
         question = PictureQuestion("hello")
@@ -43,3 +45,28 @@ async def test_a_client_that_leaves_during_admission_leaves_no_job(
         with pytest.raises(asyncio.CancelledError):
             await asking
         await web.until(lambda: not web.live)
+
+
+@pytest.mark.parametrize("key", ["", "abc"])
+async def test_a_queued_job_with_a_key_goes_on_without_its_client(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """Also when the client leaves before the workers are told."""
+    async with api_harness(broker_url) as web:
+        calling = asyncio.Event()
+
+        async def call(_pool: str) -> None:
+            calling.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(web.client._asking, "_call", call)
+        asking = asyncio.create_task(ask(web, key))
+        await calling.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        if key:
+            await web.client._background.close()
+            assert len(web.waiting) == 1
+        else:
+            await web.until(lambda: not web.waiting)

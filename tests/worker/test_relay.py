@@ -148,6 +148,30 @@ async def test_the_lease_is_kept_while_a_question_is_prepared(
         await harness.client.cancel(job.job_id)
 
 
+async def test_the_lease_is_kept_while_a_grammar_is_tried_out(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which asks for no sign of life in between."""
+    begun, over = threading.Event(), threading.Event()
+
+    def check(_sampling: object) -> None:
+        begun.set()
+        over.wait(10)
+
+    monkeypatch.setattr(harness.runtime, "check", check)
+    monkeypatch.setattr(relay, "RENEW_S", 0.1)
+    job_id = await ask(harness)
+
+    def lease() -> float:
+        return harness.sync.zscore(keys.RUNNING(POOL), job_id) or 0
+
+    with harness.answering(seconds=15):
+        assert await asyncio.to_thread(begun.wait, 5)
+        first = lease()
+        await asyncio.to_thread(harness.wait, lambda: lease() > first + 0.3)
+        over.set()
+
+
 async def test_a_job_that_waited_too_long_is_not_run(harness: WorkerHarness) -> None:
     job_id = await ask(harness)
     harness.set(job_id, expires=1)
