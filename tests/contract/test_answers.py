@@ -45,9 +45,8 @@ def test_an_answer_has_its_fewest_tokens(open_pair: Pair) -> None:
             )
             assert longer.usage.completion_tokens >= n + 5
             # an end counts, and comes behind the fewest tokens
-            assert (longer.finish_reason == "length") == (
-                longer.usage.completion_tokens == n + 9
-            )
+            is_cut = longer.finish_reason == "length"
+            assert not is_cut or longer.usage.completion_tokens == n + 9
         assert answered(engine, min_tokens=n - 1).text == usual.text
 
 

@@ -174,7 +174,7 @@ async def test_a_conversation_that_is_too_long_loses_its_oldest(
     reply = await ask(model="tiny", messages=messages, extra_body={"truncate": "auto"})
     assert reply.choices[0].message.content == "A red circle."
     assert reply.dropped_messages == 2
-    with pytest.raises(openai.BadRequestError, match="together they may be at most"):
+    with pytest.raises(openai.BadRequestError, match="maximum context length is 8192"):
         await ask(model="tiny", messages=messages)
 
 
@@ -220,7 +220,11 @@ async def test_the_served_model_is_listed(client) -> None:
         ({"model": "gpt-5"}, openai.NotFoundError, "model_not_found"),
         ({"messages": []}, openai.BadRequestError, "invalid_request"),
         ({"temperature": 9}, openai.BadRequestError, "invalid_request"),
-        ({"prompt_logprobs": 1}, openai.BadRequestError, "unsupported_parameter"),
+        (
+            {"extra_body": {"prompt_logprobs": 1}},
+            openai.BadRequestError,
+            "unsupported_parameter",
+        ),
         (
             {"messages": [{"role": "user", "content": "1" * 9000}]},
             openai.BadRequestError,

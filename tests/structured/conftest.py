@@ -35,7 +35,7 @@ class Writer:
         sampler = Sampler(params, len(self.pieces), constraint)
         text = b""
         for _ in range(most):
-            for token in sampler.sample(model.logits()):
+            for token in sampler.sample(model.logits()).tokens:
                 if token in self.ends:
                     return text, True
                 text += self.pieces[token]

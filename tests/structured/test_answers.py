@@ -170,4 +170,4 @@ def test_tokens_without_finite_logits_are_never_chosen(
         with pytest.raises(EngineError):
             sampler.sample(logits)
         logits[yes] = -1.0
-        assert sampler.sample(logits)[0] == yes
+        assert sampler.sample(logits).tokens[0] == yes
