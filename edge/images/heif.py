@@ -17,6 +17,7 @@ from PIL import Image, ImageFile
 
 _RGB, _INTERLEAVED_RGB, _INTERLEAVED_RGBA = 1, 10, 11
 _INTERLEAVED = 10  # the one plane that holds all channels
+_WITH_THREADS = 8  # the version of the options that has the numbers of threads
 _NO_THREADS = -1  # 0 means as many as libheif likes: one
 
 
@@ -131,10 +132,12 @@ class HeifImageFile(ImageFile.ImageFile):
 
     def _decode(self) -> None:
         options = _heif.heif_decoding_options_alloc()
-        options.contents.num_codec_threads = _NO_THREADS
         decoded, stride = c_void_p(), c_int()
         chroma = _INTERLEAVED_RGBA if self.mode == "RGBA" else _INTERLEAVED_RGB
         try:
+            if options.contents.version < _WITH_THREADS:
+                raise OSError("this libheif is older than 1.21")
+            options.contents.num_codec_threads = _NO_THREADS
             _check(
                 _heif.heif_decode_image(self._handle, decoded, _RGB, chroma, options)
             )
