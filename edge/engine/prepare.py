@@ -69,9 +69,8 @@ def prepare(
     Raises ContextLengthExceeded, with the numbers, when the prompt leaves none; a
     request may ask to leave out its oldest messages instead, which then leave room for
     the whole answer, up to half of the cells. Tools that need not be called are left
-    out first. Raises InvalidRequest when the model
-    cannot sample in this way. Calls `is_wanted` before each message; raises Cancelled
-    when it is False.
+    out first. Raises InvalidRequest when the model cannot sample in this way. Calls
+    `is_wanted` before each message; raises Cancelled when it is False.
     """
     n_cells = runtime.n_cells
     is_thinking = thinks and request.thinks and not request.continues
