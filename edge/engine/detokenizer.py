@@ -28,8 +28,8 @@ class Detokenizer:
         return self._show(self._decode(piece), last=False, may_stop=may_stop)
 
     def flush(self) -> str:
-        """The rest, when no more tokens come."""
-        return self._show(self._decode(b"", final=True), last=True)
+        """The rest, when no more tokens come, without the beginning of a character."""
+        return self._show("", last=True)
 
     def _show(self, new: str, *, last: bool, may_stop: bool = True) -> str:
         if self.stopped_by:

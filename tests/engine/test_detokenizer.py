@@ -70,5 +70,9 @@ def test_no_text_follows_a_stop_string() -> None:
     assert detokenizer.feed(b"more") == detokenizer.flush() == ""
 
 
-def test_invalid_bytes_are_replaced_at_the_end() -> None:
-    assert shown(b"ok \xe5\xa5", []) == "ok \ufffd"
+def test_a_character_that_is_cut_off_is_left_out() -> None:
+    assert shown(b"ok \xe5\xa5", []) == "ok "
+
+
+def test_invalid_bytes_are_replaced() -> None:
+    assert shown(b"\xe5\xa5 ok\xff", []) == "\ufffd ok\ufffd"
