@@ -85,3 +85,22 @@ def test_a_failure_counts_until_it_asks_again(page: Page) -> None:
     expect(card.locator(".counter")).to_be_empty()
     card.get_by_role("button").click()
     assert page.evaluate("window.acted") == ["wait"]
+
+
+def test_each_refusal_is_said_in_the_language_of_the_page(page: Page) -> None:
+    """What the server says of it may stand behind, in brackets."""
+    said = page.evaluate(
+        """async (codes) => {
+          Object.defineProperty(navigator, "languages", { value: ["zh-CN"] });
+          const { loadWords } = await import("/page/words.js");
+          const { sentence } = await import("/page/failures.js");
+          await loadWords();
+          return codes.map((code) => sentence({ code, message: "No." }));
+        }""",
+        ["invalid_request", "unsupported_parameter", "cancelled", "of_tomorrow"],
+    )
+    assert [one[-5:] for one in said] == ["（No.）"] * 2 + [
+        "请再问一次。"[-5:],
+        "（No.）",
+    ]
+    assert all("\u4e00" <= one[0] <= "\u9fff" for one in said)

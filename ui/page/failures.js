@@ -36,7 +36,8 @@ const MOST_TRIES = 20;
  */
 export function sentence({ code, message }) {
   const key = `error_${code}`;
-  return hasText(key) ? say(key, { message }) : message || say("error_internal_error");
+  if (!hasText(key) && !message) return say("error_internal_error");
+  return say(hasText(key) ? key : "error_invalid_request", { message });
 }
 
 /**
