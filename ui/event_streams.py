@@ -24,9 +24,9 @@ The page renders the events of step 4 itself; `/v1/jobs/{id}/events` goes from 3
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from contextlib import aclosing, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 
@@ -105,8 +105,23 @@ async def together(streams: Sequence[Events]) -> NumberedEvents:
             for each in news:
                 yield each
     finally:
-        for read in reads:
-            read.cancel()
+        closing = asyncio.ensure_future(_close(reads, streams))
+        _closing.add(closing)  # the loop itself would not keep it alive
+        closing.add_done_callback(_closing.discard)
+        await asyncio.shield(closing)  # this may be cancelled at each await
+
+
+_closing: set[asyncio.Future[None]] = set()
+
+
+async def _close(reads: Iterable[asyncio.Task[Any]], streams: Sequence[Events]) -> None:
+    """Closes streams that are being read, also where a read has not begun or is done:
+    cancelling it does not reach the stream then."""
+    for read in reads:
+        read.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
+    for stream in streams:
+        await stream.aclose()
 
 
 async def unless_gone(http: Request, work: Awaitable[T]) -> T:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -87,17 +88,16 @@ class Relay:
         counts_only = claim.request.counts_only
         outcome: Terminal
         try:
-            pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
-            with Renewal(lambda: self._jobs.renew(claim), RENEW_S) as renewal:
-                is_wanted = self._in_time(renewal, deadline)
-                if counts_only:  # claimed before the preflight check
+            if counts_only:  # claimed before the preflight check
+                with self._preparing(claim, deadline) as is_wanted:
                     checked = self._engine.check(claim.request, is_wanted)
-                    outcome = Finished(checked.count())
-                else:
+                outcome = Finished(checked.count())
+            else:
+                pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
+                with self._preparing(claim, deadline) as is_wanted:
                     ticket = self._engine.submit(
                         claim.request, pictures, is_wanted, prepared
                     )
-            if not counts_only:
                 n_image = ticket.sequence.n_image
                 outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
@@ -118,19 +118,22 @@ class Relay:
         if isinstance(outcome, Finished) and not counts_only:
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
 
-    def _in_time(self, renewal: Renewal, deadline: float) -> Callable[[], bool]:
-        """For the engine, which calls it while it prepares a question: whether a client
-        waits for the answer. Raises the error that ends the job."""
+    @contextmanager
+    def _preparing(self, claim: Claim, deadline: float) -> Iterator[Callable[[], bool]]:
+        """Keeps the lease while the engine prepares a question. Gives it what it asks
+        meanwhile: whether a client waits for the answer; that raises the error that
+        ends the job."""
+        with Renewal(lambda: self._jobs.renew(claim), RENEW_S) as renewal:
 
-        def is_wanted() -> bool:
-            now = time.monotonic()
-            if now >= deadline:
-                raise DeadlineExceeded(LATE)
-            if now >= self._stop_at:
-                raise STOPPED.error
-            return renewal.is_wanted
+            def is_wanted() -> bool:
+                now = time.monotonic()
+                if now >= deadline:
+                    raise DeadlineExceeded(LATE)
+                if now >= self._stop_at:
+                    raise STOPPED.error
+                return renewal.is_wanted
 
-        return is_wanted
+            yield is_wanted
 
     def _follow(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
         try:

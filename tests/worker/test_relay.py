@@ -25,7 +25,7 @@ from edge.jobs import keys
 from edge.jobs.channel import Closing, Publisher
 from edge.jobs.estimate import Pace
 from edge.jobs.worker_side import Claim
-from edge.request import Message, Request, SamplingParams
+from edge.request import Message, PictureRef, Request, SamplingParams
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from tests.jobs.jobs_harness import BOUNDS, POOL
 from tests.worker.worker_harness import WorkerHarness
@@ -170,6 +170,19 @@ async def test_the_lease_is_kept_while_a_grammar_is_tried_out(
         first = lease()
         await asyncio.to_thread(harness.wait, lambda: lease() > first + 0.3)
         over.set()
+
+
+async def test_a_picture_is_counted_although_its_pixels_were_not_sent(
+    harness: WorkerHarness,
+) -> None:
+    message = Message("user", (PictureRef("0" * 64, 640, 480), "What is it?"))
+    count = Request((message,), SamplingParams(1), counts_only=True)
+    job = await harness.admit()
+    await harness.client.enqueue(job.job_id, count, "count", [], POOL, BOUNDS)
+    harness.relay.answer()
+    [finished] = await harness.events(job.job_id)
+    assert isinstance(finished, Finished)
+    assert finished.answer.usage.prompt_tokens > len("What is it?")
 
 
 async def test_a_job_that_waited_too_long_is_not_run(harness: WorkerHarness) -> None:
