@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Scope
 from edge.caller import Caller
 from edge.errors import EdgeError
 from edge.keys import Key
+from ui.boundary import log_failure
 from ui.error_shape import error_body
 
 
@@ -69,4 +70,8 @@ async def post(
     except EdgeError as refusal:
         pause = refusal.retry_after_s or (5 if refusal.status in (429, 503, 504) else 0)
         return Result(refusal.status, error_body(refusal, path), pause)
+    except Exception as error:  # a bug ends this line, not the batch
+        log_failure(scope, error)
+        failure = EdgeError("Something went wrong here.")
+        return Result(failure.status, error_body(failure, path))
     return Result(status, json.loads(sent))
