@@ -49,7 +49,7 @@ class Wire:
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
         self._handler = handler
-        self.sent_at: list[float] = []  # time of each piece of text
+        self.sent_at: list[float] = []  # just before each piece of text
 
     def begin(self, **headers: str) -> None:
         self._head(200, HEADERS | headers)
@@ -75,8 +75,8 @@ class Wire:
         self.send(f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode())
 
     def piece(self, text: str) -> None:
-        self.frame(delta({"content": text}))
         self.sent_at.append(time.perf_counter())
+        self.frame(delta({"content": text}))
 
     def finish(self, tokens: int | None = None) -> None:
         """Ends an answer as the OpenAI API does."""
