@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.engine.engine import Engine
+from edge.errors import SetupError
 from edge.events import Failed, Finished, Started
 from edge.images import Picture
 from edge.jobs import fleet
@@ -68,6 +69,11 @@ class Life:
         """Before Celery: plans, builds and warms the engine. Raises SetupError, or the
         EdgeError of the first question."""
         settings = self._settings
+        if settings.models:
+            raise SetupError(
+                "A worker serves one model: set EDGE_MODEL for each worker. "
+                "EDGE_MODELS is for `edge up`."
+            )
         self._metrics = metrics = Metrics()
         if port := settings.metrics_port:
             # first, so that a port in use is reported before the model is loaded
@@ -90,6 +96,7 @@ class Life:
             n_cells=plan.n_kv_cells,
             min_image_tokens=plan.min_image_tokens,
             max_image_tokens=plan.max_image_tokens,
+            capabilities=(fleet.CHAT,),
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)
