@@ -14,10 +14,10 @@ from edge.events import (
     Progress,
     Retried,
     Terminal,
-    Token,
 )
 from edge.request import Usage
 from ui.event_streams import Events
+from ui.new_text import NewText
 from ui.progress import progress_comment
 from ui.responses.output import Event, Output
 from ui.sse import KEEP_ALIVE
@@ -72,7 +72,7 @@ class Response:
     def output(self, outcome: Finished) -> list[dict[str, Any]]:
         """The items of a finished response."""
         output, answer = Output(self.job_id, has_tools=self.has_tools), outcome.answer
-        for _ in output.feed(answer.text):
+        for _ in output.feed(answer.text, answer.logprobs or ()):
             pass
         for _ in output.end(is_whole=answer.finish_reason == "stop"):
             pass
@@ -89,18 +89,14 @@ class Response:
         output = Output(self.job_id, has_tools=self.has_tools)
         for frame in numbered.frames(self._beginning()):
             yield frame
-        n_read = 0
+        text = NewText()
         async for event in events:
+            added = text.read(event)
+            for frame in numbered.frames(output.feed(added.new, added.logprobs)):
+                yield frame
             match event:
-                case Token(text):
-                    n_read += len(text)
-                    for frame in numbered.frames(output.feed(text)):
-                        yield frame
                 case Finished(answer):
                     is_whole = answer.finish_reason == "stop"
-                    rest = output.feed(answer.text[n_read:])
-                    for frame in numbered.frames(rest):
-                        yield frame
                     for frame in numbered.frames(output.end(is_whole=is_whole)):
                         yield frame
                     for frame in numbered.frames([self._end(event)]):
@@ -111,9 +107,9 @@ class Response:
                 case Retried():  # a client gets no text twice
                     numbered.begin_again()
                     output = Output(self.job_id, has_tools=self.has_tools)
+                    text = NewText()
                     for frame in numbered.frames(self._beginning()):
                         yield frame
-                    n_read = 0
                 case None:
                     yield KEEP_ALIVE
             if isinstance(event, Progress | Retried):
@@ -151,7 +147,9 @@ class Numbered:
             if self._next - 1 <= self._after:
                 continue
             if first <= self._after:
-                event |= {"delta": event["delta"][self._after + 1 - first :]}
+                rest = {"delta": event["delta"][self._after + 1 - first :]}
+                # one token makes the delta of an answer with logprobs
+                event |= rest | ({"logprobs": []} if "logprobs" in event else {})
             told = event | {"sequence_number": self._next - 1}
             data = json.dumps(told, ensure_ascii=False)
             yield f"event: {event['type']}\ndata: {data}\n\n"
