@@ -51,6 +51,7 @@ class Response:
                 end = {"incomplete_details": why, "usage": _usage(answer.usage)}
                 end |= {"timings": vars(answer.timings)}
                 end |= {"dropped_messages": answer.n_dropped}
+                end |= {"first_only_pictures": answer.n_first}
                 end |= {"max_tokens": answer.max_tokens}
             case Failed(code):
                 status = "cancelled" if code == "cancelled" else "failed"
@@ -161,7 +162,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": read,
         "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.total_tokens,
     }
 
