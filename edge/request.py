@@ -15,6 +15,8 @@ from edge.logprobs import TokenLogprob
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
+# count: only the number of tokens of the prompt
+Wants = Literal["answer", "count"]
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,8 @@ class Request:
     message offer tools that need not be called: where the conversation would not fit
     with them they are left out, and `dropped_tools` is True then. With `continues` the
     last message is the beginning of the answer. A model that thinks does so if the
-    request `thinks`. With `counts_only` nothing is computed: only the tokens of the
-    prompt are wanted. Results computed for a request may be reused only for requests
-    with the same `scope` (see `edge.caller`).
+    request `thinks`. `wants` says what is computed. Results computed for a request may
+    be reused only for requests with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -129,7 +130,7 @@ class Request:
     dropped_tools: bool = False
     continues: bool = False
     thinks: bool = True
-    counts_only: bool = False
+    wants: Wants = "answer"
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -158,7 +159,7 @@ class Request:
             "dropped_tools": self.dropped_tools,
             "continues": self.continues,
             "thinks": self.thinks,
-            "counts_only": self.counts_only,
+            "wants": self.wants,
         }
 
     @classmethod
@@ -175,7 +176,7 @@ class Request:
             dropped_tools=data.get("dropped_tools", False),
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
-            counts_only=data.get("counts_only", False),
+            wants=data.get("wants", "count" if data.get("counts_only") else "answer"),
         )
 
 

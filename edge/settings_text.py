@@ -34,7 +34,7 @@ def setting(
     at_most: int | None = None,
     one_of: tuple[str, ...] = (),
 ) -> Any:
-    """A setting in the table of `edge.settings`."""
+    """A setting in `edge.settings_table`."""
     limits = {"at_least": at_least, "at_most": at_most, "one_of": one_of}
     return field(default=default, metadata={"meaning": meaning, **limits})
 
