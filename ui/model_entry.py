@@ -52,8 +52,10 @@ def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, 
     return entry(served.model) | {
         "capabilities": served.capabilities or (CHAT,),
         "aliases": served.names[1:],
+        "quantization": served.quantization,
         "runtime": served.runtime,
         "vision": served.vision,
+        "thinks": served.thinks,
         "limits": limits(served, settings, key),
         "sampling": RECOMMENDED,
     }

@@ -29,13 +29,15 @@ def budget(detail: Detail, most: int) -> int:
 @dataclass(frozen=True)
 class Picture:
     """A decoded picture: `rgb` holds height x width x 3 bytes, row by row. One that
-    `is_first` is the first of several frames or pages of its file. Its `ref`, with the
+    `is_first` is the first of several frames or pages of its file. A page of a document
+    may have its `text`. Its `ref`, with the
     sha256, is computed once, without a copy of the pixels."""
 
     width: int
     height: int
     rgb: bytes
     is_first: bool = False
+    text: str = ""
 
     @cached_property
     def ref(self) -> PictureRef:
