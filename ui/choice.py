@@ -17,6 +17,7 @@ from edge.qwen3vl.call_reader import (
 )
 from edge.qwen3vl.thoughts import OPENED
 from edge.request import Answer
+from ui.grounding import grounding
 from ui.openai.logprobs import logprobs_object
 
 
@@ -56,7 +57,7 @@ class Choice:
             "message": message | {"refusal": None},
             "logprobs": None if tokens is None else logprobs_object(tokens),
             "finish_reason": self._finish_reason(answer),
-        }
+        } | grounding(answer)
 
     def first(self) -> dict[str, Any]:
         """The choice of the first chunk."""
@@ -71,7 +72,7 @@ class Choice:
                 rest = self._feed(answer.text[self.n_read :])
                 tokens = (answer.logprobs or ())[self._n_tokens :]
                 yield from self._chunks([*rest, *self._reader.end()], tokens)
-                yield self._chunk({}, self._finish_reason(answer))
+                yield self._chunk({}, self._finish_reason(answer)) | grounding(answer)
             case Retried():  # a client gets no text twice
                 self._skip = max(self._skip, self.n_read)
                 self._begin()

@@ -24,6 +24,8 @@ from edge.events import (
     Token,
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
+from edge.qwen3vl.grounding import marks_in
+from edge.qwen3vl.thoughts import without_thoughts
 from edge.request import Answer, FinishReason, Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
@@ -151,8 +153,9 @@ class Ticket:
             accepted_tokens=sequence.n_accepted,
             saved_steps=sequence.n_generated - sequence.n_steps,
         )
+        text = sequence.detokenizer.text
         answer = Answer(
-            text=sequence.detokenizer.text,
+            text=text,
             finish_reason=finish_reason,
             usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
             timings=timings,
@@ -164,6 +167,9 @@ class Ticket:
             logprobs=None
             if sequence.sampling.logprobs is None
             else tuple(self._shown_logprobs),
+            marks=marks_in(
+                without_thoughts(text), sequence.pictures, sequence.n_dropped_pictures
+            ),
         )
         return Finished(answer)
 

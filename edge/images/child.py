@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import astuple
 
 from PIL import (
     AvifImagePlugin,
@@ -64,6 +65,7 @@ def main(limits: Limits) -> None:
             "width": picture.width,
             "height": picture.height,
             "is_first": picture.is_first,
+            "source": picture.source and astuple(picture.source),
         }
         rgb = picture.rgb
     except InvalidPicture as refusal:

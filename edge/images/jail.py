@@ -9,12 +9,13 @@ import signal
 import subprocess
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast, get_args
 
 from edge.errors import InvalidPicture, Unavailable
 from edge.images.limits import CHILD_SECONDS, Limits, limits_for
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
 from edge.images.spares import Spares, start_child
+from edge.marks import Orientation, SourceFile
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +134,20 @@ class Decoding:
             raise ValueError("not a size that was asked for")
         if len(rgb) != 3 * n_pixels:
             raise ValueError("pixels of another size")
-        picture = Picture(width, height, rgb, bool(result["is_first"]))
+        source = _source(result["source"])
+        picture = Picture(width, height, rgb, bool(result["is_first"]), source)
         _ = picture.ref  # hashed here: the caller's thread may be an event loop
         return picture
+
+
+def _source(result: list[int] | None) -> SourceFile | None:
+    if result is None:
+        return None
+    width, height, orientation = map(int, result)
+    is_size = 1 <= min(width, height) <= max(width, height) < 1 << 31
+    if not is_size or orientation not in get_args(Orientation):
+        raise ValueError("neither a size nor an orientation")
+    return SourceFile(width, height, cast(Orientation, orientation))
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -22,6 +22,7 @@ from ui.answer_reader import AnswerReader, Call, Part
 from ui.error_shape import error_body
 from ui.event_streams import Events
 from ui.field_names import FieldNames
+from ui.grounding import grounding
 from ui.progress import progress_comment
 
 PATH = "/v1/messages"
@@ -44,7 +45,7 @@ class MessageReply:
         """The message of an answer that is not streamed."""
         content = [self._block(part) for part in self._reader.parts_of(answer)]
         end = self._end(answer) | {"usage": _usage(answer.usage)}
-        return self._message(content) | end
+        return self._message(content) | end | grounding(answer)
 
     async def stream(self, events: Events) -> AsyncIterator[str]:
         """The events of a streamed answer. A failure becomes an error event."""
@@ -61,9 +62,8 @@ class MessageReply:
                     for frame in self._close():
                         yield frame
                     delta = self._end(answer)
-                    yield _frame(
-                        "message_delta", delta=delta, usage=_usage(answer.usage)
-                    )
+                    usage, marks = _usage(answer.usage), grounding(answer)
+                    yield _frame("message_delta", delta=delta, usage=usage, **marks)
                     yield _frame("message_stop")
                 case Failed():
                     body = error_body(self._names.rename(event.error), PATH)

@@ -18,6 +18,7 @@ from edge.events import (
 )
 from edge.request import Usage
 from ui.event_streams import Events
+from ui.grounding import grounding
 from ui.progress import progress_comment
 from ui.responses.output import Event, Output
 from ui.sse import KEEP_ALIVE
@@ -51,7 +52,7 @@ class Response:
                 end = {"incomplete_details": why, "usage": _usage(answer.usage)}
                 end |= {"timings": vars(answer.timings)}
                 end |= {"dropped_messages": answer.n_dropped}
-                end |= {"max_tokens": answer.max_tokens}
+                end |= {"max_tokens": answer.max_tokens} | grounding(answer)
             case Failed(code):
                 status = "cancelled" if code == "cancelled" else "failed"
                 end = {"error": _error(outcome.error)}
