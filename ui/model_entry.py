@@ -47,8 +47,8 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
 
 
 def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """The entry of a served model: what it can do, its other names, its limits, and the
-    sampling that its authors recommend."""
+    """The entry of a served model: what it can do, its other names, whether it thinks,
+    its limits, and the sampling that its authors recommend."""
     return entry(served.model) | {
         "capabilities": served.capabilities or (CHAT,),
         "aliases": served.names[1:],
