@@ -144,6 +144,10 @@ class Switching:
         """How many unfinished jobs a pool has."""
         return int(self._broker.zcard(keys.LIVE(pool)))
 
+    def mark(self, pool: str) -> bytes:
+        """What changes whenever a job of the pool has ended."""
+        return cast("bytes | None", self._broker.get(keys.PACE(pool))) or b""
+
 
 def _text(value: Any) -> str:
     return value.decode() if value else ""
