@@ -120,9 +120,11 @@ class Switching:
         fields = named(found)
         return Wish(fields["model"], with_gap=fields["with_gap"] == "1")
 
-    def report(self, state: State, message: str) -> None:
-        """Tells how far the switch is."""
-        self._broker.hset(SWITCH, mapping={"state": state, "message": message})
+    def report(self, model: str, state: State, message: str) -> None:
+        """Tells how far the switch to `model` is."""
+        self._broker.hset(
+            SWITCH, mapping={"model": model, "state": state, "message": message}
+        )
 
     def activate(
         self, model: str, *, may_load: bool = False
