@@ -52,6 +52,7 @@ def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, 
     return entry(served.model) | {
         "capabilities": served.capabilities or (CHAT,),
         "aliases": served.names[1:],
+        "quantization": served.quantization,
         "runtime": served.runtime,
         "vision": served.vision,
         "thinks": served.thinks,
