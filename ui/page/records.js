@@ -30,6 +30,7 @@
  * @property {string | null} parent
  * @property {"user" | "assistant"} role
  * @property {string} text
+ * @property {string} [thoughts] before an answer; never sent to the model
  * @property {PictureRef[]} pictures
  * @property {number} created
  * @property {"next" | "asked" | "writing" | "done" | "stopped" | "failed"} state

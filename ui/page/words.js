@@ -93,6 +93,12 @@ export function exact(seconds) {
   return say("seconds", { n: decimal(n) });
 }
 
+/** Words, or characters where there are no spaces between words. @param {string} text */
+export function countWords(text) {
+  const wide = text.match(/[\u3040-\u30ff\u3400-\u9fff]/g)?.length ?? 0;
+  return wide || text.split(/\s+/).filter(Boolean).length;
+}
+
 /** @param {string} n */
 const decimal = (n) =>
   ["de", "es", "fr"].includes(chosen) ? n.replace(".", ",") : n;
