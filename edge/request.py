@@ -16,6 +16,8 @@ from edge.marks import Mark, SourceFile
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
+# count: only the number of tokens of the prompt
+Wants = Literal["answer", "count"]
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,8 @@ class Request:
     the conversation would not fit with them they are left out, and `dropped_tools` is
     True then. With `continues` the
     last message is the beginning of the answer. A model that thinks does so if the
-    request `thinks`. With `counts_only` nothing is computed: only the tokens of the
-    prompt are wanted. Results computed for a request may be reused only for requests
-    with the same `scope` (see `edge.caller`).
+    request `thinks`. `wants` says what is computed. Results computed for a request may
+    be reused only for requests with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -144,7 +145,7 @@ class Request:
     dropped_tools: bool = False
     continues: bool = False
     thinks: bool = True
-    counts_only: bool = False
+    wants: Wants = "answer"
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
@@ -174,7 +175,7 @@ class Request:
             "dropped_tools": self.dropped_tools,
             "continues": self.continues,
             "thinks": self.thinks,
-            "counts_only": self.counts_only,
+            "wants": self.wants,
         }
 
     @classmethod
@@ -192,7 +193,7 @@ class Request:
             dropped_tools=data.get("dropped_tools", False),
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
-            counts_only=data.get("counts_only", False),
+            wants=data.get("wants", "count" if data.get("counts_only") else "answer"),
         )
 
 

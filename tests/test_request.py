@@ -94,6 +94,14 @@ def test_a_request_without_a_field_is_an_error(name: str) -> None:
         Request.from_json(data)
 
 
+def test_a_queued_count_of_an_older_version_is_still_a_count() -> None:
+    data = Request((Message("user", ("hi",)),)).to_json()
+    del data["wants"]
+    assert Request.from_json(data | {"counts_only": True}).wants == "count"
+    assert Request.from_json(data | {"counts_only": False}).wants == "answer"
+    assert Request.from_json(data).wants == "answer"
+
+
 def test_pictures_keep_order_and_repetitions() -> None:
     request = Request(
         (

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from edge.events import Event, Finished, Retried, Token
+from edge.events import Event, Finished, Retried
+from edge.logprobs import TokenLogprob
 from edge.qwen3vl.call_reader import (
     Arguments,
     Called,
@@ -16,6 +17,7 @@ from edge.qwen3vl.call_reader import (
     Thoughts,
 )
 from edge.request import Answer
+from ui.new_text import NewText
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,23 @@ Part = Thoughts | Text | Call
 
 class AnswerReader:
     """Finds each part of an answer once, also when another worker starts over. An
-    answer that `has_tools` may hold calls of functions."""
+    answer that `has_tools` may hold calls of functions. Its client has the first `skip`
+    characters already."""
 
-    def __init__(self, *, has_tools: bool) -> None:
+    def __init__(self, *, has_tools: bool, skip: int = 0) -> None:
+        self.logprobs: tuple[TokenLogprob, ...] = ()  # new, of the latest event
         self._has_tools = has_tools
-        self._n_shown = 0  # characters of the answer
+        self._text = NewText(skip)
         self._begin()
 
     def _begin(self) -> None:
         self._reader = PartReader(has_tools=self._has_tools)
-        self._n_read = 0
         self._open: tuple[Called, list[str]] | None = None
+
+    @property
+    def n_read(self) -> int:
+        """How many characters the answer has so far."""
+        return self._text.n_read
 
     @property
     def n_calls(self) -> int:
@@ -51,15 +59,13 @@ class AnswerReader:
 
     def read(self, event: Event | None) -> list[Found]:
         """What an event adds to what is known of the answer."""
-        match event:
-            case Token(text):
-                return self._feed(text)
-            case Finished(answer):  # also what no event brought: it may be a known one
-                rest = self._feed(answer.text[self._n_read :])
-                return [*rest, *self._reader.end()]
-            case Retried():
-                self._begin()
-        return []
+        if isinstance(event, Retried):
+            self._begin()
+        added = self._text.read(event)
+        self.logprobs = added.logprobs
+        self._join(self._reader.feed(added.known))
+        found = self._reader.feed(added.new)
+        return [*found, *self._reader.end()] if isinstance(event, Finished) else found
 
     def read_calls(self, event: Event | None) -> list[Part]:
         """As `read`, with each call in one piece. One that is cut off is left out: it
@@ -78,13 +84,6 @@ class AnswerReader:
                 case _:
                     parts.append(part)
         return parts
-
-    def _feed(self, text: str) -> list[Found]:
-        n_known = min(len(text), self._n_shown - self._n_read)
-        self._join(self._reader.feed(text[:n_known]))
-        self._n_read += len(text)
-        self._n_shown = max(self._n_shown, self._n_read)
-        return self._reader.feed(text[n_known:])
 
     def _join(self, found: list[Found]) -> list[Part]:
         """Text, and the calls that are complete after it."""

@@ -108,7 +108,7 @@ class Asking:
         if asked is not None:
             return asked
         # each picture has a token at least; how many more is known once it is decoded
-        if not question.counts_only:
+        if question.wants != "count":
             await meter.check("image-tokens", len(question.pictures))
         reserving = self._admission.reserve(submission, served, workers, meter)
         async with reserving as reservation:
@@ -186,7 +186,7 @@ class Asking:
                 done = Finished(answer)
                 await self._jobs.end(job.job_id, done)
                 return Asked(job, served.model, True, _known_stream(done, watch))
-            if request.counts_only:  # no pixel is looked at
+            if request.wants == "count":  # no pixel is looked at
                 pictures = []
             if pictures:  # those that are left after trimming, and only if computed
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)

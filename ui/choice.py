@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from edge.events import Finished, Retried, Token
-from edge.logprobs import TokenLogprob
-from edge.qwen3vl.call_reader import (
-    Arguments,
-    Called,
-    Found,
-    PartReader,
-    Text,
-    Thoughts,
-)
-from edge.qwen3vl.thoughts import OPENED
+from edge.qwen3vl.call_reader import Arguments, Called, Found, Text, Thoughts
 from edge.request import Answer
+from ui.answer_reader import AnswerReader
 from ui.grounding import grounding
 from ui.openai.logprobs import logprobs_object
 
@@ -29,22 +21,18 @@ class Choice:
     def __init__(
         self, index: int, name: str, *, has_tools: bool, skip: int = 0
     ) -> None:
-        self.n_read = 0  # characters of the answer
         self.index = index
         self._name = name
-        self._has_tools = has_tools
-        self._skip = skip
-        self._begin()
+        self._reader = AnswerReader(has_tools=has_tools, skip=skip)
 
-    def _begin(self) -> None:
-        self.n_read = 0
-        self._n_known_bytes = 0  # of the text that the client has
-        self._n_tokens = self._n_token_bytes = 0  # of the tokens with logprobs
-        self._reader = PartReader(has_tools=self._has_tools)
+    @property
+    def n_read(self) -> int:
+        """How many characters the answer has so far."""
+        return self._reader.n_read
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """The choice with a message, of which nothing was read before."""
-        found = [*self._reader.feed(answer.text), *self._reader.end()]
+        found = self._reader.read(Finished(answer))
         text = "".join(part.text for part in found if isinstance(part, Text))
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if thoughts := "".join(p.text for p in found if isinstance(p, Thoughts)):
@@ -59,51 +47,22 @@ class Choice:
             "finish_reason": self._finish_reason(answer),
         } | grounding(answer)
 
-    def first(self) -> dict[str, Any]:
-        """The choice of the first chunk."""
-        return self._chunk({"role": "assistant", "content": ""})
+    def begin(self) -> Iterator[dict[str, Any]]:
+        """The choice of the chunk before all events."""
+        yield self._chunk({"role": "assistant", "content": ""})
 
     def read(self, event: Token | Finished | Retried) -> Iterator[dict[str, Any]]:
-        """The choice of each chunk that an event gives."""
-        match event:
-            case Token(text, tokens):
-                yield from self._chunks(self._feed(text), tokens)
-            case Finished(answer):  # also what no event brought: it may be a known one
-                rest = self._feed(answer.text[self.n_read :])
-                tokens = (answer.logprobs or ())[self._n_tokens :]
-                yield from self._chunks([*rest, *self._reader.end()], tokens)
-                yield self._chunk({}, self._finish_reason(answer)) | grounding(answer)
-            case Retried():  # a client gets no text twice
-                self._skip = max(self._skip, self.n_read)
-                self._begin()
-
-    def _feed(self, text: str) -> list[Found]:
-        if self.n_read == 0 and text.startswith(OPENED):  # no token of the answer
-            self._n_token_bytes = len(OPENED)
-        known = text[: max(0, self._skip - self.n_read)]
-        self._reader.feed(known)
-        self._n_known_bytes += len(known.encode())
-        self.n_read += len(text)
-        return self._reader.feed(text[len(known) :])
-
-    def _chunks(
-        self, found: list[Found], tokens: Iterable[TokenLogprob]
-    ) -> Iterator[dict[str, Any]]:
-        """The logprobs are those of all tokens, also of calls."""
-        new = [*self._unknown(tokens)]
-        deltas = [*self._deltas(found)] or ([{}] if new else [])
-        for delta in deltas:
+        """The choice of each chunk that an event gives. The logprobs are those of all
+        tokens, also of calls."""
+        found = self._reader.read(event)
+        new = self._reader.logprobs
+        for delta in [*self._deltas(found)] or ([{}] if new else []):
             logprobs = {"logprobs": logprobs_object(new)} if new else {}
             yield self._chunk(delta) | logprobs
-            new = []
-
-    def _unknown(self, tokens: Iterable[TokenLogprob]) -> Iterator[TokenLogprob]:
-        """Those that begin behind the text that the client has."""
-        for one in tokens:
-            if self._n_token_bytes >= self._n_known_bytes:
-                yield one
-            self._n_tokens += 1
-            self._n_token_bytes += len(one.token)
+            new = ()
+        if isinstance(event, Finished):
+            last = self._chunk({}, self._finish_reason(event.answer))
+            yield last | grounding(event.answer)
 
     def _deltas(self, found: list[Found]) -> Iterator[dict[str, Any]]:
         for part in found:

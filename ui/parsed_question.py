@@ -11,7 +11,7 @@ from edge.caller import Caller
 from edge.errors import EdgeError, InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
-from edge.request import Message, PictureRef, Request, Role, SamplingParams
+from edge.request import Message, PictureRef, Request, Role, SamplingParams, Wants
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
@@ -31,8 +31,7 @@ MARKDOWN_PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(\s*(data:image/[^)\s!\[]+)\
 class ParsedQuestion:
     """A question of `caller` for an answer of at most `max_tokens`; the body itself,
     which may be long, is not kept. `body_hash` is its sha256 where a client named the
-    question with an Idempotency-Key. With `counts_only` only the tokens of its prompt
-    are wanted.
+    question with an Idempotency-Key. `wants` says what is computed of it.
 
     Raises InvalidRequest for a picture that is not a data URL of one, nor an address on
     one of `hosts`.
@@ -46,7 +45,7 @@ class ParsedQuestion:
         body_hash: str = "",
         hosts: PictureHosts = NO_HOSTS,
         *,
-        counts_only: bool = False,
+        wants: Wants = "answer",
     ) -> None:
         self.model = body.model
         self.streams = body.stream
@@ -63,8 +62,8 @@ class ParsedQuestion:
         self._continues = body.continues or body.is_raw
         offer = body.offer()
         self.has_tools = bool(offer)
-        self.counts_only = counts_only
-        if counts_only:
+        self.wants = wants
+        if wants == "count":
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
@@ -96,7 +95,7 @@ class ParsedQuestion:
             n_spare=self._n_spare,
             continues=self._continues,
             thinks=self._thinks,
-            counts_only=self.counts_only,
+            wants=self.wants,
         )
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from edge.errors import InvalidRequest
 from edge.images import Detail
-from edge.request import PictureRef, Request
+from edge.request import PictureRef, Request, Wants
 from ui.picture_hosts import Link
 
 MAX_PICTURES = 8  # in one request, earlier turns included
@@ -38,14 +38,14 @@ class LinkedPicture:
 
 
 class Question(Protocol):
-    """What `ui.asking` needs to know of a question. `model` may be empty: any. With
-    `counts_only` only the tokens of its prompt are wanted."""
+    """What `ui.asking` needs to know of a question. `model` may be empty: any. `wants`
+    says what is computed of it."""
 
     @property
     def model(self) -> str: ...
 
     @property
-    def counts_only(self) -> bool: ...
+    def wants(self) -> Wants: ...
 
     @property
     def pictures(self) -> Sequence[SentPicture | LinkedPicture]: ...

@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from fastapi import Request
 
 from edge.errors import EdgeError
+from edge.request import Wants
 from ui.asking import Asked
 from ui.body import Bodies
 from ui.client import Client
@@ -86,12 +87,12 @@ class Questions:
         http: Request,
         read: Callable[[bytearray], tuple[ChatBody, T]],
         *,
-        counts_only: bool = False,
+        wants: Wants = "answer",
     ) -> Received[T]:
-        """Reads and asks the question of a request; with `counts_only`, how many tokens
-        its prompt has. `read` translates its body to that of /v1/chat/completions, and
-        says what must be kept of it for the answer. When this returns nothing keeps the
-        bytes of the pictures alive.
+        """Reads and asks the question of a request; `wants` says what is computed.
+        `read` translates its body to that of /v1/chat/completions, and says what must
+        be kept of it for the answer. When this returns nothing keeps the bytes of the
+        pictures alive.
 
         Raises the EdgeError that refuses it.
         """
@@ -100,7 +101,7 @@ class Questions:
         def build(data: bytearray) -> tuple[ParsedQuestion, T]:
             body, kept = read(data)
             name = _name(http, data)
-            return self._parse(http, body, name, counts_only=counts_only), kept
+            return self._parse(http, body, name, wants=wants), kept
 
         async with self._bodies.read(http, build) as (question, kept):
             with self._client.metrics.question() as watch:
@@ -133,11 +134,11 @@ class Questions:
         return _received(asked, found, draft.kept)
 
     def _parse(
-        self, http: Request, body: ChatBody, name: str, *, counts_only: bool = False
+        self, http: Request, body: ChatBody, name: str, *, wants: Wants = "answer"
     ) -> ParsedQuestion:
         body.refuse_unsupported()
         default = self._client.settings.answer_tokens
-        asked = 1 if counts_only else body.longest_answer
+        asked = 1 if wants == "count" else body.longest_answer
         most = longest_answer(asked, default, limits_of(http))
         return ParsedQuestion(
             body,
@@ -145,7 +146,7 @@ class Questions:
             caller_of(http),
             name,
             self._client.picture_hosts,
-            counts_only=counts_only,
+            wants=wants,
         )
 
     async def _ask(

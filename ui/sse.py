@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi.responses import StreamingResponse
 
@@ -21,12 +21,37 @@ DONE = "data: [DONE]\n\n"
 KEEP_ALIVE = ": still working\n"  # as `progress_comment`
 
 
+class ReplyChoice(Protocol):
+    """One answer of a reply, in the shape of an API."""
+
+    index: int
+
+    @property
+    def n_read(self) -> int:
+        """How many characters the answer has so far."""
+        ...
+
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        """The answer in one piece, of which nothing was read before."""
+        ...
+
+    def begin(self) -> Iterator[dict[str, Any]]:
+        """What comes before all events of a stream."""
+        ...
+
+    def read(self, event: Token | Finished | Retried) -> Iterator[dict[str, Any]]:
+        """What an event gives."""
+        ...
+
+
 class Reply:
     """The envelope of `n` answers: id, time and model are equal in all its chunks, also
     when it is read again. Answers that have tools may hold calls of functions.
 
     If they `are_equal`, one job gives them all.
     """
+
+    name, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
     def __init__(
         self,
@@ -39,7 +64,6 @@ class Reply:
         are_equal: bool = False,
     ) -> None:
         self._job_id = job_id
-        self._id = f"chatcmpl-{job_id}"
         self._has_tools = has_tools
         self._created = int(created)
         self._model = model
@@ -50,8 +74,8 @@ class Reply:
         """The body of a non-streamed reply, with the answer of each job."""
         if self._are_equal:
             answers = [answers[0]] * self._n
-        choices = [self._choice(i).whole(answer) for i, answer in enumerate(answers)]
-        return self._envelope("chat.completion", choices) | measured(answers)
+        choices = [self.choice(i).whole(answer) for i, answer in enumerate(answers)]
+        return self._envelope(self.kind, choices) | measured(answers)
 
     async def stream(
         self, numbered: NumberedEvents, include_usage: bool, skip: int = 0
@@ -63,11 +87,12 @@ class Reply:
         The id of each chunk of a single answer is the number of characters that the
         model had written, from which a client can resume.
         """
-        choices = [self._choice(i, skip) for i in range(self._n)]
+        choices = [self.choice(i, skip) for i in range(self._n)]
         of_stream = [choices] if self._are_equal else [[one] for one in choices]
         answers: dict[int, Answer] = {}
         for choice in choices:
-            yield self._chunk(choice.first(), at=skip)
+            for chunk in choice.begin():
+                yield self._chunk(chunk, at=skip)
         async with aclosing(numbered) as events:
             async for i, event in events:
                 match event:
@@ -85,21 +110,22 @@ class Reply:
                 if isinstance(event, Progress | Retried) and i == 0:
                     yield progress_comment(event)
         if include_usage and len(answers) == self._n:
-            last = self._envelope("chat.completion.chunk", [])
+            last = self._envelope(self.chunk_kind, [])
             yield _frame(last | measured([answers[i] for i in range(self._n)]))
         yield DONE
 
-    def _choice(self, index: int, skip: int = 0) -> Choice:
+    def choice(self, index: int, skip: int = 0) -> ReplyChoice:
+        """The answer of this number."""
         name = f"{self._job_id}_{index}" if index else self._job_id
         return Choice(index, name, has_tools=self._has_tools, skip=skip)
 
     def _chunk(self, choice: dict[str, Any], *, at: int) -> str:
-        frame = _frame(self._envelope("chat.completion.chunk", [choice]))
+        frame = _frame(self._envelope(self.chunk_kind, [choice]))
         return f"id: {at}\n{frame}" if self._n == 1 else frame
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {
-            "id": self._id,
+            "id": f"{self.name}-{self._job_id}",
             "object": kind,
             "created": self._created,
             "model": self._model,

@@ -64,7 +64,7 @@ class Metrics:
     def ended(self, request: Request, outcome: Terminal) -> None:
         """Counts a job that this worker has ended."""
         self._requests.labels(*labels_of(outcome)).inc()
-        if isinstance(outcome, Finished) and not request.counts_only:
+        if isinstance(outcome, Finished) and request.wants == "answer":
             self._finished(request, outcome.answer)
 
     def _finished(self, request: Request, answer: Answer) -> None:

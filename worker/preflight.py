@@ -81,7 +81,7 @@ class Preflight:
         except EdgeError as refusal:
             self._end(job, Failed.because(refusal))
             return
-        if job.request.counts_only:
+        if job.request.wants == "count":
             self._end(job, Finished(prepared.count()))
         else:
             self._prepared.put(job.job_id, prepared)

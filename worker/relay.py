@@ -85,7 +85,7 @@ class Relay:
         began = time.monotonic()
         deadline = began + claim.seconds_left
         prepared, n_image = self._prepared.take(claim.job_id), 0
-        counts_only = claim.request.counts_only
+        counts_only = claim.request.wants == "count"
         outcome: Terminal
         try:
             if counts_only:  # claimed before the preflight check

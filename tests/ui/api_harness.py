@@ -24,7 +24,7 @@ from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.submission import Submission
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import sync_client
-from edge.request import Message, PictureRef, Request, SamplingParams
+from edge.request import Message, PictureRef, Request, SamplingParams, Wants
 from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
@@ -55,7 +55,7 @@ class PictureQuestion:
     max_tokens: int = 8
     scope: str = "me"
 
-    counts_only = False
+    wants: Wants = "answer"
     pictures = (SentPicture(digest_of(BLACK), lambda: BLACK),)
 
     def request(self, refs: Sequence[PictureRef]) -> Request:

@@ -176,7 +176,7 @@ async def test_a_picture_is_counted_although_its_pixels_were_not_sent(
     harness: WorkerHarness,
 ) -> None:
     message = Message("user", (PictureRef("0" * 64, 640, 480), "What is it?"))
-    count = Request((message,), SamplingParams(1), counts_only=True)
+    count = Request((message,), SamplingParams(1), wants="count")
     job = await harness.admit()
     await harness.client.enqueue(job.job_id, count, "count", [], POOL, BOUNDS)
     harness.relay.answer()

@@ -47,7 +47,7 @@ def message_routes(questions: Questions) -> APIRouter:
         names = FieldNames()
         with names.in_errors():
             received = await questions.receive(
-                http, lambda data: (read_messages(data, names), None), counts_only=True
+                http, lambda data: (read_messages(data, names), None), wants="count"
             )
             count = await unless_gone(http, await_answer(received.asked.events))
             body = {"input_tokens": count.usage.prompt_tokens}

@@ -9,17 +9,15 @@ from pydantic import BeforeValidator, Field, model_validator
 from edge.errors import UnsupportedParameter
 from ui.body import validate
 from ui.field_names import FieldNames
-from ui.openai.body import ChatBody
+from ui.openai.body import MOST_LIKELIEST, ChatBody
 from ui.openai.misplaced import PICTURES, refuse_fields
-from ui.openai.values import Body, LongText
+from ui.openai.values import Body, LongText, whole
 
 _LEAVE_OUT = "Leave it out."
 _CHAT = "Ask /v1/chat/completions."
 REFUSED = {
-    "best_of": _LEAVE_OUT,
-    "logprobs": _CHAT,
-    "top_logprobs": _CHAT,
-    "n": _LEAVE_OUT,
+    "best_of": "Use n.",
+    "top_logprobs": "Use logprobs, which is a number here.",
     "suffix": _LEAVE_OUT,
     "messages": _CHAT,
     "tools": _CHAT,
@@ -46,11 +44,20 @@ def _one(value: Any) -> Any:
     )
 
 
+def _number(value: Any) -> Any:
+    """False, which other APIs have here, as null."""
+    return None if value is False else whole(value)
+
+
 class CompletionBody(Body):
-    """Other fields than these are those of /v1/chat/completions."""
+    """Other fields than these are those of /v1/chat/completions. `logprobs` is how many
+    alternatives to each token are told."""
 
     prompt: Annotated[Annotated[LongText, Field(min_length=1)], BeforeValidator(_one)]
     echo: bool = False
+    logprobs: Annotated[
+        Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None, BeforeValidator(_number)
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -58,6 +65,16 @@ class CompletionBody(Body):
         """Refuses before anything is missed."""
         refuse_fields(value, REFUSED)
         return value
+
+    @model_validator(mode="after")
+    def _of_answers_only(self) -> CompletionBody:
+        if self.echo and self.logprobs is not None:
+            raise UnsupportedParameter(
+                "logprobs are those of the answer: the tokens of a prompt have none "
+                "here. Leave echo or logprobs out.",
+                param="logprobs",
+            )
+        return self
 
     def chat_body(self, names: FieldNames) -> RawBody:
         """The body whose only message is the prompt; `names` learns where its fields
@@ -67,6 +84,8 @@ class CompletionBody(Body):
         message = {"role": "user", "content": self.prompt}
         extra = self.model_extra or {}
         given = {name: extra[name] for name in extra.keys() - REFUSED.keys()}
+        if self.logprobs is not None:
+            given |= {"logprobs": True, "top_logprobs": self.logprobs}
         return validate(RawBody, given | {"messages": [message]})
 
 

@@ -2,71 +2,101 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from edge.events import Failed, Finished, Progress, Retried, Token
+from edge.events import Finished, Retried, Token
+from edge.logprobs import TokenLogprob
 from edge.request import Answer
-from ui.event_streams import Events
-from ui.progress import progress_comment
-from ui.sse import DONE, KEEP_ALIVE, measured
+from ui.new_text import NewText
+from ui.openai.logprobs import bytes_of, text_of
+from ui.sse import Reply, ReplyChoice
 
 
-@dataclass(frozen=True)
-class Completion:
-    """The completion that the job `job_id` computes. `begin` is the text before the
-    answer: the prompt, if the client wants it back."""
+class Completion(Reply):
+    """The envelope of completions. `begin` is the text before each answer: the prompt,
+    if the client wants it back."""
 
-    job_id: str
-    created: float
-    model: str
-    begin: str = ""
+    name, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
 
-    def body(self, answer: Answer) -> dict[str, Any]:
-        """The body of a completion that is not streamed."""
-        text = self.begin + answer.text
-        return self._envelope(text, answer.finish_reason) | measured([answer])
+    def __init__(
+        self,
+        job_id: str,
+        created: float,
+        model: str,
+        *,
+        begin: str = "",
+        n: int = 1,
+        are_equal: bool = False,
+    ) -> None:
+        super().__init__(job_id, created, model, n=n, are_equal=are_equal)
+        self._begin = begin
 
-    async def stream(self, events: Events, include_usage: bool) -> AsyncIterator[str]:
-        """The lines of a streamed completion. A failure becomes an error frame."""
-        if self.begin:
-            yield _frame(self._envelope(self.begin))
-        n_read = n_shown = 0
-        async for event in events:
-            match event:
-                case Token(text):
-                    if new := text[max(0, n_shown - n_read) :]:
-                        yield _frame(self._envelope(new))
-                    n_read += len(text)
-                    n_shown = max(n_shown, n_read)
-                case Finished(answer):
-                    rest = answer.text[n_shown:]
-                    yield _frame(self._envelope(rest, answer.finish_reason))
-                    if include_usage:
-                        last = self._envelope("") | {"choices": []}
-                        yield _frame(last | measured([answer]))
-                case Failed():
-                    yield _frame(event.error.body())
-                case Retried():  # a client gets no text twice
-                    n_read = 0
-                case None:
-                    yield KEEP_ALIVE
-            if isinstance(event, Progress | Retried):
-                yield progress_comment(event)
-        yield DONE
+    def choice(self, index: int, skip: int = 0) -> ReplyChoice:
+        return TextChoice(index, "" if skip else self._begin, skip)
 
-    def _envelope(self, text: str, finish_reason: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "text": text, "logprobs": None}
+
+class TextChoice:
+    """See `ui.sse.ReplyChoice`. An answer's thoughts and calls are text here."""
+
+    def __init__(self, index: int, begin: str = "", skip: int = 0) -> None:
+        self.index = index
+        self._begin = begin
+        self._text = NewText(skip)
+
+    @property
+    def n_read(self) -> int:
+        return self._text.n_read
+
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        text = self._begin + answer.text
+        return self._chunk(text, answer.logprobs, 0, answer.finish_reason)
+
+    def begin(self) -> Iterator[dict[str, Any]]:
+        if self._begin:
+            yield self._chunk(self._begin)
+
+    def read(self, event: Token | Finished | Retried) -> Iterator[dict[str, Any]]:
+        at = self._text.n_read
+        added = self._text.read(event)
+        at += len(added.known)
+        end = event.answer.finish_reason if isinstance(event, Finished) else None
+        if added.new or added.logprobs or end:
+            yield self._chunk(added.new, added.logprobs or None, at, end)
+
+    def _chunk(
+        self,
+        text: str,
+        logprobs: Iterable[TokenLogprob] | None = None,
+        at: int = 0,
+        finish_reason: str | None = None,
+    ) -> dict[str, Any]:
+        shown = None if logprobs is None else logprobs_object(logprobs, at)
         return {
-            "id": f"cmpl-{self.job_id}",
-            "object": "text_completion",
-            "created": int(self.created),
-            "model": self.model,
-            "choices": [choice | {"finish_reason": finish_reason}],
+            "index": self.index,
+            "text": text,
+            "logprobs": shown,
+            "finish_reason": finish_reason,
         }
 
 
-def _frame(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+def logprobs_object(tokens: Iterable[TokenLogprob], at: int) -> dict[str, Any]:
+    """The field `logprobs` of a choice, of tokens that begin at the character `at` of
+    the answer. The alternatives include the token itself."""
+    found: dict[str, list[Any]] = {
+        "tokens": [],
+        "token_logprobs": [],
+        "top_logprobs": [],
+        "text_offset": [],
+    }
+    n_begun = 0  # characters, in tokens before
+    for one in tokens:
+        begins = [byte & 0xC0 != 0x80 for byte in bytes_of(one.token)]
+        is_inside = bool(begins) and not begins[0]  # a character of the token before
+        found["tokens"].append(text_of(one.token))
+        found["token_logprobs"].append(one.logprob)
+        likeliest = {text_of(token): value for token, value in one.likeliest}
+        found["top_logprobs"].append({text_of(one.token): one.logprob} | likeliest)
+        found["text_offset"].append(at + max(0, n_begun - is_inside))
+        n_begun += sum(begins)
+    return found

@@ -9,8 +9,9 @@ from starlette.responses import Response
 from ui.body import parse
 from ui.completions.body import CompletionBody
 from ui.completions.reply import Completion
-from ui.event_streams import await_answer, await_start, unless_gone
+from ui.event_streams import await_answers, await_starts, unless_gone
 from ui.field_names import FieldNames
+from ui.jobs import last_event_id
 from ui.openai.answers import Answered
 from ui.openai.body import ChatBody
 from ui.openapi import documented
@@ -25,7 +26,7 @@ def completion_routes(questions: Questions) -> APIRouter:
     @router.post("/v1/completions")
     @documented(body=CompletionBody, answer=Answered, stream="text/event-stream")
     async def completions(http: Request) -> Response:
-        names = FieldNames()
+        names, skip = FieldNames(), last_event_id(http)
 
         def read(data: bytearray) -> tuple[ChatBody, str]:
             body = parse(CompletionBody, data)
@@ -34,12 +35,20 @@ def completion_routes(questions: Questions) -> APIRouter:
         with names.in_errors():
             received = await questions.receive(http, read)
             asked, job = received.asked, received.asked.job
-            reply = Completion(job.job_id, job.created, asked.model, received.kept)
+            reply = Completion(
+                job.job_id,
+                job.created,
+                asked.model,
+                begin=received.kept,
+                n=received.n_answers,
+                are_equal=not asked.others,
+            )
+            streams = [asked.events, *asked.others]
             if not received.streams:
-                answer = await unless_gone(http, await_answer(asked.events))
-                return JSONResponse(reply.body(answer), headers=received.headers)
-            events = await unless_gone(http, await_start(asked.events))
-            lines = reply.stream(events, received.includes_usage)
+                answers = await unless_gone(http, await_answers(streams))
+                return JSONResponse(reply.complete(answers), headers=received.headers)
+            events = await unless_gone(http, await_starts(streams))
+            lines = reply.stream(events, received.includes_usage, skip)
             return event_stream(lines, received.headers)
 
     return router

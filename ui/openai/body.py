@@ -51,6 +51,7 @@ SHARED = {f.name for f in fields(SamplingParams)} - {
 }
 MOST_STOPS = 16
 MOST_STOP_TOKENS = 64
+MOST_LIKELIEST = 20  # alternatives to a token
 MOST_CHOICES = 128  # OpenAI's; those of a pool are fewer
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
@@ -105,7 +106,9 @@ class ChatBody(Body):
     logit_bias: dict[TokenId, Bias] = Field({}, max_length=1000)
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     logprobs: bool = False
-    top_logprobs: Annotated[int, Field(ge=0, le=20), BeforeValidator(whole)] = 0
+    top_logprobs: Annotated[
+        int, Field(ge=0, le=MOST_LIKELIEST), BeforeValidator(whole)
+    ] = 0
     stop: Stop = Field([])
     # vLLM's
     stop_token_ids: list[Number] = Field([], max_length=MOST_STOP_TOKENS)

@@ -19,8 +19,15 @@ def logprobs_object(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
 
 
 def _token(token: str, logprob: float) -> dict[str, Any]:
-    """Bytes that are only a part of a character are written as `\\xe5`, as OpenAI's
-    API does."""
-    raw = token.encode("latin-1")
-    text = raw.decode(errors="backslashreplace")
-    return {"token": text, "logprob": logprob, "bytes": list(raw)}
+    return {"token": text_of(token), "logprob": logprob, "bytes": bytes_of(token)}
+
+
+def bytes_of(token: str) -> list[int]:
+    """The bytes of a token as `TokenLogprob` holds it."""
+    return list(token.encode("latin-1"))
+
+
+def text_of(token: str) -> str:
+    """Its text. Bytes that are only a part of a character are written as `\\xe5`, as
+    OpenAI's API does."""
+    return token.encode("latin-1").decode(errors="backslashreplace")
