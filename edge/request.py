@@ -200,11 +200,13 @@ class Request:
 @dataclass(frozen=True)
 class Usage:
     """Token counts. The prompt tokens include image tokens and the cached tokens, which
-    an earlier question had already computed."""
+    an earlier question had already computed; those of the answer include the reasoning
+    tokens, of thoughts before it."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 from edge.caller import Caller
 from edge.conversation import trim
+from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
@@ -101,6 +102,12 @@ class Asking:
         """
         served = serving(question.model, workers, submission.limits)
         self._admission.check_number(submission, served, workers)
+        if question.thinking_field and served.thinks is False:
+            raise UnsupportedParameter(
+                f"{question.thinking_field} asks the model to think, and "
+                f"{served.model} does not. Leave it out.",
+                param=question.thinking_field,
+            )
         if served.n_cells:  # an answer never has more tokens, whatever was asked for
             n = min(submission.max_tokens, served.n_cells)
             submission = replace(submission, max_tokens=n)

@@ -61,8 +61,8 @@ class Choice:
             yield self._chunk(delta) | logprobs
             new = ()
         if isinstance(event, Finished):
-            last = self._chunk({}, self._finish_reason(event.answer))
-            yield last | grounding(event.answer)
+            end = self._chunk({}, self._finish_reason(event.answer))
+            yield end | grounding(event.answer)
 
     def _deltas(self, found: list[Found]) -> Iterator[dict[str, Any]]:
         for part in found:

@@ -50,9 +50,10 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
 
 
 def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """The entry of a served model with its limits and the sampling that its authors
-    recommend."""
+    """The entry of a served model, whether it thinks, its limits, and the sampling that
+    its authors recommend."""
     return entry(served.model) | {
+        "thinks": served.thinks,
         "limits": limits(served, settings, key),
         "sampling": RECOMMENDED,
     }

@@ -58,6 +58,7 @@ class ParsedQuestion:
         self._scope = caller.scope
         self._truncate = body.truncate == "auto"
         self._thinks = body.thinks
+        self.thinking_field = body.thinking_field
         self._is_raw = body.is_raw
         self._continues = body.continues or body.is_raw
         offer = body.offer()

@@ -153,8 +153,11 @@ def measured(answers: Sequence[Answer]) -> dict[str, Any]:
     messages left out, whether the tools were, the number of pictures that are the first
     of several in their file, and the most tokens that an answer could have."""
     slowest = max(answers, key=lambda answer: answer.timings.e2e_ms)
-    n_written = sum(answer.usage.completion_tokens for answer in answers)
-    usage = replace(answers[0].usage, completion_tokens=n_written)
+    usage = replace(
+        answers[0].usage,
+        completion_tokens=sum(one.usage.completion_tokens for one in answers),
+        reasoning_tokens=sum(one.usage.reasoning_tokens for one in answers),
+    )
     return {
         "usage": _usage(usage),
         "timings": vars(slowest.timings),
@@ -171,6 +174,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 

@@ -17,6 +17,7 @@ from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
 from edge.jobs.worker_side import WorkerJobs
+from edge.models.facts import facts_of
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.redis_clients import sync_client
@@ -73,7 +74,7 @@ class Life:
             # first, so that a port in use is reported before the model is loaded
             serve(metrics, settings.metrics_address, port)
         files = find_model(settings, obtain)
-        fingerprint = files.fingerprint  # before loading: a changed file is refused
+        facts = facts_of(files)  # before loading: a changed file is refused
         plan = make_plan(settings, files)
         if tune_at_first_start(plan, log.info):
             plan = make_plan(settings, files)
@@ -83,13 +84,15 @@ class Life:
         self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,
-            fingerprint=f"{fingerprint} {self._engine.tower_name}",
+            fingerprint=f"{facts.digest} {self._engine.tower_name}",
             vision=self._engine.tower_name,
             n_slots=plan.settings.slots,
             runtime=self._engine.runtime_name,
             n_cells=plan.n_kv_cells,
             min_image_tokens=plan.min_image_tokens,
             max_image_tokens=plan.max_image_tokens,
+            thinks=self._engine.thinks,
+            **vars(facts),
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)

@@ -52,8 +52,9 @@ class Engine:
         chat_template: str = "",
     ) -> None:
         self._runtime = runtime
+        self.thinks = thinks(chat_template)
         self._prepare = partial(
-            prepare, runtime=runtime, tower=tower, thinks=thinks(chat_template)
+            prepare, runtime=runtime, tower=tower, thinks=self.thinks
         )
         self._n_stages = tower.n_stages
         self.tower_name, self.runtime_name = tower.name, runtime.name
@@ -235,7 +236,7 @@ class Engine:
             if (position := sequence.reject_guesses()) is not None:
                 self._runtime.rewind(each.slot, position)
             if finish_reason:
-                self._end(ticket, ticket.finish(finish_reason))
+                self._end(ticket, ticket.finish(finish_reason, self._runtime))
 
     def _accept(self, ticket: Ticket) -> None:
         sequence = ticket.sequence

@@ -25,7 +25,7 @@ from edge.events import (
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.qwen3vl.grounding import marks_in
-from edge.qwen3vl.thoughts import without_thoughts
+from edge.qwen3vl.thoughts import thoughts_in, without_thoughts
 from edge.request import Answer, FinishReason, Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
@@ -144,7 +144,7 @@ class Ticket:
         thread may call it."""
         self._post(lambda: self._end(self, Failed.because(reason)))
 
-    def finish(self, finish_reason: FinishReason) -> Finished:
+    def finish(self, finish_reason: FinishReason, tokenizer: Tokenizer) -> Finished:
         """The end of a complete answer."""
         sequence = self.sequence
         timings = replace(
@@ -157,7 +157,12 @@ class Ticket:
         answer = Answer(
             text=text,
             finish_reason=finish_reason,
-            usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
+            usage=Usage(
+                sequence.n_prompt,
+                sequence.n_generated,
+                sequence.n_reused,
+                self._count_thoughts(tokenizer),
+            ),
             timings=timings,
             n_dropped=sequence.n_dropped,
             n_first=sequence.n_first,
@@ -172,6 +177,17 @@ class Ticket:
             ),
         )
         return Finished(answer)
+
+    def _count_thoughts(self, tokenizer: Tokenizer) -> int:
+        """How many tokens of the answer its thoughts have, with their end."""
+        sequence = self.sequence
+        thoughts = thoughts_in(sequence.detokenizer.text)
+        n_left = len(thoughts.encode()) - len(sequence.written.encode())
+        n = 0
+        while n_left > 0 and n < sequence.n_generated:
+            n_left -= len(tokenizer.piece(sequence.generated[n]))
+            n += 1
+        return n
 
 
 def _named(token: int, logprobs: Logprobs, tokenizer: Tokenizer) -> TokenLogprob:

@@ -13,7 +13,7 @@ from edge.images.decode import (
     MAX_SOURCE_PIXELS,
     normalise,
 )
-from edge.images.jail import Decoding, confinement, vet
+from edge.images.decoding import Counting, Decoding, confinement, vet
 from edge.images.limits import CHILD_MEMORY_BYTES, CHILD_SECONDS
 from edge.images.picture import (
     AUTO_TOKENS,
@@ -38,6 +38,7 @@ __all__ = [
     "MAX_SOURCE_PIXELS",
     "PIXELS_PER_TOKEN",
     "TOKEN_PX",
+    "Counting",
     "Decoding",
     "Detail",
     "Picture",

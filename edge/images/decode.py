@@ -30,14 +30,18 @@ _MOST = {
 # Others are for measurements: what is black and white in them is not known.
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK"}
 _MODES |= {"YCbCr", "I;16", "I;16L", "I;16B"}
+MOST_FRAMES = 1000  # pages of a TIFF, which are found one after the other
 MAX_ASPECT_RATIO = 200  # the bound of the model's own preprocessing
 
 
 def normalise(
-    encoded: bytes, max_tokens: int, size: tuple[int, int] | None = None
+    encoded: bytes,
+    max_tokens: int,
+    size: tuple[int, int] | None = None,
+    page: int | None = None,
 ) -> Picture:
     """The picture that `encoded` holds, at most `max_tokens` x 1024 pixels large; of
-    several frames or pages the first.
+    several frames or pages the first, or of a TIFF page number `page`, from 0.
 
     It is resampled to `size`, before it is set upright, if the file is as large as its
     header claims; else to the largest size of its own shape that is allowed.
@@ -47,6 +51,8 @@ def normalise(
     if claim:
         _check_size(claim.format, claim.width, claim.height)
     kept = _KeptSize(max_tokens, claim, size)
+    if claim and claim.format == "TIFF" and page is not None:
+        return _decode(encoded, kept, page)
     if check_jpeg(encoded):
         return _decode(encoded, kept)
     first, *others = (_decode(one, kept) for one in ended_jpegs(encoded))
@@ -75,12 +81,30 @@ class _KeptSize:
         return max(1, int(width * scale)), max(1, int(height * scale))
 
 
-def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
+def count_frames(tiff: bytes) -> int:
+    """How many pages a TIFF has. Raises InvalidPicture for a damaged one, and for more
+    than MOST_FRAMES."""
+    n_frames = 0
+    try:
+        with Image.open(io.BytesIO(tiff), formats=("TIFF",)) as image:
+            while n_frames <= MOST_FRAMES:
+                image.seek(n_frames)
+                n_frames += 1
+    except EOFError:  # behind the last one
+        return n_frames
+    except (OSError, SyntaxError, ValueError, RuntimeError) as damage:
+        raise InvalidPicture(f"This TIFF is damaged: {damage}.") from None
+    raise InvalidPicture(f"This TIFF has more than {MOST_FRAMES} pages.")
+
+
+def _decode(encoded: bytes, kept: _KeptSize, page: int | None = None) -> Picture:
     try:
         file = io.BytesIO(essential_png(encoded))
         # no other format can be without a claim
         formats = (kept.claim.format if kept.claim else "JPEG",)
         with Image.open(file, formats=formats) as image:
+            if page is not None:
+                image.seek(page)
             _check_size(image.format, image.width, image.height)
             _check_shape(image.width, image.height)
             _check_mode(image.mode)
@@ -93,7 +117,8 @@ def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
             flat = _on_white(_shrink(image, size))
             if orientation in _TURNS:
                 flat = flat.transpose(_TURNS[orientation])
-            is_first = _has_more(image)  # looking further may change what is loaded
+            # looking further may change what is loaded
+            is_first = page is None and _has_more(image)
     except UnidentifiedImageError:
         raise InvalidPicture(
             f"This is not a picture in one of the formats {', '.join(FORMATS)}."
@@ -102,7 +127,8 @@ def _decode(encoded: bytes, kept: _KeptSize) -> Picture:
         raise InvalidPicture(f"This picture is damaged: {damage}.") from None
     source = SourceFile(*stored, orientation)
     is_same = source == SourceFile(*flat.size)
-    return Picture(*flat.size, flat.tobytes(), is_first, None if is_same else source)
+    told = None if is_same else source
+    return Picture(*flat.size, flat.tobytes(), is_first, source=told)
 
 
 def _check_size(name: str | None, width: int, height: int) -> None:

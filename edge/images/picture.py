@@ -38,14 +38,15 @@ def floor(detail: Detail, most: int) -> int:
 @dataclass(frozen=True)
 class Picture:
     """A decoded picture: `rgb` holds height x width x 3 bytes, row by row. One that
-    `is_first` is the first of several frames or pages of its file; `source` tells of
-    the pixels in that file, unless they are the same. Its `ref`, with the sha256, is
-    computed once, without a copy of the pixels."""
+    `is_first` is the first of several frames or pages of its file. A page of a document
+    may have its `text`; `source` tells of the pixels in the file, unless they are the
+    same. Its `ref`, with the sha256, is computed once, without a copy of the pixels."""
 
     width: int
     height: int
     rgb: bytes
     is_first: bool = False
+    text: str = ""
     source: SourceFile | None = field(default=None, compare=False)
 
     @cached_property

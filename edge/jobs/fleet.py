@@ -26,7 +26,9 @@ class WorkerInfo:
     Workers of equal `fingerprint` give equal answers: it names the model files by their
     sha256, and the vision encoder. They form a pool, which has a queue. A question and
     its answer have at most `n_cells` tokens together; a picture gets
-    `min_image_tokens` to `max_image_tokens`. None is unknown, from an older worker.
+    `min_image_tokens` to `max_image_tokens`. The last ones are those of
+    `edge.models.facts`, and whether the model `thinks`. None and "" are unknown, from
+    an older worker.
     """
 
     name: str
@@ -38,6 +40,12 @@ class WorkerInfo:
     n_cells: int | None = None
     min_image_tokens: int | None = None
     max_image_tokens: int | None = None
+    size_bytes: int | None = None
+    digest: str = ""
+    modified_s: float | None = None
+    n_parameters: int | None = None
+    quantization: str = ""
+    thinks: bool | None = None
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> WorkerInfo:

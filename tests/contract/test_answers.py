@@ -179,6 +179,9 @@ def test_thoughts_have_a_budget_and_the_answer_its_form(
     assert json.loads(form)["a"] in ("x", "y")
     assert answer.finish_reason == "stop"
     assert answer.logprobs
+    n_thoughts = answer.usage.reasoning_tokens
+    begun = "".join(one.token for one in answer.logprobs[:n_thoughts])
+    assert begun.encode("latin-1").decode() == thoughts + closing_mark
     written = "".join(one.token for one in answer.logprobs).encode("latin-1")
     assert b"<think>\n" + written == answer.text.encode()
 

@@ -56,6 +56,7 @@ class PictureQuestion:
     scope: str = "me"
 
     wants: Wants = "answer"
+    thinking_field = ""
     pictures = (SentPicture(digest_of(BLACK), lambda: BLACK),)
 
     def request(self, refs: Sequence[PictureRef]) -> Request:
@@ -108,9 +109,10 @@ class ApiHarness:
             )
         return self._at[address]
 
-    def beat(self, name: str, n_slots: int) -> None:
+    def beat(self, name: str, n_slots: int, **more: Any) -> None:
         """As a worker does; but this heart beats once, so that must last."""
-        Heart(self.sync, WorkerInfo(name, "stub", "f", "stub", n_slots)).beat()
+        info = WorkerInfo(name, "stub", "f", "stub", n_slots, **more)
+        Heart(self.sync, info).beat()
         self.sync.zincrby(FLEET, 600, name)
 
     async def close(self) -> None:

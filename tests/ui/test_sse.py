@@ -258,6 +258,7 @@ async def test_the_choices_of_a_stream_are_interleaved() -> None:
         "completion_tokens": 8,
         "total_tokens": 78,
         "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert done == DONE
 

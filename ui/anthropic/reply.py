@@ -44,7 +44,7 @@ class MessageReply:
     def complete(self, answer: Answer) -> dict[str, Any]:
         """The message of an answer that is not streamed."""
         content = [self._block(part) for part in self._reader.parts_of(answer)]
-        end = self._end(answer) | {"usage": _usage(answer.usage)}
+        end = self._end(answer) | _measured(answer)
         return self._message(content) | end | grounding(answer)
 
     async def stream(self, events: Events) -> AsyncIterator[str]:
@@ -62,8 +62,8 @@ class MessageReply:
                     for frame in self._close():
                         yield frame
                     delta = self._end(answer)
-                    usage, marks = _usage(answer.usage), grounding(answer)
-                    yield _frame("message_delta", delta=delta, usage=usage, **marks)
+                    also = _measured(answer) | grounding(answer)
+                    yield _frame("message_delta", delta=delta, **also)
                     yield _frame("message_stop")
                 case Failed():
                     body = error_body(self._names.rename(event.error), PATH)
@@ -155,13 +155,19 @@ def thinking_block(text: str) -> dict[str, Any]:
     return {"type": "thinking", "thinking": text, "signature": ""}
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _measured(answer: Answer) -> dict[str, Any]:
+    """The usage, and of how many pictures only the first frame or page was read."""
+    return {"usage": _usage(answer.usage), "first_only_pictures": answer.n_first}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
     """Anthropic counts the cached tokens beside the other tokens of a prompt."""
     return {
         "input_tokens": usage.prompt_tokens - usage.cached_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
     }
 
 

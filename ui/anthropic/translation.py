@@ -49,7 +49,9 @@ def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
     for i in range(len(body.tools)):
         names.add(f"tools[{i}].function", f"tools[{i}]")
         names.add(f"tools[{i}].function.parameters", f"tools[{i}].input_schema")
-    given["enable_thinking"] = body.thinking.type != "disabled"
+    if body.thinking.type in ("enabled", "disabled"):  # else the model decides
+        given["enable_thinking"] = body.thinking.type == "enabled"
+        names.add("enable_thinking", "thinking.type")
     if body.thinking.type == "enabled":
         given["thinking_budget"] = body.thinking.budget_tokens
         names.add("thinking_budget", "thinking.budget_tokens")

@@ -64,6 +64,8 @@ def chat_of(body: OllamaBody, names: FieldNames) -> ChatBody:
     elif body.format:
         schema = {"name": "answer", "schema": body.format}
         given["response_format"] = {"type": "json_schema", "json_schema": schema}
+    names.add("reasoning_effort", "think")
+    names.add("enable_thinking", "think")
     names.add("response_format", "format")
     names.add("response_format.json_schema.schema", "format")
     return validate(ChatBody, given)

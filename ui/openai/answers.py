@@ -60,11 +60,16 @@ class PromptTokens(Answered):
     cached_tokens: int
 
 
+class AnswerTokens(Answered):
+    reasoning_tokens: int
+
+
 class TokenUsage(Answered):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokens
+    completion_tokens_details: AnswerTokens
 
 
 class ChatCompletion(Answered):

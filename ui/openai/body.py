@@ -180,6 +180,22 @@ class ChatBody(Body):
             and self.chat_template_kwargs.enable_thinking
         )
 
+    @property
+    def thinking_field(self) -> str:
+        """The field that asks the model to think; "" if none does."""
+        template = self.chat_template_kwargs
+        asks = {
+            "reasoning_effort": self.reasoning_effort not in (None, "none"),
+            "enable_thinking": "enable_thinking" in self.model_fields_set
+            and self.enable_thinking,
+            "thinking_budget": bool(self.thinking_budget),
+            "chat_template_kwargs.enable_thinking": "enable_thinking"
+            in template.model_fields_set
+            and template.enable_thinking,
+            "chat_template_kwargs.thinking_budget": bool(template.thinking_budget),
+        }
+        return next((name for name, is_asked in asks.items() if is_asked), "")
+
     def offer(self) -> Offer:
         """The tools that the answer may call. Raises InvalidRequest."""
         return Offer(self.tools, self.tool_choice, self.parallel_tool_calls)
