@@ -86,9 +86,10 @@ class SettingsTable:
         one_of=("auto", "int8", "u4"),
     )
     image_tokens: int = setting(
-        1024,
-        "Maximum size of a picture, in image tokens of 32x32 pixels. Larger pictures "
-        "are scaled down.",
+        2048,
+        "Maximum size of a picture, in image tokens of 32x32 pixels, with `detail: "
+        "high`; `auto` takes 1024 of them at most. Larger pictures are scaled down. "
+        "If it is not set and memory is short: 1024.",
         at_least=16,
     )
     vision: str = setting(
