@@ -154,7 +154,14 @@ class Ticket:
         answer = Answer(
             text=sequence.detokenizer.text,
             finish_reason=finish_reason,
-            usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
+            usage=Usage(
+                sequence.n_prompt,
+                sequence.n_generated,
+                sequence.n_reused,
+                sequence.n_image,
+                sequence.n_memory_image,
+                sequence.n_stored_image,
+            ),
             timings=timings,
             n_dropped=sequence.n_dropped,
             n_first=sequence.n_first,

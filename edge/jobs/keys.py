@@ -236,6 +236,15 @@ ANSWER = Key(
     "EDGE_ANSWER_TTL_S, or until it is evicted",
     "ui/answer_cache.py",
 )
+EMBEDDINGS = Key(
+    "embeddings",
+    "edge:embeddings:{sha256}",
+    "hash",
+    "header: JSON; 0, 1, ...: chunks of the embeddings of a picture, in the cache "
+    "server",
+    "2 hours, or until it is evicted",
+    "edge/jobs/embeddings.py",
+)
 RESPONSE = Key(
     "response",
     "edge:response:{response_id}",
