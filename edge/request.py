@@ -17,6 +17,9 @@ from edge.marks import Mark, SourceFile
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
 # count: only the number of tokens of the prompt
+# Of results that were computed before: no-store neither uses nor keeps any, refresh
+# keeps them without using any.
+CacheUse = Literal["default", "no-store", "refresh"]
 Wants = Literal["answer", "count"]
 
 
@@ -146,11 +149,22 @@ class Request:
     continues: bool = False
     thinks: bool = True
     wants: Wants = "answer"
+    cache: CacheUse = "default"
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
         """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
+
+    @property
+    def reads_caches(self) -> bool:
+        """Whether results of earlier requests may be used for it."""
+        return self.cache == "default"
+
+    @property
+    def writes_caches(self) -> bool:
+        """Whether its results may be kept for later requests."""
+        return self.cache != "no-store"
 
     def without_tools(self) -> Request:
         """The request without the tools that need not be called."""
@@ -176,6 +190,7 @@ class Request:
             "continues": self.continues,
             "thinks": self.thinks,
             "wants": self.wants,
+            "cache": self.cache,
         }
 
     @classmethod
@@ -194,19 +209,25 @@ class Request:
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
             wants=data.get("wants", "count" if data.get("counts_only") else "answer"),
+            cache=data.get("cache", "default"),
         )
 
 
 @dataclass(frozen=True)
 class Usage:
     """Token counts. The prompt tokens include image tokens and the cached tokens, which
-    an earlier question had already computed; those of the answer include the reasoning
-    tokens, of thoughts before it."""
+    an earlier question had already computed; all of them, if the answer was known.
+    Those of the answer include the reasoning tokens, of thoughts before it. The
+    embeddings of `memory_image_tokens` were in the worker's memory, and those of
+    `stored_image_tokens` in the cache server: these pictures were not encoded."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    image_tokens: int = 0
+    memory_image_tokens: int = 0
+    stored_image_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

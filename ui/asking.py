@@ -154,7 +154,7 @@ class Asking:
                 return None
             known.append(ref)
         request = question.request(known)
-        if not self._may_cache(request):
+        if not (request.reads_caches and self._may_cache(request)):
             return None
         request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
@@ -199,6 +199,7 @@ class Asking:
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()
+            cache_key = key if self._may_cache(request) else None
             for i, job_id in enumerate(job.job_ids):
                 await self._jobs.enqueue(
                     job_id,
@@ -207,13 +208,12 @@ class Asking:
                     pictures,
                     served.pool,
                     reservation.bounds,
-                    shares=key if self._may_cache(request) else "",
+                    shares=key if cache_key and request.reads_caches else "",
                 )
                 reservation.is_queued = True
                 await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error
-        cache_key = key if self._may_cache(request) else None
         first, *others = (
             self._follow(reservation, job_id, watch, cache_key)
             for job_id in job.job_ids
@@ -251,12 +251,13 @@ class Asking:
         if not self._may_cache(request):
             self._metrics.answer_cache.labels("off").inc()
             return None
-        answer = await self._cache.get(key)
+        answer = await self._cache.get(key) if request.reads_caches else None
         self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
         return answer
 
     def _may_cache(self, request: Request) -> bool:
-        return self._settings.answer_cache and request.sampling.is_greedy
+        is_greedy = request.sampling.is_greedy
+        return self._settings.answer_cache and is_greedy and request.writes_caches
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:

@@ -64,6 +64,7 @@ class ParsedQuestion:
         offer = body.offer()
         self.has_tools = bool(offer)
         self.wants = wants
+        self._cache = body.cache
         if wants == "count":
             self._sampling = SamplingParams(max_tokens)
         else:
@@ -97,6 +98,7 @@ class ParsedQuestion:
             continues=self._continues,
             thinks=self._thinks,
             wants=self.wants,
+            cache=self._cache,
         )
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:

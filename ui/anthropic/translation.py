@@ -23,7 +23,7 @@ from ui.body import validate
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
 
-SAMPLING = {"model", "max_tokens", "temperature", "top_p", "top_k", "stream"}
+SAME = {"model", "max_tokens", "temperature", "top_p", "top_k", "stream", "cache"}
 
 
 def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
@@ -41,7 +41,7 @@ def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
             chat.add_assistant(message, at)
         else:
             chat.add("system", _text(message.content), f"{at}.content")
-    given = body.model_dump(include=SAMPLING, exclude_none=True)
+    given = body.model_dump(include=SAME, exclude_none=True)
     given |= {"messages": chat.messages, "stop": body.stop_sequences}
     # as in Anthropic's API, the answer goes on from its beginning
     given["continue_final_message"] = body.messages[-1].role == "assistant"

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from edge.errors import InvalidRequest, UnsupportedParameter
-from edge.request import SamplingParams
+from edge.request import CacheUse, SamplingParams
 from edge.schemas.reading import read
 from ui.openai.formats import (
     Choices,
@@ -140,6 +140,7 @@ class ChatBody(Body):
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = (
         0  # vLLM's: lower is earlier
     )
+    cache: CacheUse = "default"  # not OpenAI's: what was computed before
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
     @model_validator(mode="before")
