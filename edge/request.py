@@ -15,8 +15,9 @@ from edge.logprobs import TokenLogprob
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
-# count: only the number of tokens of the prompt
-Wants = Literal["answer", "count"]
+# count: of the tokens of the prompt; score: how well each document answers a query;
+# embedding: of each input
+Wants = Literal["answer", "count", "score", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ class Request:
     message offer tools that need not be called: where the conversation would not fit
     with them they are left out, and `dropped_tools` is True then. With `continues` the
     last message is the beginning of the answer. A model that thinks does so if the
-    request `thinks`. `wants` says what is computed. Results computed for a request may
-    be reused only for requests with the same `scope` (see `edge.caller`).
+    request `thinks`. `wants` says what is computed; see `prompts`. Results computed for
+    a request may be reused only for requests with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -136,6 +137,26 @@ class Request:
     def pictures(self) -> tuple[PictureRef, ...]:
         """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
+
+    @property
+    def has_many_prompts(self) -> bool:
+        return self.wants in ("score", "embedding")
+
+    @property
+    def prompts(self) -> tuple[Request, ...]:
+        """The requests whose prompts are computed. For scores and embeddings one for
+        each message from the third on, a document or an input: the first message is the
+        system's, and the second the beginning of each prompt."""
+        if not self.has_many_prompts:
+            return (self,)
+        system, beginning, *others = self.messages
+        users = (
+            Message("user", (*beginning.content, *other.content)) for other in others
+        )
+        return tuple(
+            replace(self, messages=(system, user), wants="answer", thinks=False)
+            for user in users
+        )
 
     def without_tools(self) -> Request:
         """The request without the tools that need not be called."""
@@ -201,10 +222,11 @@ class Timings:
     """Time of each stage of one answer inside the engine, in milliseconds, and how many
     steps of the language model it took less than it has tokens.
 
-    The first four are consecutive stages up to the first token: their sum is
-    `ttft_ms`. `tpot_ms` is the mean time per token after the first. Each of the
-    `accepted_tokens` among the `drafted_tokens`, which were guessed, saved a step; the
-    other `saved_steps` are those of tokens without an alternative in the schema.
+    The first four are consecutive stages up to the first token, or to the end of scores
+    and embeddings, which are all prefill: their sum is `ttft_ms`. `tpot_ms` is the mean
+    time per token after the first. Each of the `accepted_tokens` among the
+    `drafted_tokens`, which were guessed, saved a step; the other `saved_steps` are
+    those of tokens without an alternative in the schema.
     """
 
     prepare_ms: float = 0.0
@@ -225,7 +247,9 @@ class Answer:
     with `dropped_tools` its tools; of `n_first` pictures only the first frame or page
     was read. It could have `max_tokens` at most: fewer than were asked for, if the
     context left fewer. The stop string `stop` ended it; "" if none did. `logprobs` are
-    those of its tokens, None if they were not asked for."""
+    those of its tokens, None if they were not asked for. `scores` are probabilities,
+    and `embeddings` vectors of length 1 (see `edge.qwen3vl.embedding`), in the order of
+    the request's prompts."""
 
     text: str
     finish_reason: FinishReason
@@ -237,6 +261,8 @@ class Answer:
     max_tokens: int = 0
     stop: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
+    scores: tuple[float, ...] = ()
+    embeddings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(replace(self, logprobs=None))
@@ -260,4 +286,6 @@ class Answer:
             logprobs=None
             if data.get("logprobs") is None
             else logprobs.from_json(data["logprobs"]),
+            scores=tuple(data.get("scores", ())),
+            embeddings=tuple(data.get("embeddings", ())),
         )
