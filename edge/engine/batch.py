@@ -22,7 +22,8 @@ from edge.engine.ticket import SHOW_S, Clock, EngineThread, Ticket
 from edge.errors import EdgeError
 from edge.events import Event, Failed, Finished, Prefilling, Started, Terminal
 from edge.qwen3vl import embedding, rerank
-from edge.request import Answer, Request, Usage
+from edge.request import Answer, Request
+from edge.usage import Usage
 
 Vector = npt.NDArray[np.float32]
 

@@ -20,7 +20,8 @@ from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.qwen3vl.thoughts import NONE, OPENED
-from edge.request import Answer, Message, PictureRef, Request, Usage
+from edge.request import Answer, Message, PictureRef, Request
+from edge.usage import Usage
 
 Tokens = list[int]
 
@@ -46,8 +47,13 @@ class Prepared:
         n_prompt = first.n_prompt + sum(
             other.n_prompt - (other.n_common or 0) for other in others
         )
-        pictures = {p.ref: p for s in sequences for p in s.pictures}
-        n_image = sum(picture.n_tokens for picture in pictures.values())
+        pictures = {
+            piece.ref: piece.n_tokens
+            for sequence in sequences
+            for piece in sequence.pieces
+            if isinstance(piece, PicturePiece)
+        }
+        n_image = sum(pictures.values())
         return cls(request, n_prompt, n_image, [sequences])
 
     def count(self) -> Answer:
@@ -163,6 +169,9 @@ def prepare(
     sequence.constraint = constraint
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
+    n_kept = len(sequence.pictures)
+    n_lost = trimmed.n_dropped_pictures + len(trimmed.pictures) - n_kept
+    sequence.n_dropped_pictures = n_lost
     sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 

@@ -99,6 +99,7 @@ class Sequence:
     n_drafted: int = 0  # guesses that were computed
     n_accepted: int = 0  # of them, the right ones
     n_dropped: int = 0  # messages of the conversation that did not fit
+    n_dropped_pictures: int = 0  # with these messages
     n_first: int = 0  # pictures that are the first of several in their file
     dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
@@ -125,12 +126,12 @@ class Sequence:
     @property
     def n_image(self) -> int:
         """Image tokens of the prompt."""
-        return sum(picture.n_tokens for picture in self.pictures)
+        return sum(p.n_tokens for p in self.pieces if isinstance(p, PicturePiece))
 
     @property
-    def pictures(self) -> list[PicturePiece]:
-        """In prompt order; the same picture may be there twice."""
-        return [p for p in self.pieces if isinstance(p, PicturePiece)]
+    def pictures(self) -> list[PictureRef]:
+        """Of the prompt, in its order; the same picture may be there twice."""
+        return [p.ref for p in self.pieces if isinstance(p, PicturePiece)]
 
     @property
     def n_generated(self) -> int:
@@ -161,8 +162,8 @@ class Sequence:
 
     @property
     def picture_hashes(self) -> list[str]:
-        """Of all pictures in prompt order."""
-        return [picture.ref.sha256 for picture in self.pictures]
+        """Of all pictures in prompt order; the same picture may be there twice."""
+        return [ref.sha256 for ref in self.pictures]
 
     def receive(self, sha256: str, embeddings: npt.NDArray[np.float16]) -> None:
         """One of its pictures is encoded: the pixels are not needed any more."""

@@ -27,8 +27,10 @@ from edge.events import (
     Token,
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
-from edge.qwen3vl.thoughts import thoughts_in
-from edge.request import Answer, FinishReason, Timings, Usage
+from edge.qwen3vl.grounding import marks_in
+from edge.qwen3vl.thoughts import thoughts_in, without_thoughts
+from edge.request import Answer, FinishReason
+from edge.usage import Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
 SHOW_S = 0.4
@@ -181,8 +183,9 @@ class Ticket:
             accepted_tokens=sequence.n_accepted,
             saved_steps=sequence.n_generated - sequence.n_steps,
         )
+        text = sequence.detokenizer.text
         answer = Answer(
-            text=sequence.detokenizer.text,
+            text=text,
             finish_reason=finish_reason,
             usage=Usage(
                 sequence.n_prompt,
@@ -199,6 +202,9 @@ class Ticket:
             logprobs=None
             if sequence.sampling.logprobs is None
             else tuple(self._shown_logprobs),
+            marks=marks_in(
+                without_thoughts(text), sequence.pictures, sequence.n_dropped_pictures
+            ),
         )
         return Finished(answer)
 
