@@ -13,6 +13,7 @@ import typer
 from edge import images
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
+from edge.engine.batch import Batch
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
@@ -56,7 +57,7 @@ def ask(
             _print_answer(engine.submit(request, {vetted.ref.sha256: vetted}))
 
 
-def _print_answer(ticket: Ticket) -> None:
+def _print_answer(ticket: Ticket | Batch) -> None:
     """Prints the answer on stdout as it grows, and progress on stderr."""
     while True:
         match ticket.next():
