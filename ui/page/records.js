@@ -54,6 +54,7 @@
  * @property {number} height
  * @property {number} rows image tokens from top to bottom; 0 where not known
  * @property {number} columns image tokens from left to right; 0 where not known
+ * @property {boolean} [isFirst] the first of several frames of a file
  */
 
 /**
