@@ -25,6 +25,16 @@ class SettingsTable:
     mmproj: str = setting(
         "", "Path of the vision GGUF file, where `EDGE_MODEL` is a path."
     )
+    models: str = setting(
+        "",
+        "Several models for `edge up`, comma separated, one worker each, instead of "
+        "`EDGE_MODEL`. The first answers questions that name no model.",
+    )
+    aliases: str = setting(
+        "",
+        "Further names of models, comma separated: `gpt-4o=qwen3-vl-2b`. The model "
+        "`default` is the one that questions without a name get.",
+    )
     slots: int = setting(
         4, "Questions computed at the same time.", at_least=1, at_most=4
     )
@@ -76,9 +86,10 @@ class SettingsTable:
         one_of=("auto", "int8", "u4"),
     )
     image_tokens: int = setting(
-        1024,
-        "Maximum size of a picture, in image tokens of 32x32 pixels. Larger pictures "
-        "are scaled down.",
+        2048,
+        "Maximum size of a picture, in image tokens of 32x32 pixels, with `detail: "
+        "high`; `auto` takes 1024 of them at most. Larger pictures are scaled down. "
+        "If it is not set and memory is short: 1024.",
         at_least=16,
     )
     vision: str = setting(

@@ -32,6 +32,7 @@ from edge.images import Decoding, Picture, jail, normalise, vet
 from edge.images.claim import Claim, claim_of
 from edge.images.container import check_jpeg, essential_png
 from edge.images.limits import SMALL_MEMORY_BYTES, limits_for
+from edge.images.order import Order
 from tests.images.heif_files import heic
 
 TOKENS = 64
@@ -774,7 +775,7 @@ def test_the_child_has_hard_limits_before_it_reads() -> None:
         if found == wanted:
             break
         time.sleep(0.02)
-    said, _ = child.communicate(b"64\nno picture")
+    said, _ = child.communicate(Order(64).to_line() + b"no picture")
     assert found == wanted
     assert b"error" in said
 

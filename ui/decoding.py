@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from edge.caller import Caller
 from edge.errors import EdgeError, InvalidPicture
-from edge.images import Decoding, Detail, Picture, Spares, budget
+from edge.images import Decoding, Detail, Picture, Spares, budget, floor
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
@@ -131,12 +131,14 @@ def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBo
     if least is None or largest is None:
         return PictureBounds(most, None)
     # fewer than the model takes would be enlarged again
-    return PictureBounds(min(max(min(most, largest), least), max_tokens), least)
+    most = min(max(min(most, largest), least), max_tokens)
+    return PictureBounds(most, least, floor(detail, most))
 
 
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
     """The key under which the result of one file is remembered, for one scope."""
-    words = f"{bounds.least} {bounds.most} {caller.scope}\n".encode()
+    sizes = f"{bounds.least} {bounds.most} {bounds.floor}"
+    words = f"{sizes} {caller.scope}\n".encode()
     return hashlib.blake2b(words + sent.digest, digest_size=32).digest()
 
 

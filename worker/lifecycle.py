@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.engine.engine import Engine
+from edge.errors import SetupError
 from edge.events import Failed, Finished, Started
 from edge.images import Picture
 from edge.jobs import fleet
@@ -69,6 +70,11 @@ class Life:
         """Before Celery: plans, builds and warms the engine. Raises SetupError, or the
         EdgeError of the first question."""
         settings = self._settings
+        if settings.models:
+            raise SetupError(
+                "A worker serves one model: set EDGE_MODEL for each worker. "
+                "EDGE_MODELS is for `edge up`."
+            )
         self._metrics = metrics = Metrics()
         if port := settings.metrics_port:
             # first, so that a port in use is reported before the model is loaded
@@ -91,6 +97,7 @@ class Life:
             n_cells=plan.n_kv_cells,
             min_image_tokens=plan.min_image_tokens,
             max_image_tokens=plan.max_image_tokens,
+            capabilities=(fleet.CHAT,),
             thinks=self._engine.thinks,
             **vars(facts),
         )

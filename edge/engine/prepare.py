@@ -122,6 +122,9 @@ def prepare(
     sequence.constraint = constraint
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
+    n_kept = len(sequence.pictures)
+    n_lost = trimmed.n_dropped_pictures + len(trimmed.pictures) - n_kept
+    sequence.n_dropped_pictures = n_lost
     sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 

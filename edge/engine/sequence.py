@@ -96,6 +96,7 @@ class Sequence:
     n_drafted: int = 0  # guesses that were computed
     n_accepted: int = 0  # of them, the right ones
     n_dropped: int = 0  # messages of the conversation that did not fit
+    n_dropped_pictures: int = 0  # with these messages
     n_first: int = 0  # pictures that are the first of several in their file
     dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
@@ -123,6 +124,11 @@ class Sequence:
     def n_image(self) -> int:
         """Image tokens of the prompt."""
         return sum(p.n_tokens for p in self.pieces if isinstance(p, PicturePiece))
+
+    @property
+    def pictures(self) -> list[PictureRef]:
+        """Of the prompt, in its order; the same picture may be there twice."""
+        return [p.ref for p in self.pieces if isinstance(p, PicturePiece)]
 
     @property
     def n_generated(self) -> int:
@@ -154,7 +160,7 @@ class Sequence:
     @property
     def picture_hashes(self) -> list[str]:
         """Of all pictures in prompt order; the same picture may be there twice."""
-        return [p.ref.sha256 for p in self.pieces if isinstance(p, PicturePiece)]
+        return [ref.sha256 for ref in self.pictures]
 
     def receive(self, sha256: str, embeddings: npt.NDArray[np.float16]) -> None:
         """One of its pictures is encoded: the pixels are not needed any more."""

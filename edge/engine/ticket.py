@@ -24,7 +24,8 @@ from edge.events import (
     Token,
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
-from edge.qwen3vl.thoughts import thoughts_in
+from edge.qwen3vl.grounding import marks_in
+from edge.qwen3vl.thoughts import thoughts_in, without_thoughts
 from edge.request import Answer, FinishReason, Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
@@ -152,8 +153,9 @@ class Ticket:
             accepted_tokens=sequence.n_accepted,
             saved_steps=sequence.n_generated - sequence.n_steps,
         )
+        text = sequence.detokenizer.text
         answer = Answer(
-            text=sequence.detokenizer.text,
+            text=text,
             finish_reason=finish_reason,
             usage=Usage(
                 sequence.n_prompt,
@@ -170,6 +172,9 @@ class Ticket:
             logprobs=None
             if sequence.sampling.logprobs is None
             else tuple(self._shown_logprobs),
+            marks=marks_in(
+                without_thoughts(text), sequence.pictures, sequence.n_dropped_pictures
+            ),
         )
         return Finished(answer)
 

@@ -13,19 +13,22 @@ from edge.images.decode import (
     MAX_SOURCE_PIXELS,
     normalise,
 )
-from edge.images.jail import Decoding, confinement, vet
+from edge.images.decoding import Counting, Decoding, confinement, vet
 from edge.images.limits import CHILD_MEMORY_BYTES, CHILD_SECONDS
 from edge.images.picture import (
+    AUTO_TOKENS,
     DETAILS,
     PIXELS_PER_TOKEN,
     TOKEN_PX,
     Detail,
     Picture,
     budget,
+    floor,
 )
 from edge.images.spares import Spares
 
 __all__ = [
+    "AUTO_TOKENS",
     "CHILD_MEMORY_BYTES",
     "CHILD_SECONDS",
     "DETAILS",
@@ -35,12 +38,14 @@ __all__ = [
     "MAX_SOURCE_PIXELS",
     "PIXELS_PER_TOKEN",
     "TOKEN_PX",
+    "Counting",
     "Decoding",
     "Detail",
     "Picture",
     "Spares",
     "budget",
     "confinement",
+    "floor",
     "normalise",
     "vet",
 ]

@@ -2,10 +2,10 @@
 
     python -I -m edge.images.child CPU_S MEMORY_BYTES
 
-The order is one line, MAX_TOKENS [WIDTH HEIGHT], then the encoded bytes. The child has
-no rights any more when it reads it, so it may be started long before. The result is one
-line of JSON, then raw RGB. Pillow imports some of its modules only for files that need
-them: here they are imported first, because later no file can be opened.
+The order is one line (`order.Order`), then the encoded bytes. The child has no rights
+any more when it reads it, so it may be started long before. The result is one line of
+JSON, then raw RGB. Pillow imports some of its modules only for files that need them:
+here they are imported first, because later no file can be opened.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import astuple
 
 from PIL import (
     AvifImagePlugin,
@@ -29,9 +30,10 @@ from PIL import (
 
 from edge.errors import InvalidPicture
 from edge.images import heif
-from edge.images.decode import normalise
 from edge.images.limits import Limits
 from edge.images.lockdown import limit, lock_down
+from edge.images.order import Order
+from edge.images.pages import count_pages, decode_page
 
 READERS = (
     AvifImagePlugin,
@@ -55,21 +57,24 @@ def main(limits: Limits) -> None:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # this one
     warnings.simplefilter("ignore")  # to show one, Python would read source files
     missing = lock_down()
-    order, _, encoded = _read().partition(b"\n")
-    max_tokens, *size = map(int, order.split())
-    result: dict[str, object]
+    line, _, encoded = _read().partition(b"\n")
     try:
-        picture = normalise(encoded, max_tokens, (size[0], size[1]) if size else None)
-        result = {
-            "width": picture.width,
-            "height": picture.height,
-            "is_first": picture.is_first,
-        }
-        rgb = picture.rgb
+        result, rgb = _obey(Order.from_line(line), encoded)
     except InvalidPicture as refusal:
         result, rgb = {"error": refusal.message}, b""
     _write(json.dumps(result | {"missing": missing}).encode() + b"\n")
     _write(rgb)
+
+
+def _obey(order: Order, encoded: bytes) -> tuple[dict[str, object], bytes]:
+    """The fields of the result, and pixels. Raises InvalidPicture."""
+    if order.counts:
+        return {"n_pages": count_pages(encoded)}, b""
+    picture = decode_page(encoded, order)
+    shown = {"width": picture.width, "height": picture.height}
+    source = picture.source and astuple(picture.source)
+    told = {"is_first": picture.is_first, "text": picture.text, "source": source}
+    return shown | told, picture.rgb
 
 
 def _read() -> bytes:

@@ -60,6 +60,17 @@ def claim_of(encoded: bytes) -> Claim | None:
     return None
 
 
+def is_pdf(encoded: bytes) -> bool:
+    """Whether a file calls itself a PDF; other readers look as far."""
+    return b"%PDF-" in encoded[:1024]
+
+
+def may_have_pages(encoded: bytes) -> bool:
+    """Whether a file is of a kind that has pages to choose from."""
+    claim = claim_of(encoded)
+    return claim.format == "TIFF" if claim else is_pdf(encoded)
+
+
 def _jpeg(jpeg: bytes) -> Claim | None:
     found = zip(range(_FIRST_SEGMENTS), segments(jpeg, _NEAR), strict=False)
     for _, (marker, at) in found:

@@ -1,4 +1,4 @@
-"""The parent's side of a decoding: starts the child, and checks what it returns."""
+"""The parent's side of a decoding child: starts it, and bounds what it returns."""
 
 from __future__ import annotations
 
@@ -13,69 +13,71 @@ from typing import Any
 
 from edge.errors import InvalidPicture, Unavailable
 from edge.images.limits import CHILD_SECONDS, Limits, limits_for
-from edge.images.picture import PIXELS_PER_TOKEN, Picture
+from edge.images.order import Order
+from edge.images.picture import PIXELS_PER_TOKEN
 from edge.images.spares import Spares, start_child
 
 log = logging.getLogger(__name__)
 
 WALL_SECONDS = CHILD_SECONDS + 1  # a busy machine gives less than a CPU
-_LONGEST_HEADER = 4096
-# The words that `lockdown.lock_down` may report.
-_MISSING = {
-    "user": "Root cannot become another user here: pictures are decoded as root.",
-    "filter": "This kernel filters no system calls (seccomp): pictures are decoded "
-    "within limits on memory, time, files and processes only.",
-}
-_NO_RESULT = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
-_SMALLEST = bytes.fromhex(  # a GIF of one pixel
-    "4749463839610100010080000000000000000021f90401000000002c00000000010001000002024401003b"
-)
+LONGEST_HEADER = 32 << 10  # a text layer in JSON takes up to six bytes a character
 
 
-class Decoding:
-    """One picture on its way through a child of its own, one of `spares` if it may; see
-    `decode.normalise`."""
+class Jail:
+    """One file on its way through a child of its own, one of `spares` if it may."""
 
-    def __init__(
-        self,
-        encoded: bytes,
-        max_tokens: int,
-        size: tuple[int, int] | None = None,
-        spares: Spares | None = None,
-    ) -> None:
+    def __init__(self, encoded: bytes, order: Order, spares: Spares | None) -> None:
         self.limits: Limits = limits_for(encoded)
-        self.was_ended = False  # from outside, whatever the picture is
+        self.was_ended = False  # from outside, whatever the file is
         self.missing: list[str] = []  # see `lockdown.lock_down`
         self._encoded = encoded
-        self._max_tokens = max_tokens
-        self._size = size
+        self._order = order
         self._spares = spares
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def run(self) -> Picture:
-        """Blocks for as long as the child runs.
+    def output(self) -> tuple[dict[str, Any], bytes]:
+        """What the child returns, which an attacker may control: a header, and pixels.
+        Blocks for as long as the child runs.
 
-        Raises InvalidPicture within WALL_SECONDS for anything but a picture,
-        Unavailable when no child can be started.
+        Raises InvalidPicture within WALL_SECONDS for anything but a picture or a
+        document, Unavailable when no child can be started.
         """
         try:
             status, output = self._run()
         except (OSError, RuntimeError) as error:  # no memory, process or thread is left
             self.was_ended = True
             raise Unavailable("No picture can be decoded now. Try again.") from error
-        return self._picture(status, output)
+        if self.was_ended or status == -signal.SIGXCPU:
+            raise InvalidPicture("This picture takes too long to decode.")
+        if status == -signal.SIGKILL:  # the machine is out of memory, not this child
+            self.was_ended = True
+        header, _, rgb = output.partition(b"\n")
+        if status == 0 and len(header) <= LONGEST_HEADER:
+            with suppress(ValueError, RecursionError):
+                result = json.loads(header)
+                if isinstance(result, dict):
+                    return result, rgb
+        raise self.fault(f"ended with status {status}")
+
+    def fault(self, reason: str) -> InvalidPicture:
+        """The error for a child that did not return what it should."""
+        log.warning("a picture's decoder %s", reason)
+        return InvalidPicture(
+            "This picture could not be decoded within the limits on memory and "
+            "time. Send a smaller or undamaged one."
+        )
 
     def _run(self) -> tuple[int, bytes]:
         """The child's exit status, and its output up to its largest size."""
-        most = _LONGEST_HEADER + self._max_tokens * PIXELS_PER_TOKEN * 3
+        most = LONGEST_HEADER + self._order.max_tokens * PIXELS_PER_TOKEN * 3
         with self._start() as child:
             assert child.stdin and child.stdout
             watch = threading.Timer(WALL_SECONDS, self.kill)
             try:
                 watch.start()
                 with suppress(BrokenPipeError):  # its status says why it reads no more
-                    for part in (self._order(), self._encoded):
+                    for part in (self._order.to_line(), self._encoded):
                         _write(child.stdin.fileno(), part)
                 child.stdin.close()
                 output = child.stdout.read(most + 1)
@@ -101,63 +103,8 @@ class Decoding:
             self._child = spare or start_child(self.limits)
         return self._child
 
-    def _order(self) -> bytes:
-        """The first line that the child reads."""
-        return (
-            " ".join(map(str, (self._max_tokens, *(self._size or ())))).encode() + b"\n"
-        )
-
-    def _picture(self, status: int, output: bytes) -> Picture:
-        """The result of the child, which an attacker may control by now."""
-        if self.was_ended or status == -signal.SIGXCPU:
-            raise InvalidPicture("This picture takes too long to decode.")
-        if status == -signal.SIGKILL:  # the machine is out of memory, not this child
-            self.was_ended = True
-        header, _, rgb = output.partition(b"\n")
-        if status == 0 and len(header) <= _LONGEST_HEADER:
-            with suppress(*_NO_RESULT):
-                return self._checked(json.loads(header), rgb)
-        log.warning("a picture's decoder ended with status %d", status)
-        raise InvalidPicture(
-            "This picture could not be decoded within the limits on memory and "
-            "time. Send a smaller or undamaged one."
-        )
-
-    def _checked(self, result: dict[str, Any], rgb: bytes) -> Picture:
-        self.missing = [word for word in _MISSING if word in result["missing"]]
-        if "error" in result:
-            raise InvalidPicture(str(result["error"]))
-        width, height = int(result["width"]), int(result["height"])
-        n_pixels = width * height
-        if min(width, height) < 1 or n_pixels > self._max_tokens * PIXELS_PER_TOKEN:
-            raise ValueError("not a size that was asked for")
-        if len(rgb) != 3 * n_pixels:
-            raise ValueError("pixels of another size")
-        picture = Picture(width, height, rgb, bool(result["is_first"]))
-        _ = picture.ref  # hashed here: the caller's thread may be an event loop
-        return picture
-
 
 def _write(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def vet(
-    encoded: bytes, max_tokens: int, size: tuple[int, int] | None = None
-) -> Picture:
-    """The picture that `encoded` holds, in one of the formats of `claim.Format`, at
-    most `max_tokens` x 1024 pixels large, or of this `size` (see `normalise`). Blocks
-    for as long as the child runs.
-
-    Raises InvalidPicture for anything else, within WALL_SECONDS.
-    """
-    return Decoding(encoded, max_tokens, size).run()
-
-
-def confinement() -> list[str]:
-    """The protections that this machine lacks for a decoder, a sentence each."""
-    decoding = Decoding(_SMALLEST, 1)
-    decoding.run()
-    return [_MISSING[word] for word in decoding.missing]

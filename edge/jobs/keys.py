@@ -202,6 +202,14 @@ FLEET_INFO = Key(
     "as edge:fleet",
     "beat; fleet and edge/jobs/fleet.py remove",
 )
+DEFAULT = Key(
+    "default",
+    "edge:default",
+    "hash",
+    "model: asked without a name; before: the one before that",
+    "none",
+    "beat, activate, edge/jobs/switching.py",
+)
 RECONCILER = Key(
     "reconciler",
     "edge:reconciler",

@@ -26,7 +26,8 @@ from edge.images.container import check_jpeg, essential_png
 from tests.fuzz.bodies import BODIES, GOOD_URL, OTHERS, check_body
 from tests.fuzz.mutations import mutated, mutated_json
 from tests.images.heif_files import irot, phone_photo
-from tests.test_images import GOOD_EXIF, chunk, encode
+from tests.images.pdf_files import drawn, text_page
+from tests.test_images import GOOD_EXIF, chunk, encode, halves
 from ui.openai.data_url import decode_picture
 
 MAX_TOKENS = 64
@@ -108,6 +109,23 @@ def check_picture(encoded: bytes) -> str:
     assert 0 < picture.width * picture.height <= MAX_TOKENS * 1024
     assert len(picture.rgb) == 3 * picture.width * picture.height
     return "decoded"
+
+
+def documents() -> list[bytes]:
+    return [drawn(halves()), text_page(b"some words")]
+
+
+def check_page(encoded: bytes) -> str:
+    """As `check_picture`; without memory PDFium aborts, which the filter forbids."""
+    decoding = Decoding(encoded, MAX_TOKENS, page=0, reads_text=True)
+    try:
+        page = decoding.run()
+    except InvalidPicture as refusal:
+        assert refusal.message.endswith(".")
+        assert decoding._child
+        return "refused" if decoding._child.returncode == 0 else "ended"
+    assert 0 < page.width * page.height <= MAX_TOKENS * 1024
+    return "drawn"
 
 
 def check_pixels(encoded: bytes) -> str:
@@ -207,5 +225,6 @@ TARGETS = [
     Target("picture structure", PICTURE_INPUTS, check_container),
     Target("pictures", PICTURE_INPUTS, check_pixels),
     Target("picture jail", PICTURE_INPUTS, check_picture),
+    Target("PDF jail", mutated(documents()), check_page),
     Target("GGUF headers", mutated([GGUF]), check_header),
 ]

@@ -69,7 +69,13 @@ class ApiHarness:
     """Client and API over a real Redis; the stub behind them counts."""
 
     def __init__(
-        self, url: str, *, step_s: float = 0.0, n_kept: int = 0, **settings: Any
+        self,
+        url: str,
+        *,
+        answer: str = LONG_ANSWER,
+        step_s: float = 0.0,
+        n_kept: int = 0,
+        **settings: Any,
     ) -> None:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
@@ -79,9 +85,7 @@ class ApiHarness:
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
-        self.runtime = StubRuntime(
-            LONG_ANSWER, n_cells=40_000, n_idle=n_kept, step_s=step_s
-        )
+        self.runtime = StubRuntime(answer, n_cells=40_000, n_idle=n_kept, step_s=step_s)
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)

@@ -22,6 +22,7 @@ from ui.answer_reader import AnswerReader, Call, Part
 from ui.error_shape import error_body
 from ui.event_streams import Events
 from ui.field_names import FieldNames
+from ui.grounding import grounding
 from ui.progress import progress_comment
 
 PATH = "/v1/messages"
@@ -43,7 +44,8 @@ class MessageReply:
     def complete(self, answer: Answer) -> dict[str, Any]:
         """The message of an answer that is not streamed."""
         content = [self._block(part) for part in self._reader.parts_of(answer)]
-        return self._message(content) | self._end(answer) | _measured(answer)
+        end = self._end(answer) | _measured(answer)
+        return self._message(content) | end | grounding(answer)
 
     async def stream(self, events: Events) -> AsyncIterator[str]:
         """The events of a streamed answer. A failure becomes an error event."""
@@ -60,7 +62,8 @@ class MessageReply:
                     for frame in self._close():
                         yield frame
                     delta = self._end(answer)
-                    yield _frame("message_delta", delta=delta, **_measured(answer))
+                    also = _measured(answer) | grounding(answer)
+                    yield _frame("message_delta", delta=delta, **also)
                     yield _frame("message_stop")
                 case Failed():
                     body = error_body(self._names.rename(event.error), PATH)

@@ -36,11 +36,24 @@ class AnswerMessage(Answered):
     tool_calls: list[Call] = []
 
 
+class Located(Answered):
+    picture: int = Field(description="Its number among those of the question, from 0.")
+    label: str
+    bbox_2d: list[float] = Field(
+        [],
+        description="Left, top, right, bottom in thousandths of the upright picture.",
+    )
+    point_2d: list[float] = []
+    box_px: list[int] = Field([], description="In pixels of the file that was sent.")
+    point_px: list[int] = []
+
+
 class ChatChoice(Answered):
     index: int
     message: AnswerMessage
     logprobs: dict[str, Any] | None
     finish_reason: FinishReason
+    grounding: list[Located] = []
 
 
 class PromptTokens(Answered):

@@ -17,7 +17,8 @@ import { decode, render } from "./raster.js";
  *
  * @typedef {object} PictureLimits
  * @property {number} minTokens of one picture
- * @property {number} maxTokens of one picture
+ * @property {number} autoTokens the most of one that is read in the usual detail
+ * @property {number} maxTokens the most of one
  * @property {number} bodyBytes of one question, with all its pictures in Base64
  * @property {number} sourcePixels of one file
  * @property {string[]} formats as "jpeg", in small letters
@@ -99,7 +100,7 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
     const isSendable = (isReadable || isFirst) && fits(chosen);
     const about = { name, ...(isFirst && { isFirst }) };
     const { width, height } = source;
-    const tokens = grid(width, height, limits.minTokens, limits.maxTokens);
+    const tokens = grid(width, height, limits.minTokens, limits.autoTokens);
     const size = sentSize(width, height, limits.minTokens, limits.maxTokens);
     if (!part && isSendable && (isOriginal || !size)) {
       return { sent: chosen, original: null, ...about, width, height, ...tokens };

@@ -25,12 +25,11 @@ let chosen = "en";
 /** The tag of the language in use. */
 export const language = () => chosen;
 
-/** Loads the texts; `say` works from then on. */
+/** Loads the texts; `say` works from then on. The document has to be marked with the language. */
 export async function loadWords() {
   chosen = languageFor([kept(KEPT) ?? "", ...navigator.languages]);
   const response = await fetch(new URL(`words/${chosen}.json`, import.meta.url));
   texts = await response.json();
-  document.documentElement.lang = chosen;
 }
 
 /**

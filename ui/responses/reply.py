@@ -17,6 +17,7 @@ from edge.events import (
 )
 from edge.request import Usage
 from ui.event_streams import Events
+from ui.grounding import grounding
 from ui.new_text import NewText
 from ui.progress import progress_comment
 from ui.responses.output import Event, Output
@@ -52,7 +53,7 @@ class Response:
                 end |= {"timings": vars(answer.timings)}
                 end |= {"dropped_messages": answer.n_dropped}
                 end |= {"first_only_pictures": answer.n_first}
-                end |= {"max_tokens": answer.max_tokens}
+                end |= {"max_tokens": answer.max_tokens} | grounding(answer)
             case Failed(code):
                 status = "cancelled" if code == "cancelled" else "failed"
                 end = {"error": _error(outcome.error)}
