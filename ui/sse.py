@@ -14,6 +14,7 @@ from edge.events import Failed, Finished, Progress, Retried, Token
 from edge.request import Answer, Usage
 from ui.choice import Choice
 from ui.event_streams import NumberedEvents
+from ui.paged_answer import PagedAnswer
 from ui.progress import progress_comment
 
 DONE = "data: [DONE]\n\n"
@@ -162,6 +163,7 @@ def measured(answers: Sequence[Answer]) -> dict[str, Any]:
         "dropped_tools": slowest.dropped_tools,
         "first_only_pictures": slowest.n_first,
         "max_tokens": slowest.max_tokens,
+        **({"pages": slowest.per_page()} if isinstance(slowest, PagedAnswer) else {}),
     }
 
 

@@ -28,6 +28,7 @@ REFUSED = {
     "functions": "Use tools.",
     "function_call": "Use tool_choice.",
     "n": _LEAVE_OUT,
+    "per_page": "Use /v1/chat/completions for it.",
     "logprobs": _LEAVE_OUT,
     "top_logprobs": _LEAVE_OUT,
     "add_generation_prompt": _LEAVE_OUT,
