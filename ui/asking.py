@@ -34,7 +34,7 @@ from ui.event_streams import Events
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import LinkedPicture, Question, SentPicture
+from ui.question import LinkedPicture, Question, SentDocument, SentPicture
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -129,8 +129,15 @@ class Asking:
             ]
             if pictures:
                 watch.prepared()
-            request = question.request([picture.ref for picture in pictures])
+            request = question.request(
+                [picture.ref for picture in pictures],
+                [picture.text for picture in pictures],
+            )
             return await self._enqueue(reservation, request, pictures, watch)
+
+    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
+        """See `PictureDecoder.count_pages`."""
+        return await self._decoder.count_pages(document, caller)
 
     async def _recall(
         self,

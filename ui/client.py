@@ -36,7 +36,7 @@ from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
 from ui.picture_hosts import PictureHosts
-from ui.question import Question
+from ui.question import Question, SentDocument
 from ui.responses.store import ResponseStore
 from ui.subscriptions import Subscriptions, broker_away
 
@@ -72,6 +72,7 @@ class Client:
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
         self.in_flight = InFlight()
+        self.pages_in_flight = InFlight()  # of documents, while their pages are asked
         self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
@@ -105,6 +106,11 @@ class Client:
                 )
             except PoolRetired as refusal:  # its model has just been replaced
                 retired.append(refusal.pool)
+
+    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
+        """See `PictureDecoder.count_pages`, which raises no Unavailable for the
+        broker."""
+        return await self._asking.count_pages(document, caller)
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises ShuttingDown when this process is about to stop."""

@@ -15,6 +15,7 @@ from edge.request import Answer
 from edge.usage import Usage
 from ui.choice import Choice
 from ui.event_streams import NumberedEvents
+from ui.paged_answer import PagedAnswer
 from ui.progress import progress_comment
 
 DONE = "data: [DONE]\n\n"
@@ -166,6 +167,7 @@ def measured(answers: Sequence[Answer]) -> dict[str, Any]:
         "dropped_tools": slowest.dropped_tools,
         "first_only_pictures": slowest.n_first,
         "max_tokens": slowest.max_tokens,
+        **({"pages": slowest.per_page()} if isinstance(slowest, PagedAnswer) else {}),
     }
 
 

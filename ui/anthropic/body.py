@@ -31,6 +31,7 @@ REFUSED = {
     "max_completion_tokens": "Use max_tokens.",
     "max_tokens_to_sample": "Use max_tokens.",
     "n": _LEAVE_OUT,
+    "per_page": "Use /v1/chat/completions for it.",
     "response_format": "Use output_config.format.",
     "stop": "Use stop_sequences.",
 }

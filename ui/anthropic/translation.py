@@ -13,6 +13,7 @@ from ui.anthropic.body import MessagesBody
 from ui.anthropic.content import (
     AssistantMessage,
     CallBlock,
+    DocumentBlock,
     ImageBlock,
     ResultBlock,
     SystemBlock,
@@ -145,6 +146,10 @@ class Chat:
                 self._names.add(f"{here}.image_url", f"{at}[{j}].source")
                 url = {"url": block.source.address}
                 parts.append({"type": "image_url", "image_url": url})
+            elif isinstance(block, DocumentBlock):
+                self._names.add(f"{here}.file", f"{at}[{j}]")
+                self._names.add(f"{here}.file.file_data", f"{at}[{j}].source")
+                parts.append(block.chat_part())
         self.add(role, parts, at, **more)
 
 

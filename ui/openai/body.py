@@ -141,6 +141,7 @@ class ChatBody(Body):
         0  # vLLM's: lower is earlier
     )
     cache: CacheUse = "default"  # not OpenAI's: what was computed before
+    per_page: bool = False  # not OpenAI's: one answer to each page, in their order
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
     @model_validator(mode="before")
@@ -153,6 +154,12 @@ class ChatBody(Body):
         """Raises UnsupportedParameter for the first field on which the client relies
         and which this server would ignore."""
         refuse(self)
+        if self.per_page and (self.n > 1 or self.tools or self.logprobs):
+            raise UnsupportedParameter(
+                "per_page cannot be combined with n, tools or logprobs. Leave them "
+                "out.",
+                param="per_page",
+            )
         if self.priority < 0:
             raise UnsupportedParameter(
                 "priority may be 0, or more for a question that can wait. Keys decide "
