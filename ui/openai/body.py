@@ -140,6 +140,7 @@ class ChatBody(Body):
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = (
         0  # vLLM's: lower is earlier
     )
+    task: Annotated[str, Field(max_length=100)] = ""  # not OpenAI's: a ready task
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
     @model_validator(mode="before")
