@@ -75,7 +75,9 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     n_dropped = request.n_dropped + len(request.messages) - len(kept)
     max_tokens = min(request.sampling.max_tokens, n_tokens)
     sampling = replace(request.sampling, max_tokens=max_tokens)
-    return replace(request, messages=kept, n_dropped=n_dropped, sampling=sampling)
+    trimmed = replace(request, messages=kept, n_dropped=n_dropped, sampling=sampling)
+    n_lost = len(request.pictures) - len(trimmed.pictures)
+    return replace(trimmed, n_dropped_pictures=request.n_dropped_pictures + n_lost)
 
 
 def n_characters(message: Message) -> int:

@@ -11,11 +11,15 @@ from typing import Any, Literal
 
 from edge import logprobs
 from edge.logprobs import TokenLogprob
+from edge.marks import Mark, SourceFile
 
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
 # count: only the number of tokens of the prompt
+# Of results that were computed before: no-store neither uses nor keeps any, refresh
+# keeps them without using any.
+CacheUse = Literal["default", "no-store", "refresh"]
 Wants = Literal["answer", "count"]
 
 
@@ -23,17 +27,28 @@ Wants = Literal["answer", "count"]
 class PictureRef:
     """A picture by its sha256 over width, height, mode and RGB pixels; size in px. One
     that `is_first` is the first of several frames or pages of a file, which makes it
-    no other picture."""
+    no other picture; nor does the `source` it was decoded from, None if that is as
+    large and upright."""
 
     sha256: str
     width: int
     height: int
     is_first: bool = field(default=False, compare=False)
+    source: SourceFile | None = field(default=None, compare=False)
 
     @property
     def n_tokens(self) -> int:
         """Approximate number of image tokens: one per 32x32 pixels."""
         return max(1, round(self.width / 32)) * max(1, round(self.height / 32))
+
+    def to_json(self) -> dict[str, Any]:
+        # a worker of an older version knows no source
+        return {k: v for k, v in asdict(self).items() if v is not None}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PictureRef:
+        source = data.get("source")
+        return cls(**data | {"source": SourceFile(**source) if source else None})
 
 
 @dataclass(frozen=True)
@@ -48,13 +63,14 @@ class Message:
         return tuple(part for part in self.content if isinstance(part, PictureRef))
 
     def to_json(self) -> dict[str, Any]:
-        parts = [p if isinstance(p, str) else asdict(p) for p in self.content]
+        parts = [p if isinstance(p, str) else p.to_json() for p in self.content]
         return {"role": self.role, "content": parts}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Message:
-        parts = (p if isinstance(p, str) else PictureRef(**p) for p in data["content"])
-        return cls(data["role"], tuple(parts))
+        parts = data["content"]
+        read = (p if isinstance(p, str) else PictureRef.from_json(p) for p in parts)
+        return cls(data["role"], tuple(read))
 
 
 @dataclass(frozen=True)
@@ -112,9 +128,10 @@ class Request:
     """What a client asked of the served model named `model`.
 
     With `truncate` a conversation that is too long loses its oldest messages;
-    `n_dropped` have been dropped already. The last `n_spare` characters of the first
-    message offer tools that need not be called: where the conversation would not fit
-    with them they are left out, and `dropped_tools` is True then. With `continues` the
+    `n_dropped` have been dropped already, with `n_dropped_pictures`. The last
+    `n_spare` characters of the first message offer tools that need not be called: where
+    the conversation would not fit with them they are left out, and `dropped_tools` is
+    True then. With `continues` the
     last message is the beginning of the answer. A model that thinks does so if the
     request `thinks`. `wants` says what is computed. Results computed for a request may
     be reused only for requests with the same `scope` (see `edge.caller`).
@@ -126,16 +143,28 @@ class Request:
     truncate: bool = False
     scope: str = ""
     n_dropped: int = 0
+    n_dropped_pictures: int = 0
     n_spare: int = 0
     dropped_tools: bool = False
     continues: bool = False
     thinks: bool = True
     wants: Wants = "answer"
+    cache: CacheUse = "default"
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
         """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
+
+    @property
+    def reads_caches(self) -> bool:
+        """Whether results of earlier requests may be used for it."""
+        return self.cache == "default"
+
+    @property
+    def writes_caches(self) -> bool:
+        """Whether its results may be kept for later requests."""
+        return self.cache != "no-store"
 
     def without_tools(self) -> Request:
         """The request without the tools that need not be called."""
@@ -155,11 +184,13 @@ class Request:
             "truncate": self.truncate,
             "scope": self.scope,
             "n_dropped": self.n_dropped,
+            "n_dropped_pictures": self.n_dropped_pictures,
             "n_spare": self.n_spare,
             "dropped_tools": self.dropped_tools,
             "continues": self.continues,
             "thinks": self.thinks,
             "wants": self.wants,
+            "cache": self.cache,
         }
 
     @classmethod
@@ -172,22 +203,31 @@ class Request:
             scope=data["scope"],
             # jobs queued by an older version lack these
             n_dropped=data.get("n_dropped", 0),
+            n_dropped_pictures=data.get("n_dropped_pictures", 0),
             n_spare=data.get("n_spare", 0),
             dropped_tools=data.get("dropped_tools", False),
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
             wants=data.get("wants", "count" if data.get("counts_only") else "answer"),
+            cache=data.get("cache", "default"),
         )
 
 
 @dataclass(frozen=True)
 class Usage:
     """Token counts. The prompt tokens include image tokens and the cached tokens, which
-    an earlier question had already computed."""
+    an earlier question had already computed; all of them, if the answer was known.
+    Those of the answer include the reasoning tokens, of thoughts before it. The
+    embeddings of `memory_image_tokens` were in the worker's memory, and those of
+    `stored_image_tokens` in the cache server: these pictures were not encoded."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    image_tokens: int = 0
+    memory_image_tokens: int = 0
+    stored_image_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -223,7 +263,8 @@ class Answer:
     with `dropped_tools` its tools; of `n_first` pictures only the first frame or page
     was read. It could have `max_tokens` at most: fewer than were asked for, if the
     context left fewer. The stop string `stop` ended it; "" if none did. `logprobs` are
-    those of its tokens, None if they were not asked for."""
+    those of its tokens, None if they were not asked for. `marks` are the boxes and
+    points that it names."""
 
     text: str
     finish_reason: FinishReason
@@ -235,6 +276,7 @@ class Answer:
     max_tokens: int = 0
     stop: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
+    marks: tuple[Mark, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(replace(self, logprobs=None))
@@ -258,4 +300,5 @@ class Answer:
             logprobs=None
             if data.get("logprobs") is None
             else logprobs.from_json(data["logprobs"]),
+            marks=tuple(map(Mark.from_json, data.get("marks", ()))),
         )

@@ -14,16 +14,20 @@ from typing import Final
 
 from edge.gguf.layout import TINY
 from edge.images import PIXELS_PER_TOKEN, Picture
-from training import draw, scenes
+from edge.request import PictureRef
+from training import draw, questions, reranking, scenes
 from training.facts import truth_of
 from training.fonts import Font
-from training.questions import Language, Question, ask, small_talk
+from training.grounding import boxes_of, locate
+from training.questions import Language, Question, ask, narrow_miss, small_talk
 from training.rows import (
     Batch,
     Row,
     VisionInput,
+    answer_turn,
     collate,
     learn,
+    prompt,
     template,
     to_vision_input,
     turn,
@@ -31,9 +35,13 @@ from training.rows import (
 from training.scenes import Scene
 from training.tokens import Tokens
 
+# Of the questions that `ask` draws; `where` needs shape and colour at once.
+WEIGHTS: Final = {**questions.WEIGHTS, "where": 2.5}
+LOCATE: Final = 0.45  # of the pictures with shapes are asked for boxes
+JUDGED: Final = 8  # a reranker's questions in a batch
 N_TOKENS: Final = 200  # of a conversation: questions are added up to this length
 USES: Final = 3
-APART: Final = 100  # batches between two uses of a picture
+APART: Final = 25  # batches between two uses of a picture
 EASY_CELLS: Final = 36
 SMALLEST: Final = 16  # cells of a picture as drawn: it is enlarged to the least
 LARGEST: Final = 4 * TINY.max_image_tokens
@@ -64,7 +72,8 @@ def draw_vision_input(rng: Random, fonts: tuple[Font, ...], hard: float) -> Visi
     elif kind == "number":
         scene = scenes.number(rng, hard)
     elif kind == "writing":
-        scene = scenes.writing(rng, reading)
+        lines = [scenes.writing(rng, reading) for _ in range(rng.choice((1, 2)))]
+        scene = max(lines, key=lambda line: len(line.text))  # long ones are harder
     else:
         scene = scenes.Other()
     area = math.exp(
@@ -77,7 +86,9 @@ def draw_vision_input(rng: Random, fonts: tuple[Font, ...], hard: float) -> Visi
     style = draw.Style(fonts, clutter=wear, noise=wear, jpeg=wear)
     drawn = draw.draw(rng, scene, width, height, style)
     seen = to_vision_input(scene, Picture(width, height, drawn.image.tobytes()))
-    return replace(seen, truth=truth_of(scene, drawn, seen.rows, seen.columns))
+    truth = truth_of(scene, drawn, seen.rows, seen.columns)
+    boxes = boxes_of(drawn) if kind == "shapes" else ()
+    return replace(seen, truth=truth, boxes=boxes)
 
 
 class Conversations:
@@ -92,14 +103,18 @@ class Conversations:
         self._size = size
         self._drawn: dict[int, list[VisionInput]] = {}
 
-    def batch(self, k: int) -> Batch:
+    def batches(self, k: int) -> tuple[Batch, Batch]:
+        """Batch `k`: conversations, and longer rows with a reranker's questions."""
         groups = [k - use * APART for use in range(USES)]
         pictures = [seen for group in groups for seen in self._group(group)]
         self._drawn.pop(groups[-1], None)
         rng = Random(f"{self._seed} questions {k}")
         rng.shuffle(pictures)
         newest = self._group(k)
-        return collate([self._row(rng, seen, newest) for seen in pictures])
+        conversations = [self._row(rng, seen, newest) for seen in pictures]
+        shapes = [seen for seen in pictures if isinstance(seen.scene, scenes.Shapes)]
+        judged = rng.sample(shapes, min(JUDGED, len(shapes)))
+        return collate(conversations), collate([self._judge(rng, s) for s in judged])
 
     def _group(self, number: int) -> list[VisionInput]:
         if number not in self._drawn:
@@ -125,7 +140,14 @@ class Conversations:
             (question,) = ask(rng, before.scene, 1, language)
             turn(row, self._tokens, _casual(rng, question), before)
         fresh: VisionInput | None = seen
-        for question in ask(rng, seen.scene, 12, language):
+        asked = ask(rng, seen.scene, 12, language, WEIGHTS)
+        if isinstance(seen.scene, scenes.Shapes):
+            if rng.random() < LOCATE:
+                asked.insert(0, locate(rng, seen.scene, seen.boxes, language))
+            elif rng.random() < 0.3:
+                at = rng.randrange(3)
+                asked.insert(at, narrow_miss(rng, seen.scene, language))
+        for question in asked:
             if rng.random() < 0.03:
                 (question,) = ask(rng, seen.scene, 1, rng.choice(("en", "zh")))
             last = rng.random() < 0.5
@@ -133,6 +155,20 @@ class Conversations:
             fresh = None
             if len(row.ids) > N_TOKENS - 16:
                 break
+        return row
+
+    def _judge(self, rng: Random, seen: VisionInput) -> Row:
+        """A reranker's question about a picture, or about a text without one."""
+        assert isinstance(seen.scene, scenes.Shapes)
+        question = reranking.query(rng, seen.scene, rng.choice(("en", "zh")))
+        document: str | PictureRef = seen.picture.ref
+        if rng.random() < 0.3:
+            document = reranking.document(rng, seen.scene)
+        instruction = reranking.instruction(rng)
+        row = Row()
+        asked = reranking.messages(question.text, document, instruction)
+        prompt(row, self._tokens, asked, {seen.picture.ref: seen})
+        answer_turn(row, self._tokens, question, seen.scene)
         return row
 
 
@@ -143,4 +179,4 @@ def _casual(rng: Random, question: Question) -> Question:
         text = text.lower()
     if rng.random() < 0.1:
         text = text.rstrip(".?!。？！")
-    return Question(question.kind, question.language, text, question.answer)
+    return replace(question, text=text)

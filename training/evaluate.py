@@ -12,7 +12,16 @@ from typing import Any
 import torch
 
 from training.examination import Item
-from training.rows import IGNORED, Batch, Row, collate, to_vision_input, turn
+from training.marking import is_right
+from training.rows import (
+    IGNORED,
+    Batch,
+    Row,
+    answer_turn,
+    collate,
+    prompt,
+    to_vision_input,
+)
 from training.tokens import Tokens
 
 
@@ -20,25 +29,32 @@ def as_batches(tokens: Tokens, items: list[Item], size: int = 32) -> list[Batch]
     rows = []
     for item in items:
         row = Row()
-        turn(row, tokens, item.question, to_vision_input(item.scene, item.picture))
+        seen = {p.ref: to_vision_input(item.scene, p) for p in item.pictures}
+        prompt(row, tokens, item.messages, seen)
+        answer_turn(row, tokens, item.question, item.scene)
         rows.append(row)
     return [collate(rows[i : i + size]) for i in range(0, len(rows), size)]
 
 
 @torch.no_grad()
-def teacher_forced(forward: Any, model: Any, batches: list[Batch]) -> list[bool]:
-    """For each question, whether greedy decoding gives the exact answer."""
-    right: list[bool] = []
+def teacher_forced(
+    forward: Any, model: Any, tokens: Tokens, batches: list[Batch]
+) -> list[str]:
+    """For each question, the most likely token after each part of the answer."""
+    texts: list[str] = []
     for batch in batches:
         best = model.lm_head(forward(model, batch)[0]).argmax(-1)
-        labels = torch.from_numpy(batch.labels)
-        right += ((best == labels) | (labels == IGNORED)).all(1).tolist()
-    return right
+        answers = torch.from_numpy(batch.labels) != IGNORED
+        texts += (
+            tokens.decode(one[here].tolist()).removesuffix("<|im_end|>")
+            for one, here in zip(best, answers, strict=True)
+        )
+    return texts
 
 
-def by_kind(items: list[Item], right: list[bool]) -> dict[str, float]:
+def by_kind(items: list[Item], texts: list[str]) -> dict[str, float]:
     """The share of correct answers for each kind, 0 to 1."""
     marks = defaultdict(list)
-    for item, mark in zip(items, right, strict=True):
-        marks[item.question.kind].append(mark)
+    for item, text in zip(items, texts, strict=True):
+        marks[item.question.kind].append(is_right(item.question, text))
     return {kind: sum(all_) / len(all_) for kind, all_ in marks.items()}

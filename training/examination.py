@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
 from PIL import Image
 
 from edge.images import Picture
-from training import draw, fonts, scenes
+from edge.request import Message
+from training import draw, fonts, reranking, scenes
 from training.fonts import Font
+from training.grounding import boxes_of, locate
 from training.questions import Language, Question, ask
 from training.scenes import Scene
 
@@ -35,19 +37,35 @@ KINDS: Final = (
     "none of this",
     "absent",
 )
+# Kinds that came later, so that the questions before them are still the same.
+LATER: Final = ("locate", "rerank pictures", "rerank texts")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One question about one picture, as a user would send it."""
+    """One question about one picture, as a user would send it, or a reranker's about a
+    picture or a text without a picture."""
 
-    image: Image.Image
+    image: Image.Image | None
     scene: Scene
     question: Question
+    document: str = ""
 
     @property
     def picture(self) -> Picture:
+        assert self.image
         return Picture(*self.image.size, self.image.tobytes())
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return (self.picture,) if self.image else ()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        text = self.question.text
+        if self.question.kind.startswith("rerank"):
+            return reranking.messages(text, self.document or self.picture.ref)
+        return (Message("user", (self.picture.ref, text)),)
 
 
 def examination(
@@ -72,18 +90,36 @@ def examination(
         most = max(wanted[q.kind] for q in left)
         question = rng.choice([q for q in left if wanted[q.kind] == most])
         wanted[question.kind] -= 1
-        longest = rng.randint(150, 900)
-        width = round(longest * min(1.0, aspect))
-        height = round(longest * min(1.0, 1 / aspect))
-        items.append(
-            Item(draw.picture(rng, scene, width, height, style), scene, question)
-        )
-    return items
+        image = draw.picture(rng, scene, *_size(rng, aspect), style)
+        items.append(Item(image, scene, question))
+    rng = Random(f"later kinds {seed}")
+    return items + [_later(rng, kind, style) for kind in LATER * per_kind]
 
 
 def parity_questions() -> list[Item]:
     """The 300 questions that `training.parity` and the parity test share."""
     return examination(300, 24, (fonts.BUILT_IN,))[:300]
+
+
+def _later(rng: Random, kind: str, style: draw.Style) -> Item:
+    aspect = math.exp(rng.uniform(-0.8, 0.8))
+    scene = scenes.shapes(rng, aspect)
+    language: Language = rng.choice(("en", "zh"))
+    if kind == "rerank texts":
+        question = replace(reranking.query(rng, scene, language), kind=kind)
+        return Item(None, scene, question, reranking.document(rng, scene))
+    drawn = draw.draw(rng, scene, *_size(rng, aspect), style)
+    question = (
+        locate(rng, scene, boxes_of(drawn), language)
+        if kind == "locate"
+        else replace(reranking.query(rng, scene, language), kind=kind)
+    )
+    return Item(drawn.image, scene, question)
+
+
+def _size(rng: Random, aspect: float) -> tuple[int, int]:
+    longest = rng.randint(150, 900)
+    return round(longest * min(1.0, aspect)), round(longest * min(1.0, 1 / aspect))
 
 
 def _scene(rng: Random, wanted: Counter[str], aspect: float) -> Scene:

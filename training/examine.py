@@ -8,7 +8,6 @@ with questions and answers.
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections import defaultdict
 from contextlib import closing
@@ -23,14 +22,14 @@ from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.events import Failed, Finished, Token
 from edge.models.registry import TINY_FOLDER, ModelFiles
-from edge.request import Message, Request, SamplingParams
+from edge.request import Request, SamplingParams
 from edge.serving.build import build_engine
 from edge.serving.plan import make_plan
 from edge.settings import Settings
 from training.examination import Item, examination
-from training.questions import Question
+from training.marking import is_right
 
-LONGEST: Final = 64  # tokens of an answer
+LONGEST: Final = 128  # tokens of an answer
 AT_ONCE: Final = 4
 
 
@@ -44,10 +43,8 @@ def answers(engine: Engine, items: list[Item]) -> list[str]:
 
 
 def _ask(engine: Engine, item: Item) -> Ticket:
-    picture = item.picture
-    message = Message("user", (picture.ref, item.question.text))
-    request = Request((message,), SamplingParams(max_tokens=LONGEST))
-    return engine.submit(request, {picture.ref.sha256: picture})
+    request = Request(item.messages, SamplingParams(max_tokens=LONGEST))
+    return engine.submit(request, {p.ref.sha256: p for p in item.pictures})
 
 
 def _text(ticket: Ticket) -> str:
@@ -58,23 +55,6 @@ def _text(ticket: Ticket) -> str:
         if isinstance(event, Token):
             text += event.text
     return text
-
-
-def is_right(question: Question, answer: str) -> bool:
-    """Equal, except that a description may name its objects in any order."""
-    if question.kind != "describe":
-        return answer == question.answer
-    return _objects(answer) == _objects(question.answer)
-
-
-def _objects(description: str) -> list[str]:
-    """The objects of a description, without their places, sorted."""
-    body = re.sub(r"^(The picture shows |图中)|[.。]$", "", description)
-    parts = re.split(r", | and |，", body)
-    return sorted(
-        re.sub(r" (at|on|in) the [a-z ]+$|^[左右上下中间方边角]+(?=有)", "", part)
-        for part in parts
-    )
 
 
 def table(items: list[Item], right: list[bool]) -> str:
@@ -99,8 +79,9 @@ def _percent(marks: list[bool]) -> str:
 def page(items: list[Item], texts: list[str], right: list[bool]) -> Image.Image:
     """Pictures with question, answer, and the correct answer if different. Half of the
     page shows wrong answers, which are more informative."""
-    wrong = [n for n, mark in enumerate(right) if not mark][::7][:18]
-    shown = wrong + [n for n, mark in enumerate(right) if mark][::7][: 36 - len(wrong)]
+    drawn = [(n, mark) for n, mark in enumerate(right) if items[n].image]
+    wrong = [n for n, mark in drawn if not mark][::7][:18]
+    shown = wrong + [n for n, mark in drawn if mark][::7][: 36 - len(wrong)]
     side, columns = 250, 6
     sheet = Image.new(
         "RGB", (columns * side, -(-len(shown) // columns) * side), "white"

@@ -7,7 +7,7 @@ style.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal
@@ -37,10 +37,20 @@ class Question:
     answer: str
 
 
-def ask(rng: Random, scene: Scene, n: int, language: Language) -> list[Question]:
-    """Up to `n` different questions about `scene`, in a random order."""
+WEIGHTS: Final = {"describe": 1.5, "count": 1.5, "read": 3.0, "absent": 0.4}
+
+
+def ask(
+    rng: Random,
+    scene: Scene,
+    n: int,
+    language: Language,
+    by_kind: Mapping[str, float] = WEIGHTS,
+) -> list[Question]:
+    """Up to `n` different questions about `scene`, in a random order; those of a kind
+    with a larger weight are more likely."""
     offers = list(_offers(rng, scene, PHRASES[language]))
-    weights = [WEIGHTS.get(kind, 1.0) for kind, _, _ in offers]
+    weights = [by_kind.get(kind, 1.0) for kind, _, _ in offers]
     asked: list[Question] = []
     while offers and len(asked) < n:
         (at,) = rng.choices(range(len(offers)), weights)
@@ -49,8 +59,6 @@ def ask(rng: Random, scene: Scene, n: int, language: Language) -> list[Question]
         asked.append(Question(kind, language, text, answer))
     return asked
 
-
-WEIGHTS: Final = {"describe": 1.5, "count": 1.5, "read": 3.0, "absent": 0.4}
 
 Offer = tuple[str, str, str]
 
@@ -66,7 +74,7 @@ def _offers(rng: Random, scene: Scene, say: Phrases) -> Iterator[Offer]:
 def _about_shapes(rng: Random, scene: Shapes, say: Phrases) -> Iterator[Offer]:
     pick = rng.choice
     things, kinds = scene.objects, scene.kinds
-    yield "describe", pick(say.describe), _description(scene, say)
+    yield "describe", pick(say.describe), description(scene, say)
 
     yield "count", pick(say.how_many), say.there_are(len(things), None, None)
     for kind in rng.sample(kinds, min(2, len(kinds))):
@@ -120,7 +128,28 @@ def _count_of(rng: Random, scene: Shapes, say: Phrases, kind: Kind) -> Offer:
     return "count", question, say.there_are(n, colour, shape)
 
 
-def _description(scene: Shapes, say: Phrases) -> str:
+def absent_kind(rng: Random, scene: Shapes) -> Kind:
+    """A kind that `scene` does not have, but often its colour or its shape, or both in
+    different objects."""
+    while True:
+        first, second = rng.choice(scene.kinds), rng.choice(scene.kinds)
+        colour = first.colour if rng.random() < 0.65 else rng.choice(COLOURS)
+        shape = second.shape if rng.random() < 0.65 else rng.choice(SHAPES)
+        if (kind := Kind(colour, shape)) not in scene.kinds:
+            return kind
+
+
+def narrow_miss(rng: Random, scene: Shapes, language: Language) -> Question:
+    """Whether something is there, with an answer that needs shape and colour at once:
+    harder than the questions that `ask` draws."""
+    say = PHRASES[language]
+    there = rng.random() < 0.5
+    kind = rng.choice(scene.kinds) if there else absent_kind(rng, scene)
+    text = rng.choice(say.is_there).format(it=say.name(kind))
+    return Question("yes or no", language, text, say.yes_no(there))
+
+
+def description(scene: Shapes, say: Phrases) -> str:
     if scene.placed:
         by_x = sorted(scene.objects, key=lambda thing: thing.x)
         return say.picture_of([say.placed(t.kind, t.place) for t in by_x])

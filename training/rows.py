@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,15 +12,18 @@ import numpy.typing as npt
 
 from edge.gguf.layout import TINY
 from edge.images import Picture
-from edge.qwen3vl import preprocess
+from edge.qwen3vl import chat, preprocess
 from edge.qwen3vl.positions import picture_advance, picture_positions
+from edge.request import Message, PictureRef
 from training import scenes
 from training.facts import TRUTHS, UNKNOWN
+from training.grounding import Box
 from training.questions import Question
 from training.scenes import Scene
 from training.tokens import Tokens
 
 READ_WEIGHT: Final = 2.0
+JSON_WEIGHT: Final = 0.1  # of what is the same in all answers with boxes
 IGNORED: Final = -100
 PATCH: Final = 3 * 16 * 16
 
@@ -32,6 +37,7 @@ class VisionInput:
     rows: int
     columns: int
     truth: npt.NDArray[np.uint8] | None = None  # see `training.facts`
+    boxes: tuple[Box, ...] = ()  # see `training.grounding`
 
 
 @dataclass
@@ -101,9 +107,32 @@ def ask_turn(
     template(row, tokens, "<|im_start|>assistant\n")
 
 
+def prompt(
+    row: Row,
+    tokens: Tokens,
+    messages: Iterable[Message],
+    pictures: Mapping[PictureRef, VisionInput],
+) -> None:
+    """Appends messages exactly as the engine renders them."""
+    for part in chat.render(tuple(messages)):
+        if isinstance(part, PictureRef):
+            show(row, tokens, pictures[part])
+        elif isinstance(part, chat.Template):
+            template(row, tokens, part.text)
+        else:
+            learn(row, tokens.encode(part.text))
+
+
 def answer_turn(
     row: Row, tokens: Tokens, question: Question, scene: Scene | None
 ) -> None:
+    if question.kind == "locate":
+        for piece in re.split(r"(\d+)(?=[,\]])", question.answer):
+            weight = 1.0 if piece.isdigit() else JSON_WEIGHT
+            learn(row, tokens.encode(piece), weight)
+        learn(row, (tokens.end,), 1.0)
+        learn(row, tokens.encode("\n"))
+        return
     written = scene.text if isinstance(scene, scenes.Writing) else ""
     # No answer contains a line break, so without writing all of it comes before.
     before, found, after = question.answer.partition(written or "\n")

@@ -1,6 +1,6 @@
 """Train the tiny model: `python -m training.train --out FOLDER [--start FILES]`.
 
-An interrupted run resumes with the same result. Every 50 steps appends a line to
+An interrupted run resumes with the same result. Every 25 steps appends a line to
 FOLDER/log.csv; every 250 steps the model answers questions about new pictures.
 """
 
@@ -23,26 +23,29 @@ from training.conversations import Conversations
 from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
 from training.export import read
-from training.facts import FACTS, UNKNOWN
+from training.facts import EDGES, FACTS, UNKNOWN
 from training.fast import speed_up
 from training.model import build
 from training.rows import IGNORED, Batch
 from training.tokens import Tokens
 
 STEPS = 7600
-BATCH = 36
+BATCH = 24
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100
 FALL = 0.3  # of all steps, at the end: linearly down to zero
 # A later run starts from earlier files with new pictures, and its rate only falls.
 STEPS_AGAIN = 4000
 PEAK_AGAIN = 0.5
-ANSWERS = (2, *FACTS.values())  # whether a centre is here, and what else
+ANSWERS = (2, *FACTS.values(), *EDGES)  # whether a centre is here, and what else
 EMPTY = 0.15
+EDGE_WEIGHT = 0.5  # four similar facts, with many values
+LOSSES = ("answering", "seeing", "judging")
+JUDGING = 0.5  # few tokens, of which each counts as much as a whole answer
 STRIDE = 256  # oneDNN compiles a kernel per length: keep them few
 
 
-class Batches(Dataset[Batch]):
+class Batches(Dataset[tuple[Batch, Batch]]):
     """Batches made in another process, one ahead."""
 
     def __init__(self, seed: int, first: int, last: int) -> None:
@@ -52,13 +55,13 @@ class Batches(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, n: int) -> Batch:
+    def __getitem__(self, n: int) -> tuple[Batch, Batch]:
         if not hasattr(self, "_all"):
             os.nice(19)  # drawing uses the cores while the arithmetic leaves gaps
             self._all = Conversations(
                 Tokens(), fonts.training_fonts(), self._seed, BATCH
             )
-        return self._all.batch(self._steps[n])
+        return self._all.batches(self._steps[n])
 
 
 def forward(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,17 +103,23 @@ class Pointing(torch.nn.Module):
         """Loss of [n_patches, width] given [n_patches, TRUTHS], background less."""
         total = seen.new_zeros((), dtype=torch.float32)
         said = self.heads(self.norm(seen)).float().split(ANSWERS, dim=1)
-        for answer, right in zip(said, truth.long().T, strict=True):
+        importance = [1.0] * (1 + len(FACTS)) + [EDGE_WEIGHT] * len(EDGES)
+        targets = zip(said, truth.long().T, importance, strict=True)
+        for answer, right, factor in targets:
             known = right != UNKNOWN
             right = torch.where(known, right, 0)
             losses = F.cross_entropy(answer, right, reduction="none")
             weights = known * torch.where(right == 0, EMPTY, 1.0)
-            total = total + (losses * weights).sum() / weights.sum().clamp(1)
+            mean = (losses * weights).sum() / weights.sum().clamp(1)
+            total = total + factor * mean
         return total
 
 
-def loss_of(model: Any, pointing: Pointing, batch: Batch) -> torch.Tensor:
-    """Loss of the next tokens, and of the facts of the patches."""
+def loss_of(
+    model: Any, pointing: Pointing, batch: Batch, *, aside: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of the next tokens, and of the facts of the patches. `aside`: only the
+    training head learns from the latter."""
     hidden, seen = forward(model, batch)
     hidden = hidden.flatten(0, 1)
     labels = torch.from_numpy(batch.labels).flatten()
@@ -124,6 +133,7 @@ def loss_of(model: Any, pointing: Pointing, batch: Batch) -> torch.Tensor:
         reduction="none",
     )
     answers = (losses * weights).sum() / weights.sum()
+    seen = seen.detach() if aside else seen
     return answers, pointing.loss(seen, torch.from_numpy(batch.truth))
 
 
@@ -183,35 +193,39 @@ def main(
         for opt, saved in zip(opts, state["optimizers"], strict=True):
             opt.load_state_dict(saved)
         first = state["step"]
-    exam = examination(seed, per_kind=24)
+    exam = examination(seed, per_kind=12)
     exam_batches = as_batches(tokens, exam)
     batches = Batches(seed, before + first, before + steps)
     loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3)
-    started, sums = time.monotonic(), torch.zeros(3)
-    for step, batch in enumerate(loader, first):
+    started, sums = time.monotonic(), torch.zeros(4)
+    for step, (conversations, judged) in enumerate(loader, first):
         for opt, peak in zip(opts, peaks, strict=True):
             for group in opt.param_groups:
                 group["lr"] = peak * rate(step, steps, again=again)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            answering, seeing = loss_of(model, pointing, batch)
-        (answering + seeing).backward()
+            # A new training head must not disturb what the tower knows.
+            aside = again and step < WARM_UP
+            answering, seeing = loss_of(model, pointing, conversations, aside=aside)
+            judging, _ = loss_of(model, pointing, judged, aside=True)
+        (answering + seeing + JUDGING * judging).backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad()
-        sums += torch.tensor([1.0, answering.item(), seeing.item()])
+        losses = answering.item(), seeing.item(), judging.item()
+        sums += torch.tensor([1.0, *losses])
         done = step + 1
-        if done % 50 == 0 or done == steps:
-            n, *losses = sums.tolist()
-            line = dict(
-                zip(("answering", "seeing"), (x / n for x in losses), strict=True)
-            )
+        if done % 25 == 0 or done == steps:
+            n = sums[0].item()
+            means = (sums[1:] / n).tolist()
+            line: dict[str, Any] = dict(zip(LOSSES, means, strict=True))
             line |= {"step": done, "seconds_per_step": (time.monotonic() - started) / n}
             if done % 250 == 0 or done == steps:
-                line |= by_kind(exam, teacher_forced(forward, model, exam_batches))
-                save(checkpoint, learner, opts, done)
+                texts = teacher_forced(forward, model, tokens, exam_batches)
+                line |= by_kind(exam, texts)
+            save(checkpoint, learner, opts, done)
             append_line(out / "log.csv", line)
-            started, sums = time.monotonic(), torch.zeros(3)
+            started, sums = time.monotonic(), torch.zeros(4)
     torch.save(model.state_dict(), out / "weights.pt")
 
 

@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 from edge.caller import Caller
 from edge.conversation import trim
+from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
@@ -101,6 +102,12 @@ class Asking:
         """
         served = serving(question.model, workers, submission.limits)
         self._admission.check_number(submission, served, workers)
+        if question.thinking_field and served.thinks is False:
+            raise UnsupportedParameter(
+                f"{question.thinking_field} asks the model to think, and "
+                f"{served.model} does not. Leave it out.",
+                param=question.thinking_field,
+            )
         if served.n_cells:  # an answer never has more tokens, whatever was asked for
             n = min(submission.max_tokens, served.n_cells)
             submission = replace(submission, max_tokens=n)
@@ -154,7 +161,7 @@ class Asking:
                 return None
             known.append(ref)
         request = question.request(known)
-        if not self._may_cache(request):
+        if not (request.reads_caches and self._may_cache(request)):
             return None
         request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
@@ -199,6 +206,7 @@ class Asking:
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()
+            cache_key = key if self._may_cache(request) else None
             for i, job_id in enumerate(job.job_ids):
                 await self._jobs.enqueue(
                     job_id,
@@ -207,13 +215,12 @@ class Asking:
                     pictures,
                     served.pool,
                     reservation.bounds,
-                    shares=key if self._may_cache(request) else "",
+                    shares=key if cache_key and request.reads_caches else "",
                 )
                 reservation.is_queued = True
                 await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error
-        cache_key = key if self._may_cache(request) else None
         first, *others = (
             self._follow(reservation, job_id, watch, cache_key)
             for job_id in job.job_ids
@@ -251,12 +258,13 @@ class Asking:
         if not self._may_cache(request):
             self._metrics.answer_cache.labels("off").inc()
             return None
-        answer = await self._cache.get(key)
+        answer = await self._cache.get(key) if request.reads_caches else None
         self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
         return answer
 
     def _may_cache(self, request: Request) -> bool:
-        return self._settings.answer_cache and request.sampling.is_greedy
+        is_greedy = request.sampling.is_greedy
+        return self._settings.answer_cache and is_greedy and request.writes_caches
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:

@@ -9,6 +9,7 @@ from edge.events import Finished, Retried, Token
 from edge.qwen3vl.call_reader import Arguments, Called, Found, Text, Thoughts
 from edge.request import Answer
 from ui.answer_reader import AnswerReader
+from ui.grounding import grounding
 from ui.openai.logprobs import logprobs_object
 
 
@@ -44,7 +45,7 @@ class Choice:
             "message": message | {"refusal": None},
             "logprobs": None if tokens is None else logprobs_object(tokens),
             "finish_reason": self._finish_reason(answer),
-        }
+        } | grounding(answer)
 
     def begin(self) -> Iterator[dict[str, Any]]:
         """The choice of the chunk before all events."""
@@ -60,7 +61,8 @@ class Choice:
             yield self._chunk(delta) | logprobs
             new = ()
         if isinstance(event, Finished):
-            yield self._chunk({}, self._finish_reason(event.answer))
+            end = self._chunk({}, self._finish_reason(event.answer))
+            yield end | grounding(event.answer)
 
     def _deltas(self, found: list[Found]) -> Iterator[dict[str, Any]]:
         for part in found:

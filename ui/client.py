@@ -24,6 +24,7 @@ from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
 from edge.jobs.submission import Submission
 from edge.keys import Keys
+from edge.model_names import read_aliases
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.settings import Settings
 from ui.answer_cache import AnswerCache
@@ -62,7 +63,7 @@ class Client:
         self._cache_redis = async_client(settings.cache_url)
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
         self.responses = ResponseStore(self._cache_redis)
-        self._fleet = Fleet(self._broker)
+        self._fleet = Fleet(self._broker, read_aliases(settings.aliases))
         self.ledger = Ledger(self._broker)
         self.logins = Logins(self._broker)
         self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from edge.caller import Caller
 from edge.errors import EdgeError, InvalidPicture
-from edge.images import Counting, Decoding, Detail, Picture, Spares, budget
+from edge.images import Counting, Decoding, Detail, Picture, Spares, budget, floor
 from edge.images.claim import may_have_pages
 from edge.images.jail import Jail
 from edge.jobs.fleet import WorkerInfo
@@ -68,10 +68,11 @@ class PictureDecoder:
         try:
             self._refuse_again(key)
             encoded = await asyncio.to_thread(sent.load)
+            is_seen = sent.text_layer != "only"
             decoding = Decoding(
                 encoded,
-                1 if sent.text_layer == "only" else bounds.most,
-                bounds.grid_size(encoded),
+                bounds.most if is_seen else 1,
+                bounds.grid_size(encoded) if is_seen else None,
                 self._spares,
                 page=sent.page,
                 reads_text=sent.text_layer != "never",
@@ -164,12 +165,15 @@ def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBo
     if least is None or largest is None:
         return PictureBounds(most, None)
     # fewer than the model takes would be enlarged again
-    return PictureBounds(min(max(min(most, largest), least), max_tokens), least)
+    most = min(max(min(most, largest), least), max_tokens)
+    return PictureBounds(most, least, floor(detail, most))
 
 
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
     """The key under which the result of one file is remembered, for one scope."""
-    wanted = f"{bounds.least} {bounds.most} {sent.page} {sent.text_layer}"
+    wanted = (
+        f"{bounds.least} {bounds.most} {bounds.floor} {sent.page} {sent.text_layer}"
+    )
     return _digest(f"{wanted} {caller.scope}\n", sent.digest)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from edge.images import TOKEN_PX
+from edge.images import DETAILS, TOKEN_PX, budget, floor
 from edge.images.decode import FORMATS, MAX_SOURCE_PIXELS
-from edge.jobs.fleet import WorkerInfo
+from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.limits import Limits
 from edge.qwen3vl.sampling import RECOMMENDED
 from edge.settings import Settings
@@ -19,17 +19,18 @@ TINY = "Test model: it knows only simple shapes, colours and numbers."
 
 
 def entry(name: str) -> dict[str, Any]:
-    """The entry of a model; the test model has a warning in it."""
-    warning = {"description": TINY} if name == "tiny" else {}
+    """The entry of a model; the test model, in any type, has a warning in it."""
+    warning = {"description": TINY} if name.split("-")[0] == "tiny" else {}
     about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
     return {"id": name} | warning | about
 
 
 def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """What one question may hold. `image_tokens` are squares of `token_px` pixels: a
-    larger picture is scaled down to the most of them; files up to `source_pixels` are
+    """What one question may hold. `image_tokens` are squares of `token_px` pixels, for
+    each `detail` the most of them, to which a larger picture is scaled down; with
+    `high` a smaller one is enlarged to the `floor`. Files up to `source_pixels` are
     read in every one of the `formats`."""
-    most = settings.image_tokens
+    most = min(settings.image_tokens, served.max_image_tokens or 2**31)
     return {
         "body_bytes": MAX_BODY,
         "pictures": MAX_PICTURES,
@@ -38,7 +39,9 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
         "answer_tokens": min(settings.answer_tokens, key.max_tokens or 2**31),
         "image_tokens": {
             "min": served.min_image_tokens,
-            "max": min(most, served.max_image_tokens or most),
+            "max": most,
+            "details": {detail: budget(detail, most) for detail in DETAILS},
+            "floor": floor("high", most),
         },
         "token_px": TOKEN_PX,
         "source_pixels": MAX_SOURCE_PIXELS,
@@ -47,9 +50,15 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
 
 
 def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """The entry of a served model with its limits and the sampling that its authors
-    recommend."""
+    """The entry of a served model: what it can do, its other names, whether it thinks,
+    its limits, and the sampling that its authors recommend."""
     return entry(served.model) | {
+        "capabilities": served.capabilities or (CHAT,),
+        "aliases": served.names[1:],
+        "quantization": served.quantization,
+        "runtime": served.runtime,
+        "vision": served.vision,
+        "thinks": served.thinks,
         "limits": limits(served, settings, key),
         "sampling": RECOMMENDED,
     }

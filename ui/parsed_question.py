@@ -79,11 +79,13 @@ class ParsedQuestion:
         self.asks_each = body.per_page
         self._truncate = body.truncate == "auto"
         self._thinks = body.thinks and not body.per_page
+        self.thinking_field = body.thinking_field
         self._is_raw = body.is_raw
         self._continues = body.continues or body.is_raw
         offer = body.offer()
         self.has_tools = bool(offer)
         self.wants = wants
+        self._cache = body.cache
         if wants == "count":
             self._sampling = SamplingParams(max_tokens)
         else:
@@ -145,6 +147,7 @@ class ParsedQuestion:
             continues=self._continues,
             thinks=self._thinks,
             wants=self.wants,
+            cache=self._cache,
         )
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:

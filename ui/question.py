@@ -87,6 +87,11 @@ class Question(Protocol):
     def wants(self) -> Wants: ...
 
     @property
+    def thinking_field(self) -> str:
+        """The field of the body that asks the model to think; "" if none does."""
+        ...
+
+    @property
     def pictures(self) -> Sequence[SentPicture | LinkedPicture]: ...
 
     def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:

@@ -154,8 +154,11 @@ def measured(answers: Sequence[Answer]) -> dict[str, Any]:
     messages left out, whether the tools were, the number of pictures that are the first
     of several in their file, and the most tokens that an answer could have."""
     slowest = max(answers, key=lambda answer: answer.timings.e2e_ms)
-    n_written = sum(answer.usage.completion_tokens for answer in answers)
-    usage = replace(answers[0].usage, completion_tokens=n_written)
+    usage = replace(
+        answers[0].usage,
+        completion_tokens=sum(one.usage.completion_tokens for one in answers),
+        reasoning_tokens=sum(one.usage.reasoning_tokens for one in answers),
+    )
     return {
         "usage": _usage(usage),
         "timings": vars(slowest.timings),
@@ -172,7 +175,13 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "image_tokens": usage.image_tokens,
+            "memory_image_tokens": usage.memory_image_tokens,
+            "stored_image_tokens": usage.stored_image_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 

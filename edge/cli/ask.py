@@ -45,7 +45,8 @@ def ask(
         if claim_of(encoded) is None:  # refused now, not after a model is downloaded
             images.vet(encoded, settings.image_tokens)
         plan = make_plan(settings, find_model(settings, obtain))
-        bounds = PictureBounds(plan.max_image_tokens, plan.min_image_tokens)
+        most = images.budget("auto", plan.max_image_tokens)
+        bounds = PictureBounds(most, plan.min_image_tokens)
         vetted = images.vet(encoded, bounds.most, bounds.grid_size(encoded))
         request = Request(
             (Message("user", (vetted.ref, question)),),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,13 +28,17 @@ from edge.models.registry import (
     SYNTHETIC,
     SYNTHETIC_FILES,
     TINY,
+    TINY_QUANTS,
     Entry,
     ModelFiles,
     entries,
     find_model,
+    local_names,
     models_folder,
     synthetic_files,
     tiny_files,
+    tiny_quant_files,
+    write_tiny_quant,
 )
 from edge.progress import show_progress
 from edge.settings import Settings
@@ -52,14 +57,17 @@ def list_() -> None:
     """Show all models with a name, and which are present."""
     with clear_errors():
         folder = models_folder(Settings.load())
-        tiny, synthetic = _bytes(tiny_files), _bytes(lambda: synthetic_files(folder))
         table = Table("model", "size", "state", "licence", box=None)
-        table.add_row(TINY, _text(tiny), "bundled", "Apache-2.0")
+        table.add_row(TINY, _text(_bytes(tiny_files)), "bundled", "Apache-2.0")
         for entry in entries().values():
             size = sum(file.size or 0 for file in entry.files)
             table.add_row(entry.name, _text(size), _state(entry, folder), entry.licence)
-        there = "present" if synthetic else "not here"
-        table.add_row(SYNTHETIC, _text(synthetic), there, "Apache-2.0")
+        made = {name: partial(tiny_quant_files, name, folder) for name in TINY_QUANTS}
+        made[SYNTHETIC] = partial(synthetic_files, folder)
+        for name, find in made.items():
+            size = _bytes(find)
+            there = "present" if size else "not here"
+            table.add_row(name, _text(size), there, "Apache-2.0")
         Console().print(table)
 
 
@@ -109,7 +117,7 @@ def verify(name: Annotated[str | None, typer.Argument()] = None) -> None:
 def path(name: Name) -> None:
     """Print the paths of a model: the language model, then the vision file."""
     with clear_errors():
-        if name not in (TINY, SYNTHETIC):
+        if name not in local_names():
             _entry(name)
         files = find_model(replace(Settings.load(), model=name))
         print(files.model, files.mmproj, sep="\n")
@@ -123,6 +131,9 @@ def rm(name: Name) -> None:
         if name == SYNTHETIC:
             made = [path for kind in SYNTHETIC_FILES for path in folder.glob(kind)]
             freed = store.delete(made, folder)
+        elif name in TINY_QUANTS:
+            both = folder / f"{name}.gguf", folder / f"mmproj-{name}.gguf"
+            freed = store.delete(both, folder)
         else:
             freed = store.remove(_entry(name), folder, entries().values())
         print(f"{decimal(freed)} freed.", file=sys.stderr)
@@ -130,7 +141,9 @@ def rm(name: Name) -> None:
 
 @models_app.command()
 def make(
-    name: Annotated[str, typer.Argument(help=f"Only {SYNTHETIC} can be made.")],
+    name: Annotated[
+        str, typer.Argument(help=f"{SYNTHETIC}, {', '.join(TINY_QUANTS)}.")
+    ],
     quant: Annotated[str, typer.Option(help="Of the language model.")] = "Q4_K_M",
     mmproj: Annotated[str, typer.Option(help="Of the vision file.")] = "Q8_0",
     vocabulary: Annotated[
@@ -142,14 +155,22 @@ def make(
         ),
     ] = "",
 ) -> None:
-    """Write a model of true size with random weights, for measuring speed."""
+    """Write a model with random weights of true size, or `tiny` in another type.
+
+    The options are for the one with random weights, which measures speed.
+    """
     with clear_errors():
+        folder = models_folder(Settings.load())
+        if name in TINY_QUANTS:
+            files = write_tiny_quant(name, folder)
+            print(files.model, files.mmproj, sep="\n")
+            return
         if name != SYNTHETIC:
             raise SetupError(
-                f"{name} cannot be made here, only {SYNTHETIC}. Published models are "
-                "downloaded: `edge models pull NAME`."
+                f"{name} cannot be made here, only {SYNTHETIC} and "
+                f"{', '.join(TINY_QUANTS)}. Published models are downloaded: "
+                "`edge models pull NAME`."
             )
-        folder = models_folder(Settings.load())
         words = _vocabulary(vocabulary, folder) if vocabulary else None
         with show_progress(name) as progress:
             written = write_synthetic(
@@ -171,11 +192,9 @@ def _entry(name: str) -> Entry:
         return entry
     if name == TINY:
         raise SetupError(f"{TINY} is part of this program and always present.")
-    if name == SYNTHETIC:
-        raise SetupError(
-            f"{SYNTHETIC} is made on this machine: `edge models make {SYNTHETIC}`."
-        )
-    known = ", ".join([TINY, *entries(), SYNTHETIC])
+    if name in local_names():
+        raise SetupError(f"{name} is made on this machine: `edge models make {name}`.")
+    known = ", ".join([TINY, *entries(), *local_names()[1:]])
     raise SetupError(f"There is no model {name!r}. Known: {known}.")
 
 

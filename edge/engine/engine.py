@@ -20,6 +20,7 @@ from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.encoder import Embeddings, Encoder, Outcome
 from edge.engine.prepare import Prepared, prepare
 from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.recall import fetch, recall
 from edge.engine.scheduler import Admission, Load, Rest, Scheduler, Stage
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
@@ -38,8 +39,8 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
-    embeddings of pictures are cached. `costs` are those measured on this machine. The
-    model's `chat_template` says whether it thinks.
+    embeddings of pictures are cached; `encoder.store` may have more. `costs` are those
+    measured on this machine. The model's `chat_template` says whether it thinks.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Engine:
         chat_template: str = "",
     ) -> None:
         self._runtime = runtime
+        self.thinks = thinks(chat_template)
         self._prepare = partial(
-            prepare, runtime=runtime, tower=tower, thinks=thinks(chat_template)
+            prepare, runtime=runtime, tower=tower, thinks=self.thinks
         )
         self._n_stages = tower.n_stages
         self.tower_name, self.runtime_name = tower.name, runtime.name
@@ -64,7 +66,7 @@ class Engine:
             alternates=self._n_stages > 1,
             costs=costs,
         )
-        self._encoder = Encoder(
+        self.encoder = Encoder(
             tower, cache_bytes, self._post_encoded, self._post_paused
         )
         self._drafter = Drafter(costs.step.seconds)
@@ -126,6 +128,7 @@ class Engine:
         sequence = sequence or self._prepare(request, is_wanted=is_wanted)
         clock.end("prepare", time.monotonic())
         sequence.pixels = {s: pictures[s] for s in sequence.missing_pictures}
+        fetch(sequence, self.encoder)
         ticket = Ticket(sequence, clock, self._inbox.put, self._end)
         with self._door:
             if self._closing or not self.is_alive:
@@ -140,7 +143,7 @@ class Engine:
             reason = Cancelled("The engine was shut down.")
             self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
-        self._encoder.close()
+        self.encoder.close()
         self._runtime.close()
 
     def _post_encoded(self, job: EncodeJob, outcome: Outcome) -> None:
@@ -176,9 +179,9 @@ class Engine:
         elif isinstance(work, Step):
             self._compute(work)
         elif work.job:
-            self._encoder.start(work.job)
+            self.encoder.start(work.job)
         else:
-            self._encoder.proceed()
+            self.encoder.proceed()
 
     def _await_message(self, seconds: float | None) -> None:
         """Sleeps until a message comes, and runs it."""
@@ -235,16 +238,14 @@ class Engine:
             if (position := sequence.reject_guesses()) is not None:
                 self._runtime.rewind(each.slot, position)
             if finish_reason:
-                self._end(ticket, ticket.finish(finish_reason))
+                self._end(ticket, ticket.finish(finish_reason, self._runtime))
 
     def _accept(self, ticket: Ticket) -> None:
         sequence = ticket.sequence
         self._tickets[sequence] = ticket
         ticket.events.put(Started(sequence.n_prompt, sequence.n_image))
-        for sha256 in sequence.missing_pictures:
-            key = PictureKey(sequence.scope, sha256)
-            if (embeddings := self._encoder.recall(key)) is not None:
-                self._receive(ticket, sha256, embeddings)
+        for sha256, embeddings in recall(sequence, self.encoder):
+            self._receive(ticket, sha256, embeddings)
         self._queue(ticket)
 
     def _end_stage(self, seconds: float) -> None:
@@ -291,7 +292,7 @@ class Engine:
         for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)
         if self._scheduler.pictures.is_abandoned:
-            self._encoder.interrupt()
+            self.encoder.interrupt()
         ticket.events.put(outcome)
 
     def _end_all(self, reason: EdgeError) -> None:

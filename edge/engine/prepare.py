@@ -120,8 +120,13 @@ def prepare(
     ends = () if sampling.ignore_eos else runtime.ends
     sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
     sequence.constraint = constraint
+    sequence.reads_caches = request.reads_caches
+    sequence.writes_caches = request.writes_caches
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
+    n_kept = len(sequence.pictures)
+    n_lost = trimmed.n_dropped_pictures + len(trimmed.pictures) - n_kept
+    sequence.n_dropped_pictures = n_lost
     sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 

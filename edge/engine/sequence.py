@@ -89,6 +89,7 @@ class Sequence:
     constraint: Constraint | None = None  # on the tokens of the answer
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
+    fetched: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     generated: list[int] = field(default_factory=list)
     n_fed: int = 0  # tokens behind the prompt that the cache holds
     guesses: tuple[int, ...] = ()  # for the next step, behind what was generated
@@ -96,9 +97,14 @@ class Sequence:
     n_drafted: int = 0  # guesses that were computed
     n_accepted: int = 0  # of them, the right ones
     n_dropped: int = 0  # messages of the conversation that did not fit
+    n_dropped_pictures: int = 0  # with these messages
     n_first: int = 0  # pictures that are the first of several in their file
     dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
+    n_memory_image: int = 0  # image tokens whose embeddings were in memory
+    n_stored_image: int = 0  # image tokens whose embeddings were in the store
+    reads_caches: bool = True  # whether results of other sequences are used
+    writes_caches: bool = True  # whether its own are kept for others
     # prefill cursor: the piece, how many of its tokens are done, its first position
     _piece: int = 0
     _offset: int = 0
@@ -123,6 +129,11 @@ class Sequence:
     def n_image(self) -> int:
         """Image tokens of the prompt."""
         return sum(p.n_tokens for p in self.pieces if isinstance(p, PicturePiece))
+
+    @property
+    def pictures(self) -> list[PictureRef]:
+        """Of the prompt, in its order; the same picture may be there twice."""
+        return [p.ref for p in self.pieces if isinstance(p, PicturePiece)]
 
     @property
     def n_generated(self) -> int:
@@ -154,7 +165,7 @@ class Sequence:
     @property
     def picture_hashes(self) -> list[str]:
         """Of all pictures in prompt order; the same picture may be there twice."""
-        return [p.ref.sha256 for p in self.pieces if isinstance(p, PicturePiece)]
+        return [ref.sha256 for ref in self.pictures]
 
     def receive(self, sha256: str, embeddings: npt.NDArray[np.float16]) -> None:
         """One of its pictures is encoded: the pixels are not needed any more."""

@@ -24,6 +24,8 @@ from edge.events import (
     Token,
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
+from edge.qwen3vl.grounding import marks_in
+from edge.qwen3vl.thoughts import thoughts_in, without_thoughts
 from edge.request import Answer, FinishReason, Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
@@ -142,7 +144,7 @@ class Ticket:
         thread may call it."""
         self._post(lambda: self._end(self, Failed.because(reason)))
 
-    def finish(self, finish_reason: FinishReason) -> Finished:
+    def finish(self, finish_reason: FinishReason, tokenizer: Tokenizer) -> Finished:
         """The end of a complete answer."""
         sequence = self.sequence
         timings = replace(
@@ -151,10 +153,19 @@ class Ticket:
             accepted_tokens=sequence.n_accepted,
             saved_steps=sequence.n_generated - sequence.n_steps,
         )
+        text = sequence.detokenizer.text
         answer = Answer(
-            text=sequence.detokenizer.text,
+            text=text,
             finish_reason=finish_reason,
-            usage=Usage(sequence.n_prompt, sequence.n_generated, sequence.n_reused),
+            usage=Usage(
+                sequence.n_prompt,
+                sequence.n_generated,
+                sequence.n_reused,
+                reasoning_tokens=self._count_thoughts(tokenizer),
+                image_tokens=sequence.n_image,
+                memory_image_tokens=sequence.n_memory_image,
+                stored_image_tokens=sequence.n_stored_image,
+            ),
             timings=timings,
             n_dropped=sequence.n_dropped,
             n_first=sequence.n_first,
@@ -164,8 +175,22 @@ class Ticket:
             logprobs=None
             if sequence.sampling.logprobs is None
             else tuple(self._shown_logprobs),
+            marks=marks_in(
+                without_thoughts(text), sequence.pictures, sequence.n_dropped_pictures
+            ),
         )
         return Finished(answer)
+
+    def _count_thoughts(self, tokenizer: Tokenizer) -> int:
+        """How many tokens of the answer its thoughts have, with their end."""
+        sequence = self.sequence
+        thoughts = thoughts_in(sequence.detokenizer.text)
+        n_left = len(thoughts.encode()) - len(sequence.written.encode())
+        n = 0
+        while n_left > 0 and n < sequence.n_generated:
+            n_left -= len(tokenizer.piece(sequence.generated[n]))
+            n += 1
+        return n
 
 
 def _named(token: int, logprobs: Logprobs, tokenizer: Tokenizer) -> TokenLogprob:

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import astuple
 
 from PIL import (
     AvifImagePlugin,
@@ -71,7 +72,8 @@ def _obey(order: Order, encoded: bytes) -> tuple[dict[str, object], bytes]:
         return {"n_pages": count_pages(encoded)}, b""
     picture = decode_page(encoded, order)
     shown = {"width": picture.width, "height": picture.height}
-    told = {"is_first": picture.is_first, "text": picture.text}
+    source = picture.source and astuple(picture.source)
+    told = {"is_first": picture.is_first, "text": picture.text, "source": source}
     return shown | told, picture.rgb
 
 

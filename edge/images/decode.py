@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -13,6 +14,7 @@ from edge.errors import InvalidPicture
 from edge.images.claim import Claim, Format, claim_of
 from edge.images.container import check_jpeg, ended_jpegs, essential_png
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
+from edge.marks import Orientation, SourceFile
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_SOURCE_PIXELS = 1 << 26  # 8192 x 8192: a camera of 64 megapixels, 256 MB as RGBA
@@ -106,24 +108,27 @@ def _decode(encoded: bytes, kept: _KeptSize, page: int | None = None) -> Picture
             _check_size(image.format, image.width, image.height)
             _check_shape(image.width, image.height)
             _check_mode(image.mode)
-            size = kept.of(image.width, image.height)
+            stored = image.size  # a draft changes it
+            size = kept.of(*stored)
             # JPEG can decode at 1/2, 1/4 or 1/8: ask for the size that is kept.
             image.draft("RGB", size)
             image.load()  # before _orientation, which ignores errors
-            turn = _orientation(image)
+            orientation = _orientation(image)
             flat = _on_white(_shrink(image, size))
-            if turn is not None:
-                flat = flat.transpose(turn)
-            is_first = page is None and _has_more(
-                image
-            )  # looking further may change what is loaded
+            if orientation in _TURNS:
+                flat = flat.transpose(_TURNS[orientation])
+            # looking further may change what is loaded
+            is_first = page is None and _has_more(image)
     except UnidentifiedImageError:
         raise InvalidPicture(
             f"This is not a picture in one of the formats {', '.join(FORMATS)}."
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as damage:
         raise InvalidPicture(f"This picture is damaged: {damage}.") from None
-    return Picture(*flat.size, flat.tobytes(), is_first)
+    source = SourceFile(*stored, orientation)
+    is_same = source == SourceFile(*flat.size)
+    told = None if is_same else source
+    return Picture(*flat.size, flat.tobytes(), is_first, source=told)
 
 
 def _check_size(name: str | None, width: int, height: int) -> None:
@@ -162,16 +167,18 @@ def _has_more(image: Image.Image) -> bool:
         return False
 
 
-def _orientation(image: Image.Image) -> Image.Transpose | None:
-    """How to set the picture upright. Invalid EXIF does not refuse a picture,
-    and Pillow raises many kinds of exceptions for it."""
+def _orientation(image: Image.Image) -> Orientation:
+    """Invalid EXIF does not refuse a picture, and Pillow raises many kinds of
+    exceptions for it."""
     try:
-        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        found: Any = image.getexif().get(ExifTags.Base.Orientation)
+        return found if found in _TURNS else 1
     except Exception:
-        return None
+        return 1
 
 
-_TURNS = {
+# How to set a picture upright, by its orientation.
+_TURNS: Mapping[Orientation, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,

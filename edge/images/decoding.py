@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast, get_args
 
 from edge.errors import InvalidPicture
 from edge.images.claim import may_have_pages
@@ -11,6 +11,7 @@ from edge.images.jail import Jail
 from edge.images.order import Order
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
 from edge.images.spares import Spares
+from edge.marks import Orientation, SourceFile
 
 # The words that `lockdown.lock_down` may report.
 _MISSING = {
@@ -58,9 +59,20 @@ class Decoding(Jail):
             raise ValueError("pixels of another size")
         is_first, text = bool(result["is_first"]), str(result["text"])
         text.encode()  # a ValueError for half a character
-        picture = Picture(width, height, rgb, is_first, text)
+        source = _source(result["source"])
+        picture = Picture(width, height, rgb, is_first, text, source)
         _ = picture.ref  # hashed here: the caller's thread may be an event loop
         return picture
+
+
+def _source(result: list[int] | None) -> SourceFile | None:
+    if result is None:
+        return None
+    width, height, orientation = map(int, result)
+    is_size = 1 <= min(width, height) <= max(width, height) < 1 << 31
+    if not is_size or orientation not in get_args(Orientation):
+        raise ValueError("neither a size nor an orientation")
+    return SourceFile(width, height, cast(Orientation, orientation))
 
 
 class Counting(Jail):

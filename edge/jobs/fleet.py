@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,11 @@ import redis.asyncio
 
 from edge.jobs import keys
 from edge.jobs.scripts import Scripts
+from edge.model_names import DEFAULT_NAME
 
 BEAT_S = 1.0
+CHAT = "chat"
+CAPABILITIES = (CHAT, "rerank", "embeddings")
 FLEET = keys.FLEET()
 INFO = keys.FLEET_INFO()
 
@@ -26,7 +30,9 @@ class WorkerInfo:
     Workers of equal `fingerprint` give equal answers: it names the model files by their
     sha256, and the vision encoder. They form a pool, which has a queue. A question and
     its answer have at most `n_cells` tokens together; a picture gets
-    `min_image_tokens` to `max_image_tokens`. None is unknown, from an older worker.
+    `min_image_tokens` to `max_image_tokens`. The last ones are those of
+    `edge.models.facts`, and whether the model `thinks`. None and "" are unknown, from
+    an older worker.
     """
 
     name: str
@@ -38,12 +44,27 @@ class WorkerInfo:
     n_cells: int | None = None
     min_image_tokens: int | None = None
     max_image_tokens: int | None = None
+    size_bytes: int | None = None
+    digest: str = ""
+    modified_s: float | None = None
+    n_parameters: int | None = None
+    quantization: str = ""
+    thinks: bool | None = None
+    capabilities: tuple[str, ...] | None = None  # of CAPABILITIES; None: to chat
+    # Not said by the worker: the names under which clients ask it.
+    names: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> WorkerInfo:
         """Without what only a newer worker says."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: values[name] for name in values.keys() & known})
+        said = {name: values[name] for name in values.keys() & known}
+        if said.get("capabilities") is not None:
+            said["capabilities"] = tuple(said["capabilities"])
+        return cls(**said)
+
+    def can(self, capability: str) -> bool:
+        return capability in (self.capabilities or (CHAT,))
 
     @cached_property
     def pool(self) -> str:
@@ -60,8 +81,13 @@ class Heart:
 
     def beat(self) -> None:
         """Keeps the worker in the fleet for the next DEAD_AFTER_S."""
+        said = asdict(self._info)
+        del said["names"]
         self._scripts(
-            "beat", worker=self._info.name, info=json.dumps(asdict(self._info))
+            "beat",
+            worker=self._info.name,
+            info=json.dumps(said),
+            model=self._info.model,
         )
 
     def leave(self) -> None:
@@ -70,24 +96,46 @@ class Heart:
 
 
 class Fleet:
-    """The side of those that use the workers."""
+    """The side of those that use the workers; `aliases` are further names of models."""
 
-    def __init__(self, broker: redis.asyncio.Redis) -> None:
+    def __init__(
+        self, broker: redis.asyncio.Redis, aliases: Mapping[str, str] | None = None
+    ) -> None:
         self._scripts = Scripts(broker)
+        self._aliases = aliases or {}
 
     async def workers(self) -> list[WorkerInfo]:
-        """All live workers, by name."""
-        infos = await self._scripts("fleet")
-        found = [WorkerInfo.from_json(json.loads(info)) for info in infos if info]
-        return sorted(found, key=lambda worker: worker.name)
+        """All live workers: first those of the default model, the others by name.
+
+        While no worker serves the default model, the first other one takes its place.
+        """
+        default, *infos = await self._scripts("fleet")
+        read = (WorkerInfo.from_json(json.loads(text)) for text in infos if text)
+        found = sorted(read, key=lambda w: (w.model != default.decode(), w.name))
+        first = found[0].model if found else ""
+        return [
+            self._named(worker, is_default=worker.model == first) for worker in found
+        ]
+
+    def _named(self, worker: WorkerInfo, *, is_default: bool) -> WorkerInfo:
+        own = (worker.model, DEFAULT_NAME) if is_default else (worker.model,)
+        aliases = (alias for alias, name in self._aliases.items() if name in own)
+        return replace(worker, names=(*own, *aliases))
 
 
-def is_here(broker: redis.Redis, host: str, pid: int | None = None) -> bool:
-    """Whether a worker on this host is alive, or the worker of one process, `pid`.
+def is_here(
+    broker: redis.Redis, host: str, pid: int | None = None, model: str | None = None
+) -> bool:
+    """Whether a worker on this host is alive; only that of the process `pid`, or one
+    that serves `model`.
 
     A dead worker counts as alive for another DEAD_AFTER_S.
     """
-    names = (json.loads(text)["name"] for text in Scripts(broker)("fleet") if text)
+    _, *infos = Scripts(broker)("fleet")
+    workers = [WorkerInfo.from_json(json.loads(text)) for text in infos if text]
     if pid is not None:
-        return f"{host}-{pid}" in names
-    return any(name.startswith(f"{host}-") for name in names)
+        return f"{host}-{pid}" in {worker.name for worker in workers}
+    return any(
+        worker.name.startswith(f"{host}-") and model in (None, worker.model)
+        for worker in workers
+    )

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import SetupError
+from edge.gguf import layout
 from edge.gguf.header import Header, read_header
+from edge.gguf.requantize import requantized
 from edge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,13 @@ TINY_FOLDER: Final = Path(__file__).with_name("tiny")
 
 DEFAULT: Final = "qwen3-vl-2b"
 TINY: Final = "tiny"  # bundled with this package
+# `tiny` in other types, by name: of the language model's matrices and of the vision
+# file's. For trying several models, and switches between them, on right answers.
+TINY_QUANTS: Final = {
+    "tiny-q8": ("Q8_0", "F16"),
+    "tiny-q4": ("Q4_0", "Q8_0"),
+    "tiny-f16": ("F16", "F16"),
+}
 SYNTHETIC: Final = "synthetic-2b"  # made on this machine, for measuring
 SYNTHETIC_FILES: Final = (f"{SYNTHETIC}-*.gguf", f"mmproj-{SYNTHETIC}-*.gguf")
 COMPILED: Final = "compiled"  # folder for what OpenVINO compiled, next to the models
@@ -127,6 +136,11 @@ class ModelFiles:
 Obtain = Callable[[Entry, Settings], None]
 
 
+def local_names() -> list[str]:
+    """Names of the models that are bundled with this package, or made by it."""
+    return [TINY, *TINY_QUANTS, SYNTHETIC]
+
+
 @cache
 def entries() -> dict[str, Entry]:
     """The entries of `registry.toml`, by name."""
@@ -169,6 +183,8 @@ def find_model(settings: Settings, obtain: Obtain = nowhere) -> ModelFiles:
         return tiny_files()
     if settings.model == SYNTHETIC:
         return synthetic_files(folder)
+    if settings.model in TINY_QUANTS:
+        return tiny_quant_files(settings.model, folder)
     if entry := entries().get(settings.model):
         return _complete(entry, folder)
     return _given(Path(settings.model).expanduser(), settings.mmproj)
@@ -190,6 +206,31 @@ def tiny_files() -> ModelFiles:
     return _present(
         ModelFiles(TINY, TINY_FOLDER / "tiny.gguf", TINY_FOLDER / "mmproj-tiny.gguf")
     )
+
+
+def tiny_quant_files(name: str, folder: Path) -> ModelFiles:
+    """One of TINY_QUANTS. Raises SetupError that says how to make it."""
+    files = ModelFiles(name, folder / f"{name}.gguf", folder / f"mmproj-{name}.gguf")
+    if not (files.model.is_file() and files.mmproj.is_file()):
+        raise SetupError(
+            f"{name} is not in {folder}. Make it: `edge models make {name}`."
+        )
+    return files
+
+
+def write_tiny_quant(name: str, folder: Path) -> ModelFiles:
+    """Writes one of TINY_QUANTS, whose answers are those of `tiny`, except a few."""
+    written = {
+        file: requantized(TINY_FOLDER / source, name, quant)
+        for file, source, quant in zip(
+            (f"{name}.gguf", f"mmproj-{name}.gguf"),
+            ("tiny.gguf", "mmproj-tiny.gguf"),
+            TINY_QUANTS[name],
+            strict=True,
+        )
+    }
+    layout.write_files(folder, written)
+    return tiny_quant_files(name, folder)
 
 
 def synthetic_files(folder: Path) -> ModelFiles:
@@ -221,7 +262,7 @@ def _given(model: Path, mmproj: str) -> ModelFiles:
     if not mmproj:
         raise SetupError(
             f"{model} needs its vision file too: give --mmproj (EDGE_MMPROJ). Or use a "
-            f"model by name: {', '.join(['auto', TINY, SYNTHETIC, *entries()])}."
+            f"model by name: {', '.join(['auto', *local_names(), *entries()])}."
         )
     return _present(ModelFiles(model.stem, model, Path(mmproj).expanduser()))
 

@@ -21,6 +21,15 @@ def thinks(chat_template: str) -> bool:
     return OPEN in chat_template.rpartition("add_generation_prompt")[2]
 
 
+def thoughts_in(answer: str) -> str:
+    """The beginning of an answer that is its thoughts, with their marks; "" without
+    any. They may be cut off."""
+    if not answer.lstrip().startswith(OPEN):
+        return ""
+    before, close, _ = answer.partition(CLOSE)
+    return before + close
+
+
 def without_thoughts(text: str) -> str:
     """An earlier answer as later questions are shown it."""
     found = _THOUGHTS.match(text)

@@ -15,7 +15,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,18 +26,16 @@ from rich.markup import escape
 
 from edge import exposure
 from edge.errors import SetupError
+from edge.jobs.switching import Switching
 from edge.logs import printable, rotate, start_afresh
-from edge.models.registry import find_model
-from edge.models.store import obtain
-from edge.serving.first_start import tune_at_first_start
-from edge.serving.plan import make_plan
+from edge.redis_clients import sync_client
 from edge.settings import Settings
 from edge.up.account import leave_root
-from edge.up.parts import check_redis, parts
+from edge.up.models import plan_models
+from edge.up.parts import check_redis, front, start_stores, worker
 from edge.up.private import UMASK, make_private
 from edge.up.supervise import Child, Part
 
-RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
 ROOM_BYTES = 64 << 20  # on disk, for the queue and the logs at the start
 
 LOOK_S = 0.5  # until a dead part, or a signal, is noticed
@@ -63,24 +61,32 @@ def up(
     check_port(settings.host, port)
     if note := check_redis(settings):
         console.print(escape(printable(note)))
-    files = find_model(settings, obtain)
-    if settings.model == "auto":  # decided here for all parts
-        settings = replace(settings, model=files.name)
-    plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
-    if tune_at_first_start(plan, lambda line: console.print(escape(printable(line)))):
-        plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
-    settings = plan.child_settings
+    plans = plan_models(settings, lambda line: console.print(escape(printable(line))))
     state = private_state(settings, port)
     with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
         stack = Stack(state / "logs", asked)
         try:
-            stack.start(
-                parts(settings, port, Path(folder), state, with_nginx=with_nginx)
-            )
+            has_own_broker = not settings.broker_url
+            settings = start_stores(settings, Path(folder), state, stack.start)
+            if has_own_broker and not asked:
+                default = plans[0].files.name
+                Switching(sync_client(settings.broker_url)).begin_with(default)
+            for n, plan in enumerate(plans):
+                model = plan.files.name
+                name = f"worker-{model}" if n else "worker"
+                own = replace(
+                    plan.child_settings,
+                    broker_url=settings.broker_url,
+                    cache_url=settings.cache_url,
+                )
+                stack.start(worker(own, model, Path(folder), name))
+            for part in front(settings, port, Path(folder), with_nginx=with_nginx):
+                stack.start(part)
             if not asked:
-                notes = " ".join(plan.notes)
                 console.print(_welcome(settings, port, state / "logs"))
-                console.print(escape(printable(f"Serving {files.name}. {notes}")))
+                for plan in plans:
+                    notes = " ".join((f"Serving {plan.files.name}.", *plan.notes))
+                    console.print(escape(printable(notes)))
                 console.print(
                     "Ctrl-C stops everything; running answers have "
                     f"{settings.grace_s} s to finish. Twice stops at once."
@@ -134,17 +140,17 @@ class Stack:
         self._asked = asked
         self._children: list[Child] = []
 
-    def start(self, parts: Iterable[Part]) -> None:
-        for part in parts:
-            if self._asked:
-                return
-            log = self._logs / f"{part.name}.log"
-            start_afresh(log)
-            child = Child(part, log)
-            self._children.append(child)
-            child.start()
-            child.wait_ready(is_stopping=lambda: bool(self._asked))
-            self._say(child, f"ready, {part.about}")
+    def start(self, part: Part) -> None:
+        """Returns when the part is ready. Starts nothing after a request to stop."""
+        if self._asked:
+            return
+        log = self._logs / f"{part.name}.log"
+        start_afresh(log)
+        child = Child(part, log)
+        self._children.append(child)
+        child.start()
+        child.wait_ready(is_stopping=lambda: bool(self._asked))
+        self._say(child, f"ready, {part.about}")
 
     def watch(self) -> None:
         while not self._asked:

@@ -271,3 +271,19 @@ def test_at_a_terminal_there_is_a_bar(
     said = capsys.readouterr().err
     assert "400.0/400.0 kB" in said
     assert "%" not in said
+
+
+def test_tiny_is_written_again_in_another_type(
+    edge: Edge, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the bundled model itself
+    monkeypatch.setenv("EDGE_DATA_DIR", str(folder.parent))
+    before = edge("path", "tiny-q8")
+    assert before.exit_code == 1
+    assert "edge models make tiny-q8" in before.stderr
+    made = edge("make", "tiny-q8")
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout == edge("path", "tiny-q8").stdout
+    assert all(Path(line).is_file() for line in made.stdout.split())
+    assert edge("rm", "tiny-q8").exit_code == 0
+    assert not list(folder.glob("*tiny-q8*"))

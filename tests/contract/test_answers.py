@@ -179,8 +179,16 @@ def test_thoughts_have_a_budget_and_the_answer_its_form(
     assert json.loads(form)["a"] in ("x", "y")
     assert answer.finish_reason == "stop"
     assert answer.logprobs
-    written = "".join(one.token for one in answer.logprobs).encode("latin-1")
-    assert b"<think>\n" + written == answer.text.encode()
+    n_thoughts = answer.usage.reasoning_tokens
+    begun = "".join(one.token for one in answer.logprobs[:n_thoughts])
+    assert _text(begun) == thoughts + closing_mark
+    written = "".join(one.token for one in answer.logprobs)
+    assert "<think>\n" + _text(written) == answer.text
+
+
+def _text(tokens: str) -> str:
+    """The text of tokens, whose characters are bytes: by chance not always UTF-8."""
+    return tokens.encode("latin-1").decode(errors="replace")
 
 
 def test_a_model_may_be_asked_not_to_think(open_pair: Pair) -> None:

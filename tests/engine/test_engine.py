@@ -135,7 +135,9 @@ def test_thoughts_end_where_the_model_ends_them() -> None:
         budgeted = events(ask(one, thinking_budget=500))
     text = "<think>\nWho knows?\n</think>\n\nIt is red."
     assert text_of(seen) == text_of(budgeted) == seen[-1].answer.text == text
-    assert seen[-1].answer.usage.completion_tokens == len(text) - len("<think>\n") + 1
+    usage = seen[-1].answer.usage
+    assert usage.completion_tokens == len(text) - len("<think>\n") + 1
+    assert usage.reasoning_tokens == len("Who knows?\n</think>")
 
 
 def test_more_questions_than_slots_all_finish() -> None:

@@ -16,10 +16,12 @@ from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
 from edge.engine.step import PictureSpan, Span, Step, TextSpan
+from edge.gguf import layout
 from edge.gguf.header import read_header
+from edge.gguf.requantize import requantized
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
-from edge.models.registry import ModelFiles
+from edge.models.registry import TINY_QUANTS, ModelFiles, write_tiny_quant
 from edge.openvino.kernels import EXACT
 from edge.openvino.runtime import OpenvinoRuntime
 from edge.qwen3vl.positions import picture_positions
@@ -65,29 +67,6 @@ def test_the_files_declare_a_qwen3_vl(tiny: Pair) -> None:
     }
 
 
-def as_f16(source: Path, target: Path) -> Path:
-    """The same weights with every quantised matrix as F16."""
-    reader = gguf.GGUFReader(source)
-    architecture = reader.get_field("general.architecture").contents()
-    writer = gguf.GGUFWriter(target, architecture)
-    for key, field in reader.fields.items():
-        if key.startswith("GGUF.") or key == "general.architecture":
-            continue
-        kind = field.types[0]
-        inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(key, field.contents(), kind, inner)
-    for tensor in reader.tensors:
-        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-        if tensor.tensor_type != gguf.GGMLQuantizationType.F32:
-            values = values.astype(np.float16)
-        writer.add_tensor(tensor.name, np.ascontiguousarray(values))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return target
-
-
 @pytest.fixture(scope="module", params=["openvino f32", "llama f32", "llama mtmd"])
 def pair_f16(
     request: pytest.FixtureRequest,
@@ -96,7 +75,10 @@ def pair_f16(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[OpenvinoRuntime | LlamaRuntime, VisionTower]]:
     folder = tmp_path_factory.mktemp("f16")
-    files = ModelFiles("tiny", *(as_f16(path, folder / path.name) for path in tiny))
+    layout.write_files(
+        folder, {path.name: requantized(path, "tiny", "F16") for path in tiny}
+    )
+    files = ModelFiles("tiny", *(folder / path.name for path in tiny))
     who, vision = request.param.split()
     sizes = {"n_slots": 1, "n_cells": 1024, "threads": 1}
     runtime: OpenvinoRuntime | LlamaRuntime
@@ -148,6 +130,20 @@ def test_answers_are_those_of_transformers(answered: list[str]) -> None:
     expected = json.loads((FIXTURES / "answers.json").read_text())
     equal = [a == b for a, b in zip(answered, expected, strict=True)]
     assert sum(equal) >= 0.99 * len(equal)
+
+
+@pytest.mark.parametrize("name", TINY_QUANTS)
+def test_other_types_answer_as_well(
+    name: str, tiny: Pair, towers: Path, asked: list[Item], tmp_path: Path
+) -> None:
+    files = write_tiny_quant(name, tmp_path)
+    assert files.fingerprint != ModelFiles("tiny", *tiny).fingerprint
+    assert files.model_header.get("general.name") == name
+    settings = Settings(threads=1, runtime="openvino", data_dir=towers)
+    with closing(build_engine(make_plan(settings, files))) as engine:
+        found = answers(engine, asked)
+    right = [is_right(a.question, text) for a, text in zip(asked, found, strict=True)]
+    assert sum(right) > 0.9 * len(right)
 
 
 def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:

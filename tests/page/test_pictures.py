@@ -19,6 +19,7 @@ pytestmark = pytest.mark.browser
 
 LIMITS = {
     "minTokens": 4,
+    "autoTokens": 256,
     "maxTokens": 256,
     "bodyBytes": 32 << 20,
     "sourcePixels": 1 << 28,

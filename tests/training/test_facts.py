@@ -80,5 +80,5 @@ def test_a_patch_has_the_facts_at_its_middle() -> None:
     for thing, row in zip(scene.objects, facts(scene)[1:], strict=True):
         at = patches[n_rows, int(thing.x * 2 * n_columns)]
         assert at[0] == 1  # the centre
-        assert at[1:].tolist() == row.tolist()
+        assert at[1 : 1 + len(FACTS)].tolist() == row.tolist()
     assert not patches[0, 0].any()

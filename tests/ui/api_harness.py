@@ -56,6 +56,7 @@ class PictureQuestion:
     scope: str = "me"
 
     wants: Wants = "answer"
+    thinking_field = ""
     pictures = (SentPicture(digest_of(BLACK), lambda: BLACK),)
 
     def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
@@ -68,7 +69,13 @@ class ApiHarness:
     """Client and API over a real Redis; the stub behind them counts."""
 
     def __init__(
-        self, url: str, *, step_s: float = 0.0, n_kept: int = 0, **settings: Any
+        self,
+        url: str,
+        *,
+        answer: str = LONG_ANSWER,
+        step_s: float = 0.0,
+        n_kept: int = 0,
+        **settings: Any,
     ) -> None:
         given = {"broker_url": url, "cache_url": url} | settings
         self.client = Client(Settings(**given))
@@ -78,9 +85,7 @@ class ApiHarness:
         self._at: dict[str, httpx.AsyncClient] = {}
         self.http = self.at("127.0.0.1")
         self.sync = sync_client(url)
-        self.runtime = StubRuntime(
-            LONG_ANSWER, n_cells=40_000, n_idle=n_kept, step_s=step_s
-        )
+        self.runtime = StubRuntime(answer, n_cells=40_000, n_idle=n_kept, step_s=step_s)
         self.engine = Engine(self.runtime, StubTower())
         self.jobs = WorkerJobs(self.sync, POOL)
         self.publisher = RedisPublisher(self.sync)
@@ -104,9 +109,10 @@ class ApiHarness:
             )
         return self._at[address]
 
-    def beat(self, name: str, n_slots: int) -> None:
+    def beat(self, name: str, n_slots: int, **more: Any) -> None:
         """As a worker does; but this heart beats once, so that must last."""
-        Heart(self.sync, WorkerInfo(name, "stub", "f", "stub", n_slots)).beat()
+        info = WorkerInfo(name, "stub", "f", "stub", n_slots, **more)
+        Heart(self.sync, info).beat()
         self.sync.zincrby(FLEET, 600, name)
 
     async def close(self) -> None:

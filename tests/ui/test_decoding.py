@@ -43,16 +43,16 @@ async def quiet(decoder: PictureDecoder) -> None:
     assert not decoder._turns
 
 
-def started(monkeypatch: pytest.MonkeyPatch) -> list[jail.Decoding]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[jail.Jail]:
     """The decodings whose child was started, as they come."""
     found = []
-    start = jail.Decoding._start
+    start = jail.Jail._start
 
-    def watched(self: jail.Decoding, *args: object) -> object:
+    def watched(self: jail.Jail, *args: object) -> object:
         found.append(self)
         return start(self, *args)
 
-    monkeypatch.setattr(jail.Decoding, "_start", watched)
+    monkeypatch.setattr(jail.Jail, "_start", watched)
     return found
 
 

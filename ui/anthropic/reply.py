@@ -22,6 +22,7 @@ from ui.answer_reader import AnswerReader, Call, Part
 from ui.error_shape import error_body
 from ui.event_streams import Events
 from ui.field_names import FieldNames
+from ui.grounding import grounding
 from ui.progress import progress_comment
 
 PATH = "/v1/messages"
@@ -43,8 +44,8 @@ class MessageReply:
     def complete(self, answer: Answer) -> dict[str, Any]:
         """The message of an answer that is not streamed."""
         content = [self._block(part) for part in self._reader.parts_of(answer)]
-        end = self._end(answer) | {"usage": _usage(answer.usage)}
-        return self._message(content) | end
+        end = self._end(answer) | _measured(answer)
+        return self._message(content) | end | grounding(answer)
 
     async def stream(self, events: Events) -> AsyncIterator[str]:
         """The events of a streamed answer. A failure becomes an error event."""
@@ -61,9 +62,8 @@ class MessageReply:
                     for frame in self._close():
                         yield frame
                     delta = self._end(answer)
-                    yield _frame(
-                        "message_delta", delta=delta, usage=_usage(answer.usage)
-                    )
+                    also = _measured(answer) | grounding(answer)
+                    yield _frame("message_delta", delta=delta, **also)
                     yield _frame("message_stop")
                 case Failed():
                     body = error_body(self._names.rename(event.error), PATH)
@@ -155,13 +155,19 @@ def thinking_block(text: str) -> dict[str, Any]:
     return {"type": "thinking", "thinking": text, "signature": ""}
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _measured(answer: Answer) -> dict[str, Any]:
+    """The usage, and of how many pictures only the first frame or page was read."""
+    return {"usage": _usage(answer.usage), "first_only_pictures": answer.n_first}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
     """Anthropic counts the cached tokens beside the other tokens of a prompt."""
     return {
         "input_tokens": usage.prompt_tokens - usage.cached_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
     }
 
 

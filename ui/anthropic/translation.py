@@ -24,7 +24,7 @@ from ui.body import validate
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
 
-SAMPLING = {"model", "max_tokens", "temperature", "top_p", "top_k", "stream"}
+SAME = {"model", "max_tokens", "temperature", "top_p", "top_k", "stream", "cache"}
 
 
 def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
@@ -42,7 +42,7 @@ def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
             chat.add_assistant(message, at)
         else:
             chat.add("system", _text(message.content), f"{at}.content")
-    given = body.model_dump(include=SAMPLING, exclude_none=True)
+    given = body.model_dump(include=SAME, exclude_none=True)
     given |= {"messages": chat.messages, "stop": body.stop_sequences}
     # as in Anthropic's API, the answer goes on from its beginning
     given["continue_final_message"] = body.messages[-1].role == "assistant"
@@ -50,7 +50,9 @@ def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
     for i in range(len(body.tools)):
         names.add(f"tools[{i}].function", f"tools[{i}]")
         names.add(f"tools[{i}].function.parameters", f"tools[{i}].input_schema")
-    given["enable_thinking"] = body.thinking.type != "disabled"
+    if body.thinking.type in ("enabled", "disabled"):  # else the model decides
+        given["enable_thinking"] = body.thinking.type == "enabled"
+        names.add("enable_thinking", "thinking.type")
     if body.thinking.type == "enabled":
         given["thinking_budget"] = body.thinking.budget_tokens
         names.add("thinking_budget", "thinking.budget_tokens")

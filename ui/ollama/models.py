@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,16 +20,14 @@ def tagged(model: str) -> str:
 
 
 def listed(served: WorkerInfo) -> dict[str, Any]:
-    """The entry of a served model. The web process does not have the file, so that its
-    size is unknown; the digest names the files."""
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    """The entry of a served model. What an older worker does not say is 0 or empty."""
     return {
         "name": tagged(served.model),
         "model": tagged(served.model),
-        "modified_at": now,
-        "size": 0,
-        "digest": hashlib.sha256(served.fingerprint.encode()).hexdigest(),
-        "details": _details(),
+        "modified_at": _modified_at(served),
+        "size": served.size_bytes or 0,
+        "digest": served.digest,
+        "details": _details(served),
     }
 
 
@@ -46,23 +43,36 @@ def shown(served: WorkerInfo) -> dict[str, Any]:
         "modelfile": "",
         "parameters": "",
         "template": "",
-        "details": _details(),
+        "details": _details(served),
         "model_info": {
             "general.architecture": FAMILY,
             "general.basename": served.model,
+            "general.parameter_count": served.n_parameters or 0,
             f"{FAMILY}.context_length": served.n_cells or 0,
         },
-        "capabilities": CAPABILITIES,
-        "modified_at": listed(served)["modified_at"],
+        "capabilities": [*CAPABILITIES, *(["thinking"] if served.thinks else [])],
+        "modified_at": _modified_at(served),
     }
 
 
-def _details() -> dict[str, Any]:
+def _modified_at(served: WorkerInfo) -> str:
+    at = datetime.fromtimestamp(served.modified_s or 0, UTC)
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _details(served: WorkerInfo) -> dict[str, Any]:
     return {
         "parent_model": "",
         "format": "gguf",
         "family": FAMILY,
         "families": [FAMILY],
-        "parameter_size": "",
-        "quantization_level": "",
+        "parameter_size": _short(served.n_parameters),
+        "quantization_level": served.quantization,
     }
+
+
+def _short(n: int | None) -> str:
+    """A number of weights as Ollama writes it: `2.1B`, `7.2M`."""
+    if not n:
+        return ""
+    return f"{n / 1e9:.1f}B" if n >= 1e9 else f"{n / 1e6:.1f}M"

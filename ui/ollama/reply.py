@@ -88,7 +88,8 @@ def _call(call: Call) -> dict[str, Any]:
 
 
 def _end(answer: Answer) -> dict[str, Any]:
-    """Durations are in nanoseconds; that of the prompt includes its pictures."""
+    """Durations are in nanoseconds; that of the prompt includes its pictures. Of
+    `first_only_pictures` pictures only the first frame or page was read."""
     times = answer.timings
     return {
         "done": True,
@@ -99,6 +100,7 @@ def _end(answer: Answer) -> dict[str, Any]:
         "prompt_eval_duration": _ns(times.embed_ms + times.prefill_ms),
         "eval_count": answer.usage.completion_tokens,
         "eval_duration": _ns(times.e2e_ms - times.ttft_ms),
+        "first_only_pictures": answer.n_first,
     }
 
 

@@ -36,15 +36,35 @@ class AnswerMessage(Answered):
     tool_calls: list[Call] = []
 
 
+class Located(Answered):
+    picture: int = Field(description="Its number among those of the question, from 0.")
+    label: str
+    bbox_2d: list[float] = Field(
+        [],
+        description="Left, top, right, bottom in thousandths of the upright picture.",
+    )
+    point_2d: list[float] = []
+    box_px: list[int] = Field([], description="In pixels of the file that was sent.")
+    point_px: list[int] = []
+
+
 class ChatChoice(Answered):
     index: int
     message: AnswerMessage
     logprobs: dict[str, Any] | None
     finish_reason: FinishReason
+    grounding: list[Located] = []
 
 
 class PromptTokens(Answered):
     cached_tokens: int
+    image_tokens: int
+    memory_image_tokens: int
+    stored_image_tokens: int
+
+
+class AnswerTokens(Answered):
+    reasoning_tokens: int
 
 
 class TokenUsage(Answered):
@@ -52,6 +72,7 @@ class TokenUsage(Answered):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokens
+    completion_tokens_details: AnswerTokens
 
 
 class ChatCompletion(Answered):

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from edge.errors import InvalidRequest, UnsupportedParameter
-from edge.request import SamplingParams
+from edge.request import CacheUse, SamplingParams
 from edge.schemas.reading import read
 from ui.openai.formats import (
     Choices,
@@ -141,6 +141,7 @@ class ChatBody(Body):
         0  # vLLM's: lower is earlier
     )
     per_page: bool = False  # not OpenAI's: one answer to each page, in their order
+    cache: CacheUse = "default"  # not OpenAI's: what was computed before
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
     @model_validator(mode="before")
@@ -186,6 +187,22 @@ class ChatBody(Body):
             and self.enable_thinking
             and self.chat_template_kwargs.enable_thinking
         )
+
+    @property
+    def thinking_field(self) -> str:
+        """The field that asks the model to think; "" if none does."""
+        template = self.chat_template_kwargs
+        asks = {
+            "reasoning_effort": self.reasoning_effort not in (None, "none"),
+            "enable_thinking": "enable_thinking" in self.model_fields_set
+            and self.enable_thinking,
+            "thinking_budget": bool(self.thinking_budget),
+            "chat_template_kwargs.enable_thinking": "enable_thinking"
+            in template.model_fields_set
+            and template.enable_thinking,
+            "chat_template_kwargs.thinking_budget": bool(template.thinking_budget),
+        }
+        return next((name for name, is_asked in asks.items() if is_asked), "")
 
     def offer(self) -> Offer:
         """The tools that the answer may call. Raises InvalidRequest."""

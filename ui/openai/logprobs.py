@@ -10,12 +10,13 @@ from edge.logprobs import TokenLogprob
 
 def logprobs_object(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
     """The field `logprobs` of a choice."""
-    content = [
-        _token(one.token, one.logprob)
-        | {"top_logprobs": [_token(*other) for other in one.likeliest]}
-        for one in tokens
-    ]
-    return {"content": content, "refusal": None}
+    return {"content": list(map(logprob_object, tokens)), "refusal": None}
+
+
+def logprob_object(one: TokenLogprob) -> dict[str, Any]:
+    """A token with its alternatives."""
+    likeliest = [_token(*other) for other in one.likeliest]
+    return _token(one.token, one.logprob) | {"top_logprobs": likeliest}
 
 
 def _token(token: str, logprob: float) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import { decode, render } from "./raster.js";
  *
  * @typedef {object} PictureLimits
  * @property {number} minTokens of one picture
- * @property {number} maxTokens of one picture
+ * @property {number} autoTokens the most of one that is read in the usual detail
+ * @property {number} maxTokens the most of one
  * @property {number} bodyBytes of one question, with all its pictures in Base64
  * @property {number} sourcePixels of one file
  * @property {string[]} formats as "jpeg", in small letters
@@ -93,7 +94,7 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
     const whole = { x: 0, y: 0, width: bitmap.width, height: bitmap.height };
     const source = part ?? whole;
     const { width, height } = source;
-    const tokens = grid(width, height, limits.minTokens, limits.maxTokens);
+    const tokens = grid(width, height, limits.minTokens, limits.autoTokens);
     const size = sentSize(width, height, limits.minTokens, limits.maxTokens);
     // Of several frames the server reads the first, and says so.
     if (!part && isSendable && (isOriginal || !size || claim.hasFrames)) {

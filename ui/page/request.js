@@ -2,12 +2,14 @@
 
 /** @import { Message, PictureRef } from "./records.js" */
 
+/** @typedef {"low" | "auto" | "high"} Detail of pictures */
+
 /**
  * Settings of one question; they are kept with its job, so that it can be asked again in
  * the same words.
  * @typedef {object} Options
  * @property {string} [model]
- * @property {"low" | "auto" | "high"} [detail] of pictures
+ * @property {Detail} [detail]
  * @property {number} [max_tokens]
  * @property {number} [temperature]
  * @property {number} [top_p]

@@ -5,7 +5,7 @@
 /** @import { Remedy } from "./failures.js" */
 /** @import { Rect } from "./raster.js" */
 /** @import { Job, Message, PictureRef } from "./records.js" */
-/** @import { Options } from "./request.js" */
+/** @import { Detail, Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
 /** @import { Store } from "./store.js" */
 /** @import { Item } from "./strip.js" */
@@ -155,6 +155,7 @@ export class Room {
         file,
         {
           minTokens: limits.image_tokens.min,
+          autoTokens: limits.image_tokens.details.auto,
           maxTokens: limits.image_tokens.max,
           bodyBytes: limits.body_bytes,
           sourcePixels: limits.source_pixels,
@@ -216,7 +217,7 @@ export class Room {
     const job = message.settings ?? {};
     const pictures = path.slice(0, at).flatMap((one) => one.pictures);
     if (!pictures.length || job.detail === "low") return "";
-    /** @param {string} detail */
+    /** @param {Detail} detail */
     const price = (detail) => {
       const tokens = pictures.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
       return total(this.#service.price(tokens, (path[at - 1]?.text.length ?? 0) / LETTERS_PER_TOKEN, job.max_tokens));

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from edge.errors import InvalidRequest, UnsupportedParameter
-from ui.openai.body import Tier
+from ui.openai.body import MOST_LIKELIEST, Tier
 from ui.openai.misplaced import PICTURES, refuse_fields
-from ui.openai.values import Body, Count, Text
+from ui.openai.values import Body, Count, Text, whole
 from ui.responses.items import Id, ImagePart, Input, items_of
 from ui.responses.tools import Choice, Tools
 
@@ -29,8 +29,7 @@ REFUSED = {
     "function_call": "Use tool_choice.",
     "n": _LEAVE_OUT,
     "per_page": "Use /v1/chat/completions for it.",
-    "logprobs": _LEAVE_OUT,
-    "top_logprobs": _LEAVE_OUT,
+    "logprobs": 'Use include: ["message.output_text.logprobs"].',
     "add_generation_prompt": _LEAVE_OUT,
     "continue_final_message": _LEAVE_OUT,
     "truncate": "Use truncation.",
@@ -87,6 +86,9 @@ class ResponsesBody(Body):
     service_tier: Tier | None = None
     reasoning: Reasoning = Reasoning()
     include: list[Annotated[str, Field(max_length=100)]] = Field([], max_length=100)
+    top_logprobs: Annotated[
+        int, Field(ge=0, le=MOST_LIKELIEST), BeforeValidator(whole)
+    ] = 0
     metadata: dict[
         Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]
     ] = Field({}, max_length=16)
@@ -110,8 +112,10 @@ class ResponsesBody(Body):
             )
         if self.text.verbosity != "medium":
             raise _unsupported("text.verbosity", _LEAVE_OUT)
-        if LOGPROBS in self.include:
-            raise _unsupported("include", f"Leave {LOGPROBS} out.")
+        if self.top_logprobs and not self.has_logprobs:
+            raise InvalidRequest(
+                f'top_logprobs needs include: ["{LOGPROBS}"].', param="top_logprobs"
+            )
         for place, fields in self._places():
             for name in PICTURES:
                 if fields.get(name):
@@ -119,6 +123,11 @@ class ResponsesBody(Body):
                     raise UnsupportedParameter(
                         f"{param} would not be looked at. {_PICTURES}", param=param
                     )
+
+    @property
+    def has_logprobs(self) -> bool:
+        """Whether the answer has log probabilities."""
+        return LOGPROBS in self.include
 
     def _places(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The unknown fields of the body, its items, and the parts of these."""

@@ -20,6 +20,7 @@ KINDS = ("message", "function_call", "function_call_output", "item_reference", *
 class TextPart(Body):
     type: Literal["input_text", "output_text"]
     text: LongText
+    logprobs: list[Any] = Field([], exclude=True)  # of an earlier answer
 
     def chat_part(self) -> dict[str, Any]:
         """The part of a chat message."""

@@ -5,9 +5,10 @@ Each event is told without its `sequence_number`, which `stream` adds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from edge.logprobs import TokenLogprob
 from edge.qwen3vl.call_reader import (
     Arguments,
     Called,
@@ -16,22 +17,31 @@ from edge.qwen3vl.call_reader import (
     Text,
     Thoughts,
 )
+from ui.openai.logprobs import logprob_object
+from ui.responses.token_texts import TokenTexts
 
 Event = dict[str, Any]
 
 
 class Output:
-    """The output of the job `job_id`. Its answer may hold calls if it `has_tools`."""
+    """The output of the job `job_id`. Its answer may hold calls if it `has_tools`.
+
+    Log probabilities are told of the tokens of messages only.
+    """
 
     def __init__(self, job_id: str, *, has_tools: bool) -> None:
         self.items: list[dict[str, Any]] = []
         self._job_id = job_id
         self._reader = PartReader(has_tools=has_tools)
         self._is_open = False
+        self._texts = TokenTexts()
+        self._untold: list[TokenLogprob] = []
 
-    def feed(self, text: str) -> Iterator[Event]:
-        """The events of more text of the answer."""
-        yield from self._read(self._reader.feed(text))
+    def feed(self, text: str, tokens: Iterable[TokenLogprob] = ()) -> Iterator[Event]:
+        """The events of more text of the answer, and of the tokens that begin in it."""
+        for piece, token in self._texts.split(text, tokens):
+            self._untold += [token] if token else []
+            yield from self._read(self._reader.feed(piece))
 
     def end(self, *, is_whole: bool) -> Iterator[Event]:
         """The events of the end of the answer, which `is_whole` or was cut off."""
@@ -60,9 +70,22 @@ class Output:
         if not (self._is_open and self.items[-1]["type"] == new["type"]):
             yield from self._close()
             yield from self._begin(new)
+            self._skip_to(text)
         [part] = self.items[-1]["content"]
         part["text"] += text
-        yield self._text_event("delta", delta=text)
+        more: dict[str, Any] = {}
+        if part["type"] == "output_text":
+            more["logprobs"] = list(map(logprob_object, self._untold))
+            part["logprobs"] += more["logprobs"]
+        self._untold.clear()
+        yield self._text_event("delta", delta=text, **more)
+
+    def _skip_to(self, text: str) -> None:
+        """Leaves out the tokens before those of `text`, which has just been read: marks
+        of thoughts and calls, and white space around them."""
+        sizes = [len(one.token) for one in self._untold]
+        while sizes and sum(sizes[1:]) >= len(text.encode()):
+            del sizes[0], self._untold[0]
 
     def _begin(self, item: dict[str, Any]) -> Iterator[Event]:
         self.items.append(item)
@@ -81,7 +104,9 @@ class Output:
         item = self.items[-1]
         item["status"] = status
         if "content" in item:
-            yield self._text_event("done", text=item["content"][0]["text"])
+            [part] = item["content"]
+            done = {name: part[name] for name in ("text", "logprobs") if name in part}
+            yield self._text_event("done", **done)
             yield self._part_event("content_part.done")
         else:
             called = {"name": item["name"], "arguments": item["arguments"]}
@@ -125,8 +150,7 @@ class Output:
     def _text_event(self, kind: str, **fields: Any) -> Event:
         """Of the text of an item, which is in its only part."""
         [part] = self.items[-1]["content"]
-        more: dict[str, Any] = {"logprobs": []} if part["type"] == "output_text" else {}
-        return self._event(f"{part['type']}.{kind}", content_index=0, **fields, **more)
+        return self._event(f"{part['type']}.{kind}", content_index=0, **fields)
 
     def _part_event(self, kind: str) -> Event:
         [part] = self.items[-1]["content"]

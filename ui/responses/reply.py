@@ -14,10 +14,11 @@ from edge.events import (
     Progress,
     Retried,
     Terminal,
-    Token,
 )
 from edge.request import Usage
 from ui.event_streams import Events
+from ui.grounding import grounding
+from ui.new_text import NewText
 from ui.progress import progress_comment
 from ui.responses.output import Event, Output
 from ui.sse import KEEP_ALIVE
@@ -51,7 +52,8 @@ class Response:
                 end = {"incomplete_details": why, "usage": _usage(answer.usage)}
                 end |= {"timings": vars(answer.timings)}
                 end |= {"dropped_messages": answer.n_dropped}
-                end |= {"max_tokens": answer.max_tokens}
+                end |= {"first_only_pictures": answer.n_first}
+                end |= {"max_tokens": answer.max_tokens} | grounding(answer)
             case Failed(code):
                 status = "cancelled" if code == "cancelled" else "failed"
                 end = {"error": _error(outcome.error)}
@@ -72,7 +74,7 @@ class Response:
     def output(self, outcome: Finished) -> list[dict[str, Any]]:
         """The items of a finished response."""
         output, answer = Output(self.job_id, has_tools=self.has_tools), outcome.answer
-        for _ in output.feed(answer.text):
+        for _ in output.feed(answer.text, answer.logprobs or ()):
             pass
         for _ in output.end(is_whole=answer.finish_reason == "stop"):
             pass
@@ -89,18 +91,14 @@ class Response:
         output = Output(self.job_id, has_tools=self.has_tools)
         for frame in numbered.frames(self._beginning()):
             yield frame
-        n_read = 0
+        text = NewText()
         async for event in events:
+            added = text.read(event)
+            for frame in numbered.frames(output.feed(added.new, added.logprobs)):
+                yield frame
             match event:
-                case Token(text):
-                    n_read += len(text)
-                    for frame in numbered.frames(output.feed(text)):
-                        yield frame
                 case Finished(answer):
                     is_whole = answer.finish_reason == "stop"
-                    rest = output.feed(answer.text[n_read:])
-                    for frame in numbered.frames(rest):
-                        yield frame
                     for frame in numbered.frames(output.end(is_whole=is_whole)):
                         yield frame
                     for frame in numbered.frames([self._end(event)]):
@@ -111,9 +109,9 @@ class Response:
                 case Retried():  # a client gets no text twice
                     numbered.begin_again()
                     output = Output(self.job_id, has_tools=self.has_tools)
+                    text = NewText()
                     for frame in numbered.frames(self._beginning()):
                         yield frame
-                    n_read = 0
                 case None:
                     yield KEEP_ALIVE
             if isinstance(event, Progress | Retried):
@@ -151,7 +149,9 @@ class Numbered:
             if self._next - 1 <= self._after:
                 continue
             if first <= self._after:
-                event |= {"delta": event["delta"][self._after + 1 - first :]}
+                rest = {"delta": event["delta"][self._after + 1 - first :]}
+                # one token makes the delta of an answer with logprobs
+                event |= rest | ({"logprobs": []} if "logprobs" in event else {})
             told = event | {"sequence_number": self._next - 1}
             data = json.dumps(told, ensure_ascii=False)
             yield f"event: {event['type']}\ndata: {data}\n\n"
@@ -163,7 +163,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": read,
         "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.total_tokens,
     }
 

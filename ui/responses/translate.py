@@ -11,7 +11,7 @@ from ui.openai.body import ChatBody
 from ui.responses.body import ResponsesBody, SchemaFormat
 from ui.responses.items import CallItem, Item, MessageItem, Part, ResultItem
 
-SAME = {"model", "stream", "parallel_tool_calls", "service_tier"}
+SAME = {"model", "stream", "parallel_tool_calls", "service_tier", "top_logprobs"}
 NAMES = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
@@ -49,6 +49,7 @@ def chat_body(
         else body.tool_choice.chat_choice(),
         "response_format": _format(body),
         "reasoning_effort": body.reasoning.effort,
+        "logprobs": body.has_logprobs,
     }
     for i in range(len(body.tools)):
         names.add(f"tools[{i}].function", f"tools[{i}]")

@@ -82,14 +82,32 @@ async def test_a_model_is_loaded_already(
 
 @pytest.mark.redis
 async def test_models_are_listed_and_shown(web: ApiHarness) -> None:
+    facts = {"size_bytes": 5, "digest": "d", "modified_s": 86_400.0, "n_cells": 9}
+    more = {"n_parameters": 2_127_532_032, "quantization": "Q4_K_M", "thinks": True}
+    web.beat("here-1", n_slots=1, **facts, **more)
     for path in ("/api/tags", "/api/ps"):
         found = ListResponse.model_validate((await web.http.get(path)).json())
-        assert [model.model for model in found.models] == ["stub:latest"]
+        [model] = found.models
+        assert (model.model, model.size, model.digest) == ("stub:latest", 5, "d")
+        assert model.modified_at and model.modified_at.isoformat()[:10] == "1970-01-02"
+        details = model.details
+        assert details and details.parameter_size == "2.1B"
+        assert details.quantization_level == "Q4_K_M"
     reply = await web.http.post("/api/show", json={"model": "stub:latest"})
     shown = ShowResponse.model_validate(reply.json())
-    assert shown.capabilities == ["completion", "vision", "tools"]
+    assert shown.capabilities == ["completion", "vision", "tools", "thinking"]
+    assert (shown.modelinfo or {})["general.parameter_count"] == 2_127_532_032
     assert "qwen3vl.context_length" in (shown.modelinfo or {})
     assert (await web.http.get("/api/version")).json()["version"]
+
+
+@pytest.mark.redis
+async def test_an_older_worker_says_less_of_its_model(web: ApiHarness) -> None:
+    found = ListResponse.model_validate((await web.http.get("/api/tags")).json())
+    assert (found.models[0].size, found.models[0].digest) == (0, "")
+    reply = await web.http.post("/api/show", json={"model": "stub"})
+    shown = ShowResponse.model_validate(reply.json())
+    assert shown.capabilities == ["completion", "vision", "tools"]
 
 
 @pytest.mark.redis

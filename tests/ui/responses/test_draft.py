@@ -22,6 +22,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 FIELDS = {"name": "f", "description": "F.", "parameters": SCHEMA, "strict": True}
 FUNCTION = {"type": "function"} | FIELDS
 CHAT_FUNCTION = {"type": "function", "function": FIELDS}
+LOGPROBS = ["message.output_text.logprobs"]
 HELLO = [{"role": "user", "content": "hello"}]
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a": 1}'}
 CHAT_CALL = {"id": "c", "function": {"name": "f", "arguments": '{"a": 1}'}}
@@ -80,6 +81,11 @@ SAME = {
             {"role": "assistant", "content": "b"},
             {"role": "user", "content": "c"},
         ),
+    ),
+    "log probabilities": (
+        {"input": "hello", "include": LOGPROBS, "top_logprobs": 3},
+        messages({"role": "user", "content": "hello"})
+        | {"logprobs": True, "top_logprobs": 3},
     ),
     "a picture": (
         items(user(PICTURE, {"type": "input_text", "text": "What?"})),
@@ -232,7 +238,9 @@ def _renamed(given: dict[str, Any]) -> dict[str, Any]:
         *(({name: "x"}, name) for name in REFUSED),
         ({"images": ["x"]}, "images"),
         ({"best_of": 3}, "best_of"),
-        ({"include": ["message.output_text.logprobs"]}, "include"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"include": LOGPROBS, "top_logprobs": 21}, "top_logprobs"),
+        ({"logprobs": True}, "logprobs"),
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"background": True, "store": False}, "store"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge.errors import Cancelled, WorkerLost
 from edge.events import Event, Failed, Finished, Queued, Retried, Token
+from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.qwen3vl.thoughts import OPENED
 from edge.request import Answer
 from ui.responses.reply import Response
@@ -148,3 +149,65 @@ async def test_an_empty_answer_is_an_empty_message() -> None:
         "response.output_item.added",
         "response.content_part.added",
     ]
+
+
+# the tokens of thoughts, a message, a call and another message
+WORDS = [
+    *("so", "</think>", "\n\n"),
+    *("a", " ", "猫", " <", "b", "\n"),
+    *(
+        "<tool_call>",
+        '\n{"name": "f", "arguments": {',
+        "}",
+        "}\n",
+        "</tool_call>",
+        "\n",
+    ),
+    *("Done", "."),
+]
+ANSWER = OPENED + "".join(WORDS)
+
+
+def tokens_of(words: Sequence[str]) -> list[TokenLogprob]:
+    """Their tokens: the first byte of a character of several is one of its own."""
+    pieces: list[bytes] = []
+    for word in words:
+        raw = word.encode()
+        pieces += [raw] if raw.isascii() else [raw[:1], raw[1:]]
+    likeliest = (("a", -0.5),)
+    return [TokenLogprob(raw.decode("latin-1"), -1.0, likeliest) for raw in pieces]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(len(OPENED), len(ANSWER)), max_size=8))
+async def test_messages_have_the_log_probabilities_of_their_tokens(
+    cuts: list[int],
+) -> None:
+    tokens = tokens_of(WORDS)
+    shown = ShownLogprobs(OPENED)
+    for one in tokens:
+        shown.add(one.token.encode("latin-1"), one)
+    ends = sorted({*cuts, 0, len(ANSWER)})
+    texts = [ANSWER[a:b] for a, b in pairwise(ends)]
+    finished = Finished(Answer(ANSWER, "stop", logprobs=tuple(tokens)))
+    come = [Token(text, shown.show(text)) for text in texts]
+    events, _ = await told([*come[:3], Retried(), *come[:2], finished])
+    *_, end = events
+    output = end["response"]["output"]
+    assert output == RESPONSE.output(finished)
+    [first, second] = [
+        item["content"][0] for item in output if item["type"] == "message"
+    ]
+    assert [one["token"] for one in first["logprobs"]] == [
+        *("a", " ", "\\xe7", "\\x8c\\xab", " <", "b")
+    ]
+    assert first["text"] == "a 猫 <b"
+    assert [one["token"] for one in second["logprobs"]] == ["Done", "."]
+    assert first["logprobs"][0]["top_logprobs"][0]["bytes"] == [97]
+    deltas = [e for e in events if e["type"] == "response.output_text.delta"]
+    told_tokens = [one["token"] for delta in deltas for one in delta["logprobs"]]
+    assert told_tokens == [
+        one["token"] for one in first["logprobs"] + second["logprobs"]
+    ]
+    [done, _] = [e for e in events if e["type"] == "response.output_text.done"]
+    assert done["logprobs"] == first["logprobs"]

@@ -51,6 +51,23 @@ async def test_a_text_is_answered(web: ApiHarness) -> None:
     assert response | told == response
 
 
+async def test_log_probabilities_are_included(web: ApiHarness) -> None:
+    asked = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    async with web.working():
+        response = (await ask(web, **asked)).json()
+        events = events_of(await ask(web, stream=True, **asked))
+        plain = (await ask(web)).json()
+        # what was answered is sent back as it came
+        again = await ask(web, [*response["output"], {"role": "user", "content": "?"}])
+    [part] = response["output"][0]["content"]
+    assert [one["token"] for one in part["logprobs"]] == list(LONG_ANSWER[:10])
+    assert all(len(one["top_logprobs"]) == 2 for one in part["logprobs"])
+    assert events[-1]["response"]["output"][0]["content"] == [part]
+    assert plain["output"][0]["content"][0]["logprobs"] == []
+    assert response["top_logprobs"] == 2
+    assert again.status_code == 200, again.text
+
+
 async def test_a_stream_tells_the_same(web: ApiHarness) -> None:
     async with web.working():
         reply = await ask(web, stream=True)

@@ -1,0 +1,218 @@
+"""Boxes and points: read as models write them, in pixels of the file that was sent."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import get_args
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from edge.images import Picture, normalise
+from edge.marks import Mark, Orientation, SourceFile
+from edge.qwen3vl.grounding import MOST, marks_in, pixels
+from edge.request import PictureRef
+
+WHOLE = PictureRef("0" * 64, 1000, 1000)  # a thousandth is a pixel
+BOX = (120, 85, 431, 398)
+ONE = '{"bbox_2d": [120, 85, 431, 398], "label": "red circle"}'
+
+WRITTEN = {
+    "the cookbook's list": f"```json\n[\n\t{ONE}\n]\n```",
+    "one object": ONE,
+    "prose around": f"I see one here:\n\n```json\n[{ONE}]\n```\nIt's {{red}}.",
+    "single quotes": "[{'bbox_2d': [120, 85, 431, 398], 'label': 'red circle'}]",
+    "trailing commas": '[{"label": "red circle", "bbox_2d": [120, 85, 431, 398,],},]',
+    "parentheses": "[{'bbox_2d': (120, 85, 431, 398), 'label': 'red circle'}]",
+    "no quotes": "{bbox_2d: [120, 85, 431, 398], label: 'red circle'}",
+    "Chinese colons": '{"bbox_2d"：[120, 85, 431, 398]，"label"："red circle"}',
+    "no spaces": '{"bbox_2d":[120,85,431,398],"label":"red circle"}',
+    "in another object": f'{{"objects": [{ONE}], "n": 1}}',
+    "with more fields": ONE[:-1] + ', "colour": "red", "parts": ["a", {"b": 1}]}',
+    "a second one is cut off in a number": f'[{ONE}, {{"bbox_2d": [1, 2, 3',
+    "turned corners": '{"bbox_2d": [431, 398, 120, 85], "label": "red circle"}',
+    "a text of OCR": ONE.replace("label", "text_content"),
+    "an escape": ONE.replace("red", "\\u0072ed"),
+    "behind thoughts": f"<think>{{}}</think>{ONE}",
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN)
+def test_a_box_is_read_as_models_write_it(text: str) -> None:
+    assert marks_in(text, [WHOLE]) == (Mark(0, "red circle", BOX, BOX),)
+
+
+def test_a_point_is_read() -> None:
+    text = '```json\n[{"point_2d": [500, 250.5], "label": "eye"}]\n```'
+    point = Mark(0, "eye", (500, 250.5), (500, 250))
+    assert marks_in(text, [WHOLE]) == (point,)
+    assert not point.is_box
+
+
+def test_several_boxes_of_one_label() -> None:
+    text = '{"bbox_2d": [[1, 2, 3, 4], [5, 6, 7, 8]], "label": "cup"}'
+    assert [m.thousandths for m in marks_in(text, [WHOLE])] == [
+        (1, 2, 3, 4),
+        (5, 6, 7, 8),
+    ]
+
+
+def test_a_list_that_is_cut_off_keeps_what_is_whole() -> None:
+    whole = ",\n".join(
+        json.dumps({"bbox_2d": [n, n, n + 9, n + 9], "label": f"cup {n}"})
+        for n in range(20)
+    )
+    for n in range(len(whole)):
+        marks = marks_in(f"[{whole[:n]}", [WHOLE])
+        n_boxes = whole[:n].count("]")
+        assert [m.pixels[0] for m in marks] == [*range(n_boxes)]
+        assert all(m.label == f"cup {m.pixels[0]}" for m in marks[:-1])
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    nothing = ["", "{}", "bbox_2d", "```json\n[]\n```", '{"bbox_2d": [1, 2, 3]}',
+               '{"bbox_2d": "here"}', '{"bbox_2d": [7, 7, 7, 9]}',
+               '{"bbox_2d": [4000, 5000, 6000, 7000]}', '{"point_2d": [1200, 5]}',
+               '{"bbox": [1, 2, 3, 4]}']  # fmt: skip
+    assert [marks_in(text, [WHOLE]) for text in nothing] == [()] * len(nothing)
+    assert marks_in(ONE, []) == ()
+
+
+def test_a_box_that_leaves_the_picture_ends_at_its_edge() -> None:
+    [mark] = marks_in('{"bbox_2d": [-3, 900, 1004, 1001]}', [WHOLE])
+    assert mark.pixels == (0, 900, 1000, 1000)
+
+
+def test_marks_and_letters_have_a_bound() -> None:
+    text = ONE.replace("red circle", "x" * 1000) * (MOST + 50)
+    marks = marks_in(text, [WHOLE])
+    assert len(marks) == MOST
+    assert {m.label for m in marks} == {"x" * 200}
+
+
+SEVERAL = {
+    "no hint: the last": (f"[{ONE}, {ONE}]", [1, 1]),
+    "a list each": (f"```json\n[{ONE}, {ONE}]\n```\n```json\n[{ONE}]\n```", [0, 0, 1]),
+    "headings": (f"Image 2:\n[{ONE}]\n\nImage 1:\n[{ONE}, {ONE}]", [1, 0, 0]),
+    "Chinese headings": (f"图1：\n[{ONE}]", [0]),
+    "a field": (f'[{ONE[:-1]}, "image": 1}}, {ONE}]', [0, 1]),
+    "a heading of none": (f"Image 7: [{ONE}]", [1]),
+    "both in a sentence": (f"In image 1 and image 2: [{ONE}] [{ONE}]", [0, 1]),
+}
+
+
+@pytest.mark.parametrize(("text", "at"), SEVERAL.values(), ids=SEVERAL)
+def test_marks_find_their_picture(text: str, at: list[int]) -> None:
+    assert [m.picture for m in marks_in(text, [WHOLE, WHOLE])] == at
+    # pictures that were left out are counted
+    behind = marks_in(text, [WHOLE, WHOLE], n_dropped=3)
+    assert [m.picture for m in behind] == [n + 3 for n in at]
+
+
+PIECES = st.sampled_from(
+    [
+        *"{}[]()\"'\\:,\n ",
+        "bbox_2d",
+        '"point_2d"',
+        "label",
+        "12",
+        "-3.5",
+        "图1",
+        "1" * 50,
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text(max_size=3), max_size=60).map("".join))
+@example('{"bbox_2d":[1,2,3,4],"label":"\\ud800"}')
+@settings(max_examples=300)
+def test_any_text_can_be_read(text: str) -> None:
+    for mark in marks_in('{"bbox_2d": [1, 2, 3, 4]}' + text, [WHOLE]):
+        assert Mark.from_json(json.loads(json.dumps(vars(mark)))) == mark
+        mark.label.encode()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["{", '{"', "{'", '{"\\', "\\'", '"', "[", '{"bbox_2d":', '"bbox_2d":[', " ", "\n",
+     "{a", "1", "{" + "1" * 99, "image ", "图", '{"label":"', "{\\", ONE, "{it's "],
+)  # fmt: skip
+def test_the_time_grows_with_the_text(piece: str) -> None:
+    """A reader whose time grew with the square of the text would not end here."""
+    text = '{"bbox_2d": ' + piece * (500_000 // len(piece)) + "\\"
+    assert len(marks_in(text, [WHOLE])) <= MOST
+
+
+SIDES = st.integers(1, 9000)
+SOURCES = st.builds(
+    SourceFile, SIDES, SIDES, orientation=st.sampled_from(get_args(Orientation))
+)
+
+
+@given(SOURCES, st.tuples(*[st.floats(0, 1)] * 4))
+def test_a_box_survives_to_thousandths_and_back(source: SourceFile, box) -> None:
+    left, right = sorted(round(x * source.width) for x in box[:2])
+    top, bottom = sorted(round(y * source.height) for y in box[2:])
+    drawn = left, top, right, bottom
+    there = upright(drawn, source)
+    assert pixels(there, source) == drawn
+    # the model writes whole thousandths
+    whole = pixels([round(one) for one in there], source)
+    off = [abs(a - b) for a, b in zip(whole, drawn, strict=True)]
+    assert max(off) <= max(1, max(source.width, source.height) / 1000)
+
+
+def upright(box: tuple[int, ...], source: SourceFile) -> tuple[float, ...]:
+    """A box of a file in thousandths of the picture that Pillow sets upright."""
+    corners = [(box[0] / source.width, box[1] / source.height),
+               (box[2] / source.width, box[3] / source.height)]  # fmt: skip
+    turns = {  # what each transposition does with the point (x, y)
+        1: lambda x, y: (x, y),
+        2: lambda x, y: (1 - x, y),
+        3: lambda x, y: (1 - x, 1 - y),
+        4: lambda x, y: (x, 1 - y),
+        5: lambda x, y: (y, x),
+        6: lambda x, y: (1 - y, x),
+        7: lambda x, y: (1 - y, 1 - x),
+        8: lambda x, y: (y, 1 - x),
+    }
+    turned = [turns[source.orientation](x, y) for x, y in corners]
+    xs, ys = sorted(x for x, _ in turned), sorted(y for _, y in turned)
+    return tuple(1000 * one for one in (xs[0], ys[0], xs[1], ys[1]))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (3000, 1200)], ids=["as sent", "shrunk"])
+@pytest.mark.parametrize("orientation", get_args(Orientation))
+def test_a_box_drawn_in_a_file_is_found_there(size, orientation: Orientation) -> None:
+    """The whole way: a file with a box, decoded, set upright and resized; the box that
+    the model would see there; and back."""
+    width, height = size
+    drawn = (width // 8, height // 4, width // 2, height // 3)
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).rectangle(
+        (drawn[0], drawn[1], drawn[2] - 1, drawn[3] - 1), fill="red"
+    )
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    image.save(file, "PNG", exif=exif)
+    seen = normalise(file.getvalue(), max_tokens=1024)
+    there = [1000 * part for part in fractions_of_red(seen)]
+    answer = json.dumps([{"bbox_2d": there, "label": "red"}])
+    [mark] = marks_in(answer, [seen.ref])
+    # resampling moves an edge by up to half a pixel of the smaller picture
+    scale = width / max(seen.width, seen.height)
+    off = [abs(a - b) for a, b in zip(mark.pixels, drawn, strict=True)]
+    assert max(off) <= max(1, scale)
+    assert (seen.source is None) == (scale == 1 and orientation == 1)
+
+
+def fractions_of_red(picture: Picture) -> tuple[float, ...]:
+    image = Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
+    dark = image.getchannel("G").point(lambda green: 255 * (green < 128))
+    left, top, right, bottom = dark.getbbox() or (0, 0, 0, 0)
+    across, down = picture.width, picture.height
+    return left / across, top / down, right / across, bottom / down
