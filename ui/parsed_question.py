@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from edge.caller import Caller
+from edge.documents import check_range
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
@@ -18,7 +19,6 @@ from ui.openai.files import File, FilePart
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
-from ui.page_range import check_range
 from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import (
     Content,
