@@ -12,15 +12,17 @@ from typing import Any, Literal
 from edge import logprobs
 from edge.logprobs import TokenLogprob
 from edge.marks import Mark, SourceFile
+from edge.usage import Timings, Usage
 
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
-# count: only the number of tokens of the prompt
 # Of results that were computed before: no-store neither uses nor keeps any, refresh
 # keeps them without using any.
 CacheUse = Literal["default", "no-store", "refresh"]
-Wants = Literal["answer", "count"]
+# count: of the tokens of the prompt; score: how well each document answers a query;
+# embedding: of each input
+Wants = Literal["answer", "count", "score", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ class Request:
     the conversation would not fit with them they are left out, and `dropped_tools` is
     True then. With `continues` the
     last message is the beginning of the answer. A model that thinks does so if the
-    request `thinks`. `wants` says what is computed. Results computed for a request may
-    be reused only for requests with the same `scope` (see `edge.caller`).
+    request `thinks`. `wants` says what is computed; see `prompts`. Results computed for
+    a request may be reused only for requests with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -165,6 +167,26 @@ class Request:
     def writes_caches(self) -> bool:
         """Whether its results may be kept for later requests."""
         return self.cache != "no-store"
+
+    @property
+    def has_many_prompts(self) -> bool:
+        return self.wants in ("score", "embedding")
+
+    @property
+    def prompts(self) -> tuple[Request, ...]:
+        """The requests whose prompts are computed. For scores and embeddings one for
+        each message from the third on, a document or an input: the first message is the
+        system's, and the second the beginning of each prompt."""
+        if not self.has_many_prompts:
+            return (self,)
+        system, beginning, *others = self.messages
+        users = (
+            Message("user", (*beginning.content, *other.content)) for other in others
+        )
+        return tuple(
+            replace(self, messages=(system, user), wants="answer", thinks=False)
+            for user in users
+        )
 
     def without_tools(self) -> Request:
         """The request without the tools that need not be called."""
@@ -214,57 +236,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Usage:
-    """Token counts. The prompt tokens include image tokens and the cached tokens, which
-    an earlier question had already computed; all of them, if the answer was known.
-    Those of the answer include the reasoning tokens, of thoughts before it. The
-    embeddings of `memory_image_tokens` were in the worker's memory, and those of
-    `stored_image_tokens` in the cache server: these pictures were not encoded."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    image_tokens: int = 0
-    memory_image_tokens: int = 0
-    stored_image_tokens: int = 0
-
-    @property
-    def total_tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Time of each stage of one answer inside the engine, in milliseconds, and how many
-    steps of the language model it took less than it has tokens.
-
-    The first four are consecutive stages up to the first token: their sum is
-    `ttft_ms`. `tpot_ms` is the mean time per token after the first. Each of the
-    `accepted_tokens` among the `drafted_tokens`, which were guessed, saved a step; the
-    other `saved_steps` are those of tokens without an alternative in the schema.
-    """
-
-    prepare_ms: float = 0.0
-    embed_ms: float = 0.0
-    queue_ms: float = 0.0
-    prefill_ms: float = 0.0
-    ttft_ms: float = 0.0
-    tpot_ms: float = 0.0
-    e2e_ms: float = 0.0
-    drafted_tokens: int = 0
-    accepted_tokens: int = 0
-    saved_steps: int = 0
-
-
-@dataclass(frozen=True)
 class Answer:
     """A complete answer; `n_dropped` messages of the conversation were dropped, and
     with `dropped_tools` its tools; of `n_first` pictures only the first frame or page
     was read. It could have `max_tokens` at most: fewer than were asked for, if the
     context left fewer. The stop string `stop` ended it; "" if none did. `logprobs` are
     those of its tokens, None if they were not asked for. `marks` are the boxes and
-    points that it names."""
+    points that it names. `scores` are probabilities, and `embeddings` vectors of length
+    1 (see `edge.qwen3vl.embedding`), in the order of the request's prompts."""
 
     text: str
     finish_reason: FinishReason
@@ -277,6 +256,8 @@ class Answer:
     stop: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
     marks: tuple[Mark, ...] = ()
+    scores: tuple[float, ...] = ()
+    embeddings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(replace(self, logprobs=None))
@@ -301,4 +282,6 @@ class Answer:
             if data.get("logprobs") is None
             else logprobs.from_json(data["logprobs"]),
             marks=tuple(map(Mark.from_json, data.get("marks", ()))),
+            scores=tuple(data.get("scores", ())),
+            embeddings=tuple(data.get("embeddings", ())),
         )

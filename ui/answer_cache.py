@@ -19,7 +19,8 @@ import redis.asyncio
 
 from edge.jobs import cache_keys
 from edge.redis_clients import UNREACHABLE
-from edge.request import Answer, Request, Usage
+from edge.request import Answer, Request
+from edge.usage import Usage
 
 log = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ from edge.jobs.position import Outlook
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
+from edge.jobs.refusal import PoolRetired
 from edge.jobs.submission import Submission
 from edge.keys import Keys
 from edge.model_names import read_aliases
@@ -102,8 +103,15 @@ class Client:
     ) -> Asked:
         """See `Asking.ask`."""
         watch.of(submission.caller, question.model)
-        workers = await self.workers()
-        return await self._asking.ask(submission, question, workers, meter, watch)
+        retired: list[str] = []
+        while True:
+            workers = [w for w in await self.workers() if w.pool not in retired]
+            try:
+                return await self._asking.ask(
+                    submission, question, workers, meter, watch
+                )
+            except PoolRetired as refusal:  # its model has just been replaced
+                retired.append(refusal.pool)
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises ShuttingDown when this process is about to stop."""

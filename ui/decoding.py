@@ -171,9 +171,8 @@ def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBo
 
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
     """The key under which the result of one file is remembered, for one scope."""
-    wanted = (
-        f"{bounds.least} {bounds.most} {bounds.floor} {sent.page} {sent.text_layer}"
-    )
+    sizes = f"{bounds.least} {bounds.most} {bounds.floor}"
+    wanted = f"{sizes} {sent.page} {sent.text_layer}"
     return _digest(f"{wanted} {caller.scope}\n", sent.digest)
 
 

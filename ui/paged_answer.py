@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, TypeVar
 
-from edge.request import Answer, Timings, Usage
+from edge.request import Answer
+from edge.usage import Timings, Usage
 
 Numbers = TypeVar("Numbers", Usage, Timings)
 

@@ -19,6 +19,7 @@ from ui.event_streams import unless_gone
 from ui.meter import Meter
 from ui.metrics import Stopwatch
 from ui.openai.body import ChatBody
+from ui.openai.ready_task import without_task
 from ui.parsed_question import ParsedQuestion
 from ui.per_page import ask_each
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
@@ -143,6 +144,7 @@ class Questions:
         self, http: Request, body: ChatBody, name: str, *, wants: Wants = "answer"
     ) -> ParsedQuestion:
         body.refuse_unsupported()
+        body = without_task(body)
         default = self._client.settings.answer_tokens
         asked = 1 if wants == "count" else body.longest_answer
         most = longest_answer(asked, default, limits_of(http))

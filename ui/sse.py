@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from fastapi.responses import StreamingResponse
 
 from edge.events import Failed, Finished, Progress, Retried, Token
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from ui.choice import Choice
 from ui.event_streams import NumberedEvents
 from ui.paged_answer import PagedAnswer

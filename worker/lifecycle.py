@@ -103,7 +103,7 @@ class Life:
             n_cells=plan.n_kv_cells,
             min_image_tokens=plan.min_image_tokens,
             max_image_tokens=plan.max_image_tokens,
-            capabilities=(fleet.CHAT,),
+            capabilities=fleet.CAPABILITIES,
             thinks=self._engine.thinks,
             **vars(facts),
         )

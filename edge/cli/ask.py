@@ -16,6 +16,7 @@ from edge import images
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
 from edge.cli.pages import Page, content_of, pages_of
+from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.events import Embedded, Failed, Finished, Started, Token
@@ -79,7 +80,7 @@ def _submit(
     bounds: PictureBounds,
     question: str,
     sampling: SamplingParams,
-) -> Ticket:
+) -> Ticket | Batch:
     shown = [(page, page.picture(bounds)) for page in pages]
     request = Request((Message("user", content_of(shown, question)),), sampling)
     return engine.submit(request, {one.ref.sha256: one for _, one in shown})
@@ -95,7 +96,7 @@ def _told(label: str, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _follow(ticket: Ticket, *, is_quiet: bool) -> Answer:
+def _follow(ticket: Ticket | Batch, *, is_quiet: bool) -> Answer:
     """Prints the answer on stdout as it grows, unless `is_quiet`, and progress on
     stderr. Raises the EdgeError of one that fails."""
     while True:

@@ -42,6 +42,7 @@ class Encoder:
         paused: Callable[[float], None],
     ) -> None:
         self._tower = tower
+        self.cache_bytes = cache_bytes
         self._cache = _Cache(cache_bytes)
         self.store: EmbeddingStore | None = None
         self._done = done

@@ -77,6 +77,13 @@ class Runtime(Tokenizer, Protocol):
     n_cells: int
     n_idle: int
 
+    @property
+    def score_row(self) -> npt.NDArray[np.float32]:
+        """f32 [hidden]: its product with the state of a token is the logarithm of the
+        odds of "yes" against "no" as the next one. Raises SetupError when the file
+        cannot be read for it."""
+        ...
+
     def check(self, sampling: SamplingParams) -> Constraint | None:
         """A constraint for the schema of `sampling`, if it has one. May take long: any
         thread but the engine thread may call it.
@@ -104,7 +111,8 @@ class Runtime(Tokenizer, Protocol):
 
     def run(self, step: Step) -> list[Sampled]:
         """Computes all spans, and samples what follows the wanted tokens of each slot
-        as `sample_rows` says, in one span of each slot at most.
+        as `sample_rows` says, in one span of each slot at most; or gives the state of
+        the wanted token.
 
         Beside the prompts each slot has at most MOST_TOKENS, of which MOST_GUESSED + 1
         may be wanted. No guess ends an answer. Rejected ones stay until `rewind`.

@@ -227,13 +227,25 @@ class Scheduler:
         to_empty: tuple[int, ...] = ()
         if slot is not None:
             del self.running[slot]
-            if retain and sequence.writes_caches:
+            if retain and self._is_worth_retaining(sequence):
                 to_empty = self._slots.retain(slot, sequence.cached_content)
             else:
                 self._slots.free(slot)
                 to_empty = (slot,)
         sequence.phase = Phase.DONE
         return to_empty
+
+    def _is_worth_retaining(self, sequence: Sequence) -> bool:
+        """Of several prompts of one request only the common beginning is needed again,
+        once: they must not evict what other questions have left."""
+        if not sequence.writes_caches:
+            return False
+        n_common = sequence.n_common
+        if n_common is None:
+            return True
+        return (
+            n_common >= WORTH_SHARING and self._longest_prefix(sequence)[1] < n_common
+        )
 
     @property
     def _is_beside(self) -> bool:

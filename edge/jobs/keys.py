@@ -8,7 +8,7 @@ compare the keys in a live broker with it.
 
 from __future__ import annotations
 
-from edge.jobs import cache_keys
+from edge.jobs import cache_keys, celery_keys
 from edge.jobs.key_pattern import Key
 from edge.jobs.record import (
     DEAD_AFTER_S,
@@ -211,6 +211,30 @@ DEFAULT = Key(
     "none",
     "beat, activate, edge/jobs/switching.py",
 )
+RETIRED = Key(
+    "retired",
+    "edge:retired:{pool}",
+    "string",
+    "1: this pool takes no new jobs, because its worker leaves",
+    "60 s, renewed",
+    "edge/jobs/switching.py",
+)
+SWITCH = Key(
+    "switch",
+    "edge:switch",
+    "hash",
+    "model, with_gap, state, message: the latest switch of the default model",
+    "none",
+    "wish, take, edge/jobs/switching.py",
+)
+SUPERVISOR = Key(
+    "supervisor",
+    "edge:supervisor",
+    "string",
+    "1: an `edge up` is here, which can load a model",
+    "5 s, renewed",
+    "edge/jobs/switching.py",
+)
 RECONCILER = Key(
     "reconciler",
     "edge:reconciler",
@@ -236,37 +260,10 @@ LOGGED_OUT = Key(
     "edge/jobs/logins.py",
 )
 
-# Celery's own
-BINDING = Key(
-    "binding",
-    "_kombu.binding.{queue}",
-    "set",
-    "Celery's list of the queues that it knows",
-    "none",
-    "Celery",
-)
-BINDING_PERMANENT = Key(
-    "binding_permanent",
-    "_kombu.binding_permanent.{queue}",
-    "set",
-    "Celery's list of the queues that do not expire",
-    "none",
-    "Celery",
-)
-UNACKED = Key(
-    "unacked", "unacked", "hash", "messages being delivered", "moments", "Celery"
-)
-UNACKED_INDEX = Key(
-    "unacked_index", "unacked_index", "zset", "their times", "moments", "Celery"
-)
-UNACKED_MUTEX = Key(
-    "unacked_mutex", "unacked_mutex", "string", "a lock", "300 s", "Celery"
-)
-
-_ROWS = tuple(value for value in list(globals().values()) if isinstance(value, Key))
+_OWN = tuple(value for value in list(globals().values()) if isinstance(value, Key))
 
 
 def table() -> list[Key]:
-    """All rows, also those of the cache server: name, pattern, type, fields, lifetime,
-    writer."""
-    return [*_ROWS, *cache_keys.ROWS]
+    """All rows, also those of the cache server and of Celery: name, pattern, type,
+    fields, lifetime, writer."""
+    return [*_OWN, *cache_keys.ROWS, *celery_keys.ROWS]

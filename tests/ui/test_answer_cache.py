@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from edge.redis_clients import async_client
-from edge.request import Answer, Message, PictureRef, Request, SamplingParams, Usage
+from edge.request import Answer, Message, PictureRef, Request, SamplingParams
+from edge.usage import Usage
 from ui.answer_cache import AnswerCache, answer_key
 
 RED, BLUE = PictureRef("r" * 64, 8, 8), PictureRef("b" * 64, 8, 8)

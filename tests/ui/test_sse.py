@@ -28,7 +28,8 @@ from edge.events import (
     Token,
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from ui.event_streams import await_answer, await_start, together
 from ui.sse import DONE, KEEP_ALIVE, Reply, event_stream
 

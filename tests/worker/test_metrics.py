@@ -14,10 +14,11 @@ from edge.engine.engine import Engine
 from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
-from edge.request import Answer, Message, Request, Timings, Usage
+from edge.request import Answer, Message, Request
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from edge.up.parts import free_port
+from edge.usage import Timings, Usage
 from worker.metrics import Metrics, serve
 
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))

@@ -140,8 +140,9 @@ class ChatBody(Body):
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = (
         0  # vLLM's: lower is earlier
     )
-    per_page: bool = False  # not OpenAI's: one answer to each page, in their order
     cache: CacheUse = "default"  # not OpenAI's: what was computed before
+    per_page: bool = False  # not OpenAI's: one answer to each page, in their order
+    task: Annotated[str, Field(max_length=100)] = ""  # not OpenAI's: a ready task
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
     @model_validator(mode="before")
