@@ -34,7 +34,7 @@ from ui.event_streams import Events
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import LinkedPicture, Question, SentDocument, SentPicture
+from ui.question import LinkedPicture, Question, SentPicture
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -76,15 +76,15 @@ class Asking:
         self._call = call
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._fetch = fetch
-        self._decoder = PictureDecoder(settings.image_tokens)
+        self.decoder = PictureDecoder(settings.image_tokens)
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
-        self._decoder.prepare()
+        self.decoder.prepare()
 
     def close(self) -> None:
         """Ends what waits for a picture."""
-        self._decoder.close()
+        self.decoder.close()
         self._fetch.close()
 
     async def ask(
@@ -135,10 +135,6 @@ class Asking:
             )
             return await self._enqueue(reservation, request, pictures, watch)
 
-    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
-        """See `PictureDecoder.count_pages`."""
-        return await self._decoder.count_pages(document, caller)
-
     async def _recall(
         self,
         submission: Submission,
@@ -151,7 +147,7 @@ class Asking:
         is kept is needed even for a known answer. Raises ContextLengthExceeded."""
         if submission.is_kept:
             return None
-        recall, caller = self._decoder.recall, submission.caller
+        recall, caller = self.decoder.recall, submission.caller
         known: list[PictureRef] = []
         for picture in question.pictures:
             if isinstance(picture, LinkedPicture):
@@ -177,9 +173,9 @@ class Asking:
         self, picture: SentPicture | LinkedPicture, caller: Caller, served: WorkerInfo
     ) -> Picture:
         if isinstance(picture, SentPicture):
-            return await self._decoder.decode(picture, caller, served)
+            return await self.decoder.decode(picture, caller, served)
         async with self._fetch.fetched(picture, caller.address) as sent:
-            return await self._decoder.decode(sent, caller, served)
+            return await self.decoder.decode(sent, caller, served)
 
     async def _enqueue(
         self,
