@@ -13,7 +13,7 @@ from edge.engine.sequence import Sequence
 def fetch(sequence: Sequence, encoder: Encoder) -> None:
     """Fetches what the store has and memory lacks. Blocks: not for the engine
     thread."""
-    if not sequence.reads_caches:
+    if not sequence.cache.reads:
         return
     for sha256 in sequence.missing_pictures:
         key = PictureKey(sequence.scope, sha256)
@@ -23,7 +23,7 @@ def fetch(sequence: Sequence, encoder: Encoder) -> None:
 
 def recall(sequence: Sequence, encoder: Encoder) -> Iterator[tuple[str, Embeddings]]:
     """The sha256 and the embeddings of each picture that need not be encoded."""
-    if not sequence.reads_caches:
+    if not sequence.cache.reads:
         return
     for sha256 in sequence.missing_pictures:
         if (found := sequence.fetched.pop(sha256, None)) is not None:

@@ -169,13 +169,13 @@ class Scheduler:
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         """The slot that shares most of the prompt's beginning, and how many cells."""
-        if not sequence.reads_caches:
+        if not sequence.cache.reads:
             return None, 0
         held = dict(self._slots.idle)
         held |= {
             slot: running.cached_content
             for slot, running in self.running.items()
-            if running.writes_caches
+            if running.cache.writes
         }
         found = ((sequence.match_prefix(held[slot]), slot) for slot in held)
         n_shared, source = max(found, default=(0, None))
@@ -186,10 +186,10 @@ class Scheduler:
         return source, n_shared
 
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
-        return sequence.reads_caches and any(
+        return sequence.cache.reads and any(
             sequence.match_prefix(other.content) >= n_shared + WORTH_WAITING
             for other in self.prefilling.values()
-            if other.writes_caches
+            if other.cache.writes
         )
 
     def schedule(self, now: float) -> Step | None:
@@ -227,7 +227,7 @@ class Scheduler:
         to_empty: tuple[int, ...] = ()
         if slot is not None:
             del self.running[slot]
-            if retain and sequence.writes_caches:
+            if retain and sequence.cache.writes:
                 to_empty = self._slots.retain(slot, sequence.cached_content)
             else:
                 self._slots.free(slot)
