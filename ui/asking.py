@@ -157,7 +157,7 @@ class Asking:
                 return None
             known.append(ref)
         request = question.request(known)
-        if not (request.reads_caches and self._may_cache(request)):
+        if not (request.cache.reads and self._may_cache(request)):
             return None
         request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
@@ -211,7 +211,7 @@ class Asking:
                     pictures,
                     served.pool,
                     reservation.bounds,
-                    shares=key if cache_key and request.reads_caches else "",
+                    shares=key if cache_key and request.cache.reads else "",
                 )
                 reservation.is_queued = True
                 await self._call(served.pool)
@@ -254,13 +254,13 @@ class Asking:
         if not self._may_cache(request):
             self._metrics.answer_cache.labels("off").inc()
             return None
-        answer = await self._cache.get(key) if request.reads_caches else None
+        answer = await self._cache.get(key) if request.cache.reads else None
         self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
         return answer
 
     def _may_cache(self, request: Request) -> bool:
         is_greedy = request.sampling.is_greedy
-        return self._settings.answer_cache and is_greedy and request.writes_caches
+        return self._settings.answer_cache and is_greedy and request.cache.writes
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:
