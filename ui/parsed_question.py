@@ -64,7 +64,7 @@ class ParsedQuestion:
         offer = body.offer()
         self.has_tools = bool(offer)
         self.wants = wants
-        if wants == "count":
+        if wants != "answer":
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
@@ -147,7 +147,7 @@ class ParsedQuestion:
         self, url: str, param: str, detail: Detail = "auto"
     ) -> SentPicture | LinkedPicture:
         with _blaming(param):
-            check_count(len(self.pictures) + 1)
+            check_count(len(self.pictures) + 1, self.wants)
             picture: SentPicture | LinkedPicture
             if self._hosts and is_link(url):
                 picture = LinkedPicture(self._hosts.link(url), detail, param)

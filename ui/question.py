@@ -13,6 +13,7 @@ from edge.request import PictureRef, Request, Wants
 from ui.picture_hosts import Link
 
 MAX_PICTURES = 8  # in one request, earlier turns included
+MAX_OF_PROMPTS = 32  # in one with many prompts; above 8 they are small ones
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def digest_of(encoded: bytes) -> bytes:
     return hashlib.blake2b(encoded, digest_size=32).digest()
 
 
-def check_count(n_pictures: int) -> None:
+def check_count(n_pictures: int, wants: Wants = "answer") -> None:
     """Raises InvalidRequest for more pictures than one request may have."""
-    if n_pictures > MAX_PICTURES:
-        raise InvalidRequest(f"Send at most {MAX_PICTURES} pictures.")
+    most = MAX_PICTURES if wants in ("answer", "count") else MAX_OF_PROMPTS
+    if n_pictures > most:
+        raise InvalidRequest(f"Send at most {most} pictures.")

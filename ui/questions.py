@@ -138,7 +138,7 @@ class Questions:
     ) -> ParsedQuestion:
         body.refuse_unsupported()
         default = self._client.settings.answer_tokens
-        asked = 1 if wants == "count" else body.longest_answer
+        asked = body.longest_answer if wants == "answer" else 1
         most = longest_answer(asked, default, limits_of(http))
         return ParsedQuestion(
             body,
