@@ -17,6 +17,9 @@ from edge.usage import Timings, Usage
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
+# Of results that were computed before: no-store neither uses nor keeps any, refresh
+# keeps them without using any.
+CacheUse = Literal["default", "no-store", "refresh"]
 # count: of the tokens of the prompt; score: how well each document answers a query;
 # embedding: of each input
 Wants = Literal["answer", "count", "score", "embedding"]
@@ -148,11 +151,22 @@ class Request:
     continues: bool = False
     thinks: bool = True
     wants: Wants = "answer"
+    cache: CacheUse = "default"
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
         """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
+
+    @property
+    def reads_caches(self) -> bool:
+        """Whether results of earlier requests may be used for it."""
+        return self.cache == "default"
+
+    @property
+    def writes_caches(self) -> bool:
+        """Whether its results may be kept for later requests."""
+        return self.cache != "no-store"
 
     @property
     def has_many_prompts(self) -> bool:
@@ -198,6 +212,7 @@ class Request:
             "continues": self.continues,
             "thinks": self.thinks,
             "wants": self.wants,
+            "cache": self.cache,
         }
 
     @classmethod
@@ -216,6 +231,7 @@ class Request:
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
             wants=data.get("wants", "count" if data.get("counts_only") else "answer"),
+            cache=data.get("cache", "default"),
         )
 
 

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Usage:
     """Token counts. The prompt tokens include image tokens and the cached tokens, which
-    an earlier question had already computed; those of the answer include the reasoning
-    tokens, of thoughts before it."""
+    an earlier question had already computed; all of them, if the answer was known.
+    Those of the answer include the reasoning tokens, of thoughts before it. The
+    embeddings of `memory_image_tokens` were in the worker's memory, and those of
+    `stored_image_tokens` in the cache server: these pictures were not encoded."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    image_tokens: int = 0
+    memory_image_tokens: int = 0
+    stored_image_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

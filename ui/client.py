@@ -22,6 +22,7 @@ from edge.jobs.position import Outlook
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
+from edge.jobs.refusal import PoolRetired
 from edge.jobs.submission import Submission
 from edge.keys import Keys
 from edge.model_names import read_aliases
@@ -35,7 +36,7 @@ from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
 from ui.picture_hosts import PictureHosts
-from ui.question import Question
+from ui.question import Question, SentDocument
 from ui.responses.store import ResponseStore
 from ui.subscriptions import Subscriptions, broker_away
 
@@ -71,6 +72,7 @@ class Client:
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
         self.in_flight = InFlight()
+        self.pages_in_flight = InFlight()  # of documents, while their pages are asked
         self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
@@ -95,8 +97,20 @@ class Client:
     ) -> Asked:
         """See `Asking.ask`."""
         watch.of(submission.caller, question.model)
-        workers = await self.workers()
-        return await self._asking.ask(submission, question, workers, meter, watch)
+        retired: list[str] = []
+        while True:
+            workers = [w for w in await self.workers() if w.pool not in retired]
+            try:
+                return await self._asking.ask(
+                    submission, question, workers, meter, watch
+                )
+            except PoolRetired as refusal:  # its model has just been replaced
+                retired.append(refusal.pool)
+
+    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
+        """See `PictureDecoder.count_pages`, which raises no Unavailable for the
+        broker."""
+        return await self._asking.count_pages(document, caller)
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises ShuttingDown when this process is about to stop."""

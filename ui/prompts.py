@@ -64,7 +64,7 @@ class InputBody(Body):
             if isinstance(part, ImagePart):
                 yield f".content[{i}].image_url", _picture(part.image_url)
             else:
-                yield f".content[{i}]", {"type": "text", "text": part.text}
+                yield f".content[{i}]", part.model_dump(exclude_unset=True)
         if self.text:
             yield ".text", {"type": "text", "text": self.text}
 

@@ -21,6 +21,7 @@ from edge.engine.encode_queue import PictureKey
 from edge.engine.encoder import Embeddings, Encoder, Outcome
 from edge.engine.prepare import Prepared, prepare_all
 from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.recall import fetch, recall
 from edge.engine.scheduler import Admission, Load, Rest, Scheduler, Stage
 from edge.engine.sequence import Phase, Sequence, supply_pixels
 from edge.engine.slots import Slots
@@ -40,8 +41,8 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
-    embeddings of pictures are cached. `costs` are those measured on this machine. The
-    model's `chat_template` says whether it thinks.
+    embeddings of pictures are cached; `encoder.store` may have more. `costs` are those
+    measured on this machine. The model's `chat_template` says whether it thinks.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Engine:
             costs=costs,
         )
         post = self._inbox.put  # what is posted runs on the engine thread
-        self._encoder = Encoder(
+        self.encoder = Encoder(
             tower,
             cache_bytes,
             lambda job, outcome: post(partial(self._encoded, job.key, outcome)),
@@ -126,6 +127,7 @@ class Engine:
         sequences = sequences or self._prepare(request, is_wanted=is_wanted)
         clock.end("prepare", time.monotonic())
         supply_pixels(sequences, pictures)
+        fetch(sequences, self.encoder)
         ticket = open_ticket(request, sequences, clock, self._thread_of, self._runtime)
         with self._door:
             if self._closing or not self.is_alive:
@@ -140,7 +142,7 @@ class Engine:
             reason = Cancelled("The engine was shut down.")
             self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
-        self._encoder.close()
+        self.encoder.close()
         self._runtime.close()
 
     # Everything below runs on the engine thread.
@@ -168,9 +170,9 @@ class Engine:
         elif isinstance(work, Step):
             self._compute(work)
         elif work.job:
-            self._encoder.start(work.job)
+            self.encoder.start(work.job)
         else:
-            self._encoder.proceed()
+            self.encoder.proceed()
 
     def _await_message(self, seconds: float | None) -> None:
         """Sleeps until a message comes, and runs it."""
@@ -239,10 +241,8 @@ class Engine:
         sequence = ticket.sequence
         self._tickets[sequence] = ticket
         ticket.emit(Started(sequence.n_prompt, sequence.n_image))
-        for sha256 in sequence.missing_pictures:
-            key = PictureKey(sequence.scope, sha256)
-            if (embeddings := self._encoder.recall(key)) is not None:
-                self._receive(ticket, sha256, embeddings)
+        for sha256, embeddings in recall(sequence, self.encoder):
+            self._receive(ticket, sha256, embeddings)
         self._queue(ticket)
 
     def _end_stage(self, seconds: float) -> None:
@@ -289,7 +289,7 @@ class Engine:
         for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)
         if self._scheduler.pictures.is_abandoned:
-            self._encoder.interrupt()
+            self.encoder.interrupt()
         ticket.emit(outcome)
 
     def _end_all(self, reason: EdgeError) -> None:

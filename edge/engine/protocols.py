@@ -135,6 +135,7 @@ class VisionTower(Protocol):
 
     name: str  # of the backend and its precision
     n_stages: int  # of a picture, with a pause between any two; 1: it cannot pause
+    width: int  # numbers of one embedding
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         """Rows and columns of image tokens for a picture of this size in pixels."""
@@ -155,3 +156,25 @@ class VisionTower(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class EmbeddingStore(Protocol):
+    """Embeddings of pictures that outlive this process, float16 [rows * columns,
+    width]. Any thread but the engine thread may call `get`."""
+
+    def get(
+        self, scope: str, sha256: str, grid: tuple[int, int], width: int
+    ) -> npt.NDArray[np.float16] | None:
+        """Those of a picture for callers of `scope`, within a fraction of the time that
+        encoding takes; None when they are not there."""
+        ...
+
+    def put(
+        self,
+        scope: str,
+        sha256: str,
+        grid: tuple[int, int],
+        embeddings: npt.NDArray[np.float16],
+    ) -> None:
+        """Stores those of a picture, some time after it has returned."""
+        ...

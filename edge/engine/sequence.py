@@ -92,6 +92,7 @@ class Sequence:
     n_common: int | None = None
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
+    fetched: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     generated: list[int] = field(default_factory=list)
     n_fed: int = 0  # tokens behind the prompt that the cache holds
     guesses: tuple[int, ...] = ()  # for the next step, behind what was generated
@@ -103,6 +104,10 @@ class Sequence:
     n_first: int = 0  # pictures that are the first of several in their file
     dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
+    n_memory_image: int = 0  # image tokens whose embeddings were in memory
+    n_stored_image: int = 0  # image tokens whose embeddings were in the store
+    reads_caches: bool = True  # whether results of other sequences are used
+    writes_caches: bool = True  # whether its own are kept for others
     # prefill cursor: the piece, how many of its tokens are done, its first position
     _piece: int = 0
     _offset: int = 0

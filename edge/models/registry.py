@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from edge.errors import SetupError
 from edge.gguf import layout
 from edge.gguf.header import Header, read_header
 from edge.gguf.requantize import requantized
+from edge.model_names import is_path
 from edge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,10 @@ TINY_BANNER: Final = """
 *  To get it: `edge models pull qwen3-vl-2b`. To serve files of your   *
 *  own: EDGE_MODEL and EDGE_MMPROJ.                                    *
 ************************************************************************"""
+
+
+# What a model is best at; any Qwen3-VL does the others too.
+TrainedFor = Literal["chat", "rerank", "embeddings"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Entry:
     model: RemoteFile
     mmproj: RemoteFile
     unverified: bool = False
+    trained_for: TrainedFor = "chat"
 
     @property
     def files(self) -> tuple[RemoteFile, RemoteFile]:
@@ -100,6 +106,7 @@ class ModelFiles:
     mmproj: Path
     # The sha256 that each must have, if known.
     pins: tuple[str | None, str | None] = field(default=(None, None), compare=False)
+    trained_for: TrainedFor = "chat"
 
     @cached_property
     def model_header(self) -> Header:
@@ -255,14 +262,20 @@ def _complete(entry: Entry, folder: Path) -> ModelFiles:
         )
     model, mmproj = (folder / file.name for file in entry.files)
     pins = (entry.model.sha256, entry.mmproj.sha256)
-    return ModelFiles(entry.name, model, mmproj, pins)
+    return ModelFiles(entry.name, model, mmproj, pins, entry.trained_for)
 
 
 def _given(model: Path, mmproj: str) -> ModelFiles:
+    known = ", ".join(["auto", TINY, *entries(), *local_names()[1:]])
+    if not is_path(str(model)) and not model.exists():
+        raise SetupError(
+            f"There is no model {str(model)!r}. Known: {known}, or the path of a GGUF "
+            "file."
+        )
     if not mmproj:
         raise SetupError(
             f"{model} needs its vision file too: give --mmproj (EDGE_MMPROJ). Or use a "
-            f"model by name: {', '.join(['auto', *local_names(), *entries()])}."
+            f"model by name: {known}."
         )
     return _present(ModelFiles(model.stem, model, Path(mmproj).expanduser()))
 

@@ -15,7 +15,7 @@ from tests.ui.pictures import part, png
 from ui.body import parse
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
-from ui.question import MAX_OF_PROMPTS, MAX_PICTURES
+from ui.question import MAX_COMPARED, MAX_PICTURES
 from ui.rerank.body import RerankBody
 
 DOCUMENTS = ["one +", "none", "three +++", "two ++"]
@@ -222,10 +222,10 @@ def test_many_pictures_get_fewer_tokens() -> None:
 
 @pytest.mark.redis
 async def test_pictures_have_a_bound(web: ApiHarness) -> None:
-    documents = [part(png())] * (MAX_OF_PROMPTS + 1)
+    documents = [part(png())] * (MAX_COMPARED + 1)
     found = await ask(web, documents=documents)
     assert found.status_code == 400
-    assert str(MAX_OF_PROMPTS) in found.json()["error"]["message"]
+    assert str(MAX_COMPARED) in found.json()["error"]["message"]
 
 
 def test_unknown_fields_that_change_nothing_are_ignored() -> None:

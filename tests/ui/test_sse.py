@@ -258,7 +258,12 @@ async def test_the_choices_of_a_stream_are_interleaved() -> None:
         "prompt_tokens": 70,
         "completion_tokens": 8,
         "total_tokens": 78,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": 0,
+            "image_tokens": 0,
+            "memory_image_tokens": 0,
+            "stored_image_tokens": 0,
+        },
         "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert done == DONE

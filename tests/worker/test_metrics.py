@@ -110,7 +110,7 @@ def test_the_engines_load_is_read_at_each_scrape() -> None:
     metrics = Metrics()
     runtime = StubRuntime(answer=LONG_ANSWER[:2000], n_cells=4000, step_s=0.002)
     with closing(Engine(runtime, StubTower())) as engine:
-        metrics.watch(engine)
+        metrics.watch(engine, 8000, None)
         assert value(metrics, "slots") == 4
         assert value(metrics, "cells") == 4000
         assert value(metrics, "busy_slots") == value(metrics, "reserved_cells") == 0

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from edge.errors import UnsupportedParameter
 from edge.qwen3vl import embedding
+from edge.request import CacheUse
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody, Tier
 from ui.openai.values import Body, Count
@@ -54,6 +55,7 @@ class EmbeddingsBody(Body):
     instruction: Annotated[str, Field(max_length=4000)] = embedding.INSTRUCTION
     dimensions: Count | None = None
     encoding_format: Literal["float", "base64"] = "float"
+    cache: CacheUse = "default"
     service_tier: Tier | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
 
@@ -66,4 +68,4 @@ class EmbeddingsBody(Body):
         prompts.begin("")
         for i, given in enumerate(self.input):
             prompts.add("", given, f"input[{i}]")
-        return prompts.body(self, ("model", "service_tier", "priority"))
+        return prompts.body(self, ("model", "cache", "service_tier", "priority"))

@@ -55,6 +55,7 @@
  * @property {number} rows image tokens from top to bottom, in the usual detail; 0 where
  *   not known
  * @property {number} columns the same from left to right
+ * @property {boolean} [isFirst] the first of several frames of a file
  */
 
 /**

@@ -153,6 +153,7 @@ function picture(given) {
     height: count(given?.height),
     rows: count(given?.rows),
     columns: count(given?.columns),
+    ...(given?.isFirst === true && { isFirst: true }),
   };
 }
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from edge.qwen3vl import rerank
+from edge.request import CacheUse
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody, Tier
 from ui.openai.values import Body, Count
@@ -40,6 +41,7 @@ class RerankBody(Body):
     )
     top_n: Count | None = None
     return_documents: bool = False
+    cache: CacheUse = "default"
     service_tier: Tier | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
 
@@ -51,4 +53,4 @@ class RerankBody(Body):
         prompts.add(rerank.before_query(self.instruction), self.query, "query")
         for i, document in enumerate(self.documents):
             prompts.add(rerank.DOCUMENT, document, f"documents[{i}]")
-        return prompts.body(self, ("model", "service_tier", "priority"))
+        return prompts.body(self, ("model", "cache", "service_tier", "priority"))

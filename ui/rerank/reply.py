@@ -74,6 +74,6 @@ def _shown(document: InputBody) -> dict[str, Any]:
     for _, part in document.parts():
         if part["type"] == "text":
             texts.append(part["text"])
-        elif not part["image_url"]["url"].startswith("data:"):
+        elif not part.get("image_url", {"url": "data:"})["url"].startswith("data:"):
             shown["image"] = part["image_url"]["url"]
     return {"text": "".join(texts)} | shown
