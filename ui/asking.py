@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from kombu.exceptions import OperationalError
 
@@ -21,10 +22,10 @@ from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import WorkerInfo
+from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
-from edge.request import Answer, PictureRef, Request
+from edge.request import Answer, PictureRef, Request, Wants
 from edge.settings import Settings
 from ui.admission import Admission, Reservation, serving
 from ui.answer_cache import AnswerCache, answer_key
@@ -36,6 +37,9 @@ from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
 from ui.question import LinkedPicture, Question, SentPicture
 from ui.subscriptions import Subscriptions, broker_away
+
+# Of the model; else it answers.
+CAPABILITY: Final[dict[Wants, str]] = {"score": RERANK, "embedding": EMBEDDINGS}
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ class Asking:
         `watch` has run since the question came in. Raises an EdgeError if the question
         is refused; its job ends then, and also when this is cancelled.
         """
-        served = serving(question.model, workers, submission.limits)
+        capability = CAPABILITY.get(question.wants, CHAT)
+        served = serving(question.model, workers, submission.limits, capability)
         self._admission.check_number(submission, served, workers)
         if question.thinking_field and served.thinks is False:
             raise UnsupportedParameter(
