@@ -89,4 +89,4 @@ class ModelSwitch:
             jobs.end_waiting(job_id, outcome)
 
     def _report(self, state: State, message: str) -> Steps[None]:
-        return insist(lambda: self._switching.report(state, message))
+        return insist(lambda: self._switching.report(self._new.name, state, message))

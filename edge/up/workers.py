@@ -83,7 +83,9 @@ class Workers:
         if known := self._workers.get(wish.model):
             yield from self._sleep.wake(known)
             yield from until(lambda: self._switching.activate(known.name) != "absent")
-            yield from self._report("done", f"{known.name} is the default model now.")
+            yield from self._report(
+                wish, "done", f"{known.name} is the default model now."
+            )
             return
         try:
             new = self._planned(wish, old)
@@ -91,16 +93,18 @@ class Workers:
             with old.busy() if old else nullcontext():
                 yield from switch.after() if wish.with_gap else switch.beside()
         except SetupError as error:
-            yield from self._report("failed", f"{error.message} {default} serves on.")
+            yield from self._report(
+                wish, "failed", f"{error.message} {default} serves on."
+            )
             return
         if gone := self._workers.pop(default, None):
             gone.close_stand_in()
         self._workers[new.name] = new
         news = f"{new.name} is the default model now. {default} has left."
-        yield from self._report("done", news)
+        yield from self._report(wish, "done", news)
 
-    def _report(self, state: State, message: str) -> Steps[None]:
-        return insist(lambda: self._switching.report(state, message))
+    def _report(self, wish: Wish, state: State, message: str) -> Steps[None]:
+        return insist(lambda: self._switching.report(wish.model, state, message))
 
     def _planned(self, wish: Wish, old: ModelWorker | None) -> ModelWorker:
         """The worker of the wished model. Raises SetupError when it does not fit into

@@ -84,7 +84,7 @@ async def test_a_model_that_loads_answers_202_until_it_is_there(
     assert (reply.status_code, reply.json()["state"]) == (202, "wished")
     wish = switching.take()
     assert wish and wish.with_gap
-    switching.report("failed", "It did not load.")
+    switching.report("new", "failed", "It did not load.")
     reply = await web.http.post("/v1/models/newer/activate", headers=admin)
     assert reply.status_code == 202
 
