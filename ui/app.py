@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from edge import __version__
 from edge.settings import Settings
+from ui.activation import activation_route
 from ui.anthropic.routes import message_routes
 from ui.api import routes
 from ui.batch.files import file_routes
@@ -51,6 +52,7 @@ def add_api(app: FastAPI, client: Client) -> BatchRunner:
     questions = Questions(client)
     app.include_router(routes(client, questions))
     app.include_router(page_picture_routes(client, questions))
+    app.include_router(activation_route(client))
     app.include_router(completion_routes(questions))
     app.include_router(response_routes(client, questions))
     app.include_router(message_routes(questions))

@@ -107,6 +107,12 @@ SURFACE = (
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(
+        ("POST",),
+        "/v1/models/{model}/activate",
+        SMALL_BODY,
+        about="makes it the default model; for an admin key",
+    ),
+    Route(
         ("GET", "DELETE"), "/v1/jobs/{id}", about="the state of a job; or cancels it"
     ),
     Route(("GET",), "/v1/jobs/{id}/events", about="the event stream of a job"),

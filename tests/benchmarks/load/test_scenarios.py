@@ -35,6 +35,7 @@ def test_every_scenario_has_a_description_and_defaults() -> None:
         "shared",
         "soak",
         "steady",
+        "switch",
         "tail",
     ]
     for name in scenario_names():
