@@ -122,7 +122,7 @@ class Switching:
 
     def report(self, model: str, state: State, message: str) -> None:
         """Tells how far the switch to `model` is."""
-        news = {"model": model, "state": state, "message": message}
+        news: dict[Any, Any] = {"model": model, "state": state, "message": message}
         self._broker.hset(SWITCH, mapping=news)
 
     def activate(
