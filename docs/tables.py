@@ -9,6 +9,7 @@ from markdown_table import code, table
 from prometheus_client import CollectorRegistry
 
 from edge.engine.scheduler import Load
+from edge.jobs.cache_contents import Contents
 from edge.jobs.demand import Demand
 from edge.jobs.keys import table as key_table
 from edge.settings import PREFIX, Settings
@@ -16,6 +17,7 @@ from edge.settings_text import allowed, in_words
 from ui.metrics import Metrics as UiMetrics
 from ui.scrape import RedisState
 from ui.surface import KIB, MIB, SURFACE
+from worker.cache_metrics import Caches
 from worker.metrics import EngineLoad
 from worker.metrics import Metrics as WorkerMetrics
 
@@ -50,14 +52,17 @@ def metrics_of_ui() -> str:
     metrics.requests_of_key.labels("", "")
     metrics.tokens_of_key.labels("", "")
     demand = Demand(n_running=1, n_waiting=1, oldest_waiting_s=1.0)
-    metrics.registry.register(RedisState(workers=[], demand=demand, cache_bytes=1))
+    metrics.registry.register(RedisState([], demand, 1, {"answers": Contents(1, 1)}))
     return metrics_in(metrics.registry)
 
 
 def metrics_of_worker() -> str:
     metrics = WorkerMetrics()
-    load = Load(**{field.name: 0 for field in fields(Load)})
-    metrics.registry.register(EngineLoad(SimpleNamespace(load=load)))
+    load = Load(**{field.name: 1 for field in fields(Load)})
+    engine = SimpleNamespace(load=load, encoder=SimpleNamespace(cached_bytes=1))
+    store = SimpleNamespace(results={"hit": 1})
+    metrics.registry.register(EngineLoad(engine))
+    metrics.registry.register(Caches(engine, 1, store))
     return metrics_in(metrics.registry)
 
 

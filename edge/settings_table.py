@@ -92,9 +92,10 @@ class SettingsTable:
         one_of=("auto", "int8", "u4"),
     )
     image_tokens: int = setting(
-        1024,
-        "Maximum size of a picture, in image tokens of 32x32 pixels. Larger pictures "
-        "are scaled down.",
+        2048,
+        "Maximum size of a picture, in image tokens of 32x32 pixels, with `detail: "
+        "high`; `auto` takes 1024 of them at most. Larger pictures are scaled down. "
+        "If it is not set and memory is short: 1024.",
         at_least=16,
     )
     vision: str = setting(
@@ -112,8 +113,9 @@ class SettingsTable:
     )
     embeddings_mb: int = setting(
         64,
-        "Megabytes for the embeddings of recent pictures. One picture of 800x600 "
-        "takes 8 MB with Qwen3-VL-2B.",
+        "Megabytes of a worker's memory for the embeddings of recent pictures. One "
+        "picture of 800x600 takes 8 MB with Qwen3-VL-2B. 0 = they are kept nowhere, "
+        "not in the cache server either.",
         at_least=0,
     )
     answer_tokens: int = setting(
@@ -179,7 +181,9 @@ class SettingsTable:
         "for TLS. Empty = `edge up` starts its own.",
     )
     cache_url: str = setting(
-        "", "Redis for the answer cache. Empty = `edge up` starts its own."
+        "",
+        "Redis for answers and embeddings of pictures, which may vanish. Empty = "
+        "`edge up` starts its own.",
     )
     redis_password_file: str = setting(
         "", "File with the password for both, if their URLs contain none."

@@ -12,11 +12,12 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import redis.asyncio
 
-from edge.jobs import keys
+from edge.jobs import cache_keys
 from edge.redis_clients import UNREACHABLE
 from edge.request import Answer, Request
 
@@ -37,8 +38,9 @@ def answer_key(request: Request, fingerprint: str) -> str:
     nothing have different keys. The name of the model in the request does not count.
     """
     asked = {**request.to_json(), "model": fingerprint, "schema": SCHEMA}
+    del asked["cache"]  # says where an answer comes from, not which one it is
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=True)
-    return keys.ANSWER(hashlib.sha256(canonical.encode()).hexdigest())
+    return cache_keys.ANSWER(hashlib.sha256(canonical.encode()).hexdigest())
 
 
 class AnswerCache:
@@ -50,9 +52,10 @@ class AnswerCache:
         self._away_until = 0.0
 
     async def get(self, key: str) -> Answer | None:
+        """The answer, whose whole prompt counts as cached."""
         stored = await self._try(lambda: self._cache.get(key))
         try:
-            return Answer.from_json(json.loads(stored)) if stored else None
+            return _known(Answer.from_json(json.loads(stored))) if stored else None
         except (ValueError, KeyError, TypeError):
             log.warning("a damaged entry in the answer cache is ignored")
         return None
@@ -78,3 +81,13 @@ class AnswerCache:
             log.warning("answer cache not reachable: %s", error or "it hangs")
             self._away_until = time.monotonic() + PAUSE_S
         return None
+
+
+def _known(answer: Answer) -> Answer:
+    usage = replace(
+        answer.usage,
+        cached_tokens=answer.usage.prompt_tokens,
+        memory_image_tokens=0,
+        stored_image_tokens=0,
+    )
+    return replace(answer, usage=usage)

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from kombu.exceptions import OperationalError
 
@@ -21,10 +22,10 @@ from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import WorkerInfo
+from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
-from edge.request import Answer, PictureRef, Request
+from edge.request import Answer, PictureRef, Request, Wants
 from edge.settings import Settings
 from ui.admission import Admission, Reservation, serving
 from ui.answer_cache import AnswerCache, answer_key
@@ -36,6 +37,9 @@ from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
 from ui.question import LinkedPicture, Question, SentPicture
 from ui.subscriptions import Subscriptions, broker_away
+
+# Of the model; else it answers.
+CAPABILITY: Final[dict[Wants, str]] = {"score": RERANK, "embedding": EMBEDDINGS}
 
 
 @dataclass(frozen=True)
@@ -76,15 +80,15 @@ class Asking:
         self._call = call
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._fetch = fetch
-        self._decoder = PictureDecoder(settings.image_tokens)
+        self.decoder = PictureDecoder(settings.image_tokens)
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
-        self._decoder.prepare()
+        self.decoder.prepare()
 
     def close(self) -> None:
         """Ends what waits for a picture."""
-        self._decoder.close()
+        self.decoder.close()
         self._fetch.close()
 
     async def ask(
@@ -100,7 +104,8 @@ class Asking:
         `watch` has run since the question came in. Raises an EdgeError if the question
         is refused; its job ends then, and also when this is cancelled.
         """
-        served = serving(question.model, workers, submission.limits)
+        capability = CAPABILITY.get(question.wants, CHAT)
+        served = serving(question.model, workers, submission.limits, capability)
         self._admission.check_number(submission, served, workers)
         if question.thinking_field and served.thinks is False:
             raise UnsupportedParameter(
@@ -129,7 +134,10 @@ class Asking:
             ]
             if pictures:
                 watch.prepared()
-            request = question.request([picture.ref for picture in pictures])
+            request = question.request(
+                [picture.ref for picture in pictures],
+                [picture.text for picture in pictures],
+            )
             return await self._enqueue(reservation, request, pictures, watch)
 
     async def _recall(
@@ -144,7 +152,7 @@ class Asking:
         is kept is needed even for a known answer. Raises ContextLengthExceeded."""
         if submission.is_kept:
             return None
-        recall, caller = self._decoder.recall, submission.caller
+        recall, caller = self.decoder.recall, submission.caller
         known: list[PictureRef] = []
         for picture in question.pictures:
             if isinstance(picture, LinkedPicture):
@@ -154,7 +162,7 @@ class Asking:
                 return None
             known.append(ref)
         request = question.request(known)
-        if not self._may_cache(request):
+        if not (request.cache.reads and self._may_cache(request)):
             return None
         request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
@@ -170,9 +178,9 @@ class Asking:
         self, picture: SentPicture | LinkedPicture, caller: Caller, served: WorkerInfo
     ) -> Picture:
         if isinstance(picture, SentPicture):
-            return await self._decoder.decode(picture, caller, served)
+            return await self.decoder.decode(picture, caller, served)
         async with self._fetch.fetched(picture, caller.address) as sent:
-            return await self._decoder.decode(sent, caller, served)
+            return await self.decoder.decode(sent, caller, served)
 
     async def _enqueue(
         self,
@@ -199,6 +207,7 @@ class Asking:
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()
+            cache_key = key if self._may_cache(request) else None
             for i, job_id in enumerate(job.job_ids):
                 await self._jobs.enqueue(
                     job_id,
@@ -207,13 +216,12 @@ class Asking:
                     pictures,
                     served.pool,
                     reservation.bounds,
-                    shares=key if self._may_cache(request) else "",
+                    shares=key if cache_key and request.cache.reads else "",
                 )
                 reservation.is_queued = True
                 await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error
-        cache_key = key if self._may_cache(request) else None
         first, *others = (
             self._follow(reservation, job_id, watch, cache_key)
             for job_id in job.job_ids
@@ -251,12 +259,13 @@ class Asking:
         if not self._may_cache(request):
             self._metrics.answer_cache.labels("off").inc()
             return None
-        answer = await self._cache.get(key)
+        answer = await self._cache.get(key) if request.cache.reads else None
         self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
         return answer
 
     def _may_cache(self, request: Request) -> bool:
-        return self._settings.answer_cache and request.sampling.is_greedy
+        is_greedy = request.sampling.is_greedy
+        return self._settings.answer_cache and is_greedy and request.cache.writes
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:

@@ -12,6 +12,7 @@ from celery import Celery
 from edge.caller import Caller
 from edge.errors import NotFound, ShuttingDown
 from edge.events import Queued
+from edge.jobs.cache_contents import Contents, Kind, measure
 from edge.jobs.channel import RedisFollower
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.demand import Demand, demand
@@ -31,6 +32,7 @@ from edge.settings import Settings
 from ui.answer_cache import AnswerCache
 from ui.asking import Asked, Asking
 from ui.background import Background
+from ui.decoding import PictureDecoder
 from ui.in_flight import InFlight
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
@@ -72,6 +74,7 @@ class Client:
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
         self.in_flight = InFlight()
+        self.pages_in_flight = InFlight()  # of documents, while their pages are asked
         self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
@@ -86,6 +89,11 @@ class Client:
             PictureFetch(self.picture_hosts, self.in_flight),
             self._call,
         )
+
+    @property
+    def decoder(self) -> PictureDecoder:
+        """What reads pictures and documents; it does not need the broker."""
+        return self._asking.decoder
 
     def meter(self, submission: Submission) -> Meter:
         """Counts what a question costs its caller."""
@@ -153,6 +161,10 @@ class Client:
     async def cache_bytes(self) -> int:
         """Memory of the cache server. Raises one of UNREACHABLE."""
         return await self._cache.used_bytes()
+
+    async def cached(self, within_s: float) -> dict[Kind, Contents]:
+        """What the cache server holds. Raises one of UNREACHABLE."""
+        return await measure(self._cache_redis, within_s)
 
     async def run(self) -> None:
         """What this process does beside answering, until cancelled: it starts decoders

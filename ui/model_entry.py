@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from edge.images import TOKEN_PX
+from edge.images import DETAILS, TOKEN_PX, budget, floor
 from edge.images.decode import FORMATS, MAX_SOURCE_PIXELS
 from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.limits import Limits
 from edge.qwen3vl.sampling import RECOMMENDED
 from edge.settings import Settings
 from ui.body import MAX_BODY
-from ui.question import MAX_PICTURES
+from ui.question import MAX_PAGES, MAX_PICTURES
 from ui.strict_json import MAX_TEXT
 
 TINY = "Test model: it knows only simple shapes, colours and numbers."
@@ -26,19 +26,23 @@ def entry(name: str) -> dict[str, Any]:
 
 
 def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """What one question may hold. `image_tokens` are squares of `token_px` pixels: a
-    larger picture is scaled down to the most of them; files up to `source_pixels` are
+    """What one question may hold. `image_tokens` are squares of `token_px` pixels, for
+    each `detail` the most of them, to which a larger picture is scaled down; with
+    `high` a smaller one is enlarged to the `floor`. Files up to `source_pixels` are
     read in every one of the `formats`."""
-    most = settings.image_tokens
+    most = min(settings.image_tokens, served.max_image_tokens or 2**31)
     return {
         "body_bytes": MAX_BODY,
         "pictures": MAX_PICTURES,
+        "pages": MAX_PAGES,
         "text_characters": MAX_TEXT,
         "context_tokens": served.n_cells,
         "answer_tokens": min(settings.answer_tokens, key.max_tokens or 2**31),
         "image_tokens": {
             "min": served.min_image_tokens,
-            "max": min(most, served.max_image_tokens or most),
+            "max": most,
+            "details": {detail: budget(detail, most) for detail in DETAILS},
+            "floor": floor("high", most),
         },
         "token_px": TOKEN_PX,
         "source_pixels": MAX_SOURCE_PIXELS,
@@ -47,10 +51,12 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
 
 
 def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """The entry of a served model: what it can do, its other names, whether it thinks,
+    """The entry of a served model: what it can do and was
+    trained for, its other names, whether it thinks,
     its limits, and the sampling that its authors recommend."""
     return entry(served.model) | {
         "capabilities": served.capabilities or (CHAT,),
+        "trained_for": served.trained_for or CHAT,
         "aliases": served.names[1:],
         "quantization": served.quantization,
         "runtime": served.runtime,

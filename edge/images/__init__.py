@@ -16,16 +16,19 @@ from edge.images.decode import (
 from edge.images.decoding import Counting, Decoding, confinement, vet
 from edge.images.limits import CHILD_MEMORY_BYTES, CHILD_SECONDS
 from edge.images.picture import (
+    AUTO_TOKENS,
     DETAILS,
     PIXELS_PER_TOKEN,
     TOKEN_PX,
     Detail,
     Picture,
     budget,
+    floor,
 )
 from edge.images.spares import Spares
 
 __all__ = [
+    "AUTO_TOKENS",
     "CHILD_MEMORY_BYTES",
     "CHILD_SECONDS",
     "DETAILS",
@@ -42,6 +45,7 @@ __all__ = [
     "Spares",
     "budget",
     "confinement",
+    "floor",
     "normalise",
     "vet",
 ]

@@ -19,12 +19,20 @@ PIXELS_PER_TOKEN = TOKEN_PX**2
 
 Detail = Literal["low", "auto", "high"]  # the words of OpenAI's API
 DETAILS: tuple[Detail, ...] = ("low", "auto", "high")
-_BUDGETS = {"low": 256, "auto": 1024}  # tokens
+LOW_TOKENS, AUTO_TOKENS = 256, 1024
+# Below this Qwen3-VL places boxes and reads small text less accurately.
+ACCURATE_TOKENS = 1024
 
 
 def budget(detail: Detail, most: int) -> int:
     """The most tokens of a picture, where `most` are allowed: `high` means all."""
-    return min(_BUDGETS.get(detail, most), most)
+    budgets = {"low": LOW_TOKENS, "auto": AUTO_TOKENS, "high": most}
+    return min(budgets[detail], most)
+
+
+def floor(detail: Detail, most: int) -> int:
+    """The tokens to which a smaller picture is enlarged; 0: it keeps its size."""
+    return min(ACCURATE_TOKENS, most) if detail == "high" else 0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from edge.jobs.key_pattern import Key
 
-CELERY: Final = (
+ROWS: Final = (
     Key(
         "binding",
         "_kombu.binding.{queue}",

@@ -1,4 +1,4 @@
-"""Every key in the two Redis servers: the contract between Python and Lua.
+"""Every key in the broker: the contract between Python and Lua.
 
 Each row below describes one kind of key. Python calls the row with the values for its
 pattern: `JOB(job_id)`. Lua scripts call a function that `edge.jobs.scripts` writes from
@@ -8,7 +8,7 @@ compare the keys in a live broker with it.
 
 from __future__ import annotations
 
-from edge.jobs.celery_keys import CELERY
+from edge.jobs import cache_keys, celery_keys
 from edge.jobs.key_pattern import Key
 from edge.jobs.record import (
     DEAD_AFTER_S,
@@ -260,37 +260,10 @@ LOGGED_OUT = Key(
     "edge/jobs/logins.py",
 )
 
-# The cache server
-ANSWER = Key(
-    "answer",
-    "edge:answer:{sha256}",
-    "string",
-    "an answer as JSON, in the cache server",
-    "EDGE_ANSWER_TTL_S, or until it is evicted",
-    "ui/answer_cache.py",
-)
-RESPONSE = Key(
-    "response",
-    "edge:response:{response_id}",
-    "hash",
-    "owner, created, model, has_tools, asked, input, outcome: a stored "
-    "response, in the cache server",
-    "a day, or until it is evicted",
-    "ui/responses/store.py",
-)
-RESPONSES = Key(
-    "responses",
-    "edge:responses:{account}",
-    "zset",
-    "size and id of an account's stored responses by their creation, in the cache "
-    "server",
-    "a day after the latest",
-    "ui/responses/store.py",
-)
-
 _OWN = tuple(value for value in list(globals().values()) if isinstance(value, Key))
 
 
 def table() -> list[Key]:
-    """All rows: name, pattern, type, fields, lifetime, writer."""
-    return [*_OWN, *CELERY]
+    """All rows, also those of the cache server and of Celery: name, pattern, type,
+    fields, lifetime, writer."""
+    return [*_OWN, *cache_keys.ROWS, *celery_keys.ROWS]

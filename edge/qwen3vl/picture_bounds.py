@@ -1,8 +1,8 @@
 """How many tokens a picture may get, and to which size a larger one is resampled. Pure.
 
-A picture is resampled once. One that is too large gets the size of its grid where it is
-decoded, so that the worker finds nothing to change; any other keeps its pixels, and the
-worker fits it, which may enlarge it: fewer pixels travel than the grid has.
+A picture is resampled once. One that is too large, or too small for its `detail`, gets
+the size of its grid where it is decoded, so that the worker finds nothing to change;
+any other keeps its pixels, and the worker fits it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from edge.qwen3vl.preprocess import grid
 
 @dataclass(frozen=True)
 class PictureBounds:
-    """At most `most` tokens; smaller pictures are enlarged to `least`, which is None
-    where the model is not known."""
+    """At most `most` tokens; the worker enlarges smaller pictures to `least`, which is
+    None where the model is not known, and the decoder to `floor`."""
 
     most: int
     least: int | None
+    floor: int = 0
 
     def grid_size(self, encoded: bytes) -> tuple[int, int] | None:
         """Width and height to resample a file to, judged by its header. None: its
@@ -28,9 +29,14 @@ class PictureBounds:
         claim = claim_of(encoded)
         if self.least is None or claim is None:
             return None
-        if claim.n_pixels <= self.most * PIXELS_PER_TOKEN:
+        least, most = self.floor * PIXELS_PER_TOKEN, self.most * PIXELS_PER_TOKEN
+        if not claim.n_pixels or least <= claim.n_pixels <= most:
             return None
-        rows, columns = grid(claim.width, claim.height, self.least, self.most)
+        least_tokens = max(self.least, self.floor)
+        rows, columns = grid(claim.width, claim.height, least_tokens, self.most)
+        if rows * columns > self.most:  # enlarged to whole rows and columns
+            enlarged = columns * TOKEN_PX, rows * TOKEN_PX
+            rows, columns = grid(*enlarged, self.least, self.most)
         width, height = columns * TOKEN_PX, rows * TOKEN_PX
         is_kept = grid(width, height, self.least, self.most) == (rows, columns)
         return (width, height) if is_kept else None

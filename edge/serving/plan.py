@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from edge import host
+from edge.images import AUTO_TOKENS
 from edge.models.pair import check_pair, image_token_range
 from edge.models.registry import ModelFiles
 from edge.serving.choice import Choice, Measured, choose_language, choose_vision
@@ -88,9 +89,24 @@ class Plan:
         )
 
     @property
+    def picture_note(self) -> str | None:
+        """How large pictures may be, if that is less than usual."""
+        if "image_tokens" not in self.forced:
+            return None
+        return (
+            f"Too little memory is free for pictures of {self.settings.image_tokens} "
+            f"image tokens: `detail: high` gets {self.max_image_tokens} too."
+        )
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What to tell the operator, a sentence each."""
-        notes = (self.tuning_note, self.forecast, self.runtime_note)
+        notes = (
+            self.tuning_note,
+            self.forecast,
+            self.picture_note,
+            self.runtime_note,
+        )
         return tuple(filter(None, notes))
 
     @property
@@ -120,17 +136,17 @@ def make_plan(
     tuning, note = load(settings, files) if use_tuning else (None, "")
     available_bytes = host.available_memory_bytes() - reserve_bytes
     choice, forced = _choose(settings, files, tuning, available_bytes)
-    need = _need(settings, files, choice)
+    allowed = replace(settings, **forced)
+    need = _need(allowed, files, choice)
     log.info("memory for %s: %s", files.name, need)
     check_memory(need, available_bytes)
-    trained = image_token_range(mmproj) or (MIN_IMAGE_TOKENS, settings.image_tokens)
-    max_image_tokens = min(trained[1], settings.image_tokens)
+    least, most = _image_tokens(allowed, files)
     return Plan(
         files=files,
         settings=settings,
         choice=choice,
-        min_image_tokens=min(trained[0], max_image_tokens),
-        max_image_tokens=max_image_tokens,
+        min_image_tokens=least,
+        max_image_tokens=most,
         n_kv_cells=settings.context_tokens,
         need=need,
         forced=forced,
@@ -154,10 +170,14 @@ def _choose(
     for that, the cheapest first."""
     forced: dict[str, Any] = {}
     while True:
-        choice = _fastest(replace(settings, **forced), tuning)
-        if _need(settings, files, choice).total_bytes <= available_bytes:
+        allowed = replace(settings, **forced)
+        choice = _fastest(allowed, tuning)
+        if _need(allowed, files, choice).total_bytes <= available_bytes:
             return choice, forced
-        if choice.many:
+        is_given = "image_tokens" in settings.given
+        if not is_given and _image_tokens(allowed, files)[1] > AUTO_TOKENS:
+            forced["image_tokens"] = AUTO_TOKENS
+        elif choice.many:
             forced["graphs"] = 1
         elif settings.vision == "auto" and choice.vision.variant.vision == "f32":
             forced["vision"] = "int8"
@@ -169,6 +189,14 @@ def _choose(
             forced["kv"] = "q8_0"
         else:
             return choice, forced
+
+
+def _image_tokens(settings: Settings, files: ModelFiles) -> tuple[int, int]:
+    """The least and the most tokens of a picture: those that the encoder was trained
+    with, as far as they are allowed."""
+    most = settings.image_tokens
+    trained = image_token_range(files.mmproj_header) or (MIN_IMAGE_TOKENS, most)
+    return min(trained[0], most), min(trained[1], most)
 
 
 def _may_be_llama(settings: Settings, choice: Choice) -> bool:

@@ -268,7 +268,7 @@ def test_the_advice_is_true(real: Pair) -> None:
     def need(settings: Settings) -> MemoryNeed:
         return memory_need(*real, settings)
 
-    whole, half = Settings(), Settings(context_tokens=4096, image_tokens=512)
+    whole, half = Settings(), Settings(context_tokens=4096, image_tokens=1024)
     assert need(half).kv_bytes == need(whole).kv_bytes // 2
     assert need(half).tower_bytes == need(whole).tower_bytes // 2
 

@@ -22,6 +22,8 @@ from edge.gguf.layout import TINY
 from edge.gguf.synthetic import write_synthetic
 from edge.models.registry import ModelFiles
 from edge.openvino.kernels import EXACT, Kernels, likely_kernels
+from edge.serving import memory
+from edge.serving import plan as plan_module
 from edge.serving.build import build_engine
 from edge.serving.choice import Measured
 from edge.serving.memory import memory_need
@@ -80,6 +82,24 @@ def test_image_tokens_are_those_that_the_model_was_trained_with(
 
     assert image_tokens(1024) == image_tokens(2048) == (64, 96)
     assert image_tokens(32) == (32, 32)  # the operator may allow smaller ones only
+
+
+def test_the_largest_pictures_are_the_first_to_go_when_memory_is_short(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (plan_module, memory):  # trained with larger ones than `tiny`
+        monkeypatch.setattr(module, "image_token_range", lambda _: (64, 4096))
+    need = make_plan(settings, files).need.total_bytes
+    set_free_memory(monkeypatch, need - 1)
+    plan = make_plan(settings, files)
+    assert plan.forced == {"image_tokens": 1024}
+    assert plan.max_image_tokens == 1024
+    assert plan.need.total_bytes < need
+    assert plan.child_settings.image_tokens == 1024
+    assert "`detail: high` gets 1024 too" in plan.notes[-1]
+    # what the operator has set stays
+    given = replace(settings, given=settings.given | {"image_tokens"})
+    assert make_plan(given, files).max_image_tokens == 2048
 
 
 def test_openvino_is_the_runtime_if_its_memory_is_free(

@@ -158,14 +158,46 @@ def test_a_grid_size_is_within_bounds_and_the_worker_keeps_it(
     file += width.to_bytes(4, "big") + height.to_bytes(4, "big")
     size = bounds.grid_size(file)
     is_large = width * height > bounds.most * PIXELS_PER_TOKEN
-    if not is_large:
+    is_small = width * height < bounds.floor * PIXELS_PER_TOKEN
+    if not is_large and not is_small:
         assert size is None
     elif size is None:  # a long strip does not fit between a few tokens
         assert tokens == TINY
     else:
         assert size[0] * size[1] <= bounds.most * PIXELS_PER_TOKEN
+        is_enlarged = size[0] * size[1] >= bounds.floor * PIXELS_PER_TOKEN
+        assert is_enlarged or bounds.floor == bounds.most
         rows, columns = grid(*size, *tokens)
         assert (columns * 32, rows * 32) == size
+
+
+def test_each_detail_has_its_tokens() -> None:
+    def tokens(width: int, height: int, detail: Any, most: int = 2048) -> int:
+        bounds = bounds_for(detail, most, served(64, 4096))
+        encoded = encode(Image.new("L", (width, height)), "PNG")
+        picture = normalise(encoded, bounds.most, bounds.grid_size(encoded))
+        rows, columns = grid(picture.width, picture.height, 64, 4096)
+        return rows * columns
+
+    photo, icon = (4000, 3000), (320, 240)
+    assert 200 < tokens(*photo, "low") <= 256
+    assert 950 < tokens(*photo, "auto") <= 1024
+    assert 1950 < tokens(*photo, "high") <= 2048
+    assert 450 < tokens(*photo, "high", 512) <= 512  # the operator's bound
+    assert tokens(*icon, "low") == tokens(*icon, "auto") == 80
+    assert 1024 <= tokens(*icon, "high") < 1200  # enlarged
+    assert tokens(1280, 960, "high") == 1200  # neither
+
+
+def test_a_size_has_its_own_name() -> None:
+    """Caches know pictures by the sha256 of their pixels and their size."""
+    encoded = encode(Image.new("L", (320, 240)), "PNG")
+    names = set()
+    for detail in ("low", "auto", "high"):
+        bounds = bounds_for(detail, 2048, served(64, 4096))
+        picture = normalise(encoded, bounds.most, bounds.grid_size(encoded))
+        names.add(picture.ref.sha256)
+    assert len(names) == 2  # low and auto read the same pixels
 
 
 def test_an_older_worker_gets_pictures_as_before() -> None:

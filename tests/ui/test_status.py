@@ -155,7 +155,12 @@ async def test_a_model_tells_its_limits_and_its_sampling(web: ApiHarness) -> Non
     web.sync.zincrby(FLEET, 600, info.name)
     found = (await web.http.get("/v1/models/wide")).json()
     assert found["limits"]["context_tokens"] == 8192
-    assert found["limits"]["image_tokens"] == {"min": 64, "max": 1024}
+    assert found["limits"]["image_tokens"] == {
+        "min": 64,
+        "max": 2048,
+        "details": {"low": 256, "auto": 1024, "high": 2048},
+        "floor": 1024,
+    }
     assert found["limits"]["pictures"] == 8
     assert "jpeg" in found["limits"]["formats"]
     async with web.working():

@@ -26,6 +26,7 @@ const DRAFT_MS = 300;
 
 applyLook();
 const [store] = await Promise.all([openStore(), loadWords(), shell()]);
+document.documentElement.lang = language(); // now: the shell marks it with the browser's
 const service = new Service();
 const conversation = new OpenConversation(store);
 
@@ -42,7 +43,7 @@ const empty = new EmptyPage(service, {
 });
 mount("talk").append(empty.node);
 const composer = new Composer(mount("composer"), service, {
-  ask: (text, pictures) => inRoom((room) => room.ask(text, pictures)),
+  ask: (text, pictures, isPerPage) => inRoom((room) => room.ask(text, pictures, isPerPage)),
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
   earlier: () => conversation.pictures,

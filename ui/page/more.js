@@ -7,7 +7,7 @@ import { total } from "./service.js";
 import { about, say } from "./words.js";
 
 const LENGTHS = { short: 64, medium: 256 };
-const FULL_PX = 1024;
+const PHOTO_PX = 4096;
 
 /**
  * The panel of the settings.
@@ -17,7 +17,7 @@ const FULL_PX = 1024;
 export function openMore(service, onChange) {
   const now = options();
   const details = /** @type {const} */ (["low", "auto", "high"]).map((detail) => {
-    const tokens = service.imageTokens(FULL_PX, FULL_PX, detail);
+    const tokens = service.imageTokens(PHOTO_PX, PHOTO_PX, detail);
     const time = about(total({ ...service.price(tokens, 30), queue: 0 }));
     return /** @type {const} */ ([detail, `${say(`detail_${detail}`)} · ${say("about", { time })}`]);
   });

@@ -17,7 +17,8 @@ import { decode, render } from "./raster.js";
  *
  * @typedef {object} PictureLimits
  * @property {number} minTokens of one picture
- * @property {number} maxTokens of one picture
+ * @property {number} autoTokens the most of one that is read in the usual detail
+ * @property {number} maxTokens the most of one
  * @property {number} bodyBytes of one question, with all its pictures in Base64
  * @property {number} sourcePixels of one file
  * @property {string[]} formats as "jpeg", in small letters
@@ -41,6 +42,7 @@ import { decode, render } from "./raster.js";
  * @property {number} height
  * @property {number} rows
  * @property {number} columns
+ * @property {boolean} [isFirst] of several frames, of which no other is kept
  */
 
 /** Why a file cannot be sent. `say("picture." + code, values)` tells a person. */
@@ -74,16 +76,15 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
   if (file.size > MOST_FILE_BYTES) throw refuse("too_large", { mb: MOST_FILE_BYTES >> 20 });
   const claim = claimOf(new Uint8Array(await file.arrayBuffer()));
   if (!claim) throw refuse("not_a_picture");
-  if (claim.format === "pdf") throw refuse("pdf");
   if (!claim.isComplete) throw refuse("damaged");
   checkShape(claim, refuse);
   const isReadable = limits.formats.includes(claim.format);
-  const isSendable = isReadable && file.size * BASE64_GROWTH < limits.bodyBytes;
+  const fits = (/** @type {Blob} */ blob) => blob.size * BASE64_GROWTH < limits.bodyBytes;
   const n = claim.width * claim.height;
   if (n > limits.sourcePixels) throw refuse("too_many_pixels", { mp: limits.sourcePixels >> 20 });
   const bitmap = n > MOST_DECODED_PIXELS ? null : await decode(file);
   if (!bitmap) {
-    if (isSendable && (n > MOST_DECODED_PIXELS || NOT_EVERYWHERE.includes(claim.format))) {
+    if (isReadable && fits(file) && (n > MOST_DECODED_PIXELS || NOT_EVERYWHERE.includes(claim.format))) {
       return { sent: file, original: null, name, width: 0, height: 0, rows: 0, columns: 0 };
     }
     throw refuse(isReadable ? "damaged" : "unreadable", { format: claim.format.toUpperCase() });
@@ -92,16 +93,20 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
     checkShape(bitmap, refuse);
     const whole = { x: 0, y: 0, width: bitmap.width, height: bitmap.height };
     const source = part ?? whole;
+    // The model sees the first of several frames, so the person does too.
+    const isFirst = claim.hasFrames ?? false;
+    const chosen = isFirst ? await render(bitmap, whole, whole, false) : file;
+    const isSendable = (isReadable || isFirst) && fits(chosen);
+    const about = { name, ...(isFirst && { isFirst }) };
     const { width, height } = source;
-    const tokens = grid(width, height, limits.minTokens, limits.maxTokens);
+    const tokens = grid(width, height, limits.minTokens, limits.autoTokens);
     const size = sentSize(width, height, limits.minTokens, limits.maxTokens);
-    // Of several frames the server reads the first, and says so.
-    if (!part && isSendable && (isOriginal || !size || claim.hasFrames)) {
-      return { sent: file, original: null, name, width, height, ...tokens };
+    if (!part && isSendable && (isOriginal || !size)) {
+      return { sent: chosen, original: null, ...about, width, height, ...tokens };
     }
     const sentAs = size ?? { width, height };
     const sent = await render(bitmap, source, sentAs, LOSSY.includes(claim.format));
-    return { sent, original: part ? null : file, name, ...sentAs, ...tokens };
+    return { sent, original: part ? null : chosen, ...about, ...sentAs, ...tokens };
   } finally {
     bitmap.close();
   }

@@ -30,6 +30,7 @@
  * @property {string | null} parent
  * @property {"user" | "assistant"} role
  * @property {string} text
+ * @property {string} [thoughts] before an answer; never sent to the model
  * @property {PictureRef[]} pictures
  * @property {number} created
  * @property {"next" | "asked" | "writing" | "done" | "stopped" | "failed"} state
@@ -51,8 +52,10 @@
  * @property {string} name
  * @property {number} width
  * @property {number} height
- * @property {number} rows image tokens from top to bottom; 0 where not known
- * @property {number} columns image tokens from left to right; 0 where not known
+ * @property {number} rows image tokens from top to bottom, in the usual detail; 0 where
+ *   not known
+ * @property {number} columns the same from left to right
+ * @property {boolean} [isFirst] the first of several frames of a file
  */
 
 /**

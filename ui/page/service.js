@@ -5,6 +5,7 @@
 
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Seconds } from "./progress.js" */
+/** @import { Detail } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
 
 const EVERY_MS = 5000;
@@ -14,9 +15,10 @@ const WHEN_QUIET_MS = 30_000;
 const LIMITS = {
   body_bytes: 32 << 20,
   pictures: 8,
+  pages: 100,
   context_tokens: 4096,
   answer_tokens: 512,
-  image_tokens: { min: 64, max: 1024 },
+  image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 } },
   token_px: 32,
   source_pixels: 50_000_000,
   formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
@@ -110,12 +112,12 @@ export class Service {
     };
   }
 
-  /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {string} [detail] */
+  /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {Detail} [detail] */
   imageTokens(width, height, detail = "auto") {
     const { image_tokens, token_px } = this.limits;
-    const most = detail === "low" ? Math.min(256, image_tokens.max) : image_tokens.max;
+    const least = detail === "high" ? image_tokens.floor : image_tokens.min;
     const tokens = Math.ceil(width / token_px) * Math.ceil(height / token_px);
-    return Math.max(image_tokens.min, Math.min(tokens, most));
+    return Math.max(least, Math.min(tokens, image_tokens.details[detail]));
   }
 }
 
