@@ -114,8 +114,8 @@ class ParsedQuestion:
         elif len(self.pictures) > self._most_pictures:
             raise InvalidRequest(
                 f"This question has {len(self.pictures)} pages and pictures, and one "
-                f"request has room for {self._most_pictures}. Choose some with pages, as "
-                'in "1-3", or send per_page: true for one answer to each.',
+                f"request has room for {self._most_pictures}. Choose some with pages, "
+                'as in "1-3", or send per_page: true for one answer to each.',
                 param=f"{self.documents[0].param}.pages",
             )
 
