@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from edge import __version__
 from edge.settings import Settings
+from ui.activation import activation_route
 from ui.anthropic.routes import message_routes
 from ui.api import routes
 from ui.batch.files import file_routes
@@ -21,6 +22,7 @@ from ui.batch.runner import BatchRunner
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.completions.routes import completion_routes
+from ui.document_pages import page_picture_routes
 from ui.door import Door
 from ui.embeddings.routes import embedding_routes
 from ui.error_handlers import add_error_handlers
@@ -49,6 +51,8 @@ def add_api(app: FastAPI, client: Client) -> BatchRunner:
     app.include_router(status_route(client))
     questions = Questions(client)
     app.include_router(routes(client, questions))
+    app.include_router(page_picture_routes(client, questions))
+    app.include_router(activation_route(client))
     app.include_router(completion_routes(questions))
     app.include_router(response_routes(client, questions))
     app.include_router(message_routes(questions))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from edge.caller import Caller
+from edge.documents import check_range
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
@@ -18,7 +19,6 @@ from ui.openai.files import File, FilePart
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
-from ui.page_range import check_range
 from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import (
     Content,
@@ -219,21 +219,8 @@ class ParsedQuestion:
         return picture
 
     def _document(self, file: File, param: str) -> SentDocument:
-        file.refuse_unsent(param)
-        with blaming(f"{param}.pages"):
-            check_range(file.pages)
-        with blaming(f"{param}.file_data"):
-            check_count(len(self.documents) + 1, MAX_PAGES)
-            encoded = decode_picture(file.file_data)
-        document = SentDocument(
-            digest_of(encoded),
-            lambda: encoded,
-            file.detail,
-            param,
-            file.filename,
-            file.pages,
-            file.text_layer,
-        )
+        check_count(len(self.documents) + 1, MAX_PAGES)
+        document = document_of(file, param)
         self.documents.append(document)
         return document
 
@@ -246,6 +233,25 @@ class ParsedQuestion:
         written = write(text)
         self._turns.insert(0, ("system", [written]))
         return len(written) - len(text)
+
+
+def document_of(file: File, param: str) -> SentDocument:
+    """The document that a body holds as `param`, whose file nobody has looked at.
+    Raises the EdgeError that refuses it."""
+    file.refuse_unsent(param)
+    with blaming(f"{param}.pages"):
+        check_range(file.pages)
+    with blaming(f"{param}.file_data"):
+        encoded = decode_picture(file.file_data)
+    return SentDocument(
+        digest_of(encoded),
+        lambda: encoded,
+        file.detail,
+        param,
+        file.filename,
+        file.pages,
+        file.text_layer,
+    )
 
 
 def response_content(results: Sequence[Content]) -> Content:

@@ -167,8 +167,7 @@ def prepare(
     ends = () if sampling.ignore_eos else runtime.ends
     sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
     sequence.constraint = constraint
-    sequence.reads_caches = request.reads_caches
-    sequence.writes_caches = request.writes_caches
+    sequence.cache = request.cache
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     n_kept = len(sequence.pictures)

@@ -169,13 +169,13 @@ class Scheduler:
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         """The slot that shares most of the prompt's beginning, and how many cells."""
-        if not sequence.reads_caches:
+        if not sequence.cache.reads:
             return None, 0
         held = dict(self._slots.idle)
         held |= {
             slot: running.cached_content
             for slot, running in self.running.items()
-            if running.writes_caches
+            if running.cache.writes
         }
         found = ((sequence.match_prefix(held[slot]), slot) for slot in held)
         n_shared, source = max(found, default=(0, None))
@@ -186,10 +186,10 @@ class Scheduler:
         return source, n_shared
 
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
-        return sequence.reads_caches and any(
+        return sequence.cache.reads and any(
             sequence.match_prefix(other.content) >= n_shared + WORTH_WAITING
             for other in self.prefilling.values()
-            if other.writes_caches
+            if other.cache.writes
         )
 
     def schedule(self, now: float) -> Step | None:
@@ -238,7 +238,7 @@ class Scheduler:
     def _is_worth_retaining(self, sequence: Sequence) -> bool:
         """Of several prompts of one request only the common beginning is needed again,
         once: they must not evict what other questions have left."""
-        if not sequence.writes_caches:
+        if not sequence.cache.writes:
             return False
         n_common = sequence.n_common
         if n_common is None:

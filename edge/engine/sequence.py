@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from edge.cache_use import CacheUse
 from edge.engine.detokenizer import Detokenizer
 from edge.engine.protocols import Constraint
 from edge.engine.slots import Content
@@ -106,8 +107,7 @@ class Sequence:
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
     n_memory_image: int = 0  # image tokens whose embeddings were in memory
     n_stored_image: int = 0  # image tokens whose embeddings were in the store
-    reads_caches: bool = True  # whether results of other sequences are used
-    writes_caches: bool = True  # whether its own are kept for others
+    cache: CacheUse = CacheUse.DEFAULT  # of results of other sequences, and its own
     # prefill cursor: the piece, how many of its tokens are done, its first position
     _piece: int = 0
     _offset: int = 0

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
+from edge.cache_use import CacheUse
 from edge.errors import UnsupportedParameter
 from edge.qwen3vl import embedding
-from edge.request import CacheUse
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody, Tier
-from ui.openai.values import Body, Count
+from ui.openai.values import Body, Caching, Count
 from ui.prompts import MOST_PROMPTS, Input, Prompts, refuse_unknown
 
 _ONE_INPUT = 'Send input: a text, {"image": ...}, or a list of them.'
@@ -55,7 +55,7 @@ class EmbeddingsBody(Body):
     instruction: Annotated[str, Field(max_length=4000)] = embedding.INSTRUCTION
     dimensions: Count | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    cache: CacheUse = "default"
+    cache: Caching = CacheUse.DEFAULT
     service_tier: Tier | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
 

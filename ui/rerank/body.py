@@ -6,11 +6,11 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from edge.cache_use import CacheUse
 from edge.qwen3vl import rerank
-from edge.request import CacheUse
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody, Tier
-from ui.openai.values import Body, Count
+from ui.openai.values import Body, Caching, Count
 from ui.prompts import MOST_PROMPTS, Input, Prompts, refuse_unknown
 
 _SHORTER = "Send shorter documents: none is cut here."
@@ -41,7 +41,7 @@ class RerankBody(Body):
     )
     top_n: Count | None = None
     return_documents: bool = False
-    cache: CacheUse = "default"
+    cache: Caching = CacheUse.DEFAULT
     service_tier: Tier | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
 
