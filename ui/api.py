@@ -11,6 +11,7 @@ from starlette.responses import Response
 from edge.errors import EdgeError
 from edge.jobs.fleet import WorkerInfo
 from edge.limits import Limits
+from edge.qwen3vl.tasks import TASKS
 from ui.admission import may_ask, serving
 from ui.body import parse
 from ui.client import Client
@@ -68,10 +69,11 @@ def routes(client: Client, questions: Questions) -> APIRouter:
     @router.get("/v1/models/{name}")
     @documented(answer=Model)
     async def model(name: str, http: Request) -> dict[str, Any]:
-        """With its limits, and how its authors sample it."""
+        """With its limits, how its authors sample it, and its ready tasks."""
         limits = limits_of(http)
         served = serving(name, await client.workers(), limits)
-        return described(served, client.settings, limits)
+        tasks = [task.to_json() for task in TASKS.values()]
+        return described(served, client.settings, limits) | {"tasks": tasks}
 
     @router.get("/health")
     async def health() -> dict[str, str]:

@@ -21,6 +21,7 @@ from ui.batch.runner import BatchRunner
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.completions.routes import completion_routes
+from ui.document_pages import page_picture_routes
 from ui.door import Door
 from ui.error_handlers import add_error_handlers
 from ui.jobs import job_routes
@@ -47,6 +48,7 @@ def add_api(app: FastAPI, client: Client) -> BatchRunner:
     app.include_router(status_route(client))
     questions = Questions(client)
     app.include_router(routes(client, questions))
+    app.include_router(page_picture_routes(client, questions))
     app.include_router(completion_routes(questions))
     app.include_router(response_routes(client, questions))
     app.include_router(message_routes(questions))

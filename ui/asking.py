@@ -76,15 +76,15 @@ class Asking:
         self._call = call
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._fetch = fetch
-        self._decoder = PictureDecoder(settings.image_tokens)
+        self.decoder = PictureDecoder(settings.image_tokens)
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
-        self._decoder.prepare()
+        self.decoder.prepare()
 
     def close(self) -> None:
         """Ends what waits for a picture."""
-        self._decoder.close()
+        self.decoder.close()
         self._fetch.close()
 
     async def ask(
@@ -129,7 +129,10 @@ class Asking:
             ]
             if pictures:
                 watch.prepared()
-            request = question.request([picture.ref for picture in pictures])
+            request = question.request(
+                [picture.ref for picture in pictures],
+                [picture.text for picture in pictures],
+            )
             return await self._enqueue(reservation, request, pictures, watch)
 
     async def _recall(
@@ -144,7 +147,7 @@ class Asking:
         is kept is needed even for a known answer. Raises ContextLengthExceeded."""
         if submission.is_kept:
             return None
-        recall, caller = self._decoder.recall, submission.caller
+        recall, caller = self.decoder.recall, submission.caller
         known: list[PictureRef] = []
         for picture in question.pictures:
             if isinstance(picture, LinkedPicture):
@@ -154,7 +157,7 @@ class Asking:
                 return None
             known.append(ref)
         request = question.request(known)
-        if not self._may_cache(request):
+        if not (request.reads_caches and self._may_cache(request)):
             return None
         request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
@@ -170,9 +173,9 @@ class Asking:
         self, picture: SentPicture | LinkedPicture, caller: Caller, served: WorkerInfo
     ) -> Picture:
         if isinstance(picture, SentPicture):
-            return await self._decoder.decode(picture, caller, served)
+            return await self.decoder.decode(picture, caller, served)
         async with self._fetch.fetched(picture, caller.address) as sent:
-            return await self._decoder.decode(sent, caller, served)
+            return await self.decoder.decode(sent, caller, served)
 
     async def _enqueue(
         self,
@@ -199,6 +202,7 @@ class Asking:
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()
+            cache_key = key if self._may_cache(request) else None
             for i, job_id in enumerate(job.job_ids):
                 await self._jobs.enqueue(
                     job_id,
@@ -207,13 +211,12 @@ class Asking:
                     pictures,
                     served.pool,
                     reservation.bounds,
-                    shares=key if self._may_cache(request) else "",
+                    shares=key if cache_key and request.reads_caches else "",
                 )
                 reservation.is_queued = True
                 await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error
-        cache_key = key if self._may_cache(request) else None
         first, *others = (
             self._follow(reservation, job_id, watch, cache_key)
             for job_id in job.job_ids
@@ -251,12 +254,13 @@ class Asking:
         if not self._may_cache(request):
             self._metrics.answer_cache.labels("off").inc()
             return None
-        answer = await self._cache.get(key)
+        answer = await self._cache.get(key) if request.reads_caches else None
         self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
         return answer
 
     def _may_cache(self, request: Request) -> bool:
-        return self._settings.answer_cache and request.sampling.is_greedy
+        is_greedy = request.sampling.is_greedy
+        return self._settings.answer_cache and is_greedy and request.writes_caches
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:

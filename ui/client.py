@@ -22,6 +22,7 @@ from edge.jobs.position import Outlook
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
+from edge.jobs.refusal import PoolRetired
 from edge.jobs.submission import Submission
 from edge.keys import Keys
 from edge.model_names import read_aliases
@@ -30,6 +31,7 @@ from edge.settings import Settings
 from ui.answer_cache import AnswerCache
 from ui.asking import Asked, Asking
 from ui.background import Background
+from ui.decoding import PictureDecoder
 from ui.in_flight import InFlight
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
@@ -71,6 +73,7 @@ class Client:
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
         self.in_flight = InFlight()
+        self.pages_in_flight = InFlight()  # of documents, while their pages are asked
         self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
@@ -86,6 +89,11 @@ class Client:
             self._call,
         )
 
+    @property
+    def decoder(self) -> PictureDecoder:
+        """What reads pictures and documents; it does not need the broker."""
+        return self._asking.decoder
+
     def meter(self, submission: Submission) -> Meter:
         """Counts what a question costs its caller."""
         return Meter(self.ledger, submission.caller, submission.limits)
@@ -95,8 +103,15 @@ class Client:
     ) -> Asked:
         """See `Asking.ask`."""
         watch.of(submission.caller, question.model)
-        workers = await self.workers()
-        return await self._asking.ask(submission, question, workers, meter, watch)
+        retired: list[str] = []
+        while True:
+            workers = [w for w in await self.workers() if w.pool not in retired]
+            try:
+                return await self._asking.ask(
+                    submission, question, workers, meter, watch
+                )
+            except PoolRetired as refusal:  # its model has just been replaced
+                retired.append(refusal.pool)
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises ShuttingDown when this process is about to stop."""

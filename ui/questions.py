@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from fastapi import Request
 
 from edge.errors import EdgeError
+from edge.jobs.submission import Submission
 from edge.request import Wants
 from ui.asking import Asked
 from ui.body import Bodies
@@ -18,7 +19,9 @@ from ui.event_streams import unless_gone
 from ui.meter import Meter
 from ui.metrics import Stopwatch
 from ui.openai.body import ChatBody
+from ui.openai.ready_task import without_task
 from ui.parsed_question import ParsedQuestion
+from ui.per_page import ask_each
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
 
 T = TypeVar("T")
@@ -28,13 +31,15 @@ T_co = TypeVar("T_co", covariant=True)
 @dataclass(frozen=True)
 class Received(Generic[T]):
     """An accepted question, how its client wants the `n_answers`, which may hold calls
-    if it `has_tools`, and what its API keeps of the body."""
+    if it `has_tools`, or answers to several pages in one if it `has_pages`, and what
+    its API keeps of the body."""
 
     asked: Asked
     streams: bool
     includes_usage: bool
     has_tools: bool
     n_answers: int
+    has_pages: bool
     kept: T
 
     @property
@@ -43,6 +48,8 @@ class Received(Generic[T]):
         answer."""
         if self.asked.is_cached:
             return {"x-cache": "hit"}
+        if self.has_pages:  # each with a job of its own, most of which do not exist yet
+            return {"x-cache": "miss"}
         return {"x-cache": "miss", "x-job-id": ", ".join(self.asked.job.job_ids)}
 
 
@@ -96,7 +103,7 @@ class Questions:
 
         Raises the EdgeError that refuses it.
         """
-        meter = await self._charge_request(http)
+        meter = await self.charge_request(http)
 
         def build(data: bytearray) -> tuple[ParsedQuestion, T]:
             body, kept = read(data)
@@ -110,7 +117,7 @@ class Questions:
 
     async def receive_draft(self, http: Request, draft: Draft[T]) -> Received[T]:
         """As `receive`, where a body may refer to what the server has stored."""
-        meter = await self._charge_request(http)
+        meter = await self.charge_request(http)
 
         def build(data: bytearray) -> tuple[ParsedQuestion | None, str, int]:
             draft.read(data)
@@ -137,6 +144,7 @@ class Questions:
         self, http: Request, body: ChatBody, name: str, *, wants: Wants = "answer"
     ) -> ParsedQuestion:
         body.refuse_unsupported()
+        body = without_task(body)
         default = self._client.settings.answer_tokens
         asked = 1 if wants == "count" else body.longest_answer
         most = longest_answer(asked, default, limits_of(http))
@@ -170,10 +178,28 @@ class Questions:
             n_computed=question.n_computed,
             is_background=is_background,
         )
-        work = self._client.ask(submission, question, meter, watch)
+        work = self._answer(submission, question, meter, watch)
         return await unless_gone(http, work)
 
-    async def _charge_request(self, http: Request) -> Meter:
+    async def _answer(
+        self,
+        submission: Submission,
+        question: ParsedQuestion,
+        meter: Meter,
+        watch: Stopwatch,
+    ) -> Asked:
+        if question.documents:
+            caller = submission.caller
+            n_pages = [
+                await self._client.decoder.count_pages(document, caller)
+                for document in question.documents
+            ]
+            question.open(n_pages)
+        if question.asks_each:
+            return await ask_each(self._client, submission, question, meter)
+        return await self._client.ask(submission, question, meter, watch)
+
+    async def charge_request(self, http: Request) -> Meter:
         """Charges the request before its body is read, which costs time too. Returns
         the meter for the rest of the question."""
         caller = caller_of(http)
@@ -201,5 +227,6 @@ def _received(asked: Asked, question: ParsedQuestion, kept: T) -> Received[T]:
         question.includes_usage,
         question.has_tools,
         question.n_answers,
+        question.asks_each,
         kept,
     )

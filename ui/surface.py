@@ -98,6 +98,9 @@ SURFACE = (
     Route(("GET", "POST"), "/v1/batches", SMALL_BODY, about="batches; or begins one"),
     Route(("GET",), "/v1/batches/{id}", about="the state of a batch"),
     Route(("POST",), "/v1/batches/{id}/cancel", SMALL_BODY, about="ends a batch"),
+    Route(
+        ("POST",), "/v1/pages", API_BODY, about="the pages of a document, as pictures"
+    ),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(

@@ -8,7 +8,7 @@ import typer
 
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Port, settings_for
-from edge.up import stack
+from edge.up import service
 
 
 def up(
@@ -37,4 +37,4 @@ def up(
     """Start everything: chat and API on one port. Ctrl-C stops it."""
     with clear_errors():
         settings = settings_for(model, mmproj, slots=slots, host=host, open=open_)
-        stack.up(settings, port, with_nginx=not no_nginx, user=user)
+        service.up(settings, port, with_nginx=not no_nginx, user=user)

@@ -51,6 +51,9 @@ class WorkerInfo:
     quantization: str = ""
     thinks: bool | None = None
     capabilities: tuple[str, ...] | None = None  # of CAPABILITIES; None: to chat
+    # Of a model that is not in memory, how long until it is. Said by the `edge up` that
+    # will load it.
+    loading_s: float | None = None
     # Not said by the worker: the names under which clients ask it.
     names: tuple[str, ...] = field(default=(), compare=False)
 
@@ -112,6 +115,8 @@ class Fleet:
         default, *infos = await self._scripts("fleet")
         read = (WorkerInfo.from_json(json.loads(text)) for text in infos if text)
         found = sorted(read, key=lambda w: (w.model != default.decode(), w.name))
+        loaded = {worker.pool for worker in found if worker.loading_s is None}
+        found = [w for w in found if w.loading_s is None or w.pool not in loaded]
         first = found[0].model if found else ""
         return [
             self._named(worker, is_default=worker.model == first) for worker in found
@@ -123,19 +128,23 @@ class Fleet:
         return replace(worker, names=(*own, *aliases))
 
 
+def find(
+    broker: redis.Redis, host: str, pid: int | None = None, model: str | None = None
+) -> WorkerInfo | None:
+    """A live worker on this host; only that of the process `pid`, or one that serves
+    `model`. A dead worker counts as alive for another DEAD_AFTER_S."""
+    _, *infos = Scripts(broker)("fleet")
+    for text in filter(None, infos):
+        worker = WorkerInfo.from_json(json.loads(text))
+        is_of_host = worker.name.startswith(f"{host}-")
+        is_of_process = pid is None or worker.name == f"{host}-{pid}"
+        if is_of_host and is_of_process and model in (None, worker.model):
+            return worker
+    return None
+
+
 def is_here(
     broker: redis.Redis, host: str, pid: int | None = None, model: str | None = None
 ) -> bool:
-    """Whether a worker on this host is alive; only that of the process `pid`, or one
-    that serves `model`.
-
-    A dead worker counts as alive for another DEAD_AFTER_S.
-    """
-    _, *infos = Scripts(broker)("fleet")
-    workers = [WorkerInfo.from_json(json.loads(text)) for text in infos if text]
-    if pid is not None:
-        return f"{host}-{pid}" in {worker.name for worker in workers}
-    return any(
-        worker.name.startswith(f"{host}-") and model in (None, worker.model)
-        for worker in workers
-    )
+    """Whether `find` finds one."""
+    return find(broker, host, pid, model) is not None

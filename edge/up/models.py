@@ -11,7 +11,7 @@ from edge.model_names import is_path, listed
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.serving.first_start import tune_at_first_start
-from edge.serving.plan import Plan
+from edge.serving.plan import Plan, make_plan
 from edge.serving.together import plan_together
 from edge.settings import Settings
 
@@ -35,6 +35,13 @@ def plan_models(settings: Settings, say: Callable[[str], None]) -> list[Plan]:
     if any([tune_at_first_start(plan, say) for plan in plans]):
         plans = plan_together(models, RESERVE_BYTES)
     return plans
+
+
+def plan_another(settings: Settings, name: str, freed_bytes: int = 0) -> Plan:
+    """The Plan of a model that loads while others run, with `freed_bytes` more than are
+    free now. Downloads nothing. Raises SetupError as `make_plan`."""
+    one = settings_of(settings, name)
+    return make_plan(one, find_model(one), reserve_bytes=-freed_bytes)
 
 
 def model_names(settings: Settings) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from click.testing import Result
+from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from edge.cli import ask
@@ -19,6 +21,7 @@ from edge.qwen3vl.preprocess import grid
 from edge.request import Request
 from edge.serving.plan import Plan
 from edge.settings import Settings
+from tests.images.pdf_files import drawn
 from tests.serving.tuned import FAST, keep_tuning
 
 
@@ -91,3 +94,49 @@ def test_a_file_that_is_not_a_picture_is_refused_before_a_model_is_downloaded(
     result = CliRunner().invoke(app, ["ask", str(notes), "What is this?"])
     assert result.exit_code == 1
     assert "downloaded" not in result.stderr
+
+
+def shape(kind: str, colour: str) -> Image.Image:
+    image = Image.new("RGB", (256, 256), "white")
+    getattr(ImageDraw.Draw(image), kind)((40, 40, 140, 140), fill=colour)
+    return image
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "shapes.pdf"
+    pages = shape("ellipse", "red"), shape("rectangle", "blue")
+    path.write_bytes(drawn(*pages))
+    return path
+
+
+def asked(*words: str, data_dir: Path) -> Result:
+    command = ["ask", *words, "What is in the picture?", "--model", "tiny"]
+    return CliRunner().invoke(app, command, env={"EDGE_DATA_DIR": str(data_dir)})
+
+
+def test_each_page_of_a_document_has_a_right_answer(
+    tmp_path: Path, document: Path
+) -> None:
+    result = asked(str(document), "--per-page", data_dir=tmp_path)
+    assert result.exit_code == 0, result.stderr
+    first, second = result.stdout.split("## shapes.pdf, page 2 of 2")
+    assert first.startswith("## shapes.pdf, page 1 of 2\n\n")
+    assert "red circle" in first and "blue square" in second
+
+
+def test_several_files_give_json(tmp_path: Path, document: Path) -> None:
+    picture = tmp_path / "green.png"
+    shape("rectangle", "green").save(picture)
+    options = ["--pages", "1", "--per-page", "--json"]
+    result = asked(str(document), str(picture), *options, data_dir=tmp_path)
+    answers = json.loads(result.stdout)["answers"]
+    found = [(answer["page"], answer["content"]) for answer in answers]
+    assert [page for page, _ in found] == ["shapes.pdf, page 1 of 2", "green.png"]
+    assert "red circle" in found[0][1] and "green square" in found[1][1]
+
+
+def test_a_page_that_there_is_not_is_refused(tmp_path: Path, document: Path) -> None:
+    result = asked(str(document), "--pages", "3", data_dir=tmp_path)
+    assert result.exit_code == 1
+    assert "no page 3" in result.stderr

@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletion
 from PIL import Image
 
 from tests.test_images import encode
-from tests.ui.api_harness import ApiHarness
+from tests.ui.api_harness import ApiHarness, code_of
 from tests.ui.pictures import part
 
 ANSWER = (
@@ -124,3 +124,14 @@ async def test_the_messages_api_has_them_beside_its_content(web: ApiHarness) -> 
     assert whole.json()["grounding"] == EXPECTED
     *_, delta, _ = chunks(stream.text)
     assert delta["grounding"] == EXPECTED
+
+
+async def test_a_task_is_asked_by_its_name(web: ApiHarness) -> None:
+    async with web.working():
+        reply = await web.http.post("/v1/chat/completions", json=body(task="locate"))
+        unknown = await web.http.post("/v1/chat/completions", json=body(task="dance"))
+    assert reply.json()["choices"][0]["grounding"] == EXPECTED
+    assert code_of(unknown) == (400, "invalid_request")
+    assert "Tasks: describe, read," in unknown.json()["error"]["message"]
+    tasks = (await web.http.get("/v1/models/stub")).json()["tasks"]
+    assert [task["id"] for task in tasks][:3] == ["describe", "read", "table"]

@@ -15,6 +15,17 @@ from edge.schemas.pattern_reader import UnreadablePattern
 from edge.schemas.reading import read
 from ui.openai.values import Body, Text
 
+# Fields of a body that give the answer a form.
+FORMS = {
+    "response_format",
+    "structured_outputs",
+    "guided_json",
+    "guided_regex",
+    "guided_choice",
+    "guided_grammar",
+    "grammar",
+    "tools",
+}
 MOST_GRAMMAR = 65_536  # characters
 Grammar = Annotated[str, Field(min_length=1, max_length=MOST_GRAMMAR)]
 

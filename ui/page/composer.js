@@ -16,7 +16,7 @@ const LETTERS_PER_TOKEN = 4;
 
 /**
  * @typedef {object} ComposerActions
- * @property {(text: string, pictures: PictureRef[]) => void} ask
+ * @property {(text: string, pictures: PictureRef[], isPerPage: boolean) => void} ask
  * @property {() => void} choose
  * @property {() => void} more
  * @property {() => PictureRef[]} earlier pictures of the conversation
@@ -32,6 +32,8 @@ export class Composer {
   #price = el("span", { class: "price" });
   #hint = el("p", { class: "hint", role: "alert" });
   #tasks;
+  #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
+  #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
   #send;
 
   /** @param {HTMLElement} host @param {Service} service @param {ComposerActions} actions */
@@ -48,6 +50,7 @@ export class Composer {
     this.#tasks = TASKS.map((task) => button(say(`task_${task}`), () => this.#task(task), { class: "task", "data-task": task }));
     host.append(
       el("div", { class: "tasks", role: "group", "aria-label": say("tasks") }, ...this.#tasks),
+      this.#perPageChoice,
       this.#hint,
       el(
         "form",
@@ -73,6 +76,16 @@ export class Composer {
   /** The pictures of the question that is being written. */
   get pictures() {
     return this.#pictures;
+  }
+
+  /** Whether there are more pictures than one question may have. */
+  get #isLong() {
+    return this.#pictures.length > this.#service.limits.pictures;
+  }
+
+  /** Whether each picture gets an answer of its own. */
+  get #isPerPage() {
+    return this.#pictures.length > 1 && (this.#perPage.checked || this.#isLong);
   }
 
   get text() {
@@ -123,7 +136,11 @@ export class Composer {
     this.#box.placeholder = say(has ? "placeholder_next" : "placeholder_first");
     const { detail, max_tokens } = options();
     const tokens = all.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
-    const seconds = total(this.#service.price(tokens, this.#box.value.length / LETTERS_PER_TOKEN, max_tokens));
+    const n = this.#isPerPage ? this.#pictures.length : 1;
+    const seconds = n * total(this.#service.price(tokens / n, this.#box.value.length / LETTERS_PER_TOKEN, max_tokens));
+    this.#perPageChoice.hidden = this.#pictures.length < 2;
+    this.#perPage.disabled = this.#isLong;
+    if (this.#isLong) this.#perPage.checked = true;
     const isReady = this.#service.state === "ready" && (has || this.#box.value.trim());
     const price = isReady ? say("about", { time: about(seconds) }) : "";
     put(this.#price, price);
@@ -149,8 +166,9 @@ export class Composer {
 
   /** @param {string} text */
   #ask(text) {
-    const pictures = this.#pictures;
+    const [pictures, isPerPage] = [this.#pictures, this.#isPerPage];
+    this.#perPage.checked = false;
     this.write("", []);
-    this.#actions.ask(text, pictures);
+    this.#actions.ask(text, pictures, isPerPage);
   }
 }

@@ -43,7 +43,7 @@ const empty = new EmptyPage(service, {
 });
 mount("talk").append(empty.node);
 const composer = new Composer(mount("composer"), service, {
-  ask: (text, pictures) => inRoom((room) => room.ask(text, pictures)),
+  ask: (text, pictures, isPerPage) => inRoom((room) => room.ask(text, pictures, isPerPage)),
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
   earlier: () => conversation.pictures,

@@ -12,6 +12,7 @@
 /** @import { Example } from "./tasks.js" */
 import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
+import { isPdf, pagesOf } from "./documents.js";
 import { mount } from "./dom.js";
 import { marksIn } from "./marks.js";
 import { options } from "./options.js";
@@ -65,7 +66,7 @@ export class Room {
     });
     this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
       stop: (message) => void this.#asking.stop(message),
-      again: (message) => void this.#run(conversation.again(message, { ...options(), ...this.#sampling() })),
+      again: (message) => void this.#run(conversation.again(message, this.#again(message))),
       goOn: (message) => void this.#run(conversation.ask(say("ask_go_on"), [], options(), message.id)),
       edit: (message) => this.#edit(message),
       smaller: (message) => void this.#smaller(message),
@@ -106,12 +107,13 @@ export class Room {
     return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
   }
 
-  /** @param {string} text @param {PictureRef[]} pictures */
-  async ask(text, pictures) {
+  /** @param {string} text @param {PictureRef[]} pictures @param {boolean} [isPerPage] */
+  async ask(text, pictures, isPerPage = false) {
     const edited = this.#edited;
     this.#edited = null;
     const parent = edited ? edited.parent : undefined;
-    await this.#run(this.#conversation.ask(text, pictures, options(), parent));
+    const perPage = isPerPage ? { per_page: true } : {};
+    await this.#run(this.#conversation.ask(text, pictures, { ...options(), ...perPage }, parent));
   }
 
   /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */
@@ -123,9 +125,11 @@ export class Room {
     await this.#asking.start(await making);
   }
 
-  /** @returns {Options} another answer than the one before */
-  #sampling() {
-    return { ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
+  /** @param {Message} message @returns {Options} for another answer than this one */
+  #again({ settings }) {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const perPage = settings?.per_page ? { per_page: true } : {};
+    return { ...options(), ...this.#service.sampling, seed, ...perPage };
   }
 
   /** @param {Message} message */
@@ -138,9 +142,29 @@ export class Room {
   /** @param {File[]} files */
   async take(files) {
     const { limits } = this.#service;
-    const room = limits.pictures - this.#composer.pictures.length;
-    this.#composer.say(files.length > room ? say("too_many_pictures", { n: limits.pictures }) : "");
-    for (const file of files.slice(0, Math.max(0, room))) await this.#prepare(file);
+    this.#composer.say("");
+    for (const file of files) {
+      if (await isPdf(file)) await this.#takePdf(file);
+      else if (this.#composer.pictures.length < limits.pictures) await this.#prepare(file);
+      else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
+    }
+  }
+
+  /** Adds the pages of a PDF, up to the most that can be asked about one by one. @param {File} file */
+  async #takePdf(file) {
+    const { name } = file;
+    const { pages } = this.#service.limits;
+    this.#composer.say(say("reading_pages", { name }));
+    try {
+      for await (const { picture, page, of } of pagesOf(file, options().detail)) {
+        if (this.#composer.pictures.length >= pages) return this.#composer.say(say("too_many_pages", { name, n: page - 1, of }));
+        if (!(await this.#prepare(picture, { isOriginal: true }))) return;
+      }
+      this.#composer.say("");
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "";
+      this.#composer.say(say("picture.pdf", { name, message }));
+    }
   }
 
   /**

@@ -15,6 +15,7 @@ const WHEN_QUIET_MS = 30_000;
 const LIMITS = {
   body_bytes: 32 << 20,
   pictures: 8,
+  pages: 100,
   context_tokens: 4096,
   answer_tokens: 512,
   image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 } },
