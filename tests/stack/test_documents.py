@@ -16,17 +16,12 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from tests.images.pdf_files import drawn, one_page
-from tests.images.test_hostile_pdf import forms, image, zeros
+from tests.images.test_hostile_pdf import forms
 from tests.stack.conftest import Stack, drawing, running
 from tests.stack.test_keys import run
 from tests.stack.visitor import ANSWER_MS, visiting
 
-pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.redis,
-    pytest.mark.nginx,
-    pytest.mark.model,
-]
+pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
 
 WHICH = "What shape is this, and which colour?"
 SHAPES = [("red", "circle"), ("blue", "square"), ("green", "triangle")]
@@ -57,9 +52,8 @@ async def test_each_page_has_its_right_answer(stack: Stack) -> None:
         )
     told = reply.model_extra["pages"]
     assert [page["content"] for page in told] == ANSWERS
-    assert [page["page"] for page in told] == [
-        f"a.pdf, page {n} of 3" for n in (1, 2, 3)
-    ]
+    labels = [page["page"] for page in told]
+    assert labels == [f"a.pdf, page {n} of 3" for n in (1, 2, 3)]
 
 
 async def test_one_page_is_asked_about_as_a_picture(stack: Stack) -> None:
@@ -74,17 +68,14 @@ async def test_one_page_is_asked_about_as_a_picture(stack: Stack) -> None:
     "file",
     [
         forms(12, 10),
-        image(1 << 14, 1 << 14, zeros(1 << 28)[:-9], b"/Filter/FlateDecode")[:-400],
         b"%PDF-1.7\n" + bytes(1 << 20),
         one_page(trailer=b"/Encrypt<</Filter/X/V 99>>"),
     ],
-    ids=["forms in forms", "cut off", "zeros", "encrypted"],
+    ids=["forms in forms", "zeros", "encrypted"],
 )
 def test_a_hostile_document_costs_a_sentence(stack: Stack, file: bytes) -> None:
     body = {"messages": asks(file), "max_tokens": 5}
     reply = httpx.post(f"{stack.url}/v1/chat/completions", json=body, timeout=30)
-    if reply.status_code == 200:  # a whole page may be left of it
-        return
     assert reply.status_code == 400, reply.text
     assert reply.json()["error"]["code"] == "invalid_image"
     assert httpx.get(f"{stack.url}/ready").status_code == 200
@@ -101,8 +92,7 @@ def shared(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]
         run(edge, folder / "data", "keys", "create", name).strip()
         for name in ("alice", "bob")
     ]
-    keys_file = str(folder / "data" / "keys.json")
-    with running(edge, folder, slots="1", keys_file=keys_file) as stack:
+    with running(edge, folder, slots="1") as stack:
         yield stack, keys
 
 
