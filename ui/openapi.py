@@ -107,7 +107,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def is_api(path: str) -> bool:
     """Whether the document describes a path."""
-    return path in ("/health", "/ready") or path.startswith(("/v1/", "/api/"))
+    return path in ("/health", "/ready") or path.startswith(("/v1/", "/v2/", "/api/"))
 
 
 def _schemas(

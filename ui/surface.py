@@ -82,6 +82,7 @@ SURFACE = (
         about="counts the tokens of such a question",
     ),
     Route(("POST",), "/v1/rerank", API_BODY, about="scores documents for a query"),
+    Route(("POST",), "/v2/rerank", API_BODY, about="the same"),
     Route(("POST",), "/v1/embeddings", API_BODY, about="embeds texts and pictures"),
     Route(("POST",), "/api/rerank", API_BODY, about="scores in the documents' order"),
     Route(("POST",), "/api/chat", API_BODY, about="asks, in Ollama's form"),
