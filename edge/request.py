@@ -7,7 +7,7 @@ a picture by its hash, and the pixels travel separately.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from edge import logprobs
 from edge.logprobs import TokenLogprob
@@ -20,9 +20,11 @@ FinishReason = Literal["stop", "length"]
 # Of results that were computed before: no-store neither uses nor keeps any, refresh
 # keeps them without using any.
 CacheUse = Literal["default", "no-store", "refresh"]
-# count: of the tokens of the prompt; score: how well each document answers a query;
-# embedding: of each input
-Wants = Literal["answer", "count", "score", "embedding"]
+# count: of the tokens of the prompt; tokens: these, as numbers with spaces between;
+# text: of such numbers, which are the last message; score: how well each document
+# answers a query; embedding: of each input
+Wants = Literal["answer", "count", "tokens", "text", "score", "embedding"]
+AT_ONCE: Final = ("count", "tokens", "text")  # without a slot
 
 
 @dataclass(frozen=True)

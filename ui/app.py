@@ -35,6 +35,7 @@ from ui.questions import Questions
 from ui.responses.routes import response_routes
 from ui.scrape import scrape_route
 from ui.status import status_route
+from ui.tokens import token_routes
 from ui.usage import usage_route
 
 
@@ -50,6 +51,7 @@ def add_api(app: FastAPI, client: Client) -> BatchRunner:
     app.include_router(routes(client, questions))
     app.include_router(page_picture_routes(client, questions))
     app.include_router(completion_routes(questions))
+    app.include_router(token_routes(client, questions))
     app.include_router(response_routes(client, questions))
     app.include_router(message_routes(questions))
     app.include_router(ollama_routes(client, questions))

@@ -12,7 +12,14 @@ from edge.documents import check_range
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
-from edge.request import PictureRef, Request, Role, SamplingParams, Wants
+from edge.request import (
+    AT_ONCE,
+    PictureRef,
+    Request,
+    Role,
+    SamplingParams,
+    Wants,
+)
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.files import File, FilePart
@@ -86,7 +93,7 @@ class ParsedQuestion:
         self.has_tools = bool(offer)
         self.wants = wants
         self._cache = body.cache
-        if wants == "count":
+        if wants in AT_ONCE:
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
