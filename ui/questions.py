@@ -146,7 +146,7 @@ class Questions:
         body.refuse_unsupported()
         body = without_task(body)
         default = self._client.settings.answer_tokens
-        asked = 1 if wants == "count" else body.longest_answer
+        asked = body.longest_answer if wants == "answer" else 1
         most = longest_answer(asked, default, limits_of(http))
         return ParsedQuestion(
             body,
