@@ -95,12 +95,13 @@ class Metrics:
         self.tpot = seconds("tpot", "Mean per token after the first.", TOKEN_BUCKETS_S)
 
     @property
-    def n_cached_answers(self) -> int:
-        """How many answers came from the cache."""
-        labels = {"result": "hit"}
-        return int(
-            self.registry.get_sample_value("edge_answer_cache_total", labels) or 0
-        )
+    def from_caches(self) -> dict[str, int]:
+        """How many answers were known, and how many image tokens were not encoded."""
+        sample = self.registry.get_sample_value
+        known = sample("edge_answer_cache_total", {"result": "hit"}) or 0
+        kinds = ("image_memory", "image_stored")
+        tokens = sum(sample("edge_tokens_total", {"kind": k}) or 0 for k in kinds)
+        return {"answers": int(known), "image_tokens": int(tokens)}
 
     def question(self) -> Stopwatch:
         """The running clock of a question that has just come in."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from edge.engine.costs import Costs
 from edge.engine.encode_queue import EncodeJob, EncodeQueue
 from edge.engine.pace import Pace
-from edge.engine.sequence import Phase, Sequence
+from edge.engine.sequence import Phase, Sequence, Siblings
 from edge.engine.slots import Slots
 from edge.engine.step import Span, Step
 
@@ -240,9 +240,9 @@ class Scheduler:
         once: they must not evict what other questions have left."""
         if not sequence.cache.writes:
             return False
-        n_common = sequence.n_common
-        if n_common is None:
+        if sequence.siblings is None:
             return True
+        n_common = sequence.siblings.n_common
         return (
             n_common >= WORTH_SHARING and self._longest_prefix(sequence)[1] < n_common
         )
@@ -265,8 +265,21 @@ class Scheduler:
         n_answers = len(self.running)
         return not n_answers or self._pace.allows_stage(now, n_answers, job.n_tokens)
 
-    def _prompt_spans(self, budget: int) -> Iterator[Span]:
+    def _by_turn(self) -> list[tuple[int, Sequence]]:
+        """Those whose prompt is being computed, first come, first served; of several
+        prompts of one request only the first is in this order, and the others follow
+        when the prompts of all requests have had their turn."""
+        met: set[Siblings] = set()
+        first: list[tuple[int, Sequence]] = []
+        others: list[tuple[int, Sequence]] = []
         for slot, sequence in self.prefilling.items():
+            (others if sequence.siblings in met else first).append((slot, sequence))
+            if sequence.siblings:
+                met.add(sequence.siblings)
+        return first + others
+
+    def _prompt_spans(self, budget: int) -> Iterator[Span]:
+        for slot, sequence in self._by_turn():
             if budget == 0:
                 return
             for span in sequence.prefill_spans(slot, budget):

@@ -122,8 +122,9 @@ class Switching:
 
     def report(self, model: str, state: State, message: str) -> None:
         """Tells how far the switch to `model` is."""
-        news = {"model": model, "state": state, "message": message}
-        self._broker.hset(SWITCH, mapping=news)
+        self._broker.hset(
+            SWITCH, mapping={"model": model, "state": state, "message": message}
+        )
 
     def activate(
         self, model: str, *, may_load: bool = False

@@ -155,7 +155,7 @@ async def test_an_earlier_job_is_found_in_a_retired_pool(
     assert (await harness.admit(**given)).job_id == first.job_id
 
 
-async def test_a_model_that_is_not_in_memory_is_no_default_by_itself(
+async def test_a_model_not_in_memory_never_becomes_the_default_alone(
     harness: JobsHarness, switching: Switching
 ) -> None:
     Heart(harness.sync, replace(OTHER, loading_s=4.0)).beat()
