@@ -41,7 +41,7 @@ def _tokens(sequence: Sequence, tokenizer: Tokenizer) -> Iterator[int]:
 
 
 def _text(request: Request, tokenizer: Tokenizer) -> str:
-    """Control tokens are their names, and bytes that are no character U+FFFD."""
+    """Control tokens are their names, and bytes that are not UTF-8 become U+FFFD."""
     numbers = "".join(map(str, request.messages[-1].content)).split()
     tokens = [int(number) for number in numbers]
     if max(tokens, default=0) >= tokenizer.n_vocab:

@@ -102,7 +102,7 @@ async def test_it_is_refused_by_its_name(
     assert reply.json()["error"]["param"] == param, reply.text
 
 
-async def test_bytes_that_are_no_character_are_replaced(web: ApiHarness) -> None:
+async def test_bytes_that_are_not_utf8_are_replaced(web: ApiHarness) -> None:
     async with web.working():
         reply = await post(web, "/detokenize", tokens=[97, 0xE5, 0xA5, 98])
     assert reply.json()["prompt"] == "a\ufffdb"
