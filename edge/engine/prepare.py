@@ -15,13 +15,12 @@ from typing import Final
 from edge.conversation import newest, of_prompt, trim
 from edge.engine.constraints import constrain
 from edge.engine.protocols import Runtime, Tokenizer, VisionTower
-from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
+from edge.engine.sequence import PicturePiece, Piece, Sequence, Siblings, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.qwen3vl.thoughts import NONE, OPENED
-from edge.request import Answer, Message, PictureRef, Request
-from edge.usage import Usage
+from edge.request import Message, PictureRef, Request
 
 Tokens = list[int]
 
@@ -45,7 +44,8 @@ class Prepared:
     def of(cls, request: Request, sequences: tuple[Sequence, ...]) -> Prepared:
         first, *others = sequences
         n_prompt = first.n_prompt + sum(
-            other.n_prompt - (other.n_common or 0) for other in others
+            other.n_prompt - (other.siblings.n_common if other.siblings else 0)
+            for other in others
         )
         pictures = {
             piece.ref: piece.n_tokens
@@ -55,10 +55,6 @@ class Prepared:
         }
         n_image = sum(pictures.values())
         return cls(request, n_prompt, n_image, [sequences])
-
-    def count(self) -> Answer:
-        """The answer to a request that only counts."""
-        return Answer("", "stop", Usage(self.n_prompt))
 
     def take(self, request: Request) -> tuple[Sequence, ...] | None:
         """The sequences, once, and only for an equal request."""
@@ -95,9 +91,10 @@ def prepare_all(
                 )
         sequence.reads_state = True
         sequences.append(sequence)
-    n_common = min(sequences[0].match_prefix(each.content) for each in sequences)
+    first = sequences[0]
+    siblings = Siblings(min(first.match_prefix(each.content) for each in sequences))
     for sequence in sequences:
-        sequence.n_common = n_common
+        sequence.siblings = siblings
     return tuple(sequences)
 
 

@@ -240,9 +240,9 @@ class Scheduler:
         once: they must not evict what other questions have left."""
         if not sequence.cache.writes:
             return False
-        n_common = sequence.n_common
-        if n_common is None:
+        if sequence.siblings is None:
             return True
+        n_common = sequence.siblings.n_common
         return (
             n_common >= WORTH_SHARING and self._longest_prefix(sequence)[1] < n_common
         )
@@ -266,7 +266,9 @@ class Scheduler:
         return not n_answers or self._pace.allows_stage(now, n_answers, job.n_tokens)
 
     def _prompt_spans(self, budget: int) -> Iterator[Span]:
-        for slot, sequence in self.prefilling.items():
+        # first come, first served; one of several prompts of a request after the others
+        by_turn = sorted(self.prefilling.items(), key=lambda each: each[1].has_siblings)
+        for slot, sequence in by_turn:
             if budget == 0:
                 return
             for span in sequence.prefill_spans(slot, budget):

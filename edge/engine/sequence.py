@@ -77,6 +77,13 @@ class Phase(Enum):
     DONE = auto()
 
 
+@dataclass(frozen=True, eq=False)
+class Siblings:
+    """The prompts of one request: the first `n_common` cells of all are equal."""
+
+    n_common: int
+
+
 @dataclass(eq=False)
 class Sequence:
     """One question inside the engine."""
@@ -89,8 +96,7 @@ class Sequence:
     ends: frozenset[int] = frozenset()  # the tokens that end its answer
     constraint: Constraint | None = None  # on the tokens of the answer
     reads_state: bool = False  # its result is a state, not an answer
-    # cells that all prompts of its request begin with; None: it is the only one
-    n_common: int | None = None
+    siblings: Siblings | None = None  # None: its request has no other prompt
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     fetched: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
@@ -122,6 +128,10 @@ class Sequence:
         that sequences of different scopes have no common prefix."""
         first, *others = [entry for piece in self.pieces for entry in piece.content]
         return [f"{self.scope} {first}", *others]
+
+    @property
+    def has_siblings(self) -> bool:
+        return self.siblings is not None
 
     @property
     def n_prompt(self) -> int:

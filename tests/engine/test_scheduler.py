@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.engine.costs import Costs
 from edge.engine.scheduler import Rest, Scheduler, Stage
-from edge.engine.sequence import Phase, PicturePiece, Sequence, TextPiece
+from edge.engine.sequence import Phase, PicturePiece, Sequence, Siblings, TextPiece
 from edge.engine.slots import Slots
 from edge.engine.step import PictureSpan, Step, TextSpan
 from edge.images import Picture
@@ -347,3 +347,21 @@ def test_a_tower_that_cannot_pause_computes_beside_steps() -> None:
     assert scheduler.next_work(10.5) == Rest(pytest.approx(0.1))
     started(scheduler, sequence(40))  # a prompt does not rest
     assert scheduler.next_work(10.5).n_tokens == 17
+
+
+def test_one_of_several_prompts_of_a_request_comes_after_the_others() -> None:
+    """A question that comes later waits for the present step only."""
+    scheduler = Scheduler(Slots(4, 400), 30)
+    siblings = Siblings(0)
+    many = [sequence(n, max_tokens=1) for n in (40, 21, 22)]
+    for one in many:
+        one.siblings = siblings
+    started(scheduler, *many)
+    run(scheduler, scheduler.schedule(0.0))
+    started(scheduler, sequence(40, max_tokens=1))
+    found = []
+    while step := scheduler.schedule(0.0):
+        found.append([(span.slot, span.n_tokens) for span in step.spans])
+        run(scheduler, step)
+    # it shares the 30 tokens that the first has by then
+    assert found == [[(3, 10), (0, 10), (1, 10)], [(1, 11), (2, 19)], [(2, 3)]]

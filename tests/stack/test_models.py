@@ -125,4 +125,4 @@ def test_an_idle_model_leaves_memory_and_comes_back(edge: str, folder: Path) -> 
         assert model["id"] == "tiny"
         assert httpx.get(f"{stack.url}/ready").status_code == 200
         assert ask(stack, "", i=3)[0] == "tiny"
-        assert stack.said().count("ready, tiny") == 2
+        wait_for(lambda: stack.said().count("ready, tiny") == 2, 10)
