@@ -12,6 +12,7 @@ from celery import Celery
 from edge.caller import Caller
 from edge.errors import NotFound, ShuttingDown
 from edge.events import Queued
+from edge.jobs.cache_contents import Contents, Kind, measure
 from edge.jobs.channel import RedisFollower
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.demand import Demand, demand
@@ -160,6 +161,10 @@ class Client:
     async def cache_bytes(self) -> int:
         """Memory of the cache server. Raises one of UNREACHABLE."""
         return await self._cache.used_bytes()
+
+    async def cached(self, within_s: float) -> dict[Kind, Contents]:
+        """What the cache server holds. Raises one of UNREACHABLE."""
+        return await measure(self._cache_redis, within_s)
 
     async def run(self) -> None:
         """What this process does beside answering, until cancelled: it starts decoders

@@ -51,10 +51,12 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
 
 
 def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """The entry of a served model: what it can do, its other names, whether it thinks,
+    """The entry of a served model: what it can do and was
+    trained for, its other names, whether it thinks,
     its limits, and the sampling that its authors recommend."""
     return entry(served.model) | {
         "capabilities": served.capabilities or (CHAT,),
+        "trained_for": served.trained_for or CHAT,
         "aliases": served.names[1:],
         "quantization": served.quantization,
         "runtime": served.runtime,

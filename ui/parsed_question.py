@@ -13,7 +13,6 @@ from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
 from edge.request import (
-    AT_ONCE,
     PictureRef,
     Request,
     Role,
@@ -36,6 +35,7 @@ from ui.prompt_parts import (
     pictures_in,
 )
 from ui.question import (
+    MAX_COMPARED,
     MAX_PAGES,
     MAX_PICTURES,
     LinkedPicture,
@@ -93,7 +93,7 @@ class ParsedQuestion:
         self.has_tools = bool(offer)
         self.wants = wants
         self._cache = body.cache
-        if wants in AT_ONCE:
+        if wants != "answer":
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
@@ -117,11 +117,11 @@ class ParsedQuestion:
         self.pictures = pictures_in(self._turns)
         if self.asks_each:
             check_count(len(self.pictures), MAX_PAGES)
-        elif len(self.pictures) > MAX_PICTURES:
+        elif len(self.pictures) > self._most_pictures:
             raise InvalidRequest(
                 f"This question has {len(self.pictures)} pages and pictures, and one "
-                f"prompt has room for {MAX_PICTURES}. Choose some with pages, as in "
-                '"1-3", or send per_page: true for one answer to each.',
+                f"request has room for {self._most_pictures}. Choose some with pages, "
+                'as in "1-3", or send per_page: true for one answer to each.',
                 param=f"{self.documents[0].param}.pages",
             )
 
@@ -156,6 +156,12 @@ class ParsedQuestion:
             wants=self.wants,
             cache=self._cache,
         )
+
+    @property
+    def _most_pictures(self) -> int:
+        if self.wants in ("score", "embedding"):
+            return MAX_COMPARED
+        return MAX_PAGES if self.asks_each else MAX_PICTURES
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:
         """The messages in the prompt's order, what neighbouring calls gave in one."""
@@ -207,8 +213,7 @@ class ParsedQuestion:
         self, url: str, param: str, detail: Detail = "auto"
     ) -> SentPicture | LinkedPicture:
         with blaming(param):
-            most = MAX_PAGES if self.asks_each else MAX_PICTURES
-            check_count(len(self.pictures) + 1, most)
+            check_count(len(self.pictures) + 1, self._most_pictures)
             picture: SentPicture | LinkedPicture
             if self._hosts and is_link(url):
                 picture = LinkedPicture(self._hosts.link(url), detail, param)

@@ -14,6 +14,7 @@ from edge.request import PictureRef, Request, Wants
 from ui.picture_hosts import Link
 
 MAX_PICTURES = 8  # in one prompt, earlier turns included
+MAX_COMPARED = 32  # to score or to embed; above MAX_PICTURES they are small ones
 MAX_PAGES = 100  # each of which is asked about by itself
 
 # Whether the text layer of a page is given along, or in place of its picture.

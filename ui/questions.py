@@ -11,7 +11,7 @@ from fastapi import Request
 
 from edge.errors import EdgeError
 from edge.jobs.submission import Submission
-from edge.request import AT_ONCE, Wants
+from edge.request import Wants
 from ui.asking import Asked
 from ui.body import Bodies
 from ui.client import Client
@@ -146,7 +146,7 @@ class Questions:
         body.refuse_unsupported()
         body = without_task(body)
         default = self._client.settings.answer_tokens
-        asked = 1 if wants in AT_ONCE else body.longest_answer
+        asked = body.longest_answer if wants == "answer" else 1
         most = longest_answer(asked, default, limits_of(http))
         return ParsedQuestion(
             body,
