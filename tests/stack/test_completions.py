@@ -38,7 +38,10 @@ def test_a_text_is_continued(client: OpenAI, colour: str) -> None:
     chunks = list(stream)
     texts = [chunk.choices[0].text for chunk in chunks if chunk.choices]
     assert "".join(texts) == whole.choices[0].text
-    assert chunks[-1].usage == whole.usage
+    usage = chunks[-1].usage
+    assert usage and whole.usage and usage.total_tokens == whole.usage.total_tokens
+    assert usage.prompt_tokens_details  # the answer was known
+    assert usage.prompt_tokens_details.cached_tokens == usage.prompt_tokens
 
 
 def test_log_probabilities_of_several_answers(client: OpenAI) -> None:
