@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from edge.caller import Caller
 from edge.errors import EdgeError, InvalidPicture
-from edge.images import Decoding, Detail, Picture, Spares, budget, floor
+from edge.images import Decoding, Detail, Picture, Spares, budget
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
@@ -126,13 +126,11 @@ class PictureDecoder:
 
 def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBounds:
     """The bounds of this server (`max_tokens`), a client and a model together."""
-    most = budget(detail, max_tokens)
     least, largest = served.min_image_tokens, served.max_image_tokens
     if least is None or largest is None:
-        return PictureBounds(most, None)
+        return PictureBounds(budget(detail, max_tokens), None)
     # fewer than the model takes would be enlarged again
-    most = min(max(min(most, largest), least), max_tokens)
-    return PictureBounds(most, least, floor(detail, most))
+    return PictureBounds.of(detail, least, min(largest, max_tokens))
 
 
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:

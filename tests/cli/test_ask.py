@@ -5,20 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from typer.testing import CliRunner
 
 from edge.cli import ask
 from edge.cli.app import app
+from edge.cli.draw import COLOURS
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.images import TOKEN_PX, Picture
 from edge.models.registry import tiny_files
 from edge.qwen3vl.preprocess import grid
+from edge.qwen3vl.tasks import TASKS
 from edge.request import Request
 from edge.serving.plan import Plan
 from edge.settings import Settings
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
 from tests.serving.tuned import FAST, keep_tuning
 
 
@@ -91,3 +95,52 @@ def test_a_file_that_is_not_a_picture_is_refused_before_a_model_is_downloaded(
     result = CliRunner().invoke(app, ["ask", str(notes), "What is this?"])
     assert result.exit_code == 1
     assert "downloaded" not in result.stderr
+
+
+BOX = '```json\n[\n\t{"bbox_2d": [250, 250, 750, 750], "label": "red square"}\n]\n```'
+
+
+def test_a_task_asks_and_its_boxes_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    def build(plan: Plan) -> Engine:
+        engine = Engine(StubRuntime(BOX), StubTower())
+        submit = engine.submit
+
+        def submitted(request: Request, pictures: dict[str, Picture]) -> Ticket:
+            asked.append(request)
+            return submit(request, pictures)
+
+        monkeypatch.setattr(engine, "submit", submitted)
+        return engine
+
+    monkeypatch.setattr(ask, "build_engine", build)
+    picture, drawn = tmp_path / "grey.png", tmp_path / "drawn.png"
+    Image.new("RGB", (400, 400), "#808080").save(picture)
+    words = ["ask", str(picture), "red squares", "--model", "tiny"]
+    words += ["--task", "locate", "--draw", str(drawn)]
+    result = CliRunner().invoke(app, words, env={"EDGE_DATA_DIR": str(tmp_path)})
+    assert result.exit_code == 0, result.stderr
+    assert "red square" in result.stdout
+    [request] = asked
+    assert request.messages[0].content[1] == TASKS["locate"].prompt("red squares")
+    with Image.open(drawn) as image:
+        side = image.width // 4
+        edge_of_box = image.getpixel((side, 2 * side))
+        assert edge_of_box == ImageColor.getrgb(COLOURS[0])
+        assert image.getpixel((2 * side, 2 * side)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Write a question behind the picture, or choose a --task."),
+        (["--task", "dance"], "There is no task 'dance'. Tasks: describe, read,"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_at_once(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["ask", "grey.png", *words])
+    assert result.exit_code == 1
+    assert said in result.stderr
