@@ -16,6 +16,7 @@ from edge.settings_text import allowed, in_words
 from ui.metrics import Metrics as UiMetrics
 from ui.scrape import RedisState
 from ui.surface import KIB, MIB, SURFACE
+from worker.cache_metrics import Caches
 from worker.metrics import EngineLoad
 from worker.metrics import Metrics as WorkerMetrics
 
@@ -56,8 +57,11 @@ def metrics_of_ui() -> str:
 
 def metrics_of_worker() -> str:
     metrics = WorkerMetrics()
-    load = Load(**{field.name: 0 for field in fields(Load)})
-    metrics.registry.register(EngineLoad(SimpleNamespace(load=load)))
+    load = Load(**{field.name: 1 for field in fields(Load)})
+    engine = SimpleNamespace(load=load, encoder=SimpleNamespace(cached_bytes=1))
+    store = SimpleNamespace(results={"hit": 1})
+    metrics.registry.register(EngineLoad(engine))
+    metrics.registry.register(Caches(engine, 1, store))
     return metrics_in(metrics.registry)
 
 

@@ -6,7 +6,8 @@ does the last turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from edge.errors import ContextLengthExceeded
@@ -58,6 +59,11 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     """
     if n_tokens is None:
         return request
+    if request.has_many_prompts:
+        for i, prompt in enumerate(request.prompts):
+            with of_prompt(i):
+                trim(prompt, n_tokens)
+        return request
     room = CHARS_PER_TOKEN * n_tokens
     kept = request.messages
     if request.truncate:
@@ -78,6 +84,16 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     trimmed = replace(request, messages=kept, n_dropped=n_dropped, sampling=sampling)
     n_lost = len(request.pictures) - len(trimmed.pictures)
     return replace(trimmed, n_dropped_pictures=request.n_dropped_pictures + n_lost)
+
+
+@contextmanager
+def of_prompt(i: int) -> Iterator[None]:
+    """Says of a prompt that is too long which of the request's prompts it is."""
+    try:
+        yield
+    except ContextLengthExceeded as refusal:
+        refusal.param = f"messages[{i + 2}]"
+        raise
 
 
 def n_characters(message: Message) -> int:

@@ -11,6 +11,7 @@ from redis._parsers import BaseParser
 
 from edge.errors import SetupError
 
+SyncRedis = redis.Redis
 ServerError = redis.ResponseError  # a server's refusal
 
 

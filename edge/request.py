@@ -12,12 +12,17 @@ from typing import Any, Literal
 from edge import logprobs
 from edge.logprobs import TokenLogprob
 from edge.marks import Mark, SourceFile
+from edge.usage import Timings, Usage
 
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
-# count: only the number of tokens of the prompt
-Wants = Literal["answer", "count"]
+# Of results that were computed before: no-store neither uses nor keeps any, refresh
+# keeps them without using any.
+CacheUse = Literal["default", "no-store", "refresh"]
+# count: of the tokens of the prompt; score: how well each document answers a query;
+# embedding: of each input
+Wants = Literal["answer", "count", "score", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,8 @@ class Request:
     the conversation would not fit with them they are left out, and `dropped_tools` is
     True then. With `continues` the
     last message is the beginning of the answer. A model that thinks does so if the
-    request `thinks`. `wants` says what is computed. Results computed for a request may
-    be reused only for requests with the same `scope` (see `edge.caller`).
+    request `thinks`. `wants` says what is computed; see `prompts`. Results computed for
+    a request may be reused only for requests with the same `scope` (see `edge.caller`).
     """
 
     messages: tuple[Message, ...]
@@ -146,11 +151,42 @@ class Request:
     continues: bool = False
     thinks: bool = True
     wants: Wants = "answer"
+    cache: CacheUse = "default"
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
         """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
+
+    @property
+    def reads_caches(self) -> bool:
+        """Whether results of earlier requests may be used for it."""
+        return self.cache == "default"
+
+    @property
+    def writes_caches(self) -> bool:
+        """Whether its results may be kept for later requests."""
+        return self.cache != "no-store"
+
+    @property
+    def has_many_prompts(self) -> bool:
+        return self.wants in ("score", "embedding")
+
+    @property
+    def prompts(self) -> tuple[Request, ...]:
+        """The requests whose prompts are computed. For scores and embeddings one for
+        each message from the third on, a document or an input: the first message is the
+        system's, and the second the beginning of each prompt."""
+        if not self.has_many_prompts:
+            return (self,)
+        system, beginning, *others = self.messages
+        users = (
+            Message("user", (*beginning.content, *other.content)) for other in others
+        )
+        return tuple(
+            replace(self, messages=(system, user), wants="answer", thinks=False)
+            for user in users
+        )
 
     def without_tools(self) -> Request:
         """The request without the tools that need not be called."""
@@ -176,6 +212,7 @@ class Request:
             "continues": self.continues,
             "thinks": self.thinks,
             "wants": self.wants,
+            "cache": self.cache,
         }
 
     @classmethod
@@ -194,46 +231,8 @@ class Request:
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
             wants=data.get("wants", "count" if data.get("counts_only") else "answer"),
+            cache=data.get("cache", "default"),
         )
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Token counts. The prompt tokens include image tokens and the cached tokens, which
-    an earlier question had already computed; those of the answer include the reasoning
-    tokens, of thoughts before it."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-
-    @property
-    def total_tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Time of each stage of one answer inside the engine, in milliseconds, and how many
-    steps of the language model it took less than it has tokens.
-
-    The first four are consecutive stages up to the first token: their sum is
-    `ttft_ms`. `tpot_ms` is the mean time per token after the first. Each of the
-    `accepted_tokens` among the `drafted_tokens`, which were guessed, saved a step; the
-    other `saved_steps` are those of tokens without an alternative in the schema.
-    """
-
-    prepare_ms: float = 0.0
-    embed_ms: float = 0.0
-    queue_ms: float = 0.0
-    prefill_ms: float = 0.0
-    ttft_ms: float = 0.0
-    tpot_ms: float = 0.0
-    e2e_ms: float = 0.0
-    drafted_tokens: int = 0
-    accepted_tokens: int = 0
-    saved_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -243,7 +242,8 @@ class Answer:
     was read. It could have `max_tokens` at most: fewer than were asked for, if the
     context left fewer. The stop string `stop` ended it; "" if none did. `logprobs` are
     those of its tokens, None if they were not asked for. `marks` are the boxes and
-    points that it names."""
+    points that it names. `scores` are probabilities, and `embeddings` vectors of length
+    1 (see `edge.qwen3vl.embedding`), in the order of the request's prompts."""
 
     text: str
     finish_reason: FinishReason
@@ -256,6 +256,8 @@ class Answer:
     stop: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
     marks: tuple[Mark, ...] = ()
+    scores: tuple[float, ...] = ()
+    embeddings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(replace(self, logprobs=None))
@@ -280,4 +282,6 @@ class Answer:
             if data.get("logprobs") is None
             else logprobs.from_json(data["logprobs"]),
             marks=tuple(map(Mark.from_json, data.get("marks", ()))),
+            scores=tuple(data.get("scores", ())),
+            embeddings=tuple(data.get("embeddings", ())),
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SetupError
+from edge.model_names import listed, read_aliases
 from edge.settings_table import SettingsTable
 from edge.settings_text import in_words, parse, read_dotenv, read_text, with_password
 
@@ -64,7 +65,10 @@ class Settings(SettingsTable):
         environ = read_dotenv(Path(".env")) | os.environ
         if hub := environ.get("HF_ENDPOINT"):
             environ = {f"{PREFIX}HUB_URL": hub} | environ
-        return cls.read(environ)._with_password()
+        settings = cls.read(environ)
+        listed(settings.models)
+        read_aliases(settings.aliases)
+        return settings._with_password()
 
     def _with_password(self) -> Settings:
         """These settings with the Redis password in both URLs."""

@@ -25,6 +25,16 @@ class SettingsTable:
     mmproj: str = setting(
         "", "Path of the vision GGUF file, where `EDGE_MODEL` is a path."
     )
+    models: str = setting(
+        "",
+        "Several models for `edge up`, comma separated, one worker each, instead of "
+        "`EDGE_MODEL`. The first answers questions that name no model.",
+    )
+    aliases: str = setting(
+        "",
+        "Further names of models, comma separated: `gpt-4o=qwen3-vl-2b`. The model "
+        "`default` is the one that questions without a name get.",
+    )
     slots: int = setting(
         4, "Questions computed at the same time.", at_least=1, at_most=4
     )
@@ -97,8 +107,9 @@ class SettingsTable:
     )
     embeddings_mb: int = setting(
         64,
-        "Megabytes for the embeddings of recent pictures. One picture of 800x600 "
-        "takes 8 MB with Qwen3-VL-2B.",
+        "Megabytes of a worker's memory for the embeddings of recent pictures. One "
+        "picture of 800x600 takes 8 MB with Qwen3-VL-2B. 0 = they are kept nowhere, "
+        "not in the cache server either.",
         at_least=0,
     )
     answer_tokens: int = setting(
@@ -164,7 +175,9 @@ class SettingsTable:
         "for TLS. Empty = `edge up` starts its own.",
     )
     cache_url: str = setting(
-        "", "Redis for the answer cache. Empty = `edge up` starts its own."
+        "",
+        "Redis for answers and embeddings of pictures, which may vanish. Empty = "
+        "`edge up` starts its own.",
     )
     redis_password_file: str = setting(
         "", "File with the password for both, if their URLs contain none."

@@ -28,7 +28,8 @@ from edge.events import (
     to_json,
 )
 from edge.logprobs import TokenLogprob
-from edge.request import Answer, Timings, Usage
+from edge.request import Answer
+from edge.usage import Timings, Usage
 
 quick = settings(max_examples=60)
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.request import (
-    Answer,
-    Message,
-    PictureRef,
-    Request,
-    SamplingParams,
-    Timings,
-    Usage,
-)
+from edge.request import Answer, Message, PictureRef, Request, SamplingParams
+from edge.usage import Timings, Usage
 
 quick = settings(max_examples=40)
 words = st.text(max_size=8)

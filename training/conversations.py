@@ -38,7 +38,7 @@ from training.tokens import Tokens
 # Of the questions that `ask` draws; `where` needs shape and colour at once.
 WEIGHTS: Final = {**questions.WEIGHTS, "where": 2.5}
 LOCATE: Final = 0.45  # of the pictures with shapes are asked for boxes
-JUDGED: Final = 8  # a reranker's questions in a batch
+JUDGED: Final = 2  # pictures for each one that a reranker is asked about
 N_TOKENS: Final = 200  # of a conversation: questions are added up to this length
 USES: Final = 3
 APART: Final = 25  # batches between two uses of a picture
@@ -113,7 +113,7 @@ class Conversations:
         newest = self._group(k)
         conversations = [self._row(rng, seen, newest) for seen in pictures]
         shapes = [seen for seen in pictures if isinstance(seen.scene, scenes.Shapes)]
-        judged = rng.sample(shapes, min(JUDGED, len(shapes)))
+        judged = rng.sample(shapes, min(self._size // JUDGED, len(shapes)))
         return collate(conversations), collate([self._judge(rng, s) for s in judged])
 
     def _group(self, number: int) -> list[VisionInput]:

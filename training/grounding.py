@@ -1,22 +1,22 @@
 """Boxes: where an object of a picture is, asked in words, answered in Qwen3-VL's JSON.
 
-The form is that of Qwen's cookbook `2d_grounding`: a fenced list of boxes, from 0 to
-1000 in both directions whatever the picture's size.
+The form is that of Qwen's cookbook "2d grounding": a fenced list of boxes, in
+thousandths of the picture's width and height.
 """
 
 from __future__ import annotations
 
-import re
 from random import Random
 from typing import Final
 
+from edge.qwen3vl.grounding import SCALE
+from edge.qwen3vl.grounding_reader import located
 from training.draw import Drawn
 from training.questions import PHRASES, Language, Question, absent_kind
 from training.scenes import Shapes
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-SCALE: Final = 1000
 MOST: Final = 2  # boxes of one answer, which are about 50 tokens each
 
 # Not in `Phrases`: their words would become tokens, and the vocabulary stays as it is.
@@ -106,8 +106,8 @@ def answer(boxes: list[Box], label: str) -> str:
 
 def boxes_in(text: str) -> list[Box]:
     """The boxes of an answer."""
-    found = re.findall(r"\[(\d+), (\d+), (\d+), (\d+)\]", text)
-    return [(int(a), int(b), int(c), int(d)) for a, b, c, d in found]
+    boxes = [one.numbers for one in located(text) if len(one.numbers) == 4]
+    return [(int(a), int(b), int(c), int(d)) for a, b, c, d in boxes]
 
 
 def overlap(first: Box, second: Box) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from edge.qwen3vl.grounding_reader import located
 from training.grounding import boxes_in, overlap
 from training.questions import Question
 
@@ -22,15 +23,14 @@ def is_right(question: Question, answer: str) -> bool:
 
 
 def _alike(expected: str, answer: str) -> bool:
-    """The same text around boxes that overlap enough, in the same order."""
-    right, found = boxes_in(expected), boxes_in(answer)
-    return _without_numbers(answer) == _without_numbers(expected) and all(
-        overlap(*pair) >= ENOUGH for pair in zip(right, found, strict=True)
+    """The same labels in the same order, with boxes that overlap enough."""
+    if not (right := boxes_in(expected)):
+        return answer == expected
+    labels, expected_labels = (
+        [one.label for one in located(text)] for text in (answer, expected)
     )
-
-
-def _without_numbers(answer: str) -> str:
-    return re.sub(r"\d+(?=[,\]])", "", answer)
+    overlaps = map(overlap, right, boxes_in(answer))
+    return labels == expected_labels and all(each >= ENOUGH for each in overlaps)
 
 
 def _objects(description: str) -> list[str]:

@@ -30,7 +30,7 @@ from training.rows import IGNORED, Batch
 from training.tokens import Tokens
 
 STEPS = 7600
-BATCH = 24
+BATCH = 36
 PEAK = {"muon": 2e-3, "adam": 1.5e-3}
 WARM_UP = 100
 FALL = 0.3  # of all steps, at the end: linearly down to zero
@@ -48,8 +48,9 @@ STRIDE = 256  # oneDNN compiles a kernel per length: keep them few
 class Batches(Dataset[tuple[Batch, Batch]]):
     """Batches made in another process, one ahead."""
 
-    def __init__(self, seed: int, first: int, last: int) -> None:
+    def __init__(self, seed: int, size: int, first: int, last: int) -> None:
         self._seed = seed
+        self._size = size
         self._steps = range(first, last)
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ class Batches(Dataset[tuple[Batch, Batch]]):
         if not hasattr(self, "_all"):
             os.nice(19)  # drawing uses the cores while the arithmetic leaves gaps
             self._all = Conversations(
-                Tokens(), fonts.training_fonts(), self._seed, BATCH
+                Tokens(), fonts.training_fonts(), self._seed, self._size
             )
         return self._all.batches(self._steps[n])
 
@@ -168,6 +169,7 @@ def main(
     steps: Annotated[
         int, typer.Option(help="0 = the default for this kind of run.")
     ] = 0,
+    size: Annotated[int, typer.Option(help="Pictures of a step.")] = BATCH,
     seed: int = 1,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
@@ -193,9 +195,7 @@ def main(
         for opt, saved in zip(opts, state["optimizers"], strict=True):
             opt.load_state_dict(saved)
         first = state["step"]
-    exam = examination(seed, per_kind=12)
-    exam_batches = as_batches(tokens, exam)
-    batches = Batches(seed, before + first, before + steps)
+    batches = Batches(seed, size, before + first, before + steps)
     loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3)
     started, sums = time.monotonic(), torch.zeros(4)
     for step, (conversations, judged) in enumerate(loader, first):
@@ -221,8 +221,9 @@ def main(
             line: dict[str, Any] = dict(zip(LOSSES, means, strict=True))
             line |= {"step": done, "seconds_per_step": (time.monotonic() - started) / n}
             if done % 250 == 0 or done == steps:
-                texts = teacher_forced(forward, model, tokens, exam_batches)
-                line |= by_kind(exam, texts)
+                exam = examination(seed, per_kind=12)
+                asked = as_batches(tokens, exam)
+                line |= by_kind(exam, teacher_forced(forward, model, tokens, asked))
             save(checkpoint, learner, opts, done)
             append_line(out / "log.csv", line)
             started, sums = time.monotonic(), torch.zeros(4)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from edge.errors import EdgeError, Forbidden, InvalidRequest, ModelNotFound, NoWorker
 from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import WorkerInfo
+from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
 from edge.redis_clients import UNREACHABLE
@@ -142,28 +142,49 @@ class Admission:
         )
 
 
-def may_ask(model: str, limits: Limits) -> bool:
-    """Whether a key allows to ask this model."""
-    return not limits.models or model in limits.models
+def may_ask(served: WorkerInfo, limits: Limits) -> bool:
+    """Whether a key allows to ask this model, under any of its names."""
+    names = {served.model, *served.names}
+    return not limits.models or not names.isdisjoint(limits.models)
 
 
-def serving(model: str, workers: Sequence[WorkerInfo], limits: Limits) -> WorkerInfo:
-    """A worker that serves `model`, or for no name any that the key allows. A name may
-    end with `:latest`: clients of Ollama's API add it to those without a version.
+def serving(
+    model: str,
+    workers: Sequence[WorkerInfo],
+    limits: Limits,
+    capability: str = CHAT,
+) -> WorkerInfo:
+    """A worker that serves `model`, which may be an alias; for no name the first that
+    the key allows and that has the capability. A name may end with `:latest`: clients
+    of Ollama's API add it to those without a version.
 
-    Raises NoWorker, ModelNotFound, or Forbidden where the key does not allow it.
+    Raises NoWorker, ModelNotFound, Forbidden where the key does not allow the model,
+    or InvalidRequest where it lacks the capability.
     """
     if not workers:
         raise NoWorker("No worker is running yet. Try again soon.")
-    if model not in {worker.model for worker in workers}:
+    if not _named(model, workers):
         model = model.removesuffix(":latest")
-    allowed = [worker for worker in workers if may_ask(worker.model, limits)]
-    for worker in allowed:
-        if model in ("", worker.model):
+    allowed = [worker for worker in workers if may_ask(worker, limits)]
+    named = _named(model, allowed)
+    for worker in named:
+        if worker.can(capability):
             return worker
     known = ", ".join(sorted({worker.model for worker in allowed})) or "none"
-    if model in ("", *(worker.model for worker in workers)):
+    if _named(model, workers) and not named:
         raise Forbidden(f"Your key allows other models: {known}.", param="model")
+    if named:
+        able = sorted({worker.model for worker in allowed if worker.can(capability)})
+        raise InvalidRequest(
+            f"{named[0].model} is not a model for {capability}. Models for it here: "
+            f"{', '.join(able) or 'none'}.",
+            param="model",
+        )
     raise ModelNotFound(
         f"The model {model[:80]!r} is not served here. Served: {known}.", param="model"
     )
+
+
+def _named(model: str, workers: Sequence[WorkerInfo]) -> list[WorkerInfo]:
+    """The workers that a client means by `model`; no name means all."""
+    return [w for w in workers if model in ("", w.model, *w.names)]

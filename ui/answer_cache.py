@@ -12,13 +12,15 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import redis.asyncio
 
-from edge.jobs import keys
+from edge.jobs import cache_keys
 from edge.redis_clients import UNREACHABLE
 from edge.request import Answer, Request
+from edge.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,9 @@ def answer_key(request: Request, fingerprint: str) -> str:
     nothing have different keys. The name of the model in the request does not count.
     """
     asked = {**request.to_json(), "model": fingerprint, "schema": SCHEMA}
+    del asked["cache"]  # says where an answer comes from, not which one it is
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=True)
-    return keys.ANSWER(hashlib.sha256(canonical.encode()).hexdigest())
+    return cache_keys.ANSWER(hashlib.sha256(canonical.encode()).hexdigest())
 
 
 class AnswerCache:
@@ -50,9 +53,10 @@ class AnswerCache:
         self._away_until = 0.0
 
     async def get(self, key: str) -> Answer | None:
+        """The answer, whose whole prompt counts as cached."""
         stored = await self._try(lambda: self._cache.get(key))
         try:
-            return Answer.from_json(json.loads(stored)) if stored else None
+            return _known(Answer.from_json(json.loads(stored))) if stored else None
         except (ValueError, KeyError, TypeError):
             log.warning("a damaged entry in the answer cache is ignored")
         return None
@@ -78,3 +82,10 @@ class AnswerCache:
             log.warning("answer cache not reachable: %s", error or "it hangs")
             self._away_until = time.monotonic() + PAUSE_S
         return None
+
+
+def _known(answer: Answer) -> Answer:
+    usage = answer.usage
+    n_prompt, n_answer = usage.prompt_tokens, usage.completion_tokens
+    usage = Usage(n_prompt, n_answer, n_prompt, usage.image_tokens)
+    return replace(answer, usage=usage)

@@ -18,7 +18,7 @@ from ui.client import Client
 from ui.error_handlers import headers_of
 from ui.event_streams import await_answers, await_starts, unless_gone
 from ui.jobs import last_event_id
-from ui.model_entry import described, entry
+from ui.model_entry import described
 from ui.openai.answers import ChatCompletion, Model, ModelList
 from ui.openai.body import ChatBody
 from ui.openapi import documented
@@ -56,9 +56,15 @@ def routes(client: Client, questions: Questions) -> APIRouter:
     @router.get("/v1/models")
     @documented(answer=ModelList)
     async def models(http: Request) -> dict[str, Any]:
-        served = {worker.model for worker in await client.workers()}
-        names = sorted(name for name in served if may_ask(name, limits_of(http)))
-        return {"object": "list", "data": [entry(name) for name in names]}
+        """The default model first; each with its limits, and how its authors sample
+        it."""
+        limits = limits_of(http)
+        found: dict[str, WorkerInfo] = {}
+        for worker in await client.workers():
+            if may_ask(worker, limits):
+                found.setdefault(worker.model, worker)
+        data = [described(one, client.settings, limits) for one in found.values()]
+        return {"object": "list", "data": data}
 
     @router.get("/v1/models/{name}")
     @documented(answer=Model)

@@ -34,7 +34,7 @@ from ui.event_streams import Events
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import LinkedPicture, Question, SentPicture
+from ui.question import LinkedPicture, Question, SentDocument, SentPicture
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -129,8 +129,15 @@ class Asking:
             ]
             if pictures:
                 watch.prepared()
-            request = question.request([picture.ref for picture in pictures])
+            request = question.request(
+                [picture.ref for picture in pictures],
+                [picture.text for picture in pictures],
+            )
             return await self._enqueue(reservation, request, pictures, watch)
+
+    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
+        """See `PictureDecoder.count_pages`."""
+        return await self._decoder.count_pages(document, caller)
 
     async def _recall(
         self,
@@ -154,7 +161,7 @@ class Asking:
                 return None
             known.append(ref)
         request = question.request(known)
-        if not self._may_cache(request):
+        if not (request.reads_caches and self._may_cache(request)):
             return None
         request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
@@ -199,6 +206,7 @@ class Asking:
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()
+            cache_key = key if self._may_cache(request) else None
             for i, job_id in enumerate(job.job_ids):
                 await self._jobs.enqueue(
                     job_id,
@@ -207,13 +215,12 @@ class Asking:
                     pictures,
                     served.pool,
                     reservation.bounds,
-                    shares=key if self._may_cache(request) else "",
+                    shares=key if cache_key and request.reads_caches else "",
                 )
                 reservation.is_queued = True
                 await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error
-        cache_key = key if self._may_cache(request) else None
         first, *others = (
             self._follow(reservation, job_id, watch, cache_key)
             for job_id in job.job_ids
@@ -251,12 +258,13 @@ class Asking:
         if not self._may_cache(request):
             self._metrics.answer_cache.labels("off").inc()
             return None
-        answer = await self._cache.get(key)
+        answer = await self._cache.get(key) if request.reads_caches else None
         self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
         return answer
 
     def _may_cache(self, request: Request) -> bool:
-        return self._settings.answer_cache and request.sampling.is_greedy
+        is_greedy = request.sampling.is_greedy
+        return self._settings.answer_cache and is_greedy and request.writes_caches
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:

@@ -8,7 +8,7 @@ import logging
 import time
 
 from edge.caller import Caller
-from edge.request import Usage
+from edge.usage import Usage
 
 log = logging.getLogger("edge.audit")
 

@@ -22,8 +22,10 @@ from edge.jobs.position import Outlook
 from edge.jobs.queue import TASK, celery_settings, queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import JobRecord
+from edge.jobs.refusal import PoolRetired
 from edge.jobs.submission import Submission
 from edge.keys import Keys
+from edge.model_names import read_aliases
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.settings import Settings
 from ui.answer_cache import AnswerCache
@@ -34,7 +36,7 @@ from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
 from ui.picture_hosts import PictureHosts
-from ui.question import Question
+from ui.question import Question, SentDocument
 from ui.responses.store import ResponseStore
 from ui.subscriptions import Subscriptions, broker_away
 
@@ -62,7 +64,7 @@ class Client:
         self._cache_redis = async_client(settings.cache_url)
         self._cache = AnswerCache(self._cache_redis, settings.answer_ttl_s)
         self.responses = ResponseStore(self._cache_redis)
-        self._fleet = Fleet(self._broker)
+        self._fleet = Fleet(self._broker, read_aliases(settings.aliases))
         self.ledger = Ledger(self._broker)
         self.logins = Logins(self._broker)
         self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))
@@ -70,6 +72,7 @@ class Client:
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url))
         self.in_flight = InFlight()
+        self.pages_in_flight = InFlight()  # of documents, while their pages are asked
         self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()
@@ -94,8 +97,20 @@ class Client:
     ) -> Asked:
         """See `Asking.ask`."""
         watch.of(submission.caller, question.model)
-        workers = await self.workers()
-        return await self._asking.ask(submission, question, workers, meter, watch)
+        retired: list[str] = []
+        while True:
+            workers = [w for w in await self.workers() if w.pool not in retired]
+            try:
+                return await self._asking.ask(
+                    submission, question, workers, meter, watch
+                )
+            except PoolRetired as refusal:  # its model has just been replaced
+                retired.append(refusal.pool)
+
+    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
+        """See `PictureDecoder.count_pages`, which raises no Unavailable for the
+        broker."""
+        return await self._asking.count_pages(document, caller)
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises ShuttingDown when this process is about to stop."""

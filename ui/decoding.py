@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 from edge.caller import Caller
 from edge.errors import EdgeError, InvalidPicture
-from edge.images import Decoding, Detail, Picture, Spares, budget
+from edge.images import Counting, Decoding, Detail, Picture, Spares, budget
+from edge.images.claim import may_have_pages
+from edge.images.jail import Jail
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
 from ui.fair_line import AT_ONCE, FairLine, Ticket, full
-from ui.question import SentPicture
+from ui.question import SentDocument, SentPicture
 
 REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
 
@@ -38,6 +40,7 @@ class PictureDecoder:
         self._threads = ThreadPoolExecutor(AT_ONCE, "decoder")
         self._spares = Spares(AT_ONCE)
         self._decoded: _Latest[PictureRef] = _Latest()
+        self._counted: _Latest[int] = _Latest()
         self._refused: _Latest[str] = _Latest()
 
     def prepare(self) -> None:
@@ -65,21 +68,46 @@ class PictureDecoder:
         try:
             self._refuse_again(key)
             encoded = await asyncio.to_thread(sent.load)
-            size = bounds.grid_size(encoded)
-            decoding = Decoding(encoded, bounds.most, size, self._spares)
-            async with self._turn(Ticket(caller, decoding.limits.is_large)):
-                self._refuse_again(key)  # it may have been sent several times at once
-                picture = await self._run(decoding, key)
+            decoding = Decoding(
+                encoded,
+                1 if sent.text_layer == "only" else bounds.most,
+                bounds.grid_size(encoded),
+                self._spares,
+                page=sent.page,
+                reads_text=sent.text_layer != "never",
+            )
+            picture = await self._run(decoding, decoding.run, caller, key)
         except EdgeError as refusal:
             refusal.param = sent.param
             raise
         self._decoded.put(key, picture.ref)
         return picture
 
+    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
+        """How many pages a document has; 1 for a picture. Raises as `decode`."""
+        key = _digest(f"{caller.scope}\n", document.digest)
+        if (known := self._counted.get(key)) is not None:
+            return known
+        try:
+            self._refuse_again(key)
+            encoded = await asyncio.to_thread(document.load)
+            if not may_have_pages(encoded):
+                return 1
+            counting = Counting(encoded, self._spares)
+            n_pages = await self._run(counting, counting.run, caller, key)
+        except EdgeError as refusal:
+            refusal.param = document.param
+            raise
+        self._counted.put(key, n_pages)
+        return n_pages
+
     def recall(
         self, sent: SentPicture, caller: Caller, served: WorkerInfo
     ) -> PictureRef | None:
-        """The name of the picture that the same bytes were decoded to recently."""
+        """The name of the picture that the same bytes were decoded to recently; None
+        where a text layer belongs to it, which is not remembered."""
+        if sent.text_layer != "never":
+            return None
         bounds = bounds_for(sent.detail, self._max_tokens, served)
         return self._decoded.get(_key(sent, caller, bounds))
 
@@ -107,21 +135,26 @@ class PictureDecoder:
             if not turn.done():  # else its task was cancelled and will leave
                 turn.set_result(None)
 
-    async def _run(self, decoding: Decoding, key: bytes) -> Picture:
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads, decoding.run)
-        work.add_done_callback(lambda _: self.prepare())
-        try:
-            return await asyncio.shield(work)
-        except InvalidPicture as refusal:
-            if not decoding.was_ended:
-                self._refused.put(key, refusal.message)
-            raise
-        except asyncio.CancelledError:
-            decoding.kill()
-            await asyncio.wait([work])  # the next picture needs a free thread
-            work.exception()  # or asyncio would log it as never retrieved
-            raise
+    async def _run(
+        self, jail: Jail, run: Callable[[], T], caller: Caller, key: bytes
+    ) -> T:
+        """The result of `run`, which is that of `jail`, when its turn comes."""
+        async with self._turn(Ticket(caller, jail.limits.is_large)):
+            self._refuse_again(key)  # it may have been sent several times at once
+            loop = asyncio.get_running_loop()
+            work = loop.run_in_executor(self._threads, run)
+            work.add_done_callback(lambda _: self.prepare())
+            try:
+                return await asyncio.shield(work)
+            except InvalidPicture as refusal:
+                if not jail.was_ended:
+                    self._refused.put(key, refusal.message)
+                raise
+            except asyncio.CancelledError:
+                jail.kill()
+                await asyncio.wait([work])  # the next picture needs a free thread
+                work.exception()  # or asyncio would log it as never retrieved
+                raise
 
 
 def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBounds:
@@ -136,8 +169,12 @@ def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBo
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
     """The key under which the result of one file is remembered, for one scope."""
     sizes = f"{bounds.least} {bounds.most} {bounds.floor}"
-    words = f"{sizes} {caller.scope}\n".encode()
-    return hashlib.blake2b(words + sent.digest, digest_size=32).digest()
+    wanted = f"{sizes} {sent.page} {sent.text_layer}"
+    return _digest(f"{wanted} {caller.scope}\n", sent.digest)
+
+
+def _digest(words: str, digest: bytes) -> bytes:
+    return hashlib.blake2b(words.encode() + digest, digest_size=32).digest()
 
 
 class _Latest(Generic[T]):

@@ -25,7 +25,8 @@ from edge.errors import Cancelled, EdgeError
 from edge.events import Embedded, Event, Failed, Finished, Queued, Started, Token
 from edge.histogram_buckets import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.jobs.record import labels_of
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from ui.audit import write_line
 from ui.latency import RecentLatencies
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.images import DETAILS, TOKEN_PX, budget, floor
 from edge.images.decode import FORMATS, MAX_SOURCE_PIXELS
-from edge.jobs.fleet import WorkerInfo
+from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.limits import Limits
 from edge.qwen3vl.sampling import RECOMMENDED
 from edge.settings import Settings
@@ -19,8 +19,8 @@ TINY = "Test model: it knows only simple shapes, colours and numbers."
 
 
 def entry(name: str) -> dict[str, Any]:
-    """The entry of a model; the test model has a warning in it."""
-    warning = {"description": TINY} if name == "tiny" else {}
+    """The entry of a model; the test model, in any type, has a warning in it."""
+    warning = {"description": TINY} if name.split("-")[0] == "tiny" else {}
     about = {"object": "model", "created": int(time.time()), "owned_by": "edge-vl"}
     return {"id": name} | warning | about
 
@@ -50,9 +50,14 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
 
 
 def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """The entry of a served model, whether it thinks, its limits, and the sampling that
-    its authors recommend."""
+    """The entry of a served model: what it can do, its other names, whether it thinks,
+    its limits, and the sampling that its authors recommend."""
     return entry(served.model) | {
+        "capabilities": served.capabilities or (CHAT,),
+        "aliases": served.names[1:],
+        "quantization": served.quantization,
+        "runtime": served.runtime,
+        "vision": served.vision,
         "thinks": served.thinks,
         "limits": limits(served, settings, key),
         "sampling": RECOMMENDED,

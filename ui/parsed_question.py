@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 
 from edge.caller import Caller
-from edge.errors import EdgeError, InvalidRequest
+from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
-from edge.request import Message, PictureRef, Request, Role, SamplingParams, Wants
+from edge.request import PictureRef, Request, Role, SamplingParams, Wants
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
+from ui.openai.files import File, FilePart
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
+from ui.page_range import check_range
 from ui.picture_hosts import PictureHosts, is_link
-from ui.question import LinkedPicture, SentPicture, check_count, digest_of
+from ui.prompt_parts import (
+    Content,
+    about_each,
+    blaming,
+    messages_of,
+    opened,
+    pictures_in,
+)
+from ui.question import (
+    MAX_PAGES,
+    MAX_PICTURES,
+    LinkedPicture,
+    SentDocument,
+    SentPicture,
+    check_count,
+    digest_of,
+)
 
 NO_HOSTS = PictureHosts()
-Content = list[str | SentPicture | LinkedPicture]
 
 # Some programs write a picture into the text, as Markdown: it is looked at all the
 # same. No letter of base64 begins another picture, so that the search is linear.
@@ -32,6 +49,9 @@ class ParsedQuestion:
     """A question of `caller` for an answer of at most `max_tokens`; the body itself,
     which may be long, is not kept. `body_hash` is its sha256 where a client named the
     question with an Idempotency-Key. `wants` says what is computed of it.
+
+    Its `documents` have to be opened before it is asked; if it `asks_each`, then each
+    of its pictures and pages is asked about by itself.
 
     Raises InvalidRequest for a picture that is not a data URL of one, nor an address on
     one of `hosts`.
@@ -56,14 +76,16 @@ class ParsedQuestion:
         self.n_answers = body.n
         self.body_hash = body_hash
         self._scope = caller.scope
+        self.asks_each = body.per_page
         self._truncate = body.truncate == "auto"
-        self._thinks = body.thinks
+        self._thinks = body.thinks and not body.per_page
         self.thinking_field = body.thinking_field
         self._is_raw = body.is_raw
         self._continues = body.continues or body.is_raw
         offer = body.offer()
         self.has_tools = bool(offer)
         self.wants = wants
+        self._cache = body.cache
         if wants == "count":
             self._sampling = SamplingParams(max_tokens)
         else:
@@ -73,22 +95,50 @@ class ParsedQuestion:
         self._n_spare = 0
         self._hosts = hosts
         self.pictures: list[SentPicture | LinkedPicture] = []
-        self._messages = list(self._read(body.messages))
+        self.documents: list[SentDocument] = []
+        self._turns = list(self._read(body.messages))
         if offer:
             n_added = self._put_system(offer.system_text)
             self._n_spare = 0 if offer.must_call else n_added
 
-    def request(self, refs: Sequence[PictureRef]) -> Request:
-        """See `Question.request`."""
-        found = iter(refs)
-        messages = tuple(
-            Message(
-                role, tuple(p if isinstance(p, str) else next(found) for p in content)
+    def open(self, n_pages: Sequence[int]) -> None:
+        """Puts the pages that are asked about in the places of the `documents`, which
+        have this many. Raises InvalidRequest for pages that there are not, and for more
+        than one prompt may have."""
+        counts = dict(zip(self.documents, n_pages, strict=True))
+        self._turns = opened(self._turns, counts)
+        self.pictures = pictures_in(self._turns)
+        if self.asks_each:
+            check_count(len(self.pictures), MAX_PAGES)
+        elif len(self.pictures) > MAX_PICTURES:
+            raise InvalidRequest(
+                f"This question has {len(self.pictures)} pages and pictures, and one "
+                f"prompt has room for {MAX_PICTURES}. Choose some with pages, as in "
+                '"1-3", or send per_page: true for one answer to each.',
+                param=f"{self.documents[0].param}.pages",
             )
-            for role, content in self._messages
-        )
+
+    def each(self) -> list[tuple[str, ParsedQuestion]]:
+        """The same question about each picture and page of its last message alone, with
+        a label. Raises InvalidRequest if there is none."""
+        questions = []
+        for i, turns in enumerate(about_each(self._turns), 1):
+            one = copy.copy(self)
+            one._turns, one.pictures = turns, pictures_in(turns)
+            check_count(len(one.pictures))
+            questions.append((one.pictures[-1].label or f"Picture {i}", one))
+        if not questions:
+            raise InvalidRequest(
+                "per_page needs pages or pictures in the last message.",
+                param="per_page",
+            )
+        return questions
+
+    def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
+        """See `Question.request`."""
+        messages = messages_of(self._turns, refs, texts or [""] * len(refs))
         return Request(
-            messages,
+            tuple(messages),
             self._sampling,
             self.model,
             self._truncate,
@@ -97,6 +147,7 @@ class ParsedQuestion:
             continues=self._continues,
             thinks=self._thinks,
             wants=self.wants,
+            cache=self._cache,
         )
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:
@@ -121,7 +172,9 @@ class ParsedQuestion:
         content: Content = []
         for j, part in enumerate(parts_of(message)):
             at = f"messages[{i}].content" + (f"[{j}]" if is_list else "")
-            if isinstance(part, ImagePart):
+            if isinstance(part, FilePart):
+                content.append(self._document(part.file, f"{at}.file"))
+            elif isinstance(part, ImagePart):
                 url, detail = part.image_url.url, part.image_url.detail
                 content.append(self._picture(url, f"{at}.image_url", detail))
             elif message.role in ("user", "tool"):
@@ -146,8 +199,9 @@ class ParsedQuestion:
     def _picture(
         self, url: str, param: str, detail: Detail = "auto"
     ) -> SentPicture | LinkedPicture:
-        with _blaming(param):
-            check_count(len(self.pictures) + 1)
+        with blaming(param):
+            most = MAX_PAGES if self.asks_each else MAX_PICTURES
+            check_count(len(self.pictures) + 1, most)
             picture: SentPicture | LinkedPicture
             if self._hosts and is_link(url):
                 picture = LinkedPicture(self._hosts.link(url), detail, param)
@@ -158,14 +212,33 @@ class ParsedQuestion:
         self.pictures.append(picture)
         return picture
 
+    def _document(self, file: File, param: str) -> SentDocument:
+        file.refuse_unsent(param)
+        with blaming(f"{param}.pages"):
+            check_range(file.pages)
+        with blaming(f"{param}.file_data"):
+            check_count(len(self.documents) + 1, MAX_PAGES)
+            encoded = decode_picture(file.file_data)
+        document = SentDocument(
+            digest_of(encoded),
+            lambda: encoded,
+            file.detail,
+            param,
+            file.filename,
+            file.pages,
+            file.text_layer,
+        )
+        self.documents.append(document)
+        return document
+
     def _put_system(self, write: Callable[[str], str]) -> int:
         """Puts the text that `write` makes of the system message at the beginning.
         Returns how many characters it adds."""
         text = ""
-        if self._messages[0][0] == "system":
-            text = "".join(map(str, self._messages.pop(0)[1]))
+        if self._turns[0][0] == "system":
+            text = "".join(map(str, self._turns.pop(0)[1]))
         written = write(text)
-        self._messages.insert(0, ("system", [written]))
+        self._turns.insert(0, ("system", [written]))
         return len(written) - len(text)
 
 
@@ -176,13 +249,3 @@ def response_content(results: Sequence[Content]) -> Content:
         content += ["\n"] if content else []
         content += [f"{RESPONSE_OPEN}\n", *result, f"\n{RESPONSE_CLOSE}"]
     return content
-
-
-@contextmanager
-def _blaming(param: str) -> Iterator[None]:
-    """Says of an error which part of the body it is about."""
-    try:
-        yield
-    except EdgeError as refusal:
-        refusal.param = param
-        raise

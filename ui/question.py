@@ -5,26 +5,64 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.request import PictureRef, Request, Wants
 from ui.picture_hosts import Link
 
-MAX_PICTURES = 8  # in one request, earlier turns included
+MAX_PICTURES = 8  # in one prompt, earlier turns included
+MAX_PAGES = 100  # each of which is asked about by itself
+
+# Whether the text layer of a page is given along, or in place of its picture.
+TextLayer = Literal["auto", "never", "only"]
 
 
 @dataclass(frozen=True)
 class SentPicture:
     """A picture file that a client sent: `load` gives its bytes, which may lie on the
     disk, and blocks meanwhile; `digest` names them (see `digest_of`). `param` is the
-    field of the body that holds it, for errors."""
+    field of the body that holds it, for errors. It may be a `page`, from 0, of a
+    document, whose `label` names it where there are several."""
 
     digest: bytes
     load: Callable[[], bytes]
     detail: Detail = "auto"
     param: str | None = None
+    page: int | None = None
+    label: str = ""
+    text_layer: TextLayer = "never"
+
+
+@dataclass(frozen=True, eq=False)
+class SentDocument:
+    """A file with pages that a client sent, as a `SentPicture`; `pages` says which of
+    them (see `ui.page_range`)."""
+
+    digest: bytes
+    load: Callable[[], bytes]
+    detail: Detail
+    param: str
+    filename: str
+    pages: str
+    text_layer: TextLayer
+
+    def page(self, i: int, n_pages: int) -> SentPicture:
+        """Page number `i`, from 0, of `n_pages`."""
+        label = self.filename
+        if n_pages > 1:
+            of = f"age {i + 1} of {n_pages}"
+            label = f"{label}, p{of}" if label else f"P{of}"
+        return SentPicture(
+            self.digest,
+            self.load,
+            self.detail,
+            self.param,
+            i,
+            label,
+            self.text_layer,
+        )
 
 
 @dataclass(frozen=True)
@@ -35,6 +73,7 @@ class LinkedPicture:
     link: Link
     detail: Detail = "auto"
     param: str | None = None
+    label: str = ""
 
 
 class Question(Protocol):
@@ -55,8 +94,9 @@ class Question(Protocol):
     @property
     def pictures(self) -> Sequence[SentPicture | LinkedPicture]: ...
 
-    def request(self, refs: Sequence[PictureRef]) -> Request:
-        """The request that names the decoded `pictures` by `refs`, in their order."""
+    def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
+        """The request that names the decoded `pictures` by `refs`, in their order;
+        `texts` are their text layers, if there are any."""
         ...
 
 
@@ -65,7 +105,7 @@ def digest_of(encoded: bytes) -> bytes:
     return hashlib.blake2b(encoded, digest_size=32).digest()
 
 
-def check_count(n_pictures: int) -> None:
+def check_count(n_pictures: int, most: int = MAX_PICTURES) -> None:
     """Raises InvalidRequest for more pictures than one request may have."""
-    if n_pictures > MAX_PICTURES:
-        raise InvalidRequest(f"Send at most {MAX_PICTURES} pictures.")
+    if n_pictures > most:
+        raise InvalidRequest(f"Send at most {most} pictures.")

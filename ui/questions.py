@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from fastapi import Request
 
 from edge.errors import EdgeError
+from edge.jobs.submission import Submission
 from edge.request import Wants
 from ui.asking import Asked
 from ui.body import Bodies
@@ -20,6 +21,7 @@ from ui.metrics import Stopwatch
 from ui.openai.body import ChatBody
 from ui.openai.ready_task import without_task
 from ui.parsed_question import ParsedQuestion
+from ui.per_page import ask_each
 from ui.request_caller import caller_of, limits_of, longest_answer, submission_of
 
 T = TypeVar("T")
@@ -29,13 +31,15 @@ T_co = TypeVar("T_co", covariant=True)
 @dataclass(frozen=True)
 class Received(Generic[T]):
     """An accepted question, how its client wants the `n_answers`, which may hold calls
-    if it `has_tools`, and what its API keeps of the body."""
+    if it `has_tools`, or answers to several pages in one if it `has_pages`, and what
+    its API keeps of the body."""
 
     asked: Asked
     streams: bool
     includes_usage: bool
     has_tools: bool
     n_answers: int
+    has_pages: bool
     kept: T
 
     @property
@@ -44,6 +48,8 @@ class Received(Generic[T]):
         answer."""
         if self.asked.is_cached:
             return {"x-cache": "hit"}
+        if self.has_pages:  # each with a job of its own, most of which do not exist yet
+            return {"x-cache": "miss"}
         return {"x-cache": "miss", "x-job-id": ", ".join(self.asked.job.job_ids)}
 
 
@@ -172,8 +178,26 @@ class Questions:
             n_computed=question.n_computed,
             is_background=is_background,
         )
-        work = self._client.ask(submission, question, meter, watch)
+        work = self._answer(submission, question, meter, watch)
         return await unless_gone(http, work)
+
+    async def _answer(
+        self,
+        submission: Submission,
+        question: ParsedQuestion,
+        meter: Meter,
+        watch: Stopwatch,
+    ) -> Asked:
+        if question.documents:
+            caller = submission.caller
+            n_pages = [
+                await self._client.count_pages(document, caller)
+                for document in question.documents
+            ]
+            question.open(n_pages)
+        if question.asks_each:
+            return await ask_each(self._client, submission, question, meter)
+        return await self._client.ask(submission, question, meter, watch)
 
     async def _charge_request(self, http: Request) -> Meter:
         """Charges the request before its body is read, which costs time too. Returns
@@ -203,5 +227,6 @@ def _received(asked: Asked, question: ParsedQuestion, kept: T) -> Received[T]:
         question.includes_usage,
         question.has_tools,
         question.n_answers,
+        question.asks_each,
         kept,
     )

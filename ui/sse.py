@@ -11,9 +11,11 @@ from typing import Any, Protocol
 from fastapi.responses import StreamingResponse
 
 from edge.events import Failed, Finished, Progress, Retried, Token
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from ui.choice import Choice
 from ui.event_streams import NumberedEvents
+from ui.paged_answer import PagedAnswer
 from ui.progress import progress_comment
 
 DONE = "data: [DONE]\n\n"
@@ -165,6 +167,7 @@ def measured(answers: Sequence[Answer]) -> dict[str, Any]:
         "dropped_tools": slowest.dropped_tools,
         "first_only_pictures": slowest.n_first,
         "max_tokens": slowest.max_tokens,
+        **({"pages": slowest.per_page()} if isinstance(slowest, PagedAnswer) else {}),
     }
 
 
@@ -173,7 +176,12 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "image_tokens": usage.image_tokens,
+            "memory_image_tokens": usage.memory_image_tokens,
+            "stored_image_tokens": usage.stored_image_tokens,
+        },
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 

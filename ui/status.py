@@ -39,7 +39,7 @@ def status_route(client: Client) -> APIRouter:
         key: Key | None = http.state.key
         sees_all = is_admin(key) or not client.keys.look()
         workers, outlooks = await load.read()
-        allowed = [w for w in workers if may_ask(w.model, limits_of(http))]
+        allowed = [w for w in workers if may_ask(w, limits_of(http))]
         tenant = None if sees_all else caller_of(http).tenant
         return {
             "object": "status",

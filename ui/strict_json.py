@@ -27,6 +27,7 @@ LONG = {
     "url",
     "image_url",
     "data",
+    "file_data",
     "images",
 }  # may be longer, in ASCII: pictures, or lists of them
 PIECE = 1 << 20  # bytes looked at in one step

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.engine.engine import Engine
+from edge.errors import SetupError
 from edge.events import Failed, Finished, Started
 from edge.images import Picture
 from edge.jobs import fleet
@@ -27,6 +28,7 @@ from edge.serving.first_start import tune_at_first_start
 from edge.serving.plan import Plan, make_plan
 from edge.settings import Settings
 from worker.claiming import Claiming
+from worker.embedding_store import EmbeddingStore
 from worker.heartbeat import Heartbeat
 from worker.metrics import Metrics, serve
 from worker.preflight import Preflight
@@ -69,6 +71,11 @@ class Life:
         """Before Celery: plans, builds and warms the engine. Raises SetupError, or the
         EdgeError of the first question."""
         settings = self._settings
+        if settings.models:
+            raise SetupError(
+                "A worker serves one model: set EDGE_MODEL for each worker. "
+                "EDGE_MODELS is for `edge up`."
+            )
         self._metrics = metrics = Metrics()
         if port := settings.metrics_port:
             # first, so that a port in use is reported before the model is loaded
@@ -80,17 +87,23 @@ class Life:
             plan = make_plan(settings, files)
         self._engine = build(plan)
         image_tokens, answer = warm(self._engine)
-        metrics.watch(self._engine)
+        fingerprint = f"{facts.digest} {self._engine.tower_name}"
+        self._store = None
+        if settings.cache_url and settings.embeddings_mb:
+            store = EmbeddingStore(settings.cache_url, fingerprint, settings.slots)
+            self._store = self._engine.encoder.store = store
+        metrics.watch(self._engine, plan.need.kv_bytes, self._store)
         self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",
             model=files.name,
-            fingerprint=f"{facts.digest} {self._engine.tower_name}",
+            fingerprint=fingerprint,
             vision=self._engine.tower_name,
             n_slots=plan.settings.slots,
             runtime=self._engine.runtime_name,
             n_cells=plan.n_kv_cells,
             min_image_tokens=plan.min_image_tokens,
             max_image_tokens=plan.max_image_tokens,
+            capabilities=fleet.CAPABILITIES,
             thinks=self._engine.thinks,
             **vars(facts),
         )
@@ -134,3 +147,5 @@ class Life:
         if self._heartbeat:
             self._preflight.close()
         self._engine.close()
+        if self._store:
+            self._store.close()

@@ -24,6 +24,10 @@ from edge.events import Finished, Terminal
 from edge.histogram_buckets import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.jobs.record import labels_of
 from edge.request import Answer, Request
+from worker.cache_metrics import Caches
+from worker.embedding_store import EmbeddingStore
+
+FROM_CACHE = ("image_memory", "image_stored")  # of the image tokens
 
 
 class Metrics:
@@ -44,7 +48,7 @@ class Metrics:
         )
         # Zeros, so that the first of each is already an increase.
         self._requests.labels("finished", "")
-        for kind in ("prompt", "reused", "answer"):
+        for kind in ("prompt", "reused", "image", *FROM_CACHE, "answer"):
             self._tokens.labels(kind)
         for kind in ("drafted", "accepted"):
             self._drafts.labels(kind)
@@ -57,9 +61,13 @@ class Metrics:
         self._tpot = seconds("tpot", "Mean per later token.", TOKEN_BUCKETS_S)
         self._e2e = seconds("e2e", "From arrival to the last token.")
 
-    def watch(self, engine: Engine) -> None:
-        """Adds the engine's load to the metrics."""
+    def watch(
+        self, engine: Engine, kv_bytes: int, store: EmbeddingStore | None
+    ) -> None:
+        """Adds the load of the engine, which has `kv_bytes` of KV cells, and its caches
+        to the metrics."""
         self.registry.register(EngineLoad(engine))
+        self.registry.register(Caches(engine, kv_bytes, store))
 
     def ended(self, request: Request, outcome: Terminal) -> None:
         """Counts a job that this worker has ended."""
@@ -71,6 +79,9 @@ class Metrics:
         usage, times = answer.usage, answer.timings
         self._tokens.labels("prompt").inc(usage.prompt_tokens)
         self._tokens.labels("reused").inc(usage.cached_tokens)
+        self._tokens.labels("image").inc(usage.image_tokens)
+        self._tokens.labels("image_memory").inc(usage.memory_image_tokens)
+        self._tokens.labels("image_stored").inc(usage.stored_image_tokens)
         self._tokens.labels("answer").inc(usage.completion_tokens)
         self._drafts.labels("drafted").inc(times.drafted_tokens)
         self._drafts.labels("accepted").inc(times.accepted_tokens)

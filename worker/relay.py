@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.errors import (
@@ -98,7 +99,7 @@ class Relay:
                     ticket = self._engine.submit(
                         claim.request, pictures, is_wanted, prepared
                     )
-                n_image = ticket.sequence.n_image
+                n_image = ticket.n_image
                 outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
             outcome = Failed.because(refusal)
@@ -115,7 +116,7 @@ class Relay:
         # Else the preflight check was first, and counted it.
         if is_ours or is_cancelled:
             self._metrics.ended(claim.request, outcome)
-        if isinstance(outcome, Finished) and not counts_only:
+        if isinstance(outcome, Finished) and claim.request.wants == "answer":
             self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
 
     @contextmanager
@@ -135,14 +136,16 @@ class Relay:
 
             yield is_wanted
 
-    def _follow(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
+    def _follow(
+        self, claim: Claim, ticket: Ticket | Batch, deadline: float
+    ) -> Terminal:
         try:
             return self._relay(claim, ticket, deadline)
         except BaseException:  # the answer has no reader: the slot must not go on
             ticket.cancel(Cancelled("The worker abandoned this answer."))
             raise
 
-    def _relay(self, claim: Claim, ticket: Ticket, deadline: float) -> Terminal:
+    def _relay(self, claim: Claim, ticket: Ticket | Batch, deadline: float) -> Terminal:
         renewal = time.monotonic() + RENEW_S
         number, send_at = 1, 0.0
         while True:
@@ -182,7 +185,9 @@ class Relay:
                 time.sleep(RETRY_S)
 
 
-def _news(ticket: Ticket, send_at: float) -> tuple[list[Event], Terminal | None]:
+def _news(
+    ticket: Ticket | Batch, send_at: float
+) -> tuple[list[Event], Terminal | None]:
     """The events until `send_at`, after at most RENEW_S for the first, and the terminal
     one."""
     news: list[Event] = []

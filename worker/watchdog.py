@@ -48,13 +48,15 @@ class Watchdog:
         """Whether a new question might not be answered here."""
         if self._held_s > SILENT_S:
             return True
-        return self._engine.silent_s > max(SILENT_S, 3 * self._engine.longest_step_s)
+        return self._engine.watch.silent_s > max(
+            SILENT_S, 3 * self._engine.watch.longest_s
+        )
 
     def check_engine(self) -> None:
         if not self._engine.is_alive:
             _end("the engine is dead")
-        silent_s = self._engine.silent_s
-        if silent_s > max(self._hang_s, 10 * self._engine.longest_step_s):
+        silent_s = self._engine.watch.silent_s
+        if silent_s > max(self._hang_s, 10 * self._engine.watch.longest_s):
             _end(f"the engine has made no step for {silent_s:.0f} s")
 
     def check_threads(self) -> None:

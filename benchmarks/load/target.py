@@ -21,8 +21,8 @@ from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.serving.plan import Plan, make_plan
 from edge.settings import Settings
+from edge.up.models import RESERVE_BYTES
 from edge.up.parts import LOOPBACK, free_port
-from edge.up.stack import RESERVE_BYTES
 from edge.up.supervise import Child, Part
 
 PATIENCE_S = 10.0

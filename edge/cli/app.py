@@ -9,6 +9,7 @@ from edge.cli.bench import PROGRAM, bench, monitor
 from edge.cli.doctor import doctor
 from edge.cli.keys import keys_app
 from edge.cli.models import models_app
+from edge.cli.switch import switch
 from edge.cli.up import up
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(ask)
+app.command()(switch)
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.command(**PROGRAM)(bench)

@@ -14,6 +14,7 @@ from edge import images
 from edge.cli.draw import annotated
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
+from edge.engine.batch import Batch
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
@@ -77,7 +78,7 @@ def ask(
             annotated(vetted, answer.marks).save(draw, "PNG")
 
 
-def _answer(ticket: Ticket) -> Answer:
+def _answer(ticket: Ticket | Batch) -> Answer:
     """Prints the answer on stdout as it grows, and progress on stderr."""
     while True:
         match ticket.next():

@@ -9,13 +9,13 @@ import asyncio
 import csv
 import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli.broker import broker_url
 from edge.cli.errors import clear_errors
 from edge.errors import SetupError
 from edge.jobs.ledger import COUNTS, Ledger, Usage
@@ -88,7 +88,7 @@ def usage(
     with clear_errors():
         settings = Settings.load()
         names = {key.id: key.name for key in read_keys(settings.keys_path)}
-        url = settings.broker_url or _broker_of(settings, port)
+        url = broker_url(settings, port)
         found = asyncio.run(_usage(url, days))
         header = ["day", "key", "model", *COUNTS]
         table = [
@@ -103,21 +103,6 @@ def usage(
         for cells in table:
             shown.add_row(*cells)
         Console().print(shown)
-
-
-def broker_file(settings: Settings, port: int) -> Path:
-    """The file in which `edge up` keeps its broker's URL, for its own account only."""
-    return settings.data_dir / "state" / str(port) / "broker" / "url"
-
-
-def _broker_of(settings: Settings, port: int) -> str:
-    try:
-        return broker_file(settings, port).read_text().strip()
-    except OSError:
-        raise SetupError(
-            f"No `edge up` of this account runs on port {port}. Give its port with "
-            "--port, or set EDGE_BROKER_URL."
-        ) from None
 
 
 async def _usage(url: str, days: int) -> list[Usage]:

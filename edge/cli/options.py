@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edge.model_names import is_path, listed
 from edge.settings import Settings
 
 Model = Annotated[
@@ -24,17 +25,35 @@ def settings_with(
 ) -> Settings:
     """The settings, overridden by the command line; None is an option not given.
 
+    Of several models in the settings the first is taken.
+    """
+    settings = settings_for([model] if model else None, mmproj, **others)
+    names = listed(settings.models)
+    return replace(settings, model=names[0], models="") if names else settings
+
+
+def settings_for(
+    models: list[str] | None, mmproj: Path | None, **others: str | int | None
+) -> Settings:
+    """The same, of all models.
+
     Paths of files become absolute, because child processes work in other folders.
     """
-    given = {"model": model, "mmproj": mmproj} | others
-    named: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    settings = replace(Settings.load(), **named)
+    named: dict[str, Any] = {"mmproj": mmproj} | others
+    if models:
+        several = ",".join(map(_located, models)) if len(models) > 1 else ""
+        named |= {"model": models[0], "models": several}
+    given = {name: value for name, value in named.items() if value is not None}
+    settings = replace(Settings.load(), **given)
     return replace(
-        settings, model=_located(settings.model), mmproj=_located(settings.mmproj)
+        settings,
+        model=_located(settings.model),
+        models=",".join(map(_located, listed(settings.models))),
+        mmproj=_located(settings.mmproj),
     )
 
 
 def _located(name: str | Path) -> str:
     """Makes a path absolute; leaves the name of a model, or nothing, as it is."""
-    is_path = str(name).endswith(".gguf") or "/" in str(name)
-    return str(Path(name).expanduser().absolute()) if is_path else str(name)
+    path = Path(name).expanduser().absolute()
+    return str(path) if is_path(str(name)) else str(name)

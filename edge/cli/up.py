@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from edge.cli.errors import clear_errors
-from edge.cli.options import Mmproj, Model, Port, settings_with
-from edge.up import stack
+from edge.cli.options import Mmproj, Port, settings_for
+from edge.up import service
 
 
 def up(
-    model: Model = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="As for `edge ask`; repeat it to serve several models."),
+    ] = None,
     mmproj: Mmproj = None,
     port: Port = 8080,
     host: Annotated[
@@ -33,5 +36,5 @@ def up(
 ) -> None:
     """Start everything: chat and API on one port. Ctrl-C stops it."""
     with clear_errors():
-        settings = settings_with(model, mmproj, slots=slots, host=host, open=open_)
-        stack.up(settings, port, with_nginx=not no_nginx, user=user)
+        settings = settings_for(model, mmproj, slots=slots, host=host, open=open_)
+        service.up(settings, port, with_nginx=not no_nginx, user=user)

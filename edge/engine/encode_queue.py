@@ -19,6 +19,7 @@ class PictureKey(NamedTuple):
 @dataclass(frozen=True)
 class EncodeJob:
     """A picture of `n_tokens` image tokens to encode, for all sequences that lack it.
+    Its embeddings are cached if it `is_kept`.
 
     An encoder that can pause computes it in stages, another one in a single stage.
     """
@@ -26,6 +27,7 @@ class EncodeJob:
     key: PictureKey
     picture: Picture
     n_tokens: int
+    is_kept: bool = True
 
 
 class EncodeQueue:
@@ -49,9 +51,8 @@ class EncodeQueue:
             for piece in first.pieces
             if isinstance(piece, PicturePiece) and piece.ref.sha256 == sha256
         )
-        return EncodeJob(
-            PictureKey(first.scope, sha256), first.pixels[sha256], n_tokens
-        )
+        key, picture = PictureKey(first.scope, sha256), first.pixels[sha256]
+        return EncodeJob(key, picture, n_tokens, first.writes_caches)
 
     @property
     def is_abandoned(self) -> bool:

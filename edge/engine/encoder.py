@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.engine.encode_queue import EncodeJob, PictureKey
-from edge.engine.protocols import VisionTower
+from edge.engine.protocols import EmbeddingStore, VisionTower
 from edge.errors import Cancelled
+from edge.images import Picture
 
 REST_S: Final = 10.0  # without a picture
 
@@ -24,7 +25,8 @@ Outcome = Embeddings | Exception
 
 
 class Encoder:
-    """Encodes one picture at a time, and caches at most `cache_bytes` of embeddings.
+    """Encodes one picture at a time, and caches at most `cache_bytes` of embeddings;
+    it puts them into the `store` too, once that is set.
 
     Between two stages it calls `paused` with the seconds of the first, and waits for
     `proceed`. It calls `done` with each job and its embeddings, or with the error:
@@ -40,7 +42,9 @@ class Encoder:
         paused: Callable[[float], None],
     ) -> None:
         self._tower = tower
+        self.cache_bytes = cache_bytes
         self._cache = _Cache(cache_bytes)
+        self.store: EmbeddingStore | None = None
         self._done = done
         self._paused = paused
         self._is_abandoned = False
@@ -53,6 +57,22 @@ class Encoder:
     def recall(self, key: PictureKey) -> Embeddings | None:
         """The embeddings of a picture that was encoded before, if they are cached."""
         return self._cache.get(key)
+
+    def fetch(self, key: PictureKey, picture: Picture) -> Embeddings | None:
+        """The embeddings of a picture from the store, unless they are cached here: they
+        are from now on. Blocks; for the thread that asks a question."""
+        if self.store is None or self._cache.get(key) is not None:
+            return None
+        grid = self._tower.grid(picture.width, picture.height)
+        found = self.store.get(*key, grid, self._tower.width)
+        if found is not None:
+            self._cache.add(key, found)
+        return found
+
+    @property
+    def cached_bytes(self) -> int:
+        """Of embeddings in memory."""
+        return self._cache.n_bytes
 
     def start(self, job: EncodeJob) -> None:
         """Encodes a picture; the job before it must be done."""
@@ -99,9 +119,17 @@ class Encoder:
         except Exception as error:
             outcome = error
         else:
-            self._cache.add(job.key, outcome)
+            self._keep(job, outcome)
         self._done(job, outcome)
         return True
+
+    def _keep(self, job: EncodeJob, embeddings: Embeddings) -> None:
+        if not job.is_kept:
+            return
+        self._cache.add(job.key, embeddings)
+        if self.store is not None:
+            grid = self._tower.grid(job.picture.width, job.picture.height)
+            self.store.put(*job.key, grid, embeddings)
 
     def _pause(self) -> None:
         self._raise_if_abandoned()
@@ -120,7 +148,8 @@ class _Cache:
     """Embeddings by picture; evicts the least recently used. For any thread."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._free_bytes = most_bytes
+        self.n_bytes = 0
+        self._most_bytes = most_bytes
         self._entries: OrderedDict[PictureKey, Embeddings] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -131,11 +160,12 @@ class _Cache:
             return found
 
     def add(self, key: PictureKey, embeddings: Embeddings) -> None:
+        """Replaces those of the same picture."""
         with self._lock:
-            if key in self._entries:
-                return
+            if (old := self._entries.pop(key, None)) is not None:
+                self.n_bytes -= old.nbytes
             self._entries[key] = embeddings
-            self._free_bytes -= embeddings.nbytes
-            while self._free_bytes < 0:
+            self.n_bytes += embeddings.nbytes
+            while self.n_bytes > self._most_bytes:
                 _, oldest = self._entries.popitem(last=False)
-                self._free_bytes += oldest.nbytes
+                self.n_bytes -= oldest.nbytes

@@ -14,17 +14,20 @@ from contextlib import suppress
 from functools import partial
 
 from edge.engine import progress
+from edge.engine.batch import Batch, open_ticket
 from edge.engine.costs import Costs
 from edge.engine.drafting import Drafter
-from edge.engine.encode_queue import EncodeJob, PictureKey
+from edge.engine.encode_queue import PictureKey
 from edge.engine.encoder import Embeddings, Encoder, Outcome
-from edge.engine.prepare import Prepared, prepare
+from edge.engine.prepare import Prepared, prepare_all
 from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.recall import fetch, recall
 from edge.engine.scheduler import Admission, Load, Rest, Scheduler, Stage
-from edge.engine.sequence import Phase, Sequence
+from edge.engine.sequence import Phase, Sequence, supply_pixels
 from edge.engine.slots import Slots
 from edge.engine.step import Sampled, Step
-from edge.engine.ticket import Clock, Ticket
+from edge.engine.step_watch import StepWatch
+from edge.engine.ticket import Clock, EngineThread, Ticket
 from edge.errors import Cancelled, EdgeError, EngineError, Unavailable
 from edge.events import Embedded, Failed, Started, Terminal
 from edge.images import Picture
@@ -38,8 +41,8 @@ class Engine:
     """Answers up to `runtime.n_slots` questions at once.
 
     At most `chunk_tokens` of prompts are computed in one step, and `cache_bytes` of
-    embeddings of pictures are cached. `costs` are those measured on this machine. The
-    model's `chat_template` says whether it thinks.
+    embeddings of pictures are cached; `encoder.store` may have more. `costs` are those
+    measured on this machine. The model's `chat_template` says whether it thinks.
     """
 
     def __init__(
@@ -54,8 +57,9 @@ class Engine:
         self._runtime = runtime
         self.thinks = thinks(chat_template)
         self._prepare = partial(
-            prepare, runtime=runtime, tower=tower, thinks=self.thinks
+            prepare_all, runtime=runtime, tower=tower, thinks=self.thinks
         )
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._n_stages = tower.n_stages
         self.tower_name, self.runtime_name = tower.name, runtime.name
         costs = costs or Costs()
@@ -65,17 +69,20 @@ class Engine:
             alternates=self._n_stages > 1,
             costs=costs,
         )
-        self._encoder = Encoder(
-            tower, cache_bytes, self._post_encoded, self._post_paused
+        post = self._inbox.put  # what is posted runs on the engine thread
+        self.encoder = Encoder(
+            tower,
+            cache_bytes,
+            lambda job, outcome: post(partial(self._encoded, job.key, outcome)),
+            lambda seconds: post(partial(self._end_stage, seconds)),
         )
         self._drafter = Drafter(costs.step.seconds)
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._thread_of = EngineThread(post, self._accept, self._end)
         self._door = threading.Lock()
         self._closing = False
-        self._began: float | None = None
-        self.longest_step_s = 0.0
+        self.watch = StepWatch()
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
 
@@ -87,13 +94,6 @@ class Engine:
     def load(self) -> Load:
         """How full it was after its latest step; any thread may ask."""
         return self._load
-
-    @property
-    def silent_s(self) -> float:
-        """Seconds of its present step, or of the stage of a picture it waits for; 0
-        without work. It hangs if they are far more than `longest_step_s`."""
-        began = self._began
-        return 0.0 if began is None else time.monotonic() - began
 
     @property
     def n_open(self) -> int:
@@ -113,7 +113,7 @@ class Engine:
         pictures: Mapping[str, Picture],
         is_wanted: Callable[[], bool] = lambda: True,
         prepared: Prepared | None = None,
-    ) -> Ticket:
+    ) -> Ticket | Batch:
         """Accepts a question; `pictures` holds the pixels by sha256. It is prepared
         now, unless `prepared` is the unused result of `check` for an equal request;
         `is_wanted` is called often meanwhile.
@@ -123,15 +123,16 @@ class Engine:
         Unavailable when the engine is closed.
         """
         clock = Clock(time.monotonic())
-        sequence = prepared.take(request) if prepared else None
-        sequence = sequence or self._prepare(request, is_wanted=is_wanted)
+        sequences = prepared.take(request) if prepared else None
+        sequences = sequences or self._prepare(request, is_wanted=is_wanted)
         clock.end("prepare", time.monotonic())
-        sequence.pixels = {s: pictures[s] for s in sequence.missing_pictures}
-        ticket = Ticket(sequence, clock, self._inbox.put, self._end)
+        supply_pixels(sequences, pictures)
+        fetch(sequences, self.encoder)
+        ticket = open_ticket(request, sequences, clock, self._thread_of, self._runtime)
         with self._door:
             if self._closing or not self.is_alive:
                 raise Unavailable("The engine is shutting down.")
-            self._inbox.put(lambda: self._accept(ticket))
+            self._inbox.put(ticket.start)
         return ticket
 
     def close(self) -> None:
@@ -141,16 +142,8 @@ class Engine:
             reason = Cancelled("The engine was shut down.")
             self._inbox.put(lambda: self._end_all(reason))
         self._thread.join()
-        self._encoder.close()
+        self.encoder.close()
         self._runtime.close()
-
-    def _post_encoded(self, job: EncodeJob, outcome: Outcome) -> None:
-        """On the encoder thread: hands its result over to the engine thread."""
-        self._inbox.put(partial(self._encoded, job.key, outcome))
-
-    def _post_paused(self, seconds: float) -> None:
-        """On the encoder thread: a stage has ended, and the cores are free."""
-        self._inbox.put(partial(self._end_stage, seconds))
 
     # Everything below runs on the engine thread.
 
@@ -158,12 +151,12 @@ class Engine:
         try:
             while not self._closing or self._tickets:
                 if not self._scheduler.encoder_has_cores:
-                    self._began = time.monotonic()
+                    self.watch.begin()
                 self._admit()
                 self._drafter.draft(self._scheduler.running.values())
                 self._work(self._scheduler.next_work(time.monotonic()))
                 self._load = self._scheduler.load
-                self.longest_step_s = max(self.longest_step_s, self.silent_s)
+                self.watch.end()
                 while not self._inbox.empty():
                     self._inbox.get()()
         except BaseException:
@@ -177,14 +170,14 @@ class Engine:
         elif isinstance(work, Step):
             self._compute(work)
         elif work.job:
-            self._encoder.start(work.job)
+            self.encoder.start(work.job)
         else:
-            self._encoder.proceed()
+            self.encoder.proceed()
 
     def _await_message(self, seconds: float | None) -> None:
         """Sleeps until a message comes, and runs it."""
         if not self._scheduler.encoder_has_cores:
-            self._began = None
+            self.watch.pause()
         with suppress(queue.Empty):
             self._inbox.get(timeout=seconds)()
 
@@ -221,31 +214,35 @@ class Engine:
         try:
             return self._runtime.run(step)
         except Exception as error:
-            for slot in step.slots:
-                self._fail(self._tickets[self._scheduler.running[slot]], error)
+            for ticket in [self._in_slot(slot) for slot in step.slots]:
+                self._fail(ticket, error)
             return None
 
     def _postprocess(self, sampled: list[Sampled]) -> None:
-        for each in sampled:
-            sequence = self._scheduler.running[each.slot]
-            ticket = self._tickets[sequence]
+        for ticket, each in [(self._in_slot(each.slot), each) for each in sampled]:
+            if ticket.sequence.phase is Phase.DONE:
+                continue  # with another prompt of the same question
             if isinstance(each.tokens, EngineError):
                 self._fail(ticket, each.tokens)
                 continue
+            if each.state is not None:
+                self._end(ticket, ticket.read(each.state))
+                continue
             finish_reason = ticket.append(each.tokens, self._runtime, each.logprobs)
-            if (position := sequence.reject_guesses()) is not None:
+            if (position := ticket.sequence.reject_guesses()) is not None:
                 self._runtime.rewind(each.slot, position)
             if finish_reason:
                 self._end(ticket, ticket.finish(finish_reason, self._runtime))
 
+    def _in_slot(self, slot: int) -> Ticket:
+        return self._tickets[self._scheduler.running[slot]]
+
     def _accept(self, ticket: Ticket) -> None:
         sequence = ticket.sequence
         self._tickets[sequence] = ticket
-        ticket.events.put(Started(sequence.n_prompt, sequence.n_image))
-        for sha256 in sequence.missing_pictures:
-            key = PictureKey(sequence.scope, sha256)
-            if (embeddings := self._encoder.recall(key)) is not None:
-                self._receive(ticket, sha256, embeddings)
+        ticket.emit(Started(sequence.n_prompt, sequence.n_image))
+        for sha256, embeddings in recall(sequence, self.encoder):
+            self._receive(ticket, sha256, embeddings)
         self._queue(ticket)
 
     def _end_stage(self, seconds: float) -> None:
@@ -268,7 +265,7 @@ class Engine:
 
     def _receive(self, ticket: Ticket, sha256: str, embeddings: Embeddings) -> None:
         ticket.sequence.receive(sha256, embeddings)
-        ticket.events.put(Embedded(len(embeddings)))
+        ticket.emit(Embedded(len(embeddings)))
 
     def _queue(self, ticket: Ticket) -> None:
         if not ticket.sequence.missing_pictures:
@@ -292,8 +289,8 @@ class Engine:
         for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)
         if self._scheduler.pictures.is_abandoned:
-            self._encoder.interrupt()
-        ticket.events.put(outcome)
+            self.encoder.interrupt()
+        ticket.emit(outcome)
 
     def _end_all(self, reason: EdgeError) -> None:
         for ticket in list(self._tickets.values()):

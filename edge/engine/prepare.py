@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Final
 
-from edge.conversation import newest, trim
+from edge.conversation import newest, of_prompt, trim
 from edge.engine.constraints import constrain
 from edge.engine.protocols import Runtime, Tokenizer, VisionTower
 from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
@@ -19,39 +20,85 @@ from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.qwen3vl.thoughts import NONE, OPENED
-from edge.request import Answer, Message, PictureRef, Request, Usage
+from edge.request import Answer, Message, PictureRef, Request
+from edge.usage import Usage
 
 Tokens = list[int]
+
+MOST_TOGETHER: Final = 65_536  # tokens of all prompts of one request
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A request with its sequence, for one `Engine.submit`: a sequence is live state.
+    """A request with its sequences, for one `Engine.submit`: they are live state.
 
     Any thread may keep it. It takes about 50 bytes for each token of the prompt, and
-    the memory of the compiled schema.
+    the memory of the compiled schema. What several prompts begin with counts once.
     """
 
     request: Request
     n_prompt: int  # tokens, image tokens included
     n_image: int  # image tokens
-    _unused: list[Sequence]
+    _unused: list[tuple[Sequence, ...]]
 
     @classmethod
-    def of(cls, request: Request, sequence: Sequence) -> Prepared:
-        return cls(request, sequence.n_prompt, sequence.n_image, [sequence])
+    def of(cls, request: Request, sequences: tuple[Sequence, ...]) -> Prepared:
+        first, *others = sequences
+        n_prompt = first.n_prompt + sum(
+            other.n_prompt - (other.n_common or 0) for other in others
+        )
+        pictures = {
+            piece.ref: piece.n_tokens
+            for sequence in sequences
+            for piece in sequence.pieces
+            if isinstance(piece, PicturePiece)
+        }
+        n_image = sum(pictures.values())
+        return cls(request, n_prompt, n_image, [sequences])
 
     def count(self) -> Answer:
         """The answer to a request that only counts."""
         return Answer("", "stop", Usage(self.n_prompt))
 
-    def take(self, request: Request) -> Sequence | None:
-        """The sequence, once, and only for an equal request."""
+    def take(self, request: Request) -> tuple[Sequence, ...] | None:
+        """The sequences, once, and only for an equal request."""
         if request != self.request:
             return None
         with suppress(IndexError):  # one of several threads gets it: `pop` is atomic
             return self._unused.pop()
         return None
+
+
+def prepare_all(
+    request: Request,
+    runtime: Runtime,
+    tower: VisionTower,
+    is_wanted: Callable[[], bool] = lambda: True,
+    *,
+    thinks: bool = False,
+) -> tuple[Sequence, ...]:
+    """The sequences of all prompts of a request, as `prepare`: of an answer one. Raises
+    ContextLengthExceeded for more than MOST_TOGETHER tokens of several prompts."""
+    if not request.has_many_prompts:
+        return (prepare(request, runtime, tower, is_wanted, thinks=thinks),)
+    sequences: list[Sequence] = []
+    n_tokens = 0
+    for i, prompt in enumerate(request.prompts):
+        with of_prompt(i):
+            sequence = prepare(prompt, runtime, tower, is_wanted, thinks=thinks)
+            n_tokens += sequence.n_prompt
+            if n_tokens > MOST_TOGETHER:
+                raise ContextLengthExceeded(
+                    f"The prompts of one request may have {MOST_TOGETHER} tokens "
+                    f"together, and yours have more, from number {i} on. Send the "
+                    "rest in another request, or fewer or smaller pictures."
+                )
+        sequence.reads_state = True
+        sequences.append(sequence)
+    n_common = min(sequences[0].match_prefix(each.content) for each in sequences)
+    for sequence in sequences:
+        sequence.n_common = n_common
+    return tuple(sequences)
 
 
 def prepare(
@@ -120,6 +167,8 @@ def prepare(
     ends = () if sampling.ignore_eos else runtime.ends
     sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
     sequence.constraint = constraint
+    sequence.reads_caches = request.reads_caches
+    sequence.writes_caches = request.writes_caches
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     n_kept = len(sequence.pictures)

@@ -77,6 +77,13 @@ class Runtime(Tokenizer, Protocol):
     n_cells: int
     n_idle: int
 
+    @property
+    def score_row(self) -> npt.NDArray[np.float32]:
+        """f32 [hidden]: its product with the state of a token is the logarithm of the
+        odds of "yes" against "no" as the next one. Raises SetupError when the file
+        cannot be read for it."""
+        ...
+
     def check(self, sampling: SamplingParams) -> Constraint | None:
         """A constraint for the schema of `sampling`, if it has one. May take long: any
         thread but the engine thread may call it.
@@ -104,7 +111,8 @@ class Runtime(Tokenizer, Protocol):
 
     def run(self, step: Step) -> list[Sampled]:
         """Computes all spans, and samples what follows the wanted tokens of each slot
-        as `sample_rows` says, in one span of each slot at most.
+        as `sample_rows` says, in one span of each slot at most; or gives the state of
+        the wanted token.
 
         Beside the prompts each slot has at most MOST_TOKENS, of which MOST_GUESSED + 1
         may be wanted. No guess ends an answer. Rejected ones stay until `rewind`.
@@ -127,6 +135,7 @@ class VisionTower(Protocol):
 
     name: str  # of the backend and its precision
     n_stages: int  # of a picture, with a pause between any two; 1: it cannot pause
+    width: int  # numbers of one embedding
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
         """Rows and columns of image tokens for a picture of this size in pixels."""
@@ -147,3 +156,25 @@ class VisionTower(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class EmbeddingStore(Protocol):
+    """Embeddings of pictures that outlive this process, float16 [rows * columns,
+    width]. Any thread but the engine thread may call `get`."""
+
+    def get(
+        self, scope: str, sha256: str, grid: tuple[int, int], width: int
+    ) -> npt.NDArray[np.float16] | None:
+        """Those of a picture for callers of `scope`, within a fraction of the time that
+        encoding takes; None when they are not there."""
+        ...
+
+    def put(
+        self,
+        scope: str,
+        sha256: str,
+        grid: tuple[int, int],
+        embeddings: npt.NDArray[np.float16],
+    ) -> None:
+        """Stores those of a picture, some time after it has returned."""
+        ...

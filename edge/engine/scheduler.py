@@ -169,8 +169,14 @@ class Scheduler:
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         """The slot that shares most of the prompt's beginning, and how many cells."""
+        if not sequence.reads_caches:
+            return None, 0
         held = dict(self._slots.idle)
-        held |= {slot: running.cached_content for slot, running in self.running.items()}
+        held |= {
+            slot: running.cached_content
+            for slot, running in self.running.items()
+            if running.writes_caches
+        }
         found = ((sequence.match_prefix(held[slot]), slot) for slot in held)
         n_shared, source = max(found, default=(0, None))
         if source is None or n_shared < WORTH_SHARING:
@@ -180,9 +186,10 @@ class Scheduler:
         return source, n_shared
 
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
-        return any(
+        return sequence.reads_caches and any(
             sequence.match_prefix(other.content) >= n_shared + WORTH_WAITING
             for other in self.prefilling.values()
+            if other.writes_caches
         )
 
     def schedule(self, now: float) -> Step | None:
@@ -211,7 +218,8 @@ class Scheduler:
 
     def remove(self, sequence: Sequence, *, retain: bool = False) -> tuple[int, ...]:
         """Takes a sequence out, wherever it is. Returns the slots to be emptied: its
-        own, or an older idle one with `retain`, which makes its own slot idle."""
+        own, or an older idle one with `retain`, which makes its own slot idle if its
+        cells may be kept."""
         self.pictures.remove(sequence)
         if sequence in self.waiting:
             self.waiting.remove(sequence)
@@ -219,13 +227,25 @@ class Scheduler:
         to_empty: tuple[int, ...] = ()
         if slot is not None:
             del self.running[slot]
-            if retain:
+            if retain and self._is_worth_retaining(sequence):
                 to_empty = self._slots.retain(slot, sequence.cached_content)
             else:
                 self._slots.free(slot)
                 to_empty = (slot,)
         sequence.phase = Phase.DONE
         return to_empty
+
+    def _is_worth_retaining(self, sequence: Sequence) -> bool:
+        """Of several prompts of one request only the common beginning is needed again,
+        once: they must not evict what other questions have left."""
+        if not sequence.writes_caches:
+            return False
+        n_common = sequence.n_common
+        if n_common is None:
+            return True
+        return (
+            n_common >= WORTH_SHARING and self._longest_prefix(sequence)[1] < n_common
+        )
 
     @property
     def _is_beside(self) -> bool:

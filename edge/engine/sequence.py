@@ -6,7 +6,7 @@ numbers: a picture of 19 x 25 tokens fills 475 cells and advances the position b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -87,8 +87,12 @@ class Sequence:
     phase: Phase = Phase.EMBED
     ends: frozenset[int] = frozenset()  # the tokens that end its answer
     constraint: Constraint | None = None  # on the tokens of the answer
+    reads_state: bool = False  # its result is a state, not an answer
+    # cells that all prompts of its request begin with; None: it is the only one
+    n_common: int | None = None
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
+    fetched: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     generated: list[int] = field(default_factory=list)
     n_fed: int = 0  # tokens behind the prompt that the cache holds
     guesses: tuple[int, ...] = ()  # for the next step, behind what was generated
@@ -100,6 +104,10 @@ class Sequence:
     n_first: int = 0  # pictures that are the first of several in their file
     dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
+    n_memory_image: int = 0  # image tokens whose embeddings were in memory
+    n_stored_image: int = 0  # image tokens whose embeddings were in the store
+    reads_caches: bool = True  # whether results of other sequences are used
+    writes_caches: bool = True  # whether its own are kept for others
     # prefill cursor: the piece, how many of its tokens are done, its first position
     _piece: int = 0
     _offset: int = 0
@@ -200,7 +208,8 @@ class Sequence:
                 is_end = piece is self.pieces[-1] and stop == piece.n_tokens
                 wanted = (stop - offset - 1,) if is_end else ()
                 tokens = piece.tokens[offset:stop]
-                yield TextSpan(slot, position + offset, tokens, wanted)
+                reads = self.reads_state and is_end
+                yield TextSpan(slot, position + offset, tokens, wanted, reads)
             else:
                 at = picture_positions(position, piece.rows, piece.columns)
                 embeddings = self.embeddings[piece.ref.sha256][offset:stop]
@@ -242,6 +251,14 @@ class Sequence:
             self._piece += 1
             if self._piece == len(self.pieces):
                 self.phase = Phase.DECODE
+
+
+def supply_pixels(
+    sequences: Iterable[Sequence], pictures: Mapping[str, Picture]
+) -> None:
+    """Gives each the pixels of its pictures, which are in `pictures` by sha256."""
+    for sequence in sequences:
+        sequence.pixels = {s: pictures[s] for s in sequence.missing_pictures}
 
 
 def n_equal(guesses: tuple[int, ...], real: list[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,15 @@ class TextSpan:
 
     `wanted` are indices of tokens, ascending: what follows each of them is sampled. The
     tokens behind the first of them are guesses. What follows a guess is sampled only
-    when the sampled tokens before it are those of the span.
+    when the sampled tokens before it are those of the span. With `reads_state` nothing
+    is sampled: the state of the wanted token is the result.
     """
 
     slot: int
     start: int
     tokens: tuple[int, ...]
     wanted: tuple[int, ...] = ()
+    reads_state: bool = False
 
     @property
     def n_tokens(self) -> int:
@@ -78,11 +80,14 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """The logits f32 [vocabulary] of the wanted token at `index` of `span`."""
+    """The logits f32 [vocabulary] of the wanted token at `index` of `span`, and its
+    state f32 [hidden]: what the last norm gives. A runtime may leave one of them empty
+    that the span does not need."""
 
     span: Span
     index: int
     logits: npt.NDArray[np.float32]
+    state: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,10 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Sampled:
-    """The result for a slot with wanted tokens: at least one token, or the error that
-    ends this sequence alone."""
+    """The result for a slot with wanted tokens: at least one token, or the `state` f32
+    [hidden] that its span reads, or the error that ends this sequence alone."""
 
     slot: int
     tokens: tuple[int, ...] | EngineError
     logprobs: tuple[Logprobs, ...] = ()
+    state: npt.NDArray[np.float32] | None = field(default=None, compare=False)

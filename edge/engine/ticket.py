@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from edge.engine.protocols import Tokenizer
 from edge.engine.repetition import is_stuck
 from edge.engine.sequence import Sequence
@@ -26,7 +29,8 @@ from edge.events import (
 from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.qwen3vl.grounding import marks_in
 from edge.qwen3vl.thoughts import thoughts_in, without_thoughts
-from edge.request import Answer, FinishReason, Timings, Usage
+from edge.request import Answer, FinishReason
+from edge.usage import Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
 SHOW_S = 0.4
@@ -61,18 +65,28 @@ class Clock:
         )
 
 
+@dataclass(frozen=True)
+class EngineThread:
+    """The engine as its tickets know it: `post` runs a function on its thread, where
+    `accept` lets the sequence of a ticket compute and `end` ends it."""
+
+    post: Callable[[Callable[[], None]], None]
+    accept: Callable[[Ticket], None]
+    end: Callable[[Ticket, Terminal], None]
+
+
 @dataclass(eq=False)
 class Ticket:
     """A submitted question and its events, the last of which is terminal."""
 
     sequence: Sequence
     clock: Clock
-    _post: Callable[[Callable[[], None]], None]
-    _end: Callable[[Ticket, Terminal], None]
+    _engine: EngineThread
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
     _shown: dict[type[Event], float] = field(default_factory=dict)
     _n_shown: int = 0  # characters of the answer
     _shown_logprobs: list[TokenLogprob] = field(default_factory=list)
+    state: npt.NDArray[np.float32] | None = None  # of its last token, f32 [hidden]
 
     def __post_init__(self) -> None:
         self._logprobs = ShownLogprobs(self.sequence.written)
@@ -102,7 +116,7 @@ class Ticket:
             self._n_shown += len(text)
             shown = self._logprobs.show(text)
             self._shown_logprobs += shown
-            self.events.put(Token(text, shown))
+            self.emit(Token(text, shown))
         return reason
 
     def _append_one(self, token: int, tokenizer: Tokenizer) -> FinishReason | None:
@@ -124,13 +138,24 @@ class Ticket:
             return "stop"
         return "length" if is_long else None
 
+    @property
+    def n_image(self) -> int:
+        return self.sequence.n_image
+
+    def start(self) -> None:
+        """Begins with its sequence. For the engine thread."""
+        self._engine.accept(self)
+
+    def emit(self, event: Event) -> None:
+        self.events.put(event)
+
     def show(self, event: Encoding | Prefilling) -> None:
         """Emits the first event of its kind, and later ones unless the one before was
         emitted a moment ago."""
         now = time.monotonic()
         if now - self._shown.get(type(event), -SHOW_S) >= SHOW_S:
             self._shown[type(event)] = now
-            self.events.put(event)
+            self.emit(event)
 
     def next(self, timeout_s: float | None = None) -> Event | None:
         """The next event, or None when `timeout_s` passes without one."""
@@ -142,7 +167,12 @@ class Ticket:
     def cancel(self, reason: EdgeError) -> None:
         """Ends the question with `Failed(reason)`, unless it has ended already. Any
         thread may call it."""
-        self._post(lambda: self._end(self, Failed.because(reason)))
+        self._engine.post(lambda: self._engine.end(self, Failed.because(reason)))
+
+    def read(self, state: npt.NDArray[np.float32]) -> Finished:
+        """The end of a sequence whose result is its `state`."""
+        self.state = state
+        return Finished(Answer("", "stop"))
 
     def finish(self, finish_reason: FinishReason, tokenizer: Tokenizer) -> Finished:
         """The end of a complete answer."""
@@ -161,7 +191,10 @@ class Ticket:
                 sequence.n_prompt,
                 sequence.n_generated,
                 sequence.n_reused,
-                self._count_thoughts(tokenizer),
+                reasoning_tokens=self._count_thoughts(tokenizer),
+                image_tokens=sequence.n_image,
+                memory_image_tokens=sequence.n_memory_image,
+                stored_image_tokens=sequence.n_stored_image,
             ),
             timings=timings,
             n_dropped=sequence.n_dropped,

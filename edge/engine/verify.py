@@ -20,10 +20,14 @@ Choose = Callable[[int, npt.NDArray[np.float32]], Chosen | EngineError]
 
 def sample_rows(rows: Iterable[Row], choose: Choose) -> list[Sampled]:
     """The result of each slot; `rows` are all wanted ones, those of a slot in order."""
+    states: list[Sampled] = []
     found: dict[int, Chosen | EngineError] = {}
     due: dict[int, int] = {}  # of each slot, the one index where it may go on
     for row in rows:
         span, slot = row.span, row.span.slot
+        if isinstance(span, TextSpan) and span.reads_state:
+            states.append(Sampled(slot, (), state=row.state.copy()))
+            continue
         if due.get(slot, row.index) != row.index:
             continue
         chosen = choose(slot, row.logits)
@@ -37,7 +41,7 @@ def sample_rows(rows: Iterable[Row], choose: Choose) -> list[Sampled]:
             isinstance(span, TextSpan) and span.tokens[begin:end] == chosen.tokens
         )
         due[slot] = end - 1 if is_right else -1
-    return [
+    return states + [
         Sampled(slot, each)
         if isinstance(each, EngineError)
         else Sampled(slot, each.tokens, each.logprobs)

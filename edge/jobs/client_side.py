@@ -29,7 +29,7 @@ from edge.jobs.estimate import Pace
 from edge.jobs.pictures import put_pictures
 from edge.jobs.position import Outlook, Positions
 from edge.jobs.record import JobRecord, State, state_of
-from edge.jobs.refusal import MOST_KEPT, key_reused, pause_s, refusal
+from edge.jobs.refusal import MOST_KEPT, PoolRetired, key_reused, pause_s, refusal
 from edge.jobs.scripts import QUARANTINED, Scripts, named
 from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.redis_clients import AWAY
@@ -51,7 +51,8 @@ class ClientJobs:
         """Makes a reservation for the new jobs of a question: for all or for none.
 
         Raises QueueFull or ClientLimit when there is none; KeyReused when its
-        idempotency key was used for another question.
+        idempotency key was used for another question; PoolRetired when the pool takes
+        no new jobs.
         """
         is_anonymous = submission.caller.tenant == ANONYMOUS
         job_ids = [secrets.token_hex(16) for _ in range(submission.n_computed)]
@@ -82,6 +83,8 @@ class ClientJobs:
                 )
             case "reused":
                 raise key_reused()
+            case "retired":
+                raise PoolRetired(pool)
             case status:
                 pause = float(reply["pause_s"]), float(reply["spacing_s"])
                 raise refusal(status, bounds, pause_s(*pause))

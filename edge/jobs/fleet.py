@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,11 @@ import redis.asyncio
 
 from edge.jobs import keys
 from edge.jobs.scripts import Scripts
+from edge.model_names import DEFAULT_NAME
 
 BEAT_S = 1.0
+CHAT = "chat"
+CAPABILITIES = (CHAT, "rerank", "embeddings")
 FLEET = keys.FLEET()
 INFO = keys.FLEET_INFO()
 
@@ -46,12 +50,24 @@ class WorkerInfo:
     n_parameters: int | None = None
     quantization: str = ""
     thinks: bool | None = None
+    capabilities: tuple[str, ...] | None = None  # of CAPABILITIES; None: to chat
+    # Of a model that is not in memory, how long until it is. Said by the `edge up` that
+    # will load it.
+    loading_s: float | None = None
+    # Not said by the worker: the names under which clients ask it.
+    names: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> WorkerInfo:
         """Without what only a newer worker says."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: values[name] for name in values.keys() & known})
+        said = {name: values[name] for name in values.keys() & known}
+        if said.get("capabilities") is not None:
+            said["capabilities"] = tuple(said["capabilities"])
+        return cls(**said)
+
+    def can(self, capability: str) -> bool:
+        return capability in (self.capabilities or (CHAT,))
 
     @cached_property
     def pool(self) -> str:
@@ -68,8 +84,13 @@ class Heart:
 
     def beat(self) -> None:
         """Keeps the worker in the fleet for the next DEAD_AFTER_S."""
+        said = asdict(self._info)
+        del said["names"]
         self._scripts(
-            "beat", worker=self._info.name, info=json.dumps(asdict(self._info))
+            "beat",
+            worker=self._info.name,
+            info=json.dumps(said),
+            model=self._info.model,
         )
 
     def leave(self) -> None:
@@ -78,24 +99,52 @@ class Heart:
 
 
 class Fleet:
-    """The side of those that use the workers."""
+    """The side of those that use the workers; `aliases` are further names of models."""
 
-    def __init__(self, broker: redis.asyncio.Redis) -> None:
+    def __init__(
+        self, broker: redis.asyncio.Redis, aliases: Mapping[str, str] | None = None
+    ) -> None:
         self._scripts = Scripts(broker)
+        self._aliases = aliases or {}
 
     async def workers(self) -> list[WorkerInfo]:
-        """All live workers, by name."""
-        infos = await self._scripts("fleet")
-        found = [WorkerInfo.from_json(json.loads(info)) for info in infos if info]
-        return sorted(found, key=lambda worker: worker.name)
+        """All live workers: first those of the default model, the others by name.
+
+        While no worker serves the default model, the first other one takes its place.
+        """
+        default, *infos = await self._scripts("fleet")
+        read = (WorkerInfo.from_json(json.loads(text)) for text in infos if text)
+        found = sorted(read, key=lambda w: (w.model != default.decode(), w.name))
+        loaded = {worker.pool for worker in found if worker.loading_s is None}
+        found = [w for w in found if w.loading_s is None or w.pool not in loaded]
+        first = found[0].model if found else ""
+        return [
+            self._named(worker, is_default=worker.model == first) for worker in found
+        ]
+
+    def _named(self, worker: WorkerInfo, *, is_default: bool) -> WorkerInfo:
+        own = (worker.model, DEFAULT_NAME) if is_default else (worker.model,)
+        aliases = (alias for alias, name in self._aliases.items() if name in own)
+        return replace(worker, names=(*own, *aliases))
 
 
-def is_here(broker: redis.Redis, host: str, pid: int | None = None) -> bool:
-    """Whether a worker on this host is alive, or the worker of one process, `pid`.
+def find(
+    broker: redis.Redis, host: str, pid: int | None = None, model: str | None = None
+) -> WorkerInfo | None:
+    """A live worker on this host; only that of the process `pid`, or one that serves
+    `model`. A dead worker counts as alive for another DEAD_AFTER_S."""
+    _, *infos = Scripts(broker)("fleet")
+    for text in filter(None, infos):
+        worker = WorkerInfo.from_json(json.loads(text))
+        is_of_host = worker.name.startswith(f"{host}-")
+        is_of_process = pid is None or worker.name == f"{host}-{pid}"
+        if is_of_host and is_of_process and model in (None, worker.model):
+            return worker
+    return None
 
-    A dead worker counts as alive for another DEAD_AFTER_S.
-    """
-    names = (json.loads(text)["name"] for text in Scripts(broker)("fleet") if text)
-    if pid is not None:
-        return f"{host}-{pid}" in names
-    return any(name.startswith(f"{host}-") for name in names)
+
+def is_here(
+    broker: redis.Redis, host: str, pid: int | None = None, model: str | None = None
+) -> bool:
+    """Whether `find` finds one."""
+    return find(broker, host, pid, model) is not None

@@ -1,4 +1,4 @@
-"""Every key in the two Redis servers: the contract between Python and Lua.
+"""Every key in the broker: the contract between Python and Lua.
 
 Each row below describes one kind of key. Python calls the row with the values for its
 pattern: `JOB(job_id)`. Lua scripts call a function that `edge.jobs.scripts` writes from
@@ -8,6 +8,7 @@ compare the keys in a live broker with it.
 
 from __future__ import annotations
 
+from edge.jobs import cache_keys, celery_keys
 from edge.jobs.key_pattern import Key
 from edge.jobs.record import (
     DEAD_AFTER_S,
@@ -202,6 +203,38 @@ FLEET_INFO = Key(
     "as edge:fleet",
     "beat; fleet and edge/jobs/fleet.py remove",
 )
+DEFAULT = Key(
+    "default",
+    "edge:default",
+    "hash",
+    "model: asked without a name; before: the one before that",
+    "none",
+    "beat, activate, edge/jobs/switching.py",
+)
+RETIRED = Key(
+    "retired",
+    "edge:retired:{pool}",
+    "string",
+    "1: this pool takes no new jobs, because its worker leaves",
+    "60 s, renewed",
+    "edge/jobs/switching.py",
+)
+SWITCH = Key(
+    "switch",
+    "edge:switch",
+    "hash",
+    "model, with_gap, state, message: the latest switch of the default model",
+    "none",
+    "wish, take, edge/jobs/switching.py",
+)
+SUPERVISOR = Key(
+    "supervisor",
+    "edge:supervisor",
+    "string",
+    "1: an `edge up` is here, which can load a model",
+    "5 s, renewed",
+    "edge/jobs/switching.py",
+)
 RECONCILER = Key(
     "reconciler",
     "edge:reconciler",
@@ -227,64 +260,10 @@ LOGGED_OUT = Key(
     "edge/jobs/logins.py",
 )
 
-# The cache server
-ANSWER = Key(
-    "answer",
-    "edge:answer:{sha256}",
-    "string",
-    "an answer as JSON, in the cache server",
-    "EDGE_ANSWER_TTL_S, or until it is evicted",
-    "ui/answer_cache.py",
-)
-RESPONSE = Key(
-    "response",
-    "edge:response:{response_id}",
-    "hash",
-    "owner, created, model, has_tools, asked, input, outcome: a stored "
-    "response, in the cache server",
-    "a day, or until it is evicted",
-    "ui/responses/store.py",
-)
-RESPONSES = Key(
-    "responses",
-    "edge:responses:{account}",
-    "zset",
-    "size and id of an account's stored responses by their creation, in the cache "
-    "server",
-    "a day after the latest",
-    "ui/responses/store.py",
-)
-
-# Celery's own
-BINDING = Key(
-    "binding",
-    "_kombu.binding.{queue}",
-    "set",
-    "Celery's list of the queues that it knows",
-    "none",
-    "Celery",
-)
-BINDING_PERMANENT = Key(
-    "binding_permanent",
-    "_kombu.binding_permanent.{queue}",
-    "set",
-    "Celery's list of the queues that do not expire",
-    "none",
-    "Celery",
-)
-UNACKED = Key(
-    "unacked", "unacked", "hash", "messages being delivered", "moments", "Celery"
-)
-UNACKED_INDEX = Key(
-    "unacked_index", "unacked_index", "zset", "their times", "moments", "Celery"
-)
-UNACKED_MUTEX = Key(
-    "unacked_mutex", "unacked_mutex", "string", "a lock", "300 s", "Celery"
-)
-
-_ROWS = tuple(value for value in list(globals().values()) if isinstance(value, Key))
+_OWN = tuple(value for value in list(globals().values()) if isinstance(value, Key))
 
 
 def table() -> list[Key]:
-    """All rows: name, pattern, type, fields, lifetime, writer."""
-    return list(_ROWS)
+    """All rows, also those of the cache server and of Celery: name, pattern, type,
+    fields, lifetime, writer."""
+    return [*_OWN, *cache_keys.ROWS, *celery_keys.ROWS]

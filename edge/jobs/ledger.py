@@ -39,7 +39,9 @@ class Usage:
     """What a tenant used of a model on one UTC day, written as 2026-11-28.
 
     `requests` are all that have ended, `cached` those with an answer from the cache or
-    of another job, `failed` those without one. Tokens are those that were computed.
+    of another job, `failed` those without one. Tokens are those of computed answers;
+    among those of prompts, `cached_tokens` were known from an earlier question, and of
+    pictures `memory_image_tokens` and `stored_image_tokens` were not encoded again.
     """
 
     day: str
@@ -51,6 +53,9 @@ class Usage:
     prompt_tokens: int = 0
     image_tokens: int = 0
     answer_tokens: int = 0
+    cached_tokens: int = 0
+    memory_image_tokens: int = 0
+    stored_image_tokens: int = 0
 
 
 COUNTS = [field.name for field in fields(Usage)][3:]

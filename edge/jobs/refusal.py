@@ -17,6 +17,14 @@ LEAST_PAUSE_S = 0.5
 JITTER_S = 10.0  # the most
 
 
+class PoolRetired(Exception):
+    """The worker of `pool` leaves: another pool has to be asked."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(pool)
+        self.pool = pool
+
+
 def key_reused() -> KeyReused:
     return KeyReused(
         "This Idempotency-Key was used for another question. Use a new one."

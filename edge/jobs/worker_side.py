@@ -64,6 +64,11 @@ class WorkerJobs:
         """Whether a job has neither been claimed nor ended."""
         return self._broker.hget(keys.JOB(job_id), "state") == b"waiting"
 
+    def waiting(self) -> list[str]:
+        """The ids of all jobs that wait in the queue."""
+        found = self._broker.zrange(keys.WAITING(self._pool), 0, -1)
+        return [job_id.decode() for job_id in cast("list[bytes]", found)]
+
     def waiting_among(self, job_ids: list[str]) -> set[str]:
         """Those of these jobs that have neither been claimed nor ended."""
         with self._broker.pipeline(transaction=False) as together:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,31 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
 from edge.engine.step import PictureSpan, Span, TextSpan
+
+
+def batches(spans: Iterable[Span]) -> list[list[Span]]:
+    """As few batches as possible for a step. The tokens whose state is read are the
+    last one: where states are wanted, llama.cpp gives those of all its tokens."""
+    whole: list[Span] = []
+    last: list[Span] = []
+    for span in spans:
+        if not reads(span):
+            whole.append(span)
+            continue
+        n, (index,) = span.n_tokens - 1, span.wanted
+        assert isinstance(span, TextSpan)
+        assert index == n
+        if n:
+            whole.append(replace(span, tokens=span.tokens[:n], wanted=()))
+        last.append(
+            replace(span, start=span.start + n, tokens=span.tokens[n:], wanted=(0,))
+        )
+    return [*group_by_kind(whole), last] if last else group_by_kind(whole)
+
+
+def reads(span: Span) -> bool:
+    """Whether the state of a token of `span` is wanted."""
+    return isinstance(span, TextSpan) and span.reads_state and bool(span.wanted)
 
 
 def group_by_kind(spans: Iterable[Span]) -> list[list[Span]]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from llama_cpp import llama_cpp as lib
 
 from edge.engine.protocols import Constraint
-from edge.engine.step import MOST_GUESSED, MOST_TOKENS, Row, Sampled, Step
+from edge.engine.step import MOST_GUESSED, MOST_TOKENS, Row, Sampled, Span, Step
 from edge.engine.verify import sample_rows
 from edge.errors import EngineError, SetupError
+from edge.gguf.score_row import read_score_row
 from edge.gguf.tokenizer import read_tokenizer
-from edge.llamacpp.batch import group_by_kind, native_batch
+from edge.gguf.weights import Floats, Weights
+from edge.llamacpp.batch import batches, native_batch, reads
 from edge.llamacpp.model import Model
 from edge.request import SamplingParams
 from edge.sampling.samplers import Samplers
 
+NOTHING = np.empty(0, np.float32)
 _KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
 
@@ -69,10 +72,16 @@ class LlamaRuntime:
         self._model = model
         self._threads = threads
         self._n_vocab = len(tokenizer.pieces)
+        self._n_hidden: int = lib.llama_model_n_embd(model.handle)
+        self._tokenizer = tokenizer
         self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
         self._context = context
         self._memory = lib.llama_get_memory(context)
+
+    @cached_property
+    def score_row(self) -> Floats:
+        return read_score_row(Weights(self._model.path), self._tokenizer)
 
     def open(
         self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
@@ -90,20 +99,22 @@ class LlamaRuntime:
 
     def logits(self, step: Step) -> Iterator[Row]:
         """Computes `step`. Yields the row of each wanted token; what is computed next
-        overwrites its logits."""
+        overwrites it."""
         # llama.cpp would abort the process
         if sum(len(span.wanted) for span in step.spans) > self._most_wanted:
             raise EngineError("Too many tokens are wanted in one step.")
         threads = threads_for(step, self._threads)
         lib.llama_set_n_threads(self._context, threads, threads)
-        for spans in group_by_kind(step.spans):
+        for spans in batches(step.spans):
+            reads_state = any(map(reads, spans))
+            lib.llama_set_embeddings(self._context, reads_state)
             status = lib.llama_decode(self._context, native_batch(spans))
             if status != 0:
                 raise EngineError(f"The model could not compute this step ({status}).")
             begin = 0
             for span in spans:
                 for index in span.wanted:
-                    yield Row(span, index, self._logits(begin + index))
+                    yield self._row(span, index, begin + index, reads_state=reads_state)
                 begin += span.n_tokens
 
     def release(self, slot: int) -> None:
@@ -115,10 +126,16 @@ class LlamaRuntime:
         self._samplers.close()
         self._model.close()
 
-    def _logits(self, index: int) -> npt.NDArray[np.float32]:
-        """Of the token at `index` of the latest batch."""
-        logits = lib.llama_get_logits_ith(self._context, index)
-        return np.ctypeslib.as_array(logits, (self._n_vocab,))
+    def _row(self, span: Span, index: int, at: int, *, reads_state: bool) -> Row:
+        """Of the token `at` this place of the latest batch."""
+        if reads_state:
+            state = lib.llama_get_embeddings_ith(self._context, at)
+            row = np.ctypeslib.as_array(state, (self._n_hidden,))
+            return Row(span, index, NOTHING, row)
+        logits = lib.llama_get_logits_ith(self._context, at)
+        return Row(
+            span, index, np.ctypeslib.as_array(logits, (self._n_vocab,)), NOTHING
+        )
 
 
 def threads_for(step: Step, threads: int) -> int:

@@ -56,7 +56,7 @@ class MtmdTower:
             raise SetupError(f"{path} is not a Qwen-VL vision file.")
         self._context = context
         self._model = model
-        self._width = model.n_embd
+        self.width = model.n_embd
         self._token_range = min(min_tokens, max_tokens), max_tokens
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
@@ -72,7 +72,7 @@ class MtmdTower:
             n = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
             output = mtmd.mtmd_get_output_embd(self._context)
             # a copy: the encoder overwrites its output
-            return np.ctypeslib.as_array(output, (n, self._width)).astype(np.float16)
+            return np.ctypeslib.as_array(output, (n, self.width)).astype(np.float16)
 
     def rest(self) -> None:
         """mtmd keeps its buffers."""

@@ -19,6 +19,7 @@ from edge.errors import SetupError
 from edge.gguf import layout
 from edge.gguf.header import Header, read_header
 from edge.gguf.requantize import requantized
+from edge.model_names import is_path
 from edge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -259,10 +260,16 @@ def _complete(entry: Entry, folder: Path) -> ModelFiles:
 
 
 def _given(model: Path, mmproj: str) -> ModelFiles:
+    known = ", ".join(["auto", TINY, *entries(), *local_names()[1:]])
+    if not is_path(str(model)) and not model.exists():
+        raise SetupError(
+            f"There is no model {str(model)!r}. Known: {known}, or the path of a GGUF "
+            "file."
+        )
     if not mmproj:
         raise SetupError(
             f"{model} needs its vision file too: give --mmproj (EDGE_MMPROJ). Or use a "
-            f"model by name: {', '.join(['auto', *local_names(), *entries()])}."
+            f"model by name: {known}."
         )
     return _present(ModelFiles(model.stem, model, Path(mmproj).expanduser()))
 

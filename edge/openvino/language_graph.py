@@ -63,7 +63,8 @@ class LanguageGraph:
         tokens, i32 [k].
 
         Then the caches, keys and values of each layer in turn, [blocks, kv heads,
-        BLOCK, head], which are written in place. Output: logits f32 [k, vocabulary].
+        BLOCK, head], which are written in place. Outputs: logits f32 [k, vocabulary],
+        states f32 [k, hidden].
         """
         weights = self._weights
         rows = x = ops.parameter([-1, weights.hidden], np.float32, name="rows")
@@ -87,7 +88,7 @@ class LanguageGraph:
             wanted,
             *self._caches,
         ]
-        return ov.Model([logits], inputs, "qwen3vl")
+        return ov.Model([logits, x], inputs, "qwen3vl")
 
     def _attention(self, x: Node, n: int) -> Node:
         """Causal within each sequence."""

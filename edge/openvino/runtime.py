@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import accumulate, chain
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from edge.engine.protocols import Constraint
 from edge.engine.step import PictureSpan, Row, Sampled, Span, Step, TextSpan
 from edge.engine.verify import sample_rows
 from edge.gguf.header import Header
+from edge.gguf.score_row import read_score_row
 from edge.gguf.tokenizer import read_tokenizer
 from edge.gguf.weights import Floats
 from edge.openvino.blocks import Blocks, n_blocks
@@ -90,7 +92,12 @@ class OpenvinoRuntime:
         self.piece, self.label = tokenizer.piece, tokenizer.label
         self.ends, self.n_vocab = tokenizer.ends, tokenizer.n_vocab
         self._samplers = Samplers(tokenizer)
+        self._tokenizer = tokenizer
         self.check = self._samplers.check
+
+    @cached_property
+    def score_row(self) -> Floats:
+        return read_score_row(self._weights, self._tokenizer)
 
     def open(
         self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None
@@ -111,7 +118,7 @@ class OpenvinoRuntime:
 
     def logits(self, step: Step) -> Iterator[Row]:
         """Computes `step`. Yields the row of each wanted token; what is computed next
-        overwrites its logits."""
+        overwrites it."""
         spans = sorted(step.spans, key=lambda span: span.slot)  # side by side
         begins = _sums(span.n_tokens for span in spans)
         wanted = [
@@ -120,9 +127,9 @@ class OpenvinoRuntime:
             for index in span.wanted
         ]
         indices = [begin + index for _, begin, index in wanted]
-        logits = self._compute(spans, indices or [0])
-        for (span, _, index), row in zip(wanted, logits, strict=False):
-            yield Row(span, index, row)
+        results = self._compute(spans, indices or [0])
+        for (span, _, index), *row in zip(wanted, *results, strict=False):
+            yield Row(span, index, *row)
 
     def release(self, slot: int) -> None:
         self._blocks.release(slot)
@@ -132,8 +139,9 @@ class OpenvinoRuntime:
         self._graph.close()
         self._samplers.close()
 
-    def _compute(self, spans: list[Span], wanted: list[int]) -> Floats:
-        """Logits f32 [n, vocabulary] of the tokens at the indices `wanted`."""
+    def _compute(self, spans: list[Span], wanted: list[int]) -> list[Floats]:
+        """Logits f32 [n, vocabulary] and states f32 [n, hidden] of the tokens at the
+        indices `wanted`."""
         weights, blocks = self._weights, self._blocks
         n_tokens: Counter[int] = Counter()
         for span in spans:
@@ -156,14 +164,13 @@ class OpenvinoRuntime:
             positions, weights.head, weights.rope_sections, weights.rope_base
         )
         rows, added = self._embeddings(spans)
-        [logits] = self._graph.run(
+        return self._graph.run(
             rows,
             cos,
             sin,
             added,
             *(np.array(each, np.int32) for each in numbers),
         )
-        return logits
 
     def _embeddings(self, spans: list[Span]) -> tuple[Floats, Floats]:
         """Of all tokens f32 [n, hidden], and what deepstack adds to them f32 [n, levels

@@ -48,6 +48,7 @@ class OpenvinoTower:
         self._table = weights["v.position_embd.weight"]
         self._head = weights.hidden // weights.n_heads
         self.n_stages = 1 + weights.n_blocks
+        self.width = weights.width
         self._token_range = min(min_tokens, max_tokens), max_tokens
         self._graph = compile_once(
             lambda: VisionGraph(weights, kernels.weights, pauses).graph(),

@@ -49,6 +49,11 @@ class TowerWeights(Weights):
         is_one = self._field("clip.vision.is_deepstack_layers")
         return tuple(n for n, yes in enumerate(is_one) if yes)
 
+    @cached_property
+    def width(self) -> int:
+        """Numbers of one embedding: the final one and those of deepstack."""
+        return int(self["mm.2.bias"].size) * (1 + len(self.deepstack))
+
     def _field(self, *names: str) -> Any:
         for name in names:
             if (value := self.header.get(name)) is not None:

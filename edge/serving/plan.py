@@ -8,7 +8,7 @@ decide nothing themselves. Nothing is loaded here, no inference library is impor
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -155,10 +155,12 @@ def make_plan(
     )
 
 
-def fits(plans: Iterable[Plan], available_bytes: int) -> bool:
-    """Whether all of `plans` can be served at the same time, each by one worker."""
-    need = sum((plan.need for plan in plans), MemoryNeed())
-    return need.total_bytes <= available_bytes
+def least_need(settings: Settings, files: ModelFiles) -> MemoryNeed:
+    """Of the choice that takes the least memory. Raises SetupError as `make_plan`."""
+    check_installed(settings)
+    check_pair(files.model_header, files.mmproj_header)
+    choice, _ = _choose(settings, files, None, available_bytes=0)
+    return _need(settings, files, choice)
 
 
 def _choose(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from edge.engine.protocols import Constraint
 from edge.engine.step import (
@@ -33,6 +34,7 @@ CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
 END = 256 + CONTROL.index("<|im_end|>")
 N_VOCAB = 256 + len(CONTROL)
+NOTHING = np.empty(0, np.float32)
 _SPLIT = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
 
@@ -64,6 +66,8 @@ class StubRuntime:
         self._constraints: dict[int, Constraint | None] = {}
         self._n_likeliest: dict[int, int | None] = {}
         self.n_vocab, self.ends = N_VOCAB, (END,)
+        self.score_row = np.zeros(N_VOCAB, np.float32)
+        self.score_row[ord("+")] = 1  # each plus in a prompt speaks for yes
         pieces = [self.piece(token) for token in range(N_VOCAB)]
         self._compiler = Compiler(pieces, [END], lambda text: [*text.encode()])
         self._faults = faults or {}
@@ -125,7 +129,7 @@ class StubRuntime:
         self._compiler.close()
 
     def _rows(self, step: Step) -> Iterator[Row]:
-        """Adds the tokens one by one. The logits are empty."""
+        """Adds the tokens one by one. The logits are empty, a state counts bytes."""
         for span in step.spans:
             positions = span.positions[0].tolist()
             for index, at in enumerate(positions):
@@ -133,7 +137,11 @@ class StubRuntime:
                 self.cells[span.slot].append(at)
                 self.prompts[span.slot].append(token)
                 if index in span.wanted:
-                    yield Row(span, index, np.empty(0, np.float32))
+                    yield Row(span, index, NOTHING, self._state(span.slot))
+
+    def _state(self, slot: int) -> npt.NDArray[np.float32]:
+        held = [max(token, 0) for token in self._begin(slot)]
+        return np.bincount(held, minlength=N_VOCAB).astype(np.float32)
 
     def _sample(self, slot: int) -> Chosen | EngineError:
         """The next token of the answer, or one that the constraint allows and that
@@ -158,8 +166,8 @@ class StubRuntime:
             return error
         return Chosen(tuple(tokens))
 
-    def _say(self, slot: int) -> int:
-        """The token of the script that follows what the slot holds."""
+    def _begin(self, slot: int) -> list[int]:
+        """All tokens of a slot; what is in its prompt may be a fault."""
         held = self.prompts[slot]
         if slot not in self._n_prompt:
             self._n_prompt[slot] = len(held)
@@ -167,6 +175,11 @@ class StubRuntime:
             for word, fault in self._faults.items():
                 if word.encode() in prompt:
                     fault()
+        return held
+
+    def _say(self, slot: int) -> int:
+        """The token of the script that follows what the slot holds."""
+        held = self._begin(slot)
         n_answered = len(held) - self._n_prompt[slot]
         return self._script[min(n_answered, len(self._script) - 1)]
 

@@ -34,8 +34,9 @@ from edge.serving.plan import make_plan
 from edge.serving.report import table
 from edge.settings import Settings
 from edge.up import native
+from edge.up.models import RESERVE_BYTES
 from edge.up.parts import check_redis, nginx_server, redis_server
-from edge.up.stack import RESERVE_BYTES, check_port
+from edge.up.service import check_port
 
 GIB: Final = 1 << 30
 ROOM_BYTES: Final = 3 * GIB  # on disk, for compiled models, the queue and the logs

@@ -1,4 +1,4 @@
-"""The five parts of `edge up` as data: how each is started and when it is ready."""
+"""The parts of `edge up` as data: how each is started and when it is ready."""
 
 from __future__ import annotations
 
@@ -47,23 +47,30 @@ CACHE = "hz 1\nappendonly no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
 PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 
 
-def parts(
-    settings: Settings, port: int, folder: Path, state: Path, *, with_nginx: bool
-) -> Iterator[Part]:
-    """The parts in the order of their start.
+def start_stores(
+    settings: Settings, folder: Path, state: Path, start: Callable[[Part], None]
+) -> Settings:
+    """Starts a broker and a cache where the settings name none, one after the other,
+    because each looks for a free port. Returns the settings with both URLs.
 
-    Each works in a subfolder of `folder`, which is deleted at the end, so that no part
-    serves or overwrites a user's file. `state` stays.
+    Each part works in a subfolder of `folder`, which is deleted at the end, so that no
+    part serves or overwrites a user's file. `state` stays.
     """
     if not settings.broker_url:
         part, url = _redis("broker", BROKER, settings, folder, state)
         settings = replace(settings, broker_url=url)
-        yield part
+        start(part)
     if not settings.cache_url:
         part, url = _redis("cache", CACHE, settings, folder, state)
         settings = replace(settings, cache_url=url)
-        yield part
-    yield _worker(settings, folder)
+        start(part)
+    return settings
+
+
+def front(
+    settings: Settings, port: int, folder: Path, *, with_nginx: bool
+) -> Iterator[Part]:
+    """The web process, and nginx before it."""
     if with_nginx:
         upstream = f"unix:{_door(folder) / 'ui.sock'}"
         yield _ui(settings, upstream, folder)
@@ -158,7 +165,8 @@ def _redis(
     return part, url
 
 
-def _worker(settings: Settings, folder: Path) -> Part:
+def worker(settings: Settings, model: str, folder: Path, name: str = "worker") -> Part:
+    """The worker of the one model in `settings`, which it serves as `model`."""
     broker = sync_client(settings.broker_url)
     host = socket.gethostname()
     pings = _quietly(lambda: bool(broker.ping()))
@@ -168,17 +176,17 @@ def _worker(settings: Settings, folder: Path) -> Part:
         return False if is_here else True if pings() else None
 
     return Part(
-        name="worker",
+        name=name,
         command=[sys.executable, "-m", "worker"],
-        is_ready=_quietly(lambda: fleet.is_here(broker, host)),
+        is_ready=_quietly(lambda: fleet.is_here(broker, host, model=model)),
         env=settings.environ(),
-        folder=_subfolder(folder, "worker"),
+        folder=_subfolder(folder, name),
         start_s=600,  # a model on a slow disk
         stop_s=settings.grace_s + AFTER_GRACE_S,
         drains=True,
         is_missed=is_missed,
         missed_s=settings.hang_s + AFTER_GRACE_S,  # its own watchdog ends it earlier
-        about=f"{settings.slots} questions at once",
+        about=f"{model}, {settings.slots} questions at once",
     )
 
 

@@ -1,129 +1,21 @@
-"""`edge up`: the whole service on one machine, without Docker and without root.
-
-    broker, cache -> worker -> ui -> nginx
-
-Starts each part when the one before it is ready, restarts dead parts, and lets running
-answers finish before it stops.
-"""
+"""The running parts of `edge up`: started, kept alive, stopped in order."""
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-import signal
-import socket
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
-from rich.filesize import decimal
 from rich.markup import escape
 
-from edge import exposure
-from edge.errors import SetupError
 from edge.logs import printable, rotate, start_afresh
-from edge.models.registry import find_model
-from edge.models.store import obtain
-from edge.serving.first_start import tune_at_first_start
-from edge.serving.plan import make_plan
-from edge.settings import Settings
-from edge.up.account import leave_root
-from edge.up.parts import check_redis, parts
-from edge.up.private import UMASK, make_private
 from edge.up.supervise import Child, Part
 
-RESERVE_BYTES = 700 << 20  # Python, Gradio, both Redis servers and nginx together
-ROOM_BYTES = 64 << 20  # on disk, for the queue and the logs at the start
-
-LOOK_S = 0.5  # until a dead part, or a signal, is noticed
+LOOK_S: Final = 0.5  # until a dead part, or a signal, is noticed
 
 console = Console(highlight=False, soft_wrap=True)
-
-
-def up(
-    settings: Settings, port: int, *, with_nginx: bool, user: str | None = None
-) -> None:
-    """Runs everything until SIGINT or SIGTERM; under root, as the account `user`.
-
-    Raises SetupError, with nothing left running, when a part cannot start.
-    """
-    os.umask(UMASK)
-    settings, running_as = leave_root(settings, user)
-    if running_as:
-        console.print(running_as)
-    if settings.keys_file:  # relative paths end here: each part has its own folder
-        settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
-    exposure.check_exposure(settings)
-    exposure.trusted(settings)
-    check_port(settings.host, port)
-    if note := check_redis(settings):
-        console.print(escape(printable(note)))
-    files = find_model(settings, obtain)
-    if settings.model == "auto":  # decided here for all parts
-        settings = replace(settings, model=files.name)
-    plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
-    if tune_at_first_start(plan, lambda line: console.print(escape(printable(line)))):
-        plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
-    settings = plan.child_settings
-    state = private_state(settings, port)
-    with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
-        stack = Stack(state / "logs", asked)
-        try:
-            stack.start(
-                parts(settings, port, Path(folder), state, with_nginx=with_nginx)
-            )
-            if not asked:
-                notes = " ".join(plan.notes)
-                console.print(_welcome(settings, port, state / "logs"))
-                console.print(escape(printable(f"Serving {files.name}. {notes}")))
-                console.print(
-                    "Ctrl-C stops everything; running answers have "
-                    f"{settings.grace_s} s to finish. Twice stops at once."
-                )
-            stack.watch()
-        finally:
-            stack.stop()
-
-
-def private_state(settings: Settings, port: int) -> Path:
-    """The folder of the files that outlive a stack, one per port, closed to others.
-
-    Raises SetupError when it cannot be used or its disk is full.
-    """
-    everything = settings.data_dir / "state"
-    state = everything / str(port)
-    try:
-        make_private(everything)
-        make_private(state / "logs")
-        free = shutil.disk_usage(state).free
-    except OSError as error:
-        raise SetupError(
-            f"{error.filename} cannot be used: {error.strerror}. Start as the owner of "
-            "that folder, or choose another one with EDGE_DATA_DIR."
-        ) from None
-    if free < ROOM_BYTES:
-        raise SetupError(
-            f"{settings.data_dir} has {decimal(free)} free and {decimal(ROOM_BYTES)} "
-            "are needed for the queue and the logs. Make room, or choose another "
-            "folder with EDGE_DATA_DIR."
-        )
-    return state
-
-
-def _welcome(settings: Settings, port: int, logs: Path) -> str:
-    host = exposure.address(settings.host)
-    is_near = host.is_loopback or host.is_unspecified
-    name = "localhost" if is_near and host.version == 4 else None
-    url = f"http://{name or exposure.in_url(exposure.reached_at(settings.host))}:{port}"
-    return (
-        f"\n[bold]Open {escape(url)}[/]   API: {escape(url)}/v1   "
-        f"Logs: {escape(printable(str(logs)))}\n{exposure.described(settings)}"
-    )
 
 
 class Stack:
@@ -134,24 +26,46 @@ class Stack:
         self._asked = asked
         self._children: list[Child] = []
 
-    def start(self, parts: Iterable[Part]) -> None:
-        for part in parts:
-            if self._asked:
-                return
-            log = self._logs / f"{part.name}.log"
-            start_afresh(log)
-            child = Child(part, log)
-            self._children.append(child)
-            child.start()
-            child.wait_ready(is_stopping=lambda: bool(self._asked))
-            self._say(child, f"ready, {part.about}")
+    def start(self, part: Part) -> None:
+        """Returns when the part is ready. Starts nothing after a request to stop."""
+        if self._asked:
+            return
+        child = self.begin(part)
+        child.wait_ready(is_stopping=lambda: self.is_stopping)
+        self.keep(child)
 
-    def watch(self) -> None:
+    @property
+    def is_stopping(self) -> bool:
+        return bool(self._asked)
+
+    def begin(self, part: Part) -> Child:
+        """Starts a part, which is not kept alive before `keep`."""
+        log = self._logs / f"{part.name}.log"
+        start_afresh(log)
+        child = Child(part, log, is_kept_alive=False)
+        self._children.append(child)
+        child.start()
+        return child
+
+    def keep(self, child: Child) -> None:
+        """Restarts a part, which is ready now, whenever it dies."""
+        child.is_kept_alive = True
+        self._say(child, f"ready, {child.part.about}")
+
+    def drop(self, child: Child) -> None:
+        """Forgets a part that has ended, or ends it at once."""
+        child.stop(in_a_hurry=lambda: True)
+        self._children.remove(child)
+        self._say(child, "stopped")
+
+    def watch(self, look: Callable[[], None]) -> None:
+        """Keeps all parts alive until a request to stop, and calls `look` between."""
         while not self._asked:
             for child in self._children:
-                if news := child.revive():
+                if child.is_kept_alive and (news := child.revive()):
                     self._say(child, news)
                 rotate(child.log)
+            look()
             time.sleep(LOOK_S)
 
     def stop(self) -> None:
@@ -171,42 +85,3 @@ class Stack:
         seconds = time.monotonic() - child.started
         line = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
         console.print(f"  {line}  [dim]{seconds:.1f} s[/]")
-
-
-def check_port(host: str, port: int) -> None:
-    """Raises SetupError when `port` cannot be listened on at `host`."""
-    address = exposure.address(host)
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((str(address), port))
-        except PermissionError:
-            raise SetupError(
-                f"Port {port} needs root, and nothing here runs as root. Choose a port "
-                "from 1024 on: edge up --port 8080."
-            ) from None
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise SetupError(
-                    f"{host} is not an address of this machine: choose another --host."
-                ) from None
-            raise SetupError(
-                f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
-                f"choose another: edge up --port {port + 1}."
-            ) from None
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """A list to which SIGINT, SIGTERM and SIGHUP are appended while the block runs."""
-    asked: list[int] = []
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [
-        signal.signal(kind, lambda number, _: asked.append(number)) for kind in kinds
-    ]
-    try:
-        yield asked
-    finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)

@@ -63,6 +63,7 @@ class Child:
     died: float | None = None  # when its death was noticed
     pause_s: float = field(default_factory=lambda: FIRST_PAUSE_S)
     is_asked: bool = False
+    is_kept_alive: bool = True  # restarted when it dies
 
     def start(self) -> None:
         self.started, self.died, self.is_asked = time.monotonic(), None, False
@@ -95,23 +96,26 @@ class Child:
 
         Raises SetupError with the end of its log if it dies or takes too long.
         """
-        give_up = self.started + self.part.start_s
-        while not is_stopping():
-            if not self.is_alive:
-                raise SetupError(
-                    f"{self.part.name} {self._death()} while it started:\n"
-                    + self.log_tail()
-                )
-            if self.part.is_ready():
-                if self.watch:
-                    self.watch.record_answer()
-                return
-            if time.monotonic() > give_up:
-                raise SetupError(
-                    f"{self.part.name} was not ready after {self.part.start_s:.0f} s:\n"
-                    + self.log_tail()
-                )
+        while not is_stopping() and not self.check_start():
             time.sleep(0.1)
+
+    def check_start(self) -> bool:
+        """Whether the part is ready. Raises SetupError as `wait_ready`."""
+        if not self.is_alive:
+            raise SetupError(
+                f"{self.part.name} {self._death()} while it started:\n"
+                + self.log_tail()
+            )
+        if self.part.is_ready():
+            if self.watch:
+                self.watch.record_answer()
+            return True
+        if time.monotonic() > self.started + self.part.start_s:
+            raise SetupError(
+                f"{self.part.name} was not ready after {self.part.start_s:.0f} s:\n"
+                + self.log_tail()
+            )
+        return False
 
     def revive(self) -> str | None:
         """Restarts a dead child after a pause, kills one that has been silent for too

@@ -70,6 +70,9 @@ def test_embeddings_are_those_of_llama_cpp(
         for size in ((320, 224), (96, 480), (33, 50)):
             picture = scene(*size)
             assert tower.grid(*size) == mtmd.grid(*size)
+            rows, columns = tower.grid(*size)
+            assert tower.embed(picture).shape == (rows * columns, tower.width)
+            assert tower.width == mtmd.width
             assert cosines(tower.embed(picture), mtmd.embed(picture)).min() >= floor
 
 

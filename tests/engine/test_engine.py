@@ -517,16 +517,16 @@ def test_an_engine_that_dies_between_two_stages_can_be_closed() -> None:
 
 def test_a_stage_that_steps_wait_for_counts_as_silence() -> None:
     with engine(StubTower(seconds=0.8, n_stages=2)) as one:
-        assert one.silent_s == 0.0
+        assert one.watch.silent_s == 0.0
         slow = ask(one, "slow", PICTURE, max_tokens=1)
         time.sleep(0.2)
         assert ask(one, max_tokens=1)  # a message does not hide it
         time.sleep(0.1)
-        assert one.silent_s > 0.2
+        assert one.watch.silent_s > 0.2
         assert isinstance(events(slow)[-1], Finished)
-        assert one.longest_step_s > 0.3
+        assert one.watch.longest_s > 0.3
         time.sleep(0.05)
-        assert one.silent_s == 0.0
+        assert one.watch.silent_s == 0.0
 
 
 def test_the_stages_before_the_first_token_add_up() -> None:

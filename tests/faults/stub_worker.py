@@ -43,6 +43,7 @@ def main(
     tower: str = "stub",
     tower_s: float = 0.0,
     load_s: float = 0.0,
+    thoughts: str = "",
 ) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     settings = Settings.load()
@@ -50,7 +51,7 @@ def main(
     def build(*_: object) -> Engine:
         time.sleep(load_s)
         runtime = StubRuntime(
-            LONG_ANSWER,
+            f"{thoughts}\n</think>\n\nIt is red." if thoughts else LONG_ANSWER,
             n_slots=settings.slots,
             n_cells=settings.context_tokens,
             step_s=step_s,
@@ -58,7 +59,8 @@ def main(
         )
         eye = StubTower(seconds=tower_s)
         eye.name = tower
-        return Engine(runtime, eye, settings.chunk_tokens)
+        template = "add_generation_prompt <think>" if thoughts else ""
+        return Engine(runtime, eye, settings.chunk_tokens, chat_template=template)
 
     life = Life(settings)
     life.start(build)

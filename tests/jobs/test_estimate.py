@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.jobs.estimate import AT_LEAST_LEFT, Pace, Running, Size, start_times
-from edge.request import Answer, Timings, Usage
+from edge.request import Answer
+from edge.usage import Timings, Usage
 
 quick = settings(max_examples=100)
 seconds = st.floats(0, 1000)

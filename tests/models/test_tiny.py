@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -15,10 +16,11 @@ import pytest
 from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import PicturePiece
-from edge.engine.step import PictureSpan, Span, Step, TextSpan
+from edge.engine.step import PictureSpan, Row, Span, Step, TextSpan
 from edge.gguf import layout
 from edge.gguf.header import read_header
 from edge.gguf.requantize import requantized
+from edge.gguf.weights import Weights
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.models.registry import TINY_QUANTS, ModelFiles, write_tiny_quant
@@ -93,17 +95,21 @@ def pair_f16(
     runtime.close()
 
 
-def first_logits(
-    runtime: OpenvinoRuntime | LlamaRuntime, tower: VisionTower, item: Item
-) -> np.ndarray:
-    """Logits of the first token of the answer."""
+def first_row(
+    runtime: OpenvinoRuntime | LlamaRuntime,
+    tower: VisionTower,
+    item: Item,
+    *,
+    reads_state: bool = False,
+) -> Row:
+    """Logits or state before the first token of the answer."""
     picture = item.picture
     message = Message("user", (picture.ref, item.question.text))
     request = Request((message,), SamplingParams(max_tokens=1))
     runtime.open(0, request.sampling)
     position = 0
     pieces = prepare(request, runtime, tower).pieces
-    found: list[np.ndarray] = []
+    found: list[Row] = []
     for piece in pieces:
         span: Span
         if isinstance(piece, PicturePiece):
@@ -111,8 +117,11 @@ def first_logits(
             span = PictureSpan(0, tower.embed(picture), at)
         else:
             last = len(piece.tokens) - 1
-            span = TextSpan(0, position, piece.tokens, wanted=(last,))
-        found += [row.logits.copy() for row in runtime.logits(Step((span,)))]
+            span = TextSpan(0, position, piece.tokens, (last,), reads_state)
+        found += [
+            replace(row, logits=row.logits.copy(), state=row.state.copy())
+            for row in runtime.logits(Step((span,)))
+        ]
         position += piece.n_positions
     runtime.release(0)
     return found[-1]
@@ -121,8 +130,20 @@ def first_logits(
 def test_logits_are_those_of_transformers(pair_f16, asked: list[Item]) -> None:
     expected = np.load(FIXTURES / "logits.npz")["logits"]
     for item, theirs in zip(asked, expected, strict=False):
-        ours = first_logits(*pair_f16, item)
+        ours = first_row(*pair_f16, item).logits
         assert ours.argmax() == theirs.argmax()
+        assert np.linalg.norm(ours - theirs) < 1e-2 * np.linalg.norm(theirs)
+
+
+def test_states_are_those_of_transformers(
+    pair_f16, asked: list[Item], tiny: Pair
+) -> None:
+    """The head has more rows than a state has numbers: equal logits, equal states."""
+    head = Weights(tiny[0])["token_embd.weight"]
+    assert np.linalg.matrix_rank(head) == head.shape[1]
+    expected = np.load(FIXTURES / "logits.npz")["logits"]
+    for item, theirs in zip(asked, expected, strict=False):
+        ours = head @ first_row(*pair_f16, item, reads_state=True).state
         assert np.linalg.norm(ours - theirs) < 1e-2 * np.linalg.norm(theirs)
 
 

@@ -23,7 +23,8 @@ const p = new m.Progress(0, {queue: 10, encode: 8, prefill: 1, decode: 6});
 const seen = [];
 let now = 0;
 for (const [event, ms] of a[0]) {
-  if (event === "text") p.observeText(now); else if (event) p.observe(event, now);
+  if (typeof event === "string") p.observeText(event, now);
+  else if (event) p.observe(event, now);
   for (let t = 0; t < ms; t += 250) {
     now += 250;
     seen.push([p.fraction(now), p.left(now), p.stage]);
@@ -53,8 +54,9 @@ def encode(done: int) -> dict[str, Any]:
             (queue(1, 9), 5000),
         ],
         [(None, 120_000)],
+        [("thoughts", 30_000), ("text", 4000)],
     ],
-    ids=["usual", "the queue grows", "slow", "retried", "silence"],
+    ids=["usual", "the queue grows", "slow", "retried", "silence", "thoughts"],
 )
 def test_the_bar_never_runs_back_and_never_ends(page: Page, events: Any) -> None:
     seen = run(page, "progress.js", STEPS, events)
@@ -157,4 +159,4 @@ def test_a_table_is_copied_as_csv(page: Page) -> None:
 
 def test_words_are_counted_in_both_scripts(page: Page) -> None:
     body = "return a.map(m.countWords)"
-    assert run(page, "turn.js", body, "a red circle", "红色的圆", "") == [3, 4, 0]
+    assert run(page, "words.js", body, "a red circle", "红色的圆", "") == [3, 4, 0]

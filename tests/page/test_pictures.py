@@ -165,13 +165,18 @@ def test_what_the_browser_cannot_decode_goes_to_a_server_that_can(
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-def test_a_moving_picture_goes_to_the_server_which_says_what_it_reads(
-    page: Page, kind: str
+@pytest.mark.parametrize("size", [(1000, 800), (320, 200)])
+def test_of_a_moving_picture_the_first_frame_is_kept_still(
+    page: Page, kind: str, size: tuple[int, int]
 ) -> None:
-    one, two = quadrants(1000, 800), Image.new("RGB", (1000, 800))
+    one, two = quadrants(*size), Image.new("RGB", size)
     moving = encoded(one, kind, save_all=True, append_images=[two])
-    assert prepare(page, moving)["isSame"]
-    assert not prepare(page, encoded(one, kind))["isSame"]  # made smaller
+    reply = prepare(page, moving)
+    still = sent(reply)
+    assert (reply["isFirst"], still.format) == (True, "PNG")
+    assert corners(still) == ["r", "g", "b", "y"]
+    assert not reply["hasOriginal"]  # which would move
+    assert "isFirst" not in prepare(page, encoded(one, kind))
 
 
 WHITE = Image.new("RGB", (64, 64), "white")
@@ -198,6 +203,21 @@ def test_a_wrong_file_is_refused_when_it_is_chosen(
 ) -> None:
     reply = prepare(page, data, "wrong.jpg")
     assert reply["code"] == code and reply["values"]["name"] == "wrong.jpg"
+
+
+TOO_LARGE = """async ([start]) => {
+  const {prepare} = await import("/page/pictures.js");
+  const bytes = Uint8Array.from(atob(start), (char) => char.charCodeAt(0));
+  const piece = new Uint8Array(1 << 20);
+  const file = new File([bytes, ...Array(256).fill(piece)], "huge.jpg");
+  file.arrayBuffer = () => { throw new Error("It was read."); };
+  return prepare(file, {}).then(() => "", ({code, values}) => [code, values.mb]);
+}"""
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(page: Page) -> None:
+    start = base64.b64encode(WHOLE).decode()
+    assert page.evaluate(TOO_LARGE, [start]) == ["too_large", 256]
 
 
 def test_a_bomb_is_never_decoded(page: Page) -> None:

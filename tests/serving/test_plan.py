@@ -27,10 +27,10 @@ from edge.serving import plan as plan_module
 from edge.serving.build import build_engine
 from edge.serving.choice import Measured
 from edge.serving.memory import memory_need
-from edge.serving.plan import Plan, fits, make_plan
+from edge.serving.plan import Plan, make_plan
 from edge.serving.variants import Variant
 from edge.settings import Settings
-from edge.up.stack import RESERVE_BYTES
+from edge.up.models import RESERVE_BYTES
 from tests.serving.tuned import FAST, keep_tuning, language, vision
 
 GIB = 1 << 30
@@ -286,16 +286,6 @@ def decisions(plan: Plan) -> Plan:
 
 
 # --- several models -----------------------------------------------------------------
-
-
-def test_two_plans_fit_if_their_sum_is_free(
-    settings: Settings, files: ModelFiles
-) -> None:
-    plans = [make_plan(replace(settings, kv=kv), files) for kv in ("f16", "q8_0")]
-    both = sum(plan.need.total_bytes for plan in plans)
-    assert fits(plans, both)
-    assert not fits(plans, both - 1)
-    assert fits([], 0)
 
 
 # --- what is read and loaded --------------------------------------------------------

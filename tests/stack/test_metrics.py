@@ -29,8 +29,10 @@ HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil", code="' + "A" * 200
 LABELS = {
     "outcome": {"finished", "failed", "cancelled", "expired", "refused"},
     "code": {"", *errors._BY_CODE},
-    "result": {"hit", "miss", "off"},
-    "kind": {"prompt", "reused", "picture", "answer", "drafted", "accepted"},
+    "result": {"hit", "miss", "off", "damaged", "away"},
+    "kind": {"prompt", "reused", "picture", "answer", "drafted", "accepted"}
+    | {"image", "image_memory", "image_stored"},
+    "cache": {"prefixes", "pictures"},
     "le": {"+Inf"},  # and numbers
 }
 

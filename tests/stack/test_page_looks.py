@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,18 @@ def test_a_page_has_one_language(browser, stack, locale, language) -> None:
         expect(page.locator("html")).to_have_attribute("lang", language)
         expect(page.locator(".empty h2")).to_have_text(words["drop_anywhere"])
         expect(page.locator(".notice")).to_have_text(words["tiny"])
+
+
+def test_a_slow_shell_does_not_change_the_language(browser, stack) -> None:
+    def wait(route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    with visiting(browser, stack.url, locale="pt-BR") as visitor:
+        visitor.page.route("**/assets/pt-BR-*.js", wait)
+        visitor.page.reload()
+        visitor.wait_ready()
+        expect(visitor.page.locator("html")).to_have_attribute("lang", "en")
 
 
 def test_a_chosen_language_stays(browser, stack) -> None:

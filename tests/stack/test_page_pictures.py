@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -60,9 +61,9 @@ def test_what_the_browser_cannot_show_is_read_by_the_server(
     browser, stack, make, tmp_path
 ) -> None:
     disc = Image.open(make("disc.jpg", "red"))
-    photo, moving = tmp_path / "IMG_0042.heic", tmp_path / "turning.gif"
+    photo, pages = tmp_path / "IMG_0042.heic", tmp_path / "scan.tiff"
     photo.write_bytes(heic(disc, quality=90))
-    disc.save(moving, save_all=True, append_images=[Image.new("RGB", disc.size)])
+    disc.save(pages, save_all=True, append_images=[Image.new("RGB", disc.size)])
     with visiting(browser, stack.url) as visitor:
         visitor.add(photo)
         stage = visitor.page.locator(".stage")
@@ -74,9 +75,33 @@ def test_what_the_browser_cannot_show_is_read_by_the_server(
         visitor.expect_answer("A red circle.")
         note = visitor.page.get_by_text("Only the first frame or page was read.")
         expect(note).to_have_count(0)
-        visitor.ask(SHAPE, moving)
+        visitor.ask(SHAPE, pages)
         visitor.expect_answer("A red circle.")
         expect(note).to_have_count(1)
+
+
+def test_a_moving_picture_stands_still_as_the_model_sees_it(
+    browser, stack, make, tmp_path
+) -> None:
+    disc = Image.open(make("disc.jpg", "red"))
+    moving = tmp_path / "turning.gif"
+    black = Image.new("RGB", disc.size)
+    disc.save(moving, save_all=True, append_images=[black], duration=40, loop=0)
+    with visiting(browser, stack.url) as visitor:
+        visitor.add(moving)
+        stage = visitor.page.locator(".stage")
+        expect(stage.locator(".stage-tools")).to_contain_text("first frame")
+        visitor.page.wait_for_timeout(200)  # the second frame would be there by now
+        assert shows_red(stage.locator(".stage-picture").screenshot())
+        visitor.ask(SHAPE)
+        visitor.expect_answer("A red circle.")
+        assert shows_red(visitor.page.locator(".thumbs img").screenshot())
+
+
+def shows_red(png: bytes) -> bool:
+    """Whether a part of a screenshot is as red as the disc."""
+    shot = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), int)
+    return bool((shot[..., 0] - shot[..., 1:].max(2) > 90).mean() > 0.02)
 
 
 def test_a_wrong_file_is_refused_when_it_is_chosen(

@@ -59,7 +59,7 @@ class PictureQuestion:
     thinking_field = ""
     pictures = (SentPicture(digest_of(BLACK), lambda: BLACK),)
 
-    def request(self, refs: Sequence[PictureRef]) -> Request:
+    def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
         message = Message("user", (*refs, self.text))
         sampling = SamplingParams(self.max_tokens)
         return Request((message,), sampling, self.model, scope=self.scope)

@@ -25,9 +25,10 @@ from edge.events import (
 )
 from edge.jobs import keys
 from edge.jobs.submission import Submission
-from edge.request import Answer, Usage
+from edge.request import Answer
 from edge.settings import Settings
 from edge.up.parts import free_port
+from edge.usage import Usage
 from tests.jobs.jobs_harness import caller
 from tests.ui.api_harness import POOL, PictureQuestion, api_harness
 from ui.body import Bodies, parse

@@ -28,7 +28,8 @@ from edge.events import (
     Token,
 )
 from edge.logprobs import ShownLogprobs, TokenLogprob
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from ui.event_streams import await_answer, await_start, together
 from ui.sse import DONE, KEEP_ALIVE, Reply, event_stream
 
@@ -257,7 +258,12 @@ async def test_the_choices_of_a_stream_are_interleaved() -> None:
         "prompt_tokens": 70,
         "completion_tokens": 8,
         "total_tokens": 78,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": 0,
+            "image_tokens": 0,
+            "memory_image_tokens": 0,
+            "stored_image_tokens": 0,
+        },
         "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert done == DONE

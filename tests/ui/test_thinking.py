@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from edge.events import Finished
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from tests.ui.api_harness import ApiHarness
 from ui.anthropic.reply import MessageReply
 from ui.field_names import FieldNames

@@ -21,8 +21,8 @@ from edge.serving.plan import make_plan
 from edge.settings import Settings
 from edge.up import doctor
 from edge.up.doctor import Finding, findings
+from edge.up.models import RESERVE_BYTES
 from edge.up.parts import free_port
-from edge.up.stack import RESERVE_BYTES
 from tests.serving.tuned import DEFAULT_RESULTS, keep_tuning, language
 
 GIB = 1 << 30

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from edge.settings import Settings
-from edge.up.parts import AFTER_GRACE_S, _ui, _worker
+from edge.up.parts import AFTER_GRACE_S, _ui, worker
 from edge.up.stack import Stack
 from edge.up.supervise import Part
 
@@ -48,14 +48,10 @@ def test_nginx_delivers_answers_until_the_work_is_done(
     tmp_path: Path,
 ) -> None:
     stack = Stack(tmp_path, asked=[])
-    stack.start(
-        [
-            late(tmp_path, "broker", 0, drains=False),
-            late(tmp_path, "worker", 0.4, drains=True),
-            late(tmp_path, "ui", 0.2, drains=True),
-            late(tmp_path, "nginx", 0, drains=False),
-        ]
-    )
+    stack.start(late(tmp_path, "broker", 0, drains=False))
+    stack.start(late(tmp_path, "worker", 0.4, drains=True))
+    stack.start(late(tmp_path, "ui", 0.2, drains=True))
+    stack.start(late(tmp_path, "nginx", 0, drains=False))
     stack.stop()
     story = (tmp_path / "story").read_text().split("\n")[:-1]
     assert set(story[:2]) == {"worker asked", "ui asked"}
@@ -72,7 +68,7 @@ def test_nginx_delivers_answers_until_the_work_is_done(
 def test_a_second_signal_means_at_once(tmp_path: Path) -> None:
     asked: list[int] = []
     stack = Stack(tmp_path, asked)
-    stack.start([late(tmp_path, "worker", 30, drains=True)])
+    stack.start(late(tmp_path, "worker", 30, drains=True))
     asked.append(signal.SIGTERM)
     timer = threading.Timer(0.3, asked.append, [signal.SIGTERM])
     timer.start()
@@ -84,17 +80,17 @@ def test_a_second_signal_means_at_once(tmp_path: Path) -> None:
 
 def test_nothing_is_started_after_a_request_to_stop(tmp_path: Path) -> None:
     stack = Stack(tmp_path, asked=[signal.SIGTERM])
-    stack.start([late(tmp_path, "worker", 0, drains=True)])
+    stack.start(late(tmp_path, "worker", 0, drains=True))
     stack.stop()
     assert not (tmp_path / "worker.log").exists()
 
 
 def test_worker_and_ui_get_the_grace_and_a_little_more(tmp_path: Path) -> None:
     settings = Settings(broker_url="redis://127.0.0.1:1/0", grace_s=7, hang_s=11)
-    worker = _worker(settings, tmp_path)
-    for part in (worker, _ui(settings, "127.0.0.1:1", tmp_path)):
+    own = worker(settings, "tiny", tmp_path)
+    for part in (own, _ui(settings, "127.0.0.1:1", tmp_path)):
         assert part.drains
         assert part.stop_s == 7 + AFTER_GRACE_S
-    assert worker.missed_s > settings.hang_s  # its own watchdog comes first
-    assert worker.is_missed
-    assert worker.is_missed(1) is None  # unknown while the broker does not answer
+    assert own.missed_s > settings.hang_s  # its own watchdog comes first
+    assert own.is_missed
+    assert own.is_missed(1) is None  # unknown while the broker does not answer

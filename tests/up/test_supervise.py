@@ -85,8 +85,8 @@ def test_a_dead_part_is_restarted_after_growing_pauses(tmp_path, monkeypatch) ->
         time.sleep(0.005)
     one.stop()
     pauses = [later - earlier for earlier, later in pairwise(starts)]
-    assert pauses[0] < pauses[1] < pauses[2]
-    assert pauses[2] >= 4 * 0.2
+    for pause, least in zip(pauses, (0.2, 0.4, 0.8), strict=True):
+        assert pause >= least
 
 
 def test_a_living_part_is_left_alone(tmp_path: Path) -> None:

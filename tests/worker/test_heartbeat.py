@@ -53,9 +53,9 @@ async def test_it_does_not_beat_during_an_overlong_step(
         wait_for(lambda: harness.latest_beat())
         harness.engine.submit(TEXT, {})
         assert hung.wait(5)
-        wait_for(lambda: harness.engine.silent_s > 0.2)
+        wait_for(lambda: harness.engine.watch.silent_s > 0.2)
         before = harness.latest_beat()
-        wait_for(lambda: harness.engine.silent_s > 0.5)
+        wait_for(lambda: harness.engine.watch.silent_s > 0.5)
         assert harness.latest_beat() == before
         go_on.set()
         wait_for(lambda: harness.latest_beat() > before)

@@ -14,10 +14,11 @@ from edge.engine.engine import Engine
 from edge.errors import SetupError
 from edge.events import Failed, Finished
 from edge.images import Picture
-from edge.request import Answer, Message, Request, Timings, Usage
+from edge.request import Answer, Message, Request
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from edge.up.parts import free_port
+from edge.usage import Timings, Usage
 from worker.metrics import Metrics, serve
 
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
@@ -109,7 +110,7 @@ def test_the_engines_load_is_read_at_each_scrape() -> None:
     metrics = Metrics()
     runtime = StubRuntime(answer=LONG_ANSWER[:2000], n_cells=4000, step_s=0.002)
     with closing(Engine(runtime, StubTower())) as engine:
-        metrics.watch(engine)
+        metrics.watch(engine, 8000, None)
         assert value(metrics, "slots") == 4
         assert value(metrics, "cells") == 4000
         assert value(metrics, "busy_slots") == value(metrics, "reserved_cells") == 0

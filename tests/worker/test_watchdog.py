@@ -47,7 +47,7 @@ async def test_a_slow_machine_is_not_taken_for_a_hung_one(
     """Ten times its longest step is what it may take, if that is more."""
     harness = make(answer="ab", step_s=0.3)
     ticket = harness.engine.submit(TEXT, {})
-    wait_for(lambda: harness.engine.longest_step_s > 0.2)
+    wait_for(lambda: harness.engine.watch.longest_s > 0.2)
     with harness.beating(hang_s=0.05):
         wait_for(lambda: ticket.events.qsize() >= 4)  # started, two texts, finished
     assert ends == []

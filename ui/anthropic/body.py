@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from edge.request import CacheUse
 from ui.anthropic.content import System, Turn
 from ui.anthropic.tools import Choice, Tools
 from ui.openai.body import MOST_STOPS, Word
@@ -30,6 +31,7 @@ REFUSED = {
     "max_completion_tokens": "Use max_tokens.",
     "max_tokens_to_sample": "Use max_tokens.",
     "n": _LEAVE_OUT,
+    "per_page": "Use /v1/chat/completions for it.",
     "response_format": "Use output_config.format.",
     "stop": "Use stop_sequences.",
 }
@@ -66,6 +68,7 @@ class MessagesBody(Body):
     output_config: OutputConfig = OutputConfig()
     output_format: Format | None = None  # the older field
     thinking: Thinking = Thinking(type="disabled")
+    cache: CacheUse = "default"  # not Anthropic's, as in a chat body
 
     def refuse_unsupported(self) -> None:
         """Raises UnsupportedParameter for the first field on which the client relies

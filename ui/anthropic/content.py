@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from ui.openai.values import N_PARTS, Body, LongText, Name, Text, form
+from ui.question import TextLayer
 
 Id = Annotated[str, Field(max_length=200)]
 NO_BLOCKS = Field(max_length=1000, fail_fast=True)
@@ -38,9 +39,34 @@ class UrlSource(Body):
         return self.url
 
 
+class Citations(Body):
+    enabled: Literal[False] = False
+
+
 class ImageBlock(Body):
     type: Literal["image"]
     source: Annotated[Base64Source | UrlSource, Field(discriminator="type")]
+
+
+class DocumentBlock(Body):
+    """A PDF; `pages` and `text_layer` are not Anthropic's."""
+
+    type: Literal["document"]
+    source: Base64Source
+    title: Annotated[str, Field(max_length=200)] = ""
+    pages: Annotated[str, Field(max_length=200)] = ""
+    text_layer: TextLayer = "auto"
+    citations: Citations = Citations()
+
+    def chat_part(self) -> dict[str, Any]:
+        """The part of a chat message."""
+        file = {
+            "file_data": self.source.address,
+            "filename": self.title,
+            "pages": self.pages,
+            "text_layer": self.text_layer,
+        }
+        return {"type": "file", "file": file}
 
 
 class ThinkingBlock(Body):
@@ -76,7 +102,9 @@ def _picture(url: Any) -> dict[str, Any]:
 
 
 Shown = Annotated[
-    TextBlock | ImageBlock, Field(discriminator="type"), BeforeValidator(_as_block)
+    TextBlock | ImageBlock | DocumentBlock,
+    Field(discriminator="type"),
+    BeforeValidator(_as_block),
 ]
 Results = Annotated[
     Annotated[LongText, Tag("text")] | Annotated[list[Shown], NO_BLOCKS, Tag("list")],
@@ -94,7 +122,7 @@ class ResultBlock(Body):
 
 
 UserBlock = Annotated[
-    TextBlock | ImageBlock | ResultBlock,
+    TextBlock | ImageBlock | DocumentBlock | ResultBlock,
     Field(discriminator="type"),
     BeforeValidator(_as_block),
 ]

@@ -17,7 +17,8 @@ from edge.events import (
     Started,
 )
 from edge.qwen3vl.call_reader import Arguments, Called, Found, Text, Thoughts
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from ui.answer_reader import AnswerReader, Call, Part
 from ui.error_shape import error_body
 from ui.event_streams import Events

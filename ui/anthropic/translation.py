@@ -13,6 +13,7 @@ from ui.anthropic.body import MessagesBody
 from ui.anthropic.content import (
     AssistantMessage,
     CallBlock,
+    DocumentBlock,
     ImageBlock,
     ResultBlock,
     SystemBlock,
@@ -23,7 +24,7 @@ from ui.body import validate
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
 
-SAMPLING = {"model", "max_tokens", "temperature", "top_p", "top_k", "stream"}
+SAME = {"model", "max_tokens", "temperature", "top_p", "top_k", "stream", "cache"}
 
 
 def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
@@ -41,7 +42,7 @@ def chat_body(body: MessagesBody, names: FieldNames) -> ChatBody:
             chat.add_assistant(message, at)
         else:
             chat.add("system", _text(message.content), f"{at}.content")
-    given = body.model_dump(include=SAMPLING, exclude_none=True)
+    given = body.model_dump(include=SAME, exclude_none=True)
     given |= {"messages": chat.messages, "stop": body.stop_sequences}
     # as in Anthropic's API, the answer goes on from its beginning
     given["continue_final_message"] = body.messages[-1].role == "assistant"
@@ -145,6 +146,10 @@ class Chat:
                 self._names.add(f"{here}.image_url", f"{at}[{j}].source")
                 url = {"url": block.source.address}
                 parts.append({"type": "image_url", "image_url": url})
+            elif isinstance(block, DocumentBlock):
+                self._names.add(f"{here}.file", f"{at}[{j}]")
+                self._names.add(f"{here}.file.file_data", f"{at}[{j}].source")
+                parts.append(block.chat_part())
         self.add(role, parts, at, **more)
 
 

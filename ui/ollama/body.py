@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from edge.request import CacheUse
 from ui.openai.body import Stop
 from ui.openai.values import Body, LongText, Name, Text
 
@@ -85,6 +86,7 @@ class OllamaBody(Body):
     format: dict[str, Any] | Literal["", "json"] = ""
     think: bool | Literal["low", "medium", "high"] | None = None
     keep_alive: Number | Annotated[str, Field(max_length=100)] = ""
+    cache: CacheUse = "default"  # not Ollama's, as in a chat body
 
 
 class OllamaChat(OllamaBody):

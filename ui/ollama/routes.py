@@ -42,7 +42,7 @@ def ollama_routes(client: Client, questions: Questions) -> APIRouter:
         """A worker of each model that the caller may ask."""
         limits = limits_of(http)
         found = {worker.model: worker for worker in await client.workers()}
-        return [found[name] for name in sorted(found) if may_ask(name, limits)]
+        return [found[name] for name in sorted(found) if may_ask(found[name], limits)]
 
     async def answer(http: Request, kind: type[OllamaBody]) -> Response:
         names = FieldNames()

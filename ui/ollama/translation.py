@@ -51,7 +51,7 @@ def chat_of(body: OllamaBody, names: FieldNames) -> ChatBody:
         sent, tools = body.messages, body.tools
     if not sent:
         raise NothingAsked(body.model, stays=body.keep_alive not in (0, "0"))
-    given = _sampling(body.options, names) | {"model": body.model}
+    given = _sampling(body.options, names) | {"model": body.model, "cache": body.cache}
     given |= _thinking(body.think)
     given |= {"stream": body.stream, "tools": [_tool(tool) for tool in tools]}
     given["messages"] = [

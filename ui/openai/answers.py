@@ -58,6 +58,9 @@ class ChatChoice(Answered):
 
 class PromptTokens(Answered):
     cached_tokens: int
+    image_tokens: int
+    memory_image_tokens: int
+    stored_image_tokens: int
 
 
 class AnswerTokens(Answered):

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from edge.errors import InvalidRequest, UnsupportedParameter
-from edge.request import SamplingParams
+from edge.request import CacheUse, SamplingParams
 from edge.schemas.reading import read
 from ui.openai.formats import (
     Choices,
@@ -140,6 +140,8 @@ class ChatBody(Body):
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = (
         0  # vLLM's: lower is earlier
     )
+    cache: CacheUse = "default"  # not OpenAI's: what was computed before
+    per_page: bool = False  # not OpenAI's: one answer to each page, in their order
     task: Annotated[str, Field(max_length=100)] = ""  # not OpenAI's: a ready task
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out
 
@@ -153,6 +155,12 @@ class ChatBody(Body):
         """Raises UnsupportedParameter for the first field on which the client relies
         and which this server would ignore."""
         refuse(self)
+        if self.per_page and (self.n > 1 or self.tools or self.logprobs):
+            raise UnsupportedParameter(
+                "per_page cannot be combined with n, tools or logprobs. Leave them "
+                "out.",
+                param="per_page",
+            )
         if self.priority < 0:
             raise UnsupportedParameter(
                 "priority may be 0, or more for a question that can wait. Keys decide "

@@ -11,9 +11,9 @@ from edge.errors import InvalidPicture, UrlNotAllowed
 BASE64_PIECE = 1 << 17  # letters decoded at a time: 0.15 ms
 _LONGEST_HEADER = 200  # characters before the comma
 
-# How the base64 of PNG, JPEG, GIF, WebP, BMP, TIFF, and of HEIF and AVIF begins.
+# How the base64 of PNG, JPEG, GIF, WebP, BMP, TIFF, PDF, and of HEIF and AVIF begins.
 _BARE = re.compile(
-    r"\s*(?:iVBOR|/9j/|_9j_|R0lGOD|UklGR|Qk[0-3]|SUkq|TU0A|AAAA[A-Za-z0-9]GZ0eX)"
+    r"\s*(?:iVBOR|/9j/|_9j_|R0lGOD|UklGR|Qk[0-3]|SUkq|TU0A|JVBERi|AAAA[A-Za-z0-9]GZ0eX)"
 )
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]{0,30}):")
 _SAFE = str.maketrans("-_", "+/", " \t\r\n\f\v")  # white space and url-safe letters

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from edge.images import Detail
+from ui.openai.files import AnyDetail, FilePart
 from ui.openai.tools import ToolCall
 from ui.openai.values import N_PARTS, Body, LongText, Text, form
 
@@ -15,11 +15,6 @@ from ui.openai.values import N_PARTS, Body, LongText, Text, form
 def _as_object(value: Any) -> Any:
     """{"url": ...} for the address alone."""
     return {"url": value} if isinstance(value, str) else value
-
-
-def as_detail(value: Any) -> Any:
-    """OpenAI's "original" is the most that this server gives."""
-    return "high" if value == "original" else value
 
 
 def _as_part(value: Any) -> Any:
@@ -32,15 +27,14 @@ def _as_part(value: Any) -> Any:
         case {"type": "input_image", "image_url": str(url), **rest}:
             picture = {"url": url, "detail": rest.get("detail")}
             return {"type": "image_url", "image_url": picture}
+        case {"type": "input_file", **file}:
+            return {"type": "file", "file": file}
     return value
 
 
 class ImageUrl(Body):
     url: str
-    detail: Annotated[
-        Detail,
-        BeforeValidator(as_detail, json_schema_input_type=Detail | Literal["original"]),
-    ] = "auto"
+    detail: AnyDetail = "auto"
 
 
 class TextPart(Body):
@@ -61,9 +55,11 @@ class RefusalPart(Body):
 
 
 Part = Annotated[
-    TextPart | ImagePart,
+    TextPart | ImagePart | FilePart,
     Field(discriminator="type"),
-    BeforeValidator(_as_part, json_schema_input_type=TextPart | ImagePart | str),
+    BeforeValidator(
+        _as_part, json_schema_input_type=TextPart | ImagePart | FilePart | str
+    ),
 ]
 TextOnly = Annotated[
     TextPart, BeforeValidator(_as_part, json_schema_input_type=TextPart | str)
@@ -123,7 +119,7 @@ ChatMessage = Annotated[
 ]
 
 
-def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart]:
+def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart | FilePart]:
     """The parts of a message; a plain string is one text part, and so is a refusal."""
     if isinstance(message.content, str):
         yield TextPart(type="text", text=message.content)

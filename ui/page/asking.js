@@ -27,6 +27,7 @@ const LETTERS_PER_TOKEN = 4;
  * @property {AbortController} aborter
  * @property {Progress} progress
  * @property {string} text
+ * @property {string} thoughts
  * @property {string} received
  * @property {boolean} isWaiting for the answer before it
  */
@@ -81,6 +82,7 @@ export class Asking {
       aborter: new AbortController(),
       progress: new Progress(job.created, this.#price(path, message.settings ?? {})),
       text: message.text,
+      thoughts: message.thoughts ?? "",
       received: message.received ?? "0",
       isWaiting: true,
     };
@@ -104,7 +106,7 @@ export class Asking {
     const jobs = await this.#store.jobs();
     const job = running?.job ?? jobs.find((one) => one.message === message.id);
     running?.aborter.abort();
-    await this.#store.changeMessage(message.id, { text: running?.text ?? message.text, state: "stopped" });
+    await this.#store.changeMessage(message.id, { ...shown(running ?? message), state: "stopped" });
     if (job?.job) await send(`v1/jobs/${job.job}`, { method: "DELETE" }).catch(() => null);
     if (job && !running) await this.#store.endJob(job.key);
   }
@@ -154,17 +156,18 @@ export class Asking {
         case "progress":
           running.progress.observe(event, now);
           break;
+        case "thoughts":
         case "text":
-          running.progress.observeText(now);
-          running.text += event.text;
+          running.progress.observeText(event.type, now);
+          running[event.type] += event.text;
           running.received = event.at;
           if (now - written > WRITE_MS) {
             written = now;
-            await this.#store.changeMessage(job.message, { text: running.text, received: event.at, state: "writing" });
+            await this.#store.changeMessage(job.message, { ...shown(running), received: event.at, state: "writing" });
           }
           break;
         case "restart":
-          running.text = "";
+          running.text = running.thoughts = "";
           running.progress.observe({ stage: "queue", is_retried: true }, now);
           break;
         case "connection":
@@ -188,7 +191,7 @@ export class Asking {
       onEvent,
     });
     if (!aborter.signal.aborted) {
-      await this.#store.changeMessage(job.message, { text: running.text, received: running.received, ...ending });
+      await this.#store.changeMessage(job.message, { ...shown(running), received: running.received, ...ending });
     }
   }
 
@@ -218,3 +221,10 @@ export class Asking {
   }
 }
 
+/**
+ * What is kept of an answer so far.
+ * @param {{text: string, thoughts?: string}} answer
+ */
+function shown({ text, thoughts }) {
+  return thoughts ? { text, thoughts } : { text };
+}

@@ -26,6 +26,7 @@ const DRAFT_MS = 300;
 
 applyLook();
 const [store] = await Promise.all([openStore(), loadWords(), shell()]);
+document.documentElement.lang = language(); // now: the shell marks it with the browser's
 const service = new Service();
 const conversation = new OpenConversation(store);
 

@@ -42,6 +42,7 @@ import { decode, render } from "./raster.js";
  * @property {number} height
  * @property {number} rows
  * @property {number} columns
+ * @property {boolean} [isFirst] of several frames, of which no other is kept
  */
 
 /** Why a file cannot be sent. `say("picture." + code, values)` tells a person. */
@@ -79,12 +80,12 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
   if (!claim.isComplete) throw refuse("damaged");
   checkShape(claim, refuse);
   const isReadable = limits.formats.includes(claim.format);
-  const isSendable = isReadable && file.size * BASE64_GROWTH < limits.bodyBytes;
+  const fits = (/** @type {Blob} */ blob) => blob.size * BASE64_GROWTH < limits.bodyBytes;
   const n = claim.width * claim.height;
   if (n > limits.sourcePixels) throw refuse("too_many_pixels", { mp: limits.sourcePixels >> 20 });
   const bitmap = n > MOST_DECODED_PIXELS ? null : await decode(file);
   if (!bitmap) {
-    if (isSendable && (n > MOST_DECODED_PIXELS || NOT_EVERYWHERE.includes(claim.format))) {
+    if (isReadable && fits(file) && (n > MOST_DECODED_PIXELS || NOT_EVERYWHERE.includes(claim.format))) {
       return { sent: file, original: null, name, width: 0, height: 0, rows: 0, columns: 0 };
     }
     throw refuse(isReadable ? "damaged" : "unreadable", { format: claim.format.toUpperCase() });
@@ -93,16 +94,20 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
     checkShape(bitmap, refuse);
     const whole = { x: 0, y: 0, width: bitmap.width, height: bitmap.height };
     const source = part ?? whole;
+    // The model sees the first of several frames, so the person does too.
+    const isFirst = claim.hasFrames ?? false;
+    const chosen = isFirst ? await render(bitmap, whole, whole, false) : file;
+    const isSendable = (isReadable || isFirst) && fits(chosen);
+    const about = { name, ...(isFirst && { isFirst }) };
     const { width, height } = source;
     const tokens = grid(width, height, limits.minTokens, limits.autoTokens);
     const size = sentSize(width, height, limits.minTokens, limits.maxTokens);
-    // Of several frames the server reads the first, and says so.
-    if (!part && isSendable && (isOriginal || !size || claim.hasFrames)) {
-      return { sent: file, original: null, name, width, height, ...tokens };
+    if (!part && isSendable && (isOriginal || !size)) {
+      return { sent: chosen, original: null, ...about, width, height, ...tokens };
     }
     const sentAs = size ?? { width, height };
     const sent = await render(bitmap, source, sentAs, LOSSY.includes(claim.format));
-    return { sent, original: part ? null : file, name, ...sentAs, ...tokens };
+    return { sent, original: part ? null : chosen, ...about, ...sentAs, ...tokens };
   } finally {
     bitmap.close();
   }

@@ -64,10 +64,14 @@ export class Progress {
     }
   }
 
-  /** Takes the first text. @param {number} now */
-  observeText(now) {
+  /**
+   * Takes text of the answer, or of the thoughts before it.
+   * @param {"text" | "thoughts"} kind
+   * @param {number} now
+   */
+  observeText(kind, now) {
     this.isLost = false;
-    this.#enter("decode", now);
+    this.#enter(kind === "text" ? "decode" : "prefill", now);
   }
 
   /** @param {Stage} stage @param {number} now */

@@ -30,6 +30,7 @@
  * @property {string | null} parent
  * @property {"user" | "assistant"} role
  * @property {string} text
+ * @property {string} [thoughts] before an answer; never sent to the model
  * @property {PictureRef[]} pictures
  * @property {number} created
  * @property {"next" | "asked" | "writing" | "done" | "stopped" | "failed"} state
@@ -54,6 +55,7 @@
  * @property {number} rows image tokens from top to bottom, in the usual detail; 0 where
  *   not known
  * @property {number} columns the same from left to right
+ * @property {boolean} [isFirst] the first of several frames of a file
  */
 
 /**

@@ -18,7 +18,7 @@ import { readEvents } from "./sse.js";
  *
  * @typedef {{type: "job", job_id: string | null, cached: boolean}
  *   | {type: "progress", [field: string]: any}
- *   | {type: "text", text: string, at: string}
+ *   | {type: "text" | "thoughts", text: string, at: string}
  *   | {type: "finish", finish_reason: string}
  *   | {type: "usage", usage: object, timings: object, dropped_messages: number,
  *      first_only_pictures: number}
@@ -159,9 +159,10 @@ class Following {
     this.hadNews = true;
     this.#nPassing = 0;
     const [choice] = chunk.choices;
-    if (choice?.delta.content) {
+    const { content, reasoning_content: thoughts } = choice?.delta ?? {};
+    if (content || thoughts) {
       this.received = id;
-      await this.tell({ type: "text", text: choice.delta.content, at: id });
+      await this.tell({ type: content ? "text" : "thoughts", text: content || thoughts, at: id });
     }
     if (choice?.finish_reason) {
       await this.tell({ type: "finish", finish_reason: choice.finish_reason });

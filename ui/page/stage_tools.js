@@ -49,6 +49,7 @@ export class StageTools {
     put(
       this.root,
       el("span", { class: "stage-name", title: item?.ref.name }, item?.ref.name),
+      item?.ref.isFirst && el("span", { class: "stage-size" }, say("stage.first_frame")),
       item && this.#size(item),
       ...(isSeen ? look : []),
       isFull

@@ -134,6 +134,7 @@ function message(given, conversation, names) {
     parent: names.get(given?.parent) ?? null,
     role: given?.role === "assistant" ? "assistant" : "user",
     text: text(given?.text, LONGEST_TEXT),
+    ...(typeof given?.thoughts === "string" && { thoughts: text(given.thoughts, LONGEST_TEXT) }),
     pictures: Array.isArray(given?.pictures) ? given.pictures.map(picture) : [],
     created: time(given?.created),
     state: isDone ? given.state : "stopped", // its job is not here
@@ -152,6 +153,7 @@ function picture(given) {
     height: count(given?.height),
     rows: count(given?.rows),
     columns: count(given?.columns),
+    ...(given?.isFirst === true && { isFirst: true }),
   };
 }
 

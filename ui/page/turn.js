@@ -10,8 +10,9 @@ import { FailureCard } from "./failures.js";
 import { showMarkdown } from "./markdown/render.js";
 import { marksIn } from "./marks.js";
 import { thumbnail } from "./thumbnail.js";
+import { Thoughts } from "./thoughts.js";
 import { WaitingCard } from "./waiting.js";
-import { exact, say } from "./words.js";
+import { countWords, exact, say } from "./words.js";
 
 /**
  * What a person may do with a message.
@@ -30,12 +31,6 @@ import { exact, say } from "./words.js";
  * @property {(id: string | null) => void} light a mark on the picture
  * @property {(message: Message) => string} smallerLabel empty: it would not help
  */
-
-/** Words, or characters where there are no spaces between words. @param {string} text */
-export function countWords(text) {
-  const wide = text.match(/[\u3040-\u30ff\u3400-\u9fff]/g)?.length ?? 0;
-  return wide || text.split(/\s+/).filter(Boolean).length;
-}
 
 export class QuestionView {
   node = el("li", { class: "question" });
@@ -86,6 +81,7 @@ function branchSwitch(message, all, show) {
 }
 
 export class AnswerView {
+  #thoughts = new Thoughts();
   #text = el("div", { class: "markdown", dir: "auto" });
   #foot = el("div", { class: "foot" });
   /** @type {WaitingCard | FailureCard | null} */
@@ -96,7 +92,7 @@ export class AnswerView {
   constructor(message, actions) {
     this.message = message;
     this.actions = actions;
-    this.node = el("li", { class: "answer" }, this.#text, this.#foot);
+    this.node = el("li", { class: "answer" }, this.#thoughts.node, this.#text, this.#foot);
   }
 
   /**
@@ -107,7 +103,8 @@ export class AnswerView {
    */
   update(message, running, branches, tries) {
     this.message = message;
-    const text = running && isRunning(message) ? running.text : message.text;
+    const { text, thoughts } = running && isRunning(message) ? running : message;
+    this.#thoughts.show(thoughts ?? "");
     if (text !== this.#shown) {
       showMarkdown(this.#text, text);
       this.#shown = text;
@@ -157,7 +154,7 @@ export class AnswerView {
     return [
       message.state === "stopped" && el("p", { class: "note" }, message.text ? say("stopped_after", { n: countWords(message.text) }) : say("stopped")),
       this.#marks(message),
-      isCut && el("p", { class: "note" }, say("cut"), " ", button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
+      isCut && el("p", { class: "note" }, say("cut"), " ", message.text && button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
       message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
       message.measured?.first_only_pictures ? el("p", { class: "note" }, say("first_only")) : null,
       el(

@@ -25,12 +25,11 @@ let chosen = "en";
 /** The tag of the language in use. */
 export const language = () => chosen;
 
-/** Loads the texts; `say` works from then on. */
+/** Loads the texts; `say` works from then on. The document has to be marked with the language. */
 export async function loadWords() {
   chosen = languageFor([kept(KEPT) ?? "", ...navigator.languages]);
   const response = await fetch(new URL(`words/${chosen}.json`, import.meta.url));
   texts = await response.json();
-  document.documentElement.lang = chosen;
 }
 
 /**
@@ -92,6 +91,12 @@ export function about(seconds) {
 export function exact(seconds) {
   const n = seconds < 9.95 ? seconds.toFixed(1) : String(Math.round(seconds));
   return say("seconds", { n: decimal(n) });
+}
+
+/** Words, or characters where there are no spaces between words. @param {string} text */
+export function countWords(text) {
+  const wide = text.match(/[\u3040-\u30ff\u3400-\u9fff]/g)?.length ?? 0;
+  return wide || text.split(/\s+/).filter(Boolean).length;
 }
 
 /** @param {string} n */

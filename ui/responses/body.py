@@ -29,6 +29,7 @@ REFUSED = {
     "function_call": "Use tool_choice.",
     "n": _LEAVE_OUT,
     "logprobs": 'Use include: ["message.output_text.logprobs"].',
+    "per_page": "Use /v1/chat/completions for it.",
     "add_generation_prompt": _LEAVE_OUT,
     "continue_final_message": _LEAVE_OUT,
     "truncate": "Use truncation.",

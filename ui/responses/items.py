@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from edge.errors import UnsupportedParameter
-from edge.images import Detail
-from ui.openai.messages import as_detail
+from ui.openai.files import AnyDetail, File
 from ui.openai.values import Body, LongText, Name, Text, form
 
 Id = Annotated[str, Field(max_length=200)]
@@ -41,12 +40,21 @@ class ImagePart(Body):
     type: Literal["input_image"]
     image_url: str = ""
     file_id: Text = ""
-    detail: Annotated[Detail, BeforeValidator(as_detail)] = "auto"
+    detail: AnyDetail = "auto"
 
     def chat_part(self) -> dict[str, Any]:
         """See `TextPart.chat_part`."""
         url = {"url": self.image_url, "detail": self.detail}
         return {"type": "image_url", "image_url": url}
+
+
+class FilePart(File):
+    type: Literal["input_file"]
+
+    def chat_part(self) -> dict[str, Any]:
+        """See `TextPart.chat_part`."""
+        file = self.model_dump(exclude={"type"}, exclude_unset=True)
+        return {"type": "file", "file": file}
 
 
 def _as_part(value: Any) -> Any:
@@ -61,7 +69,9 @@ def _as_part(value: Any) -> Any:
             return {"type": "input_image"} | picture
         case {"type": "image_url", "image_url": str(url)}:
             return {"type": "input_image", "image_url": url}
-        case {"type": "input_file" | "input_audio" | "input_video" as kind}:
+        case {"type": "file", "file": {**file}}:
+            return file | {"type": "input_file"}
+        case {"type": "input_audio" | "input_video" as kind}:
             raise UnsupportedParameter(
                 f"This server does not read {kind}. Send text, or pictures as "
                 "input_image.",
@@ -71,7 +81,7 @@ def _as_part(value: Any) -> Any:
 
 
 Part = Annotated[
-    TextPart | RefusalPart | ImagePart,
+    TextPart | RefusalPart | ImagePart | FilePart,
     Field(discriminator="type"),
     BeforeValidator(_as_part),
 ]

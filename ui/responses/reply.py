@@ -15,7 +15,7 @@ from edge.events import (
     Retried,
     Terminal,
 )
-from edge.request import Usage
+from edge.usage import Usage
 from ui.event_streams import Events
 from ui.grounding import grounding
 from ui.new_text import NewText

@@ -19,7 +19,7 @@ import redis.asyncio
 from edge.caller import Caller
 from edge.errors import NotFound, Unavailable
 from edge.events import Terminal, from_json, to_json
-from edge.jobs import keys
+from edge.jobs.cache_keys import RESPONSE, RESPONSES
 from edge.redis_clients import UNREACHABLE
 from ui.responses.reply import Response
 
@@ -46,7 +46,10 @@ class ResponseStore:
         """Stores a response that has not ended; `sent` are its input items as JSON."""
         asked = json.dumps(response.asked)
         n_bytes = len(sent) + len(asked)
-        key, index = keys.RESPONSE(response.id), keys.RESPONSES(caller.account)
+        key, index = (
+            RESPONSE(response.id),
+            RESPONSES(caller.account),
+        )
         now = time.time()
         fields: dict[Any, Any] = {
             "owner": caller.name,
@@ -68,12 +71,12 @@ class ResponseStore:
             if old := _too_many([member.decode() for member in members]):
                 async with self._cache.pipeline() as pipe:
                     pipe.zrem(index, *old)
-                    pipe.unlink(*(keys.RESPONSE(one.split()[1]) for one in old))
+                    pipe.unlink(*(RESPONSE(one.split()[1]) for one in old))
                     await pipe.execute()
 
     async def end(self, response_id: str, outcome: Terminal) -> None:
         """Adds how a response has ended."""
-        key = keys.RESPONSE(response_id)
+        key = RESPONSE(response_id)
         async with _reached(), self._cache.pipeline() as pipe:
             pipe.hset(key, "outcome", to_json(outcome))
             pipe.expire(key, KEEP_S)
@@ -85,7 +88,7 @@ class ResponseStore:
         """A response, and how it has ended, if that has been added."""
         names = ("owner", "created", "model", "has_tools", "asked", "outcome")
         async with _reached():
-            found: Any = await self._cache.hmget(keys.RESPONSE(response_id), names)
+            found: Any = await self._cache.hmget(RESPONSE(response_id), names)
         fields = {
             name: value.decode()
             for name, value in zip(names, found, strict=True)
@@ -106,25 +109,25 @@ class ResponseStore:
     async def n_sent(self, response_id: str) -> int:
         """The bytes of `sent`; 0 when it is gone."""
         async with _reached():
-            return int(await self._cache.hstrlen(keys.RESPONSE(response_id), "input"))
+            return int(await self._cache.hstrlen(RESPONSE(response_id), "input"))
 
     async def sent(self, response_id: str) -> bytes:
         """The input items of a response that `get` has found, as JSON."""
         async with _reached():
-            found: Any = await self._cache.hget(keys.RESPONSE(response_id), "input")
+            found: Any = await self._cache.hget(RESPONSE(response_id), "input")
         if found is None:
             raise NotFound(GONE)
         return bytes(found)
 
     async def delete(self, response_id: str, caller: Caller) -> None:
         """Deletes a response that `get` has found."""
-        key = keys.RESPONSE(response_id)
+        key = RESPONSE(response_id)
         async with _reached(), self._cache.pipeline() as pipe:
             pipe.hstrlen(key, "input")
             pipe.hstrlen(key, "asked")
             pipe.unlink(key)
             *sizes, _ = await pipe.execute()
-            index = keys.RESPONSES(caller.account)
+            index = RESPONSES(caller.account)
             await self._cache.zrem(index, _member(sum(sizes), response_id))
 
 

@@ -84,6 +84,7 @@ class Chat:
             for j in range(len(parts)):
                 detail = f"{sent_as}[{j}].detail"
                 self._names.add(f"{at}[{j}].image_url.detail", detail)
+                self._names.add(f"{at}[{j}].file", f"{sent_as}[{j}]")
         self.messages.append({"role": role, "content": parts} | more)
 
     def add_item(self, item: Item, at: str) -> None:

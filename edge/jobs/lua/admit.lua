@@ -4,6 +4,7 @@
 --       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none), n_slots,
 --       job_s (how long a job takes if none has ended yet)
 -- reply: status = admitted | joined | reused, job_id, created
+--        status = retired: the pool takes no new jobs
 --        status = queue_full | account_limit | address_limit | kept_limit, pause_s,
 --        spacing_s
 --
@@ -19,6 +20,9 @@ if name then
     return reply({status = is_same and 'joined' or 'reused', job_id = earlier,
                   created = job.created})
   end
+end
+if redis.call('EXISTS', retired_key(args.pool)) == 1 then
+  return reply({status = 'retired'})
 end
 local at, live = now(), live_key(args.pool)
 local account, address = account_key(record.account), address_key(record.address)

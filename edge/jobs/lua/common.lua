@@ -68,6 +68,10 @@ local function settle(id, job, state, outcome, is_shared)
     answer_tokens = usage.completion_tokens
     counts.image_tokens = tonumber(job.image_tokens or 0)
     counts.prompt_tokens = usage.prompt_tokens
+    for _, cached in ipairs({'cached_tokens', 'memory_image_tokens',
+                             'stored_image_tokens'}) do
+      counts[cached] = usage[cached] or 0  -- older workers do not say all of them
+    end
   else
     counts.failed = 1
     if attempt > 0 then  -- an event for each token, or for a few

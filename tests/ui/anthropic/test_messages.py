@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 
 from edge.errors import EngineError
 from edge.events import Accepted, Event, Failed, Finished, Queued, Retried, Token
-from edge.request import Answer, Usage
+from edge.request import Answer
+from edge.usage import Usage
 from tests.ui.api_harness import ApiHarness
 from ui.anthropic.reply import MessageReply
 from ui.field_names import FieldNames

@@ -11,7 +11,8 @@ from ollama import ChatResponse, GenerateResponse, ListResponse, ShowResponse
 
 from edge.errors import EngineError
 from edge.events import Event, Failed, Finished, Queued, Token
-from edge.request import Answer, Timings, Usage
+from edge.request import Answer
+from edge.usage import Timings, Usage
 from tests.ui.api_harness import ApiHarness
 from ui.field_names import FieldNames
 from ui.ollama.reply import OllamaReply

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.errors import NotFound
-from edge.jobs import keys
+from edge.jobs import cache_keys
 from edge.up.parts import free_port
 from tests.jobs.jobs_harness import caller
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
@@ -36,7 +36,7 @@ async def test_the_oldest_make_room(
         found, outcome = await web.client.responses.get(response(n).id, ME)
         assert (found, outcome) == (response(n), None)
     await web.client.responses.get(response(9).id, other)
-    assert web.sync.zcard(keys.RESPONSES(ME.account)) == 3
+    assert web.sync.zcard(cache_keys.RESPONSES(ME.account)) == 3
     assert all(web.sync.ttl(key) > 0 for key in web.sync.keys("edge:response*"))
 
 

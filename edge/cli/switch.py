@@ -1,0 +1,82 @@
+"""The command `edge switch`: another model answers from now on, without a gap.
+
+Runs alone as `python -m edge.cli.switch`, for example in the image of the ui.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from edge.cli.broker import broker_url
+from edge.cli.errors import clear_errors
+from edge.cli.options import Port
+from edge.errors import InvalidRequest, SetupError
+from edge.jobs.switching import Switch, Switching
+from edge.redis_clients import UNREACHABLE, sync_client
+from edge.settings import Settings
+
+LOOK_S = 0.3
+PATIENCE_S = 60.0  # with a broker that is away, or an `edge up` that is not there
+
+
+def switch(
+    model: Annotated[
+        str | None, typer.Argument(help="A name from `edge models list`.")
+    ] = None,
+    back: Annotated[
+        bool, typer.Option("--back", help="To the default model before this one.")
+    ] = False,
+    with_gap: Annotated[
+        bool,
+        typer.Option(
+            "--with-gap",
+            help="Where both do not fit into memory: the present model leaves first; "
+            "questions wait meanwhile.",
+        ),
+    ] = False,
+    port: Port = 8080,
+) -> None:
+    """Make another model the default one; every question is answered meanwhile."""
+    with clear_errors():
+        if (model is None) != back:
+            raise InvalidRequest("Name a model, or give --back.")
+        switching = Switching(sync_client(broker_url(Settings.load(), port)))
+        try:
+            name = model or switching.before()
+            latest = switching.switch_to(name, with_gap=with_gap)
+        except UNREACHABLE as error:
+            raise SetupError(f"The broker cannot be reached: {error}.") from None
+        _follow(switching, latest)
+
+
+def _follow(switching: Switching, latest: Switch) -> None:
+    """Shows each step until the switch is over. Raises SetupError when it fails."""
+    shown, answered = "", time.monotonic()
+    while True:
+        if latest.message and latest.message != shown:
+            shown = latest.message
+            sys.stderr.write(f"{latest.model}: {shown}\n")
+        if latest.state == "failed":
+            sys.exit(1)
+        if latest.is_over:
+            return
+        time.sleep(LOOK_S)
+        try:
+            found = switching.latest()
+            if found is not None and switching.is_supervised():
+                latest, answered = found, time.monotonic()
+        except UNREACHABLE:
+            pass
+        if time.monotonic() - answered > PATIENCE_S:
+            raise SetupError(
+                "The `edge up` that loads the model is gone, or its broker cannot be "
+                "reached. Look at it, and switch again."
+            )
+
+
+if __name__ == "__main__":
+    typer.run(switch)

@@ -1,0 +1,101 @@
+"""The worker of one model: loaded, or not in memory.
+
+What takes a while is a generator, which yields while it waits: the supervisor has other
+parts to look after meanwhile.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Generator
+from typing import Final, TypeVar
+
+from edge import host
+from edge.errors import SetupError
+from edge.jobs import fleet
+from edge.jobs.fleet import WorkerInfo
+from edge.redis_clients import UNREACHABLE, SyncRedis
+from edge.serving.plan import Plan
+from edge.up.stack import Stack
+from edge.up.supervise import Child, Part
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+
+FIRST_LOAD_S: Final = 10.0  # before it was measured
+
+
+class ModelWorker:
+    """The worker that `part` starts. `info` is what it said of itself, None before its
+    first start; `load_s` how long that took."""
+
+    def __init__(self, plan: Plan, part: Part, stack: Stack) -> None:
+        self.plan = plan
+        self.name = plan.files.name
+        self.info: WorkerInfo | None = None
+        self.load_s = FIRST_LOAD_S
+        self._part = part
+        self._stack = stack
+        self._child: Child | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._child is not None
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it holds now."""
+        process = self._child and self._child.process
+        return host.proportional_bytes(process.pid) if process else 0
+
+    def load(self, broker: SyncRedis) -> Steps[WorkerInfo]:
+        """Starts it and returns when it takes questions. Raises SetupError when it
+        cannot start."""
+        began = time.monotonic()
+        child = self._child = self._stack.begin(self._part)
+        assert child.process
+        name, pid = socket.gethostname(), child.process.pid
+        try:
+            info = None
+            while info is None:
+                yield
+                if child.check_start():
+                    info = yield from insist(lambda: fleet.find(broker, name, pid))
+        except SetupError:
+            self._forget(child)
+            raise
+        self.load_s, self.info = time.monotonic() - began, info
+        self._stack.keep(child)
+        return info
+
+    def unload(self) -> Steps[None]:
+        """Lets it end its answers within the grace, and returns when it has left."""
+        child = self._child
+        if child is None:
+            return
+        child.is_kept_alive = False
+        child.ask()
+        gives_up = time.monotonic() + self._part.stop_s
+        while child.is_alive and time.monotonic() < gives_up:
+            yield
+        self._forget(child)
+
+    def _forget(self, child: Child) -> None:
+        self._child = None
+        self._stack.drop(child)
+
+
+def insist(action: Callable[[], T]) -> Steps[T]:
+    """Tries again while the broker is away."""
+    while True:
+        try:
+            return action()
+        except UNREACHABLE:
+            yield
+
+
+def until(question: Callable[[], bool]) -> Steps[None]:
+    """Asks until the answer is yes."""
+    while not (yield from insist(question)):
+        yield

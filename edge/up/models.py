@@ -1,0 +1,62 @@
+"""The models of `edge up`: which there are, and one Plan for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from edge.errors import SetupError
+from edge.model_names import is_path, listed
+from edge.models.registry import find_model
+from edge.models.store import obtain
+from edge.serving.first_start import tune_at_first_start
+from edge.serving.plan import Plan, make_plan
+from edge.serving.together import plan_together
+from edge.settings import Settings
+
+RESERVE_BYTES: Final = 700 << 20  # Python, Gradio, both Redis and nginx together
+
+
+def plan_models(settings: Settings, say: Callable[[str], None]) -> list[Plan]:
+    """One Plan for each model that the settings name, the default model first.
+
+    Measures those that were never measured here. Raises SetupError when a file is
+    missing or wrong, or when they do not fit into memory together.
+    """
+    named = [settings_of(settings, name) for name in model_names(settings)]
+    models = [(one, find_model(one, obtain)) for one in named]
+    # `auto` is decided here for all parts
+    models = [
+        (replace(one, model=files.name) if one.model == "auto" else one, files)
+        for one, files in models
+    ]
+    plans = plan_together(models, RESERVE_BYTES)
+    if any([tune_at_first_start(plan, say) for plan in plans]):
+        plans = plan_together(models, RESERVE_BYTES)
+    return plans
+
+
+def plan_another(settings: Settings, name: str, freed_bytes: int = 0) -> Plan:
+    """The Plan of a model that loads while others run, with `freed_bytes` more than are
+    free now. Downloads nothing. Raises SetupError as `make_plan`."""
+    one = settings_of(settings, name)
+    return make_plan(one, find_model(one), reserve_bytes=-freed_bytes)
+
+
+def model_names(settings: Settings) -> tuple[str, ...]:
+    """The names or paths of the models. Raises SetupError for two paths, which cannot
+    share a vision file."""
+    names = listed(settings.models) or (settings.model,)
+    if sum(map(is_path, names)) > 1:
+        raise SetupError(
+            "Only one of several models can be a path, because EDGE_MMPROJ names only "
+            "one vision file: serve the others by names from `edge models list`."
+        )
+    return names
+
+
+def settings_of(settings: Settings, name: str) -> Settings:
+    """The settings of the worker of one model."""
+    mmproj = settings.mmproj if is_path(name) else ""
+    return replace(settings, model=name, models="", mmproj=mmproj)

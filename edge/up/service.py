@@ -1,0 +1,156 @@
+"""`edge up`: the whole service on one machine, without Docker and without root.
+
+    broker, cache -> workers -> ui -> nginx
+
+Starts each part when the one before it is ready, restarts dead parts, and lets running
+answers finish before it stops.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.filesize import decimal
+from rich.markup import escape
+
+from edge import exposure
+from edge.errors import SetupError
+from edge.logs import printable
+from edge.settings import Settings
+from edge.up.account import leave_root
+from edge.up.models import plan_models
+from edge.up.parts import check_redis, front, start_stores
+from edge.up.private import UMASK, make_private
+from edge.up.stack import Stack, console
+from edge.up.workers import Workers
+
+ROOM_BYTES = 64 << 20  # on disk, for the queue and the logs at the start
+
+
+def up(
+    settings: Settings, port: int, *, with_nginx: bool, user: str | None = None
+) -> None:
+    """Runs everything until SIGINT or SIGTERM; under root, as the account `user`.
+
+    Raises SetupError, with nothing left running, when a part cannot start.
+    """
+    os.umask(UMASK)
+    settings, running_as = leave_root(settings, user)
+    if running_as:
+        console.print(running_as)
+    if settings.keys_file:  # relative paths end here: each part has its own folder
+        settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
+    exposure.check_exposure(settings)
+    exposure.trusted(settings)
+    check_port(settings.host, port)
+    if note := check_redis(settings):
+        console.print(escape(printable(note)))
+    plans = plan_models(settings, lambda line: console.print(escape(printable(line))))
+    state = private_state(settings, port)
+    with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
+        stack = Stack(state / "logs", asked)
+        try:
+            has_own_broker = not settings.broker_url
+            settings = start_stores(settings, Path(folder), state, stack.start)
+            workers = Workers(settings, Path(folder), stack)
+            if has_own_broker and not asked:
+                workers.begin_with(plans[0].files.name)
+            workers.start(plans)
+            for part in front(settings, port, Path(folder), with_nginx=with_nginx):
+                stack.start(part)
+            if not asked:
+                console.print(_welcome(settings, port, state / "logs"))
+                for plan in plans:
+                    notes = " ".join((f"Serving {plan.files.name}.", *plan.notes))
+                    console.print(escape(printable(notes)))
+                console.print(
+                    "Ctrl-C stops everything; running answers have "
+                    f"{settings.grace_s} s to finish. Twice stops at once."
+                )
+            stack.watch(workers.look)
+        finally:
+            stack.stop()
+
+
+def private_state(settings: Settings, port: int) -> Path:
+    """The folder of the files that outlive a stack, one per port, closed to others.
+
+    Raises SetupError when it cannot be used or its disk is full.
+    """
+    everything = settings.data_dir / "state"
+    state = everything / str(port)
+    try:
+        make_private(everything)
+        make_private(state / "logs")
+        free = shutil.disk_usage(state).free
+    except OSError as error:
+        raise SetupError(
+            f"{error.filename} cannot be used: {error.strerror}. Start as the owner of "
+            "that folder, or choose another one with EDGE_DATA_DIR."
+        ) from None
+    if free < ROOM_BYTES:
+        raise SetupError(
+            f"{settings.data_dir} has {decimal(free)} free and {decimal(ROOM_BYTES)} "
+            "are needed for the queue and the logs. Make room, or choose another "
+            "folder with EDGE_DATA_DIR."
+        )
+    return state
+
+
+def _welcome(settings: Settings, port: int, logs: Path) -> str:
+    host = exposure.address(settings.host)
+    is_near = host.is_loopback or host.is_unspecified
+    name = "localhost" if is_near and host.version == 4 else None
+    url = f"http://{name or exposure.in_url(exposure.reached_at(settings.host))}:{port}"
+    return (
+        f"\n[bold]Open {escape(url)}[/]   API: {escape(url)}/v1   "
+        f"Logs: {escape(printable(str(logs)))}\n{exposure.described(settings)}"
+    )
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises SetupError when `port` cannot be listened on at `host`."""
+    address = exposure.address(host)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((str(address), port))
+        except PermissionError:
+            raise SetupError(
+                f"Port {port} needs root, and nothing here runs as root. Choose a port "
+                "from 1024 on: edge up --port 8080."
+            ) from None
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SetupError(
+                    f"{host} is not an address of this machine: choose another --host."
+                ) from None
+            raise SetupError(
+                f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
+                f"choose another: edge up --port {port + 1}."
+            ) from None
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """A list to which SIGINT, SIGTERM and SIGHUP are appended while the block runs."""
+    asked: list[int] = []
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [
+        signal.signal(kind, lambda number, _: asked.append(number)) for kind in kinds
+    ]
+    try:
+        yield asked
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)

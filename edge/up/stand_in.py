@@ -1,0 +1,76 @@
+"""Stands in the fleet for a model that is not in memory, so that questions wait for it
+in its queue instead of being refused."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+from edge.jobs.fleet import BEAT_S, CHAT, Heart, WorkerInfo
+from edge.redis_clients import UNREACHABLE, SyncRedis
+from edge.serving.plan import Plan
+
+
+class StandIn:
+    """Beats for a worker until `close`, in a thread. `load_s` is how long the model
+    will take to load."""
+
+    def __init__(self, broker: SyncRedis, info: WorkerInfo, load_s: float) -> None:
+        # unlike the names of workers, which begin with the host
+        name = f"asleep-{socket.gethostname()}-{info.pool}"
+        self._broker = broker
+        self._info = replace(info, name=name)
+        self._load_s = load_s
+        self._began: float | None = None
+        self._closed = threading.Event()
+        self._beat()
+        threading.Thread(target=self._loop, name=name, daemon=True).start()
+
+    @property
+    def pool(self) -> str:
+        return self._info.pool
+
+    def begin_loading(self) -> None:
+        """From now on the time that is left becomes shorter."""
+        self._began = time.monotonic()
+
+    def close(self) -> None:
+        """Leaves the fleet."""
+        self._closed.set()
+        with suppress(*UNREACHABLE):  # which misses its heartbeats soon
+            Heart(self._broker, self._info).leave()
+
+    def _beat(self) -> None:
+        passed_s = time.monotonic() - self._began if self._began else 0.0
+        left_s = round(max(self._load_s - passed_s, 0.0), 1)
+        Heart(self._broker, replace(self._info, loading_s=left_s)).beat()
+
+    def _loop(self) -> None:
+        while not self._closed.wait(BEAT_S):
+            with suppress(*UNREACHABLE):
+                self._beat()
+
+
+def expected_info(plan: Plan) -> WorkerInfo:
+    """What the worker of a plan will say of itself, if it can serve as planned. Reads
+    both files, about a second for each GiB."""
+    language, vision = plan.language, plan.vision
+    tower = f"openvino {vision.vision}" if vision.kernels else "mtmd"
+    runtime = (
+        f"openvino {language.kernels.weights}" if language.kernels else "llama.cpp"
+    )
+    return WorkerInfo(
+        name="",
+        model=plan.files.name,
+        fingerprint=f"{plan.files.fingerprint} {tower}",
+        vision=tower,
+        n_slots=plan.settings.slots,
+        runtime=runtime,
+        n_cells=plan.n_kv_cells,
+        min_image_tokens=plan.min_image_tokens,
+        max_image_tokens=plan.max_image_tokens,
+        capabilities=(CHAT,),
+    )

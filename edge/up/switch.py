@@ -1,0 +1,91 @@
+"""How another model takes the place of the default one, beside it or after it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.errors import SetupError, Unavailable
+from edge.events import Failed
+from edge.jobs.switching import State, Switching
+from edge.jobs.worker_side import WorkerJobs
+from edge.redis_clients import SyncRedis
+from edge.up.model_worker import ModelWorker, Steps, insist, until
+from edge.up.stand_in import StandIn, expected_info
+
+NOT_LOADED: Final = "The model that was to answer could not be loaded. Ask again."
+
+
+class ModelSwitch:
+    """The steps from `old` to `new`. They raise SetupError when `new` does not load;
+    then `old` is the default still, or again."""
+
+    def __init__(
+        self, broker: SyncRedis, new: ModelWorker, old: ModelWorker | None
+    ) -> None:
+        self._broker = broker
+        self._switching = Switching(broker)
+        self._new = new
+        self._old = old
+
+    def beside(self) -> Steps[None]:
+        """Loads the new model beside the old one, which leaves when it has answered
+        what it was asked."""
+        yield from self._report("loading", f"It loads, about {self._wait}.")
+        yield from self._load(self._new)
+        yield from self._retire_old()
+
+    def after(self) -> Steps[None]:
+        """The old model leaves before the new one loads; questions wait for it."""
+        info = expected_info(self._new.plan)
+        stand_in = StandIn(self._broker, info, self._new.load_s)
+        try:
+            yield from self._activate(self._new, may_load=True)
+            yield from self._retire_old()
+            news = f"It loads, about {self._wait}. Questions wait."
+            yield from self._report("loading", news)
+            stand_in.begin_loading()
+            found = yield from self._new.load(self._broker)
+            if found.pool != info.pool:  # it is not served as it was planned
+                yield from insist(lambda: self._end_waiting(info.pool))
+        except SetupError:
+            if self._old:
+                yield from self._load(self._old)
+            yield from insist(lambda: self._end_waiting(info.pool))
+            raise
+        finally:
+            stand_in.close()
+
+    @property
+    def _wait(self) -> str:
+        return f"{self._new.load_s:.0f} s"
+
+    def _load(self, worker: ModelWorker) -> Steps[None]:
+        info = yield from worker.load(self._broker)
+        yield from insist(lambda: self._switching.reopen(info.pool))
+        yield from self._activate(worker)
+
+    def _activate(self, worker: ModelWorker, *, may_load: bool = False) -> Steps[None]:
+        """Waits while the worker does not beat."""
+        yield from until(
+            lambda: self._switching.activate(worker.name, may_load=may_load) != "absent"
+        )
+
+    def _retire_old(self) -> Steps[None]:
+        old, new = self._old, self._new
+        if old is None or old.info is None:
+            return
+        pool = old.info.pool
+        yield from self._report("ending", f"{old.name} ends what it was asked before.")
+        if new.info is None or new.info.pool != pool:
+            yield from until(lambda: self._switching.retire(pool))
+        yield from old.unload()
+
+    def _end_waiting(self, pool: str) -> None:
+        """Ends the jobs that wait in a pool that no worker will serve."""
+        jobs = WorkerJobs(self._broker, pool)
+        outcome = Failed.because(Unavailable(NOT_LOADED))
+        for job_id in jobs.waiting():
+            jobs.end_waiting(job_id, outcome)
+
+    def _report(self, state: State, message: str) -> Steps[None]:
+        return insist(lambda: self._switching.report(state, message))

@@ -1,0 +1,120 @@
+"""The workers of `edge up`, one for each model, and who takes the place of whom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from edge.errors import SetupError
+from edge.jobs.switching import Switching, Wish
+from edge.redis_clients import UNREACHABLE, sync_client
+from edge.serving.plan import Plan
+from edge.settings import Settings
+from edge.up.model_worker import ModelWorker, Steps, insist
+from edge.up.models import plan_another
+from edge.up.parts import worker
+from edge.up.stack import Stack
+from edge.up.switch import ModelSwitch
+
+
+class Workers:
+    """Starts the workers, which work in `folder`, and switches when somebody wishes it.
+    `settings` name the broker."""
+
+    def __init__(self, settings: Settings, folder: Path, stack: Stack) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._stack = stack
+        self._broker = sync_client(settings.broker_url)
+        self._switching = Switching(self._broker)
+        self._workers: dict[str, ModelWorker] = {}
+        self._steps: list[Steps[None]] = []
+
+    def begin_with(self, model: str) -> None:
+        """Makes a model the default in a broker that nobody else uses."""
+        self._switching.begin_with(model)
+
+    def start(self, plans: Sequence[Plan]) -> None:
+        """Loads all models, the default one first. Raises SetupError when one cannot
+        be loaded."""
+        for plan in plans:
+            name = f"worker-{plan.files.name}" if self._workers else "worker"
+            one = self._workers[plan.files.name] = self._worker(plan, name)
+            for _ in self._load(one):
+                if self._stack.is_stopping:
+                    return
+                time.sleep(0.1)
+
+    def look(self) -> None:
+        """Does the next step of everything that is under way."""
+        try:
+            if wish := self._switching.take():
+                self._steps.append(self._switch(wish))
+        except UNREACHABLE:
+            pass
+        self._steps = [steps for steps in self._steps if _go_on(steps)]
+
+    def _worker(self, plan: Plan, name: str) -> ModelWorker:
+        settings = replace(
+            plan.child_settings,
+            broker_url=self._settings.broker_url,
+            cache_url=self._settings.cache_url,
+        )
+        part = worker(settings, plan.files.name, self._folder, name)
+        return ModelWorker(plan, part, self._stack)
+
+    def _load(self, one: ModelWorker) -> Steps[None]:
+        info = yield from one.load(self._broker)
+        yield from insist(lambda: self._switching.reopen(info.pool))
+
+    def _switch(self, wish: Wish) -> Steps[None]:
+        """From the default model to another, which takes its place."""
+        default = yield from insist(self._switching.default)
+        old = self._workers.get(default)
+        try:
+            new = self._planned(wish, old)
+            switch = ModelSwitch(self._broker, new, old)
+            yield from switch.after() if wish.with_gap else switch.beside()
+        except SetupError as error:
+            news = f"{error.message} {default} serves on."
+            yield from insist(lambda: self._switching.report("failed", news))
+            return
+        self._workers.pop(default, None)
+        self._workers[new.name] = new
+        news = f"{new.name} is the default model now. {default} has left."
+        yield from insist(lambda: self._switching.report("done", news))
+
+    def _planned(self, wish: Wish, old: ModelWorker | None) -> ModelWorker:
+        """The worker of the wished model. Raises SetupError when it does not fit into
+        memory, or its files are missing."""
+        freed_bytes = old.memory_bytes if old else 0
+        if wish.with_gap:
+            plan = plan_another(self._settings, wish.model, freed_bytes)
+        else:
+            plan = self._plan_beside(wish.model, freed_bytes)
+        new = self._worker(plan, f"worker-{plan.files.name}")
+        if old:  # the larger file takes longer
+            ratio = plan.need.weights_bytes / max(old.plan.need.weights_bytes, 1)
+            new.load_s = old.load_s * max(ratio, 1.0)
+        return new
+
+    def _plan_beside(self, model: str, freed_bytes: int) -> Plan:
+        try:
+            return plan_another(self._settings, model)
+        except SetupError as error:
+            plan_another(self._settings, model, freed_bytes)  # may raise the same
+            raise SetupError(
+                f"{error.message} It would fit alone: `edge switch {model} --with-gap` "
+                "stops the present model first, and questions wait meanwhile."
+            ) from None
+
+
+def _go_on(steps: Steps[None]) -> bool:
+    """Does the next step; False after the last."""
+    try:
+        next(steps)
+    except StopIteration:
+        return False
+    return True

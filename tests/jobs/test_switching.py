@@ -1,0 +1,174 @@
+"""The default model: the first one, until another takes its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.errors import ModelNotFound, NotFound, Unavailable
+from edge.jobs.fleet import FLEET, Fleet, Heart
+from edge.jobs.refusal import PoolRetired
+from edge.jobs.switching import Switch, Switching, Wish
+from tests.jobs.jobs_harness import POOL, WORKER, JobsHarness
+
+pytestmark = pytest.mark.redis
+
+OTHER = replace(WORKER, name="host-0", model="other", fingerprint="o")
+
+
+@pytest.fixture
+def hearts(harness: JobsHarness) -> list[Heart]:
+    """Of two workers; `tiny` beats first."""
+    both = [Heart(harness.sync, info) for info in (WORKER, OTHER)]
+    for heart in both:
+        heart.beat()
+    return both
+
+
+async def names(harness: JobsHarness, **aliases: str) -> list[tuple[str, ...]]:
+    return [w.names for w in await Fleet(harness.asynchronous, aliases).workers()]
+
+
+async def test_the_first_model_that_beats_is_the_default(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    assert await names(harness) == [("tiny", "default"), ("other",)]
+
+
+async def test_an_activated_model_is_the_default_at_once(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    assert Switching(harness.sync).activate("other") == "moved"
+    assert await names(harness) == [("other", "default"), ("tiny",)]
+    assert Switching(harness.sync).activate("other") == "already"
+    hearts[0].beat()  # which changes nothing
+    assert (await names(harness))[0] == ("other", "default")
+
+
+async def test_what_no_live_worker_serves_cannot_be_activated(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    harness.sync.zincrby(FLEET, -60, OTHER.name)
+    for model in ("other", "unknown"):
+        assert Switching(harness.sync).activate(model) == "absent"
+    assert await names(harness) == [("tiny", "default")]
+
+
+async def test_without_a_worker_of_the_default_another_takes_its_place(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    hearts[0].leave()
+    assert await names(harness) == [("other", "default")]
+    hearts[0].beat()
+    assert (await names(harness))[0] == ("tiny", "default")
+
+
+async def test_a_stack_begins_with_the_default_of_its_operator(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    Switching(harness.sync).begin_with("other")
+    assert (await names(harness))[0] == ("other", "default")
+
+
+async def test_aliases_follow_a_model_or_the_default(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    aliases = {"fixed": "tiny", "moving": "default", "lost": "unknown"}
+    assert await names(harness, **aliases) == [
+        ("tiny", "default", "fixed", "moving"),
+        ("other",),
+    ]
+    Switching(harness.sync).activate("other")
+    assert await names(harness, **aliases) == [
+        ("other", "default", "moving"),
+        ("tiny", "fixed"),
+    ]
+
+
+# --- a model that has to be loaded ------------------------------------------------
+
+
+@pytest.fixture
+def switching(harness: JobsHarness, hearts: list[Heart]) -> Switching:
+    """With an `edge up` that has looked once."""
+    one = Switching(harness.sync)
+    assert one.take() is None
+    return one
+
+
+def test_a_served_model_needs_no_loading(switching: Switching) -> None:
+    assert switching.switch_to("other").state == "done"
+    assert switching.before() == "tiny"
+    assert "already" in switching.switch_to("other").message
+    assert switching.latest() is None
+
+
+def test_without_a_supervisor_nothing_can_be_loaded(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    switching = Switching(harness.sync)
+    with pytest.raises(ModelNotFound, match="EDGE_MODEL=new first"):
+        switching.switch_to("new")
+    with pytest.raises(NotFound, match="no other default model before"):
+        switching.before()
+
+
+def test_one_supervisor_takes_a_wish(switching: Switching) -> None:
+    assert switching.switch_to("new", with_gap=True).state == "wished"
+    assert switching.take() == Wish("new", with_gap=True)
+    assert switching.take() is None
+    assert switching.latest() == Switch("new", "loading", "")
+    switching.report("ending", "A sentence.")
+    assert switching.latest() == Switch("new", "ending", "A sentence.")
+
+
+def test_one_switch_at_a_time(switching: Switching) -> None:
+    switching.switch_to("new")
+    assert switching.switch_to("new").state == "wished"  # the same one
+    with pytest.raises(Unavailable, match="A switch to new is under way"):
+        switching.switch_to("newer")
+    switching.take()
+    switching.report("failed", "It did not load.")
+    assert switching.switch_to("newer").state == "wished"
+
+
+async def test_a_retired_pool_takes_no_new_jobs(
+    harness: JobsHarness, switching: Switching
+) -> None:
+    job_id = await harness.ask()
+    assert not switching.retire(POOL)  # it has one to end
+    with pytest.raises(PoolRetired):
+        await harness.ask()
+    await harness.client.cancel(job_id)
+    assert switching.retire(POOL)
+    switching.reopen(POOL)
+    await harness.ask()
+
+
+async def test_an_earlier_job_is_found_in_a_retired_pool(
+    harness: JobsHarness, switching: Switching
+) -> None:
+    given = {"idempotency_key": "k", "body_hash": "b"}
+    first = await harness.admit(**given)
+    switching.retire(POOL)
+    assert (await harness.admit(**given)).job_id == first.job_id
+
+
+async def test_a_model_that_is_not_in_memory_is_no_default_by_itself(
+    harness: JobsHarness, switching: Switching
+) -> None:
+    Heart(harness.sync, replace(OTHER, loading_s=4.0)).beat()
+    assert switching.activate("other") == "absent"
+    assert switching.activate("other", may_load=True) == "moved"
+
+
+async def test_a_worker_replaces_what_stands_in_for_it(
+    harness: JobsHarness, switching: Switching
+) -> None:
+    asleep = replace(OTHER, name="asleep-host", loading_s=4.0)
+    Heart(harness.sync, asleep).beat()
+    fleet = Fleet(harness.asynchronous)
+    assert [w.name for w in await fleet.workers()] == [WORKER.name, OTHER.name]
+    Heart(harness.sync, OTHER).leave()
+    assert [w.name for w in await fleet.workers()] == [WORKER.name, "asleep-host"]

@@ -1,0 +1,179 @@
+"""A picture is encoded once: known to every worker, and after a restart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.jobs import cache_keys, keys
+from edge.redis_clients import sync_client
+from edge.up.parts import free_port
+from tests.conftest import running_redis, wait_for
+from tests.stack.conftest import Stack, running
+
+pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
+Url = Callable[..., str]
+
+
+class Asked:
+    """A stack and the cache server that it was given."""
+
+    def __init__(self, stack: Stack, cache_url: str, worker_port: int) -> None:
+        self.stack = stack
+        self.cache = sync_client(cache_url)
+        self.worker_port = worker_port
+        self.n_asked = 0
+
+    def ask(self, picture: str, **more: Any) -> dict[str, Any]:
+        """The answer to a new question about a picture."""
+        self.n_asked += 1
+        content = [
+            {"type": "image_url", "image_url": {"url": picture}},
+            {"type": "text", "text": "What colour is the shape?"},
+        ]
+        # another length is another question to the answer cache
+        n_tokens = 16 + self.n_asked
+        messages = [{"role": "user", "content": content}]
+        body = {"messages": messages, "max_tokens": n_tokens}
+        url = f"{self.stack.url}/v1/chat/completions"
+        reply = httpx.post(url, json=body | more, timeout=60)
+        assert reply.status_code == 200, reply.text
+        return dict(reply.json())
+
+    def levels(self, picture: str, **more: Any) -> tuple[int, int, int]:
+        """Image tokens of a new question, and those from memory and the server."""
+        details = self.ask(picture, **more)["usage"]["prompt_tokens_details"]
+        names = ("image_tokens", "memory_image_tokens", "stored_image_tokens")
+        n_image, n_memory, n_stored = (details[name] for name in names)
+        return n_image, n_memory, n_stored
+
+    def wait_stored(self, n: int = 1) -> None:
+        pattern = cache_keys.EMBEDDINGS("*")
+        wait_for(lambda: len(list(self.cache.scan_iter(pattern))) == n)
+
+    def restart_worker(self) -> None:
+        worker = self.stack.child("-m", "worker")
+        said = self.stack.said().count("worker")
+        worker.send_signal(signal.SIGKILL)
+        wait_for(lambda: self.stack.said().count("worker") > said, 60)
+        wait_for(self.is_ready, 60)
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.stack.url}/ready", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def lookups(self, result: str) -> float:
+        text = httpx.get(f"http://127.0.0.1:{self.worker_port}/metrics").text
+        name = f'edge_engine_stored_pictures_total{{result="{result}"}} '
+        return float(text.partition(name)[2].partition("\n")[0])
+
+
+@contextmanager
+def asked_stack(edge: str, folder: Path, cache_url: str) -> Iterator[Asked]:
+    port = free_port()
+    settings = {"cache_url": cache_url, "metrics_port": str(port)}
+    with running(edge, folder, **settings) as stack:
+        yield Asked(stack, cache_url, port)
+
+
+@pytest.fixture(scope="module")
+def cache_url() -> Iterator[str]:
+    with running_redis() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def asked(
+    edge: str, cache_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Asked]:
+    with asked_stack(edge, tmp_path_factory.mktemp("kept"), cache_url) as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def empty(asked: Asked) -> None:
+    asked.cache.flushall()
+
+
+def test_a_picture_is_known_after_a_restart_of_the_worker(
+    asked: Asked, data_url: Url
+) -> None:
+    picture = data_url("red", 1)
+    n, *levels = asked.levels(picture)
+    assert levels == [0, 0]
+    assert asked.levels(picture) == (n, n, 0)
+    asked.wait_stored()
+    asked.restart_worker()
+    answer = asked.ask(picture)
+    assert "red" in answer["choices"][0]["message"]["content"].lower()
+    assert answer["usage"]["prompt_tokens_details"]["stored_image_tokens"] == n
+    assert asked.lookups("hit") == 1
+    assert asked.levels(picture) == (n, n, 0)
+
+
+def test_a_second_worker_need_not_encode_it(
+    asked: Asked, data_url: Url, tmp_path: Path
+) -> None:
+    """Its first questions come while the first worker is paused."""
+    picture = data_url("blue", 2)
+    n, *_ = asked.levels(picture)
+    asked.wait_stored()
+    first = asked.stack.child("-m", "worker")
+    environ = first.environ() | {"EDGE_METRICS_PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "worker"],
+        env=environ,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as second:
+        try:
+            broker = sync_client(environ["EDGE_BROKER_URL"])
+            wait_for(lambda: broker.zcard(keys.FLEET()) >= 2, 60)
+            first.suspend()
+            assert asked.levels(picture) == (n, 0, n)
+        finally:
+            first.resume()
+            second.terminate()
+            second.wait(60)
+
+
+def test_who_may_share_it_is_part_of_an_entry(asked: Asked, data_url: Url) -> None:
+    picture = data_url("green", 3)
+    asked.levels(picture)
+    asked.wait_stored()
+    [key] = asked.cache.scan_iter(cache_keys.EMBEDDINGS("*"))
+    header = asked.cache.hget(key, "header")
+    assert b'"scope": "' in header and b'"scope": ""' not in header
+
+
+def test_damage_in_the_server_is_noticed_and_removed(
+    asked: Asked, data_url: Url
+) -> None:
+    picture = data_url("yellow", 4)
+    n, *_ = asked.levels(picture)
+    asked.wait_stored()
+    [key] = asked.cache.scan_iter(cache_keys.EMBEDDINGS("*"))
+    asked.cache.hset(key, "0", os.urandom(64))
+    asked.restart_worker()
+    assert asked.levels(picture) == (n, 0, 0)
+    assert asked.lookups("damaged") == 1
+    asked.wait_stored()
+
+
+def test_no_store_leaves_nothing_in_the_server(asked: Asked, data_url: Url) -> None:
+    picture = data_url("purple", 5)
+    for _ in range(2):
+        assert asked.levels(picture, cache="no-store")[1:] == (0, 0)
+    assert not asked.cache.keys("edge:answer:*") + asked.cache.keys("edge:emb*")

@@ -1,0 +1,40 @@
+"""Which pages of a document a client asks about, as printers take it: "1-3,7,10-"."""
+
+from __future__ import annotations
+
+import re
+
+from edge.errors import InvalidRequest
+
+_RANGE = re.compile(r"\s*([0-9]{1,6})\s*(-?)\s*([0-9]{1,6})?\s*")
+
+
+def check_range(pages: str) -> None:
+    """Raises InvalidRequest for anything but numbers and ranges of pages."""
+    selected(pages, 10**6)
+
+
+def selected(pages: str, n_pages: int) -> list[int]:
+    """The selected pages of `n_pages`, from 0, each once and in their order; "": all.
+
+    Raises InvalidRequest for a page that there is not.
+    """
+    found: set[int] = set()
+    for piece in (pages or "1-").split(","):
+        match = _RANGE.fullmatch(piece)
+        if not match or (match[3] and not match[2]):
+            raise InvalidRequest(
+                f"{pages[:80]!r} does not name pages. Send for example 1-3 or 1,4,7-."
+            )
+        first = int(match[1])
+        last = int(match[3] or n_pages) if match[2] else first
+        if not 1 <= first <= last:
+            raise InvalidRequest(
+                f"{piece.strip()!r} does not name pages, which are counted from 1."
+            )
+        if first > n_pages:
+            raise InvalidRequest(
+                f"This file has no page {first}; its last page is {n_pages}."
+            )
+        found.update(range(first - 1, min(last, n_pages)))
+    return sorted(found)

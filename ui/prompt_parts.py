@@ -1,0 +1,102 @@
+"""The parts of a prompt's messages, in which pictures and documents hold the places of
+what is decoded later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from edge.errors import EdgeError, InvalidRequest
+from edge.request import Message, PictureRef, Role
+from ui.page_range import selected
+from ui.question import LinkedPicture, SentDocument, SentPicture
+
+Content = list[str | SentPicture | LinkedPicture | SentDocument]
+Turn = tuple[Role, Content]
+
+
+def pictures_in(turns: Iterable[Turn]) -> list[SentPicture | LinkedPicture]:
+    """The pictures and pages, in their order."""
+    return [
+        part
+        for _, content in turns
+        for part in content
+        if isinstance(part, SentPicture | LinkedPicture)
+    ]
+
+
+def opened(turns: Iterable[Turn], n_pages: Mapping[SentDocument, int]) -> list[Turn]:
+    """The turns with the selected pages of each document, which has `n_pages`, in its
+    place. Raises InvalidRequest for pages that there are not."""
+
+    def pages(content: Content) -> Iterator[str | SentPicture | LinkedPicture]:
+        for part in content:
+            if not isinstance(part, SentDocument):
+                yield part
+                continue
+            with blaming(f"{part.param}.pages"):
+                for i in selected(part.pages, n_pages[part]):
+                    yield part.page(i, n_pages[part])
+
+    return [(role, [*pages(content)]) for role, content in turns]
+
+
+def about_each(turns: Sequence[Turn]) -> list[list[Turn]]:
+    """The turns once for each picture or page of the last one, which is alone in it."""
+    *earlier, (role, content) = turns
+    return [
+        [*earlier, (role, [p for p in content if isinstance(p, str) or p is picture])]
+        for picture in pictures_in([(role, content)])
+    ]
+
+
+def messages_of(
+    turns: Sequence[Turn], refs: Sequence[PictureRef], texts: Sequence[str]
+) -> Iterator[Message]:
+    """The messages of the prompt, with the decoded pictures and their text layers.
+
+    Raises InvalidRequest for a page whose text alone is wanted, and that has none.
+    """
+    found = iter(zip(refs, texts, strict=True))
+    is_named = len(refs) > 1
+
+    def parts(content: Content) -> Iterator[str | PictureRef]:
+        for part in content:
+            if isinstance(part, str):
+                yield part
+                continue
+            ref, text = next(found)
+            if isinstance(part, SentPicture):
+                yield from _shown(part, ref, text, is_named=is_named)
+            else:
+                yield ref
+
+    for role, content in turns:
+        yield Message(role, tuple(parts(content)))
+
+
+def _shown(
+    part: SentPicture, ref: PictureRef, text: str, *, is_named: bool
+) -> Iterator[str | PictureRef]:
+    if part.label and is_named:
+        yield f"{part.label}:\n"
+    if part.text_layer != "only":
+        yield ref
+    elif not text:
+        raise InvalidRequest(
+            f"{part.label or 'This file'} has no text layer. Send text_layer: "
+            '"auto", and the model reads the picture.',
+            param=part.param,
+        )
+    if text:
+        yield f"\nText layer of this page:\n{text}\n"
+
+
+@contextmanager
+def blaming(param: str) -> Iterator[None]:
+    """Says of an error which part of the body it is about."""
+    try:
+        yield
+    except EdgeError as refusal:
+        refusal.param = param
+        raise
