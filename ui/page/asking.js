@@ -3,6 +3,7 @@
  * written to the store. Another tab's questions are left to it while it lives.
  */
 
+/** @import { Located } from "./marks.js" */
 /** @import { Job, Message } from "./records.js" */
 /** @import { AnswerEvent } from "./resume.js" */
 /** @import { Options } from "./request.js" */
@@ -10,8 +11,9 @@
 /** @import { Store } from "./store.js" */
 import { send } from "./api.js";
 import { isRunning } from "./conversation.js";
+import { marksOf } from "./marks.js";
 import { Progress } from "./progress.js";
-import { PictureGone, requestBody, sentPictures } from "./request.js";
+import { answeredTurns, PictureGone, requestBody, sentPictures } from "./request.js";
 import { follow } from "./resume.js";
 import { branch } from "./tree.js";
 import { say } from "./words.js";
@@ -174,7 +176,7 @@ export class Asking {
           running.progress.isLost = event.is_lost;
           break;
         case "finish":
-          ending = { ...ending, state: "done", finish_reason: event.finish_reason };
+          ending = { ...ending, state: "done", finish_reason: event.finish_reason, marks: await this.#marks(job, event.grounding) };
           break;
         case "usage":
           ending = { ...ending, measured: { ...ending.measured, ...event, seconds: running.progress.elapsed(now) } };
@@ -193,6 +195,15 @@ export class Asking {
     if (!aborter.signal.aborted) {
       await this.#store.changeMessage(job.message, { ...shown(running), received: running.received, ...ending });
     }
+  }
+
+  /** @param {Job} job @param {Located[]} grounding */
+  async #marks(job, grounding) {
+    if (!grounding.length) return [];
+    const found = await this.#store.read(job.conversation);
+    const answer = found?.messages.find(({ id }) => id === job.message);
+    const turns = answeredTurns(branch(found?.messages ?? [], answer?.parent ?? null));
+    return marksOf(grounding, sentPictures(turns, this.#service.limits.pictures, answer?.settings?.without));
   }
 
   /** @param {Job} job @param {string} received @param {AbortSignal} signal */

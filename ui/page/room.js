@@ -3,6 +3,7 @@
 /** @import { Composer } from "./composer.js" */
 /** @import { OpenConversation } from "./conversation.js" */
 /** @import { Remedy } from "./failures.js" */
+/** @import { Kind } from "./marks_file.js" */
 /** @import { Rect } from "./raster.js" */
 /** @import { Job, Message, PictureRef } from "./records.js" */
 /** @import { Detail, Options } from "./request.js" */
@@ -13,9 +14,10 @@
 import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
 import { mount } from "./dom.js";
-import { marksIn } from "./marks.js";
+import { download } from "./download.js";
 import { options } from "./options.js";
 import { keep, PictureError, prepare } from "./pictures.js";
+import { decode } from "./raster.js";
 import { total } from "./service.js";
 import { Stage } from "./stage.js";
 import { Talk } from "./talk.js";
@@ -65,7 +67,7 @@ export class Room {
     });
     this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
       stop: (message) => void this.#asking.stop(message),
-      again: (message) => void this.#run(conversation.again(message, { ...options(), ...this.#sampling() })),
+      again: (message) => void this.#run(conversation.again(message, { ...message.settings, ...options(), ...this.#sampling() })),
       goOn: (message) => void this.#run(conversation.ask(say("ask_go_on"), [], options(), message.id)),
       edit: (message) => this.#edit(message),
       smaller: (message) => void this.#smaller(message),
@@ -76,6 +78,8 @@ export class Room {
       look: (picture) => void this.#stage.show(this.#items(), this.#items().findIndex(({ ref }) => ref === picture)),
       picture: (picture) => store.pictures.read(picture.sha256),
       light: (id) => this.#stage.light(id),
+      find: (id) => void this.#stage.find(id),
+      exportMarks: (message, kind) => void this.#exportMarks(message, kind),
       smallerLabel: (message) => this.#smallerLabel(message),
     });
     conversation.watch(() => this.show());
@@ -92,7 +96,7 @@ export class Room {
     const { path } = this.#conversation;
     const last = path.at(-1);
     const isMarked = items.length > 0 && items.every(({ isDraft }) => !isDraft) && !isRunning(last);
-    void this.#stage.show(items).then(() => this.#stage.mark(isMarked && last ? marksIn(last.text) : []));
+    void this.#stage.show(items).then(() => this.#stage.mark(isMarked && last ? (last.marks ?? []) : []));
   }
 
   /** Shows the end of the conversation. */
@@ -106,12 +110,25 @@ export class Room {
     return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
   }
 
-  /** @param {string} text @param {PictureRef[]} pictures */
-  async ask(text, pictures) {
+  /** @param {string} text @param {PictureRef[]} pictures @param {Options} [settings] */
+  async ask(text, pictures, settings = options()) {
     const edited = this.#edited;
     this.#edited = null;
     const parent = edited ? edited.parent : undefined;
-    await this.#run(this.#conversation.ask(text, pictures, options(), parent));
+    await this.#run(this.#conversation.ask(text, pictures, settings, parent));
+  }
+
+  /** Gives the person the marks of an answer as a file. @param {Message} message @param {Kind} kind */
+  async #exportMarks({ marks = [] }, kind) {
+    const { marksFile } = await import("./marks_file.js");
+    const measured = [];
+    for (const ref of this.#conversation.pictures) {
+      const file = await this.#store.pictures.readLargest(ref);
+      const bitmap = file && (await decode(file));
+      if (bitmap) measured.push({ sha256: ref.sha256, name: ref.name, width: bitmap.width, height: bitmap.height });
+      bitmap?.close();
+    }
+    download(marksFile(kind, marks, measured), kind === "coco" ? "coco" : "boxes", kind === "csv" ? "csv" : "json");
   }
 
   /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */

@@ -5,6 +5,7 @@
 
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Seconds } from "./progress.js" */
+/** @import { Task } from "./ready_task.js" */
 /** @import { Detail } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
 
@@ -34,6 +35,8 @@ export class Service {
   limits = LIMITS;
   /** @type {Record<string, number>} recommended for answers that differ */
   sampling = { temperature: 0.7, top_p: 0.8, top_k: 20 };
+  /** @type {Task[]} */
+  tasks = [];
   /** @type {Record<string, any>} */
   status = {};
   /** @type {Set<() => void>} */
@@ -82,6 +85,7 @@ export class Service {
     const about = await callJson(`v1/models/${encodeURIComponent(name)}`);
     this.limits = { ...LIMITS, ...about.limits };
     this.sampling = about.sampling ?? this.sampling;
+    this.tasks = about.tasks ?? [];
   }
 
   /** What the server says of the model that is asked. @returns {Record<string, any>} */
