@@ -33,6 +33,10 @@ console = Console(highlight=False)
 if not console.is_terminal:  # wide enough for the whole table
     console.width = 120
 
+Price = Annotated[
+    float | None,
+    typer.Option(min=0.000001, help="Of the machine: adds what answers cost."),
+]
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -85,6 +89,7 @@ def bench(
         list[str] | None,
         typer.Option("--set", help="Option of the scenario: repeat-rate=0.3."),
     ] = None,
+    price_per_hour: Price = None,
 ) -> None:
     """Measure a server with more and more users, and recommend a number of users.
 
@@ -118,12 +123,12 @@ def bench(
         settings = Settings.load()
         if url:
             target = running(url, pid, read_api_key(api_key_file))
-            run = _bench(workload, target, name, folder)
+            run = _bench(workload, target, name, folder, price_per_hour)
         else:
             settings = replace(settings, model=model) if model else settings
             console.print("Starting a server to measure.", style="dim")
             with ours(settings) as target:
-                run = _bench(workload, target, name, folder)
+                run = _bench(workload, target, name, folder, price_per_hour)
         is_here = target.is_local if keep is None else keep
         if is_here and scenario_name == "curve":
             _keep_curve(run, settings.data_dir / "bench")
@@ -135,15 +140,22 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path(
         "edge-bench", "compare"
     ),
+    price_per_hour: Price = None,
 ) -> None:
     """Draw several runs in the same charts."""
     with clear_errors():
         loaded = [Run.load(path) for path in runs]
         out.mkdir(parents=True, exist_ok=True)
-        _print_path(write_report(loaded, out, command=_command()))
+        _print_path(write_report(loaded, out, _command(), price_per_hour))
 
 
-def _bench(workload: Workload, target: Target, name: str, folder: Path) -> Run:
+def _bench(
+    workload: Workload,
+    target: Target,
+    name: str,
+    folder: Path,
+    price_per_hour: float | None,
+) -> Run:
     """Measures, saves and shows a run."""
     served = next(iter(target.about["models"]), "")
     console.print(f"{target.url} serves {served}. Scenario: {workload.scenario}.")
@@ -157,7 +169,7 @@ def _bench(workload: Workload, target: Target, name: str, folder: Path) -> Run:
         console.print(growth_table(growth(run)))
     else:
         console.print(find_knee(summaries).reason)
-    _print_path(write_report([run], folder, command=_command()))
+    _print_path(write_report([run], folder, _command(), price_per_hour))
     return run
 
 

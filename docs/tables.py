@@ -9,6 +9,7 @@ from markdown_table import code, table
 from prometheus_client import CollectorRegistry
 
 from edge.engine.scheduler import Load
+from edge.jobs.cache_contents import Contents
 from edge.jobs.demand import Demand
 from edge.jobs.keys import table as key_table
 from edge.settings import PREFIX, Settings
@@ -51,7 +52,7 @@ def metrics_of_ui() -> str:
     metrics.requests_of_key.labels("", "")
     metrics.tokens_of_key.labels("", "")
     demand = Demand(n_running=1, n_waiting=1, oldest_waiting_s=1.0)
-    metrics.registry.register(RedisState(workers=[], demand=demand, cache_bytes=1))
+    metrics.registry.register(RedisState([], demand, 1, {"answers": Contents(1, 1)}))
     return metrics_in(metrics.registry)
 
 

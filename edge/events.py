@@ -30,10 +30,12 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Queued:
-    """The job waits; `position` 1 starts next, in about `starts_in_s` seconds."""
+    """The job waits; `position` 1 starts next, in about `starts_in_s` seconds. While
+    the model is not in memory, `loading_s` of them pass until it is."""
 
     position: int
     starts_in_s: float | None = None
+    loading_s: float | None = None
 
 
 @dataclass(frozen=True)

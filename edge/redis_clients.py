@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import redis
 import redis.asyncio
@@ -61,11 +61,12 @@ def sync_client(url: str) -> redis.Redis:
     return redis.Redis.from_url(_checked(url), socket_timeout=TIMEOUT_S, **_OPTIONS)
 
 
-def async_client(url: str) -> redis.asyncio.Redis:
+def async_client(url: str) -> AsyncRedis:
     """For the web process; one connection for each client that follows a job."""
-    return AsyncRedis.from_url(
+    client = AsyncRedis.from_url(
         _checked(url), socket_timeout=None, max_connections=512, **_OPTIONS
     )
+    return cast(AsyncRedis, client)
 
 
 def hears(client: redis.Redis) -> bool:

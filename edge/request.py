@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from edge import logprobs
+from edge.cache_use import CacheUse
 from edge.logprobs import TokenLogprob
 from edge.marks import Mark, SourceFile
 from edge.usage import Timings, Usage
@@ -17,9 +18,6 @@ from edge.usage import Timings, Usage
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
-# Of results that were computed before: no-store neither uses nor keeps any, refresh
-# keeps them without using any.
-CacheUse = Literal["default", "no-store", "refresh"]
 # count: of the tokens of the prompt; score: how well each document answers a query;
 # embedding: of each input
 Wants = Literal["answer", "count", "score", "embedding"]
@@ -151,22 +149,12 @@ class Request:
     continues: bool = False
     thinks: bool = True
     wants: Wants = "answer"
-    cache: CacheUse = "default"
+    cache: CacheUse = CacheUse.DEFAULT
 
     @property
     def pictures(self) -> tuple[PictureRef, ...]:
         """All pictures in prompt order; a picture may appear twice."""
         return tuple(p for message in self.messages for p in message.pictures)
-
-    @property
-    def reads_caches(self) -> bool:
-        """Whether results of earlier requests may be used for it."""
-        return self.cache == "default"
-
-    @property
-    def writes_caches(self) -> bool:
-        """Whether its results may be kept for later requests."""
-        return self.cache != "no-store"
 
     @property
     def has_many_prompts(self) -> bool:
@@ -231,7 +219,7 @@ class Request:
             continues=data.get("continues", False),
             thinks=data.get("thinks", True),
             wants=data.get("wants", "count" if data.get("counts_only") else "answer"),
-            cache=data.get("cache", "default"),
+            cache=CacheUse(data.get("cache", "default")),
         )
 
 

@@ -35,6 +35,12 @@ class SettingsTable:
         "Further names of models, comma separated: `gpt-4o=qwen3-vl-2b`. The model "
         "`default` is the one that questions without a name get.",
     )
+    idle_unload_s: int = setting(
+        0,
+        "With `edge up`: seconds without a question after which a model leaves memory. "
+        "The next question loads it again. 0 = never.",
+        at_least=0,
+    )
     slots: int = setting(
         4, "Questions computed at the same time.", at_least=1, at_most=4
     )

@@ -32,7 +32,7 @@ from training.rows import (
     to_vision_input,
     turn,
 )
-from training.scenes import Scene
+from training.scenes import Scene, Shapes
 from training.tokens import Tokens
 
 # Of the questions that `ask` draws; `where` needs shape and colour at once.
@@ -112,9 +112,9 @@ class Conversations:
         rng.shuffle(pictures)
         newest = self._group(k)
         conversations = [self._row(rng, seen, newest) for seen in pictures]
-        shapes = [seen for seen in pictures if isinstance(seen.scene, scenes.Shapes)]
-        judged = rng.sample(shapes, min(self._size // JUDGED, len(shapes)))
-        return collate(conversations), collate([self._judge(rng, s) for s in judged])
+        shapes = [(p.scene, p) for p in pictures if isinstance(p.scene, Shapes)]
+        judged = [self._judge(rng, shapes) for _ in range(self._size // JUDGED)]
+        return collate(conversations), collate(judged)
 
     def _group(self, number: int) -> list[VisionInput]:
         if number not in self._drawn:
@@ -141,7 +141,7 @@ class Conversations:
             turn(row, self._tokens, _casual(rng, question), before)
         fresh: VisionInput | None = seen
         asked = ask(rng, seen.scene, 12, language, WEIGHTS)
-        if isinstance(seen.scene, scenes.Shapes):
+        if isinstance(seen.scene, Shapes):
             if rng.random() < LOCATE:
                 asked.insert(0, locate(rng, seen.scene, seen.boxes, language))
             elif rng.random() < 0.3:
@@ -157,18 +157,23 @@ class Conversations:
                 break
         return row
 
-    def _judge(self, rng: Random, seen: VisionInput) -> Row:
-        """A reranker's question about a picture, or about a text without one."""
-        assert isinstance(seen.scene, scenes.Shapes)
-        question = reranking.query(rng, seen.scene, rng.choice(("en", "zh")))
-        document: str | PictureRef = seen.picture.ref
-        if rng.random() < 0.3:
-            document = reranking.document(rng, seen.scene)
+    def _judge(self, rng: Random, seen: list[tuple[Shapes, VisionInput]]) -> Row:
+        """A reranker's question about one of these pictures, or about a text."""
+        document: str | PictureRef
+        pictures = {}
+        if seen and rng.random() < 0.7:
+            scene, picture = rng.choice(seen)
+            document = picture.picture.ref
+            pictures[document] = picture
+        else:
+            scene = scenes.shapes(rng, 1.0)
+            document = reranking.document(rng, scene)
+        question = reranking.query(rng, scene, rng.choice(("en", "zh")))
         instruction = reranking.instruction(rng)
         row = Row()
         asked = reranking.messages(question.text, document, instruction)
-        prompt(row, self._tokens, asked, {seen.picture.ref: seen})
-        answer_turn(row, self._tokens, question, seen.scene)
+        prompt(row, self._tokens, asked, pictures)
+        answer_turn(row, self._tokens, question, scene)
         return row
 
 

@@ -189,7 +189,7 @@ def collate(rows: list[Row]) -> Batch:
     seen = [picture for row in rows for picture in row.pictures]
     sizes = [(s.rows, s.columns) for s in seen]
     n_cells = sum(rows * columns for rows, columns in sizes)
-    fill = _split(_round_up(n_cells, 128) - n_cells)
+    fill = _split(_round_up(max(n_cells, 1), 128) - n_cells)
     sizes += [(1, n) for n in fill]
     blank = [np.zeros((4 * n, PATCH), np.uint8) for n in fill]
     return Batch(

@@ -20,7 +20,6 @@ import redis.asyncio
 from edge.jobs import cache_keys
 from edge.redis_clients import UNREACHABLE
 from edge.request import Answer, Request
-from edge.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,10 @@ class AnswerCache:
 
 
 def _known(answer: Answer) -> Answer:
-    usage = answer.usage
-    n_prompt, n_answer = usage.prompt_tokens, usage.completion_tokens
-    usage = Usage(n_prompt, n_answer, n_prompt, usage.image_tokens)
+    usage = replace(
+        answer.usage,
+        cached_tokens=answer.usage.prompt_tokens,
+        memory_image_tokens=0,
+        stored_image_tokens=0,
+    )
     return replace(answer, usage=usage)

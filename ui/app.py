@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from edge import __version__
 from edge.settings import Settings
+from ui.activation import activation_route
 from ui.anthropic.routes import message_routes
 from ui.api import routes
 from ui.batch.files import file_routes
@@ -21,7 +22,9 @@ from ui.batch.runner import BatchRunner
 from ui.boundary import Boundary
 from ui.client import Client
 from ui.completions.routes import completion_routes
+from ui.document_pages import page_picture_routes
 from ui.door import Door
+from ui.embeddings.routes import embedding_routes
 from ui.error_handlers import add_error_handlers
 from ui.jobs import job_routes
 from ui.login import login_routes
@@ -31,6 +34,7 @@ from ui.origins import Origins
 from ui.page_document import page_routes, render_shell
 from ui.page_files import page_file_routes
 from ui.questions import Questions
+from ui.rerank.routes import rerank_routes
 from ui.responses.routes import response_routes
 from ui.scrape import scrape_route
 from ui.status import status_route
@@ -47,9 +51,13 @@ def add_api(app: FastAPI, client: Client) -> BatchRunner:
     app.include_router(status_route(client))
     questions = Questions(client)
     app.include_router(routes(client, questions))
+    app.include_router(page_picture_routes(client, questions))
+    app.include_router(activation_route(client))
     app.include_router(completion_routes(questions))
     app.include_router(response_routes(client, questions))
     app.include_router(message_routes(questions))
+    app.include_router(rerank_routes(questions))
+    app.include_router(embedding_routes(questions))
     app.include_router(ollama_routes(client, questions))
     app.include_router(scrape_route(client))
     folders = Folders(client.settings.data_dir / "batches")

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from kombu.exceptions import OperationalError
 
@@ -21,10 +22,10 @@ from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import WorkerInfo
+from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
-from edge.request import Answer, PictureRef, Request
+from edge.request import Answer, PictureRef, Request, Wants
 from edge.settings import Settings
 from ui.admission import Admission, Reservation, serving
 from ui.answer_cache import AnswerCache, answer_key
@@ -34,8 +35,11 @@ from ui.event_streams import Events
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import LinkedPicture, Question, SentDocument, SentPicture
+from ui.question import LinkedPicture, Question, SentPicture
 from ui.subscriptions import Subscriptions, broker_away
+
+# Of the model; else it answers.
+CAPABILITY: Final[dict[Wants, str]] = {"score": RERANK, "embedding": EMBEDDINGS}
 
 
 @dataclass(frozen=True)
@@ -76,15 +80,15 @@ class Asking:
         self._call = call
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._fetch = fetch
-        self._decoder = PictureDecoder(settings.image_tokens)
+        self.decoder = PictureDecoder(settings.image_tokens)
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
-        self._decoder.prepare()
+        self.decoder.prepare()
 
     def close(self) -> None:
         """Ends what waits for a picture."""
-        self._decoder.close()
+        self.decoder.close()
         self._fetch.close()
 
     async def ask(
@@ -100,7 +104,8 @@ class Asking:
         `watch` has run since the question came in. Raises an EdgeError if the question
         is refused; its job ends then, and also when this is cancelled.
         """
-        served = serving(question.model, workers, submission.limits)
+        capability = CAPABILITY.get(question.wants, CHAT)
+        served = serving(question.model, workers, submission.limits, capability)
         self._admission.check_number(submission, served, workers)
         if question.thinking_field and served.thinks is False:
             raise UnsupportedParameter(
@@ -135,10 +140,6 @@ class Asking:
             )
             return await self._enqueue(reservation, request, pictures, watch)
 
-    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
-        """See `PictureDecoder.count_pages`."""
-        return await self._decoder.count_pages(document, caller)
-
     async def _recall(
         self,
         submission: Submission,
@@ -151,7 +152,7 @@ class Asking:
         is kept is needed even for a known answer. Raises ContextLengthExceeded."""
         if submission.is_kept:
             return None
-        recall, caller = self._decoder.recall, submission.caller
+        recall, caller = self.decoder.recall, submission.caller
         known: list[PictureRef] = []
         for picture in question.pictures:
             if isinstance(picture, LinkedPicture):
@@ -161,7 +162,7 @@ class Asking:
                 return None
             known.append(ref)
         request = question.request(known)
-        if not (request.reads_caches and self._may_cache(request)):
+        if not (request.cache.reads and self._may_cache(request)):
             return None
         request = trim(request, served.n_cells)
         answer = await self._cache.get(answer_key(request, served.fingerprint))
@@ -177,9 +178,9 @@ class Asking:
         self, picture: SentPicture | LinkedPicture, caller: Caller, served: WorkerInfo
     ) -> Picture:
         if isinstance(picture, SentPicture):
-            return await self._decoder.decode(picture, caller, served)
+            return await self.decoder.decode(picture, caller, served)
         async with self._fetch.fetched(picture, caller.address) as sent:
-            return await self._decoder.decode(sent, caller, served)
+            return await self.decoder.decode(sent, caller, served)
 
     async def _enqueue(
         self,
@@ -215,7 +216,7 @@ class Asking:
                     pictures,
                     served.pool,
                     reservation.bounds,
-                    shares=key if cache_key and request.reads_caches else "",
+                    shares=key if cache_key and request.cache.reads else "",
                 )
                 reservation.is_queued = True
                 await self._call(served.pool)
@@ -258,13 +259,13 @@ class Asking:
         if not self._may_cache(request):
             self._metrics.answer_cache.labels("off").inc()
             return None
-        answer = await self._cache.get(key) if request.reads_caches else None
+        answer = await self._cache.get(key) if request.cache.reads else None
         self._metrics.answer_cache.labels("hit" if answer else "miss").inc()
         return answer
 
     def _may_cache(self, request: Request) -> bool:
         is_greedy = request.sampling.is_greedy
-        return self._settings.answer_cache and is_greedy and request.writes_caches
+        return self._settings.answer_cache and is_greedy and request.cache.writes
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:

@@ -12,6 +12,7 @@ from celery import Celery
 from edge.caller import Caller
 from edge.errors import NotFound, ShuttingDown
 from edge.events import Queued
+from edge.jobs.cache_contents import Contents, Kind, measure
 from edge.jobs.channel import RedisFollower
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.demand import Demand, demand
@@ -31,12 +32,13 @@ from edge.settings import Settings
 from ui.answer_cache import AnswerCache
 from ui.asking import Asked, Asking
 from ui.background import Background
+from ui.decoding import PictureDecoder
 from ui.in_flight import InFlight
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
 from ui.picture_hosts import PictureHosts
-from ui.question import Question, SentDocument
+from ui.question import Question
 from ui.responses.store import ResponseStore
 from ui.subscriptions import Subscriptions, broker_away
 
@@ -88,6 +90,11 @@ class Client:
             self._call,
         )
 
+    @property
+    def decoder(self) -> PictureDecoder:
+        """What reads pictures and documents; it does not need the broker."""
+        return self._asking.decoder
+
     def meter(self, submission: Submission) -> Meter:
         """Counts what a question costs its caller."""
         return Meter(self.ledger, submission.caller, submission.limits)
@@ -106,11 +113,6 @@ class Client:
                 )
             except PoolRetired as refusal:  # its model has just been replaced
                 retired.append(refusal.pool)
-
-    async def count_pages(self, document: SentDocument, caller: Caller) -> int:
-        """See `PictureDecoder.count_pages`, which raises no Unavailable for the
-        broker."""
-        return await self._asking.count_pages(document, caller)
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises ShuttingDown when this process is about to stop."""
@@ -159,6 +161,10 @@ class Client:
     async def cache_bytes(self) -> int:
         """Memory of the cache server. Raises one of UNREACHABLE."""
         return await self._cache.used_bytes()
+
+    async def cached(self, within_s: float) -> dict[Kind, Contents]:
+        """What the cache server holds. Raises one of UNREACHABLE."""
+        return await measure(self._cache_redis, within_s)
 
     async def run(self) -> None:
         """What this process does beside answering, until cancelled: it starts decoders

@@ -68,10 +68,11 @@ class PictureDecoder:
         try:
             self._refuse_again(key)
             encoded = await asyncio.to_thread(sent.load)
+            is_seen = sent.text_layer != "only"
             decoding = Decoding(
                 encoded,
-                1 if sent.text_layer == "only" else bounds.most,
-                bounds.grid_size(encoded),
+                bounds.most if is_seen else 1,
+                bounds.grid_size(encoded) if is_seen else None,
                 self._spares,
                 page=sent.page,
                 reads_text=sent.text_layer != "never",

@@ -31,6 +31,12 @@ from ui.audit import write_line
 from ui.latency import RecentLatencies
 
 ERROR_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
+# Tokens of prompts that were not computed again, by kind: the field of their usage
+FROM_CACHE = {
+    "reused": "cached_tokens",
+    "image_memory": "memory_image_tokens",
+    "image_stored": "stored_image_tokens",
+}
 SHORTEST_WAIT_S = 1.0  # shorter waits count as this one: half a second is not felt
 
 
@@ -64,13 +70,16 @@ class Metrics:
             "edge_answer_cache", "What the answer cache was asked.", "result"
         )
         self.tokens = self._counter(
-            "edge_tokens", "Tokens computed; pictures are part of prompts.", "kind"
+            "edge_tokens",
+            "Tokens of computed answers and of their prompts; pictures are part of "
+            "prompts, and so is what was not computed or encoded again.",
+            "kind",
         )
         # Zeros, so that the first of each is already a rise.
         self.requests.labels("finished", "")
         for result in ("hit", "miss", "off"):
             self.answer_cache.labels(result)
-        for kind in ("prompt", "picture", "answer"):
+        for kind in ("prompt", "picture", "answer", *FROM_CACHE):
             self.tokens.labels(kind)
         seconds = self._histogram
         self.prepare = seconds("prepare", "Decoding the pictures of a question.")
@@ -86,12 +95,13 @@ class Metrics:
         self.tpot = seconds("tpot", "Mean per token after the first.", TOKEN_BUCKETS_S)
 
     @property
-    def n_cached_answers(self) -> int:
-        """How many answers came from the cache."""
-        labels = {"result": "hit"}
-        return int(
-            self.registry.get_sample_value("edge_answer_cache_total", labels) or 0
-        )
+    def from_caches(self) -> dict[str, int]:
+        """How many answers were known, and how many image tokens were not encoded."""
+        sample = self.registry.get_sample_value
+        known = sample("edge_answer_cache_total", {"result": "hit"}) or 0
+        kinds = ("image_memory", "image_stored")
+        tokens = sum(sample("edge_tokens_total", {"kind": k}) or 0 for k in kinds)
+        return {"answers": int(known), "image_tokens": int(tokens)}
 
     def question(self) -> Stopwatch:
         """The running clock of a question that has just come in."""
@@ -195,6 +205,8 @@ class Stopwatch:
                 if self._has_started:  # else the answer was known
                     n_computed = answer.usage.completion_tokens
                     metrics.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
+                    for kind, field in FROM_CACHE.items():
+                        metrics.tokens.labels(kind).inc(getattr(answer.usage, field))
                     metrics.tokens.labels("answer").inc(n_computed)
                     self._remember(answer)
                 self._finish(n_computed)

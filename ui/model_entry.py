@@ -12,7 +12,7 @@ from edge.limits import Limits
 from edge.qwen3vl.sampling import RECOMMENDED
 from edge.settings import Settings
 from ui.body import MAX_BODY
-from ui.question import MAX_PICTURES
+from ui.question import MAX_PAGES, MAX_PICTURES
 from ui.strict_json import MAX_TEXT
 
 TINY = "Test model: it knows only simple shapes, colours and numbers."
@@ -34,6 +34,7 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
     return {
         "body_bytes": MAX_BODY,
         "pictures": MAX_PICTURES,
+        "pages": MAX_PAGES,
         "text_characters": MAX_TEXT,
         "context_tokens": served.n_cells,
         "answer_tokens": min(settings.answer_tokens, key.max_tokens or 2**31),
@@ -50,10 +51,12 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
 
 
 def described(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
-    """The entry of a served model: what it can do, its other names, whether it thinks,
+    """The entry of a served model: what it can do and was
+    trained for, its other names, whether it thinks,
     its limits, and the sampling that its authors recommend."""
     return entry(served.model) | {
         "capabilities": served.capabilities or (CHAT,),
+        "trained_for": served.trained_for or CHAT,
         "aliases": served.names[1:],
         "quantization": served.quantization,
         "runtime": served.runtime,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from edge.caller import Caller
+from edge.documents import check_range
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
@@ -18,7 +19,6 @@ from ui.openai.files import File, FilePart
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
-from ui.page_range import check_range
 from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import (
     Content,
@@ -29,6 +29,7 @@ from ui.prompt_parts import (
     pictures_in,
 )
 from ui.question import (
+    MAX_COMPARED,
     MAX_PAGES,
     MAX_PICTURES,
     LinkedPicture,
@@ -86,7 +87,7 @@ class ParsedQuestion:
         self.has_tools = bool(offer)
         self.wants = wants
         self._cache = body.cache
-        if wants == "count":
+        if wants != "answer":
             self._sampling = SamplingParams(max_tokens)
         else:
             self._sampling = body.sampling(max_tokens, offer)
@@ -110,11 +111,11 @@ class ParsedQuestion:
         self.pictures = pictures_in(self._turns)
         if self.asks_each:
             check_count(len(self.pictures), MAX_PAGES)
-        elif len(self.pictures) > MAX_PICTURES:
+        elif len(self.pictures) > self._most_pictures:
             raise InvalidRequest(
                 f"This question has {len(self.pictures)} pages and pictures, and one "
-                f"prompt has room for {MAX_PICTURES}. Choose some with pages, as in "
-                '"1-3", or send per_page: true for one answer to each.',
+                f"request has room for {self._most_pictures}. Choose some with pages, "
+                'as in "1-3", or send per_page: true for one answer to each.',
                 param=f"{self.documents[0].param}.pages",
             )
 
@@ -149,6 +150,12 @@ class ParsedQuestion:
             wants=self.wants,
             cache=self._cache,
         )
+
+    @property
+    def _most_pictures(self) -> int:
+        if self.wants in ("score", "embedding"):
+            return MAX_COMPARED
+        return MAX_PAGES if self.asks_each else MAX_PICTURES
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:
         """The messages in the prompt's order, what neighbouring calls gave in one."""
@@ -200,8 +207,7 @@ class ParsedQuestion:
         self, url: str, param: str, detail: Detail = "auto"
     ) -> SentPicture | LinkedPicture:
         with blaming(param):
-            most = MAX_PAGES if self.asks_each else MAX_PICTURES
-            check_count(len(self.pictures) + 1, most)
+            check_count(len(self.pictures) + 1, self._most_pictures)
             picture: SentPicture | LinkedPicture
             if self._hosts and is_link(url):
                 picture = LinkedPicture(self._hosts.link(url), detail, param)
@@ -213,21 +219,8 @@ class ParsedQuestion:
         return picture
 
     def _document(self, file: File, param: str) -> SentDocument:
-        file.refuse_unsent(param)
-        with blaming(f"{param}.pages"):
-            check_range(file.pages)
-        with blaming(f"{param}.file_data"):
-            check_count(len(self.documents) + 1, MAX_PAGES)
-            encoded = decode_picture(file.file_data)
-        document = SentDocument(
-            digest_of(encoded),
-            lambda: encoded,
-            file.detail,
-            param,
-            file.filename,
-            file.pages,
-            file.text_layer,
-        )
+        check_count(len(self.documents) + 1, MAX_PAGES)
+        document = document_of(file, param)
         self.documents.append(document)
         return document
 
@@ -240,6 +233,25 @@ class ParsedQuestion:
         written = write(text)
         self._turns.insert(0, ("system", [written]))
         return len(written) - len(text)
+
+
+def document_of(file: File, param: str) -> SentDocument:
+    """The document that a body holds as `param`, whose file nobody has looked at.
+    Raises the EdgeError that refuses it."""
+    file.refuse_unsent(param)
+    with blaming(f"{param}.pages"):
+        check_range(file.pages)
+    with blaming(f"{param}.file_data"):
+        encoded = decode_picture(file.file_data)
+    return SentDocument(
+        digest_of(encoded),
+        lambda: encoded,
+        file.detail,
+        param,
+        file.filename,
+        file.pages,
+        file.text_layer,
+    )
 
 
 def response_content(results: Sequence[Content]) -> Content:

@@ -33,8 +33,10 @@ def stage(event: Progress | Retried) -> dict[str, Any]:
         case Accepted(prompt_tokens, image_tokens):
             sizes = {"prompt_tokens": prompt_tokens, "image_tokens": image_tokens}
             return {"stage": "queue"} | sizes
-        case Queued(position, starts_in_s):
-            return {"stage": "queue", "position": position, "starts_in_s": starts_in_s}
+        case Queued(position, starts_in_s, loading_s):
+            loading = {} if loading_s is None else {"loading_s": loading_s}
+            place = {"position": position, "starts_in_s": starts_in_s}
+            return {"stage": "queue"} | place | loading
         case Started(prompt_tokens, image_tokens):
             stage = "encode" if image_tokens else "prefill"
             sizes = {"prompt_tokens": prompt_tokens, "image_tokens": image_tokens}

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from edge.documents import layer_part, selected
 from edge.errors import EdgeError, InvalidRequest
 from edge.request import Message, PictureRef, Role
-from ui.page_range import selected
 from ui.question import LinkedPicture, SentDocument, SentPicture
 
 Content = list[str | SentPicture | LinkedPicture | SentDocument]
@@ -89,7 +89,7 @@ def _shown(
             param=part.param,
         )
     if text:
-        yield f"\nText layer of this page:\n{text}\n"
+        yield layer_part(text)
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from edge.documents import page_label
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.request import PictureRef, Request, Wants
 from ui.picture_hosts import Link
 
 MAX_PICTURES = 8  # in one prompt, earlier turns included
+MAX_COMPARED = 32  # to score or to embed; above MAX_PICTURES they are small ones
 MAX_PAGES = 100  # each of which is asked about by itself
 
 # Whether the text layer of a page is given along, or in place of its picture.
@@ -50,17 +52,13 @@ class SentDocument:
 
     def page(self, i: int, n_pages: int) -> SentPicture:
         """Page number `i`, from 0, of `n_pages`."""
-        label = self.filename
-        if n_pages > 1:
-            of = f"age {i + 1} of {n_pages}"
-            label = f"{label}, p{of}" if label else f"P{of}"
         return SentPicture(
             self.digest,
             self.load,
             self.detail,
             self.param,
             i,
-            label,
+            page_label(self.filename, i, n_pages),
             self.text_layer,
         )
 

@@ -103,7 +103,7 @@ class Questions:
 
         Raises the EdgeError that refuses it.
         """
-        meter = await self._charge_request(http)
+        meter = await self.charge_request(http)
 
         def build(data: bytearray) -> tuple[ParsedQuestion, T]:
             body, kept = read(data)
@@ -117,7 +117,7 @@ class Questions:
 
     async def receive_draft(self, http: Request, draft: Draft[T]) -> Received[T]:
         """As `receive`, where a body may refer to what the server has stored."""
-        meter = await self._charge_request(http)
+        meter = await self.charge_request(http)
 
         def build(data: bytearray) -> tuple[ParsedQuestion | None, str, int]:
             draft.read(data)
@@ -146,7 +146,7 @@ class Questions:
         body.refuse_unsupported()
         body = without_task(body)
         default = self._client.settings.answer_tokens
-        asked = 1 if wants == "count" else body.longest_answer
+        asked = body.longest_answer if wants == "answer" else 1
         most = longest_answer(asked, default, limits_of(http))
         return ParsedQuestion(
             body,
@@ -191,7 +191,7 @@ class Questions:
         if question.documents:
             caller = submission.caller
             n_pages = [
-                await self._client.count_pages(document, caller)
+                await self._client.decoder.count_pages(document, caller)
                 for document in question.documents
             ]
             question.open(n_pages)
@@ -199,7 +199,7 @@ class Questions:
             return await ask_each(self._client, submission, question, meter)
         return await self._client.ask(submission, question, meter, watch)
 
-    async def _charge_request(self, http: Request) -> Meter:
+    async def charge_request(self, http: Request) -> Meter:
         """Charges the request before its body is read, which costs time too. Returns
         the meter for the rest of the question."""
         caller = caller_of(http)

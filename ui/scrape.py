@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from edge.errors import Unavailable
+from edge.jobs.cache_contents import Contents, Kind
 from edge.jobs.demand import Demand
 from edge.jobs.fleet import WorkerInfo
 from edge.redis_clients import UNREACHABLE
@@ -21,6 +22,7 @@ from ui.client import Client
 
 T = TypeVar("T")
 
+COUNT_S = 0.1  # about 10,000 entries of the cache; of more an estimate is made
 PATIENCE_S = 1.0  # the whole answer is due within 2 s even when Redis hangs
 
 
@@ -31,6 +33,7 @@ class RedisState(Collector):
     workers: list[WorkerInfo] | None
     demand: Demand | None
     cache_bytes: int | None
+    cached: dict[Kind, Contents] | None
 
     def collect(self) -> Iterator[Metric]:
         """An unknown value has no gauge: 0 would be wrong."""
@@ -48,6 +51,8 @@ class RedisState(Collector):
             yield _gauge("oldest_waiting_seconds", about, now.oldest_waiting_s)
         if self.cache_bytes is not None:
             yield _gauge("cache_bytes", "Memory of the cache.", self.cache_bytes)
+        if self.cached is not None:
+            yield from _contents(self.cached)
 
 
 def scrape_route(client: Client) -> APIRouter:
@@ -56,12 +61,14 @@ def scrape_route(client: Client) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
-        workers, demand, cache_bytes = await asyncio.gather(
-            _in_time(client.workers()),
-            _in_time(client.demand()),
-            _in_time(client.cache_bytes()),
+        state = RedisState(
+            *await asyncio.gather(
+                _in_time(client.workers()),
+                _in_time(client.demand()),
+                _in_time(client.cache_bytes()),
+                _in_time(client.cached(COUNT_S)),
+            )
         )
-        state = RedisState(workers, demand, cache_bytes)
         gauges = CollectorRegistry()  # for this scrape alone: nothing in it grows old
         gauges.register(state)
         text = generate_latest(client.metrics.registry) + generate_latest(gauges)
@@ -80,3 +87,16 @@ async def _in_time(answer: Awaitable[T]) -> T | None:
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"edge_{name}", about, value)
+
+
+def _contents(cached: dict[Kind, Contents]) -> Iterator[Metric]:
+    entries = GaugeMetricFamily(
+        "edge_cache_entries", "Entries in the cache server.", labels=["kind"]
+    )
+    n_bytes = GaugeMetricFamily(
+        "edge_cache_entry_bytes", "Its memory for them.", labels=["kind"]
+    )
+    for kind, contents in cached.items():
+        entries.add_metric([kind], contents.n_entries)
+        n_bytes.add_metric([kind], contents.n_bytes)
+    yield from (entries, n_bytes)

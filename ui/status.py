@@ -51,7 +51,7 @@ def status_route(client: Client) -> APIRouter:
             "backlog": client.settings.backlog,
             "models": _models(allowed, outlooks),
             "latency": client.metrics.recent.by_stage(tenant),
-            "caches": {"answers": client.metrics.n_cached_answers},
+            "caches": client.metrics.from_caches,
             "bench": await bench.read(),
         }
 

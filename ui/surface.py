@@ -53,7 +53,7 @@ class Route:
 # would end a string in nginx.conf.
 HINTS = {
     "/api/": "Of the Ollama API there are chat, generate, tags, show, ps and version. "
-    "The operator changes models with `edge models`; nothing is embedded here.",
+    "The operator changes models with `edge models`; embeddings are at /v1/embeddings.",
     "": "The API is under /v1, the page at /.",
 }
 
@@ -81,6 +81,9 @@ SURFACE = (
         API_BODY,
         about="counts the tokens of such a question",
     ),
+    Route(("POST",), "/v1/rerank", API_BODY, about="scores documents for a query"),
+    Route(("POST",), "/v1/embeddings", API_BODY, about="embeds texts and pictures"),
+    Route(("POST",), "/api/rerank", API_BODY, about="scores in the documents' order"),
     Route(("POST",), "/api/chat", API_BODY, about="asks, in Ollama's form"),
     Route(("POST",), "/api/generate", API_BODY, about="asks about one prompt"),
     Route(READ, "/api/tags", about="the served models, in Ollama's form"),
@@ -98,8 +101,17 @@ SURFACE = (
     Route(("GET", "POST"), "/v1/batches", SMALL_BODY, about="batches; or begins one"),
     Route(("GET",), "/v1/batches/{id}", about="the state of a batch"),
     Route(("POST",), "/v1/batches/{id}/cancel", SMALL_BODY, about="ends a batch"),
+    Route(
+        ("POST",), "/v1/pages", API_BODY, about="the pages of a document, as pictures"
+    ),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
+    Route(
+        ("POST",),
+        "/v1/models/{model}/activate",
+        SMALL_BODY,
+        about="makes it the default model; for an admin key",
+    ),
     Route(
         ("GET", "DELETE"), "/v1/jobs/{id}", about="the state of a job; or cancels it"
     ),

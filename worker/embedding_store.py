@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK_S: Final = 0.05  # for the header, of a few hundred bytes
-FETCH_S: Final = 0.3  # for the rows: 16 MB over a network of 1 Gbit/s take 0.14 s
+FETCH_S: Final = 0.5  # for the rows: 16 MB over a network of 1 Gbit/s take 0.14 s
 PAUSE_S: Final = 5.0
 MOST_WAITING: Final = 4  # pictures to be stored, which stay in memory meanwhile
 

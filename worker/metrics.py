@@ -72,7 +72,7 @@ class Metrics:
     def ended(self, request: Request, outcome: Terminal) -> None:
         """Counts a job that this worker has ended."""
         self._requests.labels(*labels_of(outcome)).inc()
-        if isinstance(outcome, Finished) and request.wants == "answer":
+        if isinstance(outcome, Finished) and request.wants != "count":
             self._finished(request, outcome.answer)
 
     def _finished(self, request: Request, answer: Answer) -> None:
@@ -86,6 +86,8 @@ class Metrics:
         self._drafts.labels("drafted").inc(times.drafted_tokens)
         self._drafts.labels("accepted").inc(times.accepted_tokens)
         self._saved_steps.inc(times.saved_steps)
+        if request.has_many_prompts:  # no answer has a time like theirs
+            return
         self._prepare.observe(times.prepare_ms / 1000)
         self._queue.observe(times.queue_ms / 1000)
         self._prefill.observe(times.prefill_ms / 1000)

@@ -26,6 +26,7 @@ FOLLOW_UPS = (
     "哪两个物体离得最近？",
     "用一句话总结这张图片。",
 )
+N_KNOWN = 20  # pictures of the scenario `cache`
 MAX_WAIT_S = 2.0  # until an impatient client hangs up
 MAX_PIECES = 8  # of text, until a client hangs up in mid-stream
 
@@ -86,12 +87,16 @@ def alternating(run: str, number: int) -> Question:
 
 
 def repeating(run: str, number: int, repeat_rate: float) -> Question:
-    """A new picture, or an earlier one with probability `repeat_rate`."""
+    """A new question about one of N_KNOWN pictures, or an earlier question with
+    probability `repeat_rate`."""
     draws = _draws(run, number)
+    kind = "new question"
     while number and draws.random() < repeat_rate:
-        number = draws.randrange(number)
+        kind, number = "repeated question", draws.randrange(number)
         draws = _draws(run, number)
-    return picture(run, number)
+    text = f"{draws.choice(FOLLOW_UPS)} ({number + 1})"
+    name = f"picture {run}/known {draws.randrange(N_KNOWN)}"
+    return Question(kind, text, FIELD_SIZE, name)
 
 
 def about_one_picture(run: str, number: int) -> Question:

@@ -138,6 +138,8 @@ def _recorded(plan: Plan) -> dict[str, Any]:
         "image_tokens": settings.image_tokens,
         "backlog": settings.backlog,
         "answer_cache": settings.answer_cache,
+        "embeddings_mb": settings.embeddings_mb,
+        "kept": settings.kept,
     }
 
 

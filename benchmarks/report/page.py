@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from benchmarks.record import Run
 from benchmarks.report import charts
 from benchmarks.report.columns import COMPARED, MEAN, REQUEST_RATE, ratio
+from benchmarks.report.cost import cost_table
 from benchmarks.report.figures import format_figure, three_digits
 from benchmarks.report.growth import growth
 from benchmarks.report.knee import Knee, find_knee
@@ -53,10 +54,16 @@ class Trend:
     slopes: Sequence[Slope]
 
 
-def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> Path:
+def write_report(
+    runs: Sequence[Run],
+    folder: Path,
+    command: str = "",
+    price_per_hour: float | None = None,
+) -> Path:
     """Writes report.html, its charts as PNG files, and table.csv into `folder`.
 
-    `command` is shown as the way to repeat it. Returns the path of report.html."""
+    `command` is shown as the way to repeat it. With the price of the machine there is a
+    table of costs. Returns the path of report.html."""
     folder.mkdir(parents=True, exist_ok=True)
     curves = [Curve(run.name, summarise(run)) for run in runs]
     published = PUBLISHED if any(map(_is_comparable_to_published, runs)) else None
@@ -65,6 +72,8 @@ def write_report(runs: Sequence[Run], folder: Path, command: str = "") -> Path:
     published_line = published if len(runs) == 1 else None
     drawn = _charts(runs, curves, published_line, best.users if best else None)
     tables = [side_by_side(curves, published)] if published or len(runs) > 1 else []
+    if price_per_hour:
+        tables.append(cost_table(curves, price_per_hour))
     for run, curve in zip(runs, curves, strict=True):
         suffix = f" of {run.name}" if len(runs) > 1 else ""
         tables += [*growth_table(run, suffix), *stage_tables(run, curve, suffix)]

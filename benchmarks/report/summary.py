@@ -92,21 +92,25 @@ def summarise(run: Run) -> tuple[StageSummary, ...]:
 
 
 def summarise_by_kind(run: Run) -> dict[str, StageSummary]:
-    """The same figures for each kind of question, text first.
+    """The same figures for each kind of question, text first; known answers apart.
 
     Rates count only the time of the stages that asked this kind."""
     pairs = list(zip(run.stages, _samples_by_stage(run), strict=True))
-    kinds = {sample.kind for _, samples in pairs for sample in samples}
+    kinds = {_kind(sample) for _, samples in pairs for sample in samples}
     summaries = {}
     for kind in sorted(kinds, reverse=True):  # text, picture, high-resolution picture
         own = [
-            (stage, s) for stage, samples in pairs for s in samples if s.kind == kind
+            (stage, s) for stage, samples in pairs for s in samples if _kind(s) == kind
         ]
         stages = {stage for stage, _ in own}
         users = max(stage.users for stage in stages)
         seconds = sum(stage.ended_s - stage.began_s for stage in stages)
         summaries[kind] = _summary(Stage(users, 0, seconds), [s for _, s in own], [])
     return summaries
+
+
+def _kind(sample: Sample) -> str:
+    return f"{sample.kind}, known" if sample.cached else sample.kind
 
 
 def _samples_by_stage(run: Run) -> list[list[Sample]]:

@@ -81,7 +81,7 @@ def stage_tables(run: Run, curve: Curve, suffix: str) -> Iterator[Table]:
         columns = [_process_column(name) for name in sorted(processes)]
         yield _table(f"Peak memory{suffix}", "users", stages, columns)
     if len(kinds := summarise_by_kind(run)) > 1:
-        columns = [ANSWERED, P50, P90, P99, REQUEST_RATE]
+        columns = [ANSWERED, P50, P90, P95, P99, REQUEST_RATE]
         yield _table(f"By kind{suffix}", "kind", kinds.items(), columns)
 
 

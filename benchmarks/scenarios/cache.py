@@ -1,6 +1,7 @@
-"""Repeated questions: the effect of the answer cache.
+"""Twenty pictures and repeated questions: the effect of all caches.
 
-Field report B, its scenario C: 63.7 % of the requests were repeated.
+Field report B, its scenario C: 63.7 % of the requests were repeated. The others are new
+questions about a picture that soon is known.
 """
 
 from __future__ import annotations

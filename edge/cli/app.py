@@ -6,6 +6,7 @@ import typer
 
 from edge.cli.ask import ask
 from edge.cli.bench import PROGRAM, bench, monitor
+from edge.cli.cache import cache_app
 from edge.cli.doctor import doctor
 from edge.cli.keys import keys_app
 from edge.cli.models import models_app
@@ -23,6 +24,7 @@ app.command()(ask)
 app.command()(switch)
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(cache_app, name="cache")
 app.command(**PROGRAM)(bench)
 app.command(**PROGRAM)(monitor)
 app.command()(doctor)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from edge.errors import SetupError
 from edge.images import Picture
 from edge.marks import Mark
 
@@ -15,9 +17,26 @@ COLOURS: Final = ("#c25400", "#0072b2", "#007f5b", "#b0437f", "#856a00", "#5d4fb
 LAST_GLYPH: Final = "\u024f"  # of Pillow's own font: Latin letters
 
 
-def annotated(picture: Picture, marks: Iterable[Mark]) -> Image.Image:
-    """The picture with `marks`, one colour for each label. A label in letters that
+def save(images: Sequence[Image.Image], path: Path) -> None:
+    """Writes PNGs: several get numbers behind the name. Raises SetupError."""
+    for n, image in enumerate(images, 1):
+        name = f"{path.stem}-{n}{path.suffix}" if len(images) > 1 else path.name
+        try:
+            image.save(path.with_name(name), "PNG")
+        except OSError as error:
+            raise SetupError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def annotated(pictures: Sequence[Picture], marks: Sequence[Mark]) -> list[Image.Image]:
+    """The pictures with `marks`, one colour for each label. A label in letters that
     Pillow's font lacks is its number."""
+    return [
+        _annotated(picture, [mark for mark in marks if mark.picture == n])
+        for n, picture in enumerate(pictures)
+    ]
+
+
+def _annotated(picture: Picture, marks: Sequence[Mark]) -> Image.Image:
     image = Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
     pen, unit = ImageDraw.Draw(image), max(2, min(image.size) // 200)
     font = ImageFont.load_default(8 * unit)

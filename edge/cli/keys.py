@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge.cli.broker import broker_url
 from edge.cli.errors import clear_errors
+from edge.cli.servers import url_of
 from edge.errors import SetupError
 from edge.jobs.ledger import COUNTS, Ledger, Usage
 from edge.keys import create_key, read_keys, revoke_key
@@ -88,7 +88,7 @@ def usage(
     with clear_errors():
         settings = Settings.load()
         names = {key.id: key.name for key in read_keys(settings.keys_path)}
-        url = broker_url(settings, port)
+        url = url_of(settings, port, "broker")
         found = asyncio.run(_usage(url, days))
         header = ["day", "key", "model", *COUNTS]
         table = [

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.broker import broker_url
 from edge.cli.errors import clear_errors
 from edge.cli.options import Port
+from edge.cli.servers import url_of
 from edge.errors import InvalidRequest, SetupError
 from edge.jobs.switching import Switch, Switching
 from edge.redis_clients import UNREACHABLE, sync_client
@@ -44,7 +44,7 @@ def switch(
     with clear_errors():
         if (model is None) != back:
             raise InvalidRequest("Name a model, or give --back.")
-        switching = Switching(sync_client(broker_url(Settings.load(), port)))
+        switching = Switching(sync_client(url_of(Settings.load(), port, "broker")))
         try:
             name = model or switching.before()
             latest = switching.switch_to(name, with_gap=with_gap)

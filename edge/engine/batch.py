@@ -116,8 +116,13 @@ class Batch:
     def _answer(self) -> Answer:
         now = time.monotonic()
         self._clock.end("prefill", now)
-        n_reused = sum(member.sequence.n_reused for member in self._members)
-        usage = Usage(self._n_prompt, cached_tokens=n_reused)
+        sequences = [member.sequence for member in self._members]
+        usage = Usage(
+            self._n_prompt,
+            cached_tokens=sum(one.n_reused for one in sequences),
+            memory_image_tokens=sum(one.n_memory_image for one in sequences),
+            stored_image_tokens=sum(one.n_stored_image for one in sequences),
+        )
         answer = Answer("", "stop", usage, self._clock.timings(now, 0))
         states = [member.state for member in self._members if member.state is not None]
         if self._score_row is None:

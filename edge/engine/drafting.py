@@ -79,7 +79,7 @@ class Drafter:
     def forget(self, sequence: Sequence) -> None:
         """It has ended: later answers about the same pictures may repeat it."""
         guesser, key = self._guessers.pop(sequence, None), _key(sequence)
-        if guesser and key and sequence.writes_caches:
+        if guesser and key and sequence.cache.writes:
             tokens = [*_text_pieces(sequence)[-1][-N_MATCH:], *sequence.generated]
             self._earlier.add(key, as_text(tokens) + SEPARATOR)
 
@@ -87,7 +87,7 @@ class Drafter:
         guesser = self._guessers.get(sequence)
         if guesser is None:
             prompt = SEPARATOR.join(map(as_text, _text_pieces(sequence)))
-            key = _key(sequence) if sequence.reads_caches else None
+            key = _key(sequence) if sequence.cache.reads else None
             text = self._earlier.get(key) + prompt if key else prompt
             self._guessers[sequence] = guesser = Guesser(text, sequence.ends)
         guesser.observe(sequence.generated[guesser.n_observed :])

@@ -52,7 +52,7 @@ class EncodeQueue:
             if isinstance(piece, PicturePiece) and piece.ref.sha256 == sha256
         )
         key, picture = PictureKey(first.scope, sha256), first.pixels[sha256]
-        return EncodeJob(key, picture, n_tokens, first.writes_caches)
+        return EncodeJob(key, picture, n_tokens, first.cache.writes)
 
     @property
     def is_abandoned(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 from edge.conversation import newest, of_prompt, trim
 from edge.engine.constraints import constrain
 from edge.engine.protocols import Runtime, Tokenizer, VisionTower
-from edge.engine.sequence import PicturePiece, Piece, Sequence, TextPiece
+from edge.engine.sequence import PicturePiece, Piece, Sequence, Siblings, TextPiece
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
@@ -45,7 +45,8 @@ class Prepared:
     def of(cls, request: Request, sequences: tuple[Sequence, ...]) -> Prepared:
         first, *others = sequences
         n_prompt = first.n_prompt + sum(
-            other.n_prompt - (other.n_common or 0) for other in others
+            other.n_prompt - (other.siblings.n_common if other.siblings else 0)
+            for other in others
         )
         pictures = {
             piece.ref: piece.n_tokens
@@ -95,9 +96,10 @@ def prepare_all(
                 )
         sequence.reads_state = True
         sequences.append(sequence)
-    n_common = min(sequences[0].match_prefix(each.content) for each in sequences)
+    first = sequences[0]
+    siblings = Siblings(min(first.match_prefix(each.content) for each in sequences))
     for sequence in sequences:
-        sequence.n_common = n_common
+        sequence.siblings = siblings
     return tuple(sequences)
 
 
@@ -167,8 +169,7 @@ def prepare(
     ends = () if sampling.ignore_eos else runtime.ends
     sequence.ends = frozenset((*ends, *sampling.stop_token_ids))
     sequence.constraint = constraint
-    sequence.reads_caches = request.reads_caches
-    sequence.writes_caches = request.writes_caches
+    sequence.cache = request.cache
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
     n_kept = len(sequence.pictures)

@@ -15,7 +15,7 @@ def fetch(sequences: Iterable[Sequence], encoder: Encoder) -> None:
     ones, until it is as much as memory may cache. Blocks: not for the engine thread."""
     n_bytes = 0
     for sequence in sequences:
-        if not sequence.reads_caches or n_bytes > encoder.cache_bytes:
+        if not sequence.cache.reads or n_bytes > encoder.cache_bytes:
             return
         for sha256 in sequence.missing_pictures:
             key = PictureKey(sequence.scope, sha256)
@@ -26,7 +26,7 @@ def fetch(sequences: Iterable[Sequence], encoder: Encoder) -> None:
 
 def recall(sequence: Sequence, encoder: Encoder) -> Iterator[tuple[str, Embeddings]]:
     """The sha256 and the embeddings of each picture that need not be encoded."""
-    if not sequence.reads_caches:
+    if not sequence.cache.reads:
         return
     for sha256 in sequence.missing_pictures:
         if (found := sequence.fetched.pop(sha256, None)) is not None:

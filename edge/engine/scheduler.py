@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from edge.engine.costs import Costs
 from edge.engine.encode_queue import EncodeJob, EncodeQueue
 from edge.engine.pace import Pace
-from edge.engine.sequence import Phase, Sequence
+from edge.engine.sequence import Phase, Sequence, Siblings
 from edge.engine.slots import Slots
 from edge.engine.step import Span, Step
 
@@ -169,13 +169,13 @@ class Scheduler:
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         """The slot that shares most of the prompt's beginning, and how many cells."""
-        if not sequence.reads_caches:
+        if not sequence.cache.reads:
             return None, 0
         held = dict(self._slots.idle)
         held |= {
             slot: running.cached_content
             for slot, running in self.running.items()
-            if running.writes_caches
+            if running.cache.writes
         }
         found = ((sequence.match_prefix(held[slot]), slot) for slot in held)
         n_shared, source = max(found, default=(0, None))
@@ -186,10 +186,10 @@ class Scheduler:
         return source, n_shared
 
     def _is_being_computed(self, sequence: Sequence, n_shared: int) -> bool:
-        return sequence.reads_caches and any(
+        return sequence.cache.reads and any(
             sequence.match_prefix(other.content) >= n_shared + WORTH_WAITING
             for other in self.prefilling.values()
-            if other.writes_caches
+            if other.cache.writes
         )
 
     def schedule(self, now: float) -> Step | None:
@@ -238,11 +238,11 @@ class Scheduler:
     def _is_worth_retaining(self, sequence: Sequence) -> bool:
         """Of several prompts of one request only the common beginning is needed again,
         once: they must not evict what other questions have left."""
-        if not sequence.writes_caches:
+        if not sequence.cache.writes:
             return False
-        n_common = sequence.n_common
-        if n_common is None:
+        if sequence.siblings is None:
             return True
+        n_common = sequence.siblings.n_common
         return (
             n_common >= WORTH_SHARING and self._longest_prefix(sequence)[1] < n_common
         )
@@ -265,8 +265,21 @@ class Scheduler:
         n_answers = len(self.running)
         return not n_answers or self._pace.allows_stage(now, n_answers, job.n_tokens)
 
-    def _prompt_spans(self, budget: int) -> Iterator[Span]:
+    def _by_turn(self) -> list[tuple[int, Sequence]]:
+        """Those whose prompt is being computed, first come, first served; of several
+        prompts of one request only the first is in this order, and the others follow
+        when the prompts of all requests have had their turn."""
+        met: set[Siblings] = set()
+        first: list[tuple[int, Sequence]] = []
+        others: list[tuple[int, Sequence]] = []
         for slot, sequence in self.prefilling.items():
+            (others if sequence.siblings in met else first).append((slot, sequence))
+            if sequence.siblings:
+                met.add(sequence.siblings)
+        return first + others
+
+    def _prompt_spans(self, budget: int) -> Iterator[Span]:
+        for slot, sequence in self._by_turn():
             if budget == 0:
                 return
             for span in sequence.prefill_spans(slot, budget):

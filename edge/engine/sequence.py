@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from edge.cache_use import CacheUse
 from edge.engine.detokenizer import Detokenizer
 from edge.engine.protocols import Constraint
 from edge.engine.slots import Content
@@ -76,6 +77,13 @@ class Phase(Enum):
     DONE = auto()
 
 
+@dataclass(frozen=True, eq=False)
+class Siblings:
+    """The prompts of one request: the first `n_common` cells of all are equal."""
+
+    n_common: int
+
+
 @dataclass(eq=False)
 class Sequence:
     """One question inside the engine."""
@@ -88,8 +96,7 @@ class Sequence:
     ends: frozenset[int] = frozenset()  # the tokens that end its answer
     constraint: Constraint | None = None  # on the tokens of the answer
     reads_state: bool = False  # its result is a state, not an answer
-    # cells that all prompts of its request begin with; None: it is the only one
-    n_common: int | None = None
+    siblings: Siblings | None = None  # None: its request has no other prompt
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     fetched: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
@@ -106,8 +113,7 @@ class Sequence:
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
     n_memory_image: int = 0  # image tokens whose embeddings were in memory
     n_stored_image: int = 0  # image tokens whose embeddings were in the store
-    reads_caches: bool = True  # whether results of other sequences are used
-    writes_caches: bool = True  # whether its own are kept for others
+    cache: CacheUse = CacheUse.DEFAULT  # of results of other sequences, and its own
     # prefill cursor: the piece, how many of its tokens are done, its first position
     _piece: int = 0
     _offset: int = 0

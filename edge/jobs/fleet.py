@@ -17,8 +17,8 @@ from edge.jobs.scripts import Scripts
 from edge.model_names import DEFAULT_NAME
 
 BEAT_S = 1.0
-CHAT = "chat"
-CAPABILITIES = (CHAT, "rerank", "embeddings")
+CHAT, RERANK, EMBEDDINGS = "chat", "rerank", "embeddings"
+CAPABILITIES = (CHAT, RERANK, EMBEDDINGS)
 FLEET = keys.FLEET()
 INFO = keys.FLEET_INFO()
 
@@ -49,6 +49,7 @@ class WorkerInfo:
     modified_s: float | None = None
     n_parameters: int | None = None
     quantization: str = ""
+    trained_for: str = ""
     thinks: bool | None = None
     capabilities: tuple[str, ...] | None = None  # of CAPABILITIES; None: to chat
     # Of a model that is not in memory, how long until it is. Said by the `edge up` that

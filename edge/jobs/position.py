@@ -12,7 +12,7 @@ import redis.asyncio
 from edge.events import Queued
 from edge.jobs import keys
 from edge.jobs.estimate import Pace, Running, Size, start_times
-from edge.jobs.fleet import Fleet
+from edge.jobs.fleet import Fleet, WorkerInfo
 from edge.jobs.scripts import Scripts
 
 
@@ -37,17 +37,18 @@ class Positions:
 
     async def find(self, job_id: str, pool: str) -> Queued | None:
         """The job's position; None when it is not in the queue."""
-        queue, pace, n_slots = await self._read(pool)
+        queue, pace, workers = await self._read(pool)
         if job_id not in queue.waiting_ids:
             return None
-        starts_s = start_times(queue.running, queue.waiting_sizes, n_slots, pace)
+        starts_s = _start_times(queue, queue.waiting_sizes, workers, pace)
         rank = queue.waiting_ids.index(job_id)
-        return Queued(rank + 1, round(starts_s[rank], 1) if starts_s else None)
+        starts_in_s = round(starts_s[rank], 1) if starts_s else None
+        return Queued(rank + 1, starts_in_s, _loading_s(workers))
 
     async def outlook(self, pool: str) -> Outlook:
-        queue, pace, n_slots = await self._read(pool)
+        queue, pace, workers = await self._read(pool)
         sizes = [*queue.waiting_sizes, None]  # the last one is asked now
-        starts_s = start_times(queue.running, sizes, n_slots, pace)
+        starts_s = _start_times(queue, sizes, workers, pace)
         return Outlook(
             n_running=len(queue.running),
             n_waiting=len(queue.waiting_ids),
@@ -58,13 +59,30 @@ class Positions:
     async def pace(self, pool: str) -> Pace:
         return Pace.read(await self._broker.get(keys.PACE(pool)))
 
-    async def _read(self, pool: str) -> tuple[_Queue, Pace, int]:
-        """The queue of a pool, its pace and its slots."""
+    async def _read(self, pool: str) -> tuple[_Queue, Pace, list[WorkerInfo]]:
+        """The queue of a pool, its pace and its workers."""
         reply, pace, workers = await asyncio.gather(
             self._scripts("queue", pool=pool), self.pace(pool), self._fleet.workers()
         )
-        n_slots = sum(worker.n_slots for worker in workers if worker.pool == pool)
-        return _Queue.read(reply), pace, n_slots
+        own = [worker for worker in workers if worker.pool == pool]
+        return _Queue.read(reply), pace, own
+
+
+def _loading_s(workers: Sequence[WorkerInfo]) -> float | None:
+    """How long until the model is in memory; None when it is."""
+    return min((w.loading_s for w in workers if w.loading_s is not None), default=None)
+
+
+def _start_times(
+    queue: _Queue,
+    waiting: Sequence[Size | None],
+    workers: Sequence[WorkerInfo],
+    pace: Pace,
+) -> list[float]:
+    n_slots = sum(worker.n_slots for worker in workers)
+    loading_s = _loading_s(workers) or 0.0
+    starts_s = start_times(queue.running, waiting, n_slots, pace)
+    return [loading_s + start_s for start_s in starts_s]
 
 
 @dataclass(frozen=True)

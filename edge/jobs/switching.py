@@ -120,9 +120,11 @@ class Switching:
         fields = named(found)
         return Wish(fields["model"], with_gap=fields["with_gap"] == "1")
 
-    def report(self, state: State, message: str) -> None:
-        """Tells how far the switch is."""
-        self._broker.hset(SWITCH, mapping={"state": state, "message": message})
+    def report(self, model: str, state: State, message: str) -> None:
+        """Tells how far the switch to `model` is."""
+        self._broker.hset(
+            SWITCH, mapping={"model": model, "state": state, "message": message}
+        )
 
     def activate(
         self, model: str, *, may_load: bool = False
@@ -143,6 +145,10 @@ class Switching:
     def n_live(self, pool: str) -> int:
         """How many unfinished jobs a pool has."""
         return int(self._broker.zcard(keys.LIVE(pool)))
+
+    def mark(self, pool: str) -> bytes:
+        """What changes whenever a job of the pool has ended."""
+        return cast("bytes | None", self._broker.get(keys.PACE(pool))) or b""
 
 
 def _text(value: Any) -> str:

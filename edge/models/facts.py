@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from gguf import LlamaFileType
+from gguf import LlamaFileType, PoolingType
 
+from edge.gguf.header import Header
 from edge.models.registry import ModelFiles
 
 
@@ -14,13 +15,15 @@ from edge.models.registry import ModelFiles
 class Facts:
     """Of both files together: their size, their sha256, when the newer one changed
     (seconds since 1970), and how many weights they have; and the quantisation of the
-    language model, as in `Q4_K_M` ("" if its file does not say)."""
+    language model, as in `Q4_K_M` ("" if its file does not say). What it is
+    `trained_for` its file says, if llama.cpp converted it for that, or the registry."""
 
     size_bytes: int
     digest: str
     modified_s: float
     n_parameters: int
     quantization: str
+    trained_for: str
 
 
 def facts_of(files: ModelFiles) -> Facts:
@@ -34,7 +37,15 @@ def facts_of(files: ModelFiles) -> Facts:
         modified_s=max(one.st_mtime for one in found),
         n_parameters=sum(prod(tensor.shape) for tensor in tensors),
         quantization=_quantization(files.model_header.get("general.file_type")),
+        trained_for=_POOLED.get(_pooling(files.model_header), files.trained_for),
     )
+
+
+_POOLED = {PoolingType.LAST: "embeddings", PoolingType.RANK: "rerank"}
+
+
+def _pooling(header: Header) -> object:
+    return header.get(f"{header.architecture}.pooling_type")
 
 
 def _quantization(kind: object) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from edge.errors import SetupError
 from edge.gguf import layout
@@ -51,6 +51,10 @@ TINY_BANNER: Final = """
 ************************************************************************"""
 
 
+# What a model is best at; any Qwen3-VL does the others too.
+TrainedFor = Literal["chat", "rerank", "embeddings"]
+
+
 @dataclass(frozen=True)
 class RemoteFile:
     """One file of a repository; `size` (bytes) and `sha256` are None when unknown.
@@ -83,6 +87,7 @@ class Entry:
     model: RemoteFile
     mmproj: RemoteFile
     unverified: bool = False
+    trained_for: TrainedFor = "chat"
 
     @property
     def files(self) -> tuple[RemoteFile, RemoteFile]:
@@ -101,6 +106,7 @@ class ModelFiles:
     mmproj: Path
     # The sha256 that each must have, if known.
     pins: tuple[str | None, str | None] = field(default=(None, None), compare=False)
+    trained_for: TrainedFor = "chat"
 
     @cached_property
     def model_header(self) -> Header:
@@ -256,7 +262,7 @@ def _complete(entry: Entry, folder: Path) -> ModelFiles:
         )
     model, mmproj = (folder / file.name for file in entry.files)
     pins = (entry.model.sha256, entry.mmproj.sha256)
-    return ModelFiles(entry.name, model, mmproj, pins)
+    return ModelFiles(entry.name, model, mmproj, pins, entry.trained_for)
 
 
 def _given(model: Path, mmproj: str) -> ModelFiles:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from edge import host
 from edge.errors import SetupError
 from edge.jobs import fleet
 from edge.jobs.fleet import WorkerInfo
+from edge.jobs.switching import Switching
 from edge.redis_clients import UNREACHABLE, SyncRedis
 from edge.serving.plan import Plan
 from edge.up.stack import Stack
+from edge.up.stand_in import StandIn
 from edge.up.supervise import Child, Part
 
 T = TypeVar("T")
@@ -35,6 +38,11 @@ class ModelWorker:
         self.name = plan.files.name
         self.info: WorkerInfo | None = None
         self.load_s = FIRST_LOAD_S
+        self.stand_in: StandIn | None = None  # while it is not in memory
+        self.is_busy = False  # it loads, leaves, or takes part in a switch
+        self.n_live = 0
+        self._asked_at = time.monotonic()
+        self._mark = b""
         self._part = part
         self._stack = stack
         self._child: Child | None = None
@@ -48,6 +56,31 @@ class ModelWorker:
         """What it holds now."""
         process = self._child and self._child.process
         return host.proportional_bytes(process.pid) if process else 0
+
+    @property
+    def idle_s(self) -> float:
+        """How long nobody has asked it."""
+        return time.monotonic() - self._asked_at
+
+    def notice(self, n_live: int, mark: bytes) -> None:
+        """Its unfinished jobs, and what changes with each one that has ended."""
+        if n_live or mark != self._mark:
+            self._asked_at = time.monotonic()
+        self.n_live, self._mark = n_live, mark
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Inside nothing else decides about it."""
+        self.is_busy = True
+        try:
+            yield
+        finally:
+            self.is_busy = False
+
+    def close_stand_in(self) -> None:
+        if self.stand_in:
+            self.stand_in.close()
+            self.stand_in = None
 
     def load(self, broker: SyncRedis) -> Steps[WorkerInfo]:
         """Starts it and returns when it takes questions. Raises SetupError when it
@@ -66,7 +99,10 @@ class ModelWorker:
             self._forget(child)
             raise
         self.load_s, self.info = time.monotonic() - began, info
+        self._asked_at = time.monotonic()
         self._stack.keep(child)
+        pool = info.pool
+        yield from insist(lambda: Switching(broker).reopen(pool))
         return info
 
     def unload(self) -> Steps[None]:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from edge import host
 from edge.errors import SetupError
 from edge.model_names import is_path, listed
-from edge.models.registry import find_model
+from edge.models.registry import ModelFiles, find_model
 from edge.models.store import obtain
 from edge.serving.first_start import tune_at_first_start
 from edge.serving.plan import Plan, make_plan
@@ -31,10 +32,23 @@ def plan_models(settings: Settings, say: Callable[[str], None]) -> list[Plan]:
         (replace(one, model=files.name) if one.model == "auto" else one, files)
         for one, files in models
     ]
-    plans = plan_together(models, RESERVE_BYTES)
+    plans = _plan(models)
     if any([tune_at_first_start(plan, say) for plan in plans]):
-        plans = plan_together(models, RESERVE_BYTES)
+        plans = _plan(models)
     return plans
+
+
+def _plan(models: list[tuple[Settings, ModelFiles]]) -> list[Plan]:
+    """Models that may leave memory need not fit together."""
+    if models[0][0].idle_unload_s:
+        return [make_plan(*each, reserve_bytes=RESERVE_BYTES) for each in models]
+    return plan_together(models, RESERVE_BYTES)
+
+
+def fits_now(plan: Plan) -> bool:
+    """Whether there is memory for one more model, and for what is still to start."""
+    available_bytes = host.available_memory_bytes() - RESERVE_BYTES
+    return plan.need.total_bytes <= available_bytes
 
 
 def plan_another(settings: Settings, name: str, freed_bytes: int = 0) -> Plan:

@@ -148,7 +148,7 @@ def _redis(
     port, password = free_port(), secrets.token_hex(16)
     data = _subfolder(state, name)
     url = f"redis://:{password}@{LOOPBACK}:{port}/0"
-    # For `edge keys usage`; the folder is closed to other accounts.
+    # For `edge keys usage` and `edge cache`; the folder is closed to other accounts.
     (data / "url").write_text(url)
     config += f'bind {LOOPBACK}\nport {port}\nrequirepass {password}\ndir "{data}"\n'
     part = Part(

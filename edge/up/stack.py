@@ -81,6 +81,10 @@ class Stack:
                 child.stop(in_a_hurry=lambda: len(self._asked) > n_signals)
                 self._say(child, "stopped")
 
+    def say(self, name: str, news: str) -> None:
+        """Tells the operator."""
+        console.print(f"  [bold]{name:7}[/] {escape(printable(news))}")
+
     def _say(self, child: Child, news: str) -> None:
         seconds = time.monotonic() - child.started
         line = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"

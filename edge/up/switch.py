@@ -37,7 +37,9 @@ class ModelSwitch:
     def after(self) -> Steps[None]:
         """The old model leaves before the new one loads; questions wait for it."""
         info = expected_info(self._new.plan)
-        stand_in = StandIn(self._broker, info, self._new.load_s)
+        stand_in = yield from insist(
+            lambda: StandIn(self._broker, info, self._new.load_s)
+        )
         try:
             yield from self._activate(self._new, may_load=True)
             yield from self._retire_old()
@@ -60,8 +62,7 @@ class ModelSwitch:
         return f"{self._new.load_s:.0f} s"
 
     def _load(self, worker: ModelWorker) -> Steps[None]:
-        info = yield from worker.load(self._broker)
-        yield from insist(lambda: self._switching.reopen(info.pool))
+        yield from worker.load(self._broker)
         yield from self._activate(worker)
 
     def _activate(self, worker: ModelWorker, *, may_load: bool = False) -> Steps[None]:
@@ -88,4 +89,4 @@ class ModelSwitch:
             jobs.end_waiting(job_id, outcome)
 
     def _report(self, state: State, message: str) -> Steps[None]:
-        return insist(lambda: self._switching.report(state, message))
+        return insist(lambda: self._switching.report(self._new.name, state, message))

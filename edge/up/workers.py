@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import SetupError
-from edge.jobs.switching import Switching, Wish
+from edge.jobs.switching import State, Switching, Wish
 from edge.redis_clients import UNREACHABLE, sync_client
 from edge.serving.plan import Plan
 from edge.settings import Settings
-from edge.up.model_worker import ModelWorker, Steps, insist
-from edge.up.models import plan_another
+from edge.up.model_worker import ModelWorker, Steps, insist, until
+from edge.up.models import fits_now, plan_another
 from edge.up.parts import worker
+from edge.up.sleep import Sleep
 from edge.up.stack import Stack
 from edge.up.switch import ModelSwitch
 
@@ -30,6 +32,9 @@ class Workers:
         self._broker = sync_client(settings.broker_url)
         self._switching = Switching(self._broker)
         self._workers: dict[str, ModelWorker] = {}
+        self._sleep = Sleep(
+            self._broker, self._workers.values(), settings.idle_unload_s, stack.say
+        )
         self._steps: list[Steps[None]] = []
 
     def begin_with(self, model: str) -> None:
@@ -37,12 +42,16 @@ class Workers:
         self._switching.begin_with(model)
 
     def start(self, plans: Sequence[Plan]) -> None:
-        """Loads all models, the default one first. Raises SetupError when one cannot
-        be loaded."""
+        """Loads all models, the default one first; those that do not fit beside the
+        others begin asleep. Raises SetupError when one cannot be loaded."""
         for plan in plans:
+            has_room = not self._workers or fits_now(plan)
             name = f"worker-{plan.files.name}" if self._workers else "worker"
             one = self._workers[plan.files.name] = self._worker(plan, name)
-            for _ in self._load(one):
+            if not has_room and self._settings.idle_unload_s:
+                self._sleep.lay_down(one)
+                continue
+            for _ in one.load(self._broker):
                 if self._stack.is_stopping:
                     return
                 time.sleep(0.1)
@@ -52,6 +61,7 @@ class Workers:
         try:
             if wish := self._switching.take():
                 self._steps.append(self._switch(wish))
+            self._steps += self._sleep.look()
         except UNREACHABLE:
             pass
         self._steps = [steps for steps in self._steps if _go_on(steps)]
@@ -65,26 +75,36 @@ class Workers:
         part = worker(settings, plan.files.name, self._folder, name)
         return ModelWorker(plan, part, self._stack)
 
-    def _load(self, one: ModelWorker) -> Steps[None]:
-        info = yield from one.load(self._broker)
-        yield from insist(lambda: self._switching.reopen(info.pool))
-
     def _switch(self, wish: Wish) -> Steps[None]:
-        """From the default model to another, which takes its place."""
+        """From the default model to another. One that was started with the stack stays
+        beside it; any other takes its place."""
         default = yield from insist(self._switching.default)
         old = self._workers.get(default)
+        if known := self._workers.get(wish.model):
+            yield from self._sleep.wake(known)
+            yield from until(lambda: self._switching.activate(known.name) != "absent")
+            yield from self._report(
+                wish, "done", f"{known.name} is the default model now."
+            )
+            return
         try:
             new = self._planned(wish, old)
             switch = ModelSwitch(self._broker, new, old)
-            yield from switch.after() if wish.with_gap else switch.beside()
+            with old.busy() if old else nullcontext():
+                yield from switch.after() if wish.with_gap else switch.beside()
         except SetupError as error:
-            news = f"{error.message} {default} serves on."
-            yield from insist(lambda: self._switching.report("failed", news))
+            yield from self._report(
+                wish, "failed", f"{error.message} {default} serves on."
+            )
             return
-        self._workers.pop(default, None)
+        if gone := self._workers.pop(default, None):
+            gone.close_stand_in()
         self._workers[new.name] = new
         news = f"{new.name} is the default model now. {default} has left."
-        yield from insist(lambda: self._switching.report("done", news))
+        yield from self._report(wish, "done", news)
+
+    def _report(self, wish: Wish, state: State, message: str) -> Steps[None]:
+        return insist(lambda: self._switching.report(wish.model, state, message))
 
     def _planned(self, wish: Wish, old: ModelWorker | None) -> ModelWorker:
         """The worker of the wished model. Raises SetupError when it does not fit into

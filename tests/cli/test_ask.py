@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageColor
+from click.testing import Result
+from PIL import Image, ImageColor, ImageDraw
 from typer.testing import CliRunner
 
 from edge.cli import ask
@@ -23,6 +25,7 @@ from edge.serving.plan import Plan
 from edge.settings import Settings
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
+from tests.images.pdf_files import drawn
 from tests.serving.tuned import FAST, keep_tuning
 
 
@@ -97,34 +100,91 @@ def test_a_file_that_is_not_a_picture_is_refused_before_a_model_is_downloaded(
     assert "downloaded" not in result.stderr
 
 
+def shape(kind: str, colour: str) -> Image.Image:
+    image = Image.new("RGB", (256, 256), "white")
+    getattr(ImageDraw.Draw(image), kind)((40, 40, 140, 140), fill=colour)
+    return image
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "shapes.pdf"
+    pages = shape("ellipse", "red"), shape("rectangle", "blue")
+    path.write_bytes(drawn(*pages))
+    return path
+
+
+def asked(*words: str, data_dir: Path) -> Result:
+    command = ["ask", *words, "What is in the picture?", "--model", "tiny"]
+    return CliRunner().invoke(app, command, env={"EDGE_DATA_DIR": str(data_dir)})
+
+
+def test_each_page_of_a_document_has_a_right_answer(
+    tmp_path: Path, document: Path
+) -> None:
+    result = asked(str(document), "--per-page", data_dir=tmp_path)
+    assert result.exit_code == 0, result.stderr
+    first, second = result.stdout.split("## shapes.pdf, page 2 of 2")
+    assert first.startswith("## shapes.pdf, page 1 of 2\n\n")
+    assert "red circle" in first and "blue square" in second
+
+
+def test_several_files_give_json(tmp_path: Path, document: Path) -> None:
+    picture = tmp_path / "green.png"
+    shape("rectangle", "green").save(picture)
+    options = ["--pages", "1", "--per-page", "--json"]
+    result = asked(str(document), str(picture), *options, data_dir=tmp_path)
+    answers = json.loads(result.stdout)["answers"]
+    found = [(answer["page"], answer["content"]) for answer in answers]
+    assert [page for page, _ in found] == ["shapes.pdf, page 1 of 2", "green.png"]
+    assert "red circle" in found[0][1] and "green square" in found[1][1]
+
+
+def test_a_page_that_there_is_not_is_refused(tmp_path: Path, document: Path) -> None:
+    result = asked(str(document), "--pages", "3", data_dir=tmp_path)
+    assert result.exit_code == 1
+    assert "no page 3" in result.stderr
+
+
 BOX = '```json\n[\n\t{"bbox_2d": [250, 250, 750, 750], "label": "red square"}\n]\n```'
 
 
-def test_a_task_asks_and_its_boxes_are_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Request] = []
+@pytest.fixture
+def pointing(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """The requests to an engine that always points to the same place."""
+    requests: list[Request] = []
 
     def build(plan: Plan) -> Engine:
         engine = Engine(StubRuntime(BOX), StubTower())
         submit = engine.submit
 
         def submitted(request: Request, pictures: dict[str, Picture]) -> Ticket:
-            asked.append(request)
-            return submit(request, pictures)
+            requests.append(request)
+            ticket = submit(request, pictures)
+            assert isinstance(ticket, Ticket)
+            return ticket
 
         monkeypatch.setattr(engine, "submit", submitted)
         return engine
 
     monkeypatch.setattr(ask, "build_engine", build)
+    return requests
+
+
+def ask_task(data_dir: Path, *words: str) -> Result:
+    command = ["ask", *words, "--model", "tiny", "--task", "locate"]
+    return CliRunner().invoke(app, command, env={"EDGE_DATA_DIR": str(data_dir)})
+
+
+def test_a_task_asks_and_its_boxes_are_drawn(
+    tmp_path: Path, pointing: list[Request]
+) -> None:
     picture, drawn = tmp_path / "grey.png", tmp_path / "drawn.png"
     Image.new("RGB", (400, 400), "#808080").save(picture)
-    words = ["ask", str(picture), "red squares", "--model", "tiny"]
-    words += ["--task", "locate", "--draw", str(drawn)]
-    result = CliRunner().invoke(app, words, env={"EDGE_DATA_DIR": str(tmp_path)})
+    result = ask_task(tmp_path, str(picture), "red squares", "--draw", str(drawn))
     assert result.exit_code == 0, result.stderr
     assert "red square" in result.stdout
-    [request] = asked
+    [request] = pointing
     assert request.messages[0].content[1] == TASKS["locate"].prompt("red squares")
     with Image.open(drawn) as image:
         side = image.width // 4
@@ -133,10 +193,26 @@ def test_a_task_asks_and_its_boxes_are_drawn(
         assert image.getpixel((2 * side, 2 * side)) == (128, 128, 128)
 
 
+def test_a_task_needs_no_words_and_takes_several_files(
+    tmp_path: Path, document: Path, pointing: list[Request]
+) -> None:
+    drawn = tmp_path / "drawn.png"
+    options = ["--per-page", "--json", "--draw", str(drawn)]
+    result = ask_task(tmp_path, str(document), *options)
+    assert result.exit_code == 0, result.stderr
+    assert len(pointing) == 2
+    prompts = {request.messages[0].content[-1] for request in pointing}
+    assert prompts == {TASKS["locate"].prompt("")}
+    for answer in json.loads(result.stdout)["answers"]:
+        assert answer["grounding"][0]["bbox_2d"] == [250, 250, 750, 750]
+    names = sorted(path.name for path in tmp_path.glob("drawn*"))
+    assert names == ["drawn-1.png", "drawn-2.png"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "Write a question behind the picture, or choose a --task."),
+        ([], "Write the file of a picture and then a question, or choose a --task."),
         (["--task", "dance"], "There is no task 'dance'. Tasks: describe, read,"),
     ],
 )

@@ -28,6 +28,8 @@ EXAMPLES = [
     ("curl", RED_CIRCLE, "official"),
     ("openai for Python", RED_CIRCLE, "official"),
     ("openai for Node", RED_CIRCLE, "node"),
+    ("Rerank", "relevance_score", "official"),
+    ("Embeddings", "64 dimensions", "official"),
     ("anthropic", RED_CIRCLE, "official"),
     ("ollama", RED_CIRCLE, "official"),
     ("Vercel AI SDK", RED_CIRCLE, "node"),

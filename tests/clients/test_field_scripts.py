@@ -66,8 +66,13 @@ def test_a_flat_body_is_told_where_its_fields_belong(stack: Stack, draw: Draw) -
     assert status == 400 and "messages" in said
 
 
-def test_a_reranker_is_told_that_there_is_none(stack: Stack) -> None:
-    body = {"query": {"text": "x"}, "documents": [{"text": "y"}]}
+def test_a_reranker_scores_texts_and_pictures(stack: Stack, draw: Draw) -> None:
+    photo = base64.b64encode(draw("red")).decode()
+    documents = [{"text": "y"}, {"image": photo}, {"text": "z", "image": photo}]
+    body = {"query": {"text": "x"}, "documents": documents}
     reply = post(stack, "/api/rerank", body)
-    assert reply.status_code == 404
-    assert "nothing at this address" in reply.json()["error"]
+    assert reply.status_code == 200, reply.text
+    scores = reply.json()["scores"]
+    assert len(scores) == 3 and all(0 <= score <= 1 for score in scores)
+    order = [each["index"] for each in reply.json()["results"]]
+    assert order == sorted(range(3), key=lambda i: -scores[i])

@@ -107,7 +107,7 @@ def test_the_common_beginning_is_computed_once() -> None:
         usage = result(submit(one, score(*documents))).answer.usage
         request = score(*documents)
         prepared = one.check(request)
-    n_common = prepared._unused[0][0].n_common
+    n_common = prepared._unused[0][0].siblings.n_common
     # the first two may begin together: the second shares what the first has then
     assert usage.cached_tokens >= 5 * n_common - 2 * WORTH_WAITING
     assert prepared.n_prompt == usage.prompt_tokens - 5 * n_common

@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.cache_use import CacheUse
 from edge.engine.engine import Engine
 from edge.events import Embedded, Finished
 from edge.images import Picture
-from edge.request import Answer, CacheUse, Message, Request, SamplingParams
+from edge.request import Answer, Message, Request, SamplingParams
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
 from tests.engine.asking import Pause, events
 
 Found = npt.NDArray[np.float16]
 Key = tuple[str, str, tuple[int, int]]
+USES = (CacheUse.NO_STORE, CacheUse.DEFAULT, CacheUse.NO_STORE)
 CACHE_BYTES = 1 << 20
 N_TOKENS = 2 * 3
 PICTURE = Picture(96, 64, bytes([1]) * (96 * 64 * 3))
@@ -70,7 +72,7 @@ class Asked:
         self.engine.encoder.store = store
 
     def ask(
-        self, text: str = "what?", cache: CacheUse = "default", scope: str = "s"
+        self, text: str = "what?", cache: CacheUse = CacheUse.DEFAULT, scope: str = "s"
     ) -> Answer:
         message = Message("user", (PICTURE.ref, text))
         sampling = SamplingParams(max_tokens=4)
@@ -134,14 +136,14 @@ def test_no_store_neither_uses_nor_keeps_anything() -> None:
     store = Store()
     with engine(store) as one:
         for _ in range(2):
-            usage = one.ask(cache="no-store").usage
+            usage = one.ask(cache=CacheUse.NO_STORE).usage
             assert usage.cached_tokens == usage.memory_image_tokens == 0
         assert one.tower.n_encoded == 2
         assert not store.held and store.n_asked == 0
         assert one.engine.encoder.cached_bytes == 0
         assert one.engine.load.n_idle_cells == 0
         one.ask()
-        usage = one.ask(cache="no-store").usage
+        usage = one.ask(cache=CacheUse.NO_STORE).usage
         assert usage.cached_tokens == usage.stored_image_tokens == 0
         assert one.tower.n_encoded == 4
 
@@ -152,7 +154,7 @@ def test_refresh_uses_nothing_and_replaces_what_is_kept() -> None:
         one.ask()
         [key] = store.held
         store.held[key] = before = np.zeros((N_TOKENS, 8), np.float16)
-        usage = one.ask(cache="refresh").usage
+        usage = one.ask(cache=CacheUse.REFRESH).usage
         assert usage.cached_tokens == usage.memory_image_tokens == 0
         assert one.tower.n_encoded == 2
         assert not np.array_equal(store.held[key], before)
@@ -165,7 +167,7 @@ def test_a_prefix_being_computed_with_no_store_is_shared_with_nobody() -> None:
         text = "the same long beginning of a prompt " * 4
         tickets = [
             one.submit(Request((Message("user", (text + end,)),), cache=cache), {})
-            for end, cache in (("a", "no-store"), ("b", "default"), ("c", "no-store"))
+            for end, cache in zip("abc", USES, strict=True)
         ]
         answers = [events(ticket)[-1] for ticket in tickets]
     for answer in answers:
@@ -173,7 +175,7 @@ def test_a_prefix_being_computed_with_no_store_is_shared_with_nobody() -> None:
         assert answer.answer.usage.cached_tokens == 0
 
 
-@pytest.mark.parametrize("cache", ["default", "no-store", "refresh"])
+@pytest.mark.parametrize("cache", CacheUse)
 def test_a_request_keeps_its_word_on_the_wire(cache: CacheUse) -> None:
     request = Request((), cache=cache)
     assert Request.from_json(request.to_json()) == request

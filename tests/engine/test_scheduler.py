@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.engine.costs import Costs
 from edge.engine.scheduler import Rest, Scheduler, Stage
-from edge.engine.sequence import Phase, PicturePiece, Sequence, TextPiece
+from edge.engine.sequence import Phase, PicturePiece, Sequence, Siblings, TextPiece
 from edge.engine.slots import Slots
 from edge.engine.step import PictureSpan, Step, TextSpan
 from edge.images import Picture
@@ -347,3 +347,20 @@ def test_a_tower_that_cannot_pause_computes_beside_steps() -> None:
     assert scheduler.next_work(10.5) == Rest(pytest.approx(0.1))
     started(scheduler, sequence(40))  # a prompt does not rest
     assert scheduler.next_work(10.5).n_tokens == 17
+
+
+def test_the_prompts_of_one_request_have_one_turn() -> None:
+    """A question that comes later is computed before their second one."""
+    scheduler = Scheduler(Slots(4, 400), 30)
+    siblings = Siblings(0)
+    many = [sequence(n, max_tokens=1) for n in (20, 21, 22)]
+    for one in many:
+        one.siblings = siblings
+    single = sequence(40, max_tokens=1)
+    started(scheduler, *many, single)
+    found = []
+    while step := scheduler.schedule(0.0):
+        found.append([(span.slot, span.n_tokens) for span in step.spans])
+        run(scheduler, step)
+    assert found[:2] == [[(0, 20), (3, 10)], [(1, 21), (3, 9)]]
+    assert sum(n for step in found for slot, n in step if slot == 3) == 40

@@ -85,6 +85,7 @@ class Service:
         broker: str = "appendonly yes\n",
         worker: tuple[str, ...] = (),
         broker_seen_at: str = "",
+        with_model: bool = False,
         **settings: str,
     ) -> None:
         self.folder = folder
@@ -100,7 +101,10 @@ class Service:
         self._left: list[Child] = []
         self._stopping = threading.Event()
         for n in range(n_workers):
-            self.add_worker(f"worker{n}", *worker)
+            if with_model:
+                self._add(f"worker{n}", [sys.executable, "-m", "worker"])
+            else:
+                self.add_worker(f"worker{n}", *worker)
         self.ports = [free_port() for _ in range(n_webs)]
         web = {"EDGE_BROKER_URL": broker_seen_at or self.broker.url}
         for n, port in enumerate(self.ports):

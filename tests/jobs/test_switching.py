@@ -119,7 +119,7 @@ def test_one_supervisor_takes_a_wish(switching: Switching) -> None:
     assert switching.take() == Wish("new", with_gap=True)
     assert switching.take() is None
     assert switching.latest() == Switch("new", "loading", "")
-    switching.report("ending", "A sentence.")
+    switching.report("new", "ending", "A sentence.")
     assert switching.latest() == Switch("new", "ending", "A sentence.")
 
 
@@ -129,7 +129,7 @@ def test_one_switch_at_a_time(switching: Switching) -> None:
     with pytest.raises(Unavailable, match="A switch to new is under way"):
         switching.switch_to("newer")
     switching.take()
-    switching.report("failed", "It did not load.")
+    switching.report("new", "failed", "It did not load.")
     assert switching.switch_to("newer").state == "wished"
 
 
@@ -155,7 +155,7 @@ async def test_an_earlier_job_is_found_in_a_retired_pool(
     assert (await harness.admit(**given)).job_id == first.job_id
 
 
-async def test_a_model_that_is_not_in_memory_is_no_default_by_itself(
+async def test_a_model_not_in_memory_never_becomes_the_default_alone(
     harness: JobsHarness, switching: Switching
 ) -> None:
     Heart(harness.sync, replace(OTHER, loading_s=4.0)).beat()

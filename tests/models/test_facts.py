@@ -22,6 +22,17 @@ def test_the_facts_of_the_bundled_model() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pooling", "trained_for"), [(None, "chat"), (3, "embeddings"), (4, "rerank")]
+)
+def test_a_file_may_say_what_it_is_for(pooling: int | None, trained_for: str) -> None:
+    files = tiny_files()
+    header = files.model_header
+    values = {**header.values, "qwen3vl.pooling_type": pooling}
+    files.__dict__["model_header"] = replace(header, values=values)  # where it is kept
+    assert facts_of(files).trained_for == trained_for
+
+
+@pytest.mark.parametrize(
     ("kind", "name"), [(0, "F32"), (15, "Q4_K_M"), (999, ""), (None, ""), ("x", "")]
 )
 def test_a_quantisation_has_the_name_that_people_know(kind: object, name: str) -> None:

@@ -52,10 +52,11 @@ def refusal(settings: Settings) -> str:
 def test_each_entry_is_complete(entry: Entry) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", entry.name)
     assert entry.licence == "Apache-2.0"
-    assert entry.model.name.startswith("Qwen3VL-")
-    assert entry.mmproj.name.startswith("mmproj-Qwen3VL-")
+    assert "mmproj" in entry.mmproj.name
+    kind = {"chat": "Instruct", "rerank": "Reranker", "embeddings": "Embedding"}
     for file in entry.files:
-        assert re.fullmatch(r"Qwen/Qwen3-VL-\dB-Instruct-GGUF", file.repository)
+        assert kind[entry.trained_for] in file.repository
+        assert kind[entry.trained_for] in file.name
         assert file.name.endswith(".gguf")
         if entry.unverified:
             assert (file.size, file.sha256) == (None, None)

@@ -190,7 +190,7 @@ NOISE = Image.frombytes("RGB", (300, 200), random.Random(1).randbytes(300 * 200 
         (b"", "empty"),
         (b"hello " * 1000, "not_a_picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>" + b" " * 99, "not_a_picture"),
-        (b"%PDF-1.7\n" + bytes(100), "pdf"),
+        (b"%PDF-1.7\n" + bytes(100), "unreadable"),
         (encoded(NOISE)[:20_000], "damaged"),
         (encoded(NOISE, "PNG")[:20_000], "damaged"),
         (encoded(NOISE, "WEBP")[:10_000], "damaged"),

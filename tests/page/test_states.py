@@ -220,9 +220,11 @@ def test_wrong_files_are_found_when_they_are_chosen(
     fake.write_bytes(b"<html>not a picture</html>" * 4)
     pdf.write_bytes(b"%PDF-1.7 " + b"x" * 100)
     hint = seen.page.locator(".hint")
+    damaged = "This PDF is damaged or cut off. Save it again."
     for path, key in {fake: "picture.not_a_picture", pdf: "picture.pdf"}.items():
         seen.visitor.choose(path)
-        expect(hint).to_have_text(seen.text(key).format(name=path.name))
+        text = seen.text(key).format(name=path.name, message=damaged)
+        expect(hint).to_have_text(text)
     seen.shoot("wrong-file")
     seen.visitor.ask("What is it?", photo)  # the conversation is as good as before
     expect(seen.visitor.answers).to_contain_text("0 1 2", timeout=20_000)

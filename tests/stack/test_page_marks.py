@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from edge.qwen3vl.tasks import TASKS
 from tests.conftest import wait_for
+from tests.faults.conftest import ready
 from tests.faults.service import Service
 from tests.stack.visitor import ANSWER_MS, Visitor, visiting
 
@@ -33,6 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     one = Service(
         tmp_path_factory.mktemp("marks"), worker=("--step-s", "0", "--answer", ANSWER)
     )
+    ready(one)
     yield one
     one.stop()
 

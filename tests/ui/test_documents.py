@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from edge.jobs import keys
 from edge.request import Request
@@ -335,3 +338,49 @@ async def test_what_cannot_be_joined_is_refused(
 async def test_answers_per_page_need_pages(web: ApiHarness) -> None:
     reply: httpx.Response = await web.post(per_page=True)
     assert code_of(reply) == (400, "invalid_request")
+
+
+# --- pages to look at -----------------------------------------------------------------
+
+
+async def shown(web: ApiHarness, **file: str) -> tuple[httpx.Response, list[Any]]:
+    reply = await web.http.post("/v1/pages", json={"file": file})
+    frames = [frame[6:] for frame in reply.text.split("\n\n") if frame[:5] == "data:"]
+    return reply, [json.loads(frame) for frame in frames if frame != "[DONE]"]
+
+
+async def test_the_pages_of_a_document_are_shown_as_pictures(web: ApiHarness) -> None:
+    reply, pages = await shown(web, file_data=url(THREE), filename="a.pdf", pages="2-")
+    assert reply.text.endswith("data: [DONE]\n\n")
+    assert [(page["page"], page["n_pages"]) for page in pages] == [(2, 3), (3, 3)]
+    assert pages[0]["label"] == "a.pdf, page 2 of 3"
+    with Image.open(io.BytesIO(base64.b64decode(pages[1]["url"][22:]))) as image:
+        assert (image.format, image.size) == ("PNG", (128, 96))
+    assert web.client.pages_in_flight._held == {}
+
+
+async def test_a_shown_page_is_the_picture_that_would_be_asked_about(
+    web: ApiHarness, ask: Ask
+) -> None:
+    _, [page] = await shown(web, file_data=url(THREE), pages="2")
+    picture = {"type": "image_url", "image_url": {"url": page["url"]}}
+    of_file = await ask(file_part(THREE, pages="2"))
+    assert of_file.pictures == (await ask(picture)).pictures
+
+
+@pytest.mark.parametrize(
+    ("file", "param"),
+    [
+        ({"file_data": url(b"%PDF-1.7")}, "file"),
+        ({"file_data": url(THREE), "pages": "4"}, "file.pages"),
+        ({"file_id": "file-1"}, "file.file_id"),
+        ({}, "file.file_data"),
+    ],
+)
+async def test_a_wrong_document_is_not_shown(
+    web: ApiHarness, file: dict[str, str], param: str
+) -> None:
+    reply, _ = await shown(web, **file)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == param
+    assert web.client.pages_in_flight._held == {}

@@ -69,7 +69,7 @@ async def test_the_stages_of_answers_are_measured(web: ApiHarness) -> None:
         "e2e": 2,
     }
     assert 0 < stages["decode"]["p50_s"] <= stages["e2e"]["p95_s"]
-    assert found["caches"] == {"answers": 1}
+    assert found["caches"] == {"answers": 1, "image_tokens": 0}
     assert found["models"][0]["pace"]["n_jobs"] == 2
 
 

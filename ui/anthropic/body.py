@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edge.request import CacheUse
+from edge.cache_use import CacheUse
 from ui.anthropic.content import System, Turn
 from ui.anthropic.tools import Choice, Tools
 from ui.openai.body import MOST_STOPS, Word
 from ui.openai.misplaced import refuse
-from ui.openai.values import Body, Count
+from ui.openai.values import Body, Caching, Count
 
 PICTURES = (
     'Put pictures into a message\'s content: {"type": "image", "source": {"type": '
@@ -68,7 +68,7 @@ class MessagesBody(Body):
     output_config: OutputConfig = OutputConfig()
     output_format: Format | None = None  # the older field
     thinking: Thinking = Thinking(type="disabled")
-    cache: CacheUse = "default"  # not Anthropic's, as in a chat body
+    cache: Caching = CacheUse.DEFAULT  # not Anthropic's, as in a chat body
 
     def refuse_unsupported(self) -> None:
         """Raises UnsupportedParameter for the first field on which the client relies

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edge.request import CacheUse
+from edge.cache_use import CacheUse
 from ui.openai.body import Stop
-from ui.openai.values import Body, LongText, Name, Text
+from ui.openai.values import Body, Caching, LongText, Name, Text
 
 _LEAVE_OUT = "Leave it out."
 # Fields with which another answer is asked for.
@@ -86,7 +86,7 @@ class OllamaBody(Body):
     format: dict[str, Any] | Literal["", "json"] = ""
     think: bool | Literal["low", "medium", "high"] | None = None
     keep_alive: Number | Annotated[str, Field(max_length=100)] = ""
-    cache: CacheUse = "default"  # not Ollama's, as in a chat body
+    cache: Caching = CacheUse.DEFAULT  # not Ollama's, as in a chat body
 
 
 class OllamaChat(OllamaBody):

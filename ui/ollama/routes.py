@@ -89,7 +89,8 @@ def ollama_routes(client: Client, questions: Questions) -> APIRouter:
 
     @router.get("/api/ps")
     async def running(http: Request) -> dict[str, Any]:
-        return {"models": [loaded(served) for served in await models(http)]}
+        here = [one for one in await models(http) if one.loading_s is None]
+        return {"models": [loaded(served) for served in here]}
 
     @router.post("/api/show")
     @documented(body=ShowBody, answer=Answered)

@@ -14,8 +14,9 @@ from pydantic import (
     model_validator,
 )
 
+from edge.cache_use import CacheUse
 from edge.errors import InvalidRequest, UnsupportedParameter
-from edge.request import CacheUse, SamplingParams
+from edge.request import SamplingParams
 from edge.schemas.reading import read
 from ui.openai.formats import (
     Choices,
@@ -30,6 +31,7 @@ from ui.openai.tools import Choice, Offer, Tools
 from ui.openai.values import (
     Bias,
     Body,
+    Caching,
     Count,
     Number,
     Penalty,
@@ -140,7 +142,7 @@ class ChatBody(Body):
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = (
         0  # vLLM's: lower is earlier
     )
-    cache: CacheUse = "default"  # not OpenAI's: what was computed before
+    cache: Caching = CacheUse.DEFAULT  # not OpenAI's: what was computed before
     per_page: bool = False  # not OpenAI's: one answer to each page, in their order
     task: Annotated[str, Field(max_length=100)] = ""  # not OpenAI's: a ready task
     truncate: Literal["auto", "off"] = "off"  # not OpenAI's: auto leaves old turns out

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from edge.cache_use import CacheUse
+
 # The first wrong item ends a list: a million complaints would take long to write.
 N_PARTS = Field(min_length=1, max_length=1000, fail_fast=True)
 
@@ -54,6 +56,7 @@ Text = Annotated[str, Field(max_length=MOST_TEXT)]
 LongText = Annotated[str, Field(max_length=32 << 20)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+Caching = Annotated[CacheUse, Field(strict=False)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole)]
 Number = Annotated[int, Field(ge=0, le=2**31 - 1), BeforeValidator(whole)]
 Bias = Annotated[float, Field(ge=-100, le=100)]

@@ -20,8 +20,6 @@ import { say } from "./words.js";
 
 const CLAIM_MS = 5000;
 const WRITE_MS = 400;
-/** A guess until the server has counted: letters of a text per token. */
-const LETTERS_PER_TOKEN = 4;
 
 /**
  * @typedef {object} Running
@@ -133,12 +131,9 @@ export class Asking {
 
   /** @param {Message[]} path @param {Options} settings */
   #price(path, settings) {
-    const { limits } = this.#service;
-    const pictures = sentPictures(path, limits.pictures, settings.without);
-    const tokens = pictures.map(({ width, height }) => this.#service.imageTokens(width, height, settings.detail));
+    const pictures = sentPictures(path, this.#service.limits.pictures, settings.without);
     const letters = path.reduce((sum, { text }) => sum + text.length, 0);
-    const nImage = tokens.reduce((sum, n) => sum + n, 0);
-    return this.#service.price(nImage, letters / LETTERS_PER_TOKEN, settings.max_tokens);
+    return this.#service.priceOf(pictures, letters, settings);
   }
 
   /** @param {Running} running */
@@ -202,8 +197,10 @@ export class Asking {
     if (!grounding.length) return [];
     const found = await this.#store.read(job.conversation);
     const answer = found?.messages.find(({ id }) => id === job.message);
+    const { per_page, without } = answer?.settings ?? {};
     const turns = answeredTurns(branch(found?.messages ?? [], answer?.parent ?? null));
-    return marksOf(grounding, sentPictures(turns, this.#service.limits.pictures, answer?.settings?.without));
+    const sent = per_page ? (turns.at(-1)?.pictures ?? []) : sentPictures(turns, this.#service.limits.pictures, without);
+    return marksOf(grounding, sent);
   }
 
   /** @param {Job} job @param {string} received @param {AbortSignal} signal */

@@ -15,7 +15,6 @@ import { promptOf, settingsOf } from "./ready_task.js";
 import { about, hasText, language, languageName, say } from "./words.js";
 
 const MOST_HEIGHT_PX = 200;
-const LETTERS_PER_TOKEN = 4;
 
 /**
  * @typedef {object} ComposerActions
@@ -37,6 +36,8 @@ export class Composer {
   /** @type {Map<Task, HTMLElement>} */
   #tasks = new Map();
   #taskLine = el("div", { class: "tasks", role: "group", "aria-label": say("tasks") });
+  #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
+  #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
   #send;
 
   /** @param {HTMLElement} host @param {Service} service @param {ComposerActions} actions */
@@ -52,6 +53,7 @@ export class Composer {
     this.#send = el("button", { class: "main send" }, this.#price, icon("send"));
     host.append(
       this.#taskLine,
+      this.#perPageChoice,
       this.#hint,
       el(
         "form",
@@ -77,6 +79,16 @@ export class Composer {
   /** The pictures of the question that is being written. */
   get pictures() {
     return this.#pictures;
+  }
+
+  /** Whether there are more pictures than one question may have. */
+  get #isLong() {
+    return this.#pictures.length > this.#service.limits.pictures;
+  }
+
+  /** Whether each picture gets an answer of its own. */
+  get #isPerPage() {
+    return this.#pictures.length > 1 && (this.#perPage.checked || this.#isLong);
   }
 
   get text() {
@@ -126,6 +138,9 @@ export class Composer {
     const has = all.length > 0;
     this.#box.placeholder = say(has ? "placeholder_next" : "placeholder_first");
     const seconds = this.#seconds(all, options());
+    this.#perPageChoice.hidden = this.#pictures.length < 2;
+    this.#perPage.disabled = this.#isLong;
+    if (this.#isLong) this.#perPage.checked = true;
     const isReady = this.#service.state === "ready" && (has || this.#box.value.trim());
     const price = isReady ? say("about", { time: about(seconds) }) : "";
     put(this.#price, price);
@@ -148,9 +163,10 @@ export class Composer {
   }
 
   /** @param {PictureRef[]} pictures @param {Options} settings */
-  #seconds(pictures, { detail, max_tokens }) {
-    const tokens = pictures.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
-    return total(this.#service.price(tokens, this.#box.value.length / LETTERS_PER_TOKEN, max_tokens));
+  #seconds(pictures, settings) {
+    const questions = this.#isPerPage ? this.#pictures.map((one) => [one]) : [pictures];
+    const price = (/** @type {PictureRef[]} */ some) => total(this.#service.priceOf(some, this.#box.value.length, settings));
+    return questions.reduce((sum, some) => sum + price(some), 0);
   }
 
   /** @param {Task} task */
@@ -170,9 +186,11 @@ export class Composer {
   }
 
   /** @param {string} text @param {Options} [settings] */
-  #ask(text, settings) {
+  #ask(text, settings = options()) {
     const pictures = this.#pictures;
+    const perPage = this.#isPerPage ? { per_page: true } : {};
+    this.#perPage.checked = false;
     this.write("", []);
-    this.#actions.ask(text, pictures, settings);
+    this.#actions.ask(text, pictures, { ...settings, ...perPage });
   }
 }

@@ -57,7 +57,7 @@ export function watchIncoming(onFiles, signal) {
 export function chooseFiles(onFiles, { isCamera = false } = {}) {
   const input = document.createElement("input");
   input.type = "file";
-  input.accept = "image/*,.heic,.heif";
+  input.accept = "image/*,.heic,.heif,application/pdf";
   input.multiple = !isCamera;
   if (isCamera) input.capture = "environment";
   input.addEventListener("change", () => {

@@ -76,7 +76,6 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
   if (file.size > MOST_FILE_BYTES) throw refuse("too_large", { mb: MOST_FILE_BYTES >> 20 });
   const claim = claimOf(new Uint8Array(await file.arrayBuffer()));
   if (!claim) throw refuse("not_a_picture");
-  if (claim.format === "pdf") throw refuse("pdf");
   if (!claim.isComplete) throw refuse("damaged");
   checkShape(claim, refuse);
   const isReadable = limits.formats.includes(claim.format);

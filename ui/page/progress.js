@@ -23,6 +23,8 @@ export class Progress {
   stage = "queue";
   /** @type {number | null} */
   position = null;
+  /** Whether the model is on its way into memory. */
+  isLoading = false;
   /** The part of the pictures that the vision encoder has read, 0 to 1. */
   seen = 0;
   isRetried = false;
@@ -57,6 +59,7 @@ export class Progress {
     if (event.stage === "queue") {
       this.#enter("queue", now);
       this.position = event.position ?? null;
+      this.isLoading = typeof event.loading_s === "number";
       if (typeof event.starts_in_s === "number") this.#starts = now + event.starts_in_s * 1000;
     } else if (STAGES.includes(event.stage)) {
       this.#enter(event.stage, now);

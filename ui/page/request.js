@@ -19,7 +19,10 @@
  * @property {number} [seed]
  * @property {string} [system]
  * @property {string[]} [without] digests of pictures to leave out
+ * @property {boolean} [per_page] each picture of the question gets an answer of its own
  */
+
+const LONGEST_NAME = 200; // characters
 
 /** A picture that the browser no longer has. */
 export class PictureGone extends Error {
@@ -73,7 +76,8 @@ export function sentPictures(turns, most, without = []) {
 export async function requestBody(path, options, { mostPictures, defaultQuestion, read }) {
   const { detail = "auto", system, without, ...sampling } = options;
   const turns = answeredTurns(path);
-  const sent = new Set(sentPictures(turns, mostPictures, without));
+  const last = turns.at(-1);
+  const sent = new Set(options.per_page ? last?.pictures : sentPictures(turns, mostPictures, without));
   const messages = [];
   if (system) messages.push({ role: "system", content: system });
   for (const { role, text, pictures } of turns) {
@@ -82,7 +86,10 @@ export async function requestBody(path, options, { mostPictures, defaultQuestion
       if (!sent.has(picture)) continue;
       const blob = await read(picture.sha256);
       if (!blob) throw new PictureGone(picture);
-      urls.push({ type: "image_url", image_url: { url: await dataUrl(blob), detail } });
+      const url = await dataUrl(blob);
+      // the name becomes the heading of its answer
+      if (options.per_page) urls.push({ type: "file", file: { file_data: url, filename: picture.name.slice(0, LONGEST_NAME), detail } });
+      else urls.push({ type: "image_url", image_url: { url, detail } });
     }
     const words = text || defaultQuestion;
     messages.push({ role, content: urls.length ? [...urls, { type: "text", text: words }] : words });

@@ -3,7 +3,6 @@
 /** @import { Composer } from "./composer.js" */
 /** @import { OpenConversation } from "./conversation.js" */
 /** @import { Remedy } from "./failures.js" */
-/** @import { Kind } from "./marks_file.js" */
 /** @import { Rect } from "./raster.js" */
 /** @import { Job, Message, PictureRef } from "./records.js" */
 /** @import { Detail, Options } from "./request.js" */
@@ -13,11 +12,11 @@
 /** @import { Example } from "./tasks.js" */
 import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
+import { isPdf, pagesOf } from "./documents.js";
 import { mount } from "./dom.js";
-import { download } from "./download.js";
 import { options } from "./options.js";
 import { keep, PictureError, prepare } from "./pictures.js";
-import { decode } from "./raster.js";
+import { saveMarks } from "./save_marks.js";
 import { total } from "./service.js";
 import { Stage } from "./stage.js";
 import { Talk } from "./talk.js";
@@ -27,7 +26,6 @@ import { about, say } from "./words.js";
 
 /** "Sooner" is offered from here on. */
 const WORTH_S = 3;
-const LETTERS_PER_TOKEN = 4;
 
 export class Room {
   #store;
@@ -67,7 +65,7 @@ export class Room {
     });
     this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
       stop: (message) => void this.#asking.stop(message),
-      again: (message) => void this.#run(conversation.again(message, { ...message.settings, ...options(), ...this.#sampling() })),
+      again: (message) => void this.#run(conversation.again(message, this.#again(message))),
       goOn: (message) => void this.#run(conversation.ask(say("ask_go_on"), [], options(), message.id)),
       edit: (message) => this.#edit(message),
       smaller: (message) => void this.#smaller(message),
@@ -79,7 +77,7 @@ export class Room {
       picture: (picture) => store.pictures.read(picture.sha256),
       light: (id) => this.#stage.light(id),
       find: (id) => void this.#stage.find(id),
-      exportMarks: (message, kind) => void this.#exportMarks(message, kind),
+      saveMarks: (message, kind) => void saveMarks(kind, message.marks ?? [], conversation.pictures, store.pictures),
       smallerLabel: (message) => this.#smallerLabel(message),
     });
     conversation.watch(() => this.show());
@@ -118,19 +116,6 @@ export class Room {
     await this.#run(this.#conversation.ask(text, pictures, settings, parent));
   }
 
-  /** Gives the person the marks of an answer as a file. @param {Message} message @param {Kind} kind */
-  async #exportMarks({ marks = [] }, kind) {
-    const { marksFile } = await import("./marks_file.js");
-    const measured = [];
-    for (const ref of this.#conversation.pictures) {
-      const file = await this.#store.pictures.readLargest(ref);
-      const bitmap = file && (await decode(file));
-      if (bitmap) measured.push({ sha256: ref.sha256, name: ref.name, width: bitmap.width, height: bitmap.height });
-      bitmap?.close();
-    }
-    download(marksFile(kind, marks, measured), kind === "coco" ? "coco" : "boxes", kind === "csv" ? "csv" : "json");
-  }
-
   /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */
   async #run(making) {
     const { id } = this.#conversation.row;
@@ -140,9 +125,9 @@ export class Room {
     await this.#asking.start(await making);
   }
 
-  /** @returns {Options} another answer than the one before */
-  #sampling() {
-    return { ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
+  /** @param {Message} message @returns {Options} for another answer than this one */
+  #again({ settings }) {
+    return { ...settings, ...options(), ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
   }
 
   /** @param {Message} message */
@@ -155,9 +140,29 @@ export class Room {
   /** @param {File[]} files */
   async take(files) {
     const { limits } = this.#service;
-    const room = limits.pictures - this.#composer.pictures.length;
-    this.#composer.say(files.length > room ? say("too_many_pictures", { n: limits.pictures }) : "");
-    for (const file of files.slice(0, Math.max(0, room))) await this.#prepare(file);
+    this.#composer.say("");
+    for (const file of files) {
+      if (await isPdf(file)) await this.#takePdf(file);
+      else if (this.#composer.pictures.length < limits.pictures) await this.#prepare(file);
+      else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
+    }
+  }
+
+  /** Adds the pages of a PDF, up to the most that can be asked about one by one. @param {File} file */
+  async #takePdf(file) {
+    const { name } = file;
+    const { pages } = this.#service.limits;
+    this.#composer.say(say("reading_pages", { name }));
+    try {
+      for await (const { picture, page, of } of pagesOf(file, options().detail)) {
+        if (this.#composer.pictures.length >= pages) return this.#composer.say(say("too_many_pages", { name, n: page - 1, of }));
+        if (!(await this.#prepare(picture, { isOriginal: true }))) return;
+      }
+      this.#composer.say("");
+    } catch (error) {
+      const message = error instanceof Error ? error.message : "";
+      this.#composer.say(say("picture.pdf", { name, message }));
+    }
   }
 
   /**
@@ -234,11 +239,7 @@ export class Room {
     const job = message.settings ?? {};
     const pictures = path.slice(0, at).flatMap((one) => one.pictures);
     if (!pictures.length || job.detail === "low") return "";
-    /** @param {Detail} detail */
-    const price = (detail) => {
-      const tokens = pictures.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
-      return total(this.#service.price(tokens, (path[at - 1]?.text.length ?? 0) / LETTERS_PER_TOKEN, job.max_tokens));
-    };
+    const price = (/** @type {Detail} */ detail) => total(this.#service.priceOf(pictures, path[at - 1]?.text.length ?? 0, { ...job, detail }));
     const less = price("low");
     return price(job.detail ?? "auto") - less > WORTH_S ? say("sooner", { time: about(less) }) : "";
   }

@@ -6,7 +6,7 @@
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Seconds } from "./progress.js" */
 /** @import { Task } from "./ready_task.js" */
-/** @import { Detail } from "./request.js" */
+/** @import { Detail, Options } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
 
 const EVERY_MS = 5000;
@@ -16,6 +16,7 @@ const WHEN_QUIET_MS = 30_000;
 const LIMITS = {
   body_bytes: 32 << 20,
   pictures: 8,
+  pages: 100,
   context_tokens: 4096,
   answer_tokens: 512,
   image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 } },
@@ -24,6 +25,8 @@ const LIMITS = {
   formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
   text_characters: 200_000,
 };
+/** A guess until the server has counted: letters of a text per token. */
+const LETTERS_PER_TOKEN = 4;
 const PACE = { image_s: 0.008, prompt_s: 0.004, answer_s: 0.12, other_s: 0.2, answer_tokens: 120 };
 
 export class Service {
@@ -113,6 +116,17 @@ export class Service {
       prefill: pace.other_s + (imageTokens + textTokens) * pace.prompt_s,
       decode: Math.min(maxTokens, pace.answer_tokens) * pace.answer_s,
     };
+  }
+
+  /**
+   * Estimated seconds of each stage of a question about pictures, asked now.
+   * @param {{width: number, height: number}[]} pictures
+   * @param {number} letters of its text
+   * @param {Options} settings
+   */
+  priceOf(pictures, letters, { detail, max_tokens }) {
+    const tokens = pictures.reduce((sum, { width, height }) => sum + this.imageTokens(width, height, detail), 0);
+    return this.price(tokens, letters / LETTERS_PER_TOKEN, max_tokens);
   }
 
   /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {Detail} [detail] */

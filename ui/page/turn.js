@@ -30,7 +30,7 @@ import { countWords, exact, say } from "./words.js";
  * @property {(picture: PictureRef) => Promise<Blob | null>} picture
  * @property {(id: string | null) => void} light a mark on the picture
  * @property {(id: string) => void} find a mark: shows its picture
- * @property {(message: Message, kind: Kind) => void} exportMarks
+ * @property {(message: Message, kind: Kind) => void} saveMarks
  * @property {(message: Message) => string} smallerLabel empty: it would not help
  */
 
@@ -175,7 +175,7 @@ export class AnswerView {
 
   /** The names of what is marked on the pictures, and the marks as files. @param {Message} message */
   #marks(message) {
-    const { light, find, exportMarks } = this.actions;
+    const { light, find, saveMarks } = this.actions;
     const names = (message.marks ?? []).map(({ id, label, hue }) =>
       button(label || say("mark", { n: Number(id) + 1 }), () => find(id), {
         class: `mark-name is-hue-${hue}`,
@@ -188,7 +188,7 @@ export class AnswerView {
     );
     if (!names.length) return null;
     const files = /** @type {const} */ (["json", "csv", "coco"]).map((kind) =>
-      button(kind.toUpperCase(), () => exportMarks(message, kind), { class: "plain", "aria-label": say("save_marks", { kind: kind.toUpperCase() }) }),
+      button(kind.toUpperCase(), () => saveMarks(message, kind), { class: "plain", "aria-label": say("save_marks", { kind: kind.toUpperCase() }) }),
     );
     return el("div", {}, el("div", { class: "actions marks" }, ...names), el("div", { class: "actions small" }, icon("export"), ...files));
   }

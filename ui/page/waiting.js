@@ -92,7 +92,8 @@ export class WaitingCard {
       this.#announce("lost", say("connection_lost"), say("connection_lost_more"));
     } else {
       const isInLine = progress.stage === "queue" && progress.position;
-      const head = isInLine ? say("in_line", { n: progress.position ?? 0, time }) : say(`doing_${progress.stage}`, { time });
+      const inLine = progress.isLoading ? say("loading_model", { time }) : say("in_line", { n: progress.position ?? 0, time });
+      const head = isInLine ? inLine : say(`doing_${progress.stage}`, { time });
       const elapsed = say("so_far", { time: exact(progress.elapsed(now)) });
       const first = progress.isRetried ? say("retried") : isInLine ? "" : elapsed;
       this.#announce(progress.stage, head, `${first} ${say("may_leave")}`.trim());

@@ -191,9 +191,9 @@ REFUSED = {
         {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
         "tools[0].type",
     ),
-    "a document": (
-        {"messages": [user({"type": "document", "source": {}})]},
-        "messages[0].content[0].type",
+    "a document elsewhere": (
+        {"messages": [user({"type": "document", "source": {"type": "url"}})]},
+        "messages[0].content[0].source.type",
     ),
     "a file": (
         {"messages": [user({"type": "image", "source": {"type": "file"}})]},

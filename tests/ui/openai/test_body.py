@@ -216,7 +216,7 @@ REFUSED_CONTENTS = {
     "a part whose text is an object": [{"type": "text", "text": {"value": "Hi"}}],
     "sound": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}],
     "a film": [{"type": "video_url", "video_url": {"url": DATA_URL}}],
-    "a file": [{"type": "file", "file": {"file_id": "1"}}],
+    "a file that is not there": [{"type": "file"}],
     "a part without a type": [{"text": "Hello"}],
     "a picture without a url": [{"type": "image_url", "image_url": {}}],
     "a picture without anything": [{"type": "image_url"}],

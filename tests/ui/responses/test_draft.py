@@ -275,7 +275,7 @@ def _renamed(given: dict[str, Any]) -> dict[str, Any]:
             {"given": [user({"type": "input_text", "text": "a", "image": "x"})]},
             "input[0].content[0].image",
         ),
-        ({"given": [user({"type": "input_file"})]}, "input"),
+        ({"given": [user({"type": "input_audio"})]}, "input"),
         (
             {"given": [user({"type": "input_image", "file_id": "file_1"})]},
             "input[0].content[0].file_id",

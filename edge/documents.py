@@ -1,4 +1,4 @@
-"""Which pages of a document a client asks about, as printers take it: "1-3,7,10-"."""
+"""The pages of a document: which are asked about, and what a prompt says of them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def check_range(pages: str) -> None:
 
 def selected(pages: str, n_pages: int) -> list[int]:
     """The selected pages of `n_pages`, from 0, each once and in their order; "": all.
+    They are named as printers take it: "1-3,7,10-".
 
     Raises InvalidRequest for a page that there is not.
     """
@@ -38,3 +39,17 @@ def selected(pages: str, n_pages: int) -> list[int]:
             )
         found.update(range(first - 1, min(last, n_pages)))
     return sorted(found)
+
+
+def page_label(filename: str, page: int, n_pages: int) -> str:
+    """What page number `page`, from 0, of `n_pages` is called in prompts and answers;
+    "" for the only page of a file without a name."""
+    if n_pages == 1:
+        return filename
+    of = f"{page + 1} of {n_pages}"
+    return f"{filename}, page {of}" if filename else f"Page {of}"
+
+
+def layer_part(text: str) -> str:
+    """The part of a prompt that gives the text layer of the page before it."""
+    return f"\nText layer of this page:\n{text}\n"

@@ -1,0 +1,128 @@
+"""Several models behind one port, as a user starts and switches them."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge.models.registry import write_tiny_quant
+from tests.conftest import wait_for
+from tests.stack.conftest import Stack, drawing, running
+
+pytestmark = pytest.mark.stack
+
+QUESTION = "What shape is this?"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    one = tmp_path_factory.mktemp("models")
+    for name in ("tiny-q8", "tiny-f16"):
+        write_tiny_quant(name, one / "data" / "models")
+    return one
+
+
+@pytest.fixture(scope="module")
+def two(edge: str, folder: Path) -> Iterator[Stack]:
+    """`tiny` by default, `tiny-q8` beside it."""
+    options = ("--model", "tiny", "--model", "tiny-q8", "--no-nginx")
+    aliases = "gpt-4o=tiny-q8, moving=default"
+    with running(edge, folder, *options, aliases=aliases) as one:
+        yield one
+
+
+def ask(stack: Stack, model: str, i: int = 0) -> tuple[str, str, bool]:
+    """Which model answered, its answer, and whether that came from the cache."""
+    url = f"data:image/jpeg;base64,{base64.b64encode(drawing(i=i)).decode()}"
+    picture = {"type": "image_url", "image_url": {"url": url}}
+    content = [picture, {"type": "text", "text": QUESTION}]
+    body = {"model": model, "messages": [{"role": "user", "content": content}]}
+    reply = httpx.post(f"{stack.url}/v1/chat/completions", json=body, timeout=60)
+    assert reply.status_code == 200, reply.text
+    found = reply.json()
+    answer = found["choices"][0]["message"]["content"]
+    return found["model"], answer, reply.headers["x-cache"] == "hit"
+
+
+def switch(edge: str, stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [edge, "switch", *words, "--port", str(stack.port)],
+        env={"EDGE_DATA_DIR": str(stack.data_dir), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_each_model_answers_under_its_names(two: Stack) -> None:
+    models = httpx.get(f"{two.url}/v1/models").json()["data"]
+    assert [m["id"] for m in models] == ["tiny", "tiny-q8"]
+    assert [m["aliases"] for m in models] == [["default", "moving"], ["gpt-4o"]]
+    assert [m["quantization"] for m in models] == ["Q8_0", "Q8_0"]
+    for name, model in (("", "tiny"), ("moving", "tiny"), ("gpt-4o", "tiny-q8")):
+        served, answer, _ = ask(two, name)
+        assert served == model
+        assert "circle" in answer
+
+
+def test_caches_of_two_models_never_mix(two: Stack) -> None:
+    for model in ("tiny", "tiny-q8"):
+        assert [ask(two, model, i=7)[2] for _ in range(2)] == [False, True]
+
+
+def test_a_switch_between_served_models_is_one_step(edge: str, two: Stack) -> None:
+    assert switch(edge, two, "tiny-q8").returncode == 0
+    assert ask(two, "")[0] == ask(two, "moving")[0] == "tiny-q8"
+    assert ask(two, "tiny")[0] == "tiny"  # it is still served
+    assert switch(edge, two, "--back").returncode == 0
+    assert ask(two, "")[0] == "tiny"
+
+
+def test_what_cannot_be_switched_to_is_said(edge: str, two: Stack) -> None:
+    ended = switch(edge, two, "unknown")
+    assert ended.returncode == 1
+    assert "There is no model 'unknown'" in ended.stderr
+    assert "tiny serves on" in ended.stderr
+    assert switch(edge, two).returncode == 1
+    assert ask(two, "")[0] == "tiny"
+
+
+@pytest.mark.parametrize("words", [(), ("--with-gap",)], ids=["beside", "gap"])
+def test_no_question_is_lost_in_a_switch(
+    edge: str, folder: Path, words: tuple[str, ...]
+) -> None:
+    with running(edge, folder, "--no-nginx", answer_cache="off") as stack:
+        over, answers = threading.Event(), []
+
+        def go_on_asking() -> None:
+            while not over.is_set():
+                answers.append(ask(stack, "", i=len(answers)))
+
+        users = [threading.Thread(target=go_on_asking) for _ in range(3)]
+        for user in users:
+            user.start()
+        ended = [switch(edge, stack, "tiny-f16", *words), switch(edge, stack, "--back")]
+        over.set()
+        for user in users:
+            user.join()
+        assert [one.returncode for one in ended] == [0, 0], ended
+        assert {model for model, *_ in answers} == {"tiny", "tiny-f16"}
+        assert all("circle" in answer for _, answer, _ in answers)
+
+
+def test_an_idle_model_leaves_memory_and_comes_back(edge: str, folder: Path) -> None:
+    with running(edge, folder, "--no-nginx", idle_unload_s="2") as stack:
+        wait_for(lambda: "sleeps" in stack.said(), 60)
+        wait_for(lambda: "stopped" in stack.said(), 60)
+        assert httpx.get(f"{stack.url}/api/ps").json() == {"models": []}
+        [model] = httpx.get(f"{stack.url}/v1/models").json()["data"]
+        assert model["id"] == "tiny"
+        assert httpx.get(f"{stack.url}/ready").status_code == 200
+        assert ask(stack, "", i=3)[0] == "tiny"
+        wait_for(lambda: stack.said().count("ready, tiny") == 2, 10)

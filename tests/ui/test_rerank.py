@@ -1,0 +1,233 @@
+"""Reranking over a real Redis, with the stub behind it: each plus says yes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.jobs.fleet import CAPABILITIES
+from edge.qwen3vl import rerank
+from tests.ui.api_harness import ApiHarness, code_of
+from tests.ui.pictures import part, png
+from ui.body import parse
+from ui.field_names import FieldNames
+from ui.openai.body import ChatBody
+from ui.question import MAX_COMPARED, MAX_PICTURES
+from ui.rerank.body import RerankBody
+
+DOCUMENTS = ["one +", "none", "three +++", "two ++"]
+
+
+@pytest.fixture
+def web(web: ApiHarness) -> ApiHarness:
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+    return web
+
+
+async def ask(
+    web: ApiHarness, path: str = "/v1/rerank", **given: Any
+) -> httpx.Response:
+    body = {"query": "which has most?", "documents": DOCUMENTS} | given
+    return await web.http.post(path, json=body)
+
+
+def chat_body(**given: Any) -> ChatBody:
+    return RerankBody.model_validate(given).chat_body(FieldNames())
+
+
+@pytest.mark.redis
+async def test_the_best_document_comes_first(web: ApiHarness) -> None:
+    async with web.working():
+        reply = (await ask(web)).json()
+        best = (await ask(web, top_n=1, return_documents=True)).json()
+    assert [each["index"] for each in reply["results"]] == [2, 3, 0, 1]
+    scores = [each["relevance_score"] for each in reply["results"]]
+    assert scores == pytest.approx([rerank.probability(n) for n in (3, 2, 1, 0)])
+    assert "document" not in reply["results"][0]
+    assert (reply["model"], reply["object"]) == ("stub", "list")
+    assert reply["usage"]["prompt_tokens"] > 4 * len(rerank.SYSTEM)
+    assert reply["meta"]["tokens"]["input_tokens"] == reply["usage"]["prompt_tokens"]
+    [first] = best["results"]
+    assert (first["index"], first["document"]) == (2, {"text": "three +++"})
+
+
+@pytest.mark.redis
+async def test_report_d_gets_scores_in_its_order(web: ApiHarness) -> None:
+    documents = [{"text": text} for text in DOCUMENTS]
+    async with web.working():
+        found = await ask(
+            web, "/api/rerank", query={"text": "most?"}, documents=documents
+        )
+    expected = [rerank.probability(n) for n in (1, 0, 3, 2)]
+    assert found.json()["scores"] == pytest.approx(expected)
+
+
+@pytest.mark.redis
+async def test_pictures_are_queries_and_documents(web: ApiHarness) -> None:
+    url = part(png())["image_url"]["url"]
+    documents = [
+        {"image": url, "text": "++"},
+        {"image": url.partition(",")[2]},
+        {"image_url": {"url": url}},
+        {"content": [part(png()), {"type": "text", "text": "+"}]},
+        [{"type": "text", "text": "+++"}, part(png(), detail="high")],
+        part(png()),
+    ]
+    async with web.working():
+        found = await ask(
+            web, query={"image": url}, documents=documents, return_documents=True
+        )
+    assert found.status_code == 200, found.text
+    results = found.json()["results"]
+    assert [each["index"] for each in results] == [4, 0, 3, 1, 2, 5]
+    assert results[0]["document"] == {"text": "+++"}  # pictures are not sent back
+
+
+@pytest.mark.redis
+async def test_it_is_one_job_and_one_known_answer(web: ApiHarness) -> None:
+    async with web.working():
+        first = await ask(web)
+        second = await ask(web, top_n=2)
+        other = await ask(web, instruction="Find the fewest.")
+    assert first.headers["x-cache"] == "miss"
+    assert len(first.headers["x-job-id"].split(",")) == 1
+    assert second.headers["x-cache"] == "hit"
+    assert len(second.json()["results"]) == 2
+    assert other.headers["x-cache"] == "miss"
+
+
+@pytest.mark.redis
+async def test_its_size_is_known_before_it_runs(web: ApiHarness) -> None:
+    """What the prompts have in common is computed once, so it counts once."""
+    asking = asyncio.create_task(ask(web))
+    await web.until(lambda: web.waiting)
+    [job_id] = web.waiting
+    unchecked = web.jobs.unchecked(1)
+    assert unchecked is not None
+    prepared = web.engine.check(unchecked.request)
+    web.jobs.accept(job_id, prepared.n_prompt, prepared.n_image)
+    async with web.working(checks=False):
+        reply = (await asking).json()
+    n_common = len(rerank.SYSTEM)
+    assert prepared.n_prompt < reply["usage"]["prompt_tokens"] - 3 * n_common
+
+
+@pytest.mark.redis
+async def test_progress_is_in_the_events_of_its_job(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.engine.batch.SHOW_S", 0.0)
+    asking = asyncio.create_task(ask(web, documents=["+"] * 20))
+    await web.until(lambda: web.waiting)
+    [job_id] = web.waiting
+    following = asyncio.create_task(web.http.get(f"/v1/jobs/{job_id}/events"))
+    await web.until(lambda: web.client.subscriptions._n_open == 2)
+    async with web.working():
+        reply = await asking
+        events = (await following).text
+    assert reply.status_code == 200
+    assert '"stage": "prefill", "done"' in events, events
+
+
+@pytest.mark.redis
+async def test_a_client_that_leaves_ends_it(web: ApiHarness) -> None:
+    asking = asyncio.create_task(ask(web))
+    await web.followed()
+    asking.cancel()
+    await web.until(lambda: not web.live)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"documents": []}, "documents"),
+        ({"documents": ["a"] * 129}, "documents"),
+        ({"documents": ["a", 5]}, "documents[1]"),
+        ({"documents": ["a", {"image": "data:image/png;base64,AAAA"}]}, None),
+        (
+            {"documents": ["a", {"image": "https://else.where/a.png"}]},
+            "documents[1].image",
+        ),
+        ({"documents": ["a", "x" * 50_000]}, "documents[1]"),
+        ({"query": "x" * 200_001}, "query"),
+        ({"top_n": 0}, "top_n"),
+        ({"max_tokens_per_doc": 10}, "max_tokens_per_doc"),
+        ({"rank_fields": ["a"]}, "rank_fields"),
+        ({"colour": "red"}, "colour"),
+        ({"model": "other"}, "model"),
+    ],
+)
+async def test_a_wrong_body_is_refused_by_name(
+    web: ApiHarness, given: dict[str, Any], param: str | None
+) -> None:
+    async with web.working():
+        found = await ask(web, **given)
+    assert 400 <= found.status_code < 500
+    error = found.json()["error"]
+    if param:
+        assert error["param"] == param
+    assert not web.live
+
+
+@pytest.mark.redis
+async def test_errors_of_its_other_path_have_the_shape_of_that_api(
+    web: ApiHarness,
+) -> None:
+    found = await ask(web, "/api/rerank", documents=[])
+    assert isinstance(found.json()["error"], str)
+
+
+@pytest.mark.redis
+async def test_a_model_that_cannot_is_refused(web: ApiHarness) -> None:
+    web.beat("here-1", n_slots=1, capabilities=("chat",))
+    found = await ask(web, model="stub")
+    assert code_of(found) == (400, "invalid_request")
+    assert "rerank" in found.json()["error"]["message"]
+
+
+def test_the_prompt_is_the_published_one() -> None:
+    """Source: Qwen3-VL-Embedding, `src/models/qwen3_vl_reranker.py`."""
+    url = "data:image/png;base64,AAAA"
+    body = chat_body(query="a cat", documents=["text", {"image": url, "text": "b"}, ""])
+    texts = [
+        "".join(getattr(one, "text", "<picture>") for one in message.content)
+        if isinstance(message.content, list)
+        else message.content
+        for message in body.messages
+    ]
+    assert texts == [
+        "Judge whether the Document meets the requirements based on the Query and the "
+        'Instruct provided. Note that the answer can only be "yes" or "no".',
+        "<Instruct>: Given a search query, retrieve relevant candidates that answer "
+        "the query.<Query>:a cat",
+        "\n<Document>:text",
+        "\n<Document>:<picture>b",
+        "\n<Document>:NULL",
+    ]
+
+
+def test_many_pictures_get_fewer_tokens() -> None:
+    def details(n: int) -> set[str]:
+        one = {"image": "data:image/png;base64,AAAA"}
+        body = chat_body(query="a", documents=[one] * n)
+        return {m.content[1].image_url.detail for m in body.messages[2:]}
+
+    assert details(MAX_PICTURES) == {"auto"}
+    assert details(MAX_PICTURES + 1) == {"low"}
+
+
+@pytest.mark.redis
+async def test_pictures_have_a_bound(web: ApiHarness) -> None:
+    documents = [part(png())] * (MAX_COMPARED + 1)
+    found = await ask(web, documents=documents)
+    assert found.status_code == 400
+    assert str(MAX_COMPARED) in found.json()["error"]["message"]
+
+
+def test_unknown_fields_that_change_nothing_are_ignored() -> None:
+    data = bytearray(b'{"query":"a","documents":["b"],"user":"me","rank_fields":null}')
+    parse(RerankBody, data).chat_body(FieldNames())
