@@ -88,8 +88,14 @@ def test_the_line_has_the_kind_of_the_event(event: Event) -> None:
             Accepted(475, 400),
             {"kind": "accepted", "prompt_tokens": 475, "image_tokens": 400},
         ),
-        (Queued(3), {"kind": "queued", "position": 3, "starts_in_s": None}),
-        (Queued(3, 12.5), {"kind": "queued", "position": 3, "starts_in_s": 12.5}),
+        (
+            Queued(3),
+            {"kind": "queued", "position": 3, "starts_in_s": None, "loading_s": None},
+        ),
+        (
+            Queued(3, 12.5, 6.0),
+            {"kind": "queued", "position": 3, "starts_in_s": 12.5, "loading_s": 6.0},
+        ),
         (Retried(), {"kind": "retried"}),
         (
             Started(475, 400),

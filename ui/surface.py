@@ -105,6 +105,8 @@ SURFACE = (
     Route(
         ("POST",), "/v1/pages", API_BODY, about="the pages of a document, as pictures"
     ),
+    Route(("POST",), "/tokenize", API_BODY, about="the tokens of a prompt"),
+    Route(("POST",), "/detokenize", MIB, about="the text of tokens"),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(

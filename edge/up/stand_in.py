@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from edge.jobs.fleet import BEAT_S, CHAT, Heart, WorkerInfo
+from edge.jobs.fleet import BEAT_S, CAPABILITIES, Heart, WorkerInfo
+from edge.models.facts import facts_of
 from edge.redis_clients import UNREACHABLE, SyncRedis
 from edge.serving.plan import Plan
 
@@ -62,15 +63,17 @@ def expected_info(plan: Plan) -> WorkerInfo:
     runtime = (
         f"openvino {language.kernels.weights}" if language.kernels else "llama.cpp"
     )
+    facts = facts_of(plan.files)
     return WorkerInfo(
         name="",
         model=plan.files.name,
-        fingerprint=f"{plan.files.fingerprint} {tower}",
+        fingerprint=f"{facts.digest} {tower}",
         vision=tower,
         n_slots=plan.settings.slots,
         runtime=runtime,
         n_cells=plan.n_kv_cells,
         min_image_tokens=plan.min_image_tokens,
         max_image_tokens=plan.max_image_tokens,
-        capabilities=(CHAT,),
+        capabilities=CAPABILITIES,
+        **vars(facts),
     )

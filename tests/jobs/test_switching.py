@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edge.errors import ModelNotFound, NotFound, Unavailable
+from edge.events import Queued
 from edge.jobs.fleet import FLEET, Fleet, Heart
 from edge.jobs.refusal import PoolRetired
 from edge.jobs.switching import Switch, Switching, Wish
@@ -172,3 +173,11 @@ async def test_a_worker_replaces_what_stands_in_for_it(
     assert [w.name for w in await fleet.workers()] == [WORKER.name, OTHER.name]
     Heart(harness.sync, OTHER).leave()
     assert [w.name for w in await fleet.workers()] == [WORKER.name, "asleep-host"]
+
+
+async def test_a_question_waits_for_a_model_that_loads(harness: JobsHarness) -> None:
+    Heart(harness.sync, replace(WORKER, loading_s=6.0)).beat()
+    job_id = await harness.ask()
+    assert await harness.client.position(job_id, POOL) == Queued(1, 6.0, 6.0)
+    Heart(harness.sync, WORKER).beat()
+    assert await harness.client.position(job_id, POOL) == Queued(1, 0.0)

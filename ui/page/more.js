@@ -56,7 +56,7 @@ export function openMore(service, onChange) {
     const value = (id) => /** @type {HTMLSelectElement | null} */ (dialog.querySelector(`#${id}`))?.value ?? "";
     if (value("more-model")) await service.choose(value("more-model"));
     keepOptions({
-      detail: /** @type {"low"} */ (value("more-detail")),
+      detail: value("more-detail") === "auto" ? undefined : /** @type {"low"} */ (value("more-detail")),
       max_tokens: Number(value("more-length")) || undefined,
       temperature: Number(heat.value) || undefined,
       system: system.value.trim() || undefined,
