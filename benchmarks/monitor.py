@@ -1,7 +1,8 @@
 """`edge monitor`: asks one standard question at intervals and measures the answers.
 
 The question and the size of its picture never change. The grain of the picture is new
-each time, because the answer cache would answer a picture that it knows.
+each time, because the answer cache would answer a picture that it knows. That of a
+reranker is the same to the byte, and asks for no cache.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Annotated
 import typer
 
 from benchmarks.history import KEPT, Health, History, Probe
-from benchmarks.load.chat import ChatClient, read_api_key, request_body
+from benchmarks.load import rerank
+from benchmarks.load.chat import CHAT, ChatClient, read_api_key, request_body
 from benchmarks.load.exchange import Patience
 from benchmarks.load.questions import picture
 from benchmarks.report import charts
@@ -29,11 +31,20 @@ UNANSWERED, TOO_SLOW = 1, 2  # exit statuses
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def probe(client: ChatClient, timeout_s: float, model: str = "") -> Probe:
-    """Asks the standard question now."""
+def chat_question(model: str) -> bytes:
+    """The standard question about a picture, as a body of /v1/chat/completions."""
     question = picture(secrets.token_hex(8), 0)
+    return request_body([question.message()], ANSWER_TOKENS, model)
+
+
+def rerank_question(model: str) -> bytes:
+    """The standard question of a reranker, as a body of /v1/rerank."""
+    return rerank.rerank_body(rerank.STANDARD, model, {"cache": "no-store"})
+
+
+def probe(client: ChatClient, body: bytes, timeout_s: float) -> Probe:
+    """Asks the question `body` now."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    body = request_body([question.message()], ANSWER_TOKENS, model)
     reply = client.ask(body, Patience(timeout_s=timeout_s))
     return Probe(at, reply.e2e_s, reply.answer.ttft_s, reply.outcome, reply.code)
 
@@ -59,12 +70,18 @@ def monitor(
         float, typer.Option(min=0.1, help="Seconds to wait for an answer.")
     ] = 120.0,
     model: Annotated[str, typer.Option(help="The model to ask for.")] = "",
+    reranks: Annotated[
+        bool, typer.Option("--rerank", help="Ask /v1/rerank: texts and pictures.")
+    ] = False,
     keep: Annotated[
         int, typer.Option(min=1, help="Number of newest questions to keep.")
     ] = KEPT,
     history: Annotated[
         Path | None,
-        typer.Option(help="History file; default: monitor.json in the data folder."),
+        typer.Option(
+            help="History file; default: monitor.json in the data folder, or "
+            "monitor-rerank.json."
+        ),
     ] = None,
     as_csv: Annotated[
         Path | None, typer.Option("--csv", help="Also write the history as CSV.")
@@ -82,15 +99,18 @@ def monitor(
     --alert-p99, else 0.
     """
     with clear_errors():
-        path = history or Settings.load().data_dir / "monitor.json"
+        name = "monitor-rerank.json" if reranks else "monitor.json"
+        path = history or Settings.load().data_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = History(path, keep)
-        client = ChatClient(url, read_api_key(api_key_file))
+        route = rerank.ROUTE if reranks else CHAT
+        question = rerank_question if reranks else chat_question
+        client = ChatClient(url, read_api_key(api_key_file), route)
         status = 0
         try:
             while True:
                 began = time.monotonic()
-                kept.add(probe(client, timeout, model))
+                kept.add(probe(client, question(model), timeout))
                 status = _report(kept, alert_p99, window)
                 if once:
                     break

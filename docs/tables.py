@@ -14,6 +14,7 @@ from edge.jobs.demand import Demand
 from edge.jobs.keys import table as key_table
 from edge.settings import PREFIX, Settings
 from edge.settings_text import allowed, in_words
+from edge.up.symptoms import TABLE as SYMPTOMS
 from ui.metrics import Metrics as UiMetrics
 from ui.scrape import RedisState
 from ui.surface import KIB, MIB, SURFACE
@@ -103,6 +104,11 @@ def size(n_bytes: int) -> str:
     return ""
 
 
+def symptoms() -> str:
+    rows = [(row.symptom, row.cause, row.remedy) for row in SYMPTOMS]
+    return table(("symptom", "cause", "remedy"), rows)
+
+
 TABLES = {
     "settings": settings,
     "errors": errors,
@@ -110,4 +116,5 @@ TABLES = {
     "metrics of the web process": metrics_of_ui,
     "metrics of a worker": metrics_of_worker,
     "redis keys": keys,
+    "symptoms": symptoms,
 }

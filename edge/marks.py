@@ -36,6 +36,16 @@ class Mark:
     def is_box(self) -> bool:
         return len(self.thousandths) == 4
 
+    def described(self) -> dict[str, Any]:
+        """As clients are told: `bbox_2d` or `point_2d` as the model wrote them, and
+        `box_px` or `point_px`."""
+        return {
+            "picture": self.picture,
+            "label": self.label,
+            "bbox_2d" if self.is_box else "point_2d": self.thousandths,
+            "box_px" if self.is_box else "point_px": self.pixels,
+        }
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Mark:
         tuples = {name: tuple(data[name]) for name in ("thousandths", "pixels")}

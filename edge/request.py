@@ -7,7 +7,7 @@ a picture by its hash, and the pixels travel separately.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from edge import logprobs
 from edge.cache_use import CacheUse
@@ -18,9 +18,11 @@ from edge.usage import Timings, Usage
 # tool: what calls gave; raw: a text without a template, with which the answer goes on
 Role = Literal["system", "user", "assistant", "tool", "raw"]
 FinishReason = Literal["stop", "length"]
-# count: of the tokens of the prompt; score: how well each document answers a query;
-# embedding: of each input
-Wants = Literal["answer", "count", "score", "embedding"]
+# count: of the tokens of the prompt; tokens: these, as numbers with spaces between;
+# text: of such numbers, which are the last message; score: how well each document
+# answers a query; embedding: of each input
+Wants = Literal["answer", "count", "tokens", "text", "score", "embedding"]
+AT_ONCE: Final = ("count", "tokens", "text")  # without a slot
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ ROOMS: dict[str, set[str]] = {
         "edge.jobs",
         "edge.models",
         "edge.qwen3vl",
+        "edge.schemas",
         "edge.serving",
         "edge.up",
     },

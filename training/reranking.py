@@ -1,7 +1,7 @@
 """Questions of a reranker: does a document meet a query?
 
-The prompt is that of Qwen3-VL-Reranker, whose answer is "yes" or "no". Documents are
-pictures, or texts that describe one.
+The prompt is that of Qwen3-VL-Reranker (`edge.qwen3vl.rerank`). Documents are pictures,
+or texts that describe one.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
+from edge.qwen3vl.rerank import (
+    DOCUMENT,
+    INSTRUCTION,
+    NO,
+    SYSTEM,
+    YES,
+    before_query,
+)
 from edge.request import Message, PictureRef
 from training.questions import PHRASES, Language, Question, absent_kind, description
 from training.scenes import COLOURS, SHAPES, Shapes
 
-# As published in Qwen3-VL-Embedding, src/models/qwen3_vl_reranker.py.
-SYSTEM: Final = (
-    "Judge whether the Document meets the requirements based on the Query and the "
-    'Instruct provided. Note that the answer can only be "yes" or "no".'
-)
-INSTRUCTION: Final = (
-    "Given a search query, retrieve relevant candidates that answer the query."
-)
 OTHER_INSTRUCTIONS: Final = (
     "Find the picture that shows what the query names.",
     "Retrieve images that match the text.",
@@ -49,7 +49,7 @@ def query(rng: Random, scene: Shapes, language: Language) -> Question:
         text = text.split(" ", 1)[1]  # without the article
     if style > 0.8 and language == "zh":
         text = text.replace("的", "")
-    return Question("rerank", language, text, "yes" if relevant else "no")
+    return Question("rerank", language, text, YES if relevant else NO)
 
 
 def document(rng: Random, scene: Shapes) -> str:
@@ -67,5 +67,5 @@ def messages(
     query: str, document: str | PictureRef, instruction: str = INSTRUCTION
 ) -> tuple[Message, ...]:
     """The prompt for one document."""
-    before = f"<Instruct>: {instruction}<Query>:{query}\n<Document>:"
+    before = f"{before_query(instruction)}{query}{DOCUMENT}"
     return Message("system", (SYSTEM,)), Message("user", (before, document))

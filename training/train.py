@@ -41,7 +41,7 @@ ANSWERS = (2, *FACTS.values(), *EDGES)  # whether a centre is here, and what els
 EMPTY = 0.15
 EDGE_WEIGHT = 0.5  # four similar facts, with many values
 LOSSES = ("answering", "seeing", "judging")
-JUDGING = 0.5  # few tokens, of which each counts as much as a whole answer
+JUDGING = 1.0  # one word, so its loss counts as much as that of all answers
 STRIDE = 256  # oneDNN compiles a kernel per length: keep them few
 
 

@@ -38,6 +38,7 @@ from ui.rerank.routes import rerank_routes
 from ui.responses.routes import response_routes
 from ui.scrape import scrape_route
 from ui.status import status_route
+from ui.tokens import token_routes
 from ui.usage import usage_route
 
 
@@ -54,6 +55,7 @@ def add_api(app: FastAPI, client: Client) -> BatchRunner:
     app.include_router(page_picture_routes(client, questions))
     app.include_router(activation_route(client))
     app.include_router(completion_routes(questions))
+    app.include_router(token_routes(client, questions))
     app.include_router(response_routes(client, questions))
     app.include_router(message_routes(questions))
     app.include_router(rerank_routes(questions))

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from edge.caller import Caller
 from edge.errors import EdgeError, InvalidPicture
-from edge.images import Counting, Decoding, Detail, Picture, Spares, budget, floor
+from edge.images import Counting, Decoding, Detail, Picture, Spares, budget
 from edge.images.claim import may_have_pages
 from edge.images.jail import Jail
 from edge.jobs.fleet import WorkerInfo
@@ -160,13 +160,11 @@ class PictureDecoder:
 
 def bounds_for(detail: Detail, max_tokens: int, served: WorkerInfo) -> PictureBounds:
     """The bounds of this server (`max_tokens`), a client and a model together."""
-    most = budget(detail, max_tokens)
     least, largest = served.min_image_tokens, served.max_image_tokens
     if least is None or largest is None:
-        return PictureBounds(most, None)
+        return PictureBounds(budget(detail, max_tokens), None)
     # fewer than the model takes would be enlarged again
-    most = min(max(min(most, largest), least), max_tokens)
-    return PictureBounds(most, least, floor(detail, most))
+    return PictureBounds.of(detail, least, min(largest, max_tokens))
 
 
 def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:

@@ -22,6 +22,7 @@ from edge import __version__
 from ui.error_models import error_model
 
 PATH = "/v1/openapi.json"
+OTHERS = ("/health", "/ready", "/tokenize", "/detokenize")  # paths of the API
 REF = "#/components/schemas/{model}"
 JSON = "application/json"
 ABOUT = """\
@@ -107,7 +108,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def is_api(path: str) -> bool:
     """Whether the document describes a path."""
-    return path in ("/health", "/ready") or path.startswith(("/v1/", "/api/"))
+    return path in OTHERS or path.startswith(("/v1/", "/v2/", "/api/"))
 
 
 def _schemas(

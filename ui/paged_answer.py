@@ -32,7 +32,8 @@ class PagedAnswer(Answer):
 
 
 def joined(text: str, pages: Sequence[tuple[str, Answer]]) -> PagedAnswer:
-    """All of it, with the sums of tokens and times."""
+    """All of it, with the sums of tokens and times; marks have the numbers of their
+    pages."""
     answers = [answer for _, answer in pages]
     gaps = [max(0, answer.usage.completion_tokens - 1) for answer in answers]
     decode_ms = [
@@ -46,6 +47,9 @@ def joined(text: str, pages: Sequence[tuple[str, Answer]]) -> PagedAnswer:
         replace(timings, tpot_ms=sum(decode_ms) / max(1, sum(gaps))),
         n_dropped=max(answer.n_dropped for answer in answers),
         max_tokens=max(answer.max_tokens for answer in answers),
+        marks=tuple(
+            replace(mark, picture=n) for n, a in enumerate(answers) for mark in a.marks
+        ),
         pages=tuple(pages),
     )
 

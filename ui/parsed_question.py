@@ -12,7 +12,13 @@ from edge.documents import check_range
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
-from edge.request import PictureRef, Request, Role, SamplingParams, Wants
+from edge.request import (
+    PictureRef,
+    Request,
+    Role,
+    SamplingParams,
+    Wants,
+)
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.files import File, FilePart

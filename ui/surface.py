@@ -82,6 +82,7 @@ SURFACE = (
         about="counts the tokens of such a question",
     ),
     Route(("POST",), "/v1/rerank", API_BODY, about="scores documents for a query"),
+    Route(("POST",), "/v2/rerank", API_BODY, about="the same"),
     Route(("POST",), "/v1/embeddings", API_BODY, about="embeds texts and pictures"),
     Route(("POST",), "/api/rerank", API_BODY, about="scores in the documents' order"),
     Route(("POST",), "/api/chat", API_BODY, about="asks, in Ollama's form"),
@@ -104,6 +105,8 @@ SURFACE = (
     Route(
         ("POST",), "/v1/pages", API_BODY, about="the pages of a document, as pictures"
     ),
+    Route(("POST",), "/tokenize", API_BODY, about="the tokens of a prompt"),
+    Route(("POST",), "/detokenize", MIB, about="the text of tokens"),
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(

@@ -1,6 +1,6 @@
 """The preflight check: a question that can never be answered is refused at once.
 
-A question that only counts the tokens of its prompt ends here, without a slot.
+A question that is about tokens only is answered here, without a slot.
 
 A thread beside the engine's prepares each new question as soon as it is in the queue,
 which takes milliseconds: `prepare` bounds it. That also gives its size, from which the
@@ -13,11 +13,13 @@ import logging
 import threading
 import time
 
+from edge.engine.at_once import answer_at_once
 from edge.engine.engine import Engine
 from edge.errors import Cancelled, EdgeError
 from edge.events import Failed, Finished, Terminal
 from edge.jobs.worker_side import Unchecked, WorkerJobs
 from edge.redis_clients import UNREACHABLE
+from edge.request import AT_ONCE
 from worker.metrics import Metrics
 from worker.prepared import PreparedJobs
 
@@ -75,17 +77,18 @@ class Preflight:
             return self._jobs.is_waiting(job.job_id)
 
         try:
+            if job.request.wants in AT_ONCE:
+                answer = answer_at_once(self._engine, job.request, is_wanted)
+                self._end(job, Finished(answer))
+                return
             prepared = self._engine.check(job.request, is_wanted)
         except Cancelled:  # it has ended, or a thread has claimed and prepares it
             return
         except EdgeError as refusal:
             self._end(job, Failed.because(refusal))
             return
-        if job.request.wants == "count":
-            self._end(job, Finished(prepared.count()))
-        else:
-            self._prepared.put(job.job_id, prepared)
-            self._jobs.accept(job.job_id, prepared.n_prompt, prepared.n_image)
+        self._prepared.put(job.job_id, prepared)
+        self._jobs.accept(job.job_id, prepared.n_prompt, prepared.n_image)
 
     def _end(self, job: Unchecked, outcome: Terminal) -> None:
         if self._jobs.end_waiting(job.job_id, outcome):

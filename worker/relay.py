@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from edge.engine.at_once import answer_at_once
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
@@ -23,6 +24,7 @@ from edge.events import Event, Failed, Finished, Terminal, Token
 from edge.jobs.channel import Publisher
 from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import AWAY, UNREACHABLE
+from edge.request import AT_ONCE
 from worker.claiming import Claiming
 from worker.metrics import Metrics
 from worker.prepared import PreparedJobs
@@ -86,13 +88,12 @@ class Relay:
         began = time.monotonic()
         deadline = began + claim.seconds_left
         prepared, n_image = self._prepared.take(claim.job_id), 0
-        counts_only = claim.request.wants == "count"
         outcome: Terminal
         try:
-            if counts_only:  # claimed before the preflight check
+            if claim.request.wants in AT_ONCE:  # claimed before the preflight check
                 with self._preparing(claim, deadline) as is_wanted:
-                    checked = self._engine.check(claim.request, is_wanted)
-                outcome = Finished(checked.count())
+                    answer = answer_at_once(self._engine, claim.request, is_wanted)
+                outcome = Finished(answer)
             else:
                 pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
                 with self._preparing(claim, deadline) as is_wanted:

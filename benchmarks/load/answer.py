@@ -12,6 +12,7 @@ from typing import Any
 
 DONE = "[DONE]"
 BAD_STREAM = "bad stream"  # the code of an event that is not a chunk
+BAD_BODY = "bad body"  # the code of an answer in one piece that is none
 
 
 @dataclass
@@ -38,6 +39,15 @@ class Answer:
             self._receive_chunk(json.loads(data), now)
         except (ValueError, TypeError, AttributeError):
             self.error_code = self.error_code or BAD_STREAM
+
+    def receive_whole(self, body: bytes) -> None:
+        """Reads an answer that is not streamed, and has no text: that of /v1/rerank."""
+        try:
+            results = json.loads(body)["results"]
+            self.is_finished = bool(results)
+        except (ValueError, TypeError, KeyError):
+            self.error_code = BAD_BODY
+        self.usage_tokens = 0
 
     def _receive_chunk(self, chunk: dict[str, Any], now: float) -> None:
         if chunk.get("error"):

@@ -20,6 +20,7 @@ from benchmarks.load.exchange import Exchange, HungUp, Patience, Reply
 from edge.errors import SetupError
 
 CONNECT_S = 10.0
+CHAT = "chat/completions"  # behind /v1/
 
 Message = Mapping[str, Any]
 
@@ -56,8 +57,9 @@ def read_api_key(path: Path | str | None) -> str:
 class ChatClient:
     """One client of an OpenAI-compatible server, with one connection that it keeps."""
 
-    def __init__(self, url: str, api_key: str = "") -> None:
-        """`url` as the openai client takes it, or without its /v1.
+    def __init__(self, url: str, api_key: str = "", route: str = CHAT) -> None:
+        """`url` as the openai client takes it, or without its /v1; `route` is what it
+        asks behind /v1/.
 
         Raises SetupError unless it is an HTTP address.
         """
@@ -69,7 +71,7 @@ class ChatClient:
             else HTTPConnection(host, port)
         )
         root = address.path.rstrip("/").removesuffix("/v1")
-        self._path = f"{root}/v1/chat/completions"
+        self._path = f"{root}/v1/{route}"
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from time import perf_counter
 
-from benchmarks.load.answer import Answer, error_code
+from benchmarks.load.answer import BAD_BODY, Answer, error_code
 from benchmarks.load.sse import EventStream
 from benchmarks.record import Outcome
 
@@ -95,6 +95,11 @@ class Exchange:
         if self.response.status != 200:
             is_refused = self.response.status in REFUSED
             self._conclude("refused" if is_refused else "failed", self._status_code())
+            return
+        if self.response.headers.get_content_type() == "application/json":
+            self.limit_next_wait()
+            self._answer.receive_whole(self.response.read())
+            self._conclude_stream(BAD_BODY)
             return
         events, answer = EventStream(), self._answer
         while not answer.is_done:

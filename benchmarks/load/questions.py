@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from benchmarks.load.exchange import Patience
@@ -44,13 +45,19 @@ class Question:
         """The question as a message of the OpenAI API."""
         if self.size is None:
             return {"role": "user", "content": self.text}
-        jpeg = fresh_jpeg(random.Random(self.name), *self.size)
-        url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+        url = _data_url(self.name, self.size)
         picture = {"type": "image_url", "image_url": {"url": url}}
         return {
             "role": "user",
             "content": [picture, {"type": "text", "text": self.text}],
         }
+
+
+# The known pictures are made once: every client waits while one is made.
+@lru_cache(maxsize=N_KNOWN)
+def _data_url(name: str, size: tuple[int, int]) -> str:
+    jpeg = fresh_jpeg(random.Random(name), *size)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def picture(run: str, number: int) -> Question:

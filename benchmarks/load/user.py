@@ -19,7 +19,13 @@ from locust import User, task
 from locust.exception import StopUser
 
 from benchmarks.load import options, questions
-from benchmarks.load.chat import ChatClient, Message, read_api_key, request_body
+from benchmarks.load.chat import (
+    CHAT,
+    ChatClient,
+    Message,
+    read_api_key,
+    request_body,
+)
 from benchmarks.load.exchange import Patience, Reply
 from benchmarks.load.questions import Question
 from benchmarks.load.quota import Quota
@@ -52,6 +58,7 @@ class ChatUser(User):
     quota: ClassVar[Quota] = Quota()
     began: ClassVar[float] = perf_counter()  # of the run
     client_numbers: ClassVar[Iterator[int]] = itertools.count()
+    route: ClassVar[str] = CHAT
     # Of each request, beside the question: a scenario may set some.
     fields: ClassVar[Mapping[str, Any]] = {}
 
@@ -62,7 +69,7 @@ class ChatUser(User):
         # Each user is a separate client, because a server may limit each client.
         name = f"bench-{self.run_name}-{next(self.client_numbers)}"
         key = read_api_key(self.options.api_key_file) or name
-        self.client = ChatClient(self.host or "", key)
+        self.client = ChatClient(self.host or "", key, self.route)
 
     def on_stop(self) -> None:
         self.client.close()

@@ -11,28 +11,38 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from PIL import Image
 
 from edge import images
+from edge.cli.draw import annotated, save
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
 from edge.cli.pages import Page, content_of, pages_of
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
+from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
 from edge.images.claim import claim_of
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.qwen3vl.picture_bounds import PictureBounds
+from edge.qwen3vl.tasks import TASKS, Task, find_task
 from edge.request import Answer, Message, Request, SamplingParams
+from edge.schemas.reading import read
 from edge.serving.build import build_engine
 from edge.serving.installed import has_llama
 from edge.serving.plan import make_plan
 
 
 def ask(
-    files: Annotated[list[Path], typer.Argument(help="Pictures, PDFs and TIFFs.")],
-    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE... QUESTION",
+            help="Pictures, PDFs and TIFFs; then what you want to know.",
+        ),
+    ],
     model: Model = None,
     mmproj: Mmproj = None,
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
@@ -42,6 +52,16 @@ def ask(
     per_page: Annotated[
         bool, typer.Option("--per-page", help="An answer to each picture and page.")
     ] = False,
+    task: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(TASKS)}. The question may be left out, or are its "
+            "words: `edge ask photo.jpg cups --task locate`."
+        ),
+    ] = "",
+    draw: Annotated[
+        Path | None, typer.Option(help="Writes pictures with the boxes found: a PNG.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Prints JSON when all is answered.")
     ] = False,
@@ -49,6 +69,8 @@ def ask(
     """Answer a question about pictures and documents in this process, without a
     server."""
     with clear_errors():
+        ready = find_task(task) if task else None
+        files, question = _split(words, may_lack_question=bool(task))
         settings = settings_with(model, mmproj, slots=1)
         # OpenVINO loads longer than one answer saves
         if settings.runtime == "auto" and has_llama():
@@ -58,30 +80,56 @@ def ask(
             if page.page is None and claim_of(page.encoded) is None:
                 images.vet(page.encoded, settings.image_tokens)
         plan = make_plan(settings, find_model(settings, obtain))
-        most = images.budget("auto", plan.max_image_tokens)
-        bounds = PictureBounds(most, plan.min_image_tokens)
-        sampling = SamplingParams(max_tokens=max_tokens or settings.answer_tokens)
+        detail = ready.detail if ready else "auto"
+        bounds = PictureBounds.of(detail, plan.min_image_tokens, plan.max_image_tokens)
+        prompt = ready.prompt(question) if ready else question
+        sampling = _sampling(ready, settings.answer_tokens)
+        if max_tokens:
+            sampling = replace(sampling, max_tokens=max_tokens)
         answers: list[dict[str, Any]] = []
+        drawn: list[Image.Image] = []
         with closing(build_engine(plan)) as engine:
             for group in [[page] for page in found] if per_page else [found]:
                 label = group[0].label if per_page else ""
                 if label and not as_json:
                     print("\n" * bool(answers) + f"## {label}\n")
-                ticket = _submit(engine, group, bounds, question, sampling)
+                shown = [(page, page.picture(bounds)) for page in group]
+                ticket = _submit(engine, shown, prompt, sampling)
                 answer = _follow(ticket, is_quiet=as_json)
                 answers.append(_told(label, answer))
+                drawn += annotated([picture for _, picture in shown], answer.marks)
+        if draw:
+            save(drawn, draw)
         if as_json:
             print(json.dumps({"answers": answers}, ensure_ascii=False, indent=2))
 
 
+def _split(words: list[str], *, may_lack_question: bool) -> tuple[list[Path], str]:
+    """Files, and the question behind them."""
+    *files, last = words
+    if may_lack_question and Path(last).is_file():
+        return [Path(word) for word in words], ""
+    if not files:
+        raise SetupError(
+            "Write the file of a picture and then a question, or choose a --task."
+        )
+    return [Path(file) for file in files], last
+
+
+def _sampling(task: Task | None, most: int) -> SamplingParams:
+    """How a task samples; without one, an answer of at most `most` tokens."""
+    if task is None:
+        return SamplingParams(most)
+    grammar = read(dict(task.schema)) if task.schema else ""
+    return SamplingParams(task.max_tokens, grammar=grammar, **task.sampling)
+
+
 def _submit(
     engine: Engine,
-    pages: Sequence[Page],
-    bounds: PictureBounds,
+    shown: Sequence[tuple[Page, images.Picture]],
     question: str,
     sampling: SamplingParams,
 ) -> Ticket | Batch:
-    shown = [(page, page.picture(bounds)) for page in pages]
     request = Request((Message("user", content_of(shown, question)),), sampling)
     return engine.submit(request, {one.ref.sha256: one for _, one in shown})
 
@@ -90,6 +138,7 @@ def _told(label: str, answer: Answer) -> dict[str, Any]:
     return {
         "page": label or None,
         "content": answer.text,
+        "grounding": [mark.described() for mark in answer.marks],
         "finish_reason": answer.finish_reason,
         "usage": asdict(answer.usage),
         "timings": asdict(answer.timings),

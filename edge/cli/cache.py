@@ -90,7 +90,7 @@ def clear_(
         settings = Settings.load()
         for kind in CLEARED[what]:
             n = _ask(settings, port, "cache", partial(clear, kind=kind))
-            console.print(f"Deleted {n:,} {kind}.")
+            console.print(f"{kind}: {n:,} deleted")
 
 
 def _ask(

@@ -20,7 +20,7 @@ from edge.engine.drafting import Drafter
 from edge.engine.encode_queue import PictureKey
 from edge.engine.encoder import Embeddings, Encoder, Outcome
 from edge.engine.prepare import Prepared, prepare_all
-from edge.engine.protocols import Runtime, VisionTower
+from edge.engine.protocols import Runtime, Tokenizer, VisionTower
 from edge.engine.recall import fetch, recall
 from edge.engine.scheduler import Admission, Load, Rest, Scheduler, Stage
 from edge.engine.sequence import Phase, Sequence, supply_pixels
@@ -55,6 +55,7 @@ class Engine:
         chat_template: str = "",
     ) -> None:
         self._runtime = runtime
+        self.tokenizer: Tokenizer = runtime
         self.thinks = thinks(chat_template)
         self._prepare = partial(
             prepare_all, runtime=runtime, tower=tower, thinks=self.thinks

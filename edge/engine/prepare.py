@@ -20,8 +20,7 @@ from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.qwen3vl.thoughts import NONE, OPENED
-from edge.request import Answer, Message, PictureRef, Request
-from edge.usage import Usage
+from edge.request import Message, PictureRef, Request
 
 Tokens = list[int]
 
@@ -56,10 +55,6 @@ class Prepared:
         }
         n_image = sum(pictures.values())
         return cls(request, n_prompt, n_image, [sequences])
-
-    def count(self) -> Answer:
-        """The answer to a request that only counts."""
-        return Answer("", "stop", Usage(self.n_prompt))
 
     def take(self, request: Request) -> tuple[Sequence, ...] | None:
         """The sequences, once, and only for an equal request."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from edge.engine.costs import Costs
 from edge.engine.encode_queue import EncodeJob, EncodeQueue
 from edge.engine.pace import Pace
-from edge.engine.sequence import Phase, Sequence, Siblings
+from edge.engine.sequence import Phase, Sequence
 from edge.engine.slots import Slots
 from edge.engine.step import Span, Step
 
@@ -265,21 +265,10 @@ class Scheduler:
         n_answers = len(self.running)
         return not n_answers or self._pace.allows_stage(now, n_answers, job.n_tokens)
 
-    def _by_turn(self) -> list[tuple[int, Sequence]]:
-        """Those whose prompt is being computed, first come, first served; of several
-        prompts of one request only the first is in this order, and the others follow
-        when the prompts of all requests have had their turn."""
-        met: set[Siblings] = set()
-        first: list[tuple[int, Sequence]] = []
-        others: list[tuple[int, Sequence]] = []
-        for slot, sequence in self.prefilling.items():
-            (others if sequence.siblings in met else first).append((slot, sequence))
-            if sequence.siblings:
-                met.add(sequence.siblings)
-        return first + others
-
     def _prompt_spans(self, budget: int) -> Iterator[Span]:
-        for slot, sequence in self._by_turn():
+        # first come, first served; one of several prompts of a request after the others
+        by_turn = sorted(self.prefilling.items(), key=lambda each: each[1].has_siblings)
+        for slot, sequence in by_turn:
             if budget == 0:
                 return
             for span in sequence.prefill_spans(slot, budget):

@@ -130,6 +130,10 @@ class Sequence:
         return [f"{self.scope} {first}", *others]
 
     @property
+    def has_siblings(self) -> bool:
+        return self.siblings is not None
+
+    @property
     def n_prompt(self) -> int:
         """Tokens of the prompt, image tokens included."""
         return len(self.content)

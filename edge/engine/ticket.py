@@ -131,7 +131,7 @@ class Ticket:
         detokenizer.feed(tokenizer.piece(token), may_stop=not is_short)
         is_long = n == sampling.max_tokens
         if not is_short and not sampling.ignore_eos:
-            is_long = is_long or is_stuck(sequence.generated)
+            is_long = is_long or is_stuck(sequence.generated, tokenizer.piece)
         if is_long:
             detokenizer.flush()
         if detokenizer.stopped_by:

@@ -51,7 +51,7 @@ class Jail:
             self.was_ended = True
             raise Unavailable("No picture can be decoded now. Try again.") from error
         if self.was_ended or status == -signal.SIGXCPU:
-            raise InvalidPicture("This picture takes too long to decode.")
+            raise InvalidPicture("This file takes too long to decode.")
         if status == -signal.SIGKILL:  # the machine is out of memory, not this child
             self.was_ended = True
         header, _, rgb = output.partition(b"\n")
@@ -66,7 +66,7 @@ class Jail:
         """The error for a child that did not return what it should."""
         log.warning("a picture's decoder %s", reason)
         return InvalidPicture(
-            "This picture could not be decoded within the limits on memory and "
+            "This file could not be decoded within the limits on memory and "
             "time. Send a smaller or undamaged one."
         )
 

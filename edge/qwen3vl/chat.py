@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from edge.qwen3vl.thoughts import without_thoughts
 from edge.request import Message, PictureRef
 
+IMAGE_PAD = "<|image_pad|>"  # stands for one image token
+
 
 @dataclass(frozen=True)
 class Template:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.images import PIXELS_PER_TOKEN, TOKEN_PX
+from edge.images import PIXELS_PER_TOKEN, TOKEN_PX, Detail, budget, floor
 from edge.images.claim import claim_of
 from edge.qwen3vl.preprocess import grid
 
@@ -22,6 +22,12 @@ class PictureBounds:
     most: int
     least: int | None
     floor: int = 0
+
+    @classmethod
+    def of(cls, detail: Detail, least: int, most: int) -> PictureBounds:
+        """For a model that takes `least` to `most` tokens."""
+        most = max(least, budget(detail, most))
+        return cls(most, least, floor(detail, most))
 
     def grid_size(self, encoded: bytes) -> tuple[int, int] | None:
         """Width and height to resample a file to, judged by its header. None: its

@@ -43,7 +43,7 @@ class Task:
     schema: Mapping[str, Any] | None = None
 
     @property
-    def sampling(self) -> dict[str, float]:
+    def sampling(self) -> dict[str, Any]:
         """Fields of `SamplingParams` that are not their defaults."""
         return dict(RECOMMENDED) if self.is_sampled else {}
 

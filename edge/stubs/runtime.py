@@ -30,7 +30,13 @@ from edge.request import SamplingParams
 from edge.structured.compiler import Compiler
 
 PICTURE = -1  # stands for an image token
-CONTROL = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
+CONTROL = (
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+)
 LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
 END = 256 + CONTROL.index("<|im_end|>")
 N_VOCAB = 256 + len(CONTROL)

@@ -1,4 +1,5 @@
-"""`edge doctor`: checks everything that `edge up` needs on this machine.
+"""`edge doctor`: checks all that `edge up` needs on this machine, and the last hour of
+a service that runs.
 
 It leaves no process running and downloads nothing.
 """
@@ -34,9 +35,11 @@ from edge.serving.plan import make_plan
 from edge.serving.report import table
 from edge.settings import Settings
 from edge.up import native
+from edge.up.last_hour import read_figures
 from edge.up.models import RESERVE_BYTES
 from edge.up.parts import check_redis, nginx_server, redis_server
 from edge.up.service import check_port
+from edge.up.symptoms import applying
 
 GIB: Final = 1 << 30
 ROOM_BYTES: Final = 3 * GIB  # on disk, for compiled models, the queue and the logs
@@ -70,6 +73,7 @@ def findings(settings: Settings, port: int) -> Iterator[Finding]:
     yield llama_cpp()
     yield trial()
     yield from model(settings)
+    yield from last_hour(settings, port)
 
 
 def processor() -> Finding:
@@ -214,3 +218,22 @@ def model(settings: Settings) -> Iterator[Finding]:
         yield Finding("tuning", "note", plan.tuning_note)
     if plan.forecast:
         yield Finding("pictures", "ok", plan.forecast)
+
+
+def last_hour(settings: Settings, port: int) -> Iterator[Finding]:
+    """What the service on `port` suffers from, if one runs."""
+    about, figures = "last hour", read_figures(settings, port)
+    if figures is None:
+        yield Finding(about, "ok", f"No Edge-VL tells its figures on port {port}.")
+        return
+    rows = applying(figures)
+    for row in rows:
+        yield Finding(about, "note", row.message())
+    if rows:
+        return
+    message = f"{figures.n_answers} answers, and no known symptom."
+    if not figures.n_answers:
+        message = "No known symptom, and no answer to look at."
+        if settings.keys_path.exists():
+            message += " With keys, only an admin key sees the stages of answers."
+    yield Finding(about, "ok", message)

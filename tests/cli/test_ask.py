@@ -7,20 +7,24 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 from typer.testing import CliRunner
 
 from edge.cli import ask
 from edge.cli.app import app
+from edge.cli.draw import COLOURS
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.images import TOKEN_PX, Picture
 from edge.models.registry import tiny_files
 from edge.qwen3vl.preprocess import grid
+from edge.qwen3vl.tasks import TASKS
 from edge.request import Request
 from edge.serving.plan import Plan
 from edge.settings import Settings
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
 from tests.images.pdf_files import drawn
 from tests.serving.tuned import FAST, keep_tuning
 
@@ -140,3 +144,79 @@ def test_a_page_that_there_is_not_is_refused(tmp_path: Path, document: Path) -> 
     result = asked(str(document), "--pages", "3", data_dir=tmp_path)
     assert result.exit_code == 1
     assert "no page 3" in result.stderr
+
+
+BOX = '```json\n[\n\t{"bbox_2d": [250, 250, 750, 750], "label": "red square"}\n]\n```'
+
+
+@pytest.fixture
+def pointing(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """The requests to an engine that always points to the same place."""
+    requests: list[Request] = []
+
+    def build(plan: Plan) -> Engine:
+        engine = Engine(StubRuntime(BOX), StubTower())
+        submit = engine.submit
+
+        def submitted(request: Request, pictures: dict[str, Picture]) -> Ticket:
+            requests.append(request)
+            ticket = submit(request, pictures)
+            assert isinstance(ticket, Ticket)
+            return ticket
+
+        monkeypatch.setattr(engine, "submit", submitted)
+        return engine
+
+    monkeypatch.setattr(ask, "build_engine", build)
+    return requests
+
+
+def ask_task(data_dir: Path, *words: str) -> Result:
+    command = ["ask", *words, "--model", "tiny", "--task", "locate"]
+    return CliRunner().invoke(app, command, env={"EDGE_DATA_DIR": str(data_dir)})
+
+
+def test_a_task_asks_and_its_boxes_are_drawn(
+    tmp_path: Path, pointing: list[Request]
+) -> None:
+    picture, drawn = tmp_path / "grey.png", tmp_path / "drawn.png"
+    Image.new("RGB", (400, 400), "#808080").save(picture)
+    result = ask_task(tmp_path, str(picture), "red squares", "--draw", str(drawn))
+    assert result.exit_code == 0, result.stderr
+    assert "red square" in result.stdout
+    [request] = pointing
+    assert request.messages[0].content[1] == TASKS["locate"].prompt("red squares")
+    with Image.open(drawn) as image:
+        side = image.width // 4
+        edge_of_box = image.getpixel((side, 2 * side))
+        assert edge_of_box == ImageColor.getrgb(COLOURS[0])
+        assert image.getpixel((2 * side, 2 * side)) == (128, 128, 128)
+
+
+def test_a_task_needs_no_words_and_takes_several_files(
+    tmp_path: Path, document: Path, pointing: list[Request]
+) -> None:
+    drawn = tmp_path / "drawn.png"
+    options = ["--per-page", "--json", "--draw", str(drawn)]
+    result = ask_task(tmp_path, str(document), *options)
+    assert result.exit_code == 0, result.stderr
+    assert len(pointing) == 2
+    prompts = {request.messages[0].content[-1] for request in pointing}
+    assert prompts == {TASKS["locate"].prompt("")}
+    for answer in json.loads(result.stdout)["answers"]:
+        assert answer["grounding"][0]["bbox_2d"] == [250, 250, 750, 750]
+    names = sorted(path.name for path in tmp_path.glob("drawn*"))
+    assert names == ["drawn-1.png", "drawn-2.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Write the file of a picture and then a question, or choose a --task."),
+        (["--task", "dance"], "There is no task 'dance'. Tasks: describe, read,"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_at_once(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["ask", "grey.png", *words])
+    assert result.exit_code == 1
+    assert said in result.stderr

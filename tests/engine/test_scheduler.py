@@ -349,18 +349,19 @@ def test_a_tower_that_cannot_pause_computes_beside_steps() -> None:
     assert scheduler.next_work(10.5).n_tokens == 17
 
 
-def test_the_prompts_of_one_request_have_one_turn() -> None:
-    """A question that comes later is computed before their second one."""
+def test_one_of_several_prompts_of_a_request_comes_after_the_others() -> None:
+    """A question that comes later waits for the present step only."""
     scheduler = Scheduler(Slots(4, 400), 30)
     siblings = Siblings(0)
-    many = [sequence(n, max_tokens=1) for n in (20, 21, 22)]
+    many = [sequence(n, max_tokens=1) for n in (40, 21, 22)]
     for one in many:
         one.siblings = siblings
-    single = sequence(40, max_tokens=1)
-    started(scheduler, *many, single)
+    started(scheduler, *many)
+    run(scheduler, scheduler.schedule(0.0))
+    started(scheduler, sequence(40, max_tokens=1))
     found = []
     while step := scheduler.schedule(0.0):
         found.append([(span.slot, span.n_tokens) for span in step.spans])
         run(scheduler, step)
-    assert found[:2] == [[(0, 20), (3, 10)], [(1, 21), (3, 9)]]
-    assert sum(n for step in found for slot, n in step if slot == 3) == 40
+    # it shares the 30 tokens that the first has by then
+    assert found == [[(3, 10), (0, 10), (1, 10)], [(1, 11), (2, 19)], [(2, 3)]]

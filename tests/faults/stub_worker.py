@@ -44,6 +44,7 @@ def main(
     tower_s: float = 0.0,
     load_s: float = 0.0,
     thoughts: str = "",
+    answer: str = LONG_ANSWER,
 ) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     settings = Settings.load()
@@ -51,7 +52,7 @@ def main(
     def build(*_: object) -> Engine:
         time.sleep(load_s)
         runtime = StubRuntime(
-            f"{thoughts}\n</think>\n\nIt is red." if thoughts else LONG_ANSWER,
+            f"{thoughts}\n</think>\n\nIt is red." if thoughts else answer,
             n_slots=settings.slots,
             n_cells=settings.context_tokens,
             step_s=step_s,

@@ -108,6 +108,24 @@ async def test_an_answer_gives_back_unused_tokens(
     assert (row.requests, row.answer_tokens, row.prompt_tokens) == (1, 30, 70)
 
 
+async def test_tokens_from_caches_are_counted_by_their_cache(
+    harness: JobsHarness, ledger: Ledger
+) -> None:
+    await ask(harness, ledger, 80)
+    usage = Tokens(
+        prompt_tokens=70,
+        completion_tokens=8,
+        cached_tokens=40,
+        image_tokens=60,
+        memory_image_tokens=20,
+        stored_image_tokens=30,
+    )
+    harness.worker.end(harness.claim(), Finished(Answer("x", "stop", usage)))
+    row = await today(ledger)
+    assert (row.cached_tokens, row.image_tokens) == (40, 60)
+    assert (row.memory_image_tokens, row.stored_image_tokens) == (20, 30)
+
+
 @pytest.mark.parametrize("ending", ["refused", "cancelled", "failed"])
 async def test_a_job_without_an_answer_gives_back_all(
     harness: JobsHarness, ledger: Ledger, ending: str

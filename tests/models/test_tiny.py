@@ -32,7 +32,8 @@ from edge.serving.build import build_engine, build_tower
 from edge.serving.plan import make_plan
 from edge.settings import Settings
 from training.examination import Item, parity_questions
-from training.examine import answers, is_right
+from training.examine import answers
+from training.marking import is_right
 
 pytestmark = pytest.mark.model
 

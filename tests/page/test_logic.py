@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
+
+from edge.qwen3vl.tasks import TASKS
 
 pytestmark = pytest.mark.browser
 
@@ -107,26 +110,102 @@ def test_the_newest_pictures_are_sent(page: Page) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("text", "marks"),
-    [
-        ('[{"bbox_2d": [100, 200, 300, 400], "label": "cup"}]',
-         [{"id": "0", "label": "cup", "x": 0.1, "y": 0.2, "width": 0.2,
-           "height": 0.2}]),
-        ('```json\n[{"point_2d": [500, 250], "label": "eye"}, {"bbox_2d": [1, 2',
-         [{"id": "0", "label": "eye", "x": 0.5, "y": 0.25}]),
-        ('{"bbox_2d": [300, 200, 100, 400], "label": "turned"}', []),
-        ('{"bbox_2d": [-1, 200, 5000, 400]}', []),
-        ("no marks { at } all", []),
-    ],
-)  # fmt: skip
-def test_marks_are_read_from_answers(page: Page, text: str, marks: Any) -> None:
-    found = run(page, "marks.js", "return m.marksIn(a[0])", text)
-    rounded = [
-        {k: round(v, 6) if isinstance(v, float) else v for k, v in one.items()}
-        for one in found
+SENT = [{"sha256": "a"}, {"sha256": "b"}]
+GROUNDING = [
+    {
+        "picture": 0,
+        "label": "cup",
+        "bbox_2d": [100, 200, 300, 400],
+        "box_px": [1, 2, 3, 4],
+    },
+    {"picture": 1, "label": "eye", "point_2d": [500, 250], "point_px": [5, 2]},
+    {"picture": 1, "label": "cup", "bbox_2d": [0, 0, 1000, 1000]},
+    {"picture": 2, "label": "of a picture that is not there", "point_2d": [1, 1]},
+]
+
+
+def test_marks_lie_on_their_pictures_in_the_colour_of_their_label(page: Page) -> None:
+    found = run(page, "marks.js", "return m.marksOf(...a)", GROUNDING, SENT)
+    cup, eye, other = found
+    assert cup == pytest.approx(
+        cup | {"sha256": "a", "hue": 0, "x": 0.1, "y": 0.2, "id": "0"}
+    )
+    assert (cup["width"], cup["height"]) == pytest.approx((0.2, 0.2))
+    assert (eye["sha256"], eye["hue"], eye["x"], "width" in eye) == ("b", 1, 0.5, False)
+    assert (other["id"], other["hue"], other["width"]) == ("2", 0, 1)
+
+
+def test_marks_are_exported_in_pixels_of_the_chosen_pictures(page: Page) -> None:
+    marks = run(page, "marks.js", "return m.marksOf(...a)", GROUNDING, SENT)
+    pictures = [
+        {"sha256": "a", "name": "=a.png", "width": 2000, "height": 1000},
+        {"sha256": "b", "name": "b.png", "width": 400, "height": 300},
     ]
-    assert rounded == marks
+
+    def file(kind: str) -> Any:
+        body = "return await m.marksFile(...a).text()"
+        return run(page, "marks_file.js", body, kind, marks, pictures)
+
+    assert json.loads(file("json")) == [
+        {"picture": "=a.png", "label": "cup", "box": [200, 200, 600, 400]},
+        {"picture": "b.png", "label": "eye", "point": [200, 75]},
+        {"picture": "b.png", "label": "cup", "box": [0, 0, 400, 300]},
+    ]
+    assert file("csv").split("\r\n") == [
+        "picture,label,left,top,right,bottom",
+        "'=a.png,cup,200,200,600,400",
+        "b.png,eye,200,75,200,75",
+        "b.png,cup,0,0,400,300",
+        "",
+    ]
+    coco = json.loads(file("coco"))
+    assert [one["file_name"] for one in coco["images"]] == ["=a.png", "b.png"]
+    assert [one["name"] for one in coco["categories"]] == ["cup", "eye"]
+    assert coco["annotations"][0] == {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [200, 200, 400, 200],
+        "area": 80_000,
+        "iscrowd": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("tag", "task", "words", "prompt"),
+    [
+        ("en", "describe", "", "Describe this picture."),
+        ("de", "describe", "", "Describe this picture. Answer in Deutsch."),
+        ("zh-CN", "describe", "", "请描述这张图片的内容。"),
+        ("zh-TW", "describe", "", "请描述这张图片的内容。请用Deutsch回答。"),
+        (
+            "en",
+            "read",
+            "only the date",
+            "Read all the text in the image.\nonly the date",
+        ),
+        ("de", "translate", "", "Translate the text in this picture into Deutsch."),
+        ("en", "count", "$& cups", "How many $& cups are there in this picture?"),
+    ],
+)
+def test_a_task_is_asked_in_the_language_of_the_page(
+    page: Page, tag: str, task: str, words: str, prompt: str
+) -> None:
+    language = {"tag": tag, "name": "Deutsch"}
+    given = TASKS[task].to_json(), words, language
+    assert run(page, "ready_task.js", "return m.promptOf(...a)", *given) == prompt
+
+
+def test_what_the_person_has_set_goes_before_a_task(page: Page) -> None:
+    body = "return m.settingsOf(...a)"
+    read = TASKS["read"].to_json()
+    usual = run(page, "ready_task.js", body, read, {})
+    assert (usual["detail"], usual["max_tokens"]) == ("high", 2048)
+    assert usual["temperature"] == 0.7
+    own = {"detail": "low", "max_tokens": 64, "temperature": 0.1}
+    assert run(page, "ready_task.js", body, read, own) == own
+    fields = run(page, "ready_task.js", body, TASKS["fields"].to_json(), {})
+    assert fields["response_format"]["json_schema"]["schema"] == TASKS["fields"].schema
 
 
 @pytest.mark.parametrize(

@@ -204,11 +204,20 @@ def test_escape_leaves_the_part_and_then_the_whole_window(page: Page) -> None:
 
 def test_marks_light_up_and_ask_about_their_part(page: Page) -> None:
     show(page, "red")
+    at = {"x": 0.25, "y": 0.5, "width": 0.5, "height": 0.1}
     marks = [
-        {"id": "a", "label": "total", "x": 0.25, "y": 0.5, "width": 0.5, "height": 0.1},
-        {"id": "b", "label": "here", "x": 0.1, "y": 0.1},
+        {"id": "a", "label": "total", "hue": 0} | at,
+        {"id": "b", "label": "here", "hue": 1, "x": 0.1, "y": 0.1},
+        {"id": "c", "label": "elsewhere", "hue": 2, "sha256": "another"} | at,
     ]
-    page.evaluate("(marks) => window.stage.mark(marks)", marks)
+    page.evaluate(
+        """(marks) => {
+          const {sha256} = window.items[0].ref;
+          window.stage.mark(marks.map((mark) => ({sha256, ...mark})));
+        }""",
+        marks,
+    )
+    expect(page.locator(".mark")).to_have_count(2)
     page.get_by_role("button", name="total").hover()
     assert heard(page, "onPoint") == [["a"]]
     expect(page.locator(".mark.is-lit")).to_have_text("total")

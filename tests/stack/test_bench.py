@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.history import History
+from benchmarks.load.chat import ChatClient
+from benchmarks.load.rerank import ROUTE
+from benchmarks.monitor import rerank_question
 from benchmarks.record import Run
 from benchmarks.report.summary import summarise
 from tests.conftest import wait_for
@@ -122,6 +126,35 @@ def test_the_monitor_asks_once_and_remembers(
     with (tmp_path / "looks.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 3
     assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_monitor_asks_the_reranker(edge: str, stack: Stack, tmp_path: Path) -> None:
+    words = ("--rerank", "--once", "--url", f"http://127.0.0.1:{stack.port}")
+    for n in (1, 2):
+        ended = typed(edge, tmp_path, "monitor", *words, "--plot", "looks.png")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert f"of {n}, 0 unanswered" in ended.stdout
+    assert len(History(tmp_path / "monitor-rerank.json").probes) == 2
+    assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "monitor.json").exists()
+
+
+def test_the_standard_ranking_is_computed_each_time(stack: Stack) -> None:
+    url = f"http://127.0.0.1:{stack.port}"
+    client = ChatClient(url, route=ROUTE)
+    assert rerank_question("") == rerank_question("")
+    replies = [client.ask(rerank_question("")) for _ in range(2)]
+    client.close()
+    assert [(one.outcome, one.cached) for one in replies] == [("answered", False)] * 2
+
+
+def test_a_reranker_is_measured(edge: str, stack: Stack, tmp_path: Path) -> None:
+    words = ("--scenario", "rerank", "--stages", "1,2", "--requests", "4", "--out", "o")
+    url = f"http://127.0.0.1:{stack.port}"
+    ended = typed(edge, tmp_path, "bench", "--url", url, *words)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 users: 4 answered, 0 refused, 0 failed" in ended.stdout
+    assert {one.cached for one in Run.load(tmp_path / "o/run.json").samples} == {False}
 
 
 def test_the_monitor_reports_a_missing_server(edge: str, tmp_path: Path) -> None:

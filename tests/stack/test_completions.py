@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 
+import httpx
 import openai
 import pytest
 from openai import OpenAI
@@ -37,7 +38,56 @@ def test_a_text_is_continued(client: OpenAI, colour: str) -> None:
     chunks = list(stream)
     texts = [chunk.choices[0].text for chunk in chunks if chunk.choices]
     assert "".join(texts) == whole.choices[0].text
-    assert chunks[-1].usage == whole.usage
+    usage = chunks[-1].usage
+    assert usage and whole.usage and usage.total_tokens == whole.usage.total_tokens
+    assert usage.prompt_tokens_details  # the answer was known
+    assert usage.prompt_tokens_details.cached_tokens == usage.prompt_tokens
+
+
+def test_log_probabilities_of_several_answers(client: OpenAI) -> None:
+    url = "data:image/jpeg;base64," + base64.b64encode(drawing("red")).decode()
+    reply = client.completions.create(
+        model="tiny",
+        prompt=f"![]({url}) The picture shows",
+        max_tokens=6,
+        n=2,
+        temperature=0.7,
+        seed=1,
+        logprobs=3,
+    )
+    assert [choice.index for choice in reply.choices] == [0, 1]
+    for choice in reply.choices:
+        found = choice.logprobs
+        assert found and found.tokens and found.token_logprobs and found.top_logprobs
+        assert "".join(found.tokens) == choice.text
+        assert found.text_offset == [
+            len("".join(found.tokens[:n])) for n in range(len(found.tokens))
+        ]
+        assert all(value <= 0 for value in found.token_logprobs)
+        assert all(3 <= len(likeliest) <= 4 for likeliest in found.top_logprobs)
+
+
+def test_tokens_are_those_of_the_prompt(client: OpenAI, stack: Stack) -> None:
+    text = "A red circle, 好 <|im_end|> and naïve 🙂."
+    messages = [{"role": "user", "content": text}]
+    with httpx.Client(base_url=stack.url, timeout=30) as http:
+        found = http.post("/tokenize", json={"prompt": text}).json()
+        asked = http.post("/tokenize", json={"messages": messages}).json()
+        told = [{"tokens": one["tokens"]} for one in (found, asked)]
+        texts = [http.post("/detokenize", json=one).json()["prompt"] for one in told]
+        unknown = http.post("/detokenize", json={"tokens": [10**9]})
+    assert texts[0] == text
+    assert texts[1].endswith(f"user\n{text}<|im_end|>\n<|im_start|>assistant\n")
+    raw = client.completions.create(model="tiny", prompt=text, max_tokens=1)
+    chat = client.chat.completions.create(
+        model="tiny",
+        messages=[{"role": "user", "content": text}],
+        max_tokens=1,
+    )
+    assert raw.usage and found["count"] == raw.usage.prompt_tokens
+    assert chat.usage and asked["count"] == chat.usage.prompt_tokens
+    assert found["max_model_len"] == 8192
+    assert unknown.status_code == 400 and unknown.json()["error"]["param"] == "tokens"
 
 
 def test_a_refusal_names_the_field(client: OpenAI) -> None:

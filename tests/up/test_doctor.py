@@ -62,6 +62,7 @@ def test_a_healthy_machine(settings: Settings) -> None:
         "trial",
         "model",
         "memory",
+        "last hour",
     ]
     assert not [one for one in found.values() if one.level == "wrong"]
     assert "red circle" in found["trial"].message

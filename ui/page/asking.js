@@ -3,6 +3,7 @@
  * written to the store. Another tab's questions are left to it while it lives.
  */
 
+/** @import { Located } from "./marks.js" */
 /** @import { Job, Message } from "./records.js" */
 /** @import { AnswerEvent } from "./resume.js" */
 /** @import { Options } from "./request.js" */
@@ -10,16 +11,15 @@
 /** @import { Store } from "./store.js" */
 import { send } from "./api.js";
 import { isRunning } from "./conversation.js";
+import { marksOf } from "./marks.js";
 import { Progress } from "./progress.js";
-import { PictureGone, requestBody, sentPictures } from "./request.js";
+import { answeredTurns, PictureGone, requestBody, sentPictures } from "./request.js";
 import { follow } from "./resume.js";
 import { branch } from "./tree.js";
 import { say } from "./words.js";
 
 const CLAIM_MS = 5000;
 const WRITE_MS = 400;
-/** A guess until the server has counted: letters of a text per token. */
-const LETTERS_PER_TOKEN = 4;
 
 /**
  * @typedef {object} Running
@@ -131,12 +131,9 @@ export class Asking {
 
   /** @param {Message[]} path @param {Options} settings */
   #price(path, settings) {
-    const { limits } = this.#service;
-    const pictures = sentPictures(path, limits.pictures, settings.without);
-    const tokens = pictures.map(({ width, height }) => this.#service.imageTokens(width, height, settings.detail));
+    const pictures = sentPictures(path, this.#service.limits.pictures, settings.without);
     const letters = path.reduce((sum, { text }) => sum + text.length, 0);
-    const nImage = tokens.reduce((sum, n) => sum + n, 0);
-    return this.#service.price(nImage, letters / LETTERS_PER_TOKEN, settings.max_tokens);
+    return this.#service.priceOf(pictures, letters, settings);
   }
 
   /** @param {Running} running */
@@ -174,7 +171,7 @@ export class Asking {
           running.progress.isLost = event.is_lost;
           break;
         case "finish":
-          ending = { ...ending, state: "done", finish_reason: event.finish_reason };
+          ending = { ...ending, state: "done", finish_reason: event.finish_reason, marks: await this.#marks(job, event.grounding) };
           break;
         case "usage":
           ending = { ...ending, measured: { ...ending.measured, ...event, seconds: running.progress.elapsed(now) } };
@@ -193,6 +190,17 @@ export class Asking {
     if (!aborter.signal.aborted) {
       await this.#store.changeMessage(job.message, { ...shown(running), received: running.received, ...ending });
     }
+  }
+
+  /** @param {Job} job @param {Located[]} grounding */
+  async #marks(job, grounding) {
+    if (!grounding.length) return [];
+    const found = await this.#store.read(job.conversation);
+    const answer = found?.messages.find(({ id }) => id === job.message);
+    const { per_page, without } = answer?.settings ?? {};
+    const turns = answeredTurns(branch(found?.messages ?? [], answer?.parent ?? null));
+    const sent = per_page ? (turns.at(-1)?.pictures ?? []) : sentPictures(turns, this.#service.limits.pictures, without);
+    return marksOf(grounding, sent);
   }
 
   /** @param {Job} job @param {string} received @param {AbortSignal} signal */

@@ -4,19 +4,21 @@
  */
 
 /** @import { PictureRef } from "./records.js" */
+/** @import { Task } from "./ready_task.js" */
+/** @import { Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
 import { button, el, icon, put } from "./dom.js";
 import { options } from "./options.js";
 import { total } from "./service.js";
-import { TASKS } from "./tasks.js";
-import { about, say } from "./words.js";
+import { openSchema } from "./schema.js";
+import { promptOf, settingsOf } from "./ready_task.js";
+import { about, hasText, language, languageName, say } from "./words.js";
 
 const MOST_HEIGHT_PX = 200;
-const LETTERS_PER_TOKEN = 4;
 
 /**
  * @typedef {object} ComposerActions
- * @property {(text: string, pictures: PictureRef[], isPerPage: boolean) => void} ask
+ * @property {(text: string, pictures: PictureRef[], settings?: Options) => void} ask
  * @property {() => void} choose
  * @property {() => void} more
  * @property {() => PictureRef[]} earlier pictures of the conversation
@@ -31,7 +33,9 @@ export class Composer {
   #box;
   #price = el("span", { class: "price" });
   #hint = el("p", { class: "hint", role: "alert" });
-  #tasks;
+  /** @type {Map<Task, HTMLElement>} */
+  #tasks = new Map();
+  #taskLine = el("div", { class: "tasks", role: "group", "aria-label": say("tasks") });
   #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
   #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
   #send;
@@ -47,9 +51,8 @@ export class Composer {
       this.#submit();
     });
     this.#send = el("button", { class: "main send" }, this.#price, icon("send"));
-    this.#tasks = TASKS.map((task) => button(say(`task_${task}`), () => this.#task(task), { class: "task", "data-task": task }));
     host.append(
-      el("div", { class: "tasks", role: "group", "aria-label": say("tasks") }, ...this.#tasks),
+      this.#taskLine,
       this.#perPageChoice,
       this.#hint,
       el(
@@ -134,10 +137,7 @@ export class Composer {
     const all = [...this.#actions.earlier(), ...this.#pictures];
     const has = all.length > 0;
     this.#box.placeholder = say(has ? "placeholder_next" : "placeholder_first");
-    const { detail, max_tokens } = options();
-    const tokens = all.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
-    const n = this.#isPerPage ? this.#pictures.length : 1;
-    const seconds = n * total(this.#service.price(tokens / n, this.#box.value.length / LETTERS_PER_TOKEN, max_tokens));
+    const seconds = this.#seconds(all, options());
     this.#perPageChoice.hidden = this.#pictures.length < 2;
     this.#perPage.disabled = this.#isLong;
     if (this.#isLong) this.#perPage.checked = true;
@@ -145,15 +145,36 @@ export class Composer {
     const price = isReady ? say("about", { time: about(seconds) }) : "";
     put(this.#price, price);
     this.#send.setAttribute("aria-label", `${say("ask")} ${price}`.trim());
-    for (const task of this.#tasks) {
-      const isCompare = task.dataset.task === "compare";
-      task.hidden = !has || (isCompare && all.length < 2);
+    this.#listTasks();
+    for (const [task, node] of this.#tasks) {
+      node.hidden = all.length < task.pictures;
+      node.title = say("about", { time: about(this.#seconds(all, settingsOf(task, options()))) });
     }
   }
 
-  /** @param {typeof TASKS[number]} task */
-  #task(task) {
-    this.#ask(say(`ask_${task}`));
+  /** The tasks of the model that have a name on this page. */
+  #listTasks() {
+    const tasks = this.#service.tasks.filter(({ id }) => hasText(`task_${id}`));
+    if (tasks.every((task) => this.#tasks.has(task))) return;
+    this.#tasks = new Map(
+      tasks.map((task) => [task, button(say(`task_${task.id}`), () => void this.#task(task), { class: "task", "data-task": task.id })]),
+    );
+    put(this.#taskLine, ...this.#tasks.values());
+  }
+
+  /** @param {PictureRef[]} pictures @param {Options} settings */
+  #seconds(pictures, settings) {
+    const questions = this.#isPerPage ? this.#pictures.map((one) => [one]) : [pictures];
+    const price = (/** @type {PictureRef[]} */ some) => total(this.#service.priceOf(some, this.#box.value.length, settings));
+    return questions.reduce((sum, some) => sum + price(some), 0);
+  }
+
+  /** @param {Task} task */
+  async #task(task) {
+    const schema = task.schema && (await openSchema(task.schema));
+    if (task.schema && !schema) return;
+    const prompt = promptOf(task, this.#box.value.trim(), { tag: language(), name: languageName() });
+    this.#ask(prompt, settingsOf({ ...task, schema }, options()));
   }
 
   #submit() {
@@ -164,11 +185,12 @@ export class Composer {
     this.#ask(text);
   }
 
-  /** @param {string} text */
-  #ask(text) {
-    const [pictures, isPerPage] = [this.#pictures, this.#isPerPage];
+  /** @param {string} text @param {Options} [settings] */
+  #ask(text, settings = options()) {
+    const pictures = this.#pictures;
+    const perPage = this.#isPerPage ? { per_page: true } : {};
     this.#perPage.checked = false;
     this.write("", []);
-    this.#actions.ask(text, pictures, isPerPage);
+    this.#actions.ask(text, pictures, { ...settings, ...perPage });
   }
 }

@@ -154,7 +154,7 @@ export class OpenConversation {
    */
   async retry({ id }, options) {
     const { error: _, ...found } = /** @type {Message} */ (this.messages.find((one) => one.id === id));
-    const answer = { ...found, text: "", received: "0", state: /** @type {const} */ ("asked"), settings: options, measured: undefined };
+    const answer = { ...found, text: "", received: "0", state: /** @type {const} */ ("asked"), settings: options, measured: undefined, marks: undefined };
     this.messages = this.messages.map((one) => (one.id === id ? answer : one));
     this.#tell();
     const job = { key: newId(), conversation: this.row.id, message: id, job: null, created: Date.now() };

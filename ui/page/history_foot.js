@@ -4,6 +4,7 @@
 /** @import { Store } from "./store.js" */
 
 import { button, el, put } from "./dom.js";
+import { download } from "./download.js";
 import { branch } from "./tree.js";
 
 /**
@@ -50,13 +51,13 @@ async function exportOne({ say, store, open, onSaid }) {
   if (!transcript) return onSaid(say("history.export.none"));
   const { toMarkdown } = await import("./transfer.js");
   const shown = branch(transcript.messages, transcript.conversation.leaf);
-  download(toMarkdown(transcript.conversation.title, shown, say), "md");
+  download(toMarkdown(transcript.conversation.title, shown, say), "edge-vl", "md");
 }
 
 /** @param {FootWays} ways */
 async function exportAll({ store }) {
   const { toJson } = await import("./transfer.js");
-  download(await toJson(store), "json");
+  download(await toJson(store), "edge-vl", "json");
 }
 
 /** @param {FootWays} ways */
@@ -73,12 +74,4 @@ function importOne({ say, store, onSaid }) {
     }
   });
   input.click();
-}
-
-/** @param {Blob} blob @param {string} suffix */
-function download(blob, suffix) {
-  const day = new Date().toISOString().slice(0, 10);
-  const url = URL.createObjectURL(blob);
-  el("a", { href: url, download: `edge-vl ${day}.${suffix}` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -43,7 +43,7 @@ const empty = new EmptyPage(service, {
 });
 mount("talk").append(empty.node);
 const composer = new Composer(mount("composer"), service, {
-  ask: (text, pictures, isPerPage) => inRoom((room) => room.ask(text, pictures, isPerPage)),
+  ask: (text, pictures, settings) => inRoom((room) => room.ask(text, pictures, settings)),
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
   earlier: () => conversation.pictures,
@@ -131,7 +131,7 @@ async function showServer() {
   const host = mount("server");
   if (host.childElementCount) return;
   const asked = conversation.path.findLast(({ role }) => role === "user");
-  const question = () => composer.text || asked?.text || say("ask_describe");
+  const question = () => composer.text || asked?.text || say("default_question");
   await load(import("./server.js"), ({ createServer }) => void createServer(host, service, question));
 }
 

@@ -1,30 +1,32 @@
-/**
- * Boxes and points that an answer names, as Qwen3-VL writes them: JSON objects with
- * `bbox_2d` or `point_2d`, in thousandths of the picture, and a `label`. Source: the
- * model card of Qwen3-VL, "2D grounding". Pure.
- */
+/** Boxes and points that an answer names, as the server found them, on their pictures. Pure. */
 
 /** @import { Mark } from "./overlay.js" */
+/** @import { PictureRef } from "./records.js" */
 
-const OBJECT = /\{[^{}]*"(?:bbox_2d|point_2d)"\s*:\s*\[([\d\s.,]*)\][^{}]*\}/g;
-const LABEL = /"label"\s*:\s*"((?:[^"\\]|\\.)*)"/;
-const MOST = 100;
 const SCALE = 1000;
+const N_HUES = 6;
 
 /**
- * @param {string} text of an answer, perhaps cut
- * @returns {Mark[]} in fractions of the picture
+ * `grounding` of the API: thousandths of the upright picture number `picture`.
+ * @typedef {object} Located
+ * @property {number} picture
+ * @property {string} label
+ * @property {number[]} [bbox_2d] left, top, right, bottom
+ * @property {number[]} [point_2d]
  */
-export function marksIn(text) {
-  /** @type {Mark[]} */
-  const marks = [];
-  for (const [object, numbers] of text.matchAll(OBJECT)) {
-    const [x, y, right, bottom] = numbers.split(",").map((one) => Number(one) / SCALE);
-    const label = JSON.parse(`"${LABEL.exec(object)?.[1] ?? ""}"`);
-    const mark = { id: String(marks.length), label, x, y };
-    if (![x, y].every((one) => one >= 0 && one <= 1) || marks.length === MOST) continue;
-    if (right === undefined) marks.push(mark);
-    else if (right > x && bottom > y) marks.push({ ...mark, width: right - x, height: bottom - y });
-  }
-  return marks;
+
+/**
+ * @param {Located[]} grounding
+ * @param {PictureRef[]} sent the pictures of the question, in their order
+ * @returns {Mark[]} one hue for each label
+ */
+export function marksOf(grounding, sent) {
+  const labels = [...new Set(grounding.map(({ label }) => label))];
+  return grounding.flatMap(({ picture, label, bbox_2d, point_2d }, n) => {
+    const sha256 = sent[picture]?.sha256;
+    const [x = 0, y = 0, right = 0, bottom = 0] = (bbox_2d ?? point_2d ?? []).map((one) => one / SCALE);
+    if (!sha256) return [];
+    const mark = { id: String(n), sha256, label, hue: labels.indexOf(label) % N_HUES, x, y };
+    return [bbox_2d ? { ...mark, width: right - x, height: bottom - y } : mark];
+  });
 }

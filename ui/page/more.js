@@ -57,7 +57,7 @@ export function openMore(service, onChange) {
     keepOptions({
       // the first one is the default model, which may be another one later
       model: value("more-model") === service.models[0] ? undefined : value("more-model") || undefined,
-      detail: /** @type {"low"} */ (value("more-detail")),
+      detail: value("more-detail") === "auto" ? undefined : /** @type {"low"} */ (value("more-detail")),
       max_tokens: Number(value("more-length")) || undefined,
       temperature: Number(heat.value) || undefined,
       system: system.value.trim() || undefined,

@@ -5,16 +5,19 @@
 import { el, put } from "./dom.js";
 
 /**
- * A box or, without a size, a point that an answer names, in fractions of the picture.
+ * A box or, without a size, a point that an answer names, in fractions of the upright
+ * picture with this digest. Equal labels have the same hue, 0 to 5.
  *
- * @typedef {{id: string, label: string, x: number, y: number, width?: number,
- *   height?: number}} Mark
+ * @typedef {{id: string, sha256: string, label: string, hue: number, x: number, y: number,
+ *   width?: number, height?: number}} Mark
  */
 
 /** Opacity of what is not read yet, and the cells that were read last. */
 const UNREAD = "rgb(12 20 18 / 0.62)";
 const FRESH = "rgb(45 212 191 / 0.35)";
 const N_FRESH = 12;
+/** Above this a name would leave the picture: it stands inside. */
+const NEAR_TOP = 0.06;
 
 /** Boxes are buttons that ask about their part; points only tell where something is. */
 export class Marks {
@@ -38,7 +41,7 @@ export class Marks {
   }
 
   /** @param {Mark} mark */
-  #mark({ id, label, x, y, width, height }) {
+  #mark({ id, label, hue, x, y, width, height }) {
     const point = (/** @type {string | null} */ at) => () => this.onPoint(at);
     const ways = {
       onpointerenter: point(id),
@@ -46,15 +49,16 @@ export class Marks {
       onfocus: point(id),
       onblur: point(null),
     };
-    const name = el("span", {}, label);
+    const name = label && el("span", {}, label);
+    const colour = `mark is-hue-${hue}${y < NEAR_TOP ? " is-high" : ""}`;
     if (!width || !height) {
-      const spot = el("div", { class: "mark is-point", ...ways }, name);
+      const spot = el("div", { class: `${colour} is-point`, tabindex: "0", role: "img", "aria-label": label, ...ways }, name);
       place(spot, { x, y });
       return spot;
     }
     const box = { x, y, width, height };
     const onclick = () => this.onChoose(box);
-    const button = el("button", { type: "button", class: "mark", onclick, ...ways }, name);
+    const button = el("button", { type: "button", class: colour, "aria-label": label || null, onclick, ...ways }, name);
     place(button, box);
     return button;
   }

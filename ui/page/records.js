@@ -3,6 +3,8 @@
  * milliseconds since 1970.
  */
 
+/** @import { Mark } from "./overlay.js" */
+
 /**
  * A conversation is a tree of messages; `leaf` is the last message of the branch that is
  * shown. `draft` is the question that is being written, `cover` the picture in lists.
@@ -38,6 +40,7 @@
  * @property {string} [received]
  * @property {string} [finish_reason]
  * @property {{code: string, message: string, retry_after_s?: number}} [error]
+ * @property {Mark[]} [marks] boxes and points of an answer
  * @property {Record<string, any>} [measured] usage, timings, and what else is known
  */
 

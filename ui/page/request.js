@@ -11,6 +11,7 @@
  * @property {string} [model]
  * @property {Detail} [detail]
  * @property {number} [max_tokens]
+ * @property {object} [response_format]
  * @property {number} [temperature]
  * @property {number} [top_p]
  * @property {number} [top_k]

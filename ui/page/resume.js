@@ -3,6 +3,7 @@
  * The Idempotency-Key makes a second POST safe, and `Last-Event-ID` resumes the text.
  */
 
+/** @import { Located } from "./marks.js" */
 /** @import { ServerEvent } from "./sse.js" */
 
 import { readEvents } from "./sse.js";
@@ -19,7 +20,7 @@ import { readEvents } from "./sse.js";
  * @typedef {{type: "job", job_id: string | null, cached: boolean}
  *   | {type: "progress", [field: string]: any}
  *   | {type: "text" | "thoughts", text: string, at: string}
- *   | {type: "finish", finish_reason: string}
+ *   | {type: "finish", finish_reason: string, grounding: Located[]}
  *   | {type: "usage", usage: object, timings: object, dropped_messages: number,
  *      first_only_pictures: number}
  *   | {type: "restart"}
@@ -165,7 +166,8 @@ class Following {
       await this.tell({ type: content ? "text" : "thoughts", text: content || thoughts, at: id });
     }
     if (choice?.finish_reason) {
-      await this.tell({ type: "finish", finish_reason: choice.finish_reason });
+      const { finish_reason, grounding = [] } = choice;
+      await this.tell({ type: "finish", finish_reason, grounding });
     }
     if (chunk.usage) {
       const { usage, timings, dropped_messages, first_only_pictures } = chunk;

@@ -14,9 +14,9 @@ import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
 import { isPdf, pagesOf } from "./documents.js";
 import { mount } from "./dom.js";
-import { marksIn } from "./marks.js";
 import { options } from "./options.js";
 import { keep, PictureError, prepare } from "./pictures.js";
+import { saveMarks } from "./save_marks.js";
 import { total } from "./service.js";
 import { Stage } from "./stage.js";
 import { Talk } from "./talk.js";
@@ -26,7 +26,6 @@ import { about, say } from "./words.js";
 
 /** "Sooner" is offered from here on. */
 const WORTH_S = 3;
-const LETTERS_PER_TOKEN = 4;
 
 export class Room {
   #store;
@@ -77,6 +76,8 @@ export class Room {
       look: (picture) => void this.#stage.show(this.#items(), this.#items().findIndex(({ ref }) => ref === picture)),
       picture: (picture) => store.pictures.read(picture.sha256),
       light: (id) => this.#stage.light(id),
+      find: (id) => void this.#stage.find(id),
+      saveMarks: (message, kind) => void saveMarks(kind, message.marks ?? [], conversation.pictures, store.pictures),
       smallerLabel: (message) => this.#smallerLabel(message),
     });
     conversation.watch(() => this.show());
@@ -93,7 +94,7 @@ export class Room {
     const { path } = this.#conversation;
     const last = path.at(-1);
     const isMarked = items.length > 0 && items.every(({ isDraft }) => !isDraft) && !isRunning(last);
-    void this.#stage.show(items).then(() => this.#stage.mark(isMarked && last ? marksIn(last.text) : []));
+    void this.#stage.show(items).then(() => this.#stage.mark(isMarked && last ? (last.marks ?? []) : []));
   }
 
   /** Shows the end of the conversation. */
@@ -107,13 +108,12 @@ export class Room {
     return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
   }
 
-  /** @param {string} text @param {PictureRef[]} pictures @param {boolean} [isPerPage] */
-  async ask(text, pictures, isPerPage = false) {
+  /** @param {string} text @param {PictureRef[]} pictures @param {Options} [settings] */
+  async ask(text, pictures, settings = options()) {
     const edited = this.#edited;
     this.#edited = null;
     const parent = edited ? edited.parent : undefined;
-    const perPage = isPerPage ? { per_page: true } : {};
-    await this.#run(this.#conversation.ask(text, pictures, { ...options(), ...perPage }, parent));
+    await this.#run(this.#conversation.ask(text, pictures, settings, parent));
   }
 
   /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */
@@ -127,9 +127,7 @@ export class Room {
 
   /** @param {Message} message @returns {Options} for another answer than this one */
   #again({ settings }) {
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    const perPage = settings?.per_page ? { per_page: true } : {};
-    return { ...options(), ...this.#service.sampling, seed, ...perPage };
+    return { ...settings, ...options(), ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
   }
 
   /** @param {Message} message */
@@ -241,11 +239,7 @@ export class Room {
     const job = message.settings ?? {};
     const pictures = path.slice(0, at).flatMap((one) => one.pictures);
     if (!pictures.length || job.detail === "low") return "";
-    /** @param {Detail} detail */
-    const price = (detail) => {
-      const tokens = pictures.reduce((sum, { width, height }) => sum + this.#service.imageTokens(width, height, detail), 0);
-      return total(this.#service.price(tokens, (path[at - 1]?.text.length ?? 0) / LETTERS_PER_TOKEN, job.max_tokens));
-    };
+    const price = (/** @type {Detail} */ detail) => total(this.#service.priceOf(pictures, path[at - 1]?.text.length ?? 0, { ...job, detail }));
     const less = price("low");
     return price(job.detail ?? "auto") - less > WORTH_S ? say("sooner", { time: about(less) }) : "";
   }

@@ -5,7 +5,8 @@
 
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Seconds } from "./progress.js" */
-/** @import { Detail } from "./request.js" */
+/** @import { Task } from "./ready_task.js" */
+/** @import { Detail, Options } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
 import { keepOptions, options } from "./options.js";
 
@@ -25,6 +26,8 @@ const LIMITS = {
   formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
   text_characters: 200_000,
 };
+/** A guess until the server has counted: letters of a text per token. */
+const LETTERS_PER_TOKEN = 4;
 const PACE = { image_s: 0.008, prompt_s: 0.004, answer_s: 0.12, other_s: 0.2, answer_tokens: 120 };
 
 export class Service {
@@ -36,6 +39,8 @@ export class Service {
   limits = LIMITS;
   /** @type {Record<string, number>} recommended for answers that differ */
   sampling = { temperature: 0.7, top_p: 0.8, top_k: 20 };
+  /** @type {Task[]} */
+  tasks = [];
   /** @type {Record<string, any>} */
   status = {};
   /** @type {Set<() => void>} */
@@ -87,6 +92,7 @@ export class Service {
     const about = await callJson(`v1/models/${encodeURIComponent(name)}`);
     this.limits = { ...LIMITS, ...about.limits };
     this.sampling = about.sampling ?? this.sampling;
+    this.tasks = about.tasks ?? [];
   }
 
   /** What the server says of the model that is asked. @returns {Record<string, any>} */
@@ -114,6 +120,17 @@ export class Service {
       prefill: pace.other_s + (imageTokens + textTokens) * pace.prompt_s,
       decode: Math.min(maxTokens, pace.answer_tokens) * pace.answer_s,
     };
+  }
+
+  /**
+   * Estimated seconds of each stage of a question about pictures, asked now.
+   * @param {{width: number, height: number}[]} pictures
+   * @param {number} letters of its text
+   * @param {Options} settings
+   */
+  priceOf(pictures, letters, { detail, max_tokens }) {
+    const tokens = pictures.reduce((sum, { width, height }) => sum + this.imageTokens(width, height, detail), 0);
+    return this.price(tokens, letters / LETTERS_PER_TOKEN, max_tokens);
   }
 
   /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {Detail} [detail] */

@@ -41,6 +41,8 @@ export class Stage {
   /** @type {{sha256: string, share: number} | null} */
   #progress = null;
   #marks;
+  /** @type {Mark[]} on all pictures */
+  #all = [];
   #cells = new Cells();
   #crop;
   #tools;
@@ -113,17 +115,27 @@ export class Stage {
     this.#showCells();
     const ref = this.shown;
     if (ref && ref.sha256 !== before) await this.#load(ref);
+    this.mark(this.#all);
     this.#showTools();
   }
 
-  /** @param {Mark[]} marks on the shown picture; a click on one asks about that part */
+  /** @param {Mark[]} marks on all pictures; a click on a box asks about that part */
   mark(marks) {
-    this.#marks.show(marks);
+    this.#all = marks;
+    this.#marks.show(marks.filter(({ sha256 }) => sha256 === this.shown?.sha256));
   }
 
-  /** @param {string | null} id of the mark that lights up */
+  /** @param {string | null} id of the mark that lights up, if its picture is shown */
   light(id) {
     this.#marks.light(id);
+  }
+
+  /** Shows the picture of a mark, and lights it. @param {string} id */
+  async find(id) {
+    const mark = this.#all.find((one) => one.id === id);
+    const index = this.#items.findIndex(({ ref }) => ref.sha256 === mark?.sha256);
+    if (index >= 0 && index !== this.#index) await this.show(this.#items, index);
+    this.light(id);
   }
 
   /** @param {{sha256: string, share: number} | null} progress of reading a picture */

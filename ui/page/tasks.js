@@ -1,7 +1,4 @@
-/** Questions that are ready to ask, and pictures to try them on, drawn here. */
-
-/** The keys of their words: `task_describe` on the button, `ask_describe` for the model. */
-export const TASKS = /** @type {const} */ (["describe", "read", "table", "find", "compare", "fields"]);
+/** Pictures to try questions on, drawn here. */
 
 /** @typedef {{name: string, width: number, height: number, draw: (pen: CanvasRenderingContext2D) => void}} Example */
 

@@ -1,14 +1,14 @@
 /** One message on the page: a question, or an answer with what can be done with it. */
 
+/** @import { Kind } from "./marks_file.js" */
 /** @import { Message, PictureRef } from "./records.js" */
 /** @import { Running } from "./asking.js" */
 /** @import { Remedy } from "./failures.js" */
 import { copy, tablesAsCsv } from "./clipboard.js";
 import { isRunning } from "./conversation.js";
-import { button, el, put } from "./dom.js";
+import { button, el, icon, put } from "./dom.js";
 import { FailureCard } from "./failures.js";
 import { showMarkdown } from "./markdown/render.js";
-import { marksIn } from "./marks.js";
 import { thumbnail } from "./thumbnail.js";
 import { Thoughts } from "./thoughts.js";
 import { WaitingCard } from "./waiting.js";
@@ -29,6 +29,8 @@ import { countWords, exact, say } from "./words.js";
  * @property {(picture: PictureRef) => void} look
  * @property {(picture: PictureRef) => Promise<Blob | null>} picture
  * @property {(id: string | null) => void} light a mark on the picture
+ * @property {(id: string) => void} find a mark: shows its picture
+ * @property {(message: Message, kind: Kind) => void} saveMarks
  * @property {(message: Message) => string} smallerLabel empty: it would not help
  */
 
@@ -171,12 +173,12 @@ export class AnswerView {
     ];
   }
 
-  /** The names of what is marked on the picture. @param {Message} message */
-  #marks({ text }) {
-    const { light } = this.actions;
-    const names = marksIn(text).map(({ id, label }) =>
-      button(label || say("mark", { n: Number(id) + 1 }), () => light(id), {
-        class: "mark-name",
+  /** The names of what is marked on the pictures, and the marks as files. @param {Message} message */
+  #marks(message) {
+    const { light, find, saveMarks } = this.actions;
+    const names = (message.marks ?? []).map(({ id, label, hue }) =>
+      button(label || say("mark", { n: Number(id) + 1 }), () => find(id), {
+        class: `mark-name is-hue-${hue}`,
         "data-mark": id,
         onmouseenter: () => light(id),
         onmouseleave: () => light(null),
@@ -184,7 +186,11 @@ export class AnswerView {
         onblur: () => light(null),
       }),
     );
-    return names.length > 0 && el("div", { class: "actions marks" }, ...names);
+    if (!names.length) return null;
+    const files = /** @type {const} */ (["json", "csv", "coco"]).map((kind) =>
+      button(kind.toUpperCase(), () => saveMarks(message, kind), { class: "plain", "aria-label": say("save_marks", { kind: kind.toUpperCase() }) }),
+    );
+    return el("div", {}, el("div", { class: "actions marks" }, ...names), el("div", { class: "actions small" }, icon("export"), ...files));
   }
 
   /** Lights the name of a mark that is pointed at on the picture. @param {string | null} id */

@@ -25,6 +25,9 @@ let chosen = "en";
 /** The tag of the language in use. */
 export const language = () => chosen;
 
+/** Its own name. */
+export const languageName = () => LANGUAGES.find(([tag]) => tag === chosen)?.[1] ?? "English";
+
 /** Loads the texts; `say` works from then on. The document has to be marked with the language. */
 export async function loadWords() {
   chosen = languageFor([kept(KEPT) ?? "", ...navigator.languages]);

@@ -37,6 +37,7 @@ def rerank_routes(questions: Questions) -> APIRouter:
         return JSONResponse(reply, headers=received.headers)
 
     @router.post("/v1/rerank")
+    @router.post("/v2/rerank")  # where Cohere's newer client asks
     @documented(body=RerankBody, answer=Reranked)
     async def rerank(http: Request) -> Response:
         return await ranked(http, lists_scores=False)

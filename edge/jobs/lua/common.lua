@@ -66,11 +66,12 @@ local function settle(id, job, state, outcome, is_shared)
   elseif state == 'finished' then
     local usage = cjson.decode(outcome).answer.usage
     answer_tokens = usage.completion_tokens
-    counts.image_tokens = tonumber(job.image_tokens or 0)
+    -- older workers do not say all of these
+    counts.image_tokens = usage.image_tokens or tonumber(job.image_tokens or 0)
     counts.prompt_tokens = usage.prompt_tokens
     for _, cached in ipairs({'cached_tokens', 'memory_image_tokens',
                              'stored_image_tokens'}) do
-      counts[cached] = usage[cached] or 0  -- older workers do not say all of them
+      counts[cached] = usage[cached] or 0
     end
   else
     counts.failed = 1

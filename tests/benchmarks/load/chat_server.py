@@ -61,6 +61,10 @@ class Wire:
         self._head(status, length | named)
         self._handler.wfile.write(text.encode())
 
+    def whole(self, body: object) -> None:
+        """An answer that is not streamed."""
+        self.refuse(200, body, Content_Type="application/json")
+
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
         self._handler.send_response(status)
         for name, value in headers.items():
@@ -141,7 +145,7 @@ def chat_server(script: Script) -> Iterator[ChatServer]:
         def do_POST(self) -> None:
             at = time.perf_counter()
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert self.path == "/v1/chat/completions"
+            assert self.path in ("/v1/chat/completions", "/v1/rerank")
             request = Request(at, body, dict(self.headers), self.client_address)
             wire = Wire(self)
             server.requests.append(request)

@@ -212,6 +212,24 @@ def test_an_error_status_is_refused_or_failed(
     assert reply.retry_after_s == 3.0
 
 
+@pytest.mark.parametrize(
+    ("sent", "outcome", "code"),
+    [
+        ({"results": [{"index": 0, "relevance_score": 0.5}]}, "answered", ""),
+        ({"results": []}, "failed", "bad body"),
+        ({"choices": []}, "failed", "bad body"),
+        ([], "failed", "bad body"),
+        ("{", "failed", "bad body"),
+    ],
+)
+def test_a_ranking_comes_in_one_piece(
+    ask: Callable[..., Reply], sent: object, outcome: str, code: str
+) -> None:
+    reply = ask(lambda wire, _: wire.whole(sent))
+    assert (reply.outcome, reply.code) == (outcome, code)
+    assert (reply.answer.ttft_s, reply.answer.tokens) == (None, 0)
+
+
 def test_an_error_event_is_a_failure(
     ask: Callable[..., Reply],
 ) -> None:

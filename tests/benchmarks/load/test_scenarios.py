@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import threading
 import time
@@ -11,7 +12,7 @@ import time
 import pytest
 from PIL import Image
 
-from benchmarks.load import questions
+from benchmarks.load import questions, rerank
 from benchmarks.load.questions import Question
 from benchmarks.load.scenarios import load_scenario, scenario_names
 from edge.errors import SetupError
@@ -32,6 +33,7 @@ def test_every_scenario_has_a_description_and_defaults() -> None:
         "curve",
         "extraction",
         "overload",
+        "rerank",
         "shared",
         "soak",
         "steady",
@@ -112,6 +114,30 @@ def test_a_question_is_the_same_message_each_time() -> None:
     for question in (questions.picture("run", 1), questions.text("run", 1)):
         assert question.message() == question.message()
     assert Question("text", "why?").message() == {"role": "user", "content": "why?"}
+
+
+def test_documents_to_rank_are_texts_and_new_pictures() -> None:
+    assert rerank.rerank_body("one") == rerank.rerank_body("one")
+    pictures = set()
+    for n in range(50):
+        body = json.loads(rerank.rerank_body(f"run/{n}", "m", {"top_n": 2}))
+        assert (body["query"], body["model"], body["top_n"]) == ("a red circle", "m", 2)
+        images = [one["image"] for one in body["documents"] if isinstance(one, dict)]
+        assert len(images) == 4 and len(body["documents"]) == 8
+        pictures.update(images)
+    assert len(pictures) == 200
+    for image in images:
+        data = base64.b64decode(image.partition(",")[2])
+        assert Image.open(io.BytesIO(data)).size == (rerank.SIDE, rerank.SIDE)
+
+
+def test_the_rerank_users_ask_the_reranker() -> None:
+    scored = {"results": [{"index": 0, "relevance_score": 1.0}]}
+    with chat_server(lambda wire, _: wire.whole(scored)) as server:
+        run = load(server.url, "--scenario", "rerank", "--stages", "2", "--requests", 4)
+    assert [sample.outcome for sample in run.samples] == ["answered"] * 4
+    asked = [request.body["documents"] for request in server.requests]
+    assert len(asked) == 4 and all(one not in asked[:i] for i, one in enumerate(asked))
 
 
 def test_locust_finds_the_users_of_all_scenarios() -> None:

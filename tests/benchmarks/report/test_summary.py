@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,12 @@ from hypothesis import strategies as st
 
 from benchmarks.record import ResourceSample, Run, Sample, Stage
 from benchmarks.report.figures import three_digits
-from benchmarks.report.summary import percentile, summarise, summarise_by_kind
+from benchmarks.report.summary import (
+    number,
+    percentile,
+    summarise,
+    summarise_by_kind,
+)
 from benchmarks.report.trend import slopes
 
 DRAFTED = {"drafted_tokens": 9, "accepted_tokens": 6, "saved_steps": 8}
@@ -111,6 +117,18 @@ def test_a_percentile_is_a_value_that_its_share_does_not_exceed(
     below = sum(value <= found.value for value in values)
     assert below >= len(values) * p / 100 - 1e-6
     assert found.enough or found.value == max(values)
+
+
+def test_known_answers_are_a_kind_of_their_own() -> None:
+    run = run_of([Stage(1, 0.0, 5.0)])
+    known = replace(answered(0.01), cached=True)
+    run.samples = [answered(2.0), known, known]
+    kinds = summarise_by_kind(run)
+    assert {kind: stage.answered for kind, stage in kinds.items()} == {
+        "picture": 1,
+        "picture, known": 2,
+    }
+    assert number(kinds["picture, known"].e2e_p95_s) == 0.01
 
 
 def test_p999_needs_a_thousand_answers() -> None:

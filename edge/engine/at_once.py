@@ -1,0 +1,53 @@
+"""What is answered at once, without a slot: the tokens of a prompt, how many they are,
+and the text of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from edge.engine.engine import Engine
+from edge.engine.protocols import Tokenizer
+from edge.engine.sequence import Sequence, TextPiece
+from edge.errors import InvalidRequest
+from edge.qwen3vl.chat import IMAGE_PAD
+from edge.request import Answer, Request
+from edge.usage import Usage
+
+
+def answer_at_once(
+    engine: Engine, request: Request, is_wanted: Callable[[], bool]
+) -> Answer:
+    """The answer to a request that needs no slot; see `Wants`. Raises as
+    `Engine.check`, and InvalidRequest for tokens that there are not."""
+    if request.wants == "text":
+        return Answer(_text(request, engine.tokenizer), "stop")
+    prepared = engine.check(request, is_wanted)
+    text = ""
+    if request.wants == "tokens":
+        for sequence in prepared.take(request) or ():
+            text = " ".join(map(str, _tokens(sequence, engine.tokenizer)))
+    return Answer(text, "stop", Usage(prepared.n_prompt))
+
+
+def _tokens(sequence: Sequence, tokenizer: Tokenizer) -> Iterator[int]:
+    """Those of the prompt. A picture has a placeholder for each image token, as in the
+    input of Qwen's own processor."""
+    [placeholder] = tokenizer.tokenize(IMAGE_PAD, special=True)
+    for piece in sequence.pieces:
+        if isinstance(piece, TextPiece):
+            yield from piece.tokens
+        else:
+            yield from [placeholder] * piece.n_tokens
+
+
+def _text(request: Request, tokenizer: Tokenizer) -> str:
+    """Control tokens are their names, and bytes that are not UTF-8 become U+FFFD."""
+    numbers = "".join(map(str, request.messages[-1].content)).split()
+    tokens = [int(number) for number in numbers]
+    if max(tokens, default=0) >= tokenizer.n_vocab:
+        raise InvalidRequest(
+            f"The model has {tokenizer.n_vocab:,} tokens, numbered from 0, and "
+            f"{max(tokens)} is not one of them.",
+            param="messages",
+        )
+    return b"".join(map(tokenizer.label, tokens)).decode(errors="replace")
