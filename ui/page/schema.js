@@ -48,7 +48,7 @@ export function openSchema(usual) {
   });
 }
 
-/** @param {string} text @returns {object | null} null: it is no object of JSON */
+/** @param {string} text @returns {object | null} null: it is not an object of JSON */
 function parsed(text) {
   try {
     const found = JSON.parse(text);
