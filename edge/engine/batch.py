@@ -120,6 +120,7 @@ class Batch:
         usage = Usage(
             self._n_prompt,
             cached_tokens=sum(one.n_reused for one in sequences),
+            image_tokens=self.n_image,
             memory_image_tokens=sum(one.n_memory_image for one in sequences),
             stored_image_tokens=sum(one.n_stored_image for one in sequences),
         )

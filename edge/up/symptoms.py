@@ -126,8 +126,10 @@ TABLE: Final = (
     ),
     Row(
         "Answers are slow before they reach the model.",
-        "Decoding large pictures takes the cores.",
-        "Let clients make pictures smaller before they send them, as the page does.",
+        "Pictures wait for a decoder: they are large, or many come from one address, "
+        "which has one decoder at a time.",
+        "Let clients make pictures smaller before they send them, as the page does. "
+        "Name a proxy in front in EDGE_TRUST, or all its clients are one address.",
         lambda f: (
             f.n_answers >= ENOUGH
             and f.decoding_s > DECODING * f.stage_s.get("e2e", float("inf"))

@@ -98,6 +98,7 @@ def test_pictures_of_query_and_documents_are_encoded_once() -> None:
     assert isinstance(seen[0], Started)
     assert seen[0].image_tokens == 4 * 3 + 4 + 6 + 4
     assert len(seen[-1].answer.scores) == 3
+    assert seen[-1].answer.usage.image_tokens == seen[0].image_tokens
     assert tower.n_embedded == 2
 
 

@@ -15,11 +15,14 @@ from tests.test_images import encode
 from ui.anthropic.routes import read_messages
 from ui.body import parse
 from ui.completions.body import CompletionBody
+from ui.embeddings.body import EmbeddingsBody
 from ui.field_names import FieldNames
 from ui.ollama.body import OllamaBody, OllamaChat, OllamaPrompt
 from ui.ollama.translation import NothingAsked, chat_of
 from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
+from ui.rerank.body import RerankBody
+from ui.rerank.reply import Ranking
 from ui.responses.draft import ResponseDraft
 
 CALLER = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
@@ -156,6 +159,30 @@ RESPONSES: list[Any] = [
     },
 ]
 
+RERANKS: list[Any] = [
+    {
+        "query": {"image": {"url": GOOD_URL, "detail": "low"}},
+        "documents": [
+            "a",
+            {"text": "b", "image": GOOD_URL.split(",")[1]},
+            {"image_url": {"url": GOOD_URL}},
+            [
+                {"type": "text", "text": "c"},
+                {"type": "image_url", "image_url": GOOD_URL},
+            ],
+            {"content": ["d"]},
+        ],
+        "instruction": "Find it.",
+        "top_n": 2,
+        "return_documents": True,
+        "user": "me",
+    }
+]
+EMBEDDINGS: list[Any] = [
+    {"input": "a", "dimensions": 8, "encoding_format": "base64"},
+    {"input": [{"image": GOOD_URL, "text": "b"}, "c"], "instruction": "d"},
+]
+
 
 def chat(data: bytearray) -> ChatBody:
     return parse(ChatBody, data)
@@ -176,6 +203,16 @@ def response(data: bytearray) -> ChatBody:
         if not draft.is_whole:
             raise InvalidRequest("It refers to others.")
         return draft.body()
+
+
+def rerank(data: bytearray) -> ChatBody:
+    body = parse(RerankBody, data)
+    Ranking.of(body)
+    return body.chat_body(FieldNames())
+
+
+def embeddings(data: bytearray) -> ChatBody:
+    return parse(EmbeddingsBody, data).chat_body(FieldNames())
 
 
 def ollama(kind: type[OllamaBody]) -> Callable[[bytearray], ChatBody]:
@@ -204,4 +241,6 @@ OTHERS: dict[str, tuple[list[Any], Callable[[bytearray], ChatBody]]] = {
     "Ollama's prompts": (PROMPTS, ollama(OllamaPrompt)),
     "completions": (COMPLETIONS, completion),
     "responses": (RESPONSES, response),
+    "reranking": (RERANKS, rerank),
+    "embeddings": (EMBEDDINGS, embeddings),
 }

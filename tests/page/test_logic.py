@@ -69,6 +69,11 @@ def test_the_bar_never_runs_back_and_never_ends(page: Page, events: Any) -> None
     assert all(left > 0 for _, left, _ in seen)
 
 
+def test_thoughts_are_thinking_and_text_is_writing(page: Page) -> None:
+    seen = run(page, "progress.js", STEPS, [("thoughts", 250), ("text", 250)])
+    assert [stage for _, _, stage in seen] == ["prefill", "decode"]
+
+
 def test_only_answered_questions_go_to_the_model(page: Page) -> None:
     def message(n: int, role: str, text: str, state: str = "done") -> dict[str, Any]:
         return {

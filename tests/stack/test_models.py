@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect
 
 from edge.models.registry import write_tiny_quant
 from tests.conftest import wait_for
@@ -126,3 +127,21 @@ def test_an_idle_model_leaves_memory_and_comes_back(edge: str, folder: Path) -> 
         assert httpx.get(f"{stack.url}/ready").status_code == 200
         assert ask(stack, "", i=3)[0] == "tiny"
         wait_for(lambda: stack.said().count("ready, tiny") == 2, 10)
+
+
+@pytest.mark.browser
+def test_the_page_asks_the_model_that_was_chosen(two: Stack, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(two.url)
+    sent = []
+    for model in ("tiny", "tiny-q8"):
+        page.get_by_role("button", name="More", exact=True).click()
+        page.locator("#more-model").select_option(model)
+        page.locator("dialog button.main").click()
+        expect(page.locator(".model").first).to_have_text(model)
+        with page.expect_request("**/chat/completions") as request:
+            page.locator("textarea").first.fill("What is this?")
+            page.keyboard.press("Enter")
+        sent.append(request.value.post_data_json.get("model"))
+        page.wait_for_timeout(3000)  # for the answer
+    assert sent == [None, "tiny-q8"]  # without a name: the default, whichever it is

@@ -35,7 +35,7 @@ ILL = [
     ("claim no jobs", replace(WELL, oldest_waiting_s=130.0)),
     ("had left memory", replace(WELL, unloads=True, longest_queue_s=6.0)),
     ("All slots are busy", slow(queue=9.0, e2e=14.0)),
-    ("Decoding large pictures", replace(WELL, decoding_s=1.5)),
+    ("wait for a decoder", replace(WELL, decoding_s=1.5)),
     ("many image tokens", slow(encode=6.0, e2e=10.0)),
     ("documents are long", slow(prefill=6.0, e2e=10.0)),
     ("Answers are long", slow(decode=20.0, e2e=23.0)),

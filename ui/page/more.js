@@ -54,13 +54,15 @@ export function openMore(service, onChange) {
   dialog.addEventListener("close", async () => {
     /** @param {string} id */
     const value = (id) => /** @type {HTMLSelectElement | null} */ (dialog.querySelector(`#${id}`))?.value ?? "";
-    if (value("more-model")) await service.choose(value("more-model"));
     keepOptions({
+      // the first one is the default model, which may be another one later
+      model: value("more-model") === service.models[0] ? undefined : value("more-model") || undefined,
       detail: value("more-detail") === "auto" ? undefined : /** @type {"low"} */ (value("more-detail")),
       max_tokens: Number(value("more-length")) || undefined,
       temperature: Number(heat.value) || undefined,
       system: system.value.trim() || undefined,
     });
+    if (value("more-model")) await service.look();
     dialog.remove();
     onChange();
   });

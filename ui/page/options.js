@@ -18,5 +18,5 @@ export function keepOptions(changes) {
 
 /** All as they are at first. */
 export function forget() {
-  keepOptions({ detail: undefined, max_tokens: undefined, temperature: undefined, system: undefined });
+  keepOptions({ model: undefined, detail: undefined, max_tokens: undefined, temperature: undefined, system: undefined });
 }

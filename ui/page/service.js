@@ -8,6 +8,7 @@
 /** @import { Task } from "./ready_task.js" */
 /** @import { Detail, Options } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
+import { keepOptions, options } from "./options.js";
 
 const EVERY_MS = 5000;
 const WHEN_QUIET_MS = 30_000;
@@ -72,7 +73,10 @@ export class Service {
     try {
       this.status = await callJson("v1/status");
       this.models = (this.status.models ?? []).map((/** @type {{id: string}} */ { id }) => id);
-      if (!this.models.includes(this.model)) await this.choose(this.models[0] ?? "");
+      const { model = "" } = options();
+      if (model && this.models.length && !this.models.includes(model)) keepOptions({ model: undefined });
+      const asked = this.models.includes(model) ? model : (this.models[0] ?? "");
+      if (asked !== this.model) await this.#choose(asked);
       this.state = this.models.length ? "ready" : { code: "no_worker", message: "" };
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -81,8 +85,8 @@ export class Service {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Asks another model from now on. @param {string} name */
-  async choose(name) {
+  /** @param {string} name */
+  async #choose(name) {
     this.model = name;
     if (!name) return;
     const about = await callJson(`v1/models/${encodeURIComponent(name)}`);

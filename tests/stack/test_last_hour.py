@@ -1,0 +1,31 @@
+"""`edge doctor` reads the last hour of a running service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge.settings import Settings
+from edge.up import doctor
+from edge.up.last_hour import read_figures
+from edge.up.symptoms import ENOUGH
+from tests.stack.conftest import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
+
+
+def test_the_figures_of_a_running_service(stack: Stack, tmp_path: Path) -> None:
+    for n in range(ENOUGH):
+        message = {"role": "user", "content": f"What shape is this? ({n})"}
+        body = {"messages": [message], "max_tokens": 8}
+        reply = httpx.post(f"{stack.url}/v1/chat/completions", json=body, timeout=60)
+        assert reply.status_code == 200
+    settings = Settings(data_dir=tmp_path)
+    found = read_figures(settings, stack.port)
+    assert found is not None
+    assert found.n_answers >= ENOUGH and found.ended[""] >= ENOUGH
+    assert {"queue", "prefill", "decode", "e2e"} <= set(found.stage_s)
+    assert (found.n_workers, found.broker_is_up, found.cache_is_up) == (1, True, True)
+    assert doctor.last_hour(settings, stack.port)
