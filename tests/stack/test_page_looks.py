@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 ANSWER = """async text => {
   const main = document.querySelector("script[src*='main.js']").src;
   const { showMarkdown } = await import(main.replace("main.js", "markdown/render.js"));
-  showMarkdown(document.querySelector(".answer .markdown"), text);
+  showMarkdown(document.querySelector(".answer > .markdown"), text);
 }"""
 TABLE = """| Item | EUR |
 |:-----|----:|
@@ -105,7 +105,7 @@ def test_answers_are_read_as_text_and_not_as_a_name(browser, stack) -> None:
         answer = visitor.answers.inner_text()
         assert not [name for name in names if answer in name]
         live = visitor.page.evaluate(
-            "!!document.querySelector('.answer .markdown').closest('[aria-live]')"
+            "!!document.querySelector('.answer > .markdown').closest('[aria-live]')"
         )
         assert not live  # twenty changes a second would be read out
 
@@ -132,7 +132,7 @@ def test_formulas_are_drawn(browser, stack) -> None:
         visitor.wait_done()
         visitor.page.evaluate(ANSWER, "It is $x^2$ and \\(y\\), not $5 or $6.")
         expect(visitor.page.locator(".markdown .katex")).to_have_count(2)
-        expect(visitor.page.locator(".markdown")).to_contain_text("not $5 or $6.")
+        expect(visitor.page.locator(".answer > .markdown")).to_contain_text("not $5 or $6.")
 
 
 @pytest.mark.parametrize(

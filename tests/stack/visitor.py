@@ -52,7 +52,7 @@ class Visitor:
 
     @property
     def answers(self) -> Locator:
-        return self.page.locator(".answer .markdown")
+        return self.page.locator(".answer > .markdown")
 
     def expect_answer(self, text: str) -> None:
         """The last answer is complete and is `text`."""
