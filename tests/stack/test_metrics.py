@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge import errors
 from edge.histogram_buckets import BUCKETS_S
+from edge.jobs.cache_contents import KINDS
 from edge.up.parts import free_port
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, running
@@ -31,7 +32,7 @@ LABELS = {
     "code": {"", *errors._BY_CODE},
     "result": {"hit", "miss", "off", "damaged", "away"},
     "kind": {"prompt", "reused", "picture", "answer", "drafted", "accepted"}
-    | {"image", "image_memory", "image_stored"},
+    | {"image", "image_memory", "image_stored", *KINDS},
     "cache": {"prefixes", "pictures"},
     "le": {"+Inf"},  # and numbers
 }

@@ -132,7 +132,9 @@ def test_formulas_are_drawn(browser, stack) -> None:
         visitor.wait_done()
         visitor.page.evaluate(ANSWER, "It is $x^2$ and \\(y\\), not $5 or $6.")
         expect(visitor.page.locator(".markdown .katex")).to_have_count(2)
-        expect(visitor.page.locator(".answer > .markdown")).to_contain_text("not $5 or $6.")
+        expect(visitor.page.locator(".answer > .markdown")).to_contain_text(
+            "not $5 or $6."
+        )
 
 
 @pytest.mark.parametrize(
