@@ -93,7 +93,7 @@ class Engine:
 
     @property
     def load(self) -> Load:
-        """How full it was after its latest step; any thread may ask."""
+        """How full it was before its latest step or rest; any thread may ask."""
         return self._load
 
     @property
@@ -155,8 +155,9 @@ class Engine:
                     self.watch.begin()
                 self._admit()
                 self._drafter.draft(self._scheduler.running.values())
-                self._work(self._scheduler.next_work(time.monotonic()))
-                self._load = self._scheduler.load
+                work = self._scheduler.next_work(time.monotonic())
+                self._load = self._scheduler.load  # before it may rest
+                self._work(work)
                 self.watch.end()
                 while not self._inbox.empty():
                     self._inbox.get()()

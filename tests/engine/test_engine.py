@@ -34,6 +34,7 @@ from edge.structured.compiler import Compiler
 from edge.structured.matcher import Constraint
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
+from tests.conftest import wait_for
 from tests.engine.asking import Pause, ask, events
 
 ANSWER = "A stub sees nothing and says 好."
@@ -472,6 +473,22 @@ def test_an_idle_engine_uses_no_processor() -> None:
         before = time.process_time()
         time.sleep(0.5)
         assert time.process_time() - before < 0.1
+
+
+def test_the_load_is_that_of_rest_after_a_cancel_in_the_last_step() -> None:
+    asked: list[ticket.Ticket] = []
+
+    class Left(Watched):
+        def run(self, step: Step) -> list[Sampled]:
+            if len(self.steps) == 3:
+                asked[0].cancel(Cancelled("enough"))
+            return super().run(step)
+
+    with closing(Engine(Left(), StubTower())) as one:
+        asked.append(ask(one, max_tokens=50))
+        assert events(asked[0])[-1] == Failed("cancelled", "enough")
+        wait_for(lambda: one.load.n_busy_slots == 0, 2)
+        assert one.load.n_steps == 4
 
 
 def test_many_threads_may_ask_at_once() -> None:
