@@ -441,8 +441,8 @@ def why_not(take: Callable[[bytes, int], Picture], encoded: bytes) -> str:
 @pytest.mark.parametrize("encoded", NO_PICTURES.values(), ids=NO_PICTURES)
 def test_an_unknown_format_is_refused_with_the_known_ones(encoded: bytes) -> None:
     assert why_not(normalise, encoded) == (
-        "This is not a picture in one of the formats JPEG, PNG, WEBP, GIF, HEIF, AVIF, "
-        "TIFF, BMP."
+        "This is neither a picture in one of the formats JPEG, PNG, WEBP, GIF, HEIF, "
+        "AVIF, TIFF, BMP nor a PDF."
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from edge.errors import InvalidRequest, UnsupportedParameter
+from edge.request import Wants
 from ui.admission import serving
 from ui.body import parse, validate
 from ui.client import Client
@@ -25,7 +26,7 @@ from ui.openai.body import ChatBody
 from ui.openai.misplaced import refuse_fields
 from ui.openai.values import Body, LongText, Number, Text
 from ui.openapi import documented
-from ui.questions import Questions
+from ui.questions import Questions, Received
 from ui.request_caller import limits_of
 
 MOST_TOKENS = 16_384  # of one body
@@ -95,19 +96,26 @@ def token_routes(client: Client, questions: Questions) -> APIRouter:
     """The API over `client`, whose questions are asked by `questions`."""
     router = APIRouter()
 
-    @router.post("/tokenize")
-    @documented(body=TokenizeBody, answer=Answered)
-    async def tokenize(http: Request) -> Response:
+    async def ask(
+        http: Request, kind: type[TokenizeBody | DetokenizeBody], wants: Wants
+    ) -> tuple[Received[None], str]:
+        """What was asked, and the text of its answer."""
         names = FieldNames()
         with names.in_errors():
             received = await questions.receive(
                 http,
-                lambda data: (parse(TokenizeBody, data).chat_body(names), None),
-                wants="tokens",
+                lambda data: (parse(kind, data).chat_body(names), None),
+                wants=wants,
             )
             answer = await unless_gone(http, await_answer(received.asked.events))
+        return received, answer.text
+
+    @router.post("/tokenize")
+    @documented(body=TokenizeBody, answer=Answered)
+    async def tokenize(http: Request) -> Response:
+        received, numbers = await ask(http, TokenizeBody, "tokens")
         served = serving(received.asked.model, await client.workers(), limits_of(http))
-        tokens = [int(number) for number in answer.text.split()]
+        tokens = [int(number) for number in numbers.split()]
         body = {"tokens": tokens, "count": len(tokens), "max_model_len": served.n_cells}
         return JSONResponse(body, headers=received.headers)
 
@@ -115,15 +123,8 @@ def token_routes(client: Client, questions: Questions) -> APIRouter:
     @documented(body=DetokenizeBody, answer=Answered)
     async def detokenize(http: Request) -> Response:
         """`prompt` and `content` are the same: the names of vLLM and llama-server."""
-        names = FieldNames()
-        with names.in_errors():
-            received = await questions.receive(
-                http,
-                lambda data: (parse(DetokenizeBody, data).chat_body(names), None),
-                wants="text",
-            )
-            answer = await unless_gone(http, await_answer(received.asked.events))
-        body = {"prompt": answer.text, "content": answer.text}
+        received, text = await ask(http, DetokenizeBody, "text")
+        body = {"prompt": text, "content": text}
         return JSONResponse(body, headers=received.headers)
 
     return router

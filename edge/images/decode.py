@@ -121,7 +121,8 @@ def _decode(encoded: bytes, kept: _KeptSize, page: int | None = None) -> Picture
             is_first = page is None and _has_more(image)
     except UnidentifiedImageError:
         raise InvalidPicture(
-            f"This is not a picture in one of the formats {', '.join(FORMATS)}."
+            "This is neither a picture in one of the formats "
+            f"{', '.join(FORMATS)} nor a PDF."
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as damage:
         raise InvalidPicture(f"This picture is damaged: {damage}.") from None
