@@ -16,6 +16,7 @@ from edge.jobs.record import (
     KEEP_USAGE_S,
     MOST_PAUSE_S,
     QUARANTINE_S,
+    SWITCH_S,
 )
 
 _ENDED = f"{KEEP_S} s after the job has ended"
@@ -224,7 +225,7 @@ SWITCH = Key(
     "edge:switch",
     "hash",
     "model, with_gap, state, message: the latest switch of the default model",
-    "none",
+    f"{SWITCH_S} s after its latest news",
     "wish, take, edge/jobs/switching.py",
 )
 SUPERVISOR = Key(

@@ -37,6 +37,7 @@ LEAST_SPACING_S = 0.5  # of refused clients: reading a question and a picture ta
 MOST_DEATHS = 2  # of workers by one content, after which it is refused
 MOST_GUILT = 3  # deaths of workers that computed only jobs of one caller
 QUARANTINE_S = 600  # after the latest death, when these counts are forgotten
+SWITCH_S = 900  # without news of a switch: no model loads longer than 600 s
 KEEP_USAGE_S = 400 * 86_400  # that the usage of a day is kept
 
 

@@ -30,6 +30,7 @@ _NUMBERS = {
     "QUARANTINE_S": record.QUARANTINE_S,
     "MOST_DEATHS": record.MOST_DEATHS,
     "MOST_GUILT": record.MOST_GUILT,
+    "SWITCH_S": record.SWITCH_S,
     "KEEP_USAGE_S": record.KEEP_USAGE_S,
     "DEAD_AFTER_S": record.DEAD_AFTER_S,
     "MOST_PAUSE_S": record.MOST_PAUSE_S,

@@ -10,6 +10,7 @@ import redis
 
 from edge.errors import ModelNotFound, NotFound, Unavailable
 from edge.jobs import keys
+from edge.jobs.record import SWITCH_S
 from edge.jobs.scripts import Scripts, named
 
 DEFAULT, SWITCH, SUPERVISOR = keys.DEFAULT(), keys.SWITCH(), keys.SUPERVISOR()
@@ -122,9 +123,11 @@ class Switching:
 
     def report(self, model: str, state: State, message: str) -> None:
         """Tells how far the switch to `model` is."""
-        self._broker.hset(
-            SWITCH, mapping={"model": model, "state": state, "message": message}
-        )
+        news: dict[Any, Any] = {"model": model, "state": state, "message": message}
+        with self._broker.pipeline() as pipe:
+            pipe.hset(SWITCH, mapping=news)
+            pipe.expire(SWITCH, SWITCH_S)
+            pipe.execute()
 
     def activate(
         self, model: str, *, may_load: bool = False

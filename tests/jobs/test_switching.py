@@ -9,8 +9,10 @@ import pytest
 from edge.errors import ModelNotFound, NotFound, Unavailable
 from edge.events import Queued
 from edge.jobs.fleet import FLEET, Fleet, Heart
+from edge.jobs.record import SWITCH_S
 from edge.jobs.refusal import PoolRetired
-from edge.jobs.switching import Switch, Switching, Wish
+from edge.jobs.switching import SWITCH, Switch, Switching, Wish
+from tests.conftest import wait_for
 from tests.jobs.jobs_harness import POOL, WORKER, JobsHarness
 
 pytestmark = pytest.mark.redis
@@ -131,6 +133,24 @@ def test_one_switch_at_a_time(switching: Switching) -> None:
         switching.switch_to("newer")
     switching.take()
     switching.report("new", "failed", "It did not load.")
+    assert switching.switch_to("newer").state == "wished"
+
+
+def test_a_switch_is_forgotten_when_its_supervisor_has_died(
+    harness: JobsHarness, switching: Switching
+) -> None:
+    """Else no other could begin, in a broker that outlives `edge up`."""
+    steps = (
+        lambda: switching.switch_to("new"),
+        switching.take,
+        lambda: switching.report("new", "loading", "It loads."),
+    )
+    for step in steps:
+        step()
+        assert 0 < harness.sync.ttl(SWITCH) <= SWITCH_S
+        harness.sync.persist(SWITCH)
+    harness.sync.pexpire(SWITCH, 1)
+    wait_for(lambda: switching.latest() is None)
     assert switching.switch_to("newer").state == "wished"
 
 

@@ -4,4 +4,5 @@
 local switch = fields_of(switch_key(), 'model', 'state', 'with_gap')
 if switch.state ~= 'wished' then return nil end
 redis.call('HSET', switch_key(), 'state', 'loading', 'message', args.message)
+redis.call('EXPIRE', switch_key(), SWITCH_S)
 return reply({model = switch.model, with_gap = switch.with_gap})

@@ -8,4 +8,5 @@ if switch.state and switch.state ~= 'done' and switch.state ~= 'failed' then
 end
 redis.call('HSET', switch_key(), 'model', args.model, 'with_gap', args.with_gap,
            'state', 'wished', 'message', '')
+redis.call('EXPIRE', switch_key(), SWITCH_S)  -- its `edge up` may die
 return 'wished'
