@@ -98,6 +98,7 @@ def test_a_file_that_is_not_a_picture_is_refused_before_a_model_is_downloaded(
     result = CliRunner().invoke(app, ["ask", str(notes), "What is this?"])
     assert result.exit_code == 1
     assert "downloaded" not in result.stderr
+    assert "notes.txt: This is neither a picture" in result.stderr
 
 
 def shape(kind: str, colour: str) -> Image.Image:
@@ -214,6 +215,7 @@ def test_a_task_needs_no_words_and_takes_several_files(
     [
         ([], "Write the file of a picture and then a question, or choose a --task."),
         (["--task", "dance"], "There is no task 'dance'. Tasks: describe, read,"),
+        (["What?", "--draw", "nowhere/a.png"], "There is no folder nowhere for a.png."),
     ],
 )
 def test_what_cannot_be_asked_is_said_at_once(words: list[str], said: str) -> None:
