@@ -27,16 +27,21 @@ AT_ONCE: Final = ("count", "tokens", "text")  # without a slot
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. One
-    that `is_first` is the first of several frames or pages of a file, which makes it
-    no other picture; nor does the `source` it was decoded from, None if that is as
-    large and upright."""
+    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. With
+    `n_frames` 2 it is a pair, two frames of a video. One that `is_first` is the first
+    of several frames or pages of a file, which makes it no other picture; nor does the
+    `source` it was decoded from, None if that is as large and upright."""
 
     sha256: str
     width: int
     height: int
     is_first: bool = field(default=False, compare=False)
     source: SourceFile | None = field(default=None, compare=False)
+    n_frames: int = 1
+
+    @property
+    def is_pair(self) -> bool:
+        return self.n_frames > 1
 
     @property
     def n_tokens(self) -> int:
@@ -44,8 +49,13 @@ class PictureRef:
         return max(1, round(self.width / 32)) * max(1, round(self.height / 32))
 
     def to_json(self) -> dict[str, Any]:
-        # a worker of an older version knows no source
-        return {k: v for k, v in asdict(self).items() if v is not None}
+        fields = asdict(self)
+        # a worker of an older version knows neither
+        if self.source is None:
+            del fields["source"]
+        if not self.is_pair:
+            del fields["n_frames"]
+        return fields
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PictureRef:
