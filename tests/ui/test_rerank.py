@@ -34,6 +34,11 @@ async def ask(
     return await web.http.post(path, json=body)
 
 
+def png_url() -> str:
+    url: str = part(png())["image_url"]["url"]
+    return url
+
+
 def chat_body(**given: Any) -> ChatBody:
     return RerankBody.model_validate(given).chat_body(FieldNames())
 
@@ -67,7 +72,7 @@ async def test_report_d_gets_scores_in_its_order(web: ApiHarness) -> None:
 
 @pytest.mark.redis
 async def test_pictures_are_queries_and_documents(web: ApiHarness) -> None:
-    url = part(png())["image_url"]["url"]
+    url = png_url()
     documents = [
         {"image": url, "text": "++"},
         {"image": url.partition(",")[2]},
@@ -84,6 +89,45 @@ async def test_pictures_are_queries_and_documents(web: ApiHarness) -> None:
     results = found.json()["results"]
     assert [each["index"] for each in results] == [4, 0, 3, 1, 2, 5]
     assert results[0]["document"] == {"text": "+++"}  # pictures are not sent back
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("given", "order"),
+    [
+        ({"top_n": 99}, [2, 3, 0, 1]),
+        ({"top_n": 2.0}, [2, 3]),
+        ({"top_k": 1}, [2]),  # Voyage's name
+        ({"documents": ["+", "+", "++", "+"]}, [2, 0, 1, 3]),
+        ({"documents": ["", {}, "+"]}, [2, 0, 1]),
+        ({"documents": [{"text": "+", "title": "++"}, {"text": "++"}]}, [1, 0]),
+        ({"documents": [{"text": "a+", "image": png_url()}, {"text": "b"}]}, [0, 1]),
+        (
+            {"raw_scores": False, "return_text": False, "truncation": False},
+            [2, 3, 0, 1],
+        ),
+    ],
+)
+async def test_forms_of_other_servers(
+    web: ApiHarness, given: dict[str, Any], order: list[int]
+) -> None:
+    async with web.working():
+        reply = await ask(web, **given)
+    assert reply.status_code == 200, reply.text
+    assert [each["index"] for each in reply.json()["results"]] == order
+    assert "warnings" not in reply.json()["meta"]
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])
+async def test_a_bound_that_cuts_nothing_is_warned_of(
+    web: ApiHarness, name: str
+) -> None:
+    async with web.working():
+        reply = await ask(web, **{name: 512})
+    assert reply.status_code == 200
+    [warning] = reply.json()["meta"]["warnings"]
+    assert name in warning
 
 
 @pytest.mark.redis
@@ -155,7 +199,14 @@ async def test_a_client_that_leaves_ends_it(web: ApiHarness) -> None:
         ({"documents": ["a", "x" * 50_000]}, "documents[1]"),
         ({"query": "x" * 200_001}, "query"),
         ({"top_n": 0}, "top_n"),
-        ({"max_tokens_per_doc": 10}, "max_tokens_per_doc"),
+        ({"top_n": -1}, "top_n"),
+        ({"top_n": "two"}, "top_n"),
+        ({"documents": ["a"] * 1001}, "documents"),
+        ({"documents": ["a", {"title": "b"}]}, "documents[1]"),
+        ({"documents": ["a", None]}, "documents[1]"),
+        ({"documents": {"0": "a"}}, "documents"),
+        ({"texts": ["a"]}, "texts"),
+        ({"raw_scores": True}, "raw_scores"),
         ({"rank_fields": ["a"]}, "rank_fields"),
         ({"colour": "red"}, "colour"),
         ({"model": "other"}, "model"),
