@@ -32,6 +32,8 @@ from ui.answer_cache import AnswerCache, answer_key
 from ui.background import Background
 from ui.decoding import PictureDecoder
 from ui.event_streams import Events
+from ui.fair_line import OF_QUESTION
+from ui.in_order import in_order
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
@@ -128,10 +130,11 @@ class Asking:
                 job = reservation.job
                 events = self._follow(reservation, job.job_id, watch, None)
                 return Asked(job, served.model, False, events)
-            pictures = [
-                await self._decode(picture, submission.caller, served)
-                for picture in question.pictures
-            ]
+            pictures = await in_order(
+                question.pictures,
+                lambda one: self._decode(one, submission.caller, served),
+                OF_QUESTION,
+            )
             if pictures:
                 watch.prepared()
             request = question.request(

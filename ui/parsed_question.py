@@ -28,11 +28,13 @@ from ui.openai.values import MOST_TEXT
 from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import (
     Content,
+    Turn,
     about_each,
     blaming,
     messages_of,
     opened,
     pictures_in,
+    smaller,
 )
 from ui.question import (
     MAX_COMPARED,
@@ -103,7 +105,7 @@ class ParsedQuestion:
         self._hosts = hosts
         self.pictures: list[SentPicture | LinkedPicture] = []
         self.documents: list[SentDocument] = []
-        self._turns = list(self._read(body.messages))
+        self._put(list(self._read(body.messages)))
         if offer:
             n_added = self._put_system(offer.system_text)
             self._n_spare = 0 if offer.must_call else n_added
@@ -113,15 +115,15 @@ class ParsedQuestion:
         have this many. Raises InvalidRequest for pages that there are not, and for more
         than one prompt may have."""
         counts = dict(zip(self.documents, n_pages, strict=True))
-        self._turns = opened(self._turns, counts)
-        self.pictures = pictures_in(self._turns)
+        self._put(opened(self._turns, counts))
         if self.asks_each:
             check_count(len(self.pictures), MAX_PAGES)
         elif len(self.pictures) > self._most_pictures:
+            others = ", or send per_page: true for one answer to each"
             raise InvalidRequest(
                 f"This question has {len(self.pictures)} pages and pictures, and one "
                 f"request has room for {self._most_pictures}. Choose some with pages, "
-                'as in "1-3", or send per_page: true for one answer to each.',
+                f'as in "1-3"{"" if self._compares else others}.',
                 param=f"{self.documents[0].param}.pages",
             )
 
@@ -143,7 +145,13 @@ class ParsedQuestion:
 
     def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
         """See `Question.request`."""
-        messages = messages_of(self._turns, refs, texts or [""] * len(refs))
+        messages = messages_of(
+            self._turns,
+            refs,
+            texts or [""] * len(refs),
+            # each in a prompt of its own needs no name
+            is_named=len(refs) > 1 and not self._compares,
+        )
         return Request(
             tuple(messages),
             self._sampling,
@@ -158,10 +166,20 @@ class ParsedQuestion:
         )
 
     @property
+    def _compares(self) -> bool:
+        return self.wants in ("score", "embedding")
+
+    @property
     def _most_pictures(self) -> int:
-        if self.wants in ("score", "embedding"):
+        if self._compares:
             return MAX_COMPARED
         return MAX_PAGES if self.asks_each else MAX_PICTURES
+
+    def _put(self, turns: list[Turn]) -> None:
+        """To compare more pictures than one prompt may have, each gets fewer tokens."""
+        if self._compares and len(pictures_in(turns)) > MAX_PICTURES:
+            turns = smaller(turns)
+        self._turns, self.pictures = turns, pictures_in(turns)
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:
         """The messages in the prompt's order, what neighbouring calls gave in one."""

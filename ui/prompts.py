@@ -23,7 +23,6 @@ from ui.field_names import FieldNames
 from ui.openai.body import ChatBody, Tier
 from ui.openai.messages import ImagePart, ImageUrl, Part
 from ui.openai.values import Body, Caching, Text
-from ui.question import MAX_PICTURES
 from ui.questions import Questions, Received
 
 MOST_PROMPTS: Final = 128  # of one request
@@ -162,17 +161,7 @@ class Prompts:
         self._messages.append({"role": "user", "content": content})
 
     def body(self, given: PromptsBody) -> ChatBody:
-        """The body, with the other fields of what was `given`. Of more pictures than
-        one question may have, each gets fewer tokens. Raises InvalidRequest."""
-        pictures = [
-            part["image_url"]
-            for message in self._messages
-            for part in message["content"]
-            if isinstance(part, dict) and part["type"] == "image_url"
-        ]
-        if len(pictures) > MAX_PICTURES:
-            for picture in pictures:
-                picture["detail"] = "low"
+        """The body, with the other fields of `given`. Raises InvalidRequest."""
         fields = set(PromptsBody.model_fields)
         shared = given.model_dump(include=fields, exclude_unset=True)
         return validate(ChatBody, shared | {"messages": self._messages})
