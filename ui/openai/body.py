@@ -10,7 +10,6 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    Tag,
     model_validator,
 )
 
@@ -30,6 +29,8 @@ from ui.openai.misplaced import refuse, refuse_other_api
 from ui.openai.thinking import Thinking
 from ui.openai.tools import Choice, Offer, Tools
 from ui.openai.values import (
+    AS_LIST,
+    AS_TEXT,
     Bias,
     Body,
     Caching,
@@ -59,8 +60,8 @@ MOST_CHOICES = 128  # OpenAI's; those of a pool are fewer
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Stop = Annotated[
-    Annotated[Word, Tag("text")]
-    | Annotated[list[Word], Field(max_length=MOST_STOPS), Tag("list")],
+    Annotated[Word, AS_TEXT]
+    | Annotated[list[Word], Field(max_length=MOST_STOPS), AS_LIST],
     Discriminator(form),
 ]
 Tier = Literal["auto", "default", "fast", "flex", "priority", "scale"]
