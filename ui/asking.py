@@ -27,6 +27,7 @@ from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
 from edge.request import AT_ONCE, Answer, PictureRef, Request, Wants
 from edge.settings import Settings
+from edge.videos import Clip, ClipRef
 from ui.admission import Admission, Reservation, serving
 from ui.answer_cache import AnswerCache, answer_key
 from ui.background import Background
@@ -35,7 +36,7 @@ from ui.event_streams import Events
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import LinkedPicture, Question, SentPicture
+from ui.question import LinkedPicture, Question, Sent, SentPicture, SentVideo
 from ui.subscriptions import Subscriptions, broker_away
 
 # Of the model; else it answers.
@@ -45,7 +46,7 @@ CAPABILITY: Final[dict[Wants, str]] = {"score": RERANK, "embedding": EMBEDDINGS}
 @dataclass(frozen=True)
 class Asked:
     """An accepted question, its model, the events of its answer, and those of the
-    `others` that were asked for.
+    `others` that were asked for; and what is seen of the videos in it.
 
     Close events early and their job is cancelled, unless it is kept.
     """
@@ -55,6 +56,7 @@ class Asked:
     is_cached: bool
     events: Events
     others: tuple[Events, ...] = ()
+    clips: tuple[ClipRef, ...] = ()
 
 
 class Asking:
@@ -80,7 +82,7 @@ class Asking:
         self._call = call
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._fetch = fetch
-        self.decoder = PictureDecoder(settings.image_tokens)
+        self.decoder = PictureDecoder(settings.image_tokens, settings.video_tokens)
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
@@ -128,17 +130,21 @@ class Asking:
                 job = reservation.job
                 events = self._follow(reservation, job.job_id, watch, None)
                 return Asked(job, served.model, False, events)
-            pictures = [
-                await self._decode(picture, submission.caller, served)
-                for picture in question.pictures
+            decoded = [
+                await self._decode(sent, submission.caller, served)
+                for sent in question.pictures
             ]
-            if pictures:
+            if decoded:
                 watch.prepared()
             request = question.request(
-                [picture.ref for picture in pictures],
-                [picture.text for picture in pictures],
+                [one.ref for one in decoded],
+                ["" if isinstance(one, Clip) else one.text for one in decoded],
             )
-            return await self._enqueue(reservation, request, pictures, watch)
+            clips = [one for one in decoded if isinstance(one, Clip)]
+            pictures = [one for one in decoded if isinstance(one, Picture)]
+            pictures += [pair for clip in clips for pair in clip.pairs]
+            asked = await self._enqueue(reservation, request, pictures, watch)
+            return replace(asked, clips=tuple(clip.ref for clip in clips))
 
     async def _recall(
         self,
@@ -153,11 +159,11 @@ class Asking:
         if submission.is_kept:
             return None
         recall, caller = self.decoder.recall, submission.caller
-        known: list[PictureRef] = []
-        for picture in question.pictures:
-            if isinstance(picture, LinkedPicture):
+        known: list[PictureRef | ClipRef] = []
+        for sent in question.pictures:
+            if isinstance(sent, LinkedPicture):
                 return None  # it may be another one by now
-            ref = recall(picture, caller, served)
+            ref = recall(sent, caller, served)
             if ref is None:
                 return None
             known.append(ref)
@@ -175,12 +181,14 @@ class Asking:
         return Asked(job, served.model, True, _known_stream(Finished(answer), watch))
 
     async def _decode(
-        self, picture: SentPicture | LinkedPicture, caller: Caller, served: WorkerInfo
-    ) -> Picture:
-        if isinstance(picture, SentPicture):
-            return await self.decoder.decode(picture, caller, served)
-        async with self._fetch.fetched(picture, caller.address) as sent:
+        self, sent: Sent, caller: Caller, served: WorkerInfo
+    ) -> Picture | Clip:
+        if isinstance(sent, SentVideo):
+            return await self.decoder.decode_video(sent, caller)
+        if isinstance(sent, SentPicture):
             return await self.decoder.decode(sent, caller, served)
+        async with self._fetch.fetched(sent, caller.address) as fetched:
+            return await self.decoder.decode(fetched, caller, served)
 
     async def _enqueue(
         self,

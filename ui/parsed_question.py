@@ -9,7 +9,7 @@ from itertools import groupby
 
 from edge.caller import Caller
 from edge.documents import check_range
-from edge.errors import InvalidRequest
+from edge.errors import InvalidRequest, UnsupportedParameter
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
 from edge.request import (
@@ -19,12 +19,14 @@ from edge.request import (
     SamplingParams,
     Wants,
 )
+from edge.videos import ClipRef
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
 from ui.openai.files import File, FilePart
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
+from ui.openai.videos import FramesPart, VideoUrlPart, video_of
 from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import (
     Content,
@@ -39,8 +41,10 @@ from ui.question import (
     MAX_PAGES,
     MAX_PICTURES,
     LinkedPicture,
+    Sent,
     SentDocument,
     SentPicture,
+    SentVideo,
     check_count,
     digest_of,
 )
@@ -101,7 +105,7 @@ class ParsedQuestion:
         self.n_computed = 1 if self._sampling.is_greedy else body.n
         self._n_spare = 0
         self._hosts = hosts
-        self.pictures: list[SentPicture | LinkedPicture] = []
+        self.pictures: list[Sent] = []
         self.documents: list[SentDocument] = []
         self._turns = list(self._read(body.messages))
         if offer:
@@ -141,7 +145,9 @@ class ParsedQuestion:
             )
         return questions
 
-    def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
+    def request(
+        self, refs: Sequence[PictureRef | ClipRef], texts: Sequence[str] = ()
+    ) -> Request:
         """See `Question.request`."""
         messages = messages_of(self._turns, refs, texts or [""] * len(refs))
         return Request(
@@ -190,6 +196,8 @@ class ParsedQuestion:
             elif isinstance(part, ImagePart):
                 url, detail = part.image_url.url, part.image_url.detail
                 content.append(self._picture(url, f"{at}.image_url", detail))
+            elif isinstance(part, VideoUrlPart | FramesPart):
+                content.append(self._video(part, at))
             elif message.role in ("user", "tool"):
                 content += self._with_pictures(part.text, at)
             else:
@@ -223,6 +231,18 @@ class ParsedQuestion:
                 picture = SentPicture(digest, lambda: encoded, detail, param)
         self.pictures.append(picture)
         return picture
+
+    def _video(self, part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
+        if self.wants in ("score", "embedding"):
+            raise UnsupportedParameter(
+                "Videos are neither scored nor embedded here. Send pictures of it.",
+                param=param,
+            )
+        with blaming(param):
+            check_count(len(self.pictures) + 1, self._most_pictures)
+        video = video_of(part, param)
+        self.pictures.append(video)
+        return video
 
     def _document(self, file: File, param: str) -> SentDocument:
         check_count(len(self.documents) + 1, MAX_PAGES)

@@ -14,7 +14,7 @@ class VideoOrder:
     list of pictures: `sizes` are those of their files in bytes, and `times` their
     seconds, if they are known; else there are `fps` of them in a second."""
 
-    budget_tokens: int
+    budget_tokens: int = 0
     fps: float = FRAMES_PER_SECOND
     sizes: tuple[int, ...] = ()
     times: tuple[float, ...] = ()
