@@ -178,7 +178,8 @@ def _encode(
     part: Part, tokenizer: Tokenizer, tower: VisionTower
 ) -> Tokens | PicturePiece:
     if isinstance(part, PictureRef):
-        return PicturePiece(part, *tower.grid(part.width, part.height))
+        grid = tower.grid(part.width, part.height, part.n_frames)
+        return PicturePiece(part, *grid)
     return tokenizer.tokenize(part.text, special=isinstance(part, Template))
 
 
