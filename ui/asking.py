@@ -22,7 +22,7 @@ from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
+from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, VIDEO, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
 from edge.request import AT_ONCE, Answer, PictureRef, Request, Wants
@@ -115,6 +115,12 @@ class Asking:
                 f"{served.model} does not. Leave it out.",
                 param=question.thinking_field,
             )
+        videos = [one for one in question.pictures if isinstance(one, SentVideo)]
+        if videos and not served.can(VIDEO):
+            raise UnsupportedParameter(
+                f"{served.model} reads no videos. Send pictures of it.",
+                param=videos[0].param,
+            )
         if served.n_cells:  # an answer never has more tokens, whatever was asked for
             n = min(submission.max_tokens, served.n_cells)
             submission = replace(submission, max_tokens=n)
@@ -184,7 +190,7 @@ class Asking:
         self, sent: Sent, caller: Caller, served: WorkerInfo
     ) -> Picture | Clip:
         if isinstance(sent, SentVideo):
-            return await self.decoder.decode_video(sent, caller)
+            return await self.decoder.decode_video(sent, caller, served)
         if isinstance(sent, SentPicture):
             return await self.decoder.decode(sent, caller, served)
         async with self._fetch.fetched(sent, caller.address) as fetched:

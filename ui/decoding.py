@@ -87,9 +87,12 @@ class PictureDecoder:
         self._decoded.put(key, picture.ref)
         return picture
 
-    async def decode_video(self, sent: SentVideo, caller: Caller) -> Clip:
-        """The frames of a video that its `detail` allows. Raises as `decode`."""
-        order = self._order(sent)
+    async def decode_video(
+        self, sent: SentVideo, caller: Caller, served: WorkerInfo
+    ) -> Clip:
+        """The frames of a video, as large as `served` takes them and its `detail`
+        allows. Raises as `decode`."""
+        order = self._order(sent, served)
         key = _video_key(sent, caller, order)
         try:
             self._refuse_again(key)
@@ -125,15 +128,19 @@ class PictureDecoder:
         """The names of what the same bytes were decoded to recently; None where a text
         layer belongs to it, which is not remembered."""
         if isinstance(sent, SentVideo):
-            return self._decoded.get(_video_key(sent, caller, self._order(sent)))
+            return self._decoded.get(
+                _video_key(sent, caller, self._order(sent, served))
+            )
         if sent.text_layer != "never":
             return None
         bounds = bounds_for(sent.detail, self._max_tokens, served)
         return self._decoded.get(_key(sent, caller, bounds))
 
-    def _order(self, sent: SentVideo) -> VideoOrder:
+    def _order(self, sent: SentVideo, served: WorkerInfo) -> VideoOrder:
         budget = video_budget(sent.detail, self._video_tokens)
-        return replace(sent.order, budget_tokens=budget)
+        order = replace(sent.order, budget_tokens=budget)
+        most = served.max_image_tokens or order.pair_tokens
+        return replace(order, pair_tokens=min(order.pair_tokens, most))
 
     def _refuse_again(self, key: bytes) -> None:
         if (reason := self._refused.get(key)) is not None:
@@ -198,7 +205,9 @@ def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
 
 
 def _video_key(sent: SentVideo, caller: Caller, order: VideoOrder) -> bytes:
-    return _digest(f"video {order.budget_tokens} {caller.scope}\n", sent.digest)
+    return _digest(
+        f"video {order.budget_tokens} {order.pair_tokens} {caller.scope}\n", sent.digest
+    )
 
 
 def _digest(words: str, digest: bytes) -> bytes:

@@ -29,6 +29,10 @@ class ClipRef:
         return sum(pair.n_tokens for pair in self.pairs)
 
     @property
+    def about(self) -> str:
+        return f"{self.n_frames} frames of {self.seconds:.1f} s, {self.n_tokens} tokens"
+
+    @property
     def content(self) -> Sequence[str | PictureRef]:
         content: list[str | PictureRef] = []
         for label, pair in zip(self.labels, self.pairs, strict=True):

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from edge.jobs.fleet import CAPABILITIES
 from edge.request import PictureRef, Request
 from tests.test_images import encode
-from tests.ui.api_harness import ApiHarness, code_of
-from tests.ui.test_documents import Ask, ask, asks, sent, web
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
+from tests.ui.test_documents import Ask, ask, asks, sent
 from tests.videos.video_files import COLOURS, animation, colours, video
 
-__all__ = ["ask", "sent", "web"]  # fixtures
+__all__ = ["ask", "sent"]  # fixtures
 
 pytestmark = pytest.mark.redis
 MP4 = video(colours())
+
+
+@pytest.fixture
+async def web(broker_url: str) -> AsyncIterator[ApiHarness]:
+    async with api_harness(broker_url) as one:
+        one.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+        yield one
 
 
 def url(file: bytes, kind: str = "video/mp4") -> str:
@@ -94,6 +103,12 @@ async def test_a_list_of_pictures_has_its_own_seconds(ask: Ask) -> None:
     timed = [{"image": one, "seconds": 3 * i} for i, one in enumerate(frames)]
     request = await ask({"type": "video", "video": timed})
     assert parts_of(request)[:2] == ["<1.5 seconds>", "96x96 of 2"]
+
+
+async def test_a_worker_that_knows_none_gets_none(web: ApiHarness) -> None:
+    web.beat("here-1", n_slots=1, capabilities=("chat",))
+    reply = await web.post(**asks(video_part()))
+    assert code_of(reply) == (400, "unsupported_parameter")
 
 
 async def test_pictures_and_videos_keep_their_order(ask: Ask) -> None:
