@@ -18,21 +18,22 @@ from kombu.exceptions import OperationalError
 
 from edge.caller import Caller
 from edge.conversation import trim
-from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, VIDEO, WorkerInfo
+from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
 from edge.request import AT_ONCE, Answer, PictureRef, Request, Wants
 from edge.settings import Settings
 from edge.videos import Clip, ClipRef
-from ui.admission import Admission, Reservation, serving
+from ui.admission import Admission, Reservation, refuse_unable, serving
 from ui.answer_cache import AnswerCache, answer_key
 from ui.background import Background
 from ui.decoding import PictureDecoder
 from ui.event_streams import Events
+from ui.fair_line import OF_QUESTION
+from ui.in_order import in_order
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
@@ -109,18 +110,7 @@ class Asking:
         capability = CAPABILITY.get(question.wants, CHAT)
         served = serving(question.model, workers, submission.limits, capability)
         self._admission.check_number(submission, served, workers)
-        if question.thinking_field and served.thinks is False:
-            raise UnsupportedParameter(
-                f"{question.thinking_field} asks the model to think, and "
-                f"{served.model} does not. Leave it out.",
-                param=question.thinking_field,
-            )
-        videos = [one for one in question.pictures if isinstance(one, SentVideo)]
-        if videos and not served.can(VIDEO):
-            raise UnsupportedParameter(
-                f"{served.model} reads no videos. Send pictures of it.",
-                param=videos[0].param,
-            )
+        refuse_unable(question, served)
         if served.n_cells:  # an answer never has more tokens, whatever was asked for
             n = min(submission.max_tokens, served.n_cells)
             submission = replace(submission, max_tokens=n)
@@ -136,10 +126,11 @@ class Asking:
                 job = reservation.job
                 events = self._follow(reservation, job.job_id, watch, None)
                 return Asked(job, served.model, False, events)
-            decoded = [
-                await self._decode(sent, submission.caller, served)
-                for sent in question.pictures
-            ]
+            decoded = await in_order(
+                question.pictures,
+                lambda one: self._decode(one, submission.caller, served),
+                OF_QUESTION,
+            )
             if decoded:
                 watch.prepared()
             request = question.request(

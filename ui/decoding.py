@@ -20,7 +20,7 @@ from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
 from edge.videos import Clip, ClipRef, VideoDecoding, VideoOrder, video_budget
-from ui.fair_line import AT_ONCE, FairLine, Ticket, full
+from ui.fair_line import DECODERS, MOST_WORKING, FairLine, Ticket, full
 from ui.question import SentDocument, SentPicture, SentVideo
 
 REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
@@ -40,8 +40,8 @@ class PictureDecoder:
         self._video_tokens = video_tokens
         self._line = FairLine()
         self._turns: dict[Ticket, asyncio.Future[None]] = {}
-        self._threads = ThreadPoolExecutor(AT_ONCE, "decoder")
-        self._spares = Spares(AT_ONCE)
+        self._threads = ThreadPoolExecutor(MOST_WORKING, "decoder")
+        self._spares = Spares(DECODERS)
         self._decoded: _Latest[PictureRef | ClipRef] = _Latest()
         self._counted: _Latest[int] = _Latest()
         self._refused: _Latest[str] = _Latest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from edge.documents import layer_part, selected
 from edge.errors import EdgeError, InvalidRequest
@@ -46,17 +47,33 @@ def about_each(turns: Sequence[Turn]) -> list[list[Turn]]:
     ]
 
 
+def smaller(turns: Iterable[Turn]) -> list[Turn]:
+    """The turns with pictures of the fewest tokens."""
+    return [
+        (
+            role,
+            [
+                replace(part, detail="low") if isinstance(part, Sent) else part
+                for part in content
+            ],
+        )
+        for role, content in turns
+    ]
+
+
 def messages_of(
     turns: Sequence[Turn],
     refs: Sequence[PictureRef | ClipRef],
     texts: Sequence[str],
+    *,
+    is_named: bool,
 ) -> Iterator[Message]:
-    """The messages of the prompt, with the decoded pictures and their text layers.
+    """The messages of the prompt, with the decoded pictures and their text layers. If
+    it `is_named`, the label of a page stands before it.
 
     Raises InvalidRequest for a page whose text alone is wanted, and that has none.
     """
     found = iter(zip(refs, texts, strict=True))
-    is_named = len(refs) > 1
 
     def parts(content: Content) -> Iterator[str | PictureRef]:
         for part in content:

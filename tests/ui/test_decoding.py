@@ -91,14 +91,14 @@ async def test_refused_bytes_are_refused_again_without_a_decoder(
     assert len(children) == 2  # one for each scope
 
 
-async def test_bytes_that_are_sent_many_times_at_once_are_refused_by_one_decoder(
+async def test_bytes_that_are_sent_many_times_at_once_start_two_decoders_at_most(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = started(monkeypatch)
     tasks = [asking(decoder, b"no picture", ME) for _ in range(8)]
     refusals = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(refusal) for refusal in refusals} == {InvalidPicture}
-    assert len(children) == 1
+    assert len(children) <= 2
 
 
 async def test_refusals_are_forgotten_when_there_are_too_many(

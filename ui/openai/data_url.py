@@ -74,6 +74,11 @@ def _decoded(text: str, noun: str) -> bytes:
     try:
         return decode_base64(_cleaned(text))
     except ValueError:  # also for letters beyond ASCII
+        if text.lstrip().startswith(("b'", 'b"')):
+            raise InvalidPicture(
+                "This picture's base64 begins with b', as bytes in Python do. Make it "
+                "text with .decode()."
+            ) from None
         raise InvalidPicture(
             f"This {noun} is not valid base64: it has other letters in it, or was cut "
             "short."

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field
 
 from ui.openai.files import AnyDetail, FilePart
 from ui.openai.tools import ToolCall
-from ui.openai.values import N_PARTS, Body, LongText, Text, form
+from ui.openai.values import AS_LIST, AS_TEXT, N_PARTS, Body, LongText, Text, form
 from ui.openai.videos import FramesPart, VideoUrlPart
 
 
@@ -73,16 +73,16 @@ Said = Annotated[
 ]
 
 Texts = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[list[TextOnly], N_PARTS, Tag("list")],
+    Annotated[Text, AS_TEXT] | Annotated[list[TextOnly], N_PARTS, AS_LIST],
     Discriminator(form),
 ]
 Parts = Annotated[
-    Annotated[LongText, Tag("text")] | Annotated[list[Part], N_PARTS, Tag("list")],
+    Annotated[LongText, AS_TEXT] | Annotated[list[Part], N_PARTS, AS_LIST],
     Discriminator(form),
 ]
 Saying = Annotated[
-    Annotated[Text, Tag("text")]
-    | Annotated[list[Said], Field(max_length=1000, fail_fast=True), Tag("list")],
+    Annotated[Text, AS_TEXT]
+    | Annotated[list[Said], Field(max_length=1000, fail_fast=True), AS_LIST],
     Discriminator(form),
 ]
 
