@@ -25,10 +25,9 @@ from ui.admission import serving
 from ui.body import Bodies, parse
 from ui.client import Client
 from ui.event_streams import unless_gone
-from ui.openai.files import File
+from ui.openai.files import File, document_of
 from ui.openai.values import Body
 from ui.openapi import documented
-from ui.parsed_question import document_of
 from ui.prompt_parts import blaming
 from ui.question import MAX_PAGES, SentDocument, check_count
 from ui.questions import Questions

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from edge.caller import Caller
-from edge.documents import check_range
-from edge.errors import InvalidRequest
+from edge.errors import InvalidRequest, UnsupportedParameter
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
 from edge.request import (
@@ -19,12 +18,14 @@ from edge.request import (
     SamplingParams,
     Wants,
 )
+from edge.videos import ClipRef
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
-from ui.openai.files import File, FilePart
+from ui.openai.files import File, FilePart, document_of
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
+from ui.openai.videos import FramesPart, VideoUrlPart, video_of
 from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import (
     Content,
@@ -41,8 +42,10 @@ from ui.question import (
     MAX_PAGES,
     MAX_PICTURES,
     LinkedPicture,
+    Sent,
     SentDocument,
     SentPicture,
+    SentVideo,
     check_count,
     digest_of,
 )
@@ -103,7 +106,7 @@ class ParsedQuestion:
         self.n_computed = 1 if self._sampling.is_greedy else body.n
         self._n_spare = 0
         self._hosts = hosts
-        self.pictures: list[SentPicture | LinkedPicture] = []
+        self.pictures: list[Sent] = []
         self.documents: list[SentDocument] = []
         self._put(list(self._read(body.messages)))
         if offer:
@@ -143,7 +146,9 @@ class ParsedQuestion:
             )
         return questions
 
-    def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
+    def request(
+        self, refs: Sequence[PictureRef | ClipRef], texts: Sequence[str] = ()
+    ) -> Request:
         """See `Question.request`."""
         messages = messages_of(
             self._turns,
@@ -208,6 +213,8 @@ class ParsedQuestion:
             elif isinstance(part, ImagePart):
                 url, detail = part.image_url.url, part.image_url.detail
                 content.append(self._picture(url, f"{at}.image_url", detail))
+            elif isinstance(part, VideoUrlPart | FramesPart):
+                content.append(self._video(part, at))
             elif message.role in ("user", "tool"):
                 content += self._with_pictures(part.text, at)
             else:
@@ -242,6 +249,18 @@ class ParsedQuestion:
         self.pictures.append(picture)
         return picture
 
+    def _video(self, part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
+        if self.wants in ("score", "embedding"):
+            raise UnsupportedParameter(
+                "Videos are neither scored nor embedded here. Send pictures of it.",
+                param=param,
+            )
+        with blaming(param):
+            check_count(len(self.pictures) + 1, self._most_pictures)
+        video = video_of(part, param)
+        self.pictures.append(video)
+        return video
+
     def _document(self, file: File, param: str) -> SentDocument:
         check_count(len(self.documents) + 1, MAX_PAGES)
         document = document_of(file, param)
@@ -257,25 +276,6 @@ class ParsedQuestion:
         written = write(text)
         self._turns.insert(0, ("system", [written]))
         return len(written) - len(text)
-
-
-def document_of(file: File, param: str) -> SentDocument:
-    """The document that a body holds as `param`, whose file nobody has looked at.
-    Raises the EdgeError that refuses it."""
-    file.refuse_unsent(param)
-    with blaming(f"{param}.pages"):
-        check_range(file.pages)
-    with blaming(f"{param}.file_data"):
-        encoded = decode_picture(file.file_data)
-    return SentDocument(
-        digest_of(encoded),
-        lambda: encoded,
-        file.detail,
-        param,
-        file.filename,
-        file.pages,
-        file.text_layer,
-    )
 
 
 def response_content(results: Sequence[Content]) -> Content:

@@ -7,7 +7,7 @@ need nothing.
 
 from __future__ import annotations
 
-from edge.videos.clip import Clip
+from edge.videos.clip import Clip, ClipRef
 from edge.videos.decoding import VideoDecoding
 from edge.videos.limits import MAX_FRAMES, MAX_SECONDS, video_budget
 from edge.videos.order import VideoOrder
@@ -16,6 +16,7 @@ __all__ = [
     "MAX_FRAMES",
     "MAX_SECONDS",
     "Clip",
+    "ClipRef",
     "VideoDecoding",
     "VideoOrder",
     "video_budget",

@@ -36,8 +36,9 @@ def _obey(line: bytes, encoded: bytes) -> tuple[dict[str, object], bytes]:
     size = (0, 0)
     for number, frame in source.frames(sorted(set(numbers))):
         if not found:
-            grid = frame.width, frame.height, len(numbers), order.budget_tokens
-            rows, columns = frame_grid(*grid)
+            most = min(order.budget_tokens, len(numbers) // 2 * order.pair_tokens)
+            grid = frame_grid(frame.width, frame.height, len(numbers), most)
+            rows, columns = grid
             size = columns * TOKEN_PX, rows * TOKEN_PX
         found[number] = frame.resized(*size)
     if not found:

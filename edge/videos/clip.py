@@ -13,10 +13,24 @@ from edge.request import PictureRef
 @dataclass(frozen=True)
 class ClipRef:
     """A video as a prompt shows it: the pairs of its frames, and the text before
-    each."""
+    each. Its frames come from `seconds` of video."""
 
     labels: tuple[str, ...]
     pairs: tuple[PictureRef, ...]
+    seconds: float
+
+    @property
+    def n_frames(self) -> int:
+        return sum(pair.n_frames for pair in self.pairs)
+
+    @property
+    def n_tokens(self) -> int:
+        """Approximate number of image tokens, as that of a picture."""
+        return sum(pair.n_tokens for pair in self.pairs)
+
+    @property
+    def about(self) -> str:
+        return f"{self.n_frames} frames of {self.seconds:.1f} s, {self.n_tokens} tokens"
 
     @property
     def content(self) -> Sequence[str | PictureRef]:
@@ -38,4 +52,4 @@ class Clip:
     @property
     def ref(self) -> ClipRef:
         labels = tuple(second_labels(self.times))
-        return ClipRef(labels, tuple(pair.ref for pair in self.pairs))
+        return ClipRef(labels, tuple(pair.ref for pair in self.pairs), self.seconds)

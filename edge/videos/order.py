@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from edge.qwen3vl.video import FRAMES_PER_SECOND
+from edge.qwen3vl.video import FRAMES_PER_SECOND, MOST_PAIR_TOKENS
 
 
 @dataclass(frozen=True)
 class VideoOrder:
-    """`fps` frames of each second, in `budget_tokens` together. A video may come as a
+    """`fps` frames of each second, in `budget_tokens` together, and `pair_tokens` for
+    two frames at most. A video may come as a
     list of pictures: `sizes` are those of their files in bytes, and `times` their
     seconds, if they are known; else there are `fps` of them in a second."""
 
-    budget_tokens: int
+    budget_tokens: int = 0
+    pair_tokens: int = MOST_PAIR_TOKENS
     fps: float = FRAMES_PER_SECOND
     sizes: tuple[int, ...] = ()
     times: tuple[float, ...] = ()

@@ -29,7 +29,7 @@ ME, YOU = caller("me"), caller("you")
 
 @pytest.fixture
 async def decoder() -> AsyncIterator[PictureDecoder]:
-    one = PictureDecoder(64)
+    one = PictureDecoder(64, 64)
     yield one
     await quiet(one)
 
@@ -200,7 +200,7 @@ async def test_the_address_with_the_most_makes_room_in_a_full_line(
 
 
 async def test_a_decoded_picture_is_known_by_its_bytes() -> None:
-    decoder = PictureDecoder(1024)
+    decoder = PictureDecoder(1024, 1024)
     assert decoder.recall(sent(png()), ME, STUB) is None
     picture = await decoder.decode(sent(png()), ME, STUB)
     assert decoder.recall(sent(png()), ME, STUB) == picture.ref
@@ -208,7 +208,7 @@ async def test_a_decoded_picture_is_known_by_its_bytes() -> None:
 
 
 async def test_it_is_another_picture_at_another_size() -> None:
-    decoder = PictureDecoder(1024)
+    decoder = PictureDecoder(1024, 1024)
     await decoder.decode(sent(png(), "low"), ME, STUB)
     assert decoder.recall(sent(png(), "low"), ME, STUB)
     assert decoder.recall(sent(png()), ME, STUB) is None
@@ -222,7 +222,7 @@ async def test_pictures_are_forgotten_when_there_are_too_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ui.decoding.REMEMBERED", 2)
-    decoder = PictureDecoder(1024)
+    decoder = PictureDecoder(1024, 1024)
     for colour in ("red", "green", "blue"):
         await decoder.decode(sent(png(colour)), ME, STUB)
     known = [
