@@ -173,6 +173,11 @@ class Request:
         return self.wants in ("score", "embedding")
 
     @property
+    def answer_tokens(self) -> int:
+        """The most of its answer; 0 where there is none."""
+        return 0 if self.has_many_prompts else self.sampling.max_tokens
+
+    @property
     def prompts(self) -> tuple[Request, ...]:
         """The requests whose prompts are computed. For scores and embeddings one for
         each message from the third on, a document or an input: the first message is the
