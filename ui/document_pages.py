@@ -25,12 +25,8 @@ from ui.admission import serving
 from ui.body import Bodies, parse
 from ui.client import Client
 from ui.event_streams import unless_gone
-<<<<<<< HEAD
-from ui.openai.files import File, document_of
-=======
 from ui.meter import Meter
-from ui.openai.files import File
->>>>>>> rest31
+from ui.openai.files import File, document_of
 from ui.openai.values import Body
 from ui.openapi import documented
 from ui.prompt_parts import blaming
