@@ -82,7 +82,7 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     max_tokens = min(request.sampling.max_tokens, n_tokens)
     sampling = replace(request.sampling, max_tokens=max_tokens)
     trimmed = replace(request, messages=kept, n_dropped=n_dropped, sampling=sampling)
-    n_lost = len(request.pictures) - len(trimmed.pictures)
+    n_lost = len(request.stills) - len(trimmed.stills)
     return replace(trimmed, n_dropped_pictures=request.n_dropped_pictures + n_lost)
 
 

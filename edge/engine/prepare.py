@@ -150,7 +150,8 @@ def prepare(
         # litellm knows this error by the first words
         raise ContextLengthExceeded(
             f"This model's maximum context length is {n_cells} tokens, and your "
-            f"messages have {n_prompt}. Send less text, or fewer or smaller pictures.",
+            f"messages have {n_prompt}. Send less text, or fewer or smaller pictures "
+            "or videos.",
             param="messages",
         )
     n_left = n_cells - n_prompt + 1
@@ -167,9 +168,8 @@ def prepare(
     sequence.cache = request.cache
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
-    n_kept = len(sequence.pictures)
-    n_lost = trimmed.n_dropped_pictures + len(trimmed.pictures) - n_kept
-    sequence.n_dropped_pictures = n_lost
+    n_lost = len(trimmed.stills) - len(sequence.stills)
+    sequence.n_dropped_pictures = trimmed.n_dropped_pictures + n_lost
     sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 

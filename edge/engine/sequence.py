@@ -21,7 +21,7 @@ from edge.engine.slots import Content
 from edge.engine.step import PictureSpan, Span, TextSpan
 from edge.images import Picture
 from edge.qwen3vl.positions import picture_advance, picture_positions
-from edge.request import PictureRef, SamplingParams
+from edge.request import PictureRef, SamplingParams, stills_in
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Sequence:
     n_drafted: int = 0  # guesses that were computed
     n_accepted: int = 0  # of them, the right ones
     n_dropped: int = 0  # messages of the conversation that did not fit
-    n_dropped_pictures: int = 0  # with these messages
+    n_dropped_pictures: int = 0  # stills, with these messages
     n_first: int = 0  # pictures that are the first of several in their file
     dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
@@ -147,6 +147,10 @@ class Sequence:
     def pictures(self) -> list[PictureRef]:
         """Of the prompt, in its order; the same picture may be there twice."""
         return [p.ref for p in self.pieces if isinstance(p, PicturePiece)]
+
+    @property
+    def stills(self) -> tuple[PictureRef, ...]:
+        return stills_in(self.pictures)
 
     @property
     def n_generated(self) -> int:

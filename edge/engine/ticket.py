@@ -206,7 +206,7 @@ class Ticket:
             if sequence.sampling.logprobs is None
             else tuple(self._shown_logprobs),
             marks=marks_in(
-                without_thoughts(text), sequence.pictures, sequence.n_dropped_pictures
+                without_thoughts(text), sequence.stills, sequence.n_dropped_pictures
             ),
         )
         return Finished(answer)
