@@ -65,6 +65,7 @@ class PictureRef:
 
 
 def stills_in(pictures: Iterable[PictureRef]) -> tuple[PictureRef, ...]:
+    """Without the pairs of videos."""
     return tuple(picture for picture in pictures if not picture.is_pair)
 
 
@@ -174,13 +175,13 @@ class Request:
         return tuple(p for message in self.messages for p in message.pictures)
 
     @property
-    def stills(self) -> tuple[PictureRef, ...]:
-        """The pictures that were sent as such: the pairs of videos are left out."""
-        return stills_in(self.pictures)
-
-    @property
     def has_many_prompts(self) -> bool:
         return self.wants in ("score", "embedding")
+
+    @property
+    def answer_tokens(self) -> int:
+        """The most of its answer; 0 where there is none."""
+        return 0 if self.has_many_prompts else self.sampling.max_tokens
 
     @property
     def prompts(self) -> tuple[Request, ...]:

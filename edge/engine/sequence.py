@@ -21,7 +21,7 @@ from edge.engine.slots import Content
 from edge.engine.step import PictureSpan, Span, TextSpan
 from edge.images import Picture
 from edge.qwen3vl.positions import picture_advance, picture_positions
-from edge.request import PictureRef, SamplingParams, stills_in
+from edge.request import PictureRef, SamplingParams
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,6 @@ class Sequence:
         return [p.ref for p in self.pieces if isinstance(p, PicturePiece)]
 
     @property
-    def stills(self) -> tuple[PictureRef, ...]:
-        return stills_in(self.pictures)
-
-    @property
     def n_generated(self) -> int:
         return len(self.generated)
 
@@ -254,7 +250,8 @@ class Sequence:
         return self._position + self.n_fed if n_right < n_guessed else None
 
     def advance_prefill(self, n: int) -> None:
-        """Moves the cursor by `n` computed tokens; decode begins behind the prompt."""
+        """Moves the cursor by `n` computed tokens; decode begins behind the prompt, and
+        needs no embeddings: those of a video take 16 KB a token."""
         self._offset += n
         while self.phase is Phase.PREFILL:
             piece = self.pieces[self._piece]
@@ -265,6 +262,7 @@ class Sequence:
             self._piece += 1
             if self._piece == len(self.pieces):
                 self.phase = Phase.DECODE
+                self.embeddings.clear()
 
 
 def supply_pixels(

@@ -10,11 +10,11 @@ from edge.engine import ticket
 from edge.engine.engine import Engine
 from edge.engine.prepare import prepare
 from edge.errors import ContextLengthExceeded
-from edge.events import Embedded, Encoding
+from edge.events import Embedded, Encoding, Token
 from edge.images import Picture
 from edge.qwen3vl.video import second_labels
 from edge.request import Message, PictureRef, Request, SamplingParams
-from edge.stubs.runtime import StubRuntime
+from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from tests.engine.asking import events
 
@@ -61,6 +61,15 @@ def test_each_pair_is_told_of_while_it_is_encoded(
         Embedded(8),
     ]
     assert seen[-1].answer.usage.image_tokens == 16
+
+
+def test_the_embeddings_of_a_prompt_are_freed_when_the_answer_begins() -> None:
+    request = asked(Message("user", (*video(), "What happens?")))
+    with closing(Engine(StubRuntime(LONG_ANSWER), StubTower())) as engine:
+        asking = engine.submit(request, pixels(request))
+        while not isinstance(asking.next(5), Token):
+            pass
+        assert asking.sequence.embeddings == {}
 
 
 @pytest.mark.parametrize("n_cells", [300, 260, 220, 180, 140])

@@ -57,6 +57,8 @@ PICTURES = (
     "image_data",
     "input_image",
     "image_url",
+    "video",
+    "videos",
     "video_url",
     "attachments",
     "files",
@@ -99,6 +101,17 @@ def refuse_fields(fields: Any, refused: Mapping[str, str]) -> None:
             raise UnsupportedParameter(
                 f"{name} is not supported here. {refused[name]}", param=name
             )
+
+
+def refuse_video(kind: str, param: str) -> None:
+    """Raises UnsupportedParameter for a part of this kind, if it is a video, in an API
+    that has none."""
+    if kind in ("video", "video_url", "input_video"):
+        raise UnsupportedParameter(
+            f"{kind} is not read here. Ask /v1/chat/completions, which reads videos, "
+            "or send pictures of it.",
+            param=param,
+        )
 
 
 def refuse_other_api(body: Any) -> None:

@@ -20,7 +20,7 @@ const LIMITS = {
   pages: 100,
   context_tokens: 4096,
   answer_tokens: 512,
-  image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 } },
+  image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 }, attention: 900 },
   token_px: 32,
   source_pixels: 50_000_000,
   formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
@@ -106,17 +106,21 @@ export class Service {
   }
 
   /**
-   * Estimated seconds of each stage of a question asked now.
-   * @param {number} imageTokens
+   * Estimated seconds of each stage of a question asked now. A token of a large picture
+   * takes longer to encode: see `edge/qwen3vl/encode_cost.py`.
+   * @param {number[]} pictures the image tokens of each
    * @param {number} textTokens
    * @param {number} [maxTokens]
    * @returns {Seconds}
    */
-  price(imageTokens, textTokens, maxTokens = this.limits.answer_tokens) {
+  price(pictures, textTokens, maxTokens = this.limits.answer_tokens) {
     const pace = this.pace;
+    const sum = (/** @type {number[]} */ numbers) => numbers.reduce((a, b) => a + b, 0);
+    const { attention } = this.limits.image_tokens;
+    const imageTokens = sum(pictures);
     return {
       queue: this.#served.starts_in_s ?? 0,
-      encode: imageTokens * pace.image_s,
+      encode: sum(pictures.map((n) => n * (1 + n / attention))) * pace.image_s,
       prefill: pace.other_s + (imageTokens + textTokens) * pace.prompt_s,
       decode: Math.min(maxTokens, pace.answer_tokens) * pace.answer_s,
     };
@@ -129,7 +133,7 @@ export class Service {
    * @param {Options} settings
    */
   priceOf(pictures, letters, { detail, max_tokens }) {
-    const tokens = pictures.reduce((sum, { width, height }) => sum + this.imageTokens(width, height, detail), 0);
+    const tokens = pictures.map(({ width, height }) => this.imageTokens(width, height, detail));
     return this.price(tokens, letters / LETTERS_PER_TOKEN, max_tokens);
   }
 
