@@ -6,8 +6,10 @@
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Seconds } from "./progress.js" */
 /** @import { Task } from "./ready_task.js" */
+/** @import { PictureRef } from "./records.js" */
 /** @import { Detail, Options } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
+import { groups } from "./clips.js";
 import { keepOptions, options } from "./options.js";
 
 const EVERY_MS = 5000;
@@ -18,6 +20,7 @@ const LIMITS = {
   body_bytes: 32 << 20,
   pictures: 8,
   pages: 100,
+  video: { seconds: 120, frames: 32, image_tokens: { low: 1024, auto: 2048, high: 4096 } },
   context_tokens: 4096,
   answer_tokens: 512,
   image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 } },
@@ -124,13 +127,22 @@ export class Service {
 
   /**
    * Estimated seconds of each stage of a question about pictures, asked now.
-   * @param {{width: number, height: number}[]} pictures
+   * @param {PictureRef[]} pictures
    * @param {number} letters of its text
    * @param {Options} settings
    */
   priceOf(pictures, letters, { detail, max_tokens }) {
-    const tokens = pictures.reduce((sum, { width, height }) => sum + this.imageTokens(width, height, detail), 0);
+    const tokens = groups(pictures).reduce((sum, group) => sum + this.#tokensOf(group, detail), 0);
     return this.price(tokens, letters / LETTERS_PER_TOKEN, max_tokens);
+  }
+
+  /** The image tokens of a picture, or of all frames of a video, two of which share theirs. @param {PictureRef[]} group @param {Detail} [detail] */
+  #tokensOf([first, ...others], detail = "auto") {
+    if (!first) return 0;
+    if (!first.clip) return this.imageTokens(first.width, first.height, detail);
+    const { token_px, video } = this.limits;
+    const pair = Math.ceil(first.width / token_px) * Math.ceil(first.height / token_px);
+    return Math.min((pair * (1 + others.length)) / 2, video.image_tokens[detail]);
   }
 
   /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {Detail} [detail] */
