@@ -200,7 +200,7 @@ export class Asking {
     const { per_page, without } = answer?.settings ?? {};
     const turns = answeredTurns(branch(found?.messages ?? [], answer?.parent ?? null));
     const sent = per_page ? (turns.at(-1)?.pictures ?? []) : sentPictures(turns, this.#service.limits.pictures, without);
-    return marksOf(grounding, sent);
+    return marksOf(grounding, sent.filter(({ clip }) => !clip)); // frames are not counted
   }
 
   /** @param {Job} job @param {string} received @param {AbortSignal} signal */

@@ -7,6 +7,7 @@
 /** @import { Task } from "./ready_task.js" */
 /** @import { Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
+import { groups, without } from "./clips.js";
 import { button, el, icon, put } from "./dom.js";
 import { options } from "./options.js";
 import { total } from "./service.js";
@@ -83,12 +84,12 @@ export class Composer {
 
   /** Whether there are more pictures than one question may have. */
   get #isLong() {
-    return this.#pictures.length > this.#service.limits.pictures;
+    return groups(this.#pictures).length > this.#service.limits.pictures;
   }
 
   /** Whether each picture gets an answer of its own. */
   get #isPerPage() {
-    return this.#pictures.length > 1 && (this.#perPage.checked || this.#isLong);
+    return groups(this.#pictures).length > 1 && (this.#perPage.checked || this.#isLong);
   }
 
   get text() {
@@ -109,9 +110,9 @@ export class Composer {
     this.#changed();
   }
 
-  /** @param {number} index */
+  /** Takes a picture away, and with a frame its video. @param {number} index */
   remove(index) {
-    this.#pictures = this.#pictures.toSpliced(index, 1);
+    this.#pictures = without(this.#pictures, index);
     this.#changed();
   }
 
@@ -138,7 +139,7 @@ export class Composer {
     const has = all.length > 0;
     this.#box.placeholder = say(has ? "placeholder_next" : "placeholder_first");
     const seconds = this.#seconds(all, options());
-    this.#perPageChoice.hidden = this.#pictures.length < 2;
+    this.#perPageChoice.hidden = groups(this.#pictures).length < 2;
     this.#perPage.disabled = this.#isLong;
     if (this.#isLong) this.#perPage.checked = true;
     const isReady = this.#service.state === "ready" && (has || this.#box.value.trim());
@@ -147,7 +148,7 @@ export class Composer {
     this.#send.setAttribute("aria-label", `${say("ask")} ${price}`.trim());
     this.#listTasks();
     for (const [task, node] of this.#tasks) {
-      node.hidden = all.length < task.pictures;
+      node.hidden = groups(all).length < task.pictures;
       node.title = say("about", { time: about(this.#seconds(all, settingsOf(task, options()))) });
     }
   }
@@ -164,7 +165,7 @@ export class Composer {
 
   /** @param {PictureRef[]} pictures @param {Options} settings */
   #seconds(pictures, settings) {
-    const questions = this.#isPerPage ? this.#pictures.map((one) => [one]) : [pictures];
+    const questions = this.#isPerPage ? groups(this.#pictures) : [pictures];
     const price = (/** @type {PictureRef[]} */ some) => total(this.#service.priceOf(some, this.#box.value.length, settings));
     return questions.reduce((sum, some) => sum + price(some), 0);
   }

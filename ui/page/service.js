@@ -6,8 +6,10 @@
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Seconds } from "./progress.js" */
 /** @import { Task } from "./ready_task.js" */
+/** @import { PictureRef } from "./records.js" */
 /** @import { Detail, Options } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
+import { groups } from "./clips.js";
 import { keepOptions, options } from "./options.js";
 
 const EVERY_MS = 5000;
@@ -18,6 +20,7 @@ const LIMITS = {
   body_bytes: 32 << 20,
   pictures: 8,
   pages: 100,
+  video: { seconds: 120, frames: 32, image_tokens: { low: 1024, auto: 2048, high: 4096 } },
   context_tokens: 4096,
   answer_tokens: 512,
   image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 }, attention: 900 },
@@ -128,13 +131,23 @@ export class Service {
 
   /**
    * Estimated seconds of each stage of a question about pictures, asked now.
-   * @param {{width: number, height: number}[]} pictures
+   * @param {PictureRef[]} pictures
    * @param {number} letters of its text
    * @param {Options} settings
    */
   priceOf(pictures, letters, { detail, max_tokens }) {
-    const tokens = pictures.map(({ width, height }) => this.imageTokens(width, height, detail));
+    const tokens = groups(pictures).flatMap((group) => this.#tokensOf(group, detail));
     return this.price(tokens, letters / LETTERS_PER_TOKEN, max_tokens);
+  }
+
+  /** The image tokens of a picture, or of each pair of frames of a video. @param {PictureRef[]} group @param {Detail} [detail] @returns {number[]} */
+  #tokensOf([first, ...others], detail = "auto") {
+    if (!first) return [];
+    if (!first.clip) return [this.imageTokens(first.width, first.height, detail)];
+    const { token_px, video } = this.limits;
+    const pairs = Math.ceil((1 + others.length) / 2);
+    const tokens = Math.ceil(first.width / token_px) * Math.ceil(first.height / token_px);
+    return Array(pairs).fill(Math.min(tokens, video.image_tokens[detail] / pairs));
   }
 
   /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {Detail} [detail] */
