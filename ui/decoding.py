@@ -21,7 +21,7 @@ from edge.request import PictureRef
 from ui.fair_line import AT_ONCE, FairLine, Ticket, full
 from ui.question import SentDocument, SentPicture
 
-REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
+REMEMBERED = 2000  # pictures, more than are answered in an hour; of refused ones too
 
 T = TypeVar("T")
 
