@@ -25,6 +25,7 @@ export class EmptyPage {
    */
   constructor(service, { choose, photograph, ask }) {
     this.#service = service;
+    const isTouch = matchMedia("(pointer: coarse)").matches; // nothing can be dropped
     const examples = EXAMPLES.map((example) => {
       const price = el("small");
       this.#prices.set(example, price);
@@ -42,8 +43,8 @@ export class EmptyPage {
       "section",
       { class: "empty" },
       el("div", { class: "sign" }, icon("picture")),
-      el("h2", {}, say("drop_anywhere")),
-      el("p", {}, say("or_paste")),
+      el("h2", {}, say(isTouch ? "placeholder_first" : "drop_anywhere")),
+      !isTouch && el("p", {}, say("or_paste")),
       el(
         "div",
         { class: "ways" },

@@ -157,6 +157,12 @@ export class Service {
     const tokens = Math.ceil(width / token_px) * Math.ceil(height / token_px);
     return Math.max(least, Math.min(tokens, image_tokens.details[detail]));
   }
+
+  /** Whether a picture has more pixels than the model can see. @param {{width: number, height: number}} picture */
+  isLarger({ width, height }) {
+    const { image_tokens, token_px } = this.limits;
+    return width * height > image_tokens.max * token_px ** 2;
+  }
 }
 
 /** @param {Seconds} seconds */
