@@ -57,6 +57,7 @@ class ContainerSource:
                 io.BytesIO(encoded),
                 "r",
                 format=kind,
+                metadata_errors="replace",  # titles in other alphabets
                 options={"codec_whitelist": DECODERS, "protocol_whitelist": "none"},
             )
             self._stream = _video_of(self._container)
@@ -137,7 +138,7 @@ class ContainerSource:
         except av.error.InvalidDataError:
             return  # one damaged frame does not refuse the others
         except DAMAGE as damage:
-            raise InvalidPicture(f"This video is damaged: {damage}.") from None
+            raise _damaged(damage) from None
         for frame in frames:
             if frame.pts in wanted:
                 yield wanted[frame.pts], _upright(frame)
@@ -200,11 +201,14 @@ def _too_many(n_frames: int) -> InvalidPicture:
     )
 
 
+def _damaged(damage: Exception) -> InvalidPicture:
+    reason = getattr(damage, "strerror", None) or str(damage)
+    return InvalidPicture(f"This video is damaged or cut off: {reason}.")
+
+
 @contextmanager
 def _damage() -> Iterator[None]:
     try:
         yield
     except DAMAGE as damage:
-        raise InvalidPicture(
-            f"This video is damaged or cut off: {str(damage)[:200]}."
-        ) from None
+        raise _damaged(damage) from None

@@ -147,6 +147,11 @@ def test_a_list_of_pictures_is_a_video_too() -> None:
         read_list(files[0], b"no picture")
 
 
+def test_a_title_in_any_alphabet_does_no_harm() -> None:
+    titled = video(DRAWN, title="Cafe at noon").replace(b"Cafe", b"Caf\xe9")
+    assert len(read(titled).pairs) == 4
+
+
 def test_a_single_frame_is_shown_twice() -> None:
     clip = read(video(DRAWN[:1]))
     assert clip.times == (0, 0) and len(clip.pairs) == 1

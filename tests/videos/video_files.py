@@ -34,11 +34,13 @@ def video(
     rate: int = 10,
     times: Sequence[int] = (),
     sound_only: bool = False,
+    title: str = "",
     **options: str,
 ) -> bytes:
     """A file with these frames, `rate` a second, or at these milliseconds."""
     file = io.BytesIO()
     with av.open(file, "w", format=form) as container:
+        container.metadata["title"] = title
         if sound_only:
             _add_sound(container)
         else:
