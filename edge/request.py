@@ -6,6 +6,7 @@ a picture by its hash, and the pixels travel separately.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -61,6 +62,11 @@ class PictureRef:
     def from_json(cls, data: dict[str, Any]) -> PictureRef:
         source = data.get("source")
         return cls(**data | {"source": SourceFile(**source) if source else None})
+
+
+def stills_in(pictures: Iterable[PictureRef]) -> tuple[PictureRef, ...]:
+    """Without the pairs of videos."""
+    return tuple(picture for picture in pictures if not picture.is_pair)
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class Request:
     """What a client asked of the served model named `model`.
 
     With `truncate` a conversation that is too long loses its oldest messages;
-    `n_dropped` have been dropped already, with `n_dropped_pictures`. The last
+    `n_dropped` have been dropped already, with `n_dropped_pictures` stills. The last
     `n_spare` characters of the first message offer tools that need not be called: where
     the conversation would not fit with them they are left out, and `dropped_tools` is
     True then. With `continues` the
@@ -171,6 +177,11 @@ class Request:
     @property
     def has_many_prompts(self) -> bool:
         return self.wants in ("score", "embedding")
+
+    @property
+    def answer_tokens(self) -> int:
+        """The most of its answer; 0 where there is none."""
+        return 0 if self.has_many_prompts else self.sampling.max_tokens
 
     @property
     def prompts(self) -> tuple[Request, ...]:

@@ -59,7 +59,10 @@ ERROR_PAGES = {
     429: ErrorPage(429, "rate_limit_error", "rate_limit_exceeded", TOO_MANY),
     500: ErrorPage(500, "server_error", "internal_error", "The front server failed."),
     502: ErrorPage(
-        502, "server_error", "service_unavailable", "The service is not running."
+        502,
+        "server_error",
+        "service_unavailable",
+        "The service is being restarted, or is stopped. Try again in 5 seconds.",
     ),
     503: ErrorPage(
         503, "server_error", "service_unavailable", "The service is not ready."

@@ -1,9 +1,9 @@
 """Write what Transformers makes of videos, as fixtures for the engine's parity tests.
 
-    python -m training.parity_video --out tests/qwen3vl/video --qwen3 FILE
+    python -m training.parity_video --out tests/qwen3vl/video
 
 `tiny` knows stills only: both of its patch kernels are equal. So the weights are random
-ones, those of the tests' `babble`. FILE is a GGUF file of Qwen3's vocabulary.
+ones, those of the tests' `babble`. The prompt is in Qwen3's published vocabulary too.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from transformers import Qwen3VLProcessor
 from transformers.video_utils import VideoMetadata
 
 from edge.gguf.layout import TINY
+from edge.gguf.published_vocabulary import read_vocabulary
+from edge.gguf.synthetic import N_TOKENS as N_QWEN_TOKENS
 from edge.gguf.synthetic import synthetic_vocabulary, write_synthetic
-from edge.gguf.tokenizer import BpeTokenizer, read_tokenizer
 from edge.images import Picture
+from edge.models.qwen3_tokenizer import fetch
 from edge.qwen3vl.preprocess import patches
 from training.export import FILES, read
 from training.model import build
@@ -120,20 +122,21 @@ def answer(
     return out.logits[0, -1].numpy()
 
 
-def prompt(net: Any, tokenizer: BpeTokenizer, frames: Frames) -> dict[str, Any]:
+def prompt(net: Any, frames: Frames) -> dict[str, Any]:
     """Tokens of Qwen's vocabulary, and their positions in time, height and width."""
-    ids = tokenizer.tokenize(video_text(frames), special=True)
-    [video] = tokenizer.tokenize(VIDEO, special=True)
+    folder = fetch(Path("~/.cache/edge-vl").expanduser())
+    words = Tokens(read_vocabulary(folder / "tokenizer.json", N_QWEN_TOKENS))
+    ids = list(words.template(video_text(frames)))
     tokens = torch.tensor([ids])
+    types = 2 * (tokens == words.id_of(VIDEO)).int()
     positions, _ = net.model.get_rope_index(
-        tokens, 2 * (tokens == video).int(), video_grid_thw=grid_thw(frames)
+        tokens, types, video_grid_thw=grid_thw(frames)
     )
     return {"tokens": ids, "positions": positions[:, 0].tolist()}
 
 
 def main(
     out: Annotated[Path, typer.Option(help="The folder of the fixtures.")],
-    qwen3: Annotated[Path, typer.Option(help="A GGUF file of Qwen3's vocabulary.")],
 ) -> None:
     words = Tokens(synthetic_vocabulary(N_TOKENS))
     net = network(words)
@@ -153,8 +156,7 @@ def main(
     )
     out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out / "parity.npz", **held)
-    written = json.dumps(prompt(net, read_tokenizer(qwen3), frames))
-    (out / "prompt.json").write_text(written + "\n")
+    (out / "prompt.json").write_text(json.dumps(prompt(net, frames)) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from edge.videos import Clip, ClipRef, VideoDecoding, VideoOrder, video_budget
 from ui.fair_line import DECODERS, MOST_WORKING, FairLine, Ticket, full
 from ui.question import SentDocument, SentPicture, SentVideo
 
-REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
+REMEMBERED = 2000  # pictures, more than are answered in an hour; of refused ones too
 
 T = TypeVar("T")
 

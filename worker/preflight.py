@@ -88,7 +88,9 @@ class Preflight:
             self._end(job, Failed.because(refusal))
             return
         self._prepared.put(job.job_id, prepared)
-        self._jobs.accept(job.job_id, prepared.n_prompt, prepared.n_image)
+        self._jobs.accept(
+            job.job_id, prepared.n_prompt, prepared.n_image, prepared.n_encode
+        )
 
     def _end(self, job: Unchecked, outcome: Terminal) -> None:
         if self._jobs.end_waiting(job.job_id, outcome):

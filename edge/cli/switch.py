@@ -49,7 +49,8 @@ def switch(
             name = model or switching.before()
             latest = switching.switch_to(name, with_gap=with_gap)
         except UNREACHABLE as error:
-            raise SetupError(f"The broker cannot be reached: {error}.") from None
+            reason = str(error).rstrip(".")
+            raise SetupError(f"The broker cannot be reached: {reason}.") from None
         _follow(switching, latest)
 
 

@@ -108,7 +108,7 @@ async def test_a_checked_job_gives_its_size_and_position_at_once(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
-    harness.worker.accept(job_id, 475, 400)
+    harness.worker.accept(job_id, 475, 400, 500)
     async with aclosing(harness.client.follow(job_id)) as events:
         async with asyncio.timeout(0.5):
             assert await anext(events) == Accepted(475, 400)
@@ -119,7 +119,7 @@ async def test_a_checked_job_gives_its_size_and_position_at_once(
 async def test_a_check_after_the_end_leaves_no_trace(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     await harness.client.cancel(job_id)
-    harness.worker.accept(job_id, 475, 400)
+    harness.worker.accept(job_id, 475, 400, 500)
     assert await harness.failure(job_id) == "cancelled"
     assert len(await harness.events(job_id)) == 1
 

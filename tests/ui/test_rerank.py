@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.jobs import keys
+from edge.jobs.estimate import Pace
 from edge.jobs.fleet import CAPABILITIES
 from edge.qwen3vl import rerank
 from tests.images.pdf_files import drawn, text_page
 from tests.images.test_pdf import plain
 from tests.jobs.jobs_harness import caller
-from tests.ui.api_harness import ApiHarness, code_of
+from tests.ui.api_harness import POOL, ApiHarness, code_of
 from tests.ui.pictures import part, png
 from ui.body import parse
 from ui.field_names import FieldNames
@@ -162,11 +164,21 @@ async def test_its_size_is_known_before_it_runs(web: ApiHarness) -> None:
     unchecked = web.jobs.unchecked(1)
     assert unchecked is not None
     prepared = web.engine.check(unchecked.request)
-    web.jobs.accept(job_id, prepared.n_prompt, prepared.n_image)
+    web.jobs.accept(job_id, prepared.n_prompt, prepared.n_image, prepared.n_encode)
     async with web.working(checks=False):
         reply = (await asking).json()
     n_common = len(rerank.SYSTEM)
     assert prepared.n_prompt < reply["usage"]["prompt_tokens"] - 3 * n_common
+
+
+@pytest.mark.redis
+async def test_its_cost_is_learned(web: ApiHarness) -> None:
+    async with web.working():
+        for n in range(3):
+            assert (await ask(web, documents=["a"] * (n + 1))).status_code == 200
+    pace = Pace.read(web.sync.get(keys.PACE(POOL)))
+    assert (pace.n_compared, pace.n_jobs) == (3, 0)
+    assert pace.answer_tokens == Pace().answer_tokens
 
 
 @pytest.mark.redis

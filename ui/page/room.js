@@ -105,7 +105,7 @@ export class Room {
 
   /** @returns {Item[]} */
   #items() {
-    const draft = this.#composer.pictures.map((ref) => ({ ref, isDraft: true, isOriginal: !ref.original }));
+    const draft = this.#composer.pictures.map((ref) => ({ ref, isDraft: true, isOriginal: !ref.original && this.#service.isLarger(ref) }));
     return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
   }
 
