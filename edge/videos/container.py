@@ -141,7 +141,8 @@ class ContainerSource:
             raise _damaged(damage) from None
         for frame in frames:
             if frame.pts in wanted:
-                yield wanted[frame.pts], _upright(frame)
+                ratio = self._stream.sample_aspect_ratio
+                yield wanted[frame.pts], _upright(frame, float(ratio or 1))
 
 
 def _video_of(container: av.container.InputContainer) -> VideoStream:
@@ -164,11 +165,10 @@ def _video_of(container: av.container.InputContainer) -> VideoStream:
     return stream
 
 
-def _upright(frame: VideoFrame) -> Frame:
-    check_frame(frame.width, frame.height)
-    ratio = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
-    width = max(1, round(frame.width * ratio)) if ratio else frame.width
-    size = (width, frame.height)
+def _upright(frame: VideoFrame, ratio: float) -> Frame:
+    """A frame whose pixels are `ratio` times as wide as high."""
+    size = round(frame.width * ratio), frame.height
+    check_frame(*size)
     turn = TURNS.get(frame.rotation % 360)
     if turn in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270):
         size = size[::-1]

@@ -121,6 +121,11 @@ def test_a_video_of_a_phone_is_set_upright(
         assert name_of(shown, (0.2, 0.5)) == left_colour
 
 
+def test_wide_pixels_make_a_wide_picture() -> None:
+    [pair] = read(video(DRAWN[:1], pixel_ratio=2)).pairs
+    assert (pair.width, pair.height) == (256, 96)
+
+
 def test_all_frames_share_the_budget() -> None:
     clip = read(video(colours(200, (640, 360)), rate=10), 512)
     assert sum(pair.ref.n_tokens for pair in clip.pairs) <= 512

@@ -35,6 +35,7 @@ def video(
     times: Sequence[int] = (),
     sound_only: bool = False,
     title: str = "",
+    pixel_ratio: int = 1,
     **options: str,
 ) -> bytes:
     """A file with these frames, `rate` a second, or at these milliseconds."""
@@ -47,6 +48,7 @@ def video(
             stream = container.add_stream(codec, rate=rate, options=options)
             stream.width, stream.height = frames[0].size
             stream.pix_fmt = "yuv420p"
+            stream.codec_context.sample_aspect_ratio = Fraction(pixel_ratio)
             if times:
                 stream.codec_context.time_base = Fraction(1, 1000)
             for i, image in enumerate(frames):
