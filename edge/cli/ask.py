@@ -23,7 +23,6 @@ from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
-from edge.images.claim import claim_of
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.qwen3vl.picture_bounds import PictureBounds
@@ -78,9 +77,7 @@ def ask(
             settings = replace(settings, runtime="llama")
         found = [*pages_of(files, pages)]
         for page in found:  # refused now, not after a model is downloaded
-            is_picture = page.page is None and not page.is_video
-            if is_picture and claim_of(page.encoded) is None:
-                images.vet(page.encoded, settings.image_tokens)
+            page.check(settings.image_tokens)
         plan = make_plan(settings, find_model(settings, obtain))
         detail = ready.detail if ready else "auto"
         bounds = PictureBounds.of(detail, plan.min_image_tokens, plan.max_image_tokens)

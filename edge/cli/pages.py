@@ -9,7 +9,7 @@ from pathlib import Path
 from edge import images
 from edge.documents import layer_part, page_label, selected
 from edge.errors import SetupError
-from edge.images.claim import may_have_pages
+from edge.images.claim import claim_of, may_have_pages
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.qwen3vl.video import MOST_PAIR_TOKENS
 from edge.request import PictureRef
@@ -29,6 +29,14 @@ class Page:
     def is_video(self) -> bool:
         """A GIF or WebP is a picture: its first frame."""
         return kind_of(self.encoded) in ("mp4", "matroska")
+
+    def check(self, most_tokens: int) -> None:
+        """Raises InvalidPicture for a video that is too long or damaged, and for what
+        is neither a picture nor a document."""
+        if self.is_video:
+            VideoDecoding(self.encoded, VideoOrder(most_tokens)).run()
+        elif self.page is None and claim_of(self.encoded) is None:
+            images.vet(self.encoded, most_tokens)
 
     def decoded(
         self, bounds: PictureBounds, video_tokens: int

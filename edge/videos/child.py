@@ -37,8 +37,8 @@ def _obey(line: bytes, encoded: bytes) -> tuple[dict[str, object], bytes]:
     for number, frame in source.frames(sorted(set(numbers))):
         if not found:
             most = min(order.budget_tokens, len(numbers) // 2 * order.pair_tokens)
-            grid = frame_grid(frame.width, frame.height, len(numbers), most)
-            rows, columns = grid
+            size = frame.width, frame.height
+            rows, columns = frame_grid(*size, len(numbers), most)
             size = columns * TOKEN_PX, rows * TOKEN_PX
         found[number] = frame.resized(*size)
     if not found:
@@ -66,10 +66,8 @@ def _source(order: VideoOrder, encoded: bytes) -> Source:
 def _chosen(source: Source, order: VideoOrder) -> list[int]:
     """The numbers of the frames to show, an even number of them."""
     if order.sizes:
-        return [
-            *range(len(order.sizes)),
-            *[len(order.sizes) - 1] * (len(order.sizes) % 2),
-        ]
+        every = [*range(len(order.sizes))]
+        return every + every[-1:] * (len(every) % 2)
     seconds = max(source.seconds, _A_MOMENT)
     most = most_frames(order.budget_tokens)
     wanted = sample_times(seconds, len(source.times), order.fps, most)

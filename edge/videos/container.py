@@ -57,6 +57,7 @@ class ContainerSource:
                 io.BytesIO(encoded),
                 "r",
                 format=kind,
+                metadata_errors="replace",  # titles in other alphabets
                 options={"codec_whitelist": DECODERS, "protocol_whitelist": "none"},
             )
             self._stream = _video_of(self._container)
@@ -137,10 +138,11 @@ class ContainerSource:
         except av.error.InvalidDataError:
             return  # one damaged frame does not refuse the others
         except DAMAGE as damage:
-            raise InvalidPicture(f"This video is damaged: {damage}.") from None
+            raise _damaged(damage) from None
         for frame in frames:
             if frame.pts in wanted:
-                yield wanted[frame.pts], _upright(frame)
+                ratio = self._stream.sample_aspect_ratio
+                yield wanted[frame.pts], _upright(frame, float(ratio or 1))
 
 
 def _video_of(container: av.container.InputContainer) -> VideoStream:
@@ -163,11 +165,10 @@ def _video_of(container: av.container.InputContainer) -> VideoStream:
     return stream
 
 
-def _upright(frame: VideoFrame) -> Frame:
-    check_frame(frame.width, frame.height)
-    ratio = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
-    width = max(1, round(frame.width * ratio)) if ratio else frame.width
-    size = (width, frame.height)
+def _upright(frame: VideoFrame, ratio: float) -> Frame:
+    """A frame whose pixels are `ratio` times as wide as high."""
+    size = round(frame.width * ratio), frame.height
+    check_frame(*size)
     turn = TURNS.get(frame.rotation % 360)
     if turn in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270):
         size = size[::-1]
@@ -200,11 +201,14 @@ def _too_many(n_frames: int) -> InvalidPicture:
     )
 
 
+def _damaged(damage: Exception) -> InvalidPicture:
+    reason = getattr(damage, "strerror", None) or str(damage)
+    return InvalidPicture(f"This video is damaged or cut off: {reason}.")
+
+
 @contextmanager
 def _damage() -> Iterator[None]:
     try:
         yield
     except DAMAGE as damage:
-        raise InvalidPicture(
-            f"This video is damaged or cut off: {str(damage)[:200]}."
-        ) from None
+        raise _damaged(damage) from None

@@ -189,6 +189,13 @@ async def test_apis_without_videos_refuse_them(web: ApiHarness, path: str) -> No
     assert code_of(reply) != "internal_error"
 
 
+async def test_ollamas_api_does_not_drop_them_silently(web: ApiHarness) -> None:
+    encoded = base64.b64encode(MP4).decode()
+    message = {"role": "user", "content": "What?", "videos": [encoded]}
+    reply = await web.http.post("/api/chat", json={"messages": [message]})
+    assert reply.status_code == 400 and "videos" in reply.text
+
+
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/rerank"])
 async def test_videos_are_not_compared(web: ApiHarness, path: str) -> None:
     body = {

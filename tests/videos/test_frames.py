@@ -121,6 +121,11 @@ def test_a_video_of_a_phone_is_set_upright(
         assert name_of(shown, (0.2, 0.5)) == left_colour
 
 
+def test_wide_pixels_make_a_wide_picture() -> None:
+    [pair] = read(video(DRAWN[:1], pixel_ratio=2)).pairs
+    assert (pair.width, pair.height) == (256, 96)
+
+
 def test_all_frames_share_the_budget() -> None:
     clip = read(video(colours(200, (640, 360)), rate=10), 512)
     assert sum(pair.ref.n_tokens for pair in clip.pairs) <= 512
@@ -145,6 +150,11 @@ def test_a_list_of_pictures_is_a_video_too() -> None:
     assert read_list(*files, fps=1.0).times == (0, 1, 2, 2)
     with pytest.raises(InvalidPicture, match="formats"):
         read_list(files[0], b"no picture")
+
+
+def test_a_title_in_any_alphabet_does_no_harm() -> None:
+    titled = video(DRAWN, title="Cafe at noon").replace(b"Cafe", b"Caf\xe9")
+    assert len(read(titled).pairs) == 4
 
 
 def test_a_single_frame_is_shown_twice() -> None:

@@ -34,17 +34,21 @@ def video(
     rate: int = 10,
     times: Sequence[int] = (),
     sound_only: bool = False,
+    title: str = "",
+    pixel_ratio: int = 1,
     **options: str,
 ) -> bytes:
     """A file with these frames, `rate` a second, or at these milliseconds."""
     file = io.BytesIO()
     with av.open(file, "w", format=form) as container:
+        container.metadata["title"] = title
         if sound_only:
             _add_sound(container)
         else:
             stream = container.add_stream(codec, rate=rate, options=options)
             stream.width, stream.height = frames[0].size
             stream.pix_fmt = "yuv420p"
+            stream.codec_context.sample_aspect_ratio = Fraction(pixel_ratio)
             if times:
                 stream.codec_context.time_base = Fraction(1, 1000)
             for i, image in enumerate(frames):
