@@ -12,7 +12,7 @@
 /** @import { Example } from "./tasks.js" */
 import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
-import { isPdf, pagesOf } from "./documents.js";
+import { hasPages, pagesOf } from "./documents.js";
 import { mount } from "./dom.js";
 import { options } from "./options.js";
 import { keep, PictureError, prepare } from "./pictures.js";
@@ -142,19 +142,19 @@ export class Room {
     const { limits } = this.#service;
     this.#composer.say("");
     for (const file of files) {
-      if (await isPdf(file)) await this.#takePdf(file);
+      if (await hasPages(file)) await this.#takePages(file);
       else if (this.#composer.pictures.length < limits.pictures) await this.#prepare(file);
       else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
     }
   }
 
-  /** Adds the pages of a PDF, up to the most that can be asked about one by one. @param {File} file */
-  async #takePdf(file) {
+  /** Adds the pages of a file, up to the most that can be asked about one by one. @param {File} file */
+  async #takePages(file) {
     const { name } = file;
     const { pages } = this.#service.limits;
     this.#composer.say(say("reading_pages", { name }));
     try {
-      for await (const { picture, page, of } of pagesOf(file, options().detail)) {
+      for await (const { picture, page, of } of pagesOf(file)) {
         if (this.#composer.pictures.length >= pages) return this.#composer.say(say("too_many_pages", { name, n: page - 1, of }));
         if (!(await this.#prepare(picture, { isOriginal: true }))) return;
       }
