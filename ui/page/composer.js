@@ -13,7 +13,8 @@ import { options } from "./options.js";
 import { total } from "./service.js";
 import { openSchema } from "./schema.js";
 import { promptOf, settingsOf } from "./ready_task.js";
-import { about, hasText, language, languageName, say } from "./words.js";
+import { TaskLine } from "./task_line.js";
+import { about, language, languageName, say } from "./words.js";
 
 const MOST_HEIGHT_PX = 200;
 
@@ -34,9 +35,7 @@ export class Composer {
   #box;
   #price = el("span", { class: "price" });
   #hint = el("p", { class: "hint", role: "alert" });
-  /** @type {Map<Task, HTMLElement>} */
-  #tasks = new Map();
-  #taskLine = el("div", { class: "tasks", role: "group", "aria-label": say("tasks") });
+  #taskLine = new TaskLine((task) => void this.#task(task));
   #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
   #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
   #send;
@@ -53,7 +52,7 @@ export class Composer {
     });
     this.#send = el("button", { class: "main send" }, this.#price, icon("send"));
     host.append(
-      this.#taskLine,
+      this.#taskLine.root,
       this.#perPageChoice,
       this.#hint,
       el(
@@ -146,21 +145,8 @@ export class Composer {
     const price = isReady ? say("about", { time: about(seconds) }) : "";
     put(this.#price, price);
     this.#send.setAttribute("aria-label", `${say("ask")} ${price}`.trim());
-    this.#listTasks();
-    for (const [task, node] of this.#tasks) {
-      node.hidden = groups(all).length < task.pictures;
-      node.title = say("about", { time: about(this.#seconds(all, settingsOf(task, options()))) });
-    }
-  }
-
-  /** The tasks of the model that have a name on this page. */
-  #listTasks() {
-    const tasks = this.#service.tasks.filter(({ id }) => hasText(`task_${id}`));
-    if (tasks.every((task) => this.#tasks.has(task))) return;
-    this.#tasks = new Map(
-      tasks.map((task) => [task, button(say(`task_${task.id}`), () => void this.#task(task), { class: "task", "data-task": task.id })]),
-    );
-    put(this.#taskLine, ...this.#tasks.values());
+    const secondsOf = (/** @type {Task} */ task) => this.#seconds(all, settingsOf(task, options()));
+    this.#taskLine.show(this.#service.tasks, groups(all).length, secondsOf);
   }
 
   /** @param {PictureRef[]} pictures @param {Options} settings */

@@ -6,8 +6,7 @@
 /** @import { Service } from "./service.js" */
 /** @import { Store } from "./store.js" */
 import { groups } from "./clips.js";
-import { isPdf, pagesOf } from "./documents.js";
-import { options } from "./options.js";
+import { hasPages, pagesOf } from "./documents.js";
 import { keep, PictureError, prepare } from "./pictures.js";
 import { clipOf, isVideo } from "./videos.js";
 import { say } from "./words.js";
@@ -30,20 +29,20 @@ export class Taking {
     this.#composer.say("");
     for (const file of files) {
       const isFull = groups(this.#composer.pictures).length >= limits.pictures;
-      if (await isPdf(file)) await this.#takePdf(file);
+      if (await hasPages(file)) await this.#takePages(file);
       else if (!isFull && isVideo(file)) await this.#takeVideo(file);
       else if (!isFull) await this.prepare(file);
       else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
     }
   }
 
-  /** Adds the pages of a PDF, up to the most that can be asked about one by one. @param {File} file */
-  async #takePdf(file) {
+  /** Adds the pages of a file, up to the most that can be asked about one by one. @param {File} file */
+  async #takePages(file) {
     const { name } = file;
     const { pages } = this.#service.limits;
     this.#composer.say(say("reading_pages", { name }));
     try {
-      for await (const { picture, page, of } of pagesOf(file, options().detail)) {
+      for await (const { picture, page, of } of pagesOf(file)) {
         if (this.#composer.pictures.length >= pages) return this.#composer.say(say("too_many_pages", { name, n: page - 1, of }));
         if (!(await this.prepare(picture, { isOriginal: true }))) return;
       }
