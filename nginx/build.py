@@ -12,7 +12,7 @@ from pathlib import Path
 
 from arguments import arguments  # this and two more lie beside this script
 from client_limits import client_limits
-from error_pages import ERROR_PAGES, apis, error_page
+from error_pages import ERROR_PAGES, apis, away, error_page
 from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
 from origin_rules import own_names, turned_away
@@ -152,6 +152,7 @@ def server(
         *(open_route(route, ui) for route in SURFACE),
         Location("/", **{"return": "404"}),
         *(error_page(name, page) for name, page in ERROR_PAGES.items()),
+        away(),
         listen=f"{listen} ssl" if certificate else listen,
         server_tokens=False,
         # `//v1` is another path than `/v1`, here as in the ui

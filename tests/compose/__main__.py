@@ -48,7 +48,8 @@ def run_in_namespaces(command: list[str]) -> int:
     before = engine_cgroups()
     with tempfile.TemporaryDirectory(prefix="edge-vl-docker-", dir="/var/tmp") as data:
         outer = subprocess.Popen(inside, env={**os.environ, DATA_ROOT: data})
-        signal.signal(signal.SIGTERM, lambda *_: outer.terminate())
+        # unshare ignores SIGTERM; killed, it takes all inside with it.
+        signal.signal(signal.SIGTERM, lambda *_: outer.kill())
         try:
             pid = only_child(outer)
             # Reaches out for the namespace like an ordinary program of this machine.

@@ -147,14 +147,14 @@ def test_nginx_accepts_the_file(
     ("directive", "values"),
     [
         ("error_page", "400 403 404 405 413 414 421 429 494 500 502 503 504"),
-        ("Retry-After", '"2" "5" "5" "5"'),
+        ("Retry-After", '"2" "5" "5" "5" "5"'),
         ("proxy_set_header X-Forwarded-For", "$remote_addr"),
         ("proxy_set_header X-Forwarded-Host", "$http_host"),
         ("proxy_set_header X-Forwarded-Proto", "$client_scheme"),
         ("proxy_set_header Host", "$http_host"),
         ("proxy_set_header X-Request-ID", "$request_id"),
         ("set_real_ip_from", "10.0.0.0/8 fd00::/8"),
-        ("add_header X-Content-Type-Options", 13 * '"nosniff" '),
+        ("add_header X-Content-Type-Options", 14 * '"nosniff" '),
         ("proxy_pass", len(SURFACE) * "http://$ui "),
     ],
 )
