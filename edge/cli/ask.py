@@ -17,7 +17,7 @@ from edge import images
 from edge.cli.draw import annotated, save
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
-from edge.cli.pages import Page, content_of, pages_of
+from edge.cli.pages import Page, content_of, named, pages_of
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
@@ -45,7 +45,9 @@ def ask(
     ],
     model: Model = None,
     mmproj: Mmproj = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, in tokens.")
+    ] = None,
     pages: Annotated[
         str, typer.Option(help="Pages of documents, as 1-3,7,10-. All, if not given.")
     ] = "",
@@ -71,13 +73,16 @@ def ask(
     with clear_errors():
         ready = find_task(task) if task else None
         files, question = _split(words, may_lack_question=bool(task))
+        if draw and not draw.parent.is_dir():
+            raise SetupError(f"There is no folder {draw.parent} for {draw.name}.")
         settings = settings_with(model, mmproj, slots=1)
         # OpenVINO loads longer than one answer saves
         if settings.runtime == "auto" and has_llama():
             settings = replace(settings, runtime="llama")
         found = [*pages_of(files, pages)]
         for page in found:  # refused now, not after a model is downloaded
-            page.check(settings.image_tokens)
+            with named(page.label):
+                page.check(settings.image_tokens)
         plan = make_plan(settings, find_model(settings, obtain))
         detail = ready.detail if ready else "auto"
         bounds = PictureBounds.of(detail, plan.min_image_tokens, plan.max_image_tokens)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge import images
 from edge.documents import layer_part, page_label, selected
-from edge.errors import SetupError
+from edge.errors import EdgeError, SetupError
 from edge.images.claim import claim_of, may_have_pages
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.qwen3vl.video import MOST_PAIR_TOKENS
@@ -62,12 +63,26 @@ def pages_of(files: Sequence[Path], pages: str) -> Iterator[Page]:
         if not path.is_file():
             raise SetupError(f"There is no file {path}.")
         encoded = path.read_bytes()
+        if not encoded:
+            raise SetupError(f"{path} is empty. Choose another file.")
         if not may_have_pages(encoded):
             yield Page(encoded, None, path.name)
             continue
-        n_pages = images.Counting(encoded).run()
-        for page in selected(pages, n_pages):
+        with named(path.name):
+            n_pages = images.Counting(encoded).run()
+            chosen = selected(pages, n_pages)
+        for page in chosen:
             yield Page(encoded, page, page_label(path.name, page, n_pages))
+
+
+@contextmanager
+def named(label: str) -> Iterator[None]:
+    """Begins the sentence of an EdgeError with the name of the file."""
+    try:
+        yield
+    except EdgeError as error:
+        error.message = f"{label}: {error.message}"
+        raise
 
 
 def content_of(

@@ -91,7 +91,8 @@ LONG = video([Image.new("RGB", (64, 64))] * 200, rate=1)
 
 
 @pytest.mark.parametrize(
-    ("file", "reason"), [(b"no picture", "neither a picture"), (LONG, "200 seconds")]
+    ("file", "reason"),
+    [(b"no picture", "This is neither a picture"), (LONG, "The video has 200 seconds")],
 )
 def test_what_cannot_be_read_is_refused_before_a_model_is_downloaded(
     file: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -104,7 +105,8 @@ def test_what_cannot_be_read_is_refused_before_a_model_is_downloaded(
     chosen.write_bytes(file)
     result = CliRunner().invoke(app, ["ask", str(chosen), "What is this?"])
     assert result.exit_code == 1
-    assert reason in result.stderr and "downloaded" not in result.stderr
+    assert f"notes.txt: {reason}" in result.stderr
+    assert "downloaded" not in result.stderr
 
 
 def shape(kind: str, colour: str) -> Image.Image:
@@ -230,6 +232,7 @@ def test_a_task_needs_no_words_and_takes_several_files(
     [
         ([], "Write the file of a picture and then a question, or choose a --task."),
         (["--task", "dance"], "There is no task 'dance'. Tasks: describe, read,"),
+        (["What?", "--draw", "nowhere/a.png"], "There is no folder nowhere for a.png."),
     ],
 )
 def test_what_cannot_be_asked_is_said_at_once(words: list[str], said: str) -> None:

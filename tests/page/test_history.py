@@ -79,6 +79,18 @@ def test_what_is_answered_is_no_longer_running(listed: Page) -> None:
     expect(listed.locator(".is-running")).to_have_count(0)
 
 
+def test_an_empty_list_is_not_an_empty_search(listed: Page) -> None:
+    listed.get_by_role("searchbox").fill("nowhere")
+    expect(listed.locator(".history-none")).to_have_text("Nothing found.")
+    listed.get_by_role("searchbox").fill("")
+    listed.evaluate(
+        "Promise.all(['c0', 'c1', 'c2'].map((id) => window.store.purge(id)))"
+    )
+    expect(listed.locator(".history-none")).to_have_text(
+        "Your questions will be listed here."
+    )
+
+
 def test_search_looks_into_the_answers(listed: Page) -> None:
     listed.get_by_role("searchbox").fill("26.02 eur")
     expect(listed.locator(".history-title")).to_have_text(["Receipt"])
