@@ -23,7 +23,7 @@ FinishReason = Literal["stop", "length"]
 # text: of such numbers, which are the last message; score: how well each document
 # answers a query; embedding: of each input
 Wants = Literal["answer", "count", "tokens", "text", "score", "embedding"]
-AT_ONCE: Final = ("count", "tokens", "text")  # without a slot
+NO_SLOT: Final = ("count", "tokens", "text")  # these need none
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
-from edge.request import AT_ONCE, Answer, PictureRef, Request, Wants
+from edge.request import NO_SLOT, Answer, PictureRef, Request, Wants
 from edge.settings import Settings
 from edge.videos import Clip, ClipRef
 from ui.admission import Admission, Reservation, refuse_unable, serving
@@ -118,7 +118,7 @@ class Asking:
         if asked is not None:
             return asked
         # each picture has a token at least; how many more is known once it is decoded
-        if question.wants not in AT_ONCE:
+        if question.wants not in NO_SLOT:
             await meter.check("image-tokens", len(question.pictures))
         reserving = self._admission.reserve(submission, served, workers, meter)
         async with reserving as reservation:
@@ -206,7 +206,7 @@ class Asking:
                 done = Finished(answer)
                 await self._jobs.end(job.job_id, done)
                 return Asked(job, served.model, True, _known_stream(done, watch))
-            if request.wants in AT_ONCE:  # no pixel is looked at
+            if request.wants in NO_SLOT:  # no pixel is looked at
                 pictures = []
             if pictures:  # those that are left after trimming, and only if computed
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from edge.engine.at_once import answer_at_once
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
+from edge.engine.without_slot import answer_without_slot
 from edge.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -25,7 +25,7 @@ from edge.jobs.channel import Publisher
 from edge.jobs.estimate import Size
 from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import AWAY, UNREACHABLE
-from edge.request import AT_ONCE
+from edge.request import NO_SLOT
 from worker.claiming import Claiming
 from worker.metrics import Metrics
 from worker.prepared import PreparedJobs
@@ -91,9 +91,9 @@ class Relay:
         prepared = self._prepared.take(claim.job_id)
         outcome: Terminal
         try:
-            if claim.request.wants in AT_ONCE:  # claimed before the preflight check
+            if claim.request.wants in NO_SLOT:  # claimed before the preflight check
                 with self._preparing(claim, deadline) as is_wanted:
-                    answer = answer_at_once(self._engine, claim.request, is_wanted)
+                    answer = answer_without_slot(self._engine, claim.request, is_wanted)
                 outcome = Finished(answer)
             else:
                 pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))

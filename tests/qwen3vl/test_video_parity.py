@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.engine.at_once import _tokens
 from edge.engine.prepare import prepare
 from edge.engine.protocols import VisionTower
 from edge.engine.sequence import Phase, Sequence
 from edge.engine.step import Step, TextSpan
+from edge.engine.without_slot import _tokens
 from edge.gguf.tokenizer import read_tokenizer
 from edge.images import Picture
 from edge.llamacpp.model import Model

@@ -1,4 +1,4 @@
-"""What is answered at once, without a slot: the tokens of a prompt, how many they are,
+"""What is answered without a slot: the tokens of a prompt, how many they are,
 and the text of tokens."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edge.request import Answer, Request
 from edge.usage import Usage
 
 
-def answer_at_once(
+def answer_without_slot(
     engine: Engine, request: Request, is_wanted: Callable[[], bool]
 ) -> Answer:
     """The answer to a request that needs no slot; see `Wants`. Raises as
