@@ -279,6 +279,13 @@ def test_a_dead_upstream_is_a_json_502(start: Start) -> None:
     assert_refused(answer, 502, "service_unavailable", retry_after="5")
 
 
+def test_before_a_dead_upstream_the_page_loads_again_by_itself(start: Start) -> None:
+    answer = start("--upstream", f"127.0.0.1:{free_port()}").ask("GET", "/?a=1")
+    assert answer.status == 502
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b'http-equiv="refresh"' in answer.body
+
+
 def test_the_upstreams_own_errors_pass_untouched(front: Front) -> None:
     answer = front.ask("GET", "/v1/jobs/missing")
     assert (answer.status, answer.body) == (404, b"the upstream's own words")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field
 
+from ui.openai.misplaced import refuse_video
 from ui.openai.values import AS_LIST, AS_TEXT, N_PARTS, Body, LongText, Name, Text, form
 from ui.question import TextLayer
 
@@ -94,6 +95,8 @@ def _as_block(value: Any) -> Any:
             return _picture(url)
         case {"type": "input_text", "text": text}:
             return {"type": "text", "text": text}
+        case {"type": str() as kind}:
+            refuse_video(kind, "messages")
     return value
 
 

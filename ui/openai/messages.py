@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field
 from ui.openai.files import AnyDetail, FilePart
 from ui.openai.tools import ToolCall
 from ui.openai.values import AS_LIST, AS_TEXT, N_PARTS, Body, LongText, Text, form
+from ui.openai.videos import FramesPart, VideoUrlPart
 
 
 def _as_object(value: Any) -> Any:
@@ -29,6 +30,8 @@ def _as_part(value: Any) -> Any:
             return {"type": "image_url", "image_url": picture}
         case {"type": "input_file", **file}:
             return {"type": "file", "file": file}
+        case {"type": "video", "video": str() | dict() as video, **rest}:
+            return {"type": "video_url", "video_url": video} | rest
     return value
 
 
@@ -54,12 +57,11 @@ class RefusalPart(Body):
     refusal: Text
 
 
+AnyPart = TextPart | ImagePart | FilePart | VideoUrlPart | FramesPart
 Part = Annotated[
-    TextPart | ImagePart | FilePart,
+    AnyPart,
     Field(discriminator="type"),
-    BeforeValidator(
-        _as_part, json_schema_input_type=TextPart | ImagePart | FilePart | str
-    ),
+    BeforeValidator(_as_part, json_schema_input_type=AnyPart | str),
 ]
 TextOnly = Annotated[
     TextPart, BeforeValidator(_as_part, json_schema_input_type=TextPart | str)
@@ -119,7 +121,7 @@ ChatMessage = Annotated[
 ]
 
 
-def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart | FilePart]:
+def parts_of(message: ChatMessage) -> Iterator[AnyPart]:
     """The parts of a message; a plain string is one text part, and so is a refusal."""
     if isinstance(message.content, str):
         yield TextPart(type="text", text=message.content)

@@ -61,7 +61,7 @@ export class EmptyPage {
 
   #showPrices() {
     for (const [{ width, height }, node] of this.#prices) {
-      const seconds = total(this.#service.price(this.#service.imageTokens(width, height), 30));
+      const seconds = total(this.#service.price([this.#service.imageTokens(width, height)], 30));
       put(node, this.#service.state === "ready" ? say("price_now", { time: about(seconds) }) : "\u00a0");
     }
   }

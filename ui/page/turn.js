@@ -4,6 +4,7 @@
 /** @import { Message, PictureRef } from "./records.js" */
 /** @import { Running } from "./asking.js" */
 /** @import { Remedy } from "./failures.js" */
+import { groups } from "./clips.js";
 import { copy, tablesAsCsv } from "./clipboard.js";
 import { isRunning } from "./conversation.js";
 import { button, el, icon, put } from "./dom.js";
@@ -40,7 +41,7 @@ export class QuestionView {
   /** @param {Message} message @param {Message[]} branches @param {TurnActions} actions */
   constructor(message, branches, actions) {
     this.message = message;
-    const pictures = message.pictures.map((picture) => shownPicture(picture, actions));
+    const pictures = groups(message.pictures).flatMap(([first]) => (first ? [shownPicture(first, actions)] : [])); // of a video the first frame
     put(
       this.node,
       pictures.length > 0 && el("div", { class: "thumbs" }, ...pictures),

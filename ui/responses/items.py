@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field
 
 from edge.errors import UnsupportedParameter
 from ui.openai.files import AnyDetail, File
+from ui.openai.misplaced import refuse_video
 from ui.openai.values import AS_LIST, AS_TEXT, Body, LongText, Name, Text, form
 
 Id = Annotated[str, Field(max_length=200)]
@@ -71,12 +72,14 @@ def _as_part(value: Any) -> Any:
             return {"type": "input_image", "image_url": url}
         case {"type": "file", "file": {**file}}:
             return file | {"type": "input_file"}
-        case {"type": "input_audio" | "input_video" as kind}:
+        case {"type": "input_audio"}:
             raise UnsupportedParameter(
-                f"This server does not read {kind}. Send text, or pictures as "
+                "This server does not read input_audio. Send text, or pictures as "
                 "input_image.",
                 param="input",
             )
+        case {"type": str() as kind}:
+            refuse_video(kind, "input")
     return value
 
 
