@@ -291,7 +291,7 @@ WRONG = {
         "messages[0].content[1].text",
     ),
     "a part of unknown type": (
-        chat([{"type": "video_url", "video_url": {"url": ""}}]),
+        chat([{"type": "input_audio", "input_audio": {"data": ""}}]),
         "messages[0].content[0].type",
     ),
     "a picture's url is missing": (
