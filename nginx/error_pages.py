@@ -28,6 +28,10 @@ UNKNOWN_HOST = (
 FOREIGN_PAGE = (
     "Pages of other sites may not call this server, unless EDGE_CORS names them."
 )
+TOO_MANY = (
+    "Too many requests at once from this address. Wait 2 seconds, and send fewer at a "
+    "time."
+)
 LARGE = "The request is larger than this address takes."
 FOREIGN = "foreign"  # the name of the page for requests from other sites' pages
 # By status, or by a name where one status has two pages.
@@ -42,16 +46,17 @@ ERROR_PAGES = {
     ),
     FOREIGN: ErrorPage(403, "permission_error", "forbidden", FOREIGN_PAGE),
     405: ErrorPage(
-        405, "invalid_request_error", "method_not_allowed", "Not with this method."
+        405,
+        "invalid_request_error",
+        "method_not_allowed",
+        "This address answers only: $allow.",
     ),
     413: ErrorPage(413, "invalid_request_error", "request_too_large", LARGE),
     414: ErrorPage(
         414, "invalid_request_error", "uri_too_long", "The address is too long."
     ),
     421: ErrorPage(421, "invalid_request_error", "unknown_host", UNKNOWN_HOST),
-    429: ErrorPage(
-        429, "rate_limit_error", "rate_limit_exceeded", "Too many requests at once."
-    ),
+    429: ErrorPage(429, "rate_limit_error", "rate_limit_exceeded", TOO_MANY),
     500: ErrorPage(500, "server_error", "internal_error", "The front server failed."),
     502: ErrorPage(
         502,

@@ -14,7 +14,7 @@ import typer
 
 from edge.cli.errors import clear_errors
 from edge.cli.options import Port
-from edge.cli.servers import url_of
+from edge.cli.servers import unreachable, url_of
 from edge.errors import InvalidRequest, SetupError
 from edge.jobs.switching import Switch, Switching
 from edge.redis_clients import UNREACHABLE, sync_client
@@ -58,8 +58,7 @@ def switch(
             name = model or switching.before()
             latest = switching.switch_to(name, with_gap=with_gap)
         except UNREACHABLE as error:
-            reason = str(error).rstrip(".")
-            raise SetupError(f"The broker cannot be reached: {reason}.") from None
+            raise unreachable("broker", error) from None
         _follow(switching, latest)
         if drain:
             _drain(switching)

@@ -362,6 +362,7 @@ def test_routes_of_the_surface_pass_with_their_methods_only(
         else:
             assert answer.status == 405
             assert answer.headers["Allow"] == ", ".join(route.methods)
+            assert method == "HEAD" or answer.headers["Allow"].encode() in answer.body
 
 
 def example(route: Route) -> str:
@@ -464,6 +465,18 @@ def test_refusals_have_the_shape_of_the_paths_api(
     body = json.loads(front.ask("PUT", path).body)
     assert body.keys() == shape
     assert isinstance(body["error"], str) == path.startswith("/api/")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET /v1/models/..%2f..%2f..%2fetc HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\n\n",
+    ],
+)
+def test_what_is_not_http_is_told_so(named: Front, raw: bytes) -> None:
+    assert_refused(named.tell(raw), 400, "invalid_request")
 
 
 @pytest.mark.parametrize(

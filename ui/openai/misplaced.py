@@ -13,6 +13,7 @@ _PICTURES = (
     'Put pictures into a message\'s content: {"type": "image_url", "image_url": '
     '{"url": "data:image/png;base64,..."}}.'
 )
+_OF_VIDEO = "Send fps and detail in the part that holds the video."
 _LEAVE_OUT = "Leave it out."
 _FORMAT = "Use response_format or structured_outputs."
 _MAX_TOKENS = "Use max_tokens."
@@ -35,6 +36,8 @@ FIELDS = {
     "include_stop_str_in_output": _LEAVE_OUT,
     "truncate_prompt_tokens": 'Use truncate: "auto".',
     "bad_words": "Use logit_bias.",
+    "mm_processor_kwargs": _OF_VIDEO,
+    "media_io_kwargs": _OF_VIDEO,
     "max_new_tokens": _MAX_TOKENS,
     "max_length": _MAX_TOKENS,
     "n_predict": _MAX_TOKENS,
@@ -57,6 +60,8 @@ PICTURES = (
     "image_data",
     "input_image",
     "image_url",
+    "video",
+    "videos",
     "video_url",
     "attachments",
     "files",
@@ -99,6 +104,17 @@ def refuse_fields(fields: Any, refused: Mapping[str, str]) -> None:
             raise UnsupportedParameter(
                 f"{name} is not supported here. {refused[name]}", param=name
             )
+
+
+def refuse_video(kind: str, param: str) -> None:
+    """Raises UnsupportedParameter for a part of this kind, if it is a video, in an API
+    that has none."""
+    if kind in ("video", "video_url", "input_video"):
+        raise UnsupportedParameter(
+            f"{kind} is not read here. Ask /v1/chat/completions, which reads videos, "
+            "or send pictures of it.",
+            param=param,
+        )
 
 
 def refuse_other_api(body: Any) -> None:
