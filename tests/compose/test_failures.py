@@ -65,7 +65,7 @@ def test_another_model_takes_over_without_a_gap(stack: Stack, data_url) -> None:
         stack.configure(EDGE_MODEL="tiny-q8")
         with asking(stack, data_url("red", 2)) as replies:
             stack.compose("up", "--detach", "--wait", *beside)
-            switch = ("python", "-m", "edge.cli.switch", "tiny-q8")
+            switch = ("python", "-m", "edge.cli.switch", "tiny-q8", "--drain")
             stack.compose("exec", "-T", "ui", *switch)
             stack.engine.run("stop", old)
             stack.engine.run("rm", old)

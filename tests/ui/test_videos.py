@@ -142,6 +142,10 @@ async def test_the_response_tells_what_is_seen(web: ApiHarness) -> None:
         ({"type": "video", "video": ["https://a.test/1.png"]}, "Send the picture"),
         (video_part(fps=0), "fps"),
         (video_part() | {"fps": 61}, "fps"),
+        (video_part() | {"max_frames": 8}, "Use fps and detail"),
+        (video_part(total_pixels=99), "video_url.total_pixels is not supported"),
+        (frames_part(nframes=2), "nframes is not supported"),
+        (video_part(video_start=1.0), "Cut the video"),
         ({"type": "video", "video": []}, "video"),
         ({"type": "video", "video": frames_part(1)["video"] * 33}, "32"),
         (

@@ -50,6 +50,20 @@ FIELDS = {
     "chat_template": _LEAVE_OUT,
     "options": "Send its fields beside messages, with OpenAI's names.",
 }
+# Of a part that holds a video.
+VIDEO = dict.fromkeys(
+    (
+        "nframes",
+        "min_frames",
+        "max_frames",
+        "min_pixels",
+        "max_pixels",
+        "total_pixels",
+        "resized_height",
+        "resized_width",
+    ),
+    "Use fps and detail.",
+) | dict.fromkeys(("video_start", "video_end"), "Cut the video.")
 # Of the body of another API, which has no messages.
 OTHERS = ("prompt", "input", "text", "contents", "query", "image_base64")
 # Of the body, of a message, and of a part of its content.
@@ -87,7 +101,8 @@ def refuse(
     which the client relies and which this server would ignore: one of those `refused`,
     or a picture where none is looked at. `pictures` says where they belong."""
     refuse_fields(body.model_extra or {}, refused)
-    for place, fields in _places(body):
+    for place, fields, is_video in _places(body):
+        refuse_fields(fields, VIDEO if is_video else {}, place)
         for name in PICTURES:
             if fields.get(name):
                 param = f"{place}.{name}" if place else name
@@ -96,13 +111,14 @@ def refuse(
                 )
 
 
-def refuse_fields(fields: Any, refused: Mapping[str, str]) -> None:
-    """Raises UnsupportedParameter for the first of `fields`, those of an object, that
-    is among the `refused`. Anything but an object has none."""
+def refuse_fields(fields: Any, refused: Mapping[str, str], place: str = "") -> None:
+    """Raises UnsupportedParameter for the first of `fields`, those of an object at this
+    place of the body, that is among the `refused`. Anything but an object has none."""
     for name, value in fields.items() if isinstance(fields, dict) else ():
         if name in refused and value and value not in HARMLESS.get(name, ()):
+            param = f"{place}.{name}" if place else name
             raise UnsupportedParameter(
-                f"{name} is not supported here. {refused[name]}", param=name
+                f"{param} is not supported here. {refused[name]}", param=param
             )
 
 
@@ -131,11 +147,21 @@ def refuse_other_api(body: Any) -> None:
             )
 
 
-def _places(body: BaseModel) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The unknown fields of the body, its messages, and the parts of these."""
-    yield "", body.model_extra or {}
+def _places(body: BaseModel) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """The unknown fields of the body, its messages, and the parts of these, and whether
+    they are those of a video."""
+    yield "", body.model_extra or {}, False
     for i, message in enumerate(getattr(body, "messages", ())):
-        yield f"messages[{i}]", message.model_extra or {}
+        yield f"messages[{i}]", message.model_extra or {}, False
         if isinstance(message.content, list):
             for j, part in enumerate(message.content):
-                yield f"messages[{i}].content[{j}]", part.model_extra or {}
+                yield from _of_part(part, f"messages[{i}].content[{j}]")
+
+
+def _of_part(
+    part: BaseModel, place: str
+) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    is_video = getattr(part, "type", "") in ("video", "video_url")
+    yield place, part.model_extra or {}, is_video
+    if isinstance(file := getattr(part, "video_url", None), BaseModel):
+        yield f"{place}.video_url", file.model_extra or {}, True
