@@ -18,7 +18,7 @@ def start_child(
     limits: Limits, module: str = "edge.images.child"
 ) -> subprocess.Popen[bytes]:
     """A child without folder, environment or open files of this process, which runs
-    `module`. It ends when its stdin does: it does not outlive this process.
+    `module` in one thread: another would keep its rights. It ends when its stdin does: it does not outlive this process.
 
     Raises OSError when none can be started.
     """
@@ -28,7 +28,7 @@ def start_child(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={"OPENBLAS_NUM_THREADS": "1"},  # a thread of its own would be a free one
+        env={"OPENBLAS_NUM_THREADS": "1"},  # numpy starts threads when it is imported
         cwd="/",
     )
 
