@@ -18,7 +18,8 @@ def start_child(
     limits: Limits, module: str = "edge.images.child"
 ) -> subprocess.Popen[bytes]:
     """A child without folder, environment or open files of this process, which runs
-    `module` in one thread: another would keep its rights. It ends when its stdin does: it does not outlive this process.
+    `module` in one thread: another would keep its rights. It ends when its stdin does:
+    it does not outlive this process.
 
     Raises OSError when none can be started.
     """
