@@ -122,12 +122,16 @@ class ModelFiles:
     def fingerprint(self) -> str:
         """sha256 over both files. Reads them once, about a second for each GiB.
 
-        Raises SetupError when one of them does not have its pinned sha256.
+        Raises SetupError when one of them cannot be read, or does not have its pinned
+        sha256.
         """
         both = hashlib.sha256()
         for path, pin in zip((self.model, self.mmproj), self.pins, strict=True):
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256")
+            try:
+                with path.open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256")
+            except OSError as error:
+                raise SetupError(f"{path} cannot be read: {error.strerror}.") from None
             if pin not in (None, found.hexdigest()):
                 raise SetupError(
                     f"{path} is not the file that was published for {self.name}: its "

@@ -166,6 +166,9 @@ def test_a_fingerprint_follows_the_contents_of_both_files(tmp_path: Path) -> Non
     same = ModelFiles("x", a, b).fingerprint
     assert ModelFiles("y", c, b).fingerprint == same
     assert ModelFiles("x", b, a).fingerprint != same
+    a.unlink()
+    with pytest.raises(SetupError, match="cannot be read"):
+        print(ModelFiles("x", a, b).fingerprint)
 
 
 @pytest.mark.parametrize("which", [0, 1])

@@ -64,7 +64,7 @@ export class Bar {
     const [kind, text, short] = this.#state();
     this.#pill.className = `pill ${kind}`;
     put(this.#pill, el("i"), el("span", { class: "long" }, text), el("span", { class: "short" }, short));
-    const isTiny = state === "ready" && model === "tiny";
+    const isTiny = state === "ready" && /^tiny(-|$)/.test(model);
     const failure = typeof state === "object" ? state : null;
     this.#notice.hidden = !isTiny && !failure;
     put(this.#notice, failure ? sentence(failure) : isTiny ? say("tiny") : "");

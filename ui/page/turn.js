@@ -155,7 +155,7 @@ export class AnswerView {
     const { actions } = this;
     const isCut = message.finish_reason === "length";
     return [
-      message.state === "stopped" && el("p", { class: "note" }, message.text ? say("stopped_after", { n: countWords(message.text) }) : say("stopped")),
+      message.state === "stopped" && el("p", { class: "note" }, stoppedAfter(countWords(message.text))),
       this.#marks(message),
       isCut && el("p", { class: "note" }, say("cut"), " ", message.text && button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
       message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
@@ -209,6 +209,12 @@ export class AnswerView {
     put(pressed, say("copied"));
     setTimeout(() => put(pressed, before), 1500);
   }
+}
+
+/** @param {number} n words */
+function stoppedAfter(n) {
+  if (!n) return say("stopped");
+  return say(n === 1 ? "stopped_after_word" : "stopped_after", { n });
 }
 
 /** "waited 12 s · looked 6 s · wrote 9 s · 64 words · 8.1 tokens/s" @param {Message} message */
