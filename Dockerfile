@@ -1,5 +1,5 @@
-# Four images. `ui` contains no inference library, `worker` no web framework.
-#   docker build --target ui|worker|worker-llama|bench .
+# Five images. `ui` contains no inference library, `worker` no web framework.
+#   docker build --target ui|worker|worker-llama|bench|nginx .
 # Each is made of three parts: Python, the dependencies, and Edge-VL itself. A change of our
 # code rebuilds, and an upgrade downloads, only the last. The classic builder builds all
 # stages above its target, so the one that compiles is near the end.
@@ -7,6 +7,11 @@
 # Pin it by digest for builds that must be equal: --build-arg PYTHON_IMAGE=python@sha256:...
 # Python 3.11 to 3.13.
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
+
+
+FROM nginx:1.28-alpine AS nginx
+COPY nginx/nginx.conf /etc/nginx/nginx.conf
+USER 101
 
 
 FROM ${PYTHON_IMAGE} AS builder
@@ -100,6 +105,9 @@ COPY --from=code /code/opt/edge /opt/edge
 ARG REVISION=unknown
 LABEL org.opencontainers.image.revision=$REVISION
 USER 10001
+# The page, which takes seconds to render.
+RUN python -c "from pathlib import Path; from ui.page_document import render_shell; \
+render_shell(Path('/data/page.json'))"
 EXPOSE 8000
 CMD ["python", "-m", "ui", "--host", "0.0.0.0", "--port", "8000"]
 

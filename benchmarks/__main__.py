@@ -125,6 +125,7 @@ def bench(
             target = running(url, pid, read_api_key(api_key_file))
             run = _bench(workload, target, name, folder, price_per_hour)
         else:
+            settings = replace(settings, **chosen.settings)
             settings = replace(settings, model=model) if model else settings
             console.print("Starting a server to measure.", style="dim")
             with ours(settings) as target:

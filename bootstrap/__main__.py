@@ -29,7 +29,7 @@ STAMP = VENV / "edge-vl-setup.json"
 # A change in any of these makes a finished set-up stale.
 INPUTS = (ROOT / "pyproject.toml", CONSTRAINTS, Path(__file__))
 SERVING = ["ui", "engine", "local"]
-EXTRAS = {"run": SERVING, "test": [*SERVING, "bench", "test"]}
+EXTRAS = {"run": SERVING, "test": [*SERVING, "bench", "test", "video"]}
 BRING_PROMTOOL = ROOT / "benchmarks/monitoring/bring_promtool.sh"
 WITHOUT_PROMTOOL = "Alert rules are not tested here yet. Try: sudo apt-get update"
 CHILDREN = {"compile": beside.compile_wheel, "install": beside.compile_and_install}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from edge.errors import ContextLengthExceeded
-from edge.request import Message, Request
+from edge.request import Message, Request, stills_in
 
 # At most this many characters make a token: English has 4 to 5. Counting characters is
 # cheap, so it comes before everything that reads them.
@@ -82,7 +82,7 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     max_tokens = min(request.sampling.max_tokens, n_tokens)
     sampling = replace(request.sampling, max_tokens=max_tokens)
     trimmed = replace(request, messages=kept, n_dropped=n_dropped, sampling=sampling)
-    n_lost = len(request.pictures) - len(trimmed.pictures)
+    n_lost = len(stills_in(request.pictures)) - len(stills_in(trimmed.pictures))
     return replace(trimmed, n_dropped_pictures=request.n_dropped_pictures + n_lost)
 
 

@@ -115,7 +115,16 @@ class Failed:
         return from_code(self.code, self.message, self.param)
 
 
-Progress = Accepted | Queued | Started | Encoding | Prefilling
+@dataclass(frozen=True)
+class PageStarted:
+    """The next page of a document, called `label`, is asked about by a job of its own.
+    It is an event of the joined answer, and of no job."""
+
+    label: str
+    job_id: str
+
+
+Progress = Accepted | Queued | Started | Encoding | Prefilling | PageStarted
 Event = Progress | Embedded | Token | Retried | Finished | Failed
 Terminal = Finished | Failed
 

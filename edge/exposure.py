@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 
 from edge.errors import SetupError
-from edge.keys import read_keys
+from edge.keys import needs_keys, read_keys
 from edge.settings import Settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -57,13 +57,18 @@ def trusted(settings: Settings) -> list[str]:
 
 def described(settings: Settings) -> str:
     """One sentence: which address is open, and whether it asks for keys."""
-    host = address(settings.host)
+    host, keys = address(settings.host), settings.keys_path
     where = f"{host} is open"
     if host.is_loopback:
         where = f"Only this machine can reach it ({host})"
     elif host.is_unspecified:
         where = f"Every address of this machine is open ({host})"
-    asks = "a key is required" if has_keys(settings) else "no key is required"
+    asks = "a key is required" if needs_keys(keys) else "no key is required"
+    if needs_keys(keys) and not has_keys(settings):
+        asks += (
+            f", and there is none any more: make one with `edge keys create NAME`, or "
+            f"remove {keys}.lock to let everybody in"
+        )
     return f"{where}; {asks}."
 
 

@@ -73,6 +73,12 @@ def read_keys(path: Path) -> list[Key]:
         ) from None
 
 
+def needs_keys(path: Path) -> bool:
+    """Whether a server asks for a key: there are some, or there were. Raises SetupError
+    for a file that cannot be read."""
+    return bool(read_keys(path)) or _lock(path).exists()
+
+
 def create_key(path: Path, name: str, limits: Limits, *, is_admin: bool = False) -> str:
     """A new key, added to the file, which holds only its hash.
 
@@ -125,7 +131,7 @@ class Keys:
         self._by_id: dict[str, Key] = {}
         self._file_version: tuple[int, ...] | None = None
         self._looked = float("-inf")
-        self.are_needed = are_needed or _lock(path).exists()
+        self.are_needed = are_needed or needs_keys(path)
         self._read()
 
     def find(self, presented: str) -> Key | None:

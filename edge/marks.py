@@ -22,9 +22,9 @@ class SourceFile:
 class Mark:
     """A box (left, top, right, bottom) or a point (x, y) on a picture of a question.
 
-    `picture` counts all pictures of the question from 0. `thousandths` are of the width
-    and the height of the upright picture, as the model wrote them; `pixels` are those
-    that the file stores, as it was sent.
+    `picture` counts all pictures of the question from 0, frames of videos left out.
+    `thousandths` are of the width and the height of the upright picture, as the model
+    wrote them; `pixels` are those that the file stores, as it was sent.
     """
 
     picture: int

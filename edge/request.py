@@ -6,6 +6,7 @@ a picture by its hash, and the pixels travel separately.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -22,21 +23,26 @@ FinishReason = Literal["stop", "length"]
 # text: of such numbers, which are the last message; score: how well each document
 # answers a query; embedding: of each input
 Wants = Literal["answer", "count", "tokens", "text", "score", "embedding"]
-AT_ONCE: Final = ("count", "tokens", "text")  # without a slot
+NO_SLOT: Final = ("count", "tokens", "text")  # these need none
 
 
 @dataclass(frozen=True)
 class PictureRef:
-    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. One
-    that `is_first` is the first of several frames or pages of a file, which makes it
-    no other picture; nor does the `source` it was decoded from, None if that is as
-    large and upright."""
+    """A picture by its sha256 over width, height, mode and RGB pixels; size in px. With
+    `n_frames` 2 it is a pair, two frames of a video. One that `is_first` is the first
+    of several frames or pages of a file, which makes it no other picture; nor does the
+    `source` it was decoded from, None if that is as large and upright."""
 
     sha256: str
     width: int
     height: int
     is_first: bool = field(default=False, compare=False)
     source: SourceFile | None = field(default=None, compare=False)
+    n_frames: int = 1
+
+    @property
+    def is_pair(self) -> bool:
+        return self.n_frames > 1
 
     @property
     def n_tokens(self) -> int:
@@ -44,13 +50,23 @@ class PictureRef:
         return max(1, round(self.width / 32)) * max(1, round(self.height / 32))
 
     def to_json(self) -> dict[str, Any]:
-        # a worker of an older version knows no source
-        return {k: v for k, v in asdict(self).items() if v is not None}
+        fields = asdict(self)
+        # a worker of an older version knows neither
+        if self.source is None:
+            del fields["source"]
+        if not self.is_pair:
+            del fields["n_frames"]
+        return fields
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> PictureRef:
         source = data.get("source")
         return cls(**data | {"source": SourceFile(**source) if source else None})
+
+
+def stills_in(pictures: Iterable[PictureRef]) -> tuple[PictureRef, ...]:
+    """Without the pairs of videos."""
+    return tuple(picture for picture in pictures if not picture.is_pair)
 
 
 @dataclass(frozen=True)
@@ -130,7 +146,7 @@ class Request:
     """What a client asked of the served model named `model`.
 
     With `truncate` a conversation that is too long loses its oldest messages;
-    `n_dropped` have been dropped already, with `n_dropped_pictures`. The last
+    `n_dropped` have been dropped already, with `n_dropped_pictures` stills. The last
     `n_spare` characters of the first message offer tools that need not be called: where
     the conversation would not fit with them they are left out, and `dropped_tools` is
     True then. With `continues` the
@@ -161,6 +177,11 @@ class Request:
     @property
     def has_many_prompts(self) -> bool:
         return self.wants in ("score", "embedding")
+
+    @property
+    def answer_tokens(self) -> int:
+        """The most of its answer; 0 where there is none."""
+        return 0 if self.has_many_prompts else self.sampling.max_tokens
 
     @property
     def prompts(self) -> tuple[Request, ...]:

@@ -98,6 +98,12 @@ class SettingsTable:
         "If it is not set and memory is short: 1024.",
         at_least=16,
     )
+    video_tokens: int = setting(
+        4096,
+        "Most image tokens of all frames of a video together, with `detail: high`; "
+        "`auto` takes half of them, `low` a quarter.",
+        at_least=256,
+    )
     vision: str = setting(
         "auto",
         "Vision encoder: OpenVINO in `int8` or in `f32`, or llama.cpp's `mtmd`. "

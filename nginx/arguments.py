@@ -43,6 +43,13 @@ def network(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{error}.") from None
 
 
+def name_server(text: str) -> str | None:
+    try:
+        return None if text == "none" else str(ipaddress.IPv4Address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}.") from None
+
+
 def account(text: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_-]*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not the name of a user.")
@@ -63,6 +70,14 @@ def arguments() -> argparse.Namespace:
         type=server_address,
         default="ui:8000",
         metavar="HOST:PORT|unix:PATH",
+    )
+    option(
+        "--resolver",
+        type=name_server,
+        default="127.0.0.11",
+        metavar="ADDRESS|none",
+        help="name server that is asked for HOST each second (default: Docker's), or "
+        "none where its address stays",
     )
     option(
         "--certificate",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from arguments import arguments  # this and two more lie beside this script
 from client_limits import client_limits
-from error_pages import ERROR_PAGES, apis, error_page
+from error_pages import ERROR_PAGES, apis, away, error_page
 from nginx.config.api import Block, EmptyBlock, Location
 from nginx.config.helpers import duplicate_options as repeated
 from origin_rules import own_names, turned_away
@@ -29,6 +29,8 @@ LONGEST_SILENCE = "600s"
 # uvicorn closes idle connections after 5 s. Close them first: nothing is sent twice, so
 # a question on a closing connection would end as a 502.
 UPSTREAM_IDLE = "4s"
+# For how long an address of the ui is used: Docker would allow ten minutes.
+LOOK_UP = "1s"
 
 
 def process(run_dir: str, user: str | None) -> EmptyBlock:
@@ -64,8 +66,16 @@ def trusted_proxies(networks: list[str]) -> EmptyBlock:
 
 
 def upstream(address: str) -> Block:
+    """The ui at an address that stays."""
     pool = EmptyBlock(keepalive=32, keepalive_timeout=UPSTREAM_IDLE)
     return Block("upstream ui", pool, server=address)
+
+
+def looked_up(address: str, resolver: str) -> EmptyBlock:
+    """The ui at an address that is looked up again and again: a new container has
+    another one. Unlike `upstream` it keeps no connections."""
+    name = Block('map "" $ui', default=address)
+    return EmptyBlock(name, resolver=f"{resolver} valid={LOOK_UP} ipv6=off")
 
 
 def upstream_rules(scheme: str) -> EmptyBlock:
@@ -100,8 +110,8 @@ def in_kib(n_bytes: int) -> str:
     )
 
 
-def open_route(route: Route) -> Location:
-    """One row of the surface. A preflight is the ui's to answer."""
+def open_route(route: Route, ui: str) -> Location:
+    """One row of the surface, answered by `ui`. A preflight is the ui's to answer."""
     is_exact = "{" not in route.path
     allowed = "|".join((*route.methods, "OPTIONS"))
     # 1k, because 0 would mean no limit
@@ -116,7 +126,7 @@ def open_route(route: Route) -> Location:
         EmptyBlock(set=f'$allow "{", ".join(route.methods)}"'),
         Block(f'if ($request_method !~ "^({allowed})$")', **{"return": "405"}),
         limits,
-        proxy_pass="http://ui",
+        proxy_pass=f"http://{ui}",
     )
 
 
@@ -129,7 +139,9 @@ def tls(certificate: str) -> EmptyBlock:
     )
 
 
-def server(listen: str, scheme: str, has_names: bool, certificate: str | None) -> Block:
+def server(
+    listen: str, scheme: str, ui: str, has_names: bool, certificate: str | None
+) -> Block:
     health = {"default_type": "text/plain", "return": "200 ok"}
     return Block(
         "server",
@@ -137,9 +149,10 @@ def server(listen: str, scheme: str, has_names: bool, certificate: str | None) -
         *([turned_away()] if has_names else []),
         *([tls(certificate)] if certificate else []),
         Location("= /nginx-health", **health),
-        *(open_route(route) for route in SURFACE),
+        *(open_route(route, ui) for route in SURFACE),
         Location("/", **{"return": "404"}),
         *(error_page(name, page) for name, page in ERROR_PAGES.items()),
+        away(),
         listen=f"{listen} ssl" if certificate else listen,
         server_tokens=False,
         # `//v1` is another path than `/v1`, here as in the ui
@@ -155,15 +168,22 @@ def config(args: argparse.Namespace) -> str:
     if args.hosts is not None:
         names = Origins.of(args.hosts, args.cors, [socket.gethostname()])
     scheme = "$client_scheme" if args.trust else "$scheme"
+    stays = args.resolver is None or args.upstream.startswith("unix:")
     http = Block(
         "http",
         temporary_files(args.run_dir),
         client_limits(),
         apis(),
         *([trusted_proxies(args.trust)] if args.trust else []),
-        upstream(args.upstream),
+        upstream(args.upstream) if stays else looked_up(args.upstream, args.resolver),
         *([own_names(names)] if names else []),
-        server(args.listen, scheme, names is not None, args.certificate),
+        server(
+            args.listen,
+            scheme,
+            "ui" if stays else "$ui",
+            names is not None,
+            args.certificate,
+        ),
         # The ui logs what it answers, the error log what is refused here.
         access_log="off",
     )

@@ -28,6 +28,10 @@ UNKNOWN_HOST = (
 FOREIGN_PAGE = (
     "Pages of other sites may not call this server, unless EDGE_CORS names them."
 )
+TOO_MANY = (
+    "Too many requests at once from this address. Wait 2 seconds, and send fewer at a "
+    "time."
+)
 LARGE = "The request is larger than this address takes."
 FOREIGN = "foreign"  # the name of the page for requests from other sites' pages
 # By status, or by a name where one status has two pages.
@@ -42,19 +46,23 @@ ERROR_PAGES = {
     ),
     FOREIGN: ErrorPage(403, "permission_error", "forbidden", FOREIGN_PAGE),
     405: ErrorPage(
-        405, "invalid_request_error", "method_not_allowed", "Not with this method."
+        405,
+        "invalid_request_error",
+        "method_not_allowed",
+        "This address answers only: $allow.",
     ),
     413: ErrorPage(413, "invalid_request_error", "request_too_large", LARGE),
     414: ErrorPage(
         414, "invalid_request_error", "uri_too_long", "The address is too long."
     ),
     421: ErrorPage(421, "invalid_request_error", "unknown_host", UNKNOWN_HOST),
-    429: ErrorPage(
-        429, "rate_limit_error", "rate_limit_exceeded", "Too many requests at once."
-    ),
+    429: ErrorPage(429, "rate_limit_error", "rate_limit_exceeded", TOO_MANY),
     500: ErrorPage(500, "server_error", "internal_error", "The front server failed."),
     502: ErrorPage(
-        502, "server_error", "service_unavailable", "The service is not running."
+        502,
+        "server_error",
+        "service_unavailable",
+        "The service is being restarted, or is stopped. Try again in 5 seconds.",
     ),
     503: ErrorPage(
         503, "server_error", "service_unavailable", "The service is not ready."
@@ -65,11 +73,24 @@ ERROR_PAGES = {
 }
 RETRY_AFTER_S = {429: 2, 502: 5, 503: 5, 504: 5}
 
+# What a person sees who opens the page meanwhile.
+AWAY = (502, 504)
+PAGE, LOADS_AGAIN = "page", "/nginx-refusals/away"
+AWAY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+DOCUMENT = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Edge-VL</title>'
+    '<meta http-equiv="refresh" content="3"><body style="font: 1.2em sans-serif; '
+    'margin: 20vh auto; width: 20em; max-width: 90%; text-align: center">'
+    "<p>The server is being restarted. This page loads again by itself."
+    '<p lang="zh">服务器正在重启，本页会自动重新载入。'
+)
+
 
 def apis() -> Block:
     """Which API's shape an error has. `$request_uri` stays when an error leads to its
     page."""
     known = {f'"~^{address}"': api for api, address in PATHS.items()}
+    known['"~^/([?]|$)"'] = PAGE
     return Block("map $request_uri $api", default='""', **known)
 
 
@@ -84,6 +105,7 @@ def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
     answer = Location(
         f"= {path}",
         headers_added(headers),
+        *([loads_again()] if page.status in AWAY else []),
         *(Block(f"if ($api = {api})", **answered(page, api)) for api in PATHS),
         EmptyBlock(**answered(page)),  # the first that applies is sent
         internal=None,
@@ -92,6 +114,27 @@ def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
     if name != page.status:
         return EmptyBlock(answer)
     return EmptyBlock(answer, error_page=f"{page.status} {path}")
+
+
+def loads_again() -> Block:
+    """Leads from an error's page to the document that loads again."""
+    return Block(f"if ($api = {PAGE})", rewrite=f"^ {LOADS_AGAIN} last")
+
+
+def away() -> Location:
+    """The document, without anything that the ui would have to send."""
+    headers = {
+        "Content-Security-Policy": AWAY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Retry-After": "5",
+    }
+    return Location(
+        f"= {LOADS_AGAIN}",
+        headers_added(headers),
+        EmptyBlock(**{"return": f"502 '{DOCUMENT}'"}),
+        internal=None,
+        default_type='"text/html; charset=utf-8"',
+    )
 
 
 def answered(page: ErrorPage, api: str = "") -> dict[str, list[str]]:

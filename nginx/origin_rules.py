@@ -13,6 +13,9 @@ def own_names(origins: Origins) -> EmptyBlock:
     """Whether a request names this server, and comes from a page of its own: the rules
     of `ui.origins`, where the ui checks them too."""
     known = {"default": 0, "localhost": 1}
+    # No name at all: what is not valid HTTP gets the page that says so, and the ui
+    # refuses the rest.
+    known |= {'""': 1}
     known |= dict.fromkeys((r'"~^[0-9]{1,3}(\.[0-9]{1,3}){3}$"', r'"~^\["'), 1)
     known |= dict.fromkeys(sorted(origins.hosts), 1)
     cors = {"default": 0} | {f'"{origin}"': 1 for origin in sorted(origins.cors)}

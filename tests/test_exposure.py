@@ -9,7 +9,7 @@ import pytest
 
 from edge.errors import SetupError
 from edge.exposure import check_exposure, described, in_url, reached_at, trusted
-from edge.keys import create_key
+from edge.keys import Keys, create_key
 from edge.limits import NO_LIMITS
 from edge.settings import Settings
 
@@ -20,6 +20,16 @@ FAR = ["0.0.0.0", "::", "192.168.1.5", "10.0.0.1", "fe80::1", "8.8.8.8", "169.25
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path)
+
+
+def test_keys_that_are_gone_are_still_asked_for_and_it_is_said(
+    settings: Settings,
+) -> None:
+    create_key(settings.keys_path, "ann", NO_LIMITS)
+    assert described(settings).endswith("a key is required.")
+    settings.keys_path.unlink()
+    assert Keys(settings.keys_path).look()
+    assert "there is none any more" in described(settings)
 
 
 @pytest.mark.parametrize("host", NEAR)

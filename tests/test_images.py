@@ -363,6 +363,13 @@ def test_the_name_of_a_picture_is_stable() -> None:
     assert (picture.ref.width, picture.ref.height) == (2, 1)
 
 
+def test_a_pair_of_frames_is_another_picture_than_a_still_of_its_bytes() -> None:
+    still, pair = Picture(1, 2, b"RGBrgb"), Picture(1, 1, b"RGBrgb", n_frames=2)
+    assert pair.ref.is_pair and not still.ref.is_pair
+    names = {still.ref.sha256, pair.ref.sha256, Picture(1, 1, b"RGBrgb").ref.sha256}
+    assert len(names) == 3
+
+
 def test_equal_bytes_of_another_shape_have_another_name() -> None:
     tall, wide = (
         normalise(encode(Image.new("RGB", size, RED), "PNG"), TOKENS)

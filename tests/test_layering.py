@@ -19,11 +19,12 @@ MODULES = {
 }
 
 # Imported where they serve: what they need is not always installed.
-LOADED_BY_NAME = ("edge.llamacpp.backend",)
+LOADED_BY_NAME = ("edge.llamacpp.backend", "edge.videos.container")
 
 # Who may import a library that only one place should know.
 ONE_PLACE = {
     "_pi_heif": ("edge.images.heif",),
+    "av": ("edge.videos.container",),
     "llama_cpp": ("edge.llamacpp",),
     "llguidance": ("edge.structured",),
     "openvino": ("edge.openvino", "benchmarks.peers.genai_server"),
@@ -53,6 +54,7 @@ ONE_PLACE = {
 ROOMS: dict[str, set[str]] = {
     "edge": set(),  # the words: settings, errors, request, events, images, host, ...
     "edge.qwen3vl": {"edge"},
+    "edge.videos": {"edge", "edge.qwen3vl"},
     "edge.gguf": {"edge"},
     "edge.schemas": {"edge"},
     "edge.structured": {"edge"},
@@ -94,8 +96,9 @@ ROOMS: dict[str, set[str]] = {
         "edge.schemas",
         "edge.serving",
         "edge.up",
+        "edge.videos",
     },
-    "ui": {"edge", "edge.jobs", "edge.qwen3vl", "edge.schemas"},
+    "ui": {"edge", "edge.jobs", "edge.qwen3vl", "edge.schemas", "edge.videos"},
     "worker": {"edge", "edge.engine", "edge.jobs", "edge.models", "edge.serving"},
     "benchmarks.record": {"edge"},
     "benchmarks.load": {

@@ -16,7 +16,8 @@ from edge.usage import Timings, Usage
 quick = settings(max_examples=40)
 words = st.text(max_size=8)
 finite = st.floats(allow_nan=False, allow_infinity=False)
-pictures = st.builds(PictureRef, words, st.integers(1, 9999), st.integers(1, 9999))
+sides = st.integers(1, 9999)
+pictures = st.builds(PictureRef, words, sides, sides, n_frames=st.sampled_from([1, 2]))
 messages = st.builds(Message, content=st.lists(words | pictures, max_size=4).map(tuple))
 sampling_params = st.builds(
     SamplingParams,
@@ -51,6 +52,13 @@ def over_a_wire(data: dict[str, Any]) -> dict[str, Any]:
 @given(requests)
 def test_a_request_survives_json(request: Request) -> None:
     assert Request.from_json(over_a_wire(request.to_json())) == request
+
+
+def test_a_worker_of_an_older_version_can_read_a_still() -> None:
+    known = {"sha256", "width", "height", "is_first"}
+    assert set(RED.to_json()) == known
+    pair = PictureRef("cc", 30, 100, n_frames=2)
+    assert set(pair.to_json()) == {*known, "n_frames"}
 
 
 @quick

@@ -7,15 +7,23 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from edge.errors import EdgeError, Forbidden, InvalidRequest, ModelNotFound, NoWorker
+from edge.errors import (
+    EdgeError,
+    Forbidden,
+    InvalidRequest,
+    ModelNotFound,
+    NoWorker,
+    UnsupportedParameter,
+)
 from edge.jobs.client_side import ClientJobs
-from edge.jobs.fleet import CHAT, WorkerInfo
+from edge.jobs.fleet import CHAT, VIDEO, WorkerInfo
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
 from edge.redis_clients import UNREACHABLE
 from edge.settings import Settings
 from ui.background import Background
 from ui.meter import Meter
+from ui.question import Question, SentVideo
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -188,3 +196,19 @@ def serving(
 def _named(model: str, workers: Sequence[WorkerInfo]) -> list[WorkerInfo]:
     """The workers that a client means by `model`; no name means all."""
     return [w for w in workers if model in ("", w.model, *w.names)]
+
+
+def refuse_unable(question: Question, served: WorkerInfo) -> None:
+    """Raises UnsupportedParameter for what the model cannot do."""
+    if question.thinking_field and served.thinks is False:
+        raise UnsupportedParameter(
+            f"{question.thinking_field} asks the model to think, and "
+            f"{served.model} does not. Leave it out.",
+            param=question.thinking_field,
+        )
+    videos = [one for one in question.pictures if isinstance(one, SentVideo)]
+    if videos and not served.can(VIDEO):
+        raise UnsupportedParameter(
+            f"{served.model} reads no videos. Send pictures of it.",
+            param=videos[0].param,
+        )

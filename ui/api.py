@@ -16,7 +16,6 @@ from ui.admission import may_ask, serving
 from ui.body import parse
 from ui.client import Client
 from ui.error_handlers import headers_of
-from ui.event_streams import await_answers, await_starts, unless_gone
 from ui.jobs import last_event_id
 from ui.model_entry import described
 from ui.openai.answers import ChatCompletion, Model, ModelList
@@ -24,7 +23,8 @@ from ui.openai.body import ChatBody
 from ui.openapi import documented
 from ui.questions import Questions
 from ui.request_caller import limits_of
-from ui.sse import Reply, event_stream
+from ui.respond import respond
+from ui.sse import Reply
 
 
 def routes(client: Client, questions: Questions) -> APIRouter:
@@ -45,13 +45,7 @@ def routes(client: Client, questions: Questions) -> APIRouter:
             n=received.n_answers,
             are_equal=not asked.others,
         )
-        streams = [asked.events, *asked.others]
-        if not received.streams:
-            answers = await unless_gone(http, await_answers(streams))
-            return JSONResponse(reply.complete(answers), headers=received.headers)
-        events = await unless_gone(http, await_starts(streams))
-        lines = reply.stream(events, received.includes_usage, skip)
-        return event_stream(lines, received.headers)
+        return await respond(http, received, reply, skip)
 
     @router.get("/v1/models")
     @documented(answer=ModelList)

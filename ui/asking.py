@@ -18,24 +18,26 @@ from kombu.exceptions import OperationalError
 
 from edge.caller import Caller
 from edge.conversation import trim
-from edge.errors import UnsupportedParameter
 from edge.events import Event, Finished, Terminal
 from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
-from edge.request import AT_ONCE, Answer, PictureRef, Request, Wants
+from edge.request import NO_SLOT, Answer, PictureRef, Request, Wants
 from edge.settings import Settings
-from ui.admission import Admission, Reservation, serving
+from edge.videos import Clip, ClipRef
+from ui.admission import Admission, Reservation, refuse_unable, serving
 from ui.answer_cache import AnswerCache, answer_key
 from ui.background import Background
 from ui.decoding import PictureDecoder
 from ui.event_streams import Events
+from ui.fair_line import OF_QUESTION
+from ui.in_order import in_order
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import LinkedPicture, Question, SentPicture
+from ui.question import LinkedPicture, Question, Sent, SentPicture, SentVideo
 from ui.subscriptions import Subscriptions, broker_away
 
 # Of the model; else it answers.
@@ -45,7 +47,7 @@ CAPABILITY: Final[dict[Wants, str]] = {"score": RERANK, "embedding": EMBEDDINGS}
 @dataclass(frozen=True)
 class Asked:
     """An accepted question, its model, the events of its answer, and those of the
-    `others` that were asked for.
+    `others` that were asked for; and what is seen of the videos in it.
 
     Close events early and their job is cancelled, unless it is kept.
     """
@@ -55,6 +57,7 @@ class Asked:
     is_cached: bool
     events: Events
     others: tuple[Events, ...] = ()
+    clips: tuple[ClipRef, ...] = ()
 
 
 class Asking:
@@ -80,7 +83,7 @@ class Asking:
         self._call = call
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._fetch = fetch
-        self.decoder = PictureDecoder(settings.image_tokens)
+        self.decoder = PictureDecoder(settings.image_tokens, settings.video_tokens)
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
@@ -107,12 +110,7 @@ class Asking:
         capability = CAPABILITY.get(question.wants, CHAT)
         served = serving(question.model, workers, submission.limits, capability)
         self._admission.check_number(submission, served, workers)
-        if question.thinking_field and served.thinks is False:
-            raise UnsupportedParameter(
-                f"{question.thinking_field} asks the model to think, and "
-                f"{served.model} does not. Leave it out.",
-                param=question.thinking_field,
-            )
+        refuse_unable(question, served)
         if served.n_cells:  # an answer never has more tokens, whatever was asked for
             n = min(submission.max_tokens, served.n_cells)
             submission = replace(submission, max_tokens=n)
@@ -120,7 +118,7 @@ class Asking:
         if asked is not None:
             return asked
         # each picture has a token at least; how many more is known once it is decoded
-        if question.wants not in AT_ONCE:
+        if question.wants not in NO_SLOT:
             await meter.check("image-tokens", len(question.pictures))
         reserving = self._admission.reserve(submission, served, workers, meter)
         async with reserving as reservation:
@@ -128,17 +126,22 @@ class Asking:
                 job = reservation.job
                 events = self._follow(reservation, job.job_id, watch, None)
                 return Asked(job, served.model, False, events)
-            pictures = [
-                await self._decode(picture, submission.caller, served)
-                for picture in question.pictures
-            ]
-            if pictures:
+            decoded = await in_order(
+                question.pictures,
+                lambda one: self._decode(one, submission.caller, served),
+                OF_QUESTION,
+            )
+            if decoded:
                 watch.prepared()
             request = question.request(
-                [picture.ref for picture in pictures],
-                [picture.text for picture in pictures],
+                [one.ref for one in decoded],
+                ["" if isinstance(one, Clip) else one.text for one in decoded],
             )
-            return await self._enqueue(reservation, request, pictures, watch)
+            clips = [one for one in decoded if isinstance(one, Clip)]
+            pictures = [one for one in decoded if isinstance(one, Picture)]
+            pictures += [pair for clip in clips for pair in clip.pairs]
+            asked = await self._enqueue(reservation, request, pictures, watch)
+            return replace(asked, clips=tuple(clip.ref for clip in clips))
 
     async def _recall(
         self,
@@ -153,11 +156,11 @@ class Asking:
         if submission.is_kept:
             return None
         recall, caller = self.decoder.recall, submission.caller
-        known: list[PictureRef] = []
-        for picture in question.pictures:
-            if isinstance(picture, LinkedPicture):
+        known: list[PictureRef | ClipRef] = []
+        for sent in question.pictures:
+            if isinstance(sent, LinkedPicture):
                 return None  # it may be another one by now
-            ref = recall(picture, caller, served)
+            ref = recall(sent, caller, served)
             if ref is None:
                 return None
             known.append(ref)
@@ -175,12 +178,14 @@ class Asking:
         return Asked(job, served.model, True, _known_stream(Finished(answer), watch))
 
     async def _decode(
-        self, picture: SentPicture | LinkedPicture, caller: Caller, served: WorkerInfo
-    ) -> Picture:
-        if isinstance(picture, SentPicture):
-            return await self.decoder.decode(picture, caller, served)
-        async with self._fetch.fetched(picture, caller.address) as sent:
+        self, sent: Sent, caller: Caller, served: WorkerInfo
+    ) -> Picture | Clip:
+        if isinstance(sent, SentVideo):
+            return await self.decoder.decode_video(sent, caller, served)
+        if isinstance(sent, SentPicture):
             return await self.decoder.decode(sent, caller, served)
+        async with self._fetch.fetched(sent, caller.address) as fetched:
+            return await self.decoder.decode(fetched, caller, served)
 
     async def _enqueue(
         self,
@@ -201,7 +206,7 @@ class Asking:
                 done = Finished(answer)
                 await self._jobs.end(job.job_id, done)
                 return Asked(job, served.model, True, _known_stream(done, watch))
-            if request.wants in AT_ONCE:  # no pixel is looked at
+            if request.wants in NO_SLOT:  # no pixel is looked at
                 pictures = []
             if pictures:  # those that are left after trimming, and only if computed
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)

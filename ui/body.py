@@ -26,7 +26,7 @@ from edge.errors import (
     UnsupportedMedia,
 )
 from ui import strict_json
-from ui.error_handlers import complaint
+from ui.complaint import complaint
 from ui.ignored import check_ignored
 from ui.in_flight import InFlight
 from ui.metrics import Metrics

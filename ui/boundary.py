@@ -24,7 +24,7 @@ from ui.surface import HINTS, Route, find
 log = logging.getLogger(__name__)
 
 # Response headers that a script of an allowed origin may read.
-EXPOSED = "retry-after, x-cache, x-job-id, x-request-id"
+EXPOSED = "retry-after, x-cache, x-job-id, x-request-id, x-video"
 ASKED_HEADERS = re.compile("[a-z0-9-]{1,64}( *, *[a-z0-9-]{1,64}){0,63}", re.I)
 REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 # For answers that are not documents; `ui.page_document` has that of the page.

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from edge.caller import Caller
@@ -18,10 +19,11 @@ from edge.images.jail import Jail
 from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
-from ui.fair_line import AT_ONCE, FairLine, Ticket, full
-from ui.question import SentDocument, SentPicture
+from edge.videos import Clip, ClipRef, VideoDecoding, VideoOrder, video_budget
+from ui.fair_line import DECODERS, MOST_WORKING, FairLine, Ticket, full
+from ui.question import SentDocument, SentPicture, SentVideo
 
-REMEMBERED = 10_000  # pictures, by 150 bytes each; of refused ones as many
+REMEMBERED = 2000  # pictures, more than are answered in an hour; of refused ones too
 
 T = TypeVar("T")
 
@@ -30,16 +32,17 @@ class PictureDecoder:
     """Decodes pictures without holding up the event loop, and remembers the results.
 
     They are remembered by the caller's scope, so that no caller learns what others
-    sent. No picture gets more than `max_tokens`.
+    sent. No picture gets more than `max_tokens`, no video more than `video_tokens`.
     """
 
-    def __init__(self, max_tokens: int) -> None:
+    def __init__(self, max_tokens: int, video_tokens: int) -> None:
         self._max_tokens = max_tokens
+        self._video_tokens = video_tokens
         self._line = FairLine()
         self._turns: dict[Ticket, asyncio.Future[None]] = {}
-        self._threads = ThreadPoolExecutor(AT_ONCE, "decoder")
-        self._spares = Spares(AT_ONCE)
-        self._decoded: _Latest[PictureRef] = _Latest()
+        self._threads = ThreadPoolExecutor(MOST_WORKING, "decoder")
+        self._spares = Spares(DECODERS)
+        self._decoded: _Latest[PictureRef | ClipRef] = _Latest()
         self._counted: _Latest[int] = _Latest()
         self._refused: _Latest[str] = _Latest()
 
@@ -84,6 +87,23 @@ class PictureDecoder:
         self._decoded.put(key, picture.ref)
         return picture
 
+    async def decode_video(
+        self, sent: SentVideo, caller: Caller, served: WorkerInfo
+    ) -> Clip:
+        """The frames of a video, as large as `served` takes them and its `detail`
+        allows. Raises as `decode`."""
+        order = self._order(sent, served)
+        key = _video_key(sent, caller, order)
+        try:
+            self._refuse_again(key)
+            decoding = VideoDecoding(await asyncio.to_thread(sent.load), order)
+            clip = await self._run(decoding, decoding.run, caller, key)
+        except EdgeError as refusal:
+            refusal.param = sent.param
+            raise
+        self._decoded.put(key, clip.ref)
+        return clip
+
     async def count_pages(self, document: SentDocument, caller: Caller) -> int:
         """How many pages a document has; 1 for a picture. Raises as `decode`."""
         key = _digest(f"{caller.scope}\n", document.digest)
@@ -103,14 +123,24 @@ class PictureDecoder:
         return n_pages
 
     def recall(
-        self, sent: SentPicture, caller: Caller, served: WorkerInfo
-    ) -> PictureRef | None:
-        """The name of the picture that the same bytes were decoded to recently; None
-        where a text layer belongs to it, which is not remembered."""
+        self, sent: SentPicture | SentVideo, caller: Caller, served: WorkerInfo
+    ) -> PictureRef | ClipRef | None:
+        """The names of what the same bytes were decoded to recently; None where a text
+        layer belongs to it, which is not remembered."""
+        if isinstance(sent, SentVideo):
+            return self._decoded.get(
+                _video_key(sent, caller, self._order(sent, served))
+            )
         if sent.text_layer != "never":
             return None
         bounds = bounds_for(sent.detail, self._max_tokens, served)
         return self._decoded.get(_key(sent, caller, bounds))
+
+    def _order(self, sent: SentVideo, served: WorkerInfo) -> VideoOrder:
+        budget = video_budget(sent.detail, self._video_tokens)
+        order = replace(sent.order, budget_tokens=budget)
+        most = served.max_image_tokens or order.pair_tokens
+        return replace(order, pair_tokens=min(order.pair_tokens, most))
 
     def _refuse_again(self, key: bytes) -> None:
         if (reason := self._refused.get(key)) is not None:
@@ -172,6 +202,12 @@ def _key(sent: SentPicture, caller: Caller, bounds: PictureBounds) -> bytes:
     sizes = f"{bounds.least} {bounds.most} {bounds.floor}"
     wanted = f"{sizes} {sent.page} {sent.text_layer}"
     return _digest(f"{wanted} {caller.scope}\n", sent.digest)
+
+
+def _video_key(sent: SentVideo, caller: Caller, order: VideoOrder) -> bytes:
+    return _digest(
+        f"video {order.budget_tokens} {order.pair_tokens} {caller.scope}\n", sent.digest
+    )
 
 
 def _digest(words: str, digest: bytes) -> bytes:

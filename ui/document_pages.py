@@ -25,10 +25,10 @@ from ui.admission import serving
 from ui.body import Bodies, parse
 from ui.client import Client
 from ui.event_streams import unless_gone
-from ui.openai.files import File
+from ui.meter import Meter
+from ui.openai.files import File, document_of
 from ui.openai.values import Body
 from ui.openapi import documented
-from ui.parsed_question import document_of
 from ui.prompt_parts import blaming
 from ui.question import MAX_PAGES, SentDocument, check_count
 from ui.questions import Questions
@@ -50,13 +50,13 @@ def page_picture_routes(client: Client, questions: Questions) -> APIRouter:
     @router.post("/v1/pages")
     @documented(body=PagesBody, stream="text/event-stream")
     async def pages(http: Request) -> StreamingResponse:
-        await questions.charge_request(http)
+        meter = await questions.charge_request(http)
 
         def read(data: bytearray) -> tuple[SentDocument, int]:
             return document_of(parse(PagesBody, data).file, "file"), len(data)
 
         async with bodies.read(http, read) as (document, n_bytes):
-            frames = _frames(client, http, document, n_bytes)
+            frames = _frames(client, http, document, n_bytes, meter)
             # so that a wrong file can have a proper HTTP status
             first = await unless_gone(http, anext(frames))
         return event_stream(_put_back(first, frames))
@@ -65,10 +65,15 @@ def page_picture_routes(client: Client, questions: Questions) -> APIRouter:
 
 
 async def _frames(
-    client: Client, http: Request, document: SentDocument, n_bytes: int
+    client: Client,
+    http: Request,
+    document: SentDocument,
+    n_bytes: int,
+    meter: Meter,
 ) -> AsyncGenerator[str]:
-    """An event for each page, as soon as it is drawn. Raises an EdgeError for the
-    first; that of a later page is the last event."""
+    """An event for each page, as soon as it is drawn and its image tokens are charged,
+    as in a question. Raises an EdgeError for the first; that of a later page is the
+    last event."""
     caller, n_sent = caller_of(http), 0
     with client.pages_in_flight.holding(caller.address) as hold:
         hold(n_bytes)
@@ -80,7 +85,9 @@ async def _frames(
                 check_count(len(chosen), MAX_PAGES)
             for i in chosen:
                 page = document.page(i, n_pages)
+                await meter.check("image-tokens", 1)
                 picture = await client.decoder.decode(page, caller, served)
+                await meter.charge("image-tokens", picture.ref.n_tokens)
                 told = {"page": i + 1, "n_pages": n_pages, "label": page.label}
                 yield _frame(told | await asyncio.to_thread(_shown, picture))
                 n_sent += 1

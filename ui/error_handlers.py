@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -18,10 +15,9 @@ from edge.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from ui.complaint import complaint
 from ui.error_shape import error_body
 from ui.metrics import Metrics
-
-MAX_COMPLAINT = 300  # characters
 
 
 def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
@@ -87,56 +83,6 @@ def headers_of(error: EdgeError) -> dict[str, str]:
     return headers
 
 
-def complaint(
-    error: Mapping[str, Any], location: Sequence[int | str], body: Any
-) -> InvalidRequest:
-    """pydantic's complaint about what is at `location` in `body`, as one sentence with
-    the path of the field."""
-    param = field_path(location, body, _absent(error))
-    message = error["msg"]
-    if len(message) > MAX_COMPLAINT:  # it repeats what the client sent
-        message = message[:MAX_COMPLAINT] + " …"
-    message = f"{param or 'The body'}: {message}."
-    return InvalidRequest(message, param=param)
-
-
 async def _refuse_unknown(http: Request, _error: Exception) -> Response:
     """A bug: uvicorn logs the traceback, the client gets a sentence."""
     return await _refuse(http, EdgeError("Something went wrong here. Try again."))
-
-
-def _absent(error: Any) -> str | None:
-    """The field that the error is about, where it is not the location's last step:
-    pydantic blames the whole message or part for a role or type it does not know."""
-    match error["type"]:
-        case "missing":
-            return str(error["loc"][-1])
-        case "union_tag_invalid" | "union_tag_not_found":
-            return str(error["ctx"]["discriminator"]).strip("'")
-    return None
-
-
-def field_path(
-    location: Sequence[int | str], body: Any, absent: str | None = None
-) -> str | None:
-    """`messages[0].content` for where in `body` an error is; None for the whole body.
-
-    pydantic's location also names the members of unions it tried. Walking along the
-    body leaves them out: they are not keys in it, except the kind of a message or
-    part, which follows its index. `absent` is a field that is not in the body, or
-    should not be as it is.
-    """
-    path, here, is_item = "", body, False
-    if location and location[-1] == absent:  # null counts as absent
-        location = location[:-1]
-    for step in location:
-        is_kind = is_item and step in (here.get("role"), here.get("type"))
-        is_item = False
-        if isinstance(step, int) and isinstance(here, list) and step < len(here):
-            path, here = f"{path}[{step}]", here[step]
-            is_item = isinstance(here, dict)
-        elif isinstance(here, dict) and step in here and not is_kind:
-            path, here = f"{path}.{step}" if path else str(step), here[step]
-    if absent is not None:
-        path = f"{path}.{absent}" if path else absent
-    return path or None

@@ -31,7 +31,16 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from edge.errors import Cancelled, EngineError
-from edge.events import Accepted, Event, Failed, Finished, Started, Terminal, Token
+from edge.events import (
+    Accepted,
+    Event,
+    Failed,
+    Finished,
+    PageStarted,
+    Started,
+    Terminal,
+    Token,
+)
 from edge.request import Answer
 
 T = TypeVar("T")
@@ -41,6 +50,7 @@ Events = AsyncGenerator[Event | None, None]
 # Of several jobs, each with the number of its stream.
 NumberedEvents = AsyncGenerator[tuple[int, Event | None], None]
 
+NEWS = (PageStarted, Accepted, Started, Token, Finished)
 QUIET_STARTS = 2  # events that say nothing of the start; then a stream begins anyway
 
 
@@ -61,7 +71,7 @@ async def await_starts(streams: Sequence[Events]) -> NumberedEvents:
         if isinstance(event, Failed):
             await events.aclose()
             raise event.error
-        is_news = isinstance(event, Accepted | Started | Token | Finished)
+        is_news = isinstance(event, NEWS)
         n_quiet += not is_news and i == 0
         if is_news or n_quiet == QUIET_STARTS:
             return _put_back((i, event), events)

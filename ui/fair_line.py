@@ -2,8 +2,12 @@
 
 One picture of each name and of each address is decoded at a time, and waiting ones take
 turns: by address first, then by name within one address. The pictures of one caller are
-decoded in their order. One large picture at a time leaves the other decoder to small
+begun in their order. One large picture at a time leaves the other decoder to small
 ones.
+
+While no other address uses or wants a decoder, two small pictures of one address are
+decoded at the same time. The second is not counted: the next address that comes finds a
+free decoder as ever.
 """
 
 from __future__ import annotations
@@ -14,10 +18,12 @@ from dataclasses import dataclass
 from edge.caller import Caller
 from edge.errors import ClientLimit, QueueFull
 
-AT_ONCE = 2  # decoders; each takes a core for about a tenth of a second
+DECODERS = 2  # for different addresses; each takes a core for about a tenth of a second
+MOST_WORKING = DECODERS + 1
 LARGE_AT_ONCE = 1  # of 1 GB each
 MAX_WAITING = 256
-MAX_WAITING_OF_ADDRESS = 16
+OF_QUESTION = 2  # how many pictures of one question are here
+MAX_WAITING_OF_ADDRESS = 16 * OF_QUESTION
 RETRY_AFTER_S = 2
 
 
@@ -71,26 +77,40 @@ class FairLine:
 
     def start(self) -> Ticket | None:
         """The next picture that may be decoded now; it is at work until it leaves."""
-        if len(self._working) >= AT_ONCE:
-            return None
+        if ticket := self._of_other_address() or self._beside():
+            self._take(ticket)
+        return ticket
+
+    def _of_other_address(self) -> Ticket | None:
         addresses = {ticket.caller.address for ticket in self._working}
         names = {ticket.caller.name for ticket in self._working}
         n_large = sum(ticket.is_large for ticket in self._working)
+        if len(addresses) >= DECODERS:
+            return None
         for address, lines in self._waiting.items():
             if address in addresses:
                 continue
             for name, line in lines.items():
                 if name in names or (line[0].is_large and n_large >= LARGE_AT_ONCE):
                     continue
-                ticket = line[0]
-                self._remove(ticket)
-                if name in lines:
-                    lines.move_to_end(name)
-                if address in self._waiting:
-                    self._waiting.move_to_end(address)
-                self._working.append(ticket)
-                return ticket
+                return line[0]
         return None
+
+    def _beside(self) -> Ticket | None:
+        """A small picture of the only address at work."""
+        if len(self._working) != 1 or self._working[0].is_large:
+            return None
+        lines = self._waiting.get(self._working[0].caller.address, OrderedDict())
+        return next((line[0] for line in lines.values() if not line[0].is_large), None)
+
+    def _take(self, ticket: Ticket) -> None:
+        address, name = ticket.caller.address, ticket.caller.name
+        self._remove(ticket)
+        if address in self._waiting:
+            self._waiting.move_to_end(address)
+            if name in self._waiting[address]:
+                self._waiting[address].move_to_end(name)
+        self._working.append(ticket)
 
     def leave(self, ticket: Ticket) -> None:
         """Removes a picture that is decoded or no longer needed, if it is here."""

@@ -9,8 +9,10 @@ from edge.images import DETAILS, TOKEN_PX, budget, floor
 from edge.images.decode import FORMATS, MAX_SOURCE_PIXELS
 from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.limits import Limits
+from edge.qwen3vl.encode_cost import ATTENTION_TOKENS
 from edge.qwen3vl.sampling import RECOMMENDED
 from edge.settings import Settings
+from edge.videos import MAX_FRAMES, MAX_SECONDS, video_budget
 from ui.body import MAX_BODY
 from ui.question import MAX_PAGES, MAX_PICTURES
 from ui.strict_json import MAX_TEXT
@@ -28,13 +30,22 @@ def entry(name: str) -> dict[str, Any]:
 def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any]:
     """What one question may hold. `image_tokens` are squares of `token_px` pixels, for
     each `detail` the most of them, to which a larger picture is scaled down; with
-    `high` a smaller one is enlarged to the `floor`. Files up to `source_pixels` are
-    read in every one of the `formats`."""
+    `high` a smaller one is enlarged to the `floor`; all frames of a `video` share
+    theirs; `attention`: see `edge.qwen3vl.encode_cost`. Files up to
+    `source_pixels` are read in every one of the `formats`."""
     most = min(settings.image_tokens, served.max_image_tokens or 2**31)
     return {
         "body_bytes": MAX_BODY,
         "pictures": MAX_PICTURES,
         "pages": MAX_PAGES,
+        "video": {
+            "seconds": MAX_SECONDS,
+            "frames": MAX_FRAMES,
+            "image_tokens": {
+                detail: video_budget(detail, settings.video_tokens)
+                for detail in DETAILS
+            },
+        },
         "text_characters": MAX_TEXT,
         "context_tokens": served.n_cells,
         "answer_tokens": min(settings.answer_tokens, key.max_tokens or 2**31),
@@ -43,6 +54,7 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
             "max": most,
             "details": {detail: budget(detail, most) for detail in DETAILS},
             "floor": floor("high", most),
+            "attention": ATTENTION_TOKENS,
         },
         "token_px": TOKEN_PX,
         "source_pixels": MAX_SOURCE_PIXELS,

@@ -50,6 +50,8 @@ class Origins:
     ) -> EdgeError | None:
         """The error that refuses a request; None: it may pass. `is_link`: a link on
         another site may lead to it."""
+        if not host:
+            return UnknownHost("The request names no server. Send a Host header.")
         if not self.is_known(host):
             name = _without_port(host)[:80]
             return UnknownHost(

@@ -35,7 +35,7 @@ POLICY = (
     "default-src 'self'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
     "worker-src 'self' blob:; form-action 'self'; base-uri 'self'; frame-src 'none'; "
-    "media-src 'none'; object-src 'none'; frame-ancestors 'none'"
+    "media-src blob:; object-src 'none'; frame-ancestors 'none'"
 )
 
 ABOUT = "Ask about pictures, on a server of your own."

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from edge.caller import Caller
-from edge.documents import check_range
-from edge.errors import InvalidRequest
+from edge.errors import InvalidRequest, UnsupportedParameter
 from edge.images import Detail
 from edge.qwen3vl.tools import RESPONSE_CLOSE, RESPONSE_OPEN, calls_text
 from edge.request import (
@@ -19,28 +18,34 @@ from edge.request import (
     SamplingParams,
     Wants,
 )
+from edge.videos import ClipRef
 from ui.openai.body import ChatBody
 from ui.openai.data_url import decode_picture
-from ui.openai.files import File, FilePart
+from ui.openai.files import File, FilePart, document_of
 from ui.openai.messages import AssistantMessage, ChatMessage, ImagePart, parts_of
 from ui.openai.open_webui import is_unasked
 from ui.openai.values import MOST_TEXT
+from ui.openai.videos import FramesPart, VideoUrlPart, video_of
 from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import (
     Content,
+    Turn,
     about_each,
     blaming,
     messages_of,
     opened,
     pictures_in,
+    smaller,
 )
 from ui.question import (
     MAX_COMPARED,
     MAX_PAGES,
     MAX_PICTURES,
     LinkedPicture,
+    Sent,
     SentDocument,
     SentPicture,
+    SentVideo,
     check_count,
     digest_of,
 )
@@ -101,9 +106,9 @@ class ParsedQuestion:
         self.n_computed = 1 if self._sampling.is_greedy else body.n
         self._n_spare = 0
         self._hosts = hosts
-        self.pictures: list[SentPicture | LinkedPicture] = []
+        self.pictures: list[Sent] = []
         self.documents: list[SentDocument] = []
-        self._turns = list(self._read(body.messages))
+        self._put(list(self._read(body.messages)))
         if offer:
             n_added = self._put_system(offer.system_text)
             self._n_spare = 0 if offer.must_call else n_added
@@ -113,15 +118,15 @@ class ParsedQuestion:
         have this many. Raises InvalidRequest for pages that there are not, and for more
         than one prompt may have."""
         counts = dict(zip(self.documents, n_pages, strict=True))
-        self._turns = opened(self._turns, counts)
-        self.pictures = pictures_in(self._turns)
+        self._put(opened(self._turns, counts))
         if self.asks_each:
             check_count(len(self.pictures), MAX_PAGES)
         elif len(self.pictures) > self._most_pictures:
+            others = ", or send per_page: true for one answer to each"
             raise InvalidRequest(
                 f"This question has {len(self.pictures)} pages and pictures, and one "
                 f"request has room for {self._most_pictures}. Choose some with pages, "
-                'as in "1-3", or send per_page: true for one answer to each.',
+                f'as in "1-3"{"" if self._compares else others}.',
                 param=f"{self.documents[0].param}.pages",
             )
 
@@ -141,9 +146,17 @@ class ParsedQuestion:
             )
         return questions
 
-    def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
+    def request(
+        self, refs: Sequence[PictureRef | ClipRef], texts: Sequence[str] = ()
+    ) -> Request:
         """See `Question.request`."""
-        messages = messages_of(self._turns, refs, texts or [""] * len(refs))
+        messages = messages_of(
+            self._turns,
+            refs,
+            texts or [""] * len(refs),
+            # each in a prompt of its own needs no name
+            is_named=len(refs) > 1 and not self._compares,
+        )
         return Request(
             tuple(messages),
             self._sampling,
@@ -158,10 +171,20 @@ class ParsedQuestion:
         )
 
     @property
+    def _compares(self) -> bool:
+        return self.wants in ("score", "embedding")
+
+    @property
     def _most_pictures(self) -> int:
-        if self.wants in ("score", "embedding"):
+        if self._compares:
             return MAX_COMPARED
         return MAX_PAGES if self.asks_each else MAX_PICTURES
+
+    def _put(self, turns: list[Turn]) -> None:
+        """To compare more pictures than one prompt may have, each gets fewer tokens."""
+        if self._compares and len(pictures_in(turns)) > MAX_PICTURES:
+            turns = smaller(turns)
+        self._turns, self.pictures = turns, pictures_in(turns)
 
     def _read(self, messages: Sequence[ChatMessage]) -> Iterator[tuple[Role, Content]]:
         """The messages in the prompt's order, what neighbouring calls gave in one."""
@@ -190,6 +213,8 @@ class ParsedQuestion:
             elif isinstance(part, ImagePart):
                 url, detail = part.image_url.url, part.image_url.detail
                 content.append(self._picture(url, f"{at}.image_url", detail))
+            elif isinstance(part, VideoUrlPart | FramesPart):
+                content.append(self._video(part, at))
             elif message.role in ("user", "tool"):
                 content += self._with_pictures(part.text, at)
             else:
@@ -224,6 +249,18 @@ class ParsedQuestion:
         self.pictures.append(picture)
         return picture
 
+    def _video(self, part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
+        if self.wants in ("score", "embedding"):
+            raise UnsupportedParameter(
+                "Videos are neither scored nor embedded here. Send pictures of it.",
+                param=param,
+            )
+        with blaming(param):
+            check_count(len(self.pictures) + 1, self._most_pictures)
+        video = video_of(part, param)
+        self.pictures.append(video)
+        return video
+
     def _document(self, file: File, param: str) -> SentDocument:
         check_count(len(self.documents) + 1, MAX_PAGES)
         document = document_of(file, param)
@@ -239,25 +276,6 @@ class ParsedQuestion:
         written = write(text)
         self._turns.insert(0, ("system", [written]))
         return len(written) - len(text)
-
-
-def document_of(file: File, param: str) -> SentDocument:
-    """The document that a body holds as `param`, whose file nobody has looked at.
-    Raises the EdgeError that refuses it."""
-    file.refuse_unsent(param)
-    with blaming(f"{param}.pages"):
-        check_range(file.pages)
-    with blaming(f"{param}.file_data"):
-        encoded = decode_picture(file.file_data)
-    return SentDocument(
-        digest_of(encoded),
-        lambda: encoded,
-        file.detail,
-        param,
-        file.filename,
-        file.pages,
-        file.text_layer,
-    )
 
 
 def response_content(results: Sequence[Content]) -> Content:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from edge.errors import EdgeError
-from edge.events import Failed, Finished, Retried, Token
+from edge.events import Failed, Finished, PageStarted, Retried, Token
 from edge.jobs.submission import Submission
 from edge.request import Answer
 from ui.asking import Asked
@@ -76,6 +76,7 @@ async def join(
         except EdgeError as error:
             yield Failed.because(error)
             return
+        yield PageStarted(label, asked.job.job_id)
         yield Token(heading)
         text += heading
         new = NewText()

@@ -13,6 +13,7 @@ from typing import Any
 from edge.events import (
     Accepted,
     Encoding,
+    PageStarted,
     Prefilling,
     Progress,
     Queued,
@@ -46,5 +47,7 @@ def stage(event: Progress | Retried) -> dict[str, Any]:
             return {"stage": "encode"} | where | {"done": n_done, "of": n_stages}
         case Prefilling(n_done, n_tokens):
             return {"stage": "prefill", "done": n_done, "of": n_tokens}
+        case PageStarted(label, job_id):
+            return {"stage": "page", "page": label, "job_id": job_id}
         case Retried():
             return {"stage": "queue", "is_retried": True}

@@ -5,31 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from edge.documents import layer_part, selected
 from edge.errors import EdgeError, InvalidRequest
 from edge.request import Message, PictureRef, Role
-from ui.question import LinkedPicture, SentDocument, SentPicture
+from edge.videos import ClipRef
+from ui.question import Sent, SentDocument, SentPicture
 
-Content = list[str | SentPicture | LinkedPicture | SentDocument]
+Content = list[str | Sent | SentDocument]
 Turn = tuple[Role, Content]
 
 
-def pictures_in(turns: Iterable[Turn]) -> list[SentPicture | LinkedPicture]:
-    """The pictures and pages, in their order."""
-    return [
-        part
-        for _, content in turns
-        for part in content
-        if isinstance(part, SentPicture | LinkedPicture)
-    ]
+def pictures_in(turns: Iterable[Turn]) -> list[Sent]:
+    """The pictures, pages and videos, in their order."""
+    return [part for _, content in turns for part in content if isinstance(part, Sent)]
 
 
 def opened(turns: Iterable[Turn], n_pages: Mapping[SentDocument, int]) -> list[Turn]:
     """The turns with the selected pages of each document, which has `n_pages`, in its
     place. Raises InvalidRequest for pages that there are not."""
 
-    def pages(content: Content) -> Iterator[str | SentPicture | LinkedPicture]:
+    def pages(content: Content) -> Iterator[str | Sent]:
         for part in content:
             if not isinstance(part, SentDocument):
                 yield part
@@ -50,15 +47,33 @@ def about_each(turns: Sequence[Turn]) -> list[list[Turn]]:
     ]
 
 
+def smaller(turns: Iterable[Turn]) -> list[Turn]:
+    """The turns with pictures of the fewest tokens."""
+    return [
+        (
+            role,
+            [
+                replace(part, detail="low") if isinstance(part, Sent) else part
+                for part in content
+            ],
+        )
+        for role, content in turns
+    ]
+
+
 def messages_of(
-    turns: Sequence[Turn], refs: Sequence[PictureRef], texts: Sequence[str]
+    turns: Sequence[Turn],
+    refs: Sequence[PictureRef | ClipRef],
+    texts: Sequence[str],
+    *,
+    is_named: bool,
 ) -> Iterator[Message]:
-    """The messages of the prompt, with the decoded pictures and their text layers.
+    """The messages of the prompt, with the decoded pictures and their text layers. If
+    it `is_named`, the label of a page stands before it.
 
     Raises InvalidRequest for a page whose text alone is wanted, and that has none.
     """
     found = iter(zip(refs, texts, strict=True))
-    is_named = len(refs) > 1
 
     def parts(content: Content) -> Iterator[str | PictureRef]:
         for part in content:
@@ -66,7 +81,9 @@ def messages_of(
                 yield part
                 continue
             ref, text = next(found)
-            if isinstance(part, SentPicture):
+            if isinstance(ref, ClipRef):
+                yield from ref.content
+            elif isinstance(part, SentPicture):
                 yield from _shown(part, ref, text, is_named=is_named)
             else:
                 yield ref

@@ -6,18 +6,24 @@ them: one of the system, the beginning of all prompts, and one for each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Final
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from edge.cache_use import CacheUse
 from edge.errors import UnsupportedParameter
-from ui.body import validate
+from edge.request import Answer, Wants
+from ui.body import parse, validate
+from ui.event_streams import await_answer, unless_gone
 from ui.field_names import FieldNames
-from ui.openai.body import ChatBody
+from ui.openai.body import ChatBody, Tier
 from ui.openai.messages import ImagePart, ImageUrl, Part
-from ui.openai.values import Body, Text
-from ui.question import MAX_PICTURES
+from ui.openai.values import Body, Caching, Text
+from ui.questions import Questions, Received
 
 MOST_PROMPTS: Final = 128  # of one request
 # Of other servers' bodies; they change no result.
@@ -56,6 +62,16 @@ class InputBody(Body):
     ] = None
     content: list[Part] = Field([], max_length=100, fail_fast=True)
 
+    @model_validator(mode="after")
+    def _is_read(self) -> InputBody:
+        """Fields of another name alone would be an empty input, silently."""
+        extra = self.model_extra or {}
+        if extra and self.model_fields_set <= extra.keys():
+            raise PydanticCustomError(
+                "no_input", "Send text, image or content; no other field is read"
+            )
+        return self
+
     def parts(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The parts of a message, the picture first, and the field of each."""
         if self.image:
@@ -75,6 +91,46 @@ Input = Annotated[
         _as_input, json_schema_input_type=InputBody | str | list[Part] | Part
     ),
 ]
+
+
+class PromptsBody(Body):
+    """A body with several prompts, whose other fields are those of a chat body."""
+
+    model: Annotated[str, Field(max_length=1000)] = ""
+    cache: Caching = CacheUse.DEFAULT
+    service_tier: Tier | None = None
+    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
+
+    @abstractmethod
+    def chat_body(self, names: FieldNames) -> ChatBody:
+        """All prompts; `names` learns where they come from. Raises InvalidRequest,
+        UnsupportedParameter."""
+
+
+B = TypeVar("B", bound=PromptsBody)
+T = TypeVar("T")
+
+
+async def compute(
+    questions: Questions,
+    http: Request,
+    form: type[B],
+    keep: Callable[[B], T],
+    wants: Wants,
+) -> tuple[Received[T], Answer]:
+    """The question of a request, whose body has this `form`, and its answer, which
+    holds what the question `wants`; `keep` says what the answer needs of the body.
+    Raises the EdgeError that refuses it."""
+    names = FieldNames()
+
+    def read(data: bytearray) -> tuple[ChatBody, T]:
+        body = parse(form, data)
+        return body.chat_body(names), keep(body)
+
+    with names.in_errors():
+        received = await questions.receive(http, read, wants=wants)
+        answer = await unless_gone(http, await_answer(received.asked.events))
+    return received, answer
 
 
 class Prompts:
@@ -104,27 +160,20 @@ class Prompts:
             content.append({"type": "text", "text": self._empty})
         self._messages.append({"role": "user", "content": content})
 
-    def body(self, given: BaseModel, fields: Sequence[str]) -> ChatBody:
-        """The body, with the `fields` of what was `given`. Of more pictures than one
-        question may have, each gets fewer tokens. Raises InvalidRequest."""
-        pictures = [
-            part["image_url"]
-            for message in self._messages
-            for part in message["content"]
-            if isinstance(part, dict) and part["type"] == "image_url"
-        ]
-        if len(pictures) > MAX_PICTURES:
-            for picture in pictures:
-                picture["detail"] = "low"
-        shared = given.model_dump(include=set(fields), exclude_unset=True)
+    def body(self, given: PromptsBody) -> ChatBody:
+        """The body, with the other fields of `given`. Raises InvalidRequest."""
+        fields = set(PromptsBody.model_fields)
+        shared = given.model_dump(include=fields, exclude_unset=True)
         return validate(ChatBody, shared | {"messages": self._messages})
 
 
-def refuse_unknown(body: BaseModel, hints: dict[str, str]) -> None:
-    """Raises UnsupportedParameter for the first field of `body` that is not known: it
-    could change the result. `hints` say what to do instead."""
+def refuse_unknown(
+    body: BaseModel, hints: dict[str, str], ignored: Collection[str] = ()
+) -> None:
+    """Raises UnsupportedParameter for the first field of `body` that is not known and
+    not `ignored`: it could change the result. `hints` say what to do instead."""
     for name, value in (body.model_extra or {}).items():
-        if name not in IGNORED and value not in (None, False, "", [], {}):
+        if name not in (*IGNORED, *ignored) and value not in (None, False, "", [], {}):
             hint = hints.get(name, "Leave it out.")
             raise UnsupportedParameter(
                 f"{name} is not supported here. {hint}", param=name

@@ -11,6 +11,7 @@ from edge.documents import page_label
 from edge.errors import InvalidRequest
 from edge.images import Detail
 from edge.request import PictureRef, Request, Wants
+from edge.videos import ClipRef, VideoOrder
 from ui.picture_hosts import Link
 
 MAX_PICTURES = 8  # in one prompt, earlier turns included
@@ -74,6 +75,22 @@ class LinkedPicture:
     label: str = ""
 
 
+@dataclass(frozen=True)
+class SentVideo:
+    """A video that a client sent, as a `SentPicture`; the budget of its `order` is not
+    known yet, and `digest` names the other parts of that too."""
+
+    digest: bytes
+    load: Callable[[], bytes]
+    order: VideoOrder
+    detail: Detail
+    param: str
+    label: str = ""
+
+
+Sent = SentPicture | LinkedPicture | SentVideo
+
+
 class Question(Protocol):
     """What `ui.asking` needs to know of a question. `model` may be empty: any. `wants`
     says what is computed of it."""
@@ -90,9 +107,11 @@ class Question(Protocol):
         ...
 
     @property
-    def pictures(self) -> Sequence[SentPicture | LinkedPicture]: ...
+    def pictures(self) -> Sequence[Sent]: ...
 
-    def request(self, refs: Sequence[PictureRef], texts: Sequence[str] = ()) -> Request:
+    def request(
+        self, refs: Sequence[PictureRef | ClipRef], texts: Sequence[str] = ()
+    ) -> Request:
         """The request that names the decoded `pictures` by `refs`, in their order;
         `texts` are their text layers, if there are any."""
         ...

@@ -44,13 +44,19 @@ class Received(Generic[T]):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of the response, with the ids of its jobs; there is none for a known
-        answer."""
+        """Of the response, with the ids of its jobs, and what is seen of videos; there
+        are none for a known answer."""
         if self.asked.is_cached:
             return {"x-cache": "hit"}
         if self.has_pages:  # each with a job of its own, most of which do not exist yet
             return {"x-cache": "miss"}
-        return {"x-cache": "miss", "x-job-id": ", ".join(self.asked.job.job_ids)}
+        seen = [
+            f"frames={clip.n_frames};seconds={clip.seconds:.1f};tokens={clip.n_tokens}"
+            for clip in self.asked.clips
+        ]
+        videos = {"x-video": ", ".join(seen)} if seen else {}
+        job_ids = ", ".join(self.asked.job.job_ids)
+        return {"x-cache": "miss", "x-job-id": job_ids} | videos
 
 
 class Draft(Protocol[T_co]):

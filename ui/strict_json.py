@@ -36,6 +36,12 @@ Quotes = npt.NDArray[np.int64]
 
 QUOTE, BACKSLASH = ord('"'), ord("\\")
 _TOO_LONG = f"should have at most {MAX_TEXT:,} characters"
+# Windows' shells remove the double quotes inside single ones, or leave both.
+_NO_QUOTES = re.compile(r"\s*('|\{\s*[^\s\"}])")
+SHELL = (
+    "Its names need double quotes, which some shells remove: write it to a file, and "
+    "send that with curl --data @FILE."
+)
 _LONG_NUMBER = re.compile(rb"[-+.0-9A-Za-z]{%d,}" % (MAX_NUMBER + 1))
 
 
@@ -60,7 +66,10 @@ def load(data: bytes | bytearray) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         message = error.msg.removesuffix(" at").removesuffix(" starting")
-        raise InvalidJson(f"The body is not valid JSON: {message} ({where}).") from None
+        hint = f" {SHELL}" if _NO_QUOTES.match(text) else ""
+        raise InvalidJson(
+            f"The body is not valid JSON: {message} ({where}).{hint}"
+        ) from None
     if fault := _fault(value):
         path, complaint = fault
         raise InvalidRequest(f"{path or 'The body'}: {complaint}.", param=path or None)

@@ -13,10 +13,11 @@ from typing import Any
 
 from edge.engine.engine import Engine
 from edge.errors import SetupError
-from edge.events import Failed, Finished, Started
+from edge.events import Failed, Finished
 from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
+from edge.jobs.estimate import Size
 from edge.jobs.worker_side import WorkerJobs
 from edge.models.facts import facts_of
 from edge.models.registry import find_model
@@ -39,10 +40,10 @@ from worker.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 
-def warm(engine: Engine) -> tuple[int, Answer]:
+def warm(engine: Engine) -> tuple[Size, Answer]:
     """Answers one small question, so that no client waits for first-time work and a
-    model that cannot compute on this machine fails now. Returns its image tokens and
-    the answer, whose times are a first measure of the machine.
+    model that cannot compute on this machine fails now. Returns its size and the
+    answer, whose times are a first measure of the machine.
 
     Raises EngineError when it fails; a crash in native code ends the process.
     """
@@ -50,14 +51,13 @@ def warm(engine: Engine) -> tuple[int, Answer]:
     grey = Picture(256, 256, bytes([128]) * (256 * 256 * 3))
     question = Message("user", (grey.ref, "What is this?"))
     request = Request((question,), SamplingParams(max_tokens=2))
-    ticket = engine.submit(request, {grey.ref.sha256: grey})
-    image_tokens = 0
+    prepared = engine.check(request)
+    size = Size(prepared.n_prompt, prepared.n_encode, request.answer_tokens)
+    ticket = engine.submit(request, {grey.ref.sha256: grey}, prepared=prepared)
     while not isinstance(event := ticket.next(), Finished):
         if isinstance(event, Failed):
             raise event.error
-        if isinstance(event, Started):
-            image_tokens = event.image_tokens
-    return image_tokens, event.answer
+    return size, event.answer
 
 
 class Life:
@@ -86,7 +86,7 @@ class Life:
         if tune_at_first_start(plan, log.info):
             plan = make_plan(settings, files)
         self._engine = build(plan)
-        image_tokens, answer = warm(self._engine)
+        size, answer = warm(self._engine)
         fingerprint = f"{facts.digest} {self._engine.tower_name}"
         self._store = None
         if settings.cache_url and settings.embeddings_mb:
@@ -109,7 +109,7 @@ class Life:
         )
         self.pool = self._info.pool
         self._jobs = WorkerJobs(self._broker, self.pool)
-        self._jobs.guess_pace(image_tokens, answer)
+        self._jobs.guess_pace(size, answer)
         self._claiming = Claiming(self._jobs)
         channel = RedisPublisher(self._broker)
         self._prepared = PreparedJobs()

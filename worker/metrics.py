@@ -23,7 +23,7 @@ from edge.errors import SetupError
 from edge.events import Finished, Terminal
 from edge.histogram_buckets import BUCKETS_S, TOKEN_BUCKETS_S
 from edge.jobs.record import labels_of
-from edge.request import AT_ONCE, Answer, Request
+from edge.request import NO_SLOT, Answer, Request
 from worker.cache_metrics import Caches
 from worker.embedding_store import EmbeddingStore
 
@@ -72,7 +72,7 @@ class Metrics:
     def ended(self, request: Request, outcome: Terminal) -> None:
         """Counts a job that this worker has ended."""
         self._requests.labels(*labels_of(outcome)).inc()
-        if isinstance(outcome, Finished) and request.wants not in AT_ONCE:
+        if isinstance(outcome, Finished) and request.wants not in NO_SLOT:
             self._finished(request, outcome.answer)
 
     def _finished(self, request: Request, answer: Answer) -> None:

@@ -13,13 +13,13 @@ import logging
 import threading
 import time
 
-from edge.engine.at_once import answer_at_once
 from edge.engine.engine import Engine
+from edge.engine.without_slot import answer_without_slot
 from edge.errors import Cancelled, EdgeError
 from edge.events import Failed, Finished, Terminal
 from edge.jobs.worker_side import Unchecked, WorkerJobs
 from edge.redis_clients import UNREACHABLE
-from edge.request import AT_ONCE
+from edge.request import NO_SLOT
 from worker.metrics import Metrics
 from worker.prepared import PreparedJobs
 
@@ -77,8 +77,8 @@ class Preflight:
             return self._jobs.is_waiting(job.job_id)
 
         try:
-            if job.request.wants in AT_ONCE:
-                answer = answer_at_once(self._engine, job.request, is_wanted)
+            if job.request.wants in NO_SLOT:
+                answer = answer_without_slot(self._engine, job.request, is_wanted)
                 self._end(job, Finished(answer))
                 return
             prepared = self._engine.check(job.request, is_wanted)
@@ -88,7 +88,9 @@ class Preflight:
             self._end(job, Failed.because(refusal))
             return
         self._prepared.put(job.job_id, prepared)
-        self._jobs.accept(job.job_id, prepared.n_prompt, prepared.n_image)
+        self._jobs.accept(
+            job.job_id, prepared.n_prompt, prepared.n_image, prepared.n_encode
+        )
 
     def _end(self, job: Unchecked, outcome: Terminal) -> None:
         if self._jobs.end_waiting(job.job_id, outcome):

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from edge.engine.at_once import answer_at_once
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
+from edge.engine.without_slot import answer_without_slot
 from edge.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -22,9 +22,10 @@ from edge.errors import (
 )
 from edge.events import Event, Failed, Finished, Terminal, Token
 from edge.jobs.channel import Publisher
+from edge.jobs.estimate import Size
 from edge.jobs.worker_side import Claim, WorkerJobs
 from edge.redis_clients import AWAY, UNREACHABLE
-from edge.request import AT_ONCE
+from edge.request import NO_SLOT
 from worker.claiming import Claiming
 from worker.metrics import Metrics
 from worker.prepared import PreparedJobs
@@ -87,20 +88,20 @@ class Relay:
     def _answer(self, claim: Claim) -> None:
         began = time.monotonic()
         deadline = began + claim.seconds_left
-        prepared, n_image = self._prepared.take(claim.job_id), 0
+        prepared = self._prepared.take(claim.job_id)
         outcome: Terminal
         try:
-            if claim.request.wants in AT_ONCE:  # claimed before the preflight check
+            if claim.request.wants in NO_SLOT:  # claimed before the preflight check
                 with self._preparing(claim, deadline) as is_wanted:
-                    answer = answer_at_once(self._engine, claim.request, is_wanted)
+                    answer = answer_without_slot(self._engine, claim.request, is_wanted)
                 outcome = Finished(answer)
             else:
                 pictures = self._retry(deadline, lambda: self._jobs.pictures(claim))
                 with self._preparing(claim, deadline) as is_wanted:
+                    prepared = prepared or self._engine.check(claim.request, is_wanted)
                     ticket = self._engine.submit(
                         claim.request, pictures, is_wanted, prepared
                     )
-                n_image = ticket.n_image
                 outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
             outcome = Failed.because(refusal)
@@ -117,8 +118,10 @@ class Relay:
         # Else the preflight check was first, and counted it.
         if is_ours or is_cancelled:
             self._metrics.ended(claim.request, outcome)
-        if isinstance(outcome, Finished) and claim.request.wants == "answer":
-            self._jobs.learn(n_image, outcome.answer, time.monotonic() - began)
+        if isinstance(outcome, Finished) and prepared:
+            n_answer = claim.request.answer_tokens
+            size = Size(prepared.n_prompt, prepared.n_encode, n_answer)
+            self._jobs.learn(size, outcome.answer, time.monotonic() - began)
 
     @contextmanager
     def _preparing(self, claim: Claim, deadline: float) -> Iterator[Callable[[], bool]]:

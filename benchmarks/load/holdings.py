@@ -5,15 +5,14 @@ Whatever of these grows without end stops the server one day.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from benchmarks.load.sampler import Sampler
 from edge import host
 from edge.redis_clients import UNREACHABLE, sync_client
 
@@ -23,7 +22,7 @@ MB: Final = 1e6
 Series = dict[str, list[tuple[float, float]]]
 
 
-class Holdings:
+class Holdings(Sampler):
     """Adds samples of the process `pid`, its descendants and their folders to `series`
     while the block runs. `state` is the folder of the files that the server keeps; the
     addresses of its two Redis servers are read there. None: only processes.
@@ -32,33 +31,20 @@ class Holdings:
     def __init__(
         self, pid: int, state: Path | None, began: float, series: Series
     ) -> None:
+        super().__init__(INTERVAL_S)
         self._pid, self._state = pid, state
         self._began = began  # on the clock of time.time()
         self._series = series
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
         self._redis = dict(_redis_clients(state)) if state else {}
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def sample(self) -> None:
+        at = round(time.time() - self._began, 1)
+        for name, value in self._values():
+            self._series.setdefault(name, []).append((at, value))
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _where: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
+    def close(self) -> None:
         for client in self._redis.values():
             client.close()
-
-    def _sample(self) -> None:
-        while not self._over.wait(INTERVAL_S):
-            at = round(time.time() - self._began, 1)
-            for name, value in self._values():
-                self._series.setdefault(name, []).append((at, value))
 
     def _values(self) -> Iterator[tuple[str, float]]:
         processes = host.held_by(self._pid)

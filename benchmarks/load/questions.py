@@ -19,6 +19,7 @@ from benchmarks.load.pictures import FIELD_SIZE, fresh_jpeg
 DESCRIBE = "请描述这张图片的内容。"  # field report A
 EXTRACT = "请把这张图片中的信息填入 JSON。"
 HIGH_RESOLUTION = (1600, 1200)
+SMALL = (64, 64)
 FOLLOW_UPS = (
     "图中最大的物体是什么颜色？",
     "背景是什么样的？",
@@ -74,6 +75,13 @@ def high_resolution(run: str, number: int) -> Question:
     """The same question about a picture with four times the pixels."""
     name = f"picture {run}/{number}"
     return Question("high-resolution picture", DESCRIBE, HIGH_RESOLUTION, name)
+
+
+def filling(run: str, number: int) -> Question:
+    """A question about a new small picture, as long as few others: whatever a server
+    keeps of each picture, question or length is soon full."""
+    text = "为什么？" * (number % 64 + 1)
+    return Question("filling", text, SMALL, f"picture {run}/{number}")
 
 
 def text(run: str, number: int) -> Question:

@@ -7,7 +7,8 @@ replaces the sockets of the whole process by those of gevent.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class Scenario:
     stages: tuple[int, ...]  # users
     duration_s: float | None = None  # of each stage
     requests: int | None = None  # in each stage; one of the two is None
+    # Of the server that is started for it: names and values of `Settings`.
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def scenario_names() -> list[str]:
@@ -46,6 +49,7 @@ def load_scenario(name: str) -> Scenario:
         data["STAGES"],
         data.get("DURATION_S"),
         data.get("REQUESTS"),
+        data.get("SETTINGS", {}),
     )
 
 
@@ -55,6 +59,6 @@ def _plain_data(tree: ast.Module) -> dict[str, Any]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
-            if name in ("STAGES", "DURATION_S", "REQUESTS"):
+            if name in ("STAGES", "DURATION_S", "REQUESTS", "SETTINGS"):
                 data[name] = ast.literal_eval(node.value)
     return data

@@ -157,7 +157,9 @@ def _fetch_models(url: str, api_key: str) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         raise SetupError(f"{url} answers with status {error.code}.") from None
     except OSError as error:
-        raise SetupError(f"{url} cannot be reached: {error}.") from None
+        why = getattr(error, "reason", error)  # URLError only wraps one
+        why = why.strerror if isinstance(why, OSError) and why.strerror else why
+        raise SetupError(f"{url} cannot be reached: {why}.") from None
     except (ValueError, LookupError, TypeError):
         raise SetupError(f"{url} does not list models as OpenAI's API does.") from None
     return dict(models)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 import urllib.request
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from benchmarks.load.sampler import Sampler
 from benchmarks.record import ResourceSample
 from edge import host
 
@@ -19,53 +18,38 @@ QUEUED: Final = re.compile(
 )
 
 
-class Watch:
+class Watch(Sampler):
     """Samples the process `pid`, its descendants, and the /metrics of the server, twice
     a second while the block runs. Without a `pid`, only the queue is sampled."""
 
     def __init__(self, pid: int | None, url: str, began: float) -> None:
+        super().__init__(INTERVAL_S)
         self._pid = pid
         self._metrics = f"{url}/metrics"
         self._began = began  # on the clock of time.time()
         self._samples: list[ResourceSample] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _where: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
+        self._last_at, self._last_use = time.monotonic(), self._use()
 
     @property
     def samples(self) -> list[ResourceSample]:
         return list(self._samples)
 
-    def _sample(self) -> None:
-        last_at, last_use = time.monotonic(), self._use()
-        while not self._over.wait(INTERVAL_S):
-            now, use = time.monotonic(), self._use()
-            cpu_s = sum(
-                max(0.0, one.cpu_s - last_use[name].cpu_s)
-                for name, one in use.items()
-                if name in last_use
+    def sample(self) -> None:
+        now, use, last = time.monotonic(), self._use(), self._last_use
+        cpu_s = sum(
+            max(0.0, one.cpu_s - last[name].cpu_s)
+            for name, one in use.items()
+            if name in last
+        )
+        self._samples.append(
+            ResourceSample(
+                at_s=time.time() - self._began,
+                cpu_percent=100 * cpu_s / (now - self._last_at),
+                resident_bytes={n: one.resident_bytes for n, one in use.items()},
+                queued=self._queued(),
             )
-            self._samples.append(
-                ResourceSample(
-                    at_s=time.time() - self._began,
-                    cpu_percent=100 * cpu_s / (now - last_at),
-                    resident_bytes={n: one.resident_bytes for n, one in use.items()},
-                    queued=self._queued(),
-                )
-            )
-            last_at, last_use = now, use
+        )
+        self._last_at, self._last_use = now, use
 
     def _use(self) -> dict[str, host.Use]:
         return host.use_of(self._pid) if self._pid else {}

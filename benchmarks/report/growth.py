@@ -50,8 +50,8 @@ class Bound:
 # expire follow the load: nginx lets an address ask 20 times in a second, and records
 # stay for ten minutes, answers for an hour.
 BOUNDS = (
-    Bound("memory in broker", "MB", limit=512),
-    Bound("memory in cache", "MB", limit=256),
+    Bound("memory in broker", "MB", limit=540),  # 512 MiB
+    Bound("memory in cache", "MB", limit=270),  # 256 MiB
     Bound("memory of valkey-server", "MB", limit=900),
     Bound("memory of redis-server", "MB", limit=900),
     Bound(

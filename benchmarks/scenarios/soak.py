@@ -1,11 +1,13 @@
 """An hour of everything at once, to find what grows: memory, files, keys, latency.
 
 New and known pictures, cached answers, JSON, clients that hang up, jobs that are
-cancelled or followed again, bad bodies, pages, and short times of rest.
+cancelled or followed again, bad bodies, pages, and short times of rest. Before that,
+small pictures fill what the server remembers, which would look like a leak.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import re
 import time
@@ -15,7 +17,7 @@ from typing import Any, ClassVar
 
 import gevent
 
-from benchmarks.load import plain, questions
+from benchmarks.load import options, plain, questions
 from benchmarks.load.chat import request_body
 from benchmarks.load.exchange import Patience, Reply
 from benchmarks.load.questions import Question
@@ -24,6 +26,9 @@ from benchmarks.scenarios.extraction import JSON_FIELDS
 
 STAGES = (12,)
 DURATION_S = 3600
+# Of the server that is started for it: the cache of embeddings is full within seconds.
+SETTINGS = {"embeddings_mb": 2}
+
 
 # Every user rests at the same time, so that the server falls idle.
 PERIOD_S, REST_S = 90.0, 12.0
@@ -42,6 +47,18 @@ BAD_BODIES = (
 )
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--filling",
+        type=int,
+        default=2500,  # more than ui/decoding.py and ui/latency.py remember
+        help="questions about small pictures before all others",
+    )
+
+
+options.add(_add_options)
+
+
 class Soak(ChatUser):
     # What users do, and how often in a hundred times
     shares: ClassVar[dict[str, int]] = {
@@ -58,10 +75,14 @@ class Soak(ChatUser):
     }
 
     def ask_next(self) -> None:
+        number = self.take_number()
+        if number < self.options.filling:
+            question = questions.filling(self.run_name, number)
+            self._ask(question, fields={"max_tokens": 1})
+            return
         rest_s = REST_S - time.monotonic() % PERIOD_S
         if rest_s > 0:
             gevent.sleep(rest_s)
-        number = self.take_number()
         draws = random.Random(f"{self.run_name}/{number}")
         (name,) = draws.choices([*self.shares], [*self.shares.values()])
         act: Callable[[int, random.Random], None] = getattr(self, name)

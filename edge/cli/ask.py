@@ -17,13 +17,12 @@ from edge import images
 from edge.cli.draw import annotated, save
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
-from edge.cli.pages import Page, content_of, pages_of
+from edge.cli.pages import Page, content_of, named, pages_of
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.errors import SetupError
 from edge.events import Embedded, Failed, Finished, Started, Token
-from edge.images.claim import claim_of
 from edge.models.registry import find_model
 from edge.models.store import obtain
 from edge.qwen3vl.picture_bounds import PictureBounds
@@ -33,6 +32,7 @@ from edge.schemas.reading import read
 from edge.serving.build import build_engine
 from edge.serving.installed import has_llama
 from edge.serving.plan import make_plan
+from edge.videos import Clip, video_budget
 
 
 def ask(
@@ -40,12 +40,14 @@ def ask(
         list[str],
         typer.Argument(
             metavar="FILE... QUESTION",
-            help="Pictures, PDFs and TIFFs; then what you want to know.",
+            help="Pictures, PDFs, TIFFs and videos; then what you want to know.",
         ),
     ],
     model: Model = None,
     mmproj: Mmproj = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, in tokens.")
+    ] = None,
     pages: Annotated[
         str, typer.Option(help="Pages of documents, as 1-3,7,10-. All, if not given.")
     ] = "",
@@ -66,22 +68,25 @@ def ask(
         bool, typer.Option("--json", help="Prints JSON when all is answered.")
     ] = False,
 ) -> None:
-    """Answer a question about pictures and documents in this process, without a
-    server."""
+    """Answer a question about pictures, documents and videos in this process, without
+    a server."""
     with clear_errors():
         ready = find_task(task) if task else None
         files, question = _split(words, may_lack_question=bool(task))
+        if draw and not draw.parent.is_dir():
+            raise SetupError(f"There is no folder {draw.parent} for {draw.name}.")
         settings = settings_with(model, mmproj, slots=1)
         # OpenVINO loads longer than one answer saves
         if settings.runtime == "auto" and has_llama():
             settings = replace(settings, runtime="llama")
         found = [*pages_of(files, pages)]
         for page in found:  # refused now, not after a model is downloaded
-            if page.page is None and claim_of(page.encoded) is None:
-                images.vet(page.encoded, settings.image_tokens)
+            with named(page.label):
+                page.check(settings.image_tokens)
         plan = make_plan(settings, find_model(settings, obtain))
         detail = ready.detail if ready else "auto"
         bounds = PictureBounds.of(detail, plan.min_image_tokens, plan.max_image_tokens)
+        video_tokens = video_budget(detail, settings.video_tokens)
         prompt = ready.prompt(question) if ready else question
         sampling = _sampling(ready, settings.answer_tokens)
         if max_tokens:
@@ -93,11 +98,15 @@ def ask(
                 label = group[0].label if per_page else ""
                 if label and not as_json:
                     print("\n" * bool(answers) + f"## {label}\n")
-                shown = [(page, page.picture(bounds)) for page in group]
+                shown = [(page, page.decoded(bounds, video_tokens)) for page in group]
+                for page, seen in shown:
+                    if isinstance(seen, Clip):
+                        print(f"[{page.label}: {seen.ref.about}]", file=sys.stderr)
                 ticket = _submit(engine, shown, prompt, sampling)
                 answer = _follow(ticket, is_quiet=as_json)
                 answers.append(_told(label, answer))
-                drawn += annotated([picture for _, picture in shown], answer.marks)
+                stills = [seen for _, seen in shown if not isinstance(seen, Clip)]
+                drawn += annotated(stills, answer.marks)
         if draw:
             save(drawn, draw)
         if as_json:
@@ -126,12 +135,17 @@ def _sampling(task: Task | None, most: int) -> SamplingParams:
 
 def _submit(
     engine: Engine,
-    shown: Sequence[tuple[Page, images.Picture]],
+    shown: Sequence[tuple[Page, images.Picture | Clip]],
     question: str,
     sampling: SamplingParams,
 ) -> Ticket | Batch:
     request = Request((Message("user", content_of(shown, question)),), sampling)
-    return engine.submit(request, {one.ref.sha256: one for _, one in shown})
+    pictures = [
+        picture
+        for _, seen in shown
+        for picture in (seen.pairs if isinstance(seen, Clip) else (seen,))
+    ]
+    return engine.submit(request, {one.ref.sha256: one for one in pictures})
 
 
 def _told(label: str, answer: Answer) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from edge.cli.errors import clear_errors
-from edge.cli.servers import Server, url_of
-from edge.errors import SetupError
+from edge.cli.servers import Server, unreachable, url_of
 from edge.jobs.cache_contents import Contents, Kind, clear, measure
 from edge.jobs.ledger import COUNTS, Ledger
 from edge.redis_clients import UNREACHABLE, AsyncRedis, async_client
@@ -66,8 +65,7 @@ def stats(
     port: Port = 8080,
     days: Annotated[int, typer.Option(min=1, max=400, help="Of the hit rates.")] = 1,
 ) -> None:
-    """Show what each cache holds, and its hit rate since the beginning of the day
-    (UTC)."""
+    """Show what each cache holds, and its hit rate today (UTC)."""
     with clear_errors():
         settings = Settings.load()
         held = _ask(settings, port, "cache", partial(measure, within_s=WITHIN_S))
@@ -80,8 +78,7 @@ def clear_(
     what: Annotated[What, typer.Argument(help="Which cache.")] = What.ALL,
     port: Port = 8080,
 ) -> None:
-    """Delete cached answers and embeddings of pictures from the cache server, while it
-    serves.
+    """Delete cached answers and embeddings of pictures, while it serves.
 
     Stored responses stay. A worker keeps the prefixes and embeddings in its own memory
     until it restarts.
@@ -106,7 +103,7 @@ def _ask(
         try:
             return await work(client)
         except UNREACHABLE as error:
-            raise SetupError(f"The {server} cannot be reached: {error}.") from None
+            raise unreachable(server, error) from None
         finally:
             await client.aclose()
 

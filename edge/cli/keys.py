@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.cli.errors import clear_errors
-from edge.cli.servers import url_of
-from edge.errors import SetupError
+from edge.cli.servers import unreachable, url_of
 from edge.jobs.ledger import COUNTS, Ledger, Usage
-from edge.keys import create_key, read_keys, revoke_key
+from edge.keys import create_key, needs_keys, read_keys, revoke_key
 from edge.limits import KNOWN, Limits
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.settings import Settings
@@ -58,9 +57,14 @@ def create(
 def list_() -> None:
     """Show names, ids and limits of all keys."""
     with clear_errors():
-        keys = read_keys(Settings.load().keys_path)
+        path = Settings.load().keys_path
+        keys = read_keys(path)
         if not keys:
-            _say("There are no keys, and none is needed. Create: edge keys create NAME")
+            are_needed = "one" if needs_keys(path) else "none"
+            _say(
+                f"There are no keys, and {are_needed} is needed. Create: edge keys "
+                "create NAME"
+            )
             return
         table = Table("name", "id", "created", "state", "limits", box=None)
         for key in keys:
@@ -99,10 +103,11 @@ def usage(
         if as_csv:
             csv.writer(sys.stdout).writerows([header, *table])
             return
-        shown = Table(*header, box=None)
+        # A column for each count would need 120 characters.
         for cells in table:
-            shown.add_row(*cells)
-        Console().print(shown)
+            head, counts = cells[:3], zip(COUNTS, cells[3:], strict=True)
+            told = [f"{n} {count.replace('_', ' ')}" for count, n in counts if n != "0"]
+            Console(highlight=False).print("  ".join(head), f"\n  {', '.join(told)}")
 
 
 async def _usage(url: str, days: int) -> list[Usage]:
@@ -110,7 +115,7 @@ async def _usage(url: str, days: int) -> list[Usage]:
     try:
         return await Ledger(broker).usage(days)
     except UNREACHABLE as error:
-        raise SetupError(f"The broker cannot be reached: {error}.") from None
+        raise unreachable("broker", error) from None
     finally:
         await broker.aclose()
 

@@ -29,3 +29,12 @@ def url_of(settings: Settings, port: int, server: Server) -> str:
             f"No `edge up` of this account runs on port {port}. Give its port with "
             f"--port, or set EDGE_{server.upper()}_URL."
         ) from None
+
+
+def unreachable(server: Server, error: Exception) -> SetupError:
+    """What to say of a server that does not answer."""
+    why = str(error).rstrip(".")
+    return SetupError(
+        f"The {server} cannot be reached: {why}. Is the service running? `edge up` "
+        "starts it."
+    )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from edge.cli.errors import clear_errors
 from edge.cli.options import Port
-from edge.cli.servers import url_of
+from edge.cli.servers import unreachable, url_of
 from edge.errors import InvalidRequest, SetupError
 from edge.jobs.switching import Switch, Switching
 from edge.redis_clients import UNREACHABLE, sync_client
@@ -38,6 +39,14 @@ def switch(
             "questions wait meanwhile.",
         ),
     ] = False,
+    drain: Annotated[
+        bool,
+        typer.Option(
+            "--drain",
+            help="Return when the former model has answered what it was asked, so that "
+            "its worker can be stopped.",
+        ),
+    ] = False,
     port: Port = 8080,
 ) -> None:
     """Make another model the default one; every question is answered meanwhile."""
@@ -49,8 +58,10 @@ def switch(
             name = model or switching.before()
             latest = switching.switch_to(name, with_gap=with_gap)
         except UNREACHABLE as error:
-            raise SetupError(f"The broker cannot be reached: {error}.") from None
+            raise unreachable("broker", error) from None
         _follow(switching, latest)
+        if drain:
+            _drain(switching)
 
 
 def _follow(switching: Switching, latest: Switch) -> None:
@@ -76,6 +87,17 @@ def _follow(switching: Switching, latest: Switch) -> None:
                 "The `edge up` that loads the model is gone, or its broker cannot be "
                 "reached. Look at it, and switch again."
             )
+
+
+def _drain(switching: Switching) -> None:
+    """Returns when the former default model has nothing to do; it gets nothing new."""
+    former, is_drained = "", False
+    while not is_drained:
+        time.sleep(LOOK_S)
+        with suppress(*UNREACHABLE):
+            former = switching.before()
+            is_drained = switching.drain(former)
+    sys.stderr.write(f"{former}: it has answered all, and its worker can be stopped.\n")
 
 
 if __name__ == "__main__":

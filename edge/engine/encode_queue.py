@@ -1,4 +1,5 @@
-"""Which picture is encoded next: one at a time, for the sequence that came first."""
+"""Which picture is encoded next: one at a time, in turn for each sequence, so that one
+picture never waits for all frames of a video."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ class EncodeJob:
 
 
 class EncodeQueue:
-    """Sequences that lack embeddings, first come first served."""
+    """Sequences that lack embeddings: the first is served, and goes to the end."""
 
     def __init__(self) -> None:
         self.current: EncodeJob | None = None
@@ -82,9 +83,12 @@ class EncodeQueue:
 
     def finish(self) -> list[Sequence]:
         """The current picture is done or given up. Returns the sequences that wait for
-        it; they stay in the queue."""
+        it; they stay in the queue, at its end."""
         job, self.current, self.is_computing = self.current, None, False
-        return self.waiting_for(job) if job else []
+        served = self.waiting_for(job) if job else []
+        others = [each for each in self._sequences if each not in served]
+        self._sequences = others + served
+        return served
 
     def waiting_for(self, job: EncodeJob) -> list[Sequence]:
         """The sequences that lack its picture."""

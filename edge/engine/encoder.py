@@ -63,8 +63,7 @@ class Encoder:
         are from now on. Blocks; for the thread that asks a question."""
         if self.store is None or self._cache.get(key) is not None:
             return None
-        grid = self._tower.grid(picture.width, picture.height)
-        found = self.store.get(*key, grid, self._tower.width)
+        found = self.store.get(*key, self._grid(picture), self._tower.width)
         if found is not None:
             self._cache.add(key, found)
         return found
@@ -128,8 +127,10 @@ class Encoder:
             return
         self._cache.add(job.key, embeddings)
         if self.store is not None:
-            grid = self._tower.grid(job.picture.width, job.picture.height)
-            self.store.put(*job.key, grid, embeddings)
+            self.store.put(*job.key, self._grid(job.picture), embeddings)
+
+    def _grid(self, picture: Picture) -> tuple[int, int]:
+        return self._tower.grid(picture.width, picture.height, picture.n_frames)
 
     def _pause(self) -> None:
         self._raise_if_abandoned()

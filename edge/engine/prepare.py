@@ -19,8 +19,9 @@ from edge.engine.sequence import PicturePiece, Piece, Sequence, Siblings, TextPi
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
+from edge.qwen3vl.encode_cost import encode_tokens
 from edge.qwen3vl.thoughts import NONE, OPENED
-from edge.request import Message, PictureRef, Request
+from edge.request import Message, PictureRef, Request, stills_in
 
 Tokens = list[int]
 
@@ -38,6 +39,7 @@ class Prepared:
     request: Request
     n_prompt: int  # tokens, image tokens included
     n_image: int  # image tokens
+    n_encode: float  # the same, weighed by what it costs to encode them
     _unused: list[tuple[Sequence, ...]]
 
     @classmethod
@@ -53,8 +55,9 @@ class Prepared:
             for piece in sequence.pieces
             if isinstance(piece, PicturePiece)
         }
+        n_encode = sum(map(encode_tokens, pictures.values()))
         n_image = sum(pictures.values())
-        return cls(request, n_prompt, n_image, [sequences])
+        return cls(request, n_prompt, n_image, n_encode, [sequences])
 
     def take(self, request: Request) -> tuple[Sequence, ...] | None:
         """The sequences, once, and only for an equal request."""
@@ -150,7 +153,8 @@ def prepare(
         # litellm knows this error by the first words
         raise ContextLengthExceeded(
             f"This model's maximum context length is {n_cells} tokens, and your "
-            f"messages have {n_prompt}. Send less text, or fewer or smaller pictures.",
+            f"messages have {n_prompt}. Send less text, or fewer or smaller pictures "
+            "or videos.",
             param="messages",
         )
     n_left = n_cells - n_prompt + 1
@@ -167,9 +171,8 @@ def prepare(
     sequence.cache = request.cache
     sequence.dropped_tools = trimmed.dropped_tools
     sequence.n_dropped = trimmed.n_dropped + len(trimmed.messages) - len(kept)
-    n_kept = len(sequence.pictures)
-    n_lost = trimmed.n_dropped_pictures + len(trimmed.pictures) - n_kept
-    sequence.n_dropped_pictures = n_lost
+    n_lost = len(stills_in(trimmed.pictures)) - len(stills_in(sequence.pictures))
+    sequence.n_dropped_pictures = trimmed.n_dropped_pictures + n_lost
     sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
 
@@ -178,7 +181,8 @@ def _encode(
     part: Part, tokenizer: Tokenizer, tower: VisionTower
 ) -> Tokens | PicturePiece:
     if isinstance(part, PictureRef):
-        return PicturePiece(part, *tower.grid(part.width, part.height))
+        grid = tower.grid(part.width, part.height, part.n_frames)
+        return PicturePiece(part, *grid)
     return tokenizer.tokenize(part.text, special=isinstance(part, Template))
 
 

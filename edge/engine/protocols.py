@@ -137,8 +137,9 @@ class VisionTower(Protocol):
     n_stages: int  # of a picture, with a pause between any two; 1: it cannot pause
     width: int  # numbers of one embedding
 
-    def grid(self, width: int, height: int) -> tuple[int, int]:
-        """Rows and columns of image tokens for a picture of this size in pixels."""
+    def grid(self, width: int, height: int, n_frames: int = 1) -> tuple[int, int]:
+        """Rows and columns of image tokens for a picture of this size in pixels. A pair
+        that has the size of a grid keeps it, even if it is small."""
         ...
 
     def embed(

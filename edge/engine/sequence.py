@@ -107,7 +107,7 @@ class Sequence:
     n_drafted: int = 0  # guesses that were computed
     n_accepted: int = 0  # of them, the right ones
     n_dropped: int = 0  # messages of the conversation that did not fit
-    n_dropped_pictures: int = 0  # with these messages
+    n_dropped_pictures: int = 0  # stills, with these messages
     n_first: int = 0  # pictures that are the first of several in their file
     dropped_tools: bool = False  # they did not fit either
     n_reused: int = 0  # tokens of the prompt that another sequence had computed
@@ -250,7 +250,8 @@ class Sequence:
         return self._position + self.n_fed if n_right < n_guessed else None
 
     def advance_prefill(self, n: int) -> None:
-        """Moves the cursor by `n` computed tokens; decode begins behind the prompt."""
+        """Moves the cursor by `n` computed tokens; decode begins behind the prompt, and
+        needs no embeddings: those of a video take 16 KB a token."""
         self._offset += n
         while self.phase is Phase.PREFILL:
             piece = self.pieces[self._piece]
@@ -261,6 +262,7 @@ class Sequence:
             self._piece += 1
             if self._piece == len(self.pieces):
                 self.phase = Phase.DECODE
+                self.embeddings.clear()
 
 
 def supply_pixels(

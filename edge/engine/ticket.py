@@ -29,7 +29,7 @@ from edge.events import (
 from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.qwen3vl.grounding import marks_in
 from edge.qwen3vl.thoughts import thoughts_in, without_thoughts
-from edge.request import Answer, FinishReason
+from edge.request import Answer, FinishReason, stills_in
 from edge.usage import Timings, Usage
 
 # Between two events of progress: each costs 2 ms of the cores that compute.
@@ -206,7 +206,9 @@ class Ticket:
             if sequence.sampling.logprobs is None
             else tuple(self._shown_logprobs),
             marks=marks_in(
-                without_thoughts(text), sequence.pictures, sequence.n_dropped_pictures
+                without_thoughts(text),
+                stills_in(sequence.pictures),
+                sequence.n_dropped_pictures,
             ),
         )
         return Finished(answer)

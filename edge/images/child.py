@@ -14,7 +14,9 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import astuple
+from typing import NoReturn
 
 from PIL import (
     AvifImagePlugin,
@@ -46,11 +48,23 @@ READERS = (
     WebPImagePlugin,
     heif,
 )
+Obey = Callable[[bytes, bytes], tuple[dict[str, object], bytes]]
 STDIN, STDOUT = 0, 1
 PIECE = 1 << 20
 
 
-def main(limits: Limits) -> None:
+def run(obey: Obey) -> NoReturn:
+    """The whole life of a child that does what `obey` makes of an order and bytes."""
+    exit_code = 1
+    try:
+        cpu_s, memory_bytes = map(int, sys.argv[1:])
+        _answer(Limits(cpu_s, memory_bytes), obey)
+        exit_code = 0
+    finally:
+        os._exit(exit_code)  # an interpreter that ends makes more system calls
+
+
+def _answer(limits: Limits, obey: Obey) -> None:
     limit(limits)
     Image.preinit()
     Image.MAX_IMAGE_PIXELS = None  # our own bound is stricter, and an error
@@ -59,15 +73,16 @@ def main(limits: Limits) -> None:
     missing = lock_down()
     line, _, encoded = _read().partition(b"\n")
     try:
-        result, rgb = _obey(Order.from_line(line), encoded)
+        result, rgb = obey(line, encoded)
     except InvalidPicture as refusal:
         result, rgb = {"error": refusal.message}, b""
     _write(json.dumps(result | {"missing": missing}).encode() + b"\n")
     _write(rgb)
 
 
-def _obey(order: Order, encoded: bytes) -> tuple[dict[str, object], bytes]:
+def _obey(line: bytes, encoded: bytes) -> tuple[dict[str, object], bytes]:
     """The fields of the result, and pixels. Raises InvalidPicture."""
+    order = Order.from_line(line)
     if order.counts:
         return {"n_pages": count_pages(encoded)}, b""
     picture = decode_page(encoded, order)
@@ -92,10 +107,4 @@ def _write(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    exit_code = 1
-    try:
-        cpu_s, memory_bytes = map(int, sys.argv[1:])
-        main(Limits(cpu_s, memory_bytes))
-        exit_code = 0
-    finally:
-        os._exit(exit_code)  # an interpreter that ends makes more system calls
+    run(_obey)

@@ -114,7 +114,7 @@ def _decode(encoded: bytes, kept: _KeptSize, page: int | None = None) -> Picture
             image.draft("RGB", size)
             image.load()  # before _orientation, which ignores errors
             orientation = _orientation(image)
-            flat = _on_white(_shrink(image, size))
+            flat = on_white(_shrink(image, size))
             if orientation in _TURNS:
                 flat = flat.transpose(_TURNS[orientation])
             # looking further may change what is loaded
@@ -200,7 +200,8 @@ def _shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def on_white(image: Image.Image) -> Image.Image:
+    """In RGB, what is transparent on white."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")

@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 from edge.errors import InvalidPicture
 from edge.images.claim import may_have_pages
 from edge.images.jail import Jail
+from edge.images.limits import limits_for
 from edge.images.order import Order
 from edge.images.picture import PIXELS_PER_TOKEN, Picture
 from edge.images.spares import Spares
@@ -38,7 +39,11 @@ class Decoding(Jail):
         page: int | None = None,
         reads_text: bool = False,
     ) -> None:
-        super().__init__(encoded, Order(max_tokens, size, page, reads_text), spares)
+        order = Order(max_tokens, size, page, reads_text).to_line()
+        self._most_pixels = max_tokens * PIXELS_PER_TOKEN
+        super().__init__(
+            encoded, order, 3 * self._most_pixels, limits_for(encoded), spares=spares
+        )
 
     def run(self) -> Picture:
         """Raises as `Jail.output`."""
@@ -52,8 +57,8 @@ class Decoding(Jail):
         if "error" in result:
             raise InvalidPicture(str(result["error"]))
         width, height = int(result["width"]), int(result["height"])
-        n_pixels, most = width * height, self._order.max_tokens * PIXELS_PER_TOKEN
-        if min(width, height) < 1 or n_pixels > most:
+        n_pixels = width * height
+        if min(width, height) < 1 or n_pixels > self._most_pixels:
             raise ValueError("not a size that was asked for")
         if len(rgb) != 3 * n_pixels:
             raise ValueError("pixels of another size")
@@ -79,7 +84,8 @@ class Counting(Jail):
     """The number of pages of a file; 1 for a picture that has none to choose from."""
 
     def __init__(self, encoded: bytes, spares: Spares | None = None) -> None:
-        super().__init__(encoded, Order(max_tokens=0), spares)
+        order = Order(max_tokens=0).to_line()
+        super().__init__(encoded, order, 0, limits_for(encoded), spares=spares)
 
     def run(self) -> int:
         """Raises as `Jail.output`."""

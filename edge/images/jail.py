@@ -12,9 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from edge.errors import InvalidPicture, Unavailable
-from edge.images.limits import CHILD_SECONDS, Limits, limits_for
-from edge.images.order import Order
-from edge.images.picture import PIXELS_PER_TOKEN
+from edge.images.limits import CHILD_SECONDS, Limits
 from edge.images.spares import Spares, start_child
 
 log = logging.getLogger(__name__)
@@ -26,14 +24,27 @@ LONGEST_HEADER = 32 << 10  # a text layer in JSON takes up to six bytes a charac
 
 
 class Jail:
-    """One file on its way through a child of its own, one of `spares` if it may."""
+    """A file on its way through a child of its own, which runs `module` or is one of
+    `spares`. It is told `order`, a line, and returns at most `most_rgb` bytes of
+    pixels."""
 
-    def __init__(self, encoded: bytes, order: Order, spares: Spares | None) -> None:
-        self.limits: Limits = limits_for(encoded)
+    def __init__(
+        self,
+        encoded: bytes,
+        order: bytes,
+        most_rgb: int,
+        limits: Limits,
+        *,
+        module: str = "edge.images.child",
+        spares: Spares | None = None,
+    ) -> None:
+        self.limits = limits
         self.was_ended = False  # from outside, whatever the file is
         self.missing: list[str] = []  # see `lockdown.lock_down`
         self._encoded = encoded
         self._order = order
+        self._most_rgb = most_rgb
+        self._module = module
         self._spares = spares
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -72,14 +83,14 @@ class Jail:
 
     def _run(self) -> tuple[int, bytes]:
         """The child's exit status, and its output up to its largest size."""
-        most = LONGEST_HEADER + self._order.max_tokens * PIXELS_PER_TOKEN * 3
+        most = LONGEST_HEADER + self._most_rgb
         with self._start() as child:
             assert child.stdin and child.stdout
             watch = threading.Timer(WALL_SECONDS, self.kill)
             try:
                 watch.start()
                 with suppress(BrokenPipeError):  # its status says why it reads no more
-                    for part in (self._order.to_line(), self._encoded):
+                    for part in (self._order, self._encoded):
                         _write(child.stdin.fileno(), part)
                 child.stdin.close()
                 output = child.stdout.read(most + 1)
@@ -102,7 +113,7 @@ class Jail:
             if self.was_ended:
                 raise InvalidPicture("This picture is no longer needed.")
             spare = self._spares.take(self.limits) if self._spares else None
-            self._child = spare or start_child(self.limits)
+            self._child = spare or start_child(self.limits, self._module)
         return self._child
 
 

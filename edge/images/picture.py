@@ -1,7 +1,8 @@
 """A decoded picture, and how many tokens one may get.
 
 It is RGB in reading order plus the sha256 of its width, height, mode and pixels. The
-size is hashed too: 30x100 and 100x30 may share all their bytes.
+size is hashed too: 30x100 and 100x30 may share all their bytes. Two frames of a video
+make one picture, a pair, because Qwen3-VL embeds two frames at a time.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ def floor(detail: Detail, most: int) -> int:
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: `rgb` holds height x width x 3 bytes, row by row. One that
-    `is_first` is the first of several frames or pages of its file. A page of a document
-    may have its `text`; `source` tells of the pixels in the file, unless they are the
-    same. Its `ref`, with the sha256, is computed once, without a copy of the pixels."""
+    """A decoded picture: `rgb` holds n_frames x height x width x 3 bytes, frame by
+    frame and row by row; a pair has two frames. One that `is_first` is the first of
+    several frames or pages of its file. A page of a document may have its `text`;
+    `source` tells of the pixels in the file, unless they are the same. Its `ref`, with
+    the sha256, is computed once, without a copy of the pixels."""
 
     width: int
     height: int
@@ -48,10 +50,19 @@ class Picture:
     is_first: bool = False
     text: str = ""
     source: SourceFile | None = field(default=None, compare=False)
+    n_frames: int = 1
 
     @cached_property
     def ref(self) -> PictureRef:
-        sha256 = hashlib.sha256(f"{self.width}x{self.height} RGB\n".encode())
+        frames = "" if self.n_frames == 1 else f" {self.n_frames} frames"
+        named = f"{self.width}x{self.height} RGB{frames}\n"
+        sha256 = hashlib.sha256(named.encode())
         sha256.update(self.rgb)
-        size = self.width, self.height
-        return PictureRef(sha256.hexdigest(), *size, self.is_first, self.source)
+        return PictureRef(
+            sha256.hexdigest(),
+            self.width,
+            self.height,
+            self.is_first,
+            self.source,
+            self.n_frames,
+        )

@@ -14,19 +14,21 @@ import threading
 from edge.images.limits import SMALL, Limits
 
 
-def start_child(limits: Limits) -> subprocess.Popen[bytes]:
-    """A child without environment, folder, or open files of this process. It ends when
-    its stdin does: it does not outlive this process.
+def start_child(
+    limits: Limits, module: str = "edge.images.child"
+) -> subprocess.Popen[bytes]:
+    """A child without folder, environment or open files of this process, which runs
+    `module`. It ends when its stdin does: it does not outlive this process.
 
     Raises OSError when none can be started.
     """
     numbers = str(limits.cpu_s), str(limits.memory_bytes)
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "edge.images.child", *numbers],
+        [sys.executable, "-I", "-m", module, *numbers],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={},
+        env={"OPENBLAS_NUM_THREADS": "1"},  # a thread of its own would be a free one
         cwd="/",
     )
 

@@ -12,7 +12,7 @@ import redis.asyncio
 from edge.jobs import cache_keys
 from edge.jobs.key_pattern import Key
 
-AT_ONCE: Final = 500  # keys of one command: each holds the server up for a moment
+KEYS_PER_SCAN: Final = 500  # each command holds the server up for a moment
 
 Kind = Literal["answers", "pictures", "responses"]
 KINDS: Final[dict[Kind, Key]] = {
@@ -42,7 +42,7 @@ async def measure(cache: redis.asyncio.Redis, within_s: float) -> dict[Kind, Con
     n_bytes: Counter[Kind] = Counter()
     cursor: Any = None
     while cursor != 0 and time.monotonic() < give_up:
-        scanned: Any = await cache.scan(cursor or 0, count=AT_ONCE)
+        scanned: Any = await cache.scan(cursor or 0, count=KEYS_PER_SCAN)
         cursor, found = scanned
         n_seen += len(found)
         names = ((key, key.decode(errors="replace")) for key in found)
@@ -68,7 +68,7 @@ async def clear(cache: redis.asyncio.Redis, kind: Kind) -> int:
     n_deleted, cursor = 0, None
     while cursor != 0:
         cursor, found = await cache.scan(
-            cursor or 0, match=KINDS[kind]("*"), count=AT_ONCE
+            cursor or 0, match=KINDS[kind]("*"), count=KEYS_PER_SCAN
         )
         if found:
             n_deleted += int(await cache.unlink(*found))

@@ -117,7 +117,7 @@ class ClientJobs:
             schema=hashlib.sha256(schema.encode()).hexdigest() if schema else "",
             shares=shares,
             spacing_s=pace.job_s / max(bounds.n_slots, 1),
-            max_tokens=request.sampling.max_tokens,
+            max_tokens=request.answer_tokens,
         )
         if status == b"quarantined":
             raise RequestQuarantined(QUARANTINED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from edge.request import Answer
 
@@ -19,14 +19,16 @@ AT_LEAST_LEFT = 0.15
 
 @dataclass(frozen=True)
 class Size:
-    """What is known of a job before it runs; prompt tokens include image tokens."""
+    """What is known of a job before it runs. Prompt tokens include image tokens, and
+    `encode_tokens` are those weighed by the cost to encode them (see
+    `edge.qwen3vl.encode_cost`). A job that only scores or embeds has 0 `max_tokens`."""
 
     prompt_tokens: int
-    image_tokens: int
+    encode_tokens: float
     max_tokens: int
 
 
-USUAL = Size(prompt_tokens=300, image_tokens=256, max_tokens=512)
+USUAL = Size(prompt_tokens=300, encode_tokens=329.0, max_tokens=512)  # one picture
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Running:
 
 @dataclass(frozen=True)
 class Pace:
-    """Running means over finished jobs: seconds for each token of a kind, seconds that
-    depend on no token, tokens of an answer, seconds of a whole job."""
+    """Running means over finished jobs: seconds for each token of a kind (`image_s`:
+    each of `Size.encode_tokens`), seconds that depend on no token, tokens of an answer,
+    seconds of a whole job. `compare_factor` is how many times as long as one prompt
+    with the same tokens the `n_compared` jobs took that scored or embedded."""
 
     n_jobs: int = 0
     image_s: float = 0.01
@@ -49,17 +53,21 @@ class Pace:
     other_s: float = 0.0
     answer_tokens: float = 64.0
     job_s: float = 5.0
+    n_compared: int = 0
+    compare_factor: float = 1.0
 
     @classmethod
     def read(cls, stored: str | bytes | None) -> Pace:
         """What `to_json` wrote; the defaults above for an empty text."""
-        return cls(**json.loads(stored)) if stored else cls()
+        known = json.loads(stored) if stored else {}
+        # a newer version may have written more
+        return cls(**{f.name: known[f.name] for f in fields(cls) if f.name in known})
 
     @classmethod
-    def guess(cls, image_tokens: int, answer: Answer) -> Pace:
+    def guess(cls, size: Size, answer: Answer) -> Pace:
         """The pace before any job, by the speeds of one small question. The first job
         replaces it."""
-        small = cls().updated(image_tokens, answer, 0.0)
+        small = cls().updated(size, answer, 0.0)
         guess = replace(small, n_jobs=0, answer_tokens=cls.answer_tokens)
         return replace(guess, job_s=guess.seconds(USUAL))
 
@@ -70,16 +78,38 @@ class Pace:
         """How long a job of this size runs; the mean for an unknown size."""
         if size is None:
             return self.job_s
+        seconds = self._seconds(size)
+        return seconds if size.max_tokens else self.compare_factor * seconds
+
+    def _seconds(self, size: Size) -> float:
+        """Of one prompt with these tokens, and its answer."""
         return (
             self.other_s
-            + size.image_tokens * self.image_s
+            + size.encode_tokens * self.image_s
             + size.prompt_tokens * self.prompt_s
             + min(size.max_tokens, self.answer_tokens) * self.answer_s
         )
 
-    def updated(self, image_tokens: int, answer: Answer, seconds: float) -> Pace:
+    def updated(self, size: Size, answer: Answer, seconds: float) -> Pace:
         """The pace after one more job, which ran for `seconds`."""
-        weight = max(1 / (self.n_jobs + 1), WEIGHT)
+        weight = _weight(self.n_jobs + self.n_compared)
+        pace = replace(self, job_s=self.job_s + weight * (seconds - self.job_s))
+        if size.max_tokens:
+            return pace._after_answer(size, answer, seconds)
+        return pace._after_comparing(size, seconds)
+
+    def _after_comparing(self, size: Size, seconds: float) -> Pace:
+        factor = seconds / max(self._seconds(size), 1e-3)
+        weight = _weight(self.n_compared)
+        return replace(
+            self,
+            n_compared=self.n_compared + 1,
+            compare_factor=self.compare_factor
+            + weight * (factor - self.compare_factor),
+        )
+
+    def _after_answer(self, size: Size, answer: Answer, seconds: float) -> Pace:
+        weight = _weight(self.n_jobs)
 
         def mean(before: float, new: float) -> float:
             return before + weight * (new - before)
@@ -97,13 +127,17 @@ class Pace:
             prompt_s=mean(self.prompt_s, prefill_s / max(usage.prompt_tokens, 1)),
             other_s=mean(self.other_s, other_s),
             answer_tokens=answer_tokens,
-            job_s=mean(self.job_s, seconds),
         )
-        if image_tokens:
-            pace = replace(pace, image_s=mean(self.image_s, embed_s / image_tokens))
+        if n := size.encode_tokens:
+            pace = replace(pace, image_s=mean(self.image_s, embed_s / n))
         if usage.completion_tokens > 1:
             pace = replace(pace, answer_s=mean(self.answer_s, times.tpot_ms / 1000))
         return pace
+
+
+def _weight(n_before: int) -> float:
+    """Of the newest job in a mean, after this many others."""
+    return max(1 / (n_before + 1), WEIGHT)
 
 
 def start_times(

@@ -17,8 +17,8 @@ from edge.jobs.scripts import Scripts
 from edge.model_names import DEFAULT_NAME
 
 BEAT_S = 1.0
-CHAT, RERANK, EMBEDDINGS = "chat", "rerank", "embeddings"
-CAPABILITIES = (CHAT, RERANK, EMBEDDINGS)
+CHAT, RERANK, EMBEDDINGS, VIDEO = "chat", "rerank", "embeddings", "video"
+CAPABILITIES = (CHAT, RERANK, EMBEDDINGS, VIDEO)
 FLEET = keys.FLEET()
 INFO = keys.FLEET_INFO()
 

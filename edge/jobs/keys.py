@@ -31,7 +31,8 @@ JOB = Key(
     "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
     "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
     "charged_at, created, expires, watched, missed, started, suspect, content, schema, "
-    "shares, request, score, max_tokens, prompt_tokens, image_tokens, outcome",
+    "shares, request, score, max_tokens, prompt_tokens, image_tokens, "
+    "encode_tokens, outcome",
     _ENDED,
     "admit, enqueue, checked, claim, look, release, lost, end",
 )
@@ -96,7 +97,7 @@ UNCHECKED = Key(
 )
 PACE = Key(
     "pace",
-    "edge:pace:{pool}",
+    "edge:pace2:{pool}",  # older versions keep another one
     "string",
     "running means of job durations as JSON",
     "none",

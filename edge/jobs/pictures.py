@@ -39,7 +39,7 @@ def get_pictures(
         rgb = broker.hget(keys.PICTURES(job_id), ref.sha256)
         if not isinstance(rgb, bytes):
             raise Unavailable("A picture of this question was lost. Send it again.")
-        picture = Picture(ref.width, ref.height, rgb)
+        picture = Picture(ref.width, ref.height, rgb, n_frames=ref.n_frames)
         if picture.ref != ref:
             raise EngineError("A picture of this question was damaged. Send it again.")
         pictures[ref.sha256] = picture

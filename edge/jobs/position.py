@@ -101,13 +101,15 @@ class _Queue:
         )
         tokens = zip(
             lists[b"prompt_tokens"],
-            lists[b"image_tokens"],
+            lists[b"encode_tokens"],
             lists[b"max_tokens"],
             strict=True,
         )
         sizes = [
-            Size(int(prompt), int(image), int(most)) if prompt and most else None
-            for prompt, image, most in tokens
+            Size(int(prompt), float(encode), int(most))
+            if prompt and encode and most
+            else None
+            for prompt, encode, most in tokens
         ]
         elapsed_s = [float(text) for text in lists[b"elapsed_s"] if text]
         n_running = len(elapsed_s)

@@ -3,6 +3,7 @@ another takes its place. It lies in the broker, so that all web processes follow
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -10,6 +11,7 @@ import redis
 
 from edge.errors import ModelNotFound, NotFound, Unavailable
 from edge.jobs import keys
+from edge.jobs.fleet import WorkerInfo
 from edge.jobs.record import SWITCH_S
 from edge.jobs.scripts import Scripts, named
 
@@ -91,6 +93,14 @@ class Switching:
                 "it is over."
             )
         return latest or Switch(model, "wished", "")
+
+    def drain(self, model: str) -> bool:
+        """Lets the workers of `model` take nothing new for RETIRED_S. Returns whether
+        they have answered all that they were asked."""
+        _, *infos = self._scripts("fleet")
+        workers = (WorkerInfo.from_json(json.loads(text)) for text in infos if text)
+        pools = {worker.pool for worker in workers if worker.model == model}
+        return all([self.retire(pool) for pool in pools])
 
     def latest(self) -> Switch | None:
         """The latest switch that needed loading; None before the first."""

@@ -12,7 +12,7 @@ import redis
 from edge.events import Accepted, Failed, Terminal, to_json
 from edge.images import Picture
 from edge.jobs import keys
-from edge.jobs.estimate import Pace
+from edge.jobs.estimate import Pace, Size
 from edge.jobs.pictures import get_pictures
 from edge.jobs.queue import queue_of
 from edge.jobs.record import state_of
@@ -78,13 +78,20 @@ class WorkerJobs:
         jobs = zip(job_ids, states, strict=True)
         return {job_id for job_id, state in jobs if state == b"waiting"}
 
-    def accept(self, job_id: str, prompt_tokens: int, image_tokens: int) -> None:
+    def accept(
+        self,
+        job_id: str,
+        prompt_tokens: int,
+        image_tokens: int,
+        encode_tokens: float,
+    ) -> None:
         """Records that a job fits, and its size."""
         self._scripts(
             "checked",
             job_id=job_id,
             prompt_tokens=prompt_tokens,
             image_tokens=image_tokens,
+            encode_tokens=encode_tokens,
             event=to_json(Accepted(prompt_tokens, image_tokens)),
         )
 
@@ -147,14 +154,14 @@ class WorkerJobs:
         )
         return bool(has_ended)
 
-    def guess_pace(self, image_tokens: int, answer: Answer) -> None:
+    def guess_pace(self, size: Size, answer: Answer) -> None:
         """Begins with a pace by a small question, unless one was learned before."""
-        guess = Pace.guess(image_tokens, answer)
+        guess = Pace.guess(size, answer)
         self._broker.set(keys.PACE(self._pool), guess.to_json(), nx=True)
 
-    def learn(self, image_tokens: int, answer: Answer, seconds: float) -> None:
-        """Updates the pace of the pool by an answer that took `seconds`. Of two workers
+    def learn(self, size: Size, answer: Answer, seconds: float) -> None:
+        """Updates the pace of the pool by a job that took `seconds`. Of two workers
         that do so at once the later counts: it is a running mean."""
         key = keys.PACE(self._pool)
         pace = Pace.read(cast("bytes | None", self._broker.get(key)))
-        self._broker.set(key, pace.updated(image_tokens, answer, seconds).to_json())
+        self._broker.set(key, pace.updated(size, answer, seconds).to_json())

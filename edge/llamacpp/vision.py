@@ -44,6 +44,7 @@ class MtmdTower:
         params.n_threads = threads
         params.print_timings = False
         params.warmup = False
+        params.image_min_tokens = 1  # of a pair of frames
         params.image_max_tokens = max_tokens
         context = mtmd.mtmd_init_from_file(str(path).encode(), model.handle, params)
         if not context:
@@ -59,13 +60,14 @@ class MtmdTower:
         self.width = model.n_embd
         self._token_range = min(min_tokens, max_tokens), max_tokens
 
-    def grid(self, width: int, height: int) -> tuple[int, int]:
-        return preprocess.grid(width, height, *self._token_range)
+    def grid(self, width: int, height: int, n_frames: int = 1) -> tuple[int, int]:
+        return preprocess.grid(width, height, *self._token_range, n_frames)
 
     def embed(
         self, picture: Picture, pause: Callable[[], None] = lambda: None
     ) -> npt.NDArray[np.float16]:
-        fitted = preprocess.fit(picture, *self.grid(picture.width, picture.height))
+        grid = self.grid(picture.width, picture.height, picture.n_frames)
+        fitted = preprocess.fit(picture, *grid)
         with self._image_chunk(fitted) as chunk:
             if mtmd.mtmd_encode_chunk(self._context, chunk) != 0:
                 raise EngineError("The vision encoder failed on this picture.")
@@ -84,21 +86,30 @@ class MtmdTower:
     @contextmanager
     def _image_chunk(self, picture: Picture) -> Iterator[Any]:
         """The image chunk of a prompt that is only this picture."""
-        pixels = (ctypes.c_uint8 * len(picture.rgb)).from_buffer_copy(picture.rgb)
-        bitmap = mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
         chunks = mtmd.mtmd_input_chunks_init()
+        bitmaps = [_bitmap(frame) for frame in preprocess.frames(picture)]
         try:
-            part = mtmd.mtmd_input_part(text=None, bitmap=bitmap)
-            parts = (ctypes.POINTER(mtmd.mtmd_input_part) * 1)(ctypes.pointer(part))
+            parts = [mtmd.mtmd_input_part(text=None, bitmap=each) for each in bitmaps]
+            pointers = [ctypes.pointer(part) for part in parts]
+            array = (ctypes.POINTER(mtmd.mtmd_input_part) * len(parts))(*pointers)
             status = mtmd.mtmd_tokenize_from_parts(
-                self._context, chunks, parts, 1, False
+                self._context, chunks, array, len(parts), False
             )
             if status != 0:
                 raise EngineError("The vision encoder cannot use a picture like this.")
             yield next(_images(chunks))
         finally:
             mtmd.mtmd_input_chunks_free(chunks)
-            mtmd.mtmd_bitmap_free(bitmap)
+            for bitmap in bitmaps:
+                mtmd.mtmd_bitmap_free(bitmap)
+
+
+def _bitmap(frame: Picture) -> Any:
+    pixels = (ctypes.c_uint8 * len(frame.rgb)).from_buffer_copy(frame.rgb)
+    bitmap = mtmd.mtmd_bitmap_init(frame.width, frame.height, pixels)
+    # two frames after each other make a pair
+    mtmd.mtmd_bitmap_set_mergeable(bitmap, True)
+    return bitmap
 
 
 def _images(chunks: Any) -> Iterator[Any]:

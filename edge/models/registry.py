@@ -272,6 +272,8 @@ def _given(model: Path, mmproj: str) -> ModelFiles:
             f"There is no model {str(model)!r}. Known: {known}, or the path of a GGUF "
             "file."
         )
+    if not model.exists():
+        raise SetupError(f"There is no file {model}. Give the path of a GGUF file.")
     if not mmproj:
         raise SetupError(
             f"{model} needs its vision file too: give --mmproj (EDGE_MMPROJ). Or use a "

@@ -19,9 +19,9 @@ from edge.openvino.pauses import Pauses
 from edge.openvino.vision_graph import VisionGraph
 from edge.openvino.vision_weights import TowerWeights
 from edge.qwen3vl import preprocess
-from edge.qwen3vl.patches import interpolate_pos_embed, rope_angles
+from edge.qwen3vl.patches import Floats, interpolate_pos_embed, rope_angles
 
-REVISION = 3  # of the graph: a new one invalidates compiled files of the old one
+REVISION = 4  # of the graph: a new one invalidates compiled files of the old one
 
 
 class OpenvinoTower:
@@ -61,18 +61,17 @@ class OpenvinoTower:
             extension=pauses.extension,
         )
 
-    def grid(self, width: int, height: int) -> tuple[int, int]:
-        return preprocess.grid(width, height, *self._token_range)
+    def grid(self, width: int, height: int, n_frames: int = 1) -> tuple[int, int]:
+        return preprocess.grid(width, height, *self._token_range, n_frames)
 
     def embed(
         self, picture: Picture, pause: Callable[[], None] = lambda: None
     ) -> npt.NDArray[np.float16]:
-        rows, columns = self.grid(picture.width, picture.height)
+        rows, columns = self.grid(picture.width, picture.height, picture.n_frames)
         fitted = preprocess.fit(picture, rows, columns)
-        pixels = preprocess.patches(fitted).astype(np.float32) / 127.5 - 1
         with self._pauses.calling(pause):
             [embeddings] = self._graph.run(
-                pixels,
+                *_mean_and_change(fitted),
                 interpolate_pos_embed(self._table, rows, columns),
                 *rope_angles(rows, columns, self._head),
             )
@@ -83,3 +82,19 @@ class OpenvinoTower:
 
     def close(self) -> None:
         self._graph.close()
+
+
+def _mean_and_change(picture: Picture) -> tuple[Floats, Floats]:
+    """The patches of a fitted picture from -1 to 1, f32 [n_patches, 3 * 16 * 16]: means
+    of its frames, and half of what the first has more than the second. A still does not
+    change: one row of zeros."""
+    first, *others = map(_scaled_patches, preprocess.frames(picture))
+    if not others:
+        return first, np.zeros((1, first.shape[1]), np.float32)
+    [second] = others
+    half = np.float32(0.5)
+    return (first + second) * half, (first - second) * half
+
+
+def _scaled_patches(frame: Picture) -> Floats:
+    return preprocess.patches(frame).astype(np.float32) / np.float32(127.5) - 1

@@ -44,19 +44,27 @@ class VisionGraph:
         )
 
     def graph(self) -> ov.Model:
-        """Four inputs: patches f32 [n, 3 * 16 * 16] from -1 to 1, position embeddings
-        f32 [n, hidden], cosines and sines f32 [n, 1, head / 2]. One output: f32 [n / 4,
-        (1 + levels) * text hidden], the final embedding first and then deepstack.
+        """Five inputs: patches f32 [n, 3 * 16 * 16] from -1 to 1, the means of both
+        frames, and half of what the first frame has more, of the same shape or [1, 3 *
+        16 * 16] for a still; position embeddings f32 [n, hidden], cosines and sines f32
+        [n, 1, head / 2]. One output: f32 [n / 4, (1 + levels) * text hidden], the final
+        embedding first and then deepstack.
         """
         weights, levels = self._weights, []
-        # both frames of a still picture are equal: the kernels can be summed
-        kernel = weights["v.patch_embd.weight"] + weights["v.patch_embd.weight.1"]
-        kernel = kernel.reshape(self._hidden, -1)
-        patches = ops.parameter([-1, kernel.shape[1]], np.float32, name="patches")
+        first, second = (
+            weights[f"v.patch_embd.weight{frame}"].reshape(self._hidden, -1)
+            for frame in ("", ".1")
+        )
+        patches, change = (
+            ops.parameter([-1, first.shape[1]], np.float32, name=name)
+            for name in ("patches", "change")
+        )
         places = ops.parameter([-1, self._hidden], np.float32, name="places")
         bias = ops.constant(weights["v.patch_embd.bias"])
-        projected = ops.matmul(patches, ops.constant(kernel), False, True)
-        x = ops.add(ops.add(projected, bias), places)
+        # each frame by its kernel: a still, which does not change, needs their sum only
+        projected = ops.matmul(patches, ops.constant(first + second), False, True)
+        changed = ops.matmul(change, ops.constant(first - second), False, True)
+        x = ops.add(ops.add(ops.add(projected, bias), places), changed)
         for n in range(weights.n_blocks):
             # a copy of x; to make the rotation wait instead took 8 % more time
             x = self._pause([x.output(0)])
@@ -67,7 +75,7 @@ class VisionGraph:
                 levels.append(self._perceptron(wide, f"{name}.fc1", f"{name}.fc2"))
         wide = self._merged(self._norm(x, "v.post_ln"))
         levels.insert(0, self._perceptron(wide, "mm.0", "mm.2"))
-        inputs = [patches, places, self._cos, self._sin]
+        inputs = [patches, change, places, self._cos, self._sin]
         return ov.Model([ops.concat(levels, 1)], inputs, "qwen3vl tower")
 
     def _block(self, x: Node, name: str) -> Node:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from edge.qwen3vl.thoughts import without_thoughts
 from edge.request import Message, PictureRef
 
-IMAGE_PAD = "<|image_pad|>"  # stands for one image token
-
 
 @dataclass(frozen=True)
 class Template:
@@ -33,6 +31,11 @@ class Text:
 
 
 Part = Template | Text | PictureRef
+
+
+def pad(picture: PictureRef) -> str:
+    """The name of the control token that stands for each of its image tokens."""
+    return "<|video_pad|>" if picture.is_pair else "<|image_pad|>"
 
 
 # behind the last message: the answer follows

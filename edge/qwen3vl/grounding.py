@@ -17,6 +17,8 @@ from edge.request import PictureRef
 MOST: Final = 300  # marks of one answer
 MOST_LABEL: Final = 200  # characters
 SCALE: Final = 1000
+# Numbers further outside are not thousandths: other models write pixels.
+SLACK: Final = 20
 
 
 def marks_in(
@@ -28,11 +30,14 @@ def marks_in(
     A mark belongs to the picture that it or a heading above it names by number, the
     first being 1. If there is no number, each list belongs to the picture in the same
     position, where there are as many lists as pictures, and to the last picture
-    otherwise.
+    otherwise. An answer with a number that is not a thousandth has no marks: its other
+    numbers are as doubtful.
     """
     if not pictures:
         return ()
     found = located(text)
+    if any(not -SLACK <= n <= SCALE + SLACK for one in found for n in one.numbers):
+        return ()
     lists = sorted({one.list_index for one in found})
     has_one_each = len(lists) == len(pictures)
     marks: list[Mark] = []
@@ -48,12 +53,15 @@ def marks_in(
 
 
 def _mark(found: Located, picture: PictureRef, index: int) -> Mark | None:
-    """None for a box without an area inside the picture, or a point outside."""
+    """None for a box without an area inside the picture, for a point outside, and for
+    fractions of 1."""
+    if max(found.numbers) <= 1 and any(n % 1 for n in found.numbers):
+        return None
     numbers = [min(max(0, number), SCALE) for number in found.numbers]
     if len(numbers) == 4:
         left, right = sorted(numbers[::2])
         top, bottom = sorted(numbers[1::2])
-        if left == right or top == bottom:
+        if left == right or top == bottom or max(right, bottom) <= 1:
             return None
         numbers = [left, top, right, bottom]
     elif numbers != list(found.numbers):

@@ -1,9 +1,12 @@
 """Finds the objects with `bbox_2d` or `point_2d` in an answer, as models really write
 them. Pure.
 
-That is nearly JSON: in a fence or among prose, with single quotes, trailing commas or
-Python's parentheses, or cut off in the middle. So objects are read token by token, and
-what is not understood is skipped. No character is read twice.
+That is nearly JSON: in a fence or among prose, with single quotes, trailing commas,
+comments or Python's parentheses, or cut off in the middle. So objects are read token by
+token, and what is not understood is skipped. A list with anything but numbers in it is
+skipped as a whole: the others could make a box that nobody wrote. So are other keys
+(`bbox`, `box_2d`), whose numbers are in another order in some models. No character is
+read twice.
 """
 
 from __future__ import annotations
@@ -19,11 +22,16 @@ _LABELS: Final = ("label", "text_content", "text", "name")
 _PICTURES: Final = ("picture", "image", "image_index", "image_id")
 _HEADING = re.compile(r"(?:image|picture|photo|图片|图像|图)\s{0,3}(\d{1,3})", re.I)
 
+_SEPARATORS: Final = (",", "，", "、")
+_NUMBER: Final = r"-?\d++(?:\.\d*+)?(?:[eE][+-]?\d++)?"
 # A string that is not closed ends with its line.
 _TOKEN = re.compile(
-    r"""\s*+(?:
-      (?P<string>"(?:[^"\\\n]|\\.|\\\Z)*+"? | '(?:[^'\\\n]|\\.|\\\Z)*+'?)
-    | (?P<number>-?\d{1,9}(?:\.\d*+)?)
+    rf"""\s*+(?:
+      (?P<string>"(?:[^"\\\n]|\\.|\\\Z)*+"? | '(?:[^'\\\n]|\\.|\\\Z)*+'?
+        | “[^”\n]*+”?)
+    | (?P<comment>//[^\n]*+)
+    | (?P<number>{_NUMBER})(?![\w.-])
+    | (?P<unknown>\d[\w.-]*+)
     | (?P<word>[^\W\d]\w*+)
     | (?P<sign>.)
     )""",
@@ -70,7 +78,7 @@ class _Object:
     label: str = ""
     picture_number: int = 0
     _key: str = ""
-    _numbers: list[float] = field(default_factory=list)
+    _numbers: list[float] | None = None  # of the list that is read, if it has no others
 
     def read(self, text: str, at: int) -> int:
         """Reads from behind the opening brace. Returns where it stops: behind the
@@ -86,16 +94,20 @@ class _Object:
             if written in (":", "："):
                 self._key, before = before, ""
             elif token.lastgroup == "number":
-                self._read_number(float(written) if "." in written else int(written))
+                self._read_number(_value(written))
             elif token.lastgroup in ("string", "word"):
                 is_string = token.lastgroup == "string"
                 before = _unquoted(written) if is_string else written
                 self._read_text(before)
-            else:
+            elif token.lastgroup != "comment":
                 self._read_sign(written)
         return len(text)
 
     def _read_text(self, text: str) -> None:
+        if self._numbers is not None and re.fullmatch(_NUMBER, text):
+            self._read_number(_value(text))
+            return
+        self._numbers = None
         key, self._key = self._key, ""
         if key in _LABELS and not self.label:
             self.label = text
@@ -103,21 +115,29 @@ class _Object:
             self.picture_number = int(number[0])
 
     def _read_number(self, number: float) -> None:
-        if self._key in _PICTURES:
-            self.picture_number = int(number)
-        self._numbers.append(number)
+        if self._key in _PICTURES and isinstance(number, int):
+            self.picture_number = number
+        if self._numbers is not None:
+            self._numbers.append(number)
 
     def _read_sign(self, sign: str) -> None:
         if sign in ("[", "("):
             self._numbers = []
         elif sign in ("]", ")"):
-            if len(self._numbers) == LENGTHS.get(self._key):
-                self.shapes.append(tuple(self._numbers))
-            self._numbers = []
+            numbers, self._numbers = self._numbers, None
+            if numbers and len(numbers) == LENGTHS.get(self._key):
+                self.shapes.append(tuple(numbers))
+        elif sign not in _SEPARATORS:
+            self._numbers = None
+
+
+def _value(number: str) -> float:
+    """An int where it is written as one of up to nine digits; a longer one is none."""
+    return int(number) if re.fullmatch(r"-?\d{1,9}", number) else float(number)
 
 
 def _unquoted(string: str) -> str:
-    text = string[1:].removesuffix(string[0])
+    text = string[1:].removesuffix("”" if string[0] == "“" else string[0])
     with suppress(ValueError):  # not escaped as in JSON
         text = json.loads(f'"{text}"')
     return text.encode(errors="replace").decode()  # half of a surrogate pair is none

@@ -9,6 +9,7 @@ thin lines; it does not resize a picture that has the size of its grid already.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,13 @@ from PIL import Image
 from edge.images import TOKEN_PX, Picture
 
 
-def grid(width: int, height: int, min_tokens: int, max_tokens: int) -> tuple[int, int]:
+def grid(
+    width: int, height: int, min_tokens: int, max_tokens: int, n_frames: int = 1
+) -> tuple[int, int]:
     """Rows and columns of image tokens for a picture of `width` x `height` pixels:
     between `min_tokens` and `max_tokens` together, as far as whole rows and columns
-    allow."""
+    allow. Pairs are not enlarged: a video has many of them."""
+    min_tokens = min_tokens if n_frames == 1 else 1
     rows, columns = max(1, round(height / TOKEN_PX)), max(1, round(width / TOKEN_PX))
     tokens = width * height / TOKEN_PX**2
     if rows * columns > max_tokens:
@@ -41,12 +45,27 @@ def fit(picture: Picture, rows: int, columns: int) -> Picture:
     size = columns * TOKEN_PX, rows * TOKEN_PX
     if size == (picture.width, picture.height):
         return picture
-    image = Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
-    return Picture(*size, image.resize(size, Image.Resampling.BICUBIC).tobytes())
+    resized = (
+        Image.frombytes("RGB", (frame.width, frame.height), frame.rgb)
+        .resize(size, Image.Resampling.BICUBIC)
+        .tobytes()
+        for frame in frames(picture)
+    )
+    return Picture(*size, b"".join(resized), n_frames=picture.n_frames)
+
+
+def frames(picture: Picture) -> list[Picture]:
+    """Each frame of a pair; a still is its only one."""
+    if picture.n_frames == 1:
+        return [picture]
+    n_bytes = len(picture.rgb) // picture.n_frames
+    starts = range(0, len(picture.rgb), n_bytes)
+    each = (picture.rgb[start : start + n_bytes] for start in starts)
+    return [replace(picture, rgb=rgb, n_frames=1) for rgb in each]
 
 
 def patches(picture: Picture) -> npt.NDArray[np.uint8]:
-    """All patches of a fitted picture, uint8 [n_patches, 3 * 16 * 16]: image token by
+    """All patches of a fitted still, uint8 [n_patches, 3 * 16 * 16]: image token by
     image token in reading order, the four patches of each in reading order too, each
     patch colour by colour. The order of Qwen3-VL's own image processor."""
     pixels = np.frombuffer(picture.rgb, np.uint8)

@@ -30,6 +30,7 @@ class Task:
 
     It makes sense for `n_pictures` or more. With `is_prose` the answer is in the
     language of the prompt. If there is a `schema`, the answer is JSON that fits it.
+    Tasks of several formats have the first part of their names in common.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task:
     is_prose: bool = False
     n_pictures: int = 1
     schema: Mapping[str, Any] | None = None
+    format: str = ""
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class Task:
             "is_prose": self.is_prose,
             "pictures": self.n_pictures,
             "schema": self.schema,
+            "format": self.format,
         }
 
 
@@ -110,6 +113,7 @@ TASKS: Final = {
                 "en": "Write the table in this picture as a Markdown table.",
                 "zh": "把图片中的表格写成 Markdown 表格。",
             },
+            format="Markdown",
             detail="high",
             max_tokens=_LONG,
             is_sampled=True,
@@ -120,6 +124,7 @@ TASKS: Final = {
                 "en": "Write the table in this picture as CSV, and nothing else.",
                 "zh": "把图片中的表格写成 CSV，不要写其他内容。",
             },
+            format="CSV",
             detail="high",
             max_tokens=_LONG,
             is_sampled=True,
@@ -131,6 +136,7 @@ TASKS: Final = {
                 "else.",
                 "zh": "把图片中的表格写成 HTML 表格，不要写其他内容。",
             },
+            format="HTML",
             detail="high",
             max_tokens=_LONG,
             is_sampled=True,

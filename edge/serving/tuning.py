@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +38,12 @@ class Tuning:
     made_for: Mapping[str, Any]  # see `this_machine`
 
     @property
+    def has_results(self) -> bool:
+        return any(each.ms for each in self.measured)
+
+    @property
     def note(self) -> str:
-        if not any(each.ms for each in self.measured):
+        if not self.has_results:
             return f"The measurement of {self.date} failed: defaults are used."
         more = f" {COMMAND} measures more variants." if self.is_brief else ""
         return f"Measured on {self.date}.{more}"
@@ -73,7 +78,8 @@ def save(tuning: Tuning, settings: Settings, files: ModelFiles) -> Path:
 
 def load(settings: Settings, files: ModelFiles) -> tuple[Tuning | None, str]:
     """The tuning that is valid for these files here, if there is one, and a note that
-    says which or why not."""
+    says which or why not. One without results, as of a machine that was too busy, is
+    valid for a day: not every start waits for another try, but one does."""
     tuning = _read(tuning_path(settings, files))
     if tuning is None:
         return None, f"Not measured on this machine: {COMMAND} takes three minutes."
@@ -82,6 +88,8 @@ def load(settings: Settings, files: ModelFiles) -> tuple[Tuning | None, str]:
             "Machine, model or libraries have changed since they were measured: run "
             f"{COMMAND} again."
         )
+    if not tuning.has_results and tuning.date != date.today().isoformat():
+        return None, tuning.note
     return tuning, tuning.note
 
 

@@ -36,6 +36,7 @@ CONTROL = (
     "<|vision_start|>",
     "<|vision_end|>",
     "<|image_pad|>",
+    "<|video_pad|>",
 )
 LONG_ANSWER = " ".join(map(str, range(10_000)))  # never the same words twice
 END = 256 + CONTROL.index("<|im_end|>")

@@ -23,7 +23,7 @@ class StubTower:
         self.seconds = seconds
         self.n_stages = n_stages
 
-    def grid(self, width: int, height: int) -> tuple[int, int]:
+    def grid(self, width: int, height: int, n_frames: int = 1) -> tuple[int, int]:
         return -(-height // 32), -(-width // 32)
 
     def embed(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -52,10 +53,18 @@ class ModelWorker:
         return self._child is not None
 
     @property
-    def memory_bytes(self) -> int:
-        """What it holds now."""
+    def held_bytes(self) -> int:
+        """Its memory that no file backs."""
         process = self._child and self._child.process
-        return host.proportional_bytes(process.pid) if process else 0
+        held = host.held_by(process.pid) if process else []
+        return sum(one.anonymous_bytes for one in held)
+
+    @property
+    def growth_bytes(self) -> int:
+        """What it may still take, by its plan."""
+        if not self.is_loaded:
+            return 0
+        return max(0, self.plan.need.total_bytes - self.held_bytes)
 
     @property
     def idle_s(self) -> float:
@@ -129,6 +138,15 @@ def insist(action: Callable[[], T]) -> Steps[T]:
             return action()
         except UNREACHABLE:
             yield
+
+
+def in_thread(action: Callable[[], T]) -> Steps[T]:
+    """The result of what takes seconds of computing."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(action)
+        while not future.done():
+            yield
+        return future.result()
 
 
 def until(question: Callable[[], bool]) -> Steps[None]:

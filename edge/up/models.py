@@ -45,17 +45,19 @@ def _plan(models: list[tuple[Settings, ModelFiles]]) -> list[Plan]:
     return plan_together(models, RESERVE_BYTES)
 
 
-def fits_now(plan: Plan) -> bool:
-    """Whether there is memory for one more model, and for what is still to start."""
-    available_bytes = host.available_memory_bytes() - RESERVE_BYTES
+def fits_now(plan: Plan, growth_bytes: int) -> bool:
+    """Whether there is memory for one more model, for what is still to start, and for
+    `growth_bytes` that others may still take."""
+    available_bytes = host.available_memory_bytes() - RESERVE_BYTES - growth_bytes
     return plan.need.total_bytes <= available_bytes
 
 
-def plan_another(settings: Settings, name: str, freed_bytes: int = 0) -> Plan:
-    """The Plan of a model that loads while others run, with `freed_bytes` more than are
-    free now. Downloads nothing. Raises SetupError as `make_plan`."""
+def plan_another(settings: Settings, name: str, growth_bytes: int) -> Plan:
+    """The Plan of a model that loads while others run, which may still take
+    `growth_bytes`; less than 0 where one leaves before. Downloads nothing. Raises
+    SetupError as `make_plan`."""
     one = settings_of(settings, name)
-    return make_plan(one, find_model(one), reserve_bytes=-freed_bytes)
+    return make_plan(one, find_model(one), reserve_bytes=growth_bytes)
 
 
 def model_names(settings: Settings) -> tuple[str, ...]:

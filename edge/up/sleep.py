@@ -82,9 +82,10 @@ class Sleep:
 
     def _make_room(self, worker: ModelWorker) -> Steps[None]:
         """Lets others sleep that have nothing to do, until the model fits."""
-        while host.available_memory_bytes() < worker.plan.need.total_bytes:
-            others = [w for w in self._workers if w.is_loaded and w is not worker]
-            if not others:
+        while others := [w for w in self._workers if w.is_loaded and w is not worker]:
+            growth_bytes = sum(w.growth_bytes for w in others)
+            free_bytes = host.available_memory_bytes() - growth_bytes
+            if worker.plan.need.total_bytes <= free_bytes:
                 return
             idle = [w for w in others if not w.is_busy and w.n_live == 0]
             if idle:

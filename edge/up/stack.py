@@ -56,7 +56,7 @@ class Stack:
         """Forgets a part that has ended, or ends it at once."""
         child.stop(in_a_hurry=lambda: True)
         self._children.remove(child)
-        self._say(child, "stopped")
+        self._say(child, "stopped, it ran for")
 
     def watch(self, look: Callable[[], None]) -> None:
         """Keeps all parts alive until a request to stop, and calls `look` between."""
@@ -79,13 +79,14 @@ class Stack:
         for child in (*reversed(draining), *reversed(others)):
             if child.is_alive:
                 child.stop(in_a_hurry=lambda: len(self._asked) > n_signals)
-                self._say(child, "stopped")
+                self._say(child, "stopped, it ran for")
 
     def say(self, name: str, news: str) -> None:
         """Tells the operator."""
         console.print(f"  [bold]{name:7}[/] {escape(printable(news))}")
 
     def _say(self, child: Child, news: str) -> None:
+        """`news` of a part, with the seconds since it was started."""
         seconds = time.monotonic() - child.started
         line = f"[bold]{child.part.name:7}[/] {escape(printable(news))}"
         console.print(f"  {line}  [dim]{seconds:.1f} s[/]")

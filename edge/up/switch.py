@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from edge.errors import SetupError, Unavailable
@@ -9,7 +10,7 @@ from edge.events import Failed
 from edge.jobs.switching import State, Switching
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import SyncRedis
-from edge.up.model_worker import ModelWorker, Steps, insist, until
+from edge.up.model_worker import ModelWorker, Steps, in_thread, insist, until
 from edge.up.stand_in import StandIn, expected_info
 
 NOT_LOADED: Final = "The model that was to answer could not be loaded. Ask again."
@@ -17,30 +18,37 @@ NOT_LOADED: Final = "The model that was to answer could not be loaded. Ask again
 
 class ModelSwitch:
     """The steps from `old` to `new`. They raise SetupError when `new` does not load;
-    then `old` is the default still, or again."""
+    then `old` is the default still, or again, for which `wake` loads it."""
 
     def __init__(
-        self, broker: SyncRedis, new: ModelWorker, old: ModelWorker | None
+        self,
+        broker: SyncRedis,
+        new: ModelWorker,
+        old: ModelWorker | None,
+        wake: Callable[[ModelWorker], Steps[None]],
     ) -> None:
         self._broker = broker
         self._switching = Switching(broker)
         self._new = new
         self._old = old
+        self._wake = wake
 
     def beside(self) -> Steps[None]:
         """Loads the new model beside the old one, which leaves when it has answered
         what it was asked."""
         yield from self._report("loading", f"It loads, about {self._wait}.")
-        yield from self._load(self._new)
+        yield from self._new.load(self._broker)
+        yield from self._activate(self._new)
         yield from self._retire_old()
 
     def after(self) -> Steps[None]:
         """The old model leaves before the new one loads; questions wait for it."""
-        info = expected_info(self._new.plan)
+        info = yield from in_thread(lambda: expected_info(self._new.plan))
         stand_in = yield from insist(
             lambda: StandIn(self._broker, info, self._new.load_s)
         )
         try:
+            yield from insist(lambda: self._switching.reopen(info.pool))
             yield from self._activate(self._new, may_load=True)
             yield from self._retire_old()
             news = f"It loads, about {self._wait}. Questions wait."
@@ -51,7 +59,8 @@ class ModelSwitch:
                 yield from insist(lambda: self._end_waiting(info.pool))
         except SetupError:
             if self._old:
-                yield from self._load(self._old)
+                yield from self._wake(self._old)
+                yield from self._activate(self._old)
             yield from insist(lambda: self._end_waiting(info.pool))
             raise
         finally:
@@ -60,10 +69,6 @@ class ModelSwitch:
     @property
     def _wait(self) -> str:
         return f"{self._new.load_s:.0f} s"
-
-    def _load(self, worker: ModelWorker) -> Steps[None]:
-        yield from worker.load(self._broker)
-        yield from self._activate(worker)
 
     def _activate(self, worker: ModelWorker, *, may_load: bool = False) -> Steps[None]:
         """Waits while the worker does not beat."""

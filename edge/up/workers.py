@@ -45,7 +45,7 @@ class Workers:
         """Loads all models, the default one first; those that do not fit beside the
         others begin asleep. Raises SetupError when one cannot be loaded."""
         for plan in plans:
-            has_room = not self._workers or fits_now(plan)
+            has_room = not self._workers or fits_now(plan, self._growth_bytes)
             name = f"worker-{plan.files.name}" if self._workers else "worker"
             one = self._workers[plan.files.name] = self._worker(plan, name)
             if not has_room and self._settings.idle_unload_s:
@@ -89,7 +89,7 @@ class Workers:
             return
         try:
             new = self._planned(wish, old)
-            switch = ModelSwitch(self._broker, new, old)
+            switch = ModelSwitch(self._broker, new, old, self._sleep.wake)
             with old.busy() if old else nullcontext():
                 yield from switch.after() if wish.with_gap else switch.beside()
         except SetupError as error:
@@ -106,25 +106,32 @@ class Workers:
     def _report(self, wish: Wish, state: State, message: str) -> Steps[None]:
         return insist(lambda: self._switching.report(wish.model, state, message))
 
+    @property
+    def _growth_bytes(self) -> int:
+        """What all workers may still take, by their plans."""
+        return sum(worker.growth_bytes for worker in self._workers.values())
+
     def _planned(self, wish: Wish, old: ModelWorker | None) -> ModelWorker:
         """The worker of the wished model. Raises SetupError when it does not fit into
         memory, or its files are missing."""
-        freed_bytes = old.memory_bytes if old else 0
+        growth_bytes = self._growth_bytes
+        freed_bytes = old.growth_bytes + old.held_bytes if old else 0
         if wish.with_gap:
-            plan = plan_another(self._settings, wish.model, freed_bytes)
+            plan = plan_another(self._settings, wish.model, growth_bytes - freed_bytes)
         else:
-            plan = self._plan_beside(wish.model, freed_bytes)
+            plan = self._plan_beside(wish.model, growth_bytes, freed_bytes)
         new = self._worker(plan, f"worker-{plan.files.name}")
         if old:  # the larger file takes longer
             ratio = plan.need.weights_bytes / max(old.plan.need.weights_bytes, 1)
             new.load_s = old.load_s * max(ratio, 1.0)
         return new
 
-    def _plan_beside(self, model: str, freed_bytes: int) -> Plan:
+    def _plan_beside(self, model: str, growth_bytes: int, freed_bytes: int) -> Plan:
         try:
-            return plan_another(self._settings, model)
+            return plan_another(self._settings, model, growth_bytes)
         except SetupError as error:
-            plan_another(self._settings, model, freed_bytes)  # may raise the same
+            # may raise the same
+            plan_another(self._settings, model, growth_bytes - freed_bytes)
             raise SetupError(
                 f"{error.message} It would fit alone: `edge switch {model} --with-gap` "
                 "stops the present model first, and questions wait meanwhile."

@@ -27,6 +27,7 @@ from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
 from tests.images.pdf_files import drawn
 from tests.serving.tuned import FAST, keep_tuning
+from tests.videos.video_files import video
 
 
 @pytest.mark.parametrize(
@@ -86,17 +87,25 @@ def test_a_large_picture_is_decoded_to_the_size_that_the_encoder_keeps(
     assert (columns * TOKEN_PX, rows * TOKEN_PX) == (width, height)
 
 
-def test_a_file_that_is_not_a_picture_is_refused_before_a_model_is_downloaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+LONG = video([Image.new("RGB", (64, 64))] * 200, rate=1)
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [(b"no picture", "This is neither a picture"), (LONG, "The video has 200 seconds")],
+)
+def test_what_cannot_be_read_is_refused_before_a_model_is_downloaded(
+    file: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find(*_: object) -> None:
         raise SetupError("This would have downloaded a model.")
 
     monkeypatch.setattr(ask, "find_model", find)
-    notes = tmp_path / "notes.txt"
-    notes.write_text("no picture")
-    result = CliRunner().invoke(app, ["ask", str(notes), "What is this?"])
+    chosen = tmp_path / "notes.txt"
+    chosen.write_bytes(file)
+    result = CliRunner().invoke(app, ["ask", str(chosen), "What is this?"])
     assert result.exit_code == 1
+    assert f"notes.txt: {reason}" in result.stderr
     assert "downloaded" not in result.stderr
 
 
@@ -127,6 +136,15 @@ def test_each_page_of_a_document_has_a_right_answer(
     first, second = result.stdout.split("## shapes.pdf, page 2 of 2")
     assert first.startswith("## shapes.pdf, page 1 of 2\n\n")
     assert "red circle" in first and "blue square" in second
+
+
+def test_a_video_is_told_of_and_answered(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(video([shape("ellipse", "red")] * 20))
+    result = asked(str(clip), data_dir=tmp_path)
+    assert result.exit_code == 0, result.stderr
+    assert "clip.mp4: 4 frames of 2.0 s, " in result.stderr
+    assert "red circle" in result.stdout
 
 
 def test_several_files_give_json(tmp_path: Path, document: Path) -> None:
@@ -214,6 +232,7 @@ def test_a_task_needs_no_words_and_takes_several_files(
     [
         ([], "Write the file of a picture and then a question, or choose a --task."),
         (["--task", "dance"], "There is no task 'dance'. Tasks: describe, read,"),
+        (["What?", "--draw", "nowhere/a.png"], "There is no folder nowhere for a.png."),
     ],
 )
 def test_what_cannot_be_asked_is_said_at_once(words: list[str], said: str) -> None:

@@ -29,6 +29,7 @@ EXAMPLES = [
     ("openai for Python", RED_CIRCLE, "official"),
     ("openai for Node", RED_CIRCLE, "node"),
     ("Rerank", "relevance_score", "official"),
+    ("cohere", "relevance_score", "official"),
     ("Embeddings", "64 dimensions", "official"),
     ("anthropic", RED_CIRCLE, "official"),
     ("ollama", RED_CIRCLE, "official"),

@@ -25,6 +25,7 @@ ROWS = [
     ("responses_client.py", "official"),
     ("anthropic_client.py", "official"),
     ("ollama_client.py", "official"),
+    ("cohere_client.py", "official"),
     ("openai_node.mjs", "node"),
     ("ai_sdk.mjs", "node"),
     ("other_apis.mjs", "node"),

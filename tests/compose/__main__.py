@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL
 
 from tests.compose.engine import DATA_ROOT, PLUGINS
+from tests.conftest import wait_for
 
 BRING_ENGINE = Path(__file__).with_name("bring_engine.sh")
 CGROUPS = Path("/sys/fs/cgroup")
@@ -48,7 +50,8 @@ def run_in_namespaces(command: list[str]) -> int:
     before = engine_cgroups()
     with tempfile.TemporaryDirectory(prefix="edge-vl-docker-", dir="/var/tmp") as data:
         outer = subprocess.Popen(inside, env={**os.environ, DATA_ROOT: data})
-        signal.signal(signal.SIGTERM, lambda *_: outer.terminate())
+        # unshare ignores SIGTERM; killed, it takes all inside with it.
+        signal.signal(signal.SIGTERM, lambda *_: outer.kill())
         try:
             pid = only_child(outer)
             # Reaches out for the namespace like an ordinary program of this machine.
@@ -61,8 +64,15 @@ def run_in_namespaces(command: list[str]) -> int:
             outer.wait()
     for left in engine_cgroups() - before:
         for folder in sorted({left, *left.glob("**/")}, reverse=True):
-            folder.rmdir()
+            wait_for(lambda folder=folder: remove(folder), 10)
     return code
+
+
+def remove(folder: Path) -> bool:
+    """Whether the cgroup is gone: not before its last process is."""
+    with suppress(OSError):
+        folder.rmdir()
+    return not folder.exists()
 
 
 def only_child(process: subprocess.Popen[bytes]) -> str:

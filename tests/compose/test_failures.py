@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -54,41 +56,45 @@ def test_two_workers_share_the_questions(stack: Stack, data_url) -> None:
     assert "red circle" in stack.ask(data_url("red", 65))
 
 
+def test_another_model_takes_over_without_a_gap(stack: Stack, data_url) -> None:
+    """The commands of docs/docker.md, while people ask."""
+    stack.compose("run", "--rm", "models", "make", "tiny-q8")
+    old = stack.container("worker")
+    beside = ("--no-build", "--no-recreate", "--scale", "worker=2")
+    try:
+        stack.configure(EDGE_MODEL="tiny-q8")
+        with asking(stack, data_url("red", 2)) as replies:
+            stack.compose("up", "--detach", "--wait", *beside)
+            switch = ("python", "-m", "edge.cli.switch", "tiny-q8", "--drain")
+            stack.compose("exec", "-T", "ui", *switch)
+            stack.engine.run("stop", old)
+            stack.engine.run("rm", old)
+        assert {model for model, _ in replies} == {"tiny", "tiny-q8"}
+        assert all("red circle" in answer for _, answer in replies), replies
+        new = stack.container("worker")
+        stack.up("--no-build")
+        assert stack.container("worker") == new
+    finally:
+        stack.configure()
+        stack.up("--no-build")
+
+
 def test_an_upgrade_loses_no_question(stack: Stack, data_url, report) -> None:
-    """New images, and one command, while people ask."""
+    """New images, and the commands of docs/docker.md, while people ask."""
     before = {service: stack.container(service) for service in SERVICES}
     stack.compose("build", "--build-arg", "REVISION=next")
-    is_over = threading.Event()
-
-    def keep_asking(name: int) -> list[str]:
-        client = stack.client(max_retries=30, timeout=120)
-        answers = []
-        while not is_over.is_set():
-            i = 100 * name + len(answers)
-            reply = client.chat.completions.create(
-                model="",
-                messages=question(data_url("blue", i)),
-                extra_headers={"Idempotency-Key": f"upgrade-{name}-{i}"},
-            )
-            answers.append(str(reply.choices[0].message.content))
-        return answers
-
-    with ThreadPoolExecutor(3) as pool:
-        asking = [pool.submit(keep_asking, name) for name in range(1, 4)]
-        started = time.monotonic()
-        try:
-            stack.up("--no-build")
-            seconds = time.monotonic() - started
-        finally:
-            is_over.set()
-        answers = [answer for one in asking for answer in one.result()]
-    report(f"Upgraded in {seconds:.0f} s; {len(answers)} questions meanwhile.")
-    assert answers
-    assert all("blue circle" in answer for answer in answers), answers
+    started = time.monotonic()
+    with asking(stack, data_url("blue", 1)) as replies:
+        stack.compose("up", "--detach", "--wait", "--no-build", "ui", "nginx")
+        stack.up("--no-build")
+    seconds = time.monotonic() - started
+    report(f"Upgraded in {seconds:.0f} s; {len(replies)} questions meanwhile.")
+    assert replies
+    assert all("blue circle" in answer for _, answer in replies), replies
     after = {service: stack.container(service) for service in SERVICES}
     changed = {service for service in SERVICES if before[service] != after[service]}
     assert {"worker", "ui"} <= changed
-    assert not {"broker", "cache"} & changed
+    assert not {"broker", "cache", "nginx"} & changed
     labels = stack.inspect("worker")["Config"]["Labels"]
     assert labels["org.opencontainers.image.revision"] == "next"
 
@@ -124,6 +130,34 @@ def test_all_parts_stop_within_their_grace(stack: Stack, data_url) -> None:
         assert not found["State"]["OOMKilled"]
     stack.up("--no-build")
     assert "blue circle" in stack.ask(data_url("blue", 71))
+
+
+@contextmanager
+def asking(stack: Stack, picture: str) -> Iterator[list[tuple[str, str]]]:
+    """Three people ask about the picture while the block runs. Afterwards: the model
+    and the answer of each of their questions."""
+    replies: list[tuple[str, str]] = []
+    is_over = threading.Event()
+
+    def keep_asking() -> None:
+        client = stack.client(max_retries=30, timeout=120)
+        while not is_over.is_set():
+            reply = client.chat.completions.create(
+                model="",
+                messages=question(picture),
+                extra_body={"cache": "no-store"},
+                extra_headers={"Idempotency-Key": secrets.token_hex(8)},
+            )
+            replies.append((reply.model, str(reply.choices[0].message.content)))
+
+    with ThreadPoolExecutor(3) as pool:
+        people = [pool.submit(keep_asking) for _ in range(3)]
+        try:
+            yield replies
+        finally:
+            is_over.set()
+    for one in people:
+        one.result()
 
 
 def is_healthy(stack: Stack, service: str) -> bool:

@@ -54,6 +54,16 @@ def scene(width: int, height: int) -> Picture:
     return Picture(width, height, rgb.astype(np.uint8).tobytes())
 
 
+def frames(width: int, height: int) -> tuple[Picture, Picture]:
+    """Two that differ everywhere."""
+    first = scene(width, height)
+    return first, Picture(width, height, bytes(255 - level for level in first.rgb))
+
+
+def pair_of(first: Picture, second: Picture) -> Picture:
+    return Picture(first.width, first.height, first.rgb + second.rgb, n_frames=2)
+
+
 def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Of each token, at each of its four levels."""
     ours, theirs = (x.reshape(len(x), 4, -1).astype(np.float64) for x in (ours, theirs))
@@ -74,6 +84,37 @@ def test_embeddings_are_those_of_llama_cpp(
             assert tower.embed(picture).shape == (rows * columns, tower.width)
             assert tower.width == mtmd.width
             assert cosines(tower.embed(picture), mtmd.embed(picture)).min() >= floor
+        for size in ((160, 96), (64, 32), (45, 70)):
+            moving = pair_of(*frames(*size))
+            rows, columns = tower.grid(*size, n_frames=2)
+            ours, theirs = tower.embed(moving), mtmd.embed(moving)
+            assert ours.shape == theirs.shape == (rows * columns, tower.width)
+            assert cosines(ours, theirs).min() >= floor
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_a_pair_is_two_frames_in_their_order(babble, towers, precision) -> None:
+    """Ablation: the encoder knows which frame came first, and two equal frames are a
+    still, to the bit."""
+    kernels = PRECISIONS[precision]
+    with closing(OpenvinoTower(babble[1], towers, kernels=kernels, **SIZES)) as tower:
+        first, second = frames(320, 224)
+        still = tower.embed(first)
+        assert np.array_equal(tower.embed(pair_of(first, first)), still)
+        forwards = tower.embed(pair_of(first, second))
+        backwards = tower.embed(pair_of(second, first))
+        assert cosines(forwards, backwards).min() < 0.9
+        assert cosines(forwards, still).min() < 0.9
+        assert np.array_equal(tower.embed(first), still)
+
+
+def test_a_pair_pauses_as_a_still_does(tiny, towers) -> None:
+    kernels = PRECISIONS["int8"]
+    with closing(OpenvinoTower(tiny[1], towers, kernels=kernels, **SIZES)) as tower:
+        first, second = frames(320, 224)
+        pauses: list[None] = []
+        tower.embed(pair_of(first, second), lambda: pauses.append(None))
+        assert len(pauses) == tower.n_stages - 1
 
 
 @pytest.mark.parametrize("precision", ["f32", "int8"])

@@ -210,18 +210,18 @@ def next_name(scheduler: Scheduler) -> str | None:
     return work.job.key.sha256 if isinstance(work, Stage) and work.job else None
 
 
-def test_one_picture_is_encoded_at_a_time_in_the_order_of_the_questions() -> None:
+def test_one_picture_is_encoded_at_a_time_in_turn_for_each_question() -> None:
     scheduler = Scheduler(Slots(4, 100), 8)
-    first, second = asking("a", "b"), asking("c")
-    scheduler.add(first)
-    scheduler.add(second)
-    assert next_name(scheduler) == "a"
-    assert next_name(scheduler) is None
-    assert encoded(scheduler) == []
-    assert next_name(scheduler) == "b"
-    assert encoded(scheduler) == [first]
-    assert list(scheduler.waiting) == [first]
-    assert next_name(scheduler) == "c"
+    video, photo, pages = asking(*"abc"), asking("p"), asking(*"xy")
+    for each in (video, photo, pages):
+        scheduler.add(each)
+    order, complete = [], []
+    while name := next_name(scheduler):
+        assert next_name(scheduler) is None
+        order.append(name)
+        complete += encoded(scheduler)
+    assert order == ["a", "p", "x", "b", "y", "c"]
+    assert complete == list(scheduler.waiting) == [photo, pages, video]
 
 
 def test_the_next_picture_waits_until_no_prompt_is_being_computed() -> None:

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from edge.jobs import cache_contents, cache_keys
-from edge.jobs.cache_contents import AT_ONCE, measure
+from edge.jobs.cache_contents import KEYS_PER_SCAN, measure
 from edge.redis_clients import async_client
 
 pytestmark = pytest.mark.redis
@@ -35,19 +35,19 @@ async def test_an_empty_server_holds_nothing(cache: redis.asyncio.Redis) -> None
 
 
 async def test_all_are_counted_in_time(cache: redis.asyncio.Redis) -> None:
-    await fill(cache, 3 * AT_ONCE)
+    await fill(cache, 3 * KEYS_PER_SCAN)
     await cache.set("somebody:elses", "x" * 10_000)
     answers = (await measure(cache, 30))["answers"]
-    assert answers.n_entries == 3 * AT_ONCE
+    assert answers.n_entries == 3 * KEYS_PER_SCAN
     assert 1.0 < answers.n_bytes / (1000 * answers.n_entries) < 1.5
 
 
 async def test_without_time_the_rest_is_estimated(
     cache: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await fill(cache, 10 * AT_ONCE)
+    await fill(cache, 10 * KEYS_PER_SCAN)
     times = iter([0.0, 0.0, 1.0])  # one SCAN, and no more
     clock = SimpleNamespace(monotonic=lambda: next(times))
     monkeypatch.setattr(cache_contents, "time", clock)
     answers = (await measure(cache, 0.5))["answers"]
-    assert answers.n_entries == pytest.approx(10 * AT_ONCE, rel=0.01)
+    assert answers.n_entries == pytest.approx(10 * KEYS_PER_SCAN, rel=0.01)

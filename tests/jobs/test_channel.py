@@ -194,7 +194,7 @@ async def test_an_early_accepted_event_is_not_numbered(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
-    harness.worker.accept(job_id, 475, 400)
+    harness.worker.accept(job_id, 475, 400, 500)
     claim = harness.claim()
     harness.publisher.publish(job_id, 1, 1, [Started(475), Token("a")])
     harness.worker.end(claim, FINISHED)
@@ -211,6 +211,6 @@ async def test_a_late_accepted_event_is_dropped(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     claim = harness.claim()
     harness.publisher.publish(job_id, 1, 1, [Started(475)])
-    harness.worker.accept(job_id, 475, 400)
+    harness.worker.accept(job_id, 475, 400, 500)
     harness.worker.end(claim, FINISHED)
     assert await harness.events(job_id) == [Started(475), FINISHED]

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.jobs.estimate import AT_LEAST_LEFT, Pace, Running, Size, start_times
+from edge.jobs.estimate import AT_LEAST_LEFT, USUAL, Pace, Running, Size, start_times
 from edge.request import Answer
 from edge.usage import Timings, Usage
 
 quick = settings(max_examples=100)
 seconds = st.floats(0, 1000)
 tokens = st.integers(0, 4000)
-sizes = st.none() | st.builds(Size, tokens, tokens, tokens)
+some_size = st.builds(Size, tokens, tokens, tokens)
+sizes = st.none() | some_size
 paces = st.builds(
     Pace,
     n_jobs=tokens,
@@ -47,10 +48,14 @@ def answer(
     return Answer("text", finish_reason, Usage(n_prompt, n_answer), times)
 
 
-def trained(n: int, image_tokens: int, one: Answer, duration_s: float) -> Pace:
+def chat(encode_tokens: float) -> Size:
+    return Size(500, encode_tokens, 512)
+
+
+def trained(n: int, encode_tokens: float, one: Answer, duration_s: float) -> Pace:
     pace = Pace()
     for _ in range(n):
-        pace = pace.updated(image_tokens, one, duration_s)
+        pace = pace.updated(chat(encode_tokens), one, duration_s)
     return pace
 
 
@@ -59,12 +64,13 @@ def trained(n: int, image_tokens: int, one: Answer, duration_s: float) -> Pace:
 
 def test_a_small_question_gives_a_first_guess_that_the_first_job_replaces() -> None:
     small = answer(70, 2, embed_s=0.16, prefill_s=0.07, tpot_s=0.02)
-    guess = Pace.guess(64, small)
+    guess = Pace.guess(Size(70, 64, 2), small)
     asked = Size(300, 256, 512)
     # each image token 2.5 ms, each of the prompt 1 ms, and an answer of usual length
     assert guess.seconds(asked) == pytest.approx(0.64 + 0.3 + 64 * 0.02)
-    assert guess.job_s == guess.seconds(asked)
-    assert guess.updated(400, answer(), 17.0) == Pace().updated(400, answer(), 17.0)
+    assert guess.job_s == guess.seconds(USUAL)
+    first = Pace().updated(chat(400), answer(), 17.0)
+    assert guess.updated(chat(400), answer(), 17.0) == first
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])
@@ -89,45 +95,66 @@ def test_a_machine_that_became_slower_is_noticed_within_a_few_dozen_jobs() -> No
     pace = trained(20, 400, answer(), duration_s=17.0)
     slow = answer(embed_s=8.0, prefill_s=5.0, tpot_s=0.4)
     for _ in range(30):
-        pace = pace.updated(400, slow, 34.0)
+        pace = pace.updated(chat(400), slow, 34.0)
     assert pace.seconds(Size(500, 400, 512)) == pytest.approx(34.0, rel=0.05)
     assert pace.seconds(None) == pytest.approx(34.0, rel=0.05)
 
 
 def test_one_outlier_does_not_dominate_the_pace() -> None:
     pace = trained(20, 400, answer(), duration_s=17.0)
-    odd = pace.updated(400, answer(), 170.0)
+    odd = pace.updated(chat(400), answer(), 170.0)
     assert odd.job_s < 3 * pace.job_s
 
 
 def test_a_job_without_a_picture_teaches_nothing_about_pictures() -> None:
     pace = trained(5, 400, answer(), duration_s=17.0)
-    again = pace.updated(0, answer(embed_s=0.0), 13.0)
+    again = pace.updated(chat(0), answer(embed_s=0.0), 13.0)
     assert again.image_s == pace.image_s
 
 
 def test_one_token_teaches_nothing_about_the_next() -> None:
     pace = trained(5, 400, answer(), duration_s=17.0)
-    again = pace.updated(400, answer(n_answer=1, tpot_s=0.0), 7.0)
+    again = pace.updated(chat(400), answer(n_answer=1, tpot_s=0.0), 7.0)
     assert again.answer_s == pace.answer_s
 
 
 def test_an_answer_that_was_cut_off_does_not_make_answers_shorter() -> None:
     pace = trained(5, 400, answer(), duration_s=17.0)
-    cut = pace.updated(400, answer(n_answer=5, finish_reason="length"), 8.0)
+    cut = pace.updated(chat(400), answer(n_answer=5, finish_reason="length"), 8.0)
     assert cut.answer_tokens == pace.answer_tokens
-    long = pace.updated(400, answer(n_answer=200, finish_reason="length"), 47.0)
+    long = pace.updated(chat(400), answer(n_answer=200, finish_reason="length"), 47.0)
     assert long.answer_tokens == 200
 
 
 @quick
-@given(paces, tokens, st.builds(answer, tokens, tokens), seconds)
+@given(paces, some_size, st.builds(answer, tokens, tokens), seconds)
 def test_a_learned_pace_is_never_negative(
-    pace: Pace, image_tokens: int, one: Answer, duration_s: float
+    pace: Pace, size: Size, one: Answer, duration_s: float
 ) -> None:
-    after = pace.updated(image_tokens, one, duration_s)
+    after = pace.updated(size, one, duration_s)
     assert min(vars(after).values()) >= 0
-    assert after.n_jobs == pace.n_jobs + 1
+    assert after.n_jobs + after.n_compared == pace.n_jobs + pace.n_compared + 1
+
+
+def test_the_time_of_comparing_is_learned_beside_that_of_answers() -> None:
+    """Of texts and pictures, from three times as long as one prompt would take."""
+    answers = trained(20, 400, answer(), duration_s=17.0)
+    pace = answers
+    for n_prompt, n_encode in ((2000, 0), (3000, 1500), (500, 200)):
+        size = Size(n_prompt, n_encode, 0)
+        pace = pace.updated(size, Answer("", "stop"), 3 * answers.seconds(size))
+    for size in (Size(4000, 0, 0), Size(4000, 3000, 0)):
+        assert pace.seconds(size) == pytest.approx(3 * answers.seconds(size))
+    assert pace.seconds(chat(400)) == answers.seconds(chat(400))
+    assert pace.job_s != answers.job_s  # waiting jobs of unknown size may be like it
+    busy, idle = ([Running(Size(4000, 0, 0), 0.0)], [])
+    [start_s] = start_times(busy, [chat(400)], 1, pace)
+    assert start_s == pytest.approx(3 * answers.seconds(Size(4000, 0, 0)))
+    assert start_times(idle, [chat(400)], 1, pace) == [0.0]
+
+
+def test_what_a_newer_version_wrote_is_read() -> None:
+    assert Pace.read(json.dumps(vars(Pace(job_s=7.0)) | {"more": 1})) == Pace(job_s=7.0)
 
 
 @quick

@@ -124,7 +124,7 @@ class Story:
     async def _befall(self, name: str, job_id: str) -> None:
         harness = self.harness
         if name == "check":
-            harness.worker.accept(job_id, 475, 400)
+            harness.worker.accept(job_id, 475, 400, 500)
         elif name == "refuse":
             harness.worker.end_waiting(job_id, Failed.because(EngineError("no")))
         elif name == "cancel":

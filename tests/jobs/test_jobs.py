@@ -13,6 +13,7 @@ from edge.images import Picture
 from edge.jobs import keys
 from edge.jobs.demand import demand
 from edge.jobs.fleet import Heart, WorkerInfo
+from edge.jobs.pictures import get_pictures, put_pictures
 from edge.jobs.record import KEEP_S
 from edge.jobs.worker_side import Claim, Unchecked
 from tests.jobs.jobs_harness import FINISHED, PICTURE, POOL, JobsHarness, question
@@ -108,7 +109,7 @@ async def test_a_checked_job_gives_its_size_and_position_at_once(
     harness: JobsHarness,
 ) -> None:
     job_id = await harness.ask()
-    harness.worker.accept(job_id, 475, 400)
+    harness.worker.accept(job_id, 475, 400, 500)
     async with aclosing(harness.client.follow(job_id)) as events:
         async with asyncio.timeout(0.5):
             assert await anext(events) == Accepted(475, 400)
@@ -119,7 +120,7 @@ async def test_a_checked_job_gives_its_size_and_position_at_once(
 async def test_a_check_after_the_end_leaves_no_trace(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     await harness.client.cancel(job_id)
-    harness.worker.accept(job_id, 475, 400)
+    harness.worker.accept(job_id, 475, 400, 500)
     assert await harness.failure(job_id) == "cancelled"
     assert len(await harness.events(job_id)) == 1
 
@@ -248,6 +249,12 @@ async def test_pictures_go_when_their_own_job_ends(
     claim = harness.claim()
     assert claim.job_id == other
     assert harness.worker.pictures(claim)
+
+
+async def test_a_pair_of_frames_arrives_whole(harness: JobsHarness) -> None:
+    pair = Picture(2, 1, bytes(range(12)), n_frames=2)
+    await put_pictures(harness.asynchronous, "job", [pair], keep_s=60)
+    assert get_pictures(harness.sync, "job", [pair.ref]) == {pair.ref.sha256: pair}
 
 
 async def test_a_lost_picture_is_refused(harness: JobsHarness) -> None:

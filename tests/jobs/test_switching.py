@@ -167,6 +167,18 @@ async def test_a_retired_pool_takes_no_new_jobs(
     await harness.ask()
 
 
+async def test_a_model_is_drained_when_its_jobs_have_ended(
+    harness: JobsHarness, switching: Switching, hearts: list[Heart]
+) -> None:
+    job_id = await harness.ask()
+    assert not switching.drain("tiny")
+    with pytest.raises(PoolRetired):
+        await harness.ask()
+    await harness.client.cancel(job_id)
+    assert switching.drain("tiny")
+    assert switching.drain("other")
+
+
 async def test_an_earlier_job_is_found_in_a_retired_pool(
     harness: JobsHarness, switching: Switching
 ) -> None:

@@ -140,7 +140,11 @@ def test_the_newest_synthetic_files_are_found(tmp_path: Path) -> None:
 
 
 def test_a_path_needs_its_vision_file(tmp_path: Path) -> None:
-    said = refusal(Settings(model=str(tmp_path / "a.gguf"), data_dir=tmp_path))
+    path = tmp_path / "a.gguf"
+    said = refusal(Settings(model=str(path), data_dir=tmp_path))
+    assert said.startswith(f"There is no file {path}.")
+    path.touch()
+    said = refusal(Settings(model=str(path), data_dir=tmp_path))
     assert "--mmproj" in said
     assert "qwen3-vl-2b" in said
 

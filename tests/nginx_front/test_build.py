@@ -70,6 +70,8 @@ def test_a_stale_file_is_named_and_rewritten(build: Build, tmp_path: Path) -> No
         ("--trust", "10.0.0.0/33"),
         ("--trust", "everybody"),
         ("--user", "root; evil"),
+        ("--resolver", "dns"),
+        ("--resolver", "::1; evil"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_sentence(
@@ -145,15 +147,15 @@ def test_nginx_accepts_the_file(
     ("directive", "values"),
     [
         ("error_page", "400 403 404 405 413 414 421 429 494 500 502 503 504"),
-        ("Retry-After", '"2" "5" "5" "5"'),
+        ("Retry-After", '"2" "5" "5" "5" "5"'),
         ("proxy_set_header X-Forwarded-For", "$remote_addr"),
         ("proxy_set_header X-Forwarded-Host", "$http_host"),
         ("proxy_set_header X-Forwarded-Proto", "$client_scheme"),
         ("proxy_set_header Host", "$http_host"),
         ("proxy_set_header X-Request-ID", "$request_id"),
         ("set_real_ip_from", "10.0.0.0/8 fd00::/8"),
-        ("add_header X-Content-Type-Options", 13 * '"nosniff" '),
-        ("proxy_pass", len(SURFACE) * "http://ui "),
+        ("add_header X-Content-Type-Options", 14 * '"nosniff" '),
+        ("proxy_pass", len(SURFACE) * "http://$ui "),
     ],
 )
 def test_repeated_directives_are_all_kept(

@@ -279,6 +279,13 @@ def test_a_dead_upstream_is_a_json_502(start: Start) -> None:
     assert_refused(answer, 502, "service_unavailable", retry_after="5")
 
 
+def test_before_a_dead_upstream_the_page_loads_again_by_itself(start: Start) -> None:
+    answer = start("--upstream", f"127.0.0.1:{free_port()}").ask("GET", "/?a=1")
+    assert answer.status == 502
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b'http-equiv="refresh"' in answer.body
+
+
 def test_the_upstreams_own_errors_pass_untouched(front: Front) -> None:
     answer = front.ask("GET", "/v1/jobs/missing")
     assert (answer.status, answer.body) == (404, b"the upstream's own words")
@@ -355,6 +362,7 @@ def test_routes_of_the_surface_pass_with_their_methods_only(
         else:
             assert answer.status == 405
             assert answer.headers["Allow"] == ", ".join(route.methods)
+            assert method == "HEAD" or answer.headers["Allow"].encode() in answer.body
 
 
 def example(route: Route) -> str:
@@ -457,6 +465,18 @@ def test_refusals_have_the_shape_of_the_paths_api(
     body = json.loads(front.ask("PUT", path).body)
     assert body.keys() == shape
     assert isinstance(body["error"], str) == path.startswith("/api/")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET /v1/models/..%2f..%2f..%2fetc HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\n\n",
+    ],
+)
+def test_what_is_not_http_is_told_so(named: Front, raw: bytes) -> None:
+    assert_refused(named.tell(raw), 400, "invalid_request")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.conftest import wait_for
+
 pytestmark = pytest.mark.browser
 
 # Three conversations, and the list on the page; `window.opened` are those it opened.
@@ -71,6 +73,24 @@ def test_the_newest_is_first_and_opens(listed: Page) -> None:
     assert listed.evaluate("window.opened") == ["c1", None]
 
 
+def test_what_is_answered_is_no_longer_running(listed: Page) -> None:
+    expect(listed.locator(".is-running")).to_have_count(1)
+    listed.evaluate("window.store.endJob('k')")
+    expect(listed.locator(".is-running")).to_have_count(0)
+
+
+def test_an_empty_list_is_not_an_empty_search(listed: Page) -> None:
+    listed.get_by_role("searchbox").fill("nowhere")
+    expect(listed.locator(".history-none")).to_have_text("Nothing found.")
+    listed.get_by_role("searchbox").fill("")
+    listed.evaluate(
+        "Promise.all(['c0', 'c1', 'c2'].map((id) => window.store.purge(id)))"
+    )
+    expect(listed.locator(".history-none")).to_have_text(
+        "Your questions will be listed here."
+    )
+
+
 def test_search_looks_into_the_answers(listed: Page) -> None:
     listed.get_by_role("searchbox").fill("26.02 eur")
     expect(listed.locator(".history-title")).to_have_text(["Receipt"])
@@ -110,7 +130,7 @@ def test_a_removal_ends_what_is_running(listed: Page) -> None:
     listed.get_by_role("button", name="Remove", exact=True).click()
     expect(listed.get_by_role("button", name="Undo")).to_be_visible()
     listed.clock.run_for(11_000)
-    listed.wait_for_function("window.purged.length")
+    wait_for(lambda: listed.evaluate("window.purged.length"))
     assert listed.evaluate("window.purged") == ["j"]
     assert listed.evaluate("window.store.read('c2')") is None
 

@@ -115,6 +115,47 @@ def test_the_newest_pictures_are_sent(page: Page) -> None:
     ]  # fmt: skip
 
 
+def test_the_frames_of_a_video_are_one_of_the_pictures(page: Page) -> None:
+    frames = [{"sha256": f"f{n}", "clip": "c", "seconds": n / 2} for n in range(20)]
+    stills = [{"sha256": f"s{n}"} for n in range(8)]
+    turns = [{"pictures": [*stills[:3], *frames]}, {"pictures": stills[3:]}]
+    sent = run(page, "request.js", "return m.sentPictures(a[0], 7, [])", turns)
+    assert sent == [*stills[2:3], *frames, *stills[3:]]
+    body = "return [0, 3, 4, 23, 27].map((n) => m.without(a[0], n).length)"
+    together = [*stills[:3], *frames, *stills[3:]]
+    assert run(page, "clips.js", body, together) == [27, 8, 8, 27, 27]
+
+
+def test_a_part_of_the_body_holds_a_whole_video(page: Page) -> None:
+    frames = [{"sha256": str(n), "clip": "c", "seconds": n / 2} for n in range(2)]
+    question = {"role": "user", "text": "now", "pictures": frames}
+    body = """
+      const read = async (digest) => new Blob([digest], {type: "image/jpeg"});
+      return m.requestBody(a[0], {}, {mostPictures: 8, defaultQuestion: "?", read});
+    """
+    sent = json.loads(run(page, "request.js", body, [question]))
+    assert sent["messages"][0]["content"][0] == {
+        "type": "video",
+        "video": [
+            {"image": "data:image/jpeg;base64,MA==", "seconds": 0},
+            {"image": "data:image/jpeg;base64,MQ==", "seconds": 0.5},
+        ],
+        "detail": "auto",
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n_frames"), [(0.5, 4), (3, 6), (3.6, 6), (10, 20), (100, 32)]
+)
+def test_frames_are_spread_evenly_over_a_video(
+    page: Page, seconds: float, n_frames: int
+) -> None:
+    times = run(page, "videos.js", "return m.sampleTimes(a[0], 32)", seconds)
+    assert len(times) == n_frames and times[0] == 0
+    assert times[-1] == pytest.approx(seconds - 0.05)
+    assert run(page, "clips.js", "return m.clock(a[0])", 65.24) == "1:05.2"
+
+
 SENT = [{"sha256": "a"}, {"sha256": "b"}]
 GROUNDING = [
     {

@@ -389,6 +389,26 @@ def test_this_server(seen: Seen) -> None:
     expect(seen.page.locator("#composer")).to_be_visible()
 
 
+@pytest.mark.parametrize("way", ["close", "Escape", "server-button", "menu"])
+def test_from_this_server_one_comes_back_to_the_conversation(
+    seen: Seen, way: str
+) -> None:
+    seen.visitor.ask("a question to come back to")
+    seen.page.locator(".server-button").click()
+    expect(seen.page.locator("#server h2")).to_be_visible()
+    if way == "close":
+        seen.page.locator("#server header button").click()
+    elif way == "Escape":
+        seen.page.keyboard.press("Escape")
+    else:
+        seen.page.locator(f".{way}").click()
+    expect(seen.page.locator("#server h2")).to_be_hidden()
+    expect(seen.page.locator(".question .bubble")).to_be_visible()
+    if way == "menu":
+        expect(seen.page.locator("#history input").first).to_be_visible()
+    seen.visitor.wait_done()
+
+
 def test_long_paste_stays_a_question(seen: Seen) -> None:
     text = "word " * 1200
     seen.visitor.box.focus()

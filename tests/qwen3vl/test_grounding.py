@@ -34,6 +34,12 @@ WRITTEN = {
     "with more fields": ONE[:-1] + ', "colour": "red", "parts": ["a", {"b": 1}]}',
     "a second one is cut off in a number": f'[{ONE}, {{"bbox_2d": [1, 2, 3',
     "turned corners": '{"bbox_2d": [431, 398, 120, 85], "label": "red circle"}',
+    "numbers in quotes": ONE.replace("120, 85", '"120", "85"'),
+    "exponents": ONE.replace("120", "1.2e2"),
+    "a comment": ONE.replace("398],", "398],  // it's the {red} one\n"),
+    "Chinese quotes": "{“bbox_2d”：[120，85，431、398]，“label”：“red circle”}",
+    "a call": f'<tool_call>{{"name": "mark", "arguments": {ONE}}}</tool_call>',
+    "no commas": ONE.replace("120, 85,", "120 85"),
     "a text of OCR": ONE.replace("label", "text_content"),
     "an escape": ONE.replace("red", "\\u0072ed"),
     "behind thoughts": f"<think>{{}}</think>{ONE}",
@@ -75,10 +81,77 @@ def test_a_list_that_is_cut_off_keeps_what_is_whole() -> None:
 def test_nothing_is_found_where_nothing_is() -> None:
     nothing = ["", "{}", "bbox_2d", "```json\n[]\n```", '{"bbox_2d": [1, 2, 3]}',
                '{"bbox_2d": "here"}', '{"bbox_2d": [7, 7, 7, 9]}',
-               '{"bbox_2d": [4000, 5000, 6000, 7000]}', '{"point_2d": [1200, 5]}',
+               '{"bbox_2d": [4000, 5000, 6000, 7000]}', '{"point_2d": [1010, 5]}',
                '{"bbox": [1, 2, 3, 4]}']  # fmt: skip
     assert [marks_in(text, [WHOLE]) for text in nothing] == [()] * len(nothing)
     assert marks_in(ONE, []) == ()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[NaN, 120, 85, 431, 398]",
+        "[null, 120, 85, 431, 398]",
+        "[true, 120, 85, 431, 398]",
+        '[120, 85, "left", 431, 398]',
+        "[[120, 85], 431, 398, 500, 600]",
+        "[[120, 85], [431, 398]]",
+        "[12345678901, 5, 6]",
+        "[1-20, 85, 431]",
+        "[12.5.1, 85, 431]",
+        "[120%, 85%, 431%, 398%]",
+        "[120px, 85px, 431px, 398px]",
+        "[x1=120, y1=85, x2=431, y2=398]",
+        "[120 / 2, 85, 431, 398]",
+        '{"x1": 120, "y1": 85, "x2": 431, "y2": 398}',
+        '"120, 85, 431, 398"',
+        "[0.12, 0.085, 0.431, 0.398]",
+        "[0, 0, 1, 1]",
+        "[120, 85, 1431, 1398]",
+        "[120, 85, 1e400, 398]",
+        "[120, 85, " + "9" * 5000 + ", 398]",
+    ],
+)
+def test_what_may_mean_another_box_is_left_out(written: str) -> None:
+    assert marks_in(f'{{"bbox_2d": {written}, "label": "a"}}', [WHOLE]) == ()
+
+
+def test_other_keys_are_left_out() -> None:
+    """Gemini's box_2d begins with y, COCO's bbox ends with a size."""
+    for key in ("bbox", "box_2d", "box", "bboxes", "point", "points_2d"):
+        assert marks_in(f'{{"{key}": [1, 20, 300, 400]}}', [WHOLE]) == ()
+
+
+def test_an_answer_in_pixels_has_no_marks() -> None:
+    """As Qwen2.5-VL writes: also its boxes near the origin are elsewhere."""
+    beyond = '{"bbox_2d": [700, 300, 1400, 900], "label": "dog"}'
+    assert marks_in(f"[{ONE}, {beyond}]", [WHOLE]) == ()
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "1e999", "-3", "1.5", '"n"'])
+def test_a_picture_of_no_number_is_the_last(number: str) -> None:
+    [mark] = marks_in(f'{ONE[:-1]}, "image": {number}}}', [WHOLE, WHOLE])
+    assert mark.picture == 1
+
+
+NUMBERS = st.integers(0, 1000).map(str) | st.sampled_from(
+    ["7.25", "1e2", '"12"', "NaN"]
+)
+SHAPES = st.builds(
+    '{{"{}": [{}], "label": "{}"}}'.format,
+    st.sampled_from(["bbox_2d", "point_2d", "bbox"]),
+    st.lists(NUMBERS | st.just("[1, 2, 3, 4]"), max_size=6).map(", ".join),
+    st.sampled_from(["a cup", "it's", "图1", "[5, 6, 7, 8]", "\\u0041"]),
+)
+ANSWERS = st.lists(SHAPES | st.sampled_from(["```json\n[", "]\n```", ",", "I see: "]))
+
+
+@given(ANSWERS.map("".join), st.data())
+def test_what_is_cut_off_invents_no_box(text: str, data: st.DataObject) -> None:
+    end = data.draw(st.integers(0, len(text)))
+    whole = [mark.thousandths for mark in marks_in(text, [WHOLE])]
+    cut = [mark.thousandths for mark in marks_in(text[:end], [WHOLE])]
+    assert cut == whole[: len(cut)]
 
 
 def test_a_box_that_leaves_the_picture_ends_at_its_edge() -> None:

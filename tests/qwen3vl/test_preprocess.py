@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.images import TOKEN_PX, Picture
-from edge.qwen3vl.preprocess import fit, grid
+from edge.qwen3vl.preprocess import fit, frames, grid
 
 SIDES = st.integers(1, 5000)
 
@@ -42,6 +42,21 @@ def test_the_aspect_ratio_is_preserved(width: int, aspect: float) -> None:
 )
 def test_the_sizes_that_the_model_was_trained_with(width, height, cells) -> None:
     assert grid(width, height, 64, 1024) == cells
+
+
+def test_a_pair_keeps_its_grid_however_small() -> None:
+    assert grid(64, 32, 64, 1024, n_frames=2) == (1, 2)
+    rows, columns = grid(6400, 3200, 64, 1024, n_frames=2)
+    assert rows * columns <= 1024
+
+
+def test_both_frames_of_a_pair_are_fitted() -> None:
+    black, white = bytes(3 * 40 * 40), bytes([255]) * (3 * 40 * 40)
+    fitted = fit(Picture(40, 40, black + white, n_frames=2), 1, 2)
+    n_bytes = 3 * 64 * 32
+    assert (fitted.width, fitted.height, fitted.n_frames) == (64, 32, 2)
+    assert fitted.rgb == bytes(n_bytes) + bytes([255]) * n_bytes
+    assert [frame.ref.is_pair for frame in frames(fitted)] == [False, False]
 
 
 def test_a_fitted_picture_has_its_colours_in_their_places() -> None:

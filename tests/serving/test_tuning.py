@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def test_the_note_says_when_and_how_to_measure_more(settings, files) -> None:
     assert brief.note.endswith("`edge doctor --tune` measures more variants.")
     failed = language(None, [1] * 5, problem="crashed with SIGSEGV")
     assert "defaults" in keep_tuning(settings, files, failed).note
+
+
+def test_a_measurement_that_failed_is_repeated_on_another_day(settings, files) -> None:
+    today = date.today().isoformat()
+    failed = language(None, [], problem="took too long")
+    kept = keep_tuning(settings, files, failed, date=today, is_brief=True)
+    assert load(settings, files) == (kept, kept.note)
+    keep_tuning(settings, files, failed, date="2026-11-26", is_brief=True)
+    found, note = load(settings, files)
+    assert found is None
+    assert note == "The measurement of 2026-11-26 failed: defaults are used."
 
 
 def another_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

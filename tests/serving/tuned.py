@@ -46,13 +46,17 @@ DEFAULT_RESULTS = (
 
 
 def keep_tuning(
-    settings: Settings, files: ModelFiles, *results: Measured, is_brief: bool = False
+    settings: Settings,
+    files: ModelFiles,
+    *results: Measured,
+    is_brief: bool = False,
+    date: str = "2026-11-26",
 ) -> Tuning:
     """Keeps what a measurement would: `results`, or DEFAULT_RESULTS."""
     tuning = Tuning(
         measured=results or DEFAULT_RESULTS,
         is_brief=is_brief,
-        date="2026-11-26",
+        date=date,
         made_for=this_machine(settings, files),
     )
     save(tuning, settings, files)

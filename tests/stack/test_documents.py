@@ -15,6 +15,7 @@ from openai import AsyncOpenAI
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
+from tests.conftest import wait_for
 from tests.images.pdf_files import drawn, one_page
 from tests.images.test_hostile_pdf import forms
 from tests.stack.conftest import Stack, drawing, running
@@ -165,6 +166,46 @@ def test_a_long_document_is_asked_about_page_by_page(
         choice = visitor.page.get_by_label("One answer for each page")
         expect(choice).to_be_checked()
         expect(choice).to_be_disabled()  # they do not fit into one question
+
+
+@pytest.mark.browser
+def test_the_pages_of_a_tiff_are_pictures_too(
+    browser: Browser, stack: Stack, tmp_path: Path
+) -> None:
+    several, single = tmp_path / "scan.tif", tmp_path / "one.tif"
+    first, *others = (Image.new("RGB", (640, 480), name) for name in ("red", "blue"))
+    first.save(several, save_all=True, append_images=others)
+    first.save(single)
+    with visiting(browser, stack.url) as visitor:
+        visitor.choose(several)
+        strip = visitor.page.locator(".strip-picture")
+        expect(strip).to_have_count(2, timeout=20_000)
+        expect(strip.nth(1)).to_have_attribute("title", "scan.tif, page 2 of 2")
+        visitor.choose(single)
+        expect(strip).to_have_count(3, timeout=20_000)
+        expect(strip.nth(2)).to_have_attribute("title", "one.tif")
+
+
+@pytest.mark.browser
+def test_stop_ends_the_page_that_is_being_answered(
+    browser: Browser, slow_stack: Stack, tmp_path: Path
+) -> None:
+    path = tmp_path / "shapes.pdf"
+    path.write_bytes(pages())
+
+    def n_running() -> int:
+        status = httpx.get(f"{slow_stack.url}/v1/status").json()
+        return int(status["running"] + status["waiting"])
+
+    with visiting(browser, slow_stack.url) as visitor:
+        visitor.choose(path)
+        expect(visitor.page.locator(".strip-picture")).to_have_count(3, timeout=20_000)
+        visitor.page.get_by_label("One answer for each page").check()
+        visitor.ask(WHICH)
+        expect(visitor.answers.last).to_contain_text("page 1 of 3", timeout=ANSWER_MS)
+        assert n_running() == 1
+        visitor.stop.click()
+        wait_for(lambda: n_running() == 0, 15)
 
 
 @pytest.mark.browser

@@ -6,12 +6,14 @@ import base64
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from edge.host import available_memory_bytes
 from edge.models.registry import write_tiny_quant
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, drawing, running
@@ -94,27 +96,46 @@ def test_what_cannot_be_switched_to_is_said(edge: str, two: Stack) -> None:
     assert ask(two, "")[0] == "tiny"
 
 
-@pytest.mark.parametrize("words", [(), ("--with-gap",)], ids=["beside", "gap"])
-def test_no_question_is_lost_in_a_switch(
-    edge: str, folder: Path, words: tuple[str, ...]
-) -> None:
+def switch_under_load(edge: str, stack: Stack, *words: str) -> None:
+    """To `tiny-f16` and back, while three users ask and all get right answers."""
+    over = threading.Event()
+
+    def go_on_asking() -> list[tuple[str, str, bool]]:
+        answers = []
+        while not over.is_set():
+            answers.append(ask(stack, "", i=len(answers)))
+        return answers
+
+    with ThreadPoolExecutor(3) as pool:
+        users = [pool.submit(go_on_asking) for _ in range(3)]
+        try:
+            both = ("tiny-f16", "--back")
+            ended = [switch(edge, stack, name, *words) for name in both]
+        finally:
+            over.set()
+    answers = [answer for user in users for answer in user.result()]
+    assert [one.returncode for one in ended] == [0, 0], ended
+    assert {model for model, *_ in answers} == {"tiny", "tiny-f16"}
+    assert all("circle" in answer for _, answer, _ in answers)
+
+
+def test_no_question_is_lost_in_a_switch(edge: str, folder: Path) -> None:
     with running(edge, folder, "--no-nginx", answer_cache="off") as stack:
-        over, answers = threading.Event(), []
+        switch_under_load(edge, stack)
 
-        def go_on_asking() -> None:
-            while not over.is_set():
-                answers.append(ask(stack, "", i=len(answers)))
 
-        users = [threading.Thread(target=go_on_asking) for _ in range(3)]
-        for user in users:
-            user.start()
-        ended = [switch(edge, stack, "tiny-f16", *words), switch(edge, stack, "--back")]
-        over.set()
-        for user in users:
-            user.join()
-        assert [one.returncode for one in ended] == [0, 0], ended
-        assert {model for model, *_ in answers} == {"tiny", "tiny-f16"}
-        assert all("circle" in answer for _, answer, _ in answers)
+def test_what_does_not_fit_beside_the_old_model_is_offered_with_a_gap(
+    edge: str, folder: Path
+) -> None:
+    """Each may take six tenths of the free memory, of which it needs little."""
+    settings = {"embeddings_mb": str(available_memory_bytes() * 6 // 10**7)}
+    settings["answer_cache"] = "off"
+    with running(edge, folder, "--no-nginx", **settings) as stack:
+        refused = switch(edge, stack, "tiny-f16")
+        assert refused.returncode == 1
+        assert "It would fit alone: `edge switch tiny-f16 --with-gap`" in refused.stderr
+        assert "tiny serves on" in refused.stderr
+        switch_under_load(edge, stack, "--with-gap")
 
 
 def test_an_idle_model_leaves_memory_and_comes_back(edge: str, folder: Path) -> None:

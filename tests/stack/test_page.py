@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -147,3 +148,18 @@ def test_markup_in_a_question_is_not_executed(browser, stack) -> None:
         visitor.wait_done()
         assert visitor.page.title() != "pwned"
         assert not visitor.page.locator(".turns img").count()
+
+
+def test_the_command_for_programs_sends_a_picture_of_any_size(
+    browser, stack, draw, tmp_path
+) -> None:
+    large = draw("red") + bytes(300_000)  # more than an argument of a command may have
+    (tmp_path / "picture.jpg").write_bytes(large)
+    with visiting(browser, stack.url) as visitor:
+        visitor.box.fill("What is in it? I paid $5, `ls`, a\\\\b and 'so' \"on\".")
+        visitor.page.locator(".server-button").click()
+        command = visitor.page.locator("#server pre").first.inner_text()
+    answer = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert "choices" in json.loads(answer.stdout)

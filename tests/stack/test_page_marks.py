@@ -97,6 +97,14 @@ def test_marks_are_saved_in_pixels_of_the_chosen_file(visitor: Visitor) -> None:
     assert (image["width"], image["height"]) == (1000, 500)
 
 
+def test_a_table_is_asked_for_in_a_chosen_format(visitor: Visitor) -> None:
+    page = visitor.page
+    page.get_by_role("combobox", name="As a table").select_option("CSV")
+    page.locator("[data-task=table]").click()
+    expect(page.locator(".bubble")).to_have_text(TASKS["table-csv"].prompt(""))
+    expect(page.locator("[data-task^=table]")).to_have_count(1)
+
+
 def test_a_person_edits_the_fields_that_are_read(visitor: Visitor) -> None:
     page, sent = visitor.page, []
     page.on("request", lambda request: sent.append(request))

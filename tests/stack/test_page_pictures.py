@@ -180,6 +180,15 @@ def test_the_original_is_sent_if_the_person_wants_it(browser, stack, make) -> No
         assert base64.b64decode(sent) == path.read_bytes()
 
 
+def test_a_picture_that_is_sent_as_it_is_offers_no_other_size(
+    browser, stack, make
+) -> None:
+    with visiting(browser, stack.url) as visitor:
+        visitor.add(make("disc.jpg", "red", size=(320, 240)))
+        expect(visitor.page.locator(".stage-size")).to_be_visible()
+        expect(visitor.page.get_by_label("send the original")).to_have_count(0)
+
+
 def test_a_part_is_asked_about(browser, stack, make) -> None:
     left, right = make("disc.jpg", "red"), make("square.jpg", "blue", shape="square")
     both = Image.new("RGB", (2400, 900), "white")

@@ -189,7 +189,7 @@ class ApiHarness:
         await self.until(lambda: len(self.live) == n)
         await self.until(lambda: self.client.subscriptions._n_open == n)
 
-    async def until(self, condition: Any, seconds: float = 5) -> None:
+    async def until(self, condition: Any, seconds: float = 20) -> None:
         await asyncio.to_thread(wait_for, condition, seconds)
 
     def ids(self, key: str) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ from ui.question import MAX_PICTURES
 pytestmark = pytest.mark.redis
 THREE = drawn(*plain(*COLOURS))
 TOOLS = [{"type": "function", "function": {"name": "count"}}]
+PAGE_EVENT = re.compile('^: progress ({"stage": "page", .*})$', re.M)
 WORDS = text_page(b"Total 42.50 EUR")
 
 
@@ -297,6 +299,22 @@ async def test_a_client_that_leaves_ends_the_page_and_those_behind_it(
     await asyncio.sleep(0.2)
     assert len(sent) == 2
     assert web.client.pages_in_flight._held == {}
+
+
+async def test_the_page_that_is_answered_can_be_cancelled(web: ApiHarness) -> None:
+    """Also where it would go on without its client."""
+    asks_three = asks(file_part(THREE), per_page=True, stream=True)
+    asking = web.asking(**asks_three, headers={"idempotency-key": "abc"})
+    await web.until(lambda: len(web.waiting) == 1)
+    [first] = web.waiting
+    await asyncio.to_thread(web.relay.answer)
+    await web.until(lambda: len(web.waiting) == 1)
+    [second] = web.waiting
+    assert (await web.http.delete(f"/v1/jobs/{second}")).status_code == 200
+    reply = await asking
+    names = [json.loads(one)["job_id"] for one in PAGE_EVENT.findall(reply.text)]
+    assert names == [first, second]
+    assert web.live == []
 
 
 async def test_it_goes_on_where_its_client_had_left(

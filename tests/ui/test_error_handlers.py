@@ -22,7 +22,8 @@ from edge.errors import (
     from_code,
 )
 from ui.body import Bodies, parse
-from ui.error_handlers import add_error_handlers, field_path
+from ui.complaint import field_path
+from ui.error_handlers import add_error_handlers
 from ui.in_flight import InFlight
 from ui.metrics import Metrics
 from ui.openai.body import ChatBody
@@ -290,7 +291,7 @@ WRONG = {
         "messages[0].content[1].text",
     ),
     "a part of unknown type": (
-        chat([{"type": "video_url", "video_url": {"url": ""}}]),
+        chat([{"type": "input_audio", "input_audio": {"data": ""}}]),
         "messages[0].content[0].type",
     ),
     "a picture's url is missing": (
@@ -315,6 +316,18 @@ WRONG = {
         chat(tools=[{"type": "function"}]),
         "tools[0].function",
     ),
+    "a content that is a part": (
+        chat({"type": "text", "text": "hi"}),
+        "messages[0].content",
+    ),
+    "a tool with a wrong name": (
+        chat(tools=[{"type": "function", "function": {"name": "a b"}}]),
+        "tools[0].function.name",
+    ),
+    "a tool without a name": (
+        chat(tools=[{"type": "function", "function": {}}]),
+        "tools[0].function.name",
+    ),
     "a choice that is none": (chat(tool_choice="never"), "tool_choice"),
 }
 
@@ -333,6 +346,30 @@ def test_a_wrong_part_is_validated_as_a_part(http: TestClient) -> None:
     error = refusal(post(http, chat([{"type": "input_audio"}])))
     assert "should be a valid string" not in error["message"]
     assert "image_url" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "null",
+        "[]",
+        chat([5]),
+        chat([]),
+        chat([{"type": "image", "image": "x"}]),
+        chat([{"text": "hi"}]),
+        '{"messages": {}}',
+        '{"messages": [{"content": "hi"}]}',
+        '{"messages": [{"role": "User", "content": "hi"}]}',
+        chat(response_format="json"),
+        chat(response_format={"type": "json"}),
+        chat(stream_options=5),
+        chat(logit_bias=[1]),
+    ],
+)
+def test_no_sentence_is_in_the_words_of_python(http: TestClient, body: str) -> None:
+    message = refusal(post(http, body))["message"]
+    for word in ("dictionary", "instance of", " tag", "discriminator", "validation"):
+        assert word not in message
 
 
 def test_an_empty_list_is_refused(http: TestClient) -> None:

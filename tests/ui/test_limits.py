@@ -17,6 +17,8 @@ from edge import keys
 from edge.jobs.fleet import Heart, WorkerInfo
 from edge.keys import create_key
 from edge.limits import Limits
+from tests.images.pdf_files import drawn
+from tests.images.test_pdf import COLOURS, plain
 from tests.jobs.jobs_harness import young_minute
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
 
@@ -113,6 +115,21 @@ async def test_picture_tokens_are_counted_before_they_are_computed(
     assert reply.status_code == 200
     # what was refused has used no answer tokens
     assert reply.headers["x-ratelimit-remaining-tokens"] == "480"
+
+
+async def test_shown_pages_cost_what_they_cost_in_a_question(server: Keyed) -> None:
+    limits = "image-tokens/day=30, requests/day=9"
+    headers = {"authorization": f"Bearer {server.key('alice', limits)}"}
+    data = base64.b64encode(drawn(*plain(*COLOURS))).decode()  # 12 tokens a page
+    body = {"file": {"file_data": f"data:application/pdf;base64,{data}"}}
+    reply = await server.web.http.post("/v1/pages", json=body, headers=headers)
+    *pages, last = reply.text.strip().removesuffix("data: [DONE]").split("data: ")[1:]
+    assert len(pages) == 2
+    assert "rate_limit_exceeded" in last
+    assert reply.headers["x-ratelimit-remaining-requests"] == "8"
+    body["file"]["pages"] = "1"
+    reply = await server.web.http.post("/v1/pages", json=body, headers=headers)
+    assert code_of(reply) == (429, "rate_limit_exceeded")
 
 
 async def test_counting_tokens_costs_a_request_alone(server: Keyed) -> None:

@@ -29,7 +29,7 @@ def body(*parts: Any, **given: Any) -> ChatBody:
 async def test_a_question_becomes_a_request_with_its_pictures_in_place() -> None:
     asked = body(part(png()), text_part("Which?"), part(png("blue")), temperature=0.0)
     question = ParsedQuestion(asked, 77, ME)
-    decoder = PictureDecoder(1024)
+    decoder = PictureDecoder(1024, 1024)
     pictures = [await decoder.decode(one, ME, STUB) for one in question.pictures]
     request = question.request([picture.ref for picture in pictures])
     [message] = request.messages
@@ -75,7 +75,7 @@ def test_a_wrong_picture_is_refused_by_its_field(
 async def test_an_undecodable_picture_is_refused_by_its_field() -> None:
     question = ParsedQuestion(body(part(png()), part(b"no picture")), 5, ME)
     with pytest.raises(InvalidPicture) as caught:
-        await PictureDecoder(1024).decode(question.pictures[1], ME, STUB)
+        await PictureDecoder(1024, 1024).decode(question.pictures[1], ME, STUB)
     assert caught.value.param == "messages[0].content[1].image_url"
 
 

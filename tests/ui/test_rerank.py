@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import httpx
 import pytest
 
+from edge.jobs import keys
+from edge.jobs.estimate import Pace
 from edge.jobs.fleet import CAPABILITIES
 from edge.qwen3vl import rerank
-from tests.ui.api_harness import ApiHarness, code_of
+from tests.images.pdf_files import drawn, text_page
+from tests.images.test_pdf import plain
+from tests.jobs.jobs_harness import caller
+from tests.ui.api_harness import POOL, ApiHarness, code_of
 from tests.ui.pictures import part, png
 from ui.body import parse
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
+from ui.parsed_question import ParsedQuestion
 from ui.question import MAX_COMPARED, MAX_PICTURES
 from ui.rerank.body import RerankBody
 
@@ -32,6 +39,16 @@ async def ask(
 ) -> httpx.Response:
     body = {"query": "which has most?", "documents": DOCUMENTS} | given
     return await web.http.post(path, json=body)
+
+
+def png_url() -> str:
+    url: str = part(png())["image_url"]["url"]
+    return url
+
+
+def pages_of(file: bytes, **more: str) -> dict[str, Any]:
+    data = "data:application/pdf;base64," + base64.b64encode(file).decode()
+    return {"type": "file", "file": {"file_data": data} | more}
 
 
 def chat_body(**given: Any) -> ChatBody:
@@ -67,7 +84,7 @@ async def test_report_d_gets_scores_in_its_order(web: ApiHarness) -> None:
 
 @pytest.mark.redis
 async def test_pictures_are_queries_and_documents(web: ApiHarness) -> None:
-    url = part(png())["image_url"]["url"]
+    url = png_url()
     documents = [
         {"image": url, "text": "++"},
         {"image": url.partition(",")[2]},
@@ -84,6 +101,45 @@ async def test_pictures_are_queries_and_documents(web: ApiHarness) -> None:
     results = found.json()["results"]
     assert [each["index"] for each in results] == [4, 0, 3, 1, 2, 5]
     assert results[0]["document"] == {"text": "+++"}  # pictures are not sent back
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("given", "order"),
+    [
+        ({"top_n": 99}, [2, 3, 0, 1]),
+        ({"top_n": 2.0}, [2, 3]),
+        ({"top_k": 1}, [2]),  # Voyage's name
+        ({"documents": ["+", "+", "++", "+"]}, [2, 0, 1, 3]),
+        ({"documents": ["", {}, "+"]}, [2, 0, 1]),
+        ({"documents": [{"text": "+", "title": "++"}, {"text": "++"}]}, [1, 0]),
+        ({"documents": [{"text": "a+", "image": png_url()}, {"text": "b"}]}, [0, 1]),
+        (
+            {"raw_scores": False, "return_text": False, "truncation": False},
+            [2, 3, 0, 1],
+        ),
+    ],
+)
+async def test_forms_of_other_servers(
+    web: ApiHarness, given: dict[str, Any], order: list[int]
+) -> None:
+    async with web.working():
+        reply = await ask(web, **given)
+    assert reply.status_code == 200, reply.text
+    assert [each["index"] for each in reply.json()["results"]] == order
+    assert "warnings" not in reply.json()["meta"]
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])
+async def test_a_bound_that_cuts_nothing_is_warned_of(
+    web: ApiHarness, name: str
+) -> None:
+    async with web.working():
+        reply = await ask(web, **{name: 512})
+    assert reply.status_code == 200
+    [warning] = reply.json()["meta"]["warnings"]
+    assert name in warning
 
 
 @pytest.mark.redis
@@ -108,11 +164,21 @@ async def test_its_size_is_known_before_it_runs(web: ApiHarness) -> None:
     unchecked = web.jobs.unchecked(1)
     assert unchecked is not None
     prepared = web.engine.check(unchecked.request)
-    web.jobs.accept(job_id, prepared.n_prompt, prepared.n_image)
+    web.jobs.accept(job_id, prepared.n_prompt, prepared.n_image, prepared.n_encode)
     async with web.working(checks=False):
         reply = (await asking).json()
     n_common = len(rerank.SYSTEM)
     assert prepared.n_prompt < reply["usage"]["prompt_tokens"] - 3 * n_common
+
+
+@pytest.mark.redis
+async def test_its_cost_is_learned(web: ApiHarness) -> None:
+    async with web.working():
+        for n in range(3):
+            assert (await ask(web, documents=["a"] * (n + 1))).status_code == 200
+    pace = Pace.read(web.sync.get(keys.PACE(POOL)))
+    assert (pace.n_compared, pace.n_jobs) == (3, 0)
+    assert pace.answer_tokens == Pace().answer_tokens
 
 
 @pytest.mark.redis
@@ -155,7 +221,14 @@ async def test_a_client_that_leaves_ends_it(web: ApiHarness) -> None:
         ({"documents": ["a", "x" * 50_000]}, "documents[1]"),
         ({"query": "x" * 200_001}, "query"),
         ({"top_n": 0}, "top_n"),
-        ({"max_tokens_per_doc": 10}, "max_tokens_per_doc"),
+        ({"top_n": -1}, "top_n"),
+        ({"top_n": "two"}, "top_n"),
+        ({"documents": ["a"] * 1001}, "documents"),
+        ({"documents": ["a", {"title": "b"}]}, "documents[1]"),
+        ({"documents": ["a", None]}, "documents[1]"),
+        ({"documents": {"0": "a"}}, "documents"),
+        ({"texts": ["a"]}, "texts"),
+        ({"raw_scores": True}, "raw_scores"),
         ({"rank_fields": ["a"]}, "rank_fields"),
         ({"colour": "red"}, "colour"),
         ({"model": "other"}, "model"),
@@ -210,14 +283,44 @@ def test_the_prompt_is_the_published_one() -> None:
     ]
 
 
-def test_many_pictures_get_fewer_tokens() -> None:
-    def details(n: int) -> set[str]:
-        one = {"image": "data:image/png;base64,AAAA"}
-        body = chat_body(query="a", documents=[one] * n)
-        return {m.content[1].image_url.detail for m in body.messages[2:]}
+def test_many_pictures_and_pages_get_fewer_tokens() -> None:
+    def details(n: int, file: bytes) -> set[str]:
+        body = chat_body(query=part(png()), documents=[pages_of(file)] * n)
+        question = ParsedQuestion(body, 1, caller("me"), wants="score")
+        question.open([2] * n)
+        return {one.detail for one in question.pictures}
 
-    assert details(MAX_PICTURES) == {"auto"}
-    assert details(MAX_PICTURES + 1) == {"low"}
+    file = drawn(*plain("red", "blue"))
+    assert details((MAX_PICTURES - 1) // 2, file) == {"auto"}
+    assert details(MAX_PICTURES // 2, file) == {"low"}
+
+
+@pytest.mark.redis
+async def test_pages_are_queries_and_documents(web: ApiHarness) -> None:
+    documents = [
+        pages_of(text_page(b"one +")),
+        {"content": [pages_of(text_page(b"two ++")), part(png())]},
+        [pages_of(drawn(*plain("red", "blue")), pages="2")],
+        "+++",
+    ]
+    query = pages_of(text_page(b"which has most?"), filename="query.pdf")
+    async with web.working():
+        found = await ask(web, query=query, documents=documents)
+        again = await ask(web, query=query, documents=[documents[0], "+++", "++++"])
+        absent = await ask(web, documents=["a", pages_of(png(), pages="3")])
+        many = pages_of(drawn(*plain(*["red"] * (MAX_COMPARED + 1))))
+        too_many = await ask(web, documents=["a", many])
+    assert found.status_code == 200, found.text
+    assert [each["index"] for each in found.json()["results"]] == [3, 1, 0, 2]
+    # what else is compared does not change a score
+    scores = {
+        each["index"]: each["relevance_score"] for each in again.json()["results"]
+    }
+    assert scores[0] == found.json()["results"][2]["relevance_score"]
+    for refused in (absent, too_many):
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"].startswith("documents[1].")
+    assert "per_page" not in too_many.json()["error"]["message"]
 
 
 @pytest.mark.redis

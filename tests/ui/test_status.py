@@ -160,6 +160,7 @@ async def test_a_model_tells_its_limits_and_its_sampling(web: ApiHarness) -> Non
         "max": 2048,
         "details": {"low": 256, "auto": 1024, "high": 2048},
         "floor": 1024,
+        "attention": 900,
     }
     assert found["limits"]["pictures"] == 8
     assert "jpeg" in found["limits"]["formats"]

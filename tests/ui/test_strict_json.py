@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import InvalidRequest
+from edge.errors import InvalidJson, InvalidRequest
 from ui import strict_json
 from ui.strict_json import find_quotes, load, outside_strings
 
@@ -45,6 +45,20 @@ def test_invalid_json_is_refused(data: bytes) -> None:
         assert load(data) == expected
     except InvalidRequest as refusal:  # of what Python is too kind to
         assert re.search("twice|NaN|Half|mark|UTF-8", refusal.message)
+
+
+@pytest.mark.parametrize(
+    "text", ["{messages:[]}", "'{\"messages\":[]}'", "{'messages':[]}", '{\\"a\\":1}']
+)
+def test_quotes_that_a_shell_has_changed_are_told(text: str) -> None:
+    with pytest.raises(InvalidJson, match="--data @FILE"):
+        load(text.encode())
+
+
+def test_other_faults_are_not_the_shells() -> None:
+    with pytest.raises(InvalidJson) as caught:
+        load(b'{"stream": True}')
+    assert "FILE" not in caught.value.message
 
 
 OUTSIDE = st.text("[]{},: 1a").map(str.encode)

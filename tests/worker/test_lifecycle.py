@@ -29,6 +29,6 @@ def test_a_model_that_cannot_compute_ends_the_start() -> None:
 
 def test_the_first_question_measures_the_machine() -> None:
     with closing(Engine(StubRuntime(), StubTower())) as engine:
-        image_tokens, answer = warm(engine)
-    assert image_tokens > 0
+        size, answer = warm(engine)
+    assert size.encode_tokens > 0
     assert answer.usage.completion_tokens > 0 and answer.timings.embed_ms > 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field
 
-from ui.openai.values import N_PARTS, Body, LongText, Name, Text, form
+from ui.openai.misplaced import refuse_video
+from ui.openai.values import AS_LIST, AS_TEXT, N_PARTS, Body, LongText, Name, Text, form
 from ui.question import TextLayer
 
 Id = Annotated[str, Field(max_length=200)]
@@ -94,6 +95,8 @@ def _as_block(value: Any) -> Any:
             return _picture(url)
         case {"type": "input_text", "text": text}:
             return {"type": "text", "text": text}
+        case {"type": str() as kind}:
+            refuse_video(kind, "messages")
     return value
 
 
@@ -107,7 +110,7 @@ Shown = Annotated[
     BeforeValidator(_as_block),
 ]
 Results = Annotated[
-    Annotated[LongText, Tag("text")] | Annotated[list[Shown], NO_BLOCKS, Tag("list")],
+    Annotated[LongText, AS_TEXT] | Annotated[list[Shown], NO_BLOCKS, AS_LIST],
     Discriminator(form),
 ]
 
@@ -134,8 +137,7 @@ AssistantBlock = Annotated[
 class UserMessage(Body):
     role: Literal["user"]
     content: Annotated[
-        Annotated[LongText, Tag("text")]
-        | Annotated[list[UserBlock], N_PARTS, Tag("list")],
+        Annotated[LongText, AS_TEXT] | Annotated[list[UserBlock], N_PARTS, AS_LIST],
         Discriminator(form),
     ]
 
@@ -143,8 +145,7 @@ class UserMessage(Body):
 class AssistantMessage(Body):
     role: Literal["assistant"]
     content: Annotated[
-        Annotated[Text, Tag("text")]
-        | Annotated[list[AssistantBlock], NO_BLOCKS, Tag("list")],
+        Annotated[Text, AS_TEXT] | Annotated[list[AssistantBlock], NO_BLOCKS, AS_LIST],
         Discriminator(form),
     ]
 
@@ -155,7 +156,7 @@ class SystemBlock(Body):
 
 
 System = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[list[SystemBlock], NO_BLOCKS, Tag("list")],
+    Annotated[Text, AS_TEXT] | Annotated[list[SystemBlock], NO_BLOCKS, AS_LIST],
     Discriminator(form),
 ]
 

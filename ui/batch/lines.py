@@ -18,7 +18,13 @@ from ui.openai.values import Body
 
 MOST_LINES = 50_000
 MOST_LINE = 8 << 20  # bytes: a process may hold one for each line that it asks
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+Endpoint = Literal[
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/rerank",
+]
 
 
 class Line(Body):

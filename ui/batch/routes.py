@@ -12,7 +12,7 @@ from edge.caller import Caller
 from edge.errors import ClientLimit, QueueFull
 from ui.batch import files
 from ui.batch.folders import Folder, Folders
-from ui.batch.lines import count_lines
+from ui.batch.lines import Endpoint, count_lines
 from ui.batch.work import CANCEL, OPEN, PREFIX, WINDOW_S
 from ui.body import Bodies, parse
 from ui.client import Client
@@ -28,7 +28,7 @@ MOST_OPEN_OF_ALL = 16
 
 class BatchBody(Body):
     input_file_id: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
-    endpoint: Literal["/v1/chat/completions", "/v1/completions", "/v1/responses"]
+    endpoint: Endpoint
     completion_window: Literal["24h"] = "24h"
     metadata: dict[
         Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]

@@ -18,7 +18,7 @@ from ui.batch.lines import Line, read_lines
 PREFIX = "batch_"
 OPEN = ("in_progress", "cancelling")  # the states of a batch that has not ended
 CANCEL = "cancel"  # the file in its folder that asks for its end
-AT_ONCE = 2  # lines
+LINES_TOGETHER = 2
 WINDOW_S = 86_400
 
 Ask = Callable[[Folder, Line], Awaitable[Result]]
@@ -55,7 +55,7 @@ class Work:
         self._count(len(completed), len(failed))
         rest = self._rest(completed | failed)
         async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
+            for _ in range(LINES_TOGETHER):
                 group.create_task(self._work(rest))
         about = self._batch.about
         if about["completed"] + about["failed"] == about["total"]:

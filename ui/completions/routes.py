@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from ui.body import parse
 from ui.completions.body import CompletionBody
 from ui.completions.reply import Completion
-from ui.event_streams import await_answers, await_starts, unless_gone
 from ui.field_names import FieldNames
 from ui.jobs import last_event_id
 from ui.openai.answers import Answered
 from ui.openai.body import ChatBody
 from ui.openapi import documented
 from ui.questions import Questions
-from ui.sse import event_stream
+from ui.respond import respond
 
 
 def completion_routes(questions: Questions) -> APIRouter:
@@ -43,12 +41,6 @@ def completion_routes(questions: Questions) -> APIRouter:
                 n=received.n_answers,
                 are_equal=not asked.others,
             )
-            streams = [asked.events, *asked.others]
-            if not received.streams:
-                answers = await unless_gone(http, await_answers(streams))
-                return JSONResponse(reply.complete(answers), headers=received.headers)
-            events = await unless_gone(http, await_starts(streams))
-            lines = reply.stream(events, received.includes_usage, skip)
-            return event_stream(lines, received.headers)
+            return await respond(http, received, reply, skip)
 
     return router

@@ -6,13 +6,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from edge.cache_use import CacheUse
 from edge.errors import UnsupportedParameter
 from edge.qwen3vl import embedding
 from ui.field_names import FieldNames
-from ui.openai.body import ChatBody, Tier
-from ui.openai.values import Body, Caching, Count
-from ui.prompts import MOST_PROMPTS, Input, Prompts, refuse_unknown
+from ui.openai.body import ChatBody
+from ui.openai.values import Count
+from ui.prompts import MOST_PROMPTS, Input, Prompts, PromptsBody, refuse_unknown
 
 _ONE_INPUT = 'Send input: a text, {"image": ...}, or a list of them.'
 REFUSED: Final = {
@@ -45,27 +44,21 @@ def _as_list(value: Any) -> Any:
     return value
 
 
-class EmbeddingsBody(Body):
+class EmbeddingsBody(PromptsBody):
     input: Annotated[
         list[Input],
         Field(min_length=1, max_length=MOST_PROMPTS, fail_fast=True),
         BeforeValidator(_as_list, json_schema_input_type=list[Input] | Input),
     ]
-    model: Annotated[str, Field(max_length=1000)] = ""
     instruction: Annotated[str, Field(max_length=4000)] = embedding.INSTRUCTION
     dimensions: Count | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    cache: Caching = CacheUse.DEFAULT
-    service_tier: Tier | None = None
-    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
 
     def chat_body(self, names: FieldNames) -> ChatBody:
-        """The prompts of all inputs; `names` learns where they come from. Raises
-        InvalidRequest, UnsupportedParameter."""
         refuse_unknown(self, REFUSED)
         instruction = embedding.as_sentence(self.instruction)
         prompts = Prompts(instruction, names, embedding.EMPTY)
         prompts.begin("")
         for i, given in enumerate(self.input):
             prompts.add("", given, f"input[{i}]")
-        return prompts.body(self, ("model", "cache", "service_tier", "priority"))
+        return prompts.body(self)

@@ -10,7 +10,6 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    Tag,
     model_validator,
 )
 
@@ -27,8 +26,11 @@ from ui.openai.formats import (
 )
 from ui.openai.messages import AssistantMessage, ChatMessage
 from ui.openai.misplaced import refuse, refuse_other_api
+from ui.openai.thinking import Thinking
 from ui.openai.tools import Choice, Offer, Tools
 from ui.openai.values import (
+    AS_LIST,
+    AS_TEXT,
     Bias,
     Body,
     Caching,
@@ -58,11 +60,10 @@ MOST_CHOICES = 128  # OpenAI's; those of a pool are fewer
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Stop = Annotated[
-    Annotated[Word, Tag("text")]
-    | Annotated[list[Word], Field(max_length=MOST_STOPS), Tag("list")],
+    Annotated[Word, AS_TEXT]
+    | Annotated[list[Word], Field(max_length=MOST_STOPS), AS_LIST],
     Discriminator(form),
 ]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Tier = Literal["auto", "default", "fast", "flex", "priority", "scale"]
 
 
@@ -75,12 +76,7 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
-class TemplateKwargs(Body):
-    enable_thinking: bool = True
-    thinking_budget: Number | None = None
-
-
-class ChatBody(Body):
+class ChatBody(Thinking):
     is_raw: ClassVar = False  # whether messages are the prompt as it is
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=1000, fail_fast=True)
@@ -129,11 +125,6 @@ class ChatBody(Body):
     tools: Tools = Field([])
     tool_choice: Choice = "auto"
     parallel_tool_calls: bool = True
-    # thoughts, of a model that thinks
-    reasoning_effort: Effort | None = None
-    chat_template_kwargs: TemplateKwargs = TemplateKwargs()  # vLLM's
-    enable_thinking: bool = True  # DashScope's
-    thinking_budget: Number | None = None
     # vLLM's: the last message is the beginning of the answer
     continue_final_message: bool = False
     add_generation_prompt: bool = True
@@ -169,43 +160,12 @@ class ChatBody(Body):
                 "which go first.",
                 param="priority",
             )
-        for name, value in (self.chat_template_kwargs.model_extra or {}).items():
-            if value:
-                param = f"chat_template_kwargs.{name}"
-                raise UnsupportedParameter(
-                    f"{param} is not supported by this server. Leave it out.",
-                    param=param,
-                )
+        self.refuse_other_kwargs()
 
     @property
     def longest_answer(self) -> int | None:
         """The tokens that were asked for; None: the server decides."""
         return self.max_completion_tokens or self.max_tokens
-
-    @property
-    def thinks(self) -> bool:
-        """Whether a model that thinks does so."""
-        return (
-            self.reasoning_effort != "none"
-            and self.enable_thinking
-            and self.chat_template_kwargs.enable_thinking
-        )
-
-    @property
-    def thinking_field(self) -> str:
-        """The field that asks the model to think; "" if none does."""
-        template = self.chat_template_kwargs
-        asks = {
-            "reasoning_effort": self.reasoning_effort not in (None, "none"),
-            "enable_thinking": "enable_thinking" in self.model_fields_set
-            and self.enable_thinking,
-            "thinking_budget": bool(self.thinking_budget),
-            "chat_template_kwargs.enable_thinking": "enable_thinking"
-            in template.model_fields_set
-            and template.enable_thinking,
-            "chat_template_kwargs.thinking_budget": bool(template.thinking_budget),
-        }
-        return next((name for name, is_asked in asks.items() if is_asked), "")
 
     def offer(self) -> Offer:
         """The tools that the answer may call. Raises InvalidRequest."""
@@ -250,18 +210,12 @@ class ChatBody(Body):
             max_tokens=max_tokens,
             stop=stop,
             stop_token_ids=tuple(self.stop_token_ids),
-            thinking_budget=self._thinking_budget,
+            thinking_budget=self.longest_thought,
             logprobs=self.top_logprobs if self.logprobs else None,
             logit_bias=tuple(sorted(biases)),
             grammar=offer.grammar(grammar) if offer else grammar,
             **given,
         )
-
-    @property
-    def _thinking_budget(self) -> int | None:
-        if self.thinking_budget is not None:
-            return self.thinking_budget
-        return self.chat_template_kwargs.thinking_budget
 
     def _grammar(self) -> str:
         """The grammar of the answer; "": any text. Raises InvalidRequest."""

@@ -1,4 +1,4 @@
-"""Pictures in a body: `data:` URLs and bare base64, as forgiving as browsers are."""
+"""Files in a body: `data:` URLs and bare base64, as forgiving as browsers are."""
 
 from __future__ import annotations
 
@@ -15,44 +15,57 @@ _LONGEST_HEADER = 200  # characters before the comma
 _BARE = re.compile(
     r"\s*(?:iVBOR|/9j/|_9j_|R0lGOD|UklGR|Qk[0-3]|SUkq|TU0A|JVBERi|AAAA[A-Za-z0-9]GZ0eX)"
 )
+# ... and that of WebM and Matroska, MP4 and QuickTime, GIF and WebP.
+_BARE_VIDEO = re.compile(r"\s*(?:GkXfo|AAAA[A-Za-z0-9][A-Za-z0-9+/_-]{5}|R0lGOD|UklGR)")
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]{0,30}):")
 _SAFE = str.maketrans("-_", "+/", " \t\r\n\f\v")  # white space and url-safe letters
 
 
 def decode_picture(url: str) -> bytes:
-    """The bytes of a picture that is sent as a `data:` URL (RFC 2397) of base64, or as
-    the base64 alone.
+    """The bytes of a picture or document that is sent as `decode_file` reads it."""
+    return decode_file(url, "picture", _BARE)
+
+
+def decode_video(url: str) -> bytes:
+    """The bytes of a video that is sent as `decode_file` reads it."""
+    return decode_file(url, "video", _BARE_VIDEO)
+
+
+def decode_file(url: str, noun: str, bare: re.Pattern[str]) -> bytes:
+    """The bytes of a file that is sent as a `data:` URL (RFC 2397) of base64, or as the
+    base64 alone, if it is `bare`. Errors call it by the `noun`.
 
     Raises UrlNotAllowed for any other address: none from a client is ever opened.
     """
-    if _BARE.match(url):
-        return _decoded(url)
+    if bare.match(url):
+        return _decoded(url, noun)
+    kind = "image" if noun == "picture" else noun
     scheme = _SCHEME.match(url)
     if not scheme:
         raise InvalidPicture(
-            "A picture is sent as a URL that begins with data:image/...;base64, and "
+            f"A {noun} is sent as a URL that begins with data:{kind}/...;base64, and "
             "goes on with the file in base64."
         )
     if scheme[1].lower() != "data":
         raise UrlNotAllowed(
-            "Pictures are accepted only as data: URLs; this server opens no other "
-            "address. Send the picture itself, base64-encoded."
+            f"{noun.capitalize()}s are accepted only as data: URLs; this server opens "
+            f"no other address. Send the {noun} itself, base64-encoded."
         )
     comma = url.find(",", scheme.end(), scheme.end() + _LONGEST_HEADER)
-    kind = url[scheme.end() : max(comma, 0)].strip().lower()
-    if comma < 0 or not kind.endswith(";base64"):
+    header = url[scheme.end() : max(comma, 0)].strip().lower()
+    if comma < 0 or not header.endswith(";base64"):
         raise InvalidPicture(
-            "A picture's URL must begin with data:image/...;base64, and this one does "
+            f"A {noun}'s URL must begin with data:{kind}/...;base64, and this one does "
             "not say base64."
         )
     if url[comma + 1 :].lstrip()[:5].lower() == "data:":
         raise InvalidPicture(
-            "This picture's URL begins with data: twice. Send it with one prefix."
+            f"This {noun}'s URL begins with data: twice. Send it with one prefix."
         )
-    return _decoded(url[comma + 1 :])
+    return _decoded(url[comma + 1 :], noun)
 
 
-def _decoded(text: str) -> bytes:
+def _decoded(text: str, noun: str) -> bytes:
     """What is usually well-formed is decoded as it is; else it is cleaned first."""
     try:
         return decode_base64(text)
@@ -61,8 +74,13 @@ def _decoded(text: str) -> bytes:
     try:
         return decode_base64(_cleaned(text))
     except ValueError:  # also for letters beyond ASCII
+        if text.lstrip().startswith(("b'", 'b"')):
+            raise InvalidPicture(
+                "This picture's base64 begins with b', as bytes in Python do. Make it "
+                "text with .decode()."
+            ) from None
         raise InvalidPicture(
-            "This picture is not valid base64: it has other letters in it, or was cut "
+            f"This {noun} is not valid base64: it has other letters in it, or was cut "
             "short."
         ) from None
 

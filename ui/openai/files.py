@@ -6,10 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from edge.documents import check_range
 from edge.errors import InvalidRequest, UnsupportedParameter
 from edge.images import Detail
+from ui.openai.data_url import decode_picture
 from ui.openai.values import Body, Text
-from ui.question import TextLayer
+from ui.prompt_parts import blaming
+from ui.question import SentDocument, TextLayer, digest_of
 
 
 def _as_detail(value: Any) -> Any:
@@ -53,3 +56,22 @@ class File(Body):
 class FilePart(Body):
     type: Literal["file"]
     file: File
+
+
+def document_of(file: File, param: str) -> SentDocument:
+    """The document that a body holds as `param`, whose file nobody has looked at.
+    Raises the EdgeError that refuses it."""
+    file.refuse_unsent(param)
+    with blaming(f"{param}.pages"):
+        check_range(file.pages)
+    with blaming(f"{param}.file_data"):
+        encoded = decode_picture(file.file_data)
+    return SentDocument(
+        digest_of(encoded),
+        lambda: encoded,
+        file.detail,
+        param,
+        file.filename,
+        file.pages,
+        file.text_layer,
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field
 
 from ui.openai.files import AnyDetail, FilePart
 from ui.openai.tools import ToolCall
-from ui.openai.values import N_PARTS, Body, LongText, Text, form
+from ui.openai.values import AS_LIST, AS_TEXT, N_PARTS, Body, LongText, Text, form
+from ui.openai.videos import FramesPart, VideoUrlPart
 
 
 def _as_object(value: Any) -> Any:
@@ -29,6 +30,8 @@ def _as_part(value: Any) -> Any:
             return {"type": "image_url", "image_url": picture}
         case {"type": "input_file", **file}:
             return {"type": "file", "file": file}
+        case {"type": "video", "video": str() | dict() as video, **rest}:
+            return {"type": "video_url", "video_url": video} | rest
     return value
 
 
@@ -54,12 +57,11 @@ class RefusalPart(Body):
     refusal: Text
 
 
+AnyPart = TextPart | ImagePart | FilePart | VideoUrlPart | FramesPart
 Part = Annotated[
-    TextPart | ImagePart | FilePart,
+    AnyPart,
     Field(discriminator="type"),
-    BeforeValidator(
-        _as_part, json_schema_input_type=TextPart | ImagePart | FilePart | str
-    ),
+    BeforeValidator(_as_part, json_schema_input_type=AnyPart | str),
 ]
 TextOnly = Annotated[
     TextPart, BeforeValidator(_as_part, json_schema_input_type=TextPart | str)
@@ -71,16 +73,16 @@ Said = Annotated[
 ]
 
 Texts = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[list[TextOnly], N_PARTS, Tag("list")],
+    Annotated[Text, AS_TEXT] | Annotated[list[TextOnly], N_PARTS, AS_LIST],
     Discriminator(form),
 ]
 Parts = Annotated[
-    Annotated[LongText, Tag("text")] | Annotated[list[Part], N_PARTS, Tag("list")],
+    Annotated[LongText, AS_TEXT] | Annotated[list[Part], N_PARTS, AS_LIST],
     Discriminator(form),
 ]
 Saying = Annotated[
-    Annotated[Text, Tag("text")]
-    | Annotated[list[Said], Field(max_length=1000, fail_fast=True), Tag("list")],
+    Annotated[Text, AS_TEXT]
+    | Annotated[list[Said], Field(max_length=1000, fail_fast=True), AS_LIST],
     Discriminator(form),
 ]
 
@@ -119,7 +121,7 @@ ChatMessage = Annotated[
 ]
 
 
-def parts_of(message: ChatMessage) -> Iterator[TextPart | ImagePart | FilePart]:
+def parts_of(message: ChatMessage) -> Iterator[AnyPart]:
     """The parts of a message; a plain string is one text part, and so is a refusal."""
     if isinstance(message.content, str):
         yield TextPart(type="text", text=message.content)

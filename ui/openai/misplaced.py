@@ -13,6 +13,7 @@ _PICTURES = (
     'Put pictures into a message\'s content: {"type": "image_url", "image_url": '
     '{"url": "data:image/png;base64,..."}}.'
 )
+_OF_VIDEO = "Send fps and detail in the part that holds the video."
 _LEAVE_OUT = "Leave it out."
 _FORMAT = "Use response_format or structured_outputs."
 _MAX_TOKENS = "Use max_tokens."
@@ -35,6 +36,8 @@ FIELDS = {
     "include_stop_str_in_output": _LEAVE_OUT,
     "truncate_prompt_tokens": 'Use truncate: "auto".',
     "bad_words": "Use logit_bias.",
+    "mm_processor_kwargs": _OF_VIDEO,
+    "media_io_kwargs": _OF_VIDEO,
     "max_new_tokens": _MAX_TOKENS,
     "max_length": _MAX_TOKENS,
     "n_predict": _MAX_TOKENS,
@@ -47,6 +50,20 @@ FIELDS = {
     "chat_template": _LEAVE_OUT,
     "options": "Send its fields beside messages, with OpenAI's names.",
 }
+# Of a part that holds a video.
+VIDEO = dict.fromkeys(
+    (
+        "nframes",
+        "min_frames",
+        "max_frames",
+        "min_pixels",
+        "max_pixels",
+        "total_pixels",
+        "resized_height",
+        "resized_width",
+    ),
+    "Use fps and detail.",
+) | dict.fromkeys(("video_start", "video_end"), "Cut the video.")
 # Of the body of another API, which has no messages.
 OTHERS = ("prompt", "input", "text", "contents", "query", "image_base64")
 # Of the body, of a message, and of a part of its content.
@@ -57,6 +74,8 @@ PICTURES = (
     "image_data",
     "input_image",
     "image_url",
+    "video",
+    "videos",
     "video_url",
     "attachments",
     "files",
@@ -82,7 +101,8 @@ def refuse(
     which the client relies and which this server would ignore: one of those `refused`,
     or a picture where none is looked at. `pictures` says where they belong."""
     refuse_fields(body.model_extra or {}, refused)
-    for place, fields in _places(body):
+    for place, fields, is_video in _places(body):
+        refuse_fields(fields, VIDEO if is_video else {}, place)
         for name in PICTURES:
             if fields.get(name):
                 param = f"{place}.{name}" if place else name
@@ -91,14 +111,26 @@ def refuse(
                 )
 
 
-def refuse_fields(fields: Any, refused: Mapping[str, str]) -> None:
-    """Raises UnsupportedParameter for the first of `fields`, those of an object, that
-    is among the `refused`. Anything but an object has none."""
+def refuse_fields(fields: Any, refused: Mapping[str, str], place: str = "") -> None:
+    """Raises UnsupportedParameter for the first of `fields`, those of an object at this
+    place of the body, that is among the `refused`. Anything but an object has none."""
     for name, value in fields.items() if isinstance(fields, dict) else ():
         if name in refused and value and value not in HARMLESS.get(name, ()):
+            param = f"{place}.{name}" if place else name
             raise UnsupportedParameter(
-                f"{name} is not supported here. {refused[name]}", param=name
+                f"{param} is not supported here. {refused[name]}", param=param
             )
+
+
+def refuse_video(kind: str, param: str) -> None:
+    """Raises UnsupportedParameter for a part of this kind, if it is a video, in an API
+    that has none."""
+    if kind in ("video", "video_url", "input_video"):
+        raise UnsupportedParameter(
+            f"{kind} is not read here. Ask /v1/chat/completions, which reads videos, "
+            "or send pictures of it.",
+            param=param,
+        )
 
 
 def refuse_other_api(body: Any) -> None:
@@ -115,11 +147,21 @@ def refuse_other_api(body: Any) -> None:
             )
 
 
-def _places(body: BaseModel) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The unknown fields of the body, its messages, and the parts of these."""
-    yield "", body.model_extra or {}
+def _places(body: BaseModel) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """The unknown fields of the body, its messages, and the parts of these, and whether
+    they are those of a video."""
+    yield "", body.model_extra or {}, False
     for i, message in enumerate(getattr(body, "messages", ())):
-        yield f"messages[{i}]", message.model_extra or {}
+        yield f"messages[{i}]", message.model_extra or {}, False
         if isinstance(message.content, list):
             for j, part in enumerate(message.content):
-                yield f"messages[{i}].content[{j}]", part.model_extra or {}
+                yield from _of_part(part, f"messages[{i}].content[{j}]")
+
+
+def _of_part(
+    part: BaseModel, place: str
+) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    is_video = getattr(part, "type", "") in ("video", "video_url")
+    yield place, part.model_extra or {}, is_video
+    if isinstance(file := getattr(part, "video_url", None), BaseModel):
+        yield f"{place}.video_url", file.model_extra or {}, True

@@ -5,11 +5,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from edge.errors import InvalidRequest
 from edge.qwen3vl.tasks import Task, find_task
 from ui.openai.body import ChatBody
 from ui.openai.formats import FORMS, SchemaFormat
-from ui.openai.messages import ChatMessage, ImagePart, TextPart, UserMessage, parts_of
+from ui.openai.messages import (
+    ChatMessage,
+    TextPart,
+    UserMessage,
+    parts_of,
+)
 
 
 def without_task(body: ChatBody) -> ChatBody:
@@ -41,18 +48,17 @@ def _asked(message: UserMessage, task: Task) -> UserMessage:
 def _detailed(message: ChatMessage, task: Task) -> ChatMessage:
     if isinstance(message.content, str):
         return message
-    parts = [
-        _in_detail(part, task) if isinstance(part, ImagePart) else part
-        for part in message.content
-    ]
+    parts = [_in_detail(part, task) for part in message.content]
     return message.model_copy(update={"content": parts})
 
 
-def _in_detail(part: ImagePart, task: Task) -> ImagePart:
-    if part.image_url.detail != "auto":
-        return part
-    url = part.image_url.model_copy(update={"detail": task.detail})
-    return part.model_copy(update={"image_url": url})
+def _in_detail(part: BaseModel, task: Task) -> BaseModel:
+    for name in ("image_url", "file"):
+        held = getattr(part, name, None)
+        if held is not None and held.detail == "auto":
+            detailed = held.model_copy(update={"detail": task.detail})
+            return part.model_copy(update={name: detailed})
+    return part
 
 
 def _how(body: ChatBody, task: Task) -> dict[str, Any]:

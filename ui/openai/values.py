@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag, model_validator
 
 from edge.cache_use import CacheUse
 
@@ -44,9 +44,13 @@ def whole(value: Any) -> Any:
     return int(value) if is_whole else value
 
 
+# The members of `text | list`, by names that no field has: they are in pydantic's path.
+AS_TEXT, AS_LIST = Tag("as text"), Tag("as list")
+
+
 def form(value: Any) -> str:
     """The member of `text | list` to validate, so that only that one complains."""
-    return "list" if isinstance(value, list) else "text"
+    return (AS_LIST if isinstance(value, list) else AS_TEXT).tag
 
 
 MOST_TEXT = 200_000  # characters of one text

@@ -30,6 +30,7 @@ const WRITE_MS = 400;
  * @property {string} thoughts
  * @property {string} received
  * @property {boolean} isWaiting for the answer before it
+ * @property {string} page the job of the page that is asked about by itself
  */
 
 export class Asking {
@@ -85,6 +86,7 @@ export class Asking {
       thoughts: message.thoughts ?? "",
       received: message.received ?? "0",
       isWaiting: true,
+      page: "",
     };
     this.#running.set(job.message, running);
     this.#tell(job.message);
@@ -107,7 +109,8 @@ export class Asking {
     const job = running?.job ?? jobs.find((one) => one.message === message.id);
     running?.aborter.abort();
     await this.#store.changeMessage(message.id, { ...shown(running ?? message), state: "stopped" });
-    if (job?.job) await send(`v1/jobs/${job.job}`, { method: "DELETE" }).catch(() => null);
+    const name = running?.page || job?.job;
+    if (name) await send(`v1/jobs/${name}`, { method: "DELETE" }).catch(() => null);
     if (job && !running) await this.#store.endJob(job.key);
   }
 
@@ -151,6 +154,7 @@ export class Asking {
           if (event.cached) ending = { ...ending, measured: { ...ending.measured, cached: true } };
           break;
         case "progress":
+          if (event.stage === "page") running.page = event.job_id;
           running.progress.observe(event, now);
           break;
         case "thoughts":
@@ -200,7 +204,7 @@ export class Asking {
     const { per_page, without } = answer?.settings ?? {};
     const turns = answeredTurns(branch(found?.messages ?? [], answer?.parent ?? null));
     const sent = per_page ? (turns.at(-1)?.pictures ?? []) : sentPictures(turns, this.#service.limits.pictures, without);
-    return marksOf(grounding, sent);
+    return marksOf(grounding, sent.filter(({ clip }) => !clip)); // frames are not counted
   }
 
   /** @param {Job} job @param {string} received @param {AbortSignal} signal */

@@ -83,7 +83,7 @@ export class Bar {
     if (waiting) return ["busy", say("state_busy", { running, waiting }), `${running} + ${waiting}`];
     if (running && running >= slots) return ["busy", say("state_full", { running }), String(running)];
     const tokens = this.#service.imageTokens(USUAL.width, USUAL.height);
-    const time = about(total(this.#service.price(tokens, USUAL.tokens)));
+    const time = about(total(this.#service.price([tokens], USUAL.tokens)));
     return ["free", say("state_free", { time }), say("about", { time })];
   }
 }

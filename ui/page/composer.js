@@ -7,12 +7,14 @@
 /** @import { Task } from "./ready_task.js" */
 /** @import { Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
+import { groups, without } from "./clips.js";
 import { button, el, icon, put } from "./dom.js";
 import { options } from "./options.js";
 import { total } from "./service.js";
 import { openSchema } from "./schema.js";
 import { promptOf, settingsOf } from "./ready_task.js";
-import { about, hasText, language, languageName, say } from "./words.js";
+import { TaskLine } from "./task_line.js";
+import { about, language, languageName, say } from "./words.js";
 
 const MOST_HEIGHT_PX = 200;
 
@@ -33,9 +35,7 @@ export class Composer {
   #box;
   #price = el("span", { class: "price" });
   #hint = el("p", { class: "hint", role: "alert" });
-  /** @type {Map<Task, HTMLElement>} */
-  #tasks = new Map();
-  #taskLine = el("div", { class: "tasks", role: "group", "aria-label": say("tasks") });
+  #taskLine = new TaskLine((task) => void this.#task(task));
   #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
   #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
   #send;
@@ -52,7 +52,7 @@ export class Composer {
     });
     this.#send = el("button", { class: "main send" }, this.#price, icon("send"));
     host.append(
-      this.#taskLine,
+      this.#taskLine.root,
       this.#perPageChoice,
       this.#hint,
       el(
@@ -83,12 +83,12 @@ export class Composer {
 
   /** Whether there are more pictures than one question may have. */
   get #isLong() {
-    return this.#pictures.length > this.#service.limits.pictures;
+    return groups(this.#pictures).length > this.#service.limits.pictures;
   }
 
   /** Whether each picture gets an answer of its own. */
   get #isPerPage() {
-    return this.#pictures.length > 1 && (this.#perPage.checked || this.#isLong);
+    return groups(this.#pictures).length > 1 && (this.#perPage.checked || this.#isLong);
   }
 
   get text() {
@@ -109,9 +109,9 @@ export class Composer {
     this.#changed();
   }
 
-  /** @param {number} index */
+  /** Takes a picture away, and with a frame its video. @param {number} index */
   remove(index) {
-    this.#pictures = this.#pictures.toSpliced(index, 1);
+    this.#pictures = without(this.#pictures, index);
     this.#changed();
   }
 
@@ -138,33 +138,20 @@ export class Composer {
     const has = all.length > 0;
     this.#box.placeholder = say(has ? "placeholder_next" : "placeholder_first");
     const seconds = this.#seconds(all, options());
-    this.#perPageChoice.hidden = this.#pictures.length < 2;
+    this.#perPageChoice.hidden = groups(this.#pictures).length < 2;
     this.#perPage.disabled = this.#isLong;
     if (this.#isLong) this.#perPage.checked = true;
     const isReady = this.#service.state === "ready" && (has || this.#box.value.trim());
     const price = isReady ? say("about", { time: about(seconds) }) : "";
     put(this.#price, price);
     this.#send.setAttribute("aria-label", `${say("ask")} ${price}`.trim());
-    this.#listTasks();
-    for (const [task, node] of this.#tasks) {
-      node.hidden = all.length < task.pictures;
-      node.title = say("about", { time: about(this.#seconds(all, settingsOf(task, options()))) });
-    }
-  }
-
-  /** The tasks of the model that have a name on this page. */
-  #listTasks() {
-    const tasks = this.#service.tasks.filter(({ id }) => hasText(`task_${id}`));
-    if (tasks.every((task) => this.#tasks.has(task))) return;
-    this.#tasks = new Map(
-      tasks.map((task) => [task, button(say(`task_${task.id}`), () => void this.#task(task), { class: "task", "data-task": task.id })]),
-    );
-    put(this.#taskLine, ...this.#tasks.values());
+    const secondsOf = (/** @type {Task} */ task) => this.#seconds(all, settingsOf(task, options()));
+    this.#taskLine.show(this.#service.tasks, groups(all).length, secondsOf);
   }
 
   /** @param {PictureRef[]} pictures @param {Options} settings */
   #seconds(pictures, settings) {
-    const questions = this.#isPerPage ? this.#pictures.map((one) => [one]) : [pictures];
+    const questions = this.#isPerPage ? groups(this.#pictures) : [pictures];
     const price = (/** @type {PictureRef[]} */ some) => total(this.#service.priceOf(some, this.#box.value.length, settings));
     return questions.reduce((sum, some) => sum + price(some), 0);
   }

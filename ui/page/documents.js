@@ -1,6 +1,6 @@
 /**
- * The pages of a PDF as pictures. The server draws them: a browser gives a page no reader
- * of PDFs.
+ * The pages of a PDF or TIFF as pictures. The server draws them: a browser gives a page no
+ * reader of these.
  */
 
 import { ApiError, call } from "./api.js";
@@ -9,20 +9,39 @@ import { say } from "./words.js";
 
 const HEADER_WITHIN = 1024; // bytes
 
-/** @param {Blob} file */
-export async function isPdf(file) {
-  return (await file.slice(0, HEADER_WITHIN).text()).includes("%PDF-");
+/** Whether a file is a PDF, or a TIFF with several pages. @param {Blob} file */
+export async function hasPages(file) {
+  if ((await file.slice(0, HEADER_WITHIN).text()).includes("%PDF-")) return true;
+  const header = await viewOf(file, 0, 8);
+  if (!isTiff(header)) return false;
+  // Source: TIFF 6.0, section 2: a page has 12 bytes for each entry, then where the next is.
+  const isLittle = header.getUint8(0) === 0x49;
+  const at = header.getUint32(4, isLittle);
+  const count = await viewOf(file, at, 2);
+  if (count.byteLength < 2) return false;
+  const next = await viewOf(file, at + 2 + 12 * count.getUint16(0, isLittle), 4);
+  return next.byteLength === 4 && next.getUint32(0, isLittle) > 0;
+}
+
+/** @param {DataView} header */
+function isTiff(header) {
+  return header.byteLength === 8 && [0x49492a00, 0x4d4d002a].includes(header.getUint32(0));
+}
+
+/** @param {Blob} file @param {number} at @param {number} n bytes */
+async function viewOf(file, at, n) {
+  return new DataView(await file.slice(at, at + n).arrayBuffer());
 }
 
 /**
- * Its pages, each as soon as it is drawn; `of` is their number.
+ * Its pages, each as soon as it is drawn, as large as any task reads them; `of` is their
+ * number.
  *
  * @param {File} file
- * @param {string} [detail] of pictures
  * @returns {AsyncGenerator<{picture: File, page: number, of: number}, void>} throws ApiError
  */
-export async function* pagesOf(file, detail = "auto") {
-  const sent = { filename: file.name, file_data: await dataUrl(file), detail };
+export async function* pagesOf(file) {
+  const sent = { filename: file.name, file_data: await dataUrl(file), detail: "high" };
   const response = await call("v1/pages", {
     method: "POST",
     headers: { "content-type": "application/json" },

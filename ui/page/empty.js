@@ -25,6 +25,7 @@ export class EmptyPage {
    */
   constructor(service, { choose, photograph, ask }) {
     this.#service = service;
+    const isTouch = matchMedia("(pointer: coarse)").matches; // nothing can be dropped
     const examples = EXAMPLES.map((example) => {
       const price = el("small");
       this.#prices.set(example, price);
@@ -42,8 +43,8 @@ export class EmptyPage {
       "section",
       { class: "empty" },
       el("div", { class: "sign" }, icon("picture")),
-      el("h2", {}, say("drop_anywhere")),
-      el("p", {}, say("or_paste")),
+      el("h2", {}, say(isTouch ? "placeholder_first" : "drop_anywhere")),
+      !isTouch && el("p", {}, say("or_paste")),
       el(
         "div",
         { class: "ways" },
@@ -60,7 +61,7 @@ export class EmptyPage {
 
   #showPrices() {
     for (const [{ width, height }, node] of this.#prices) {
-      const seconds = total(this.#service.price(this.#service.imageTokens(width, height), 30));
+      const seconds = total(this.#service.price([this.#service.imageTokens(width, height)], 30));
       put(node, this.#service.state === "ready" ? say("price_now", { time: about(seconds) }) : "\u00a0");
     }
   }

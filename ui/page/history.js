@@ -122,7 +122,7 @@ export class History {
       this.#list,
       ...entries,
       rest && el("li", {}, button(say("history.more"), more)),
-      !found.length && el("li", { class: "history-none" }, say("history.none")),
+      !found.length && el("li", { class: "history-none" }, say(this.#search.value.trim() ? "history.none" : "history.empty")),
     );
     focus?.();
   }

@@ -1,4 +1,4 @@
-/** Pictures come in: dropped or pasted anywhere on the page, chosen, or photographed. */
+/** Pictures, PDFs and videos come in: dropped or pasted anywhere on the page, chosen, or photographed. */
 
 /**
  * Calls `onFiles` with files that are dropped or pasted anywhere. While files hover over
@@ -57,7 +57,7 @@ export function watchIncoming(onFiles, signal) {
 export function chooseFiles(onFiles, { isCamera = false } = {}) {
   const input = document.createElement("input");
   input.type = "file";
-  input.accept = "image/*,.heic,.heif,application/pdf";
+  input.accept = "image/*,.heic,.heif,application/pdf,video/*";
   input.multiple = !isCamera;
   if (isCamera) input.capture = "environment";
   input.addEventListener("change", () => {

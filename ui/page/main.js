@@ -56,7 +56,7 @@ const composer = new Composer(mount("composer"), service, {
 });
 const bar = new Bar(mount("bar"), service, {
   history: switchHistory,
-  server: () => (location.hash = location.hash === "#server" ? "" : "#server"),
+  server: () => (isServer() ? leaveServer() : (location.hash = "#server")),
 });
 conversation.watch(() => {
   setView();
@@ -96,10 +96,9 @@ function inRoom(act) {
 /** Goes where the address says: a conversation, the tab of the server, or a new one. */
 async function go() {
   const name = location.hash.slice(1);
-  const isServer = name === "server";
-  bar.mark(isServer);
-  document.body.dataset.tab = isServer ? "server" : "chat";
-  if (isServer) return showServer();
+  bar.mark(isServer());
+  document.body.dataset.tab = isServer() ? "server" : "chat";
+  if (isServer()) return showServer();
   if (name && name === conversation.row.id) return;
   saveDraft();
   if (!name || !(await conversation.open(name))) conversation.begin();
@@ -127,15 +126,25 @@ function setView() {
   empty.node.hidden = !isEmpty;
 }
 
+function isServer() {
+  return location.hash === "#server";
+}
+
+/** Back to the conversation that was open. */
+function leaveServer() {
+  location.hash = conversation.row.id;
+}
+
 async function showServer() {
   const host = mount("server");
   if (host.childElementCount) return;
   const asked = conversation.path.findLast(({ role }) => role === "user");
   const question = () => composer.text || asked?.text || say("default_question");
-  await load(import("./server.js"), ({ createServer }) => void createServer(host, service, question));
+  await load(import("./server.js"), ({ createServer }) => void createServer(host, service, question, leaveServer));
 }
 
 function switchHistory() {
+  if (isServer()) leaveServer();
   const isOpen = document.body.classList.toggle("shows-history");
   document.querySelector(".menu")?.setAttribute("aria-expanded", String(isOpen));
   const host = mount("history");
@@ -159,11 +168,12 @@ function switchHistory() {
   });
 }
 
-/** N: new, /: write, Escape: close the list. @param {KeyboardEvent} event */
+/** N: new, /: write, Escape: close the list, or what is said of the server. @param {KeyboardEvent} event */
 function key(event) {
   const isWriting = /** @type {HTMLElement} */ (event.target).matches("input, textarea, select");
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (event.key === "Escape" && document.body.classList.contains("shows-history")) switchHistory();
+  else if (event.key === "Escape" && isServer()) leaveServer();
   else if (event.key === "n" && !isWriting) location.hash = "";
   else if (event.key === "/" && !isWriting) composer.focus();
   else return;

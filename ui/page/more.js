@@ -18,7 +18,7 @@ export function openMore(service, onChange) {
   const now = options();
   const details = /** @type {const} */ (["low", "auto", "high"]).map((detail) => {
     const tokens = service.imageTokens(PHOTO_PX, PHOTO_PX, detail);
-    const time = about(total({ ...service.price(tokens, 30), queue: 0 }));
+    const time = about(total({ ...service.price([tokens], 30), queue: 0 }));
     return /** @type {const} */ ([detail, `${say(`detail_${detail}`)} · ${say("about", { time })}`]);
   });
   const lengths = [

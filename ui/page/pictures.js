@@ -43,6 +43,8 @@ import { decode, render } from "./raster.js";
  * @property {number} rows
  * @property {number} columns
  * @property {boolean} [isFirst] of several frames, of which no other is kept
+ * @property {string} [clip] see PictureRef
+ * @property {number} [seconds]
  */
 
 /** Why a file cannot be sent. `say("picture." + code, values)` tells a person. */

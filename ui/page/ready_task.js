@@ -16,6 +16,7 @@
  * @property {boolean} is_prose
  * @property {number} pictures that it needs
  * @property {object | null} schema
+ * @property {string} format of tasks that differ in it alone
  */
 
 /**

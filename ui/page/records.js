@@ -59,6 +59,8 @@
  *   not known
  * @property {number} columns the same from left to right
  * @property {boolean} [isFirst] the first of several frames of a file
+ * @property {string} [clip] the id of the video that it is a frame of
+ * @property {number} [seconds] of that frame
  */
 
 /**

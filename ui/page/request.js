@@ -2,6 +2,8 @@
 
 /** @import { Message, PictureRef } from "./records.js" */
 
+import { groups } from "./clips.js";
+
 /** @typedef {"low" | "auto" | "high"} Detail of pictures */
 
 /**
@@ -51,15 +53,15 @@ export function answeredTurns(path) {
 }
 
 /**
- * The pictures that are sent: of all turns, the newest `most`.
+ * The pictures that are sent: of all turns, the newest `most`; a video counts as one.
  * @param {Message[]} turns
  * @param {number} most
  * @param {string[]} [without]
  * @returns {PictureRef[]}
  */
 export function sentPictures(turns, most, without = []) {
-  const all = turns.flatMap(({ pictures }) => pictures);
-  return all.filter(({ sha256 }) => !without.includes(sha256)).slice(-most);
+  const all = turns.flatMap(({ pictures }) => pictures).filter(({ sha256 }) => !without.includes(sha256));
+  return groups(all).slice(-most).flat();
 }
 
 /**
@@ -82,11 +84,15 @@ export async function requestBody(path, options, { mostPictures, defaultQuestion
   if (system) messages.push({ role: "system", content: system });
   for (const { role, text, pictures } of turns) {
     const urls = [];
-    for (const picture of pictures) {
-      if (!sent.has(picture)) continue;
-      const blob = await read(picture.sha256);
-      if (!blob) throw new PictureGone(picture);
-      const url = await dataUrl(blob);
+    for (const group of groups(pictures.filter((picture) => sent.has(picture)))) {
+      const [picture] = group;
+      if (!picture) continue;
+      const [url, ...others] = await Promise.all(group.map((one) => urlOf(one, read)));
+      if (picture.clip) {
+        const video = [url, ...others].map((image, n) => ({ image, seconds: group[n]?.seconds }));
+        urls.push({ type: "video", video, detail });
+        continue;
+      }
       // the name becomes the heading of its answer
       if (options.per_page) urls.push({ type: "file", file: { file_data: url, filename: picture.name.slice(0, LONGEST_NAME), detail } });
       else urls.push({ type: "image_url", image_url: { url, detail } });
@@ -101,6 +107,16 @@ export async function requestBody(path, options, { mostPictures, defaultQuestion
     truncate: "auto",
     ...sampling,
   });
+}
+
+/**
+ * @param {PictureRef} picture
+ * @param {(digest: string) => Promise<Blob | null>} read
+ */
+async function urlOf(picture, read) {
+  const blob = await read(picture.sha256);
+  if (!blob) throw new PictureGone(picture);
+  return dataUrl(blob);
 }
 
 /**

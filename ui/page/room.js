@@ -12,13 +12,12 @@
 /** @import { Example } from "./tasks.js" */
 import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
-import { isPdf, pagesOf } from "./documents.js";
 import { mount } from "./dom.js";
 import { options } from "./options.js";
-import { keep, PictureError, prepare } from "./pictures.js";
 import { saveMarks } from "./save_marks.js";
 import { total } from "./service.js";
 import { Stage } from "./stage.js";
+import { Taking } from "./taking.js";
 import { Talk } from "./talk.js";
 import { fileOf } from "./tasks.js";
 import { Title } from "./title.js";
@@ -34,6 +33,7 @@ export class Room {
   #conversation;
   #talk;
   #composer;
+  #taking;
   #stage;
   /** The question whose text is being changed. @type {Message | null} */
   #edited = null;
@@ -53,6 +53,7 @@ export class Room {
     this.#conversation = conversation;
     this.#composer = composer;
     this.#asking = new Asking(store, service);
+    this.#taking = new Taking(service, store, composer);
     const title = new Title(this.#asking);
     this.#stage = new Stage(mount("stage"), {
       say,
@@ -104,7 +105,7 @@ export class Room {
 
   /** @returns {Item[]} */
   #items() {
-    const draft = this.#composer.pictures.map((ref) => ({ ref, isDraft: true, isOriginal: !ref.original }));
+    const draft = this.#composer.pictures.map((ref) => ({ ref, isDraft: true, isOriginal: !ref.original && this.#service.isLarger(ref) }));
     return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
   }
 
@@ -139,60 +140,7 @@ export class Room {
 
   /** @param {File[]} files */
   async take(files) {
-    const { limits } = this.#service;
-    this.#composer.say("");
-    for (const file of files) {
-      if (await isPdf(file)) await this.#takePdf(file);
-      else if (this.#composer.pictures.length < limits.pictures) await this.#prepare(file);
-      else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
-    }
-  }
-
-  /** Adds the pages of a PDF, up to the most that can be asked about one by one. @param {File} file */
-  async #takePdf(file) {
-    const { name } = file;
-    const { pages } = this.#service.limits;
-    this.#composer.say(say("reading_pages", { name }));
-    try {
-      for await (const { picture, page, of } of pagesOf(file, options().detail)) {
-        if (this.#composer.pictures.length >= pages) return this.#composer.say(say("too_many_pages", { name, n: page - 1, of }));
-        if (!(await this.#prepare(picture, { isOriginal: true }))) return;
-      }
-      this.#composer.say("");
-    } catch (error) {
-      const message = error instanceof Error ? error.message : "";
-      this.#composer.say(say("picture.pdf", { name, message }));
-    }
-  }
-
-  /**
-   * @param {Blob & {name?: string}} file
-   * @param {{isOriginal?: boolean, part?: Rect}} [choice]
-   * @returns {Promise<PictureRef | null>} null: it was refused, and the person told
-   */
-  async #prepare(file, choice) {
-    const { limits } = this.#service;
-    try {
-      const prepared = await prepare(
-        file,
-        {
-          minTokens: limits.image_tokens.min,
-          autoTokens: limits.image_tokens.details.auto,
-          maxTokens: limits.image_tokens.max,
-          bodyBytes: limits.body_bytes,
-          sourcePixels: limits.source_pixels,
-          formats: limits.formats,
-        },
-        choice,
-      );
-      const ref = await keep(prepared, this.#store.pictures);
-      this.#composer.add([ref]);
-      return ref;
-    } catch (error) {
-      if (error instanceof PictureError) this.#composer.say(say(`picture.${error.code}`, error.values));
-      else this.#composer.say(say("picture.not_kept"));
-      return null;
-    }
+    await this.#taking.take(files);
   }
 
   /** @param {number} index @param {boolean} isOriginal */
@@ -202,12 +150,12 @@ export class Room {
     const file = ref && (await this.#store.pictures.readLargest(ref));
     if (!ref || !file) return;
     this.#composer.remove(n);
-    await this.#prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
+    await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
   }
 
   /** @param {Blob} file @param {Rect} part @param {PictureRef} ref */
   async #takePart(file, part, ref) {
-    const added = await this.#prepare(new File([file], say("part_of", { name: ref.name }), { type: file.type }), { part });
+    const added = await this.#taking.prepare(new File([file], say("part_of", { name: ref.name }), { type: file.type }), { part });
     const replaced = this.#replaced;
     this.#replaced = null;
     const question = replaced && this.#conversation.messages.find(({ id }) => id === replaced.parent);
@@ -225,7 +173,7 @@ export class Room {
 
   /** @param {Example} example */
   async try(example) {
-    if (await this.#prepare(await fileOf(example))) {
+    if (await this.#taking.prepare(await fileOf(example))) {
       const { pictures } = this.#composer;
       this.#composer.write("", []);
       await this.ask(say(`ask_example_${example.name}`), pictures);

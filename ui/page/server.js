@@ -4,7 +4,7 @@
 import { copy } from "./clipboard.js";
 import { button, el, put, set } from "./dom.js";
 import { sentence } from "./failures.js";
-import { exact, say } from "./words.js";
+import { exact, number, say } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -12,8 +12,9 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {HTMLElement} host
  * @param {Service} service
  * @param {() => string} question the person's own, for the examples
+ * @param {() => void} leave goes back to the conversation
  */
-export function createServer(host, service, question) {
+export function createServer(host, service, question, leave) {
   const away = el("p", { role: "status" });
   const numbers = el("dl", { class: "numbers" });
   const stages = el("div");
@@ -22,7 +23,7 @@ export function createServer(host, service, question) {
   const curl = el("pre", { tabindex: 0 });
   const python = el("pre", { tabindex: 0 });
   host.append(
-    el("h2", {}, say("this_server")),
+    el("header", {}, el("h2", {}, say("this_server")), button(say("close"), leave, { icon: "close", iconOnly: true, class: "plain round" })),
     away,
     numbers,
     el("h3", {}, say("last_hour")),
@@ -43,17 +44,18 @@ export function createServer(host, service, question) {
     put(away);
     put(
       numbers,
-      number(say("busy_slots"), `${status.running} / ${status.slots}`),
-      number(say("waiting"), `${status.waiting} / ${status.backlog}`),
-      number(say("tokens_per_second_name"), service.pace.answer_s ? (1 / service.pace.answer_s).toFixed(1) : "–"),
+      fact(say("busy_slots"), `${status.running} / ${status.slots}`),
+      fact(say("waiting"), `${status.waiting} / ${status.backlog}`),
+      fact(say("tokens_per_second_name"), service.pace.answer_s ? number(1 / service.pace.answer_s) : "–"),
     );
     put(stages, latency(status.latency ?? {}));
     put(curve, status.bench?.levels?.length ? chart(status.bench) : el("p", {}, say("no_curve"), " ", el("code", {}, "edge bench")));
     const [model = {}] = status.models;
     const facts = { model: model.id, vision: model.vision, runtime: model.runtime, version: status.version, ...status.caches };
-    put(about, ...Object.entries(facts).map(([name, value]) => number(say(`fact_${name}`), String(value ?? "–"))));
-    put(curl, curlExample(service.model, question()));
-    put(python, pythonExample(service.model, question()));
+    put(about, ...Object.entries(facts).map(([name, value]) => fact(say(`fact_${name}`), String(value ?? "–"))));
+    const key = status.key ? "YOUR-KEY" : "";
+    put(curl, curlExample(service.model, question(), key));
+    put(python, pythonExample(service.model, question(), key));
   };
   service.watch(show);
   show();
@@ -61,7 +63,7 @@ export function createServer(host, service, question) {
 }
 
 /** @param {string} name @param {string} value */
-const number = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
+const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
 /** @param {Record<string, {p50_s: number, p95_s: number, n: number}>} found by stage */
 function latency(found) {
@@ -89,7 +91,7 @@ function chart({ levels, machine }) {
     const x = 20 + n * width;
     svg.append(
       shape("rect", { x: x + 6, y: 150 - height, width: width - 12, height, rx: 4 }),
-      shape("text", { x: x + width / 2, y: 142 - height }, (60 * answers_per_s).toFixed(1)),
+      shape("text", { x: x + width / 2, y: 142 - height }, number(60 * answers_per_s)),
       shape("text", { x: x + width / 2, y: 170 }, String(concurrency)),
     );
   });
@@ -106,19 +108,24 @@ function shape(tag, props, text = "") {
 
 const address = () => new URL("v1", document.baseURI).href;
 
-/** @param {string} model @param {string} question */
-function curlExample(model, question) {
-  const content = [{ type: "text", text: question }, { type: "image_url", image_url: { url: "data:image/jpeg;base64,'\"$(base64 -w0 picture.jpg)\"'" } }];
-  const body = JSON.stringify({ model, messages: [{ role: "user", content }] });
-  const quoted = body.replaceAll("'", "'\\''").replace("'\\''\\\"$(base64 -w0 picture.jpg)\\\"'\\''", "'\"$(base64 -w0 picture.jpg)\"'");
-  return `curl ${address()}/chat/completions -H 'content-type: application/json' \\\n  -d '${quoted}'`;
+/**
+ * The body comes from a here-document: an argument may have 128 KiB, pictures have more.
+ * @param {string} model @param {string} question @param {string} key empty: none is needed
+ */
+function curlExample(model, question, key) {
+  const content = [{ type: "text", text: question }, { type: "image_url", image_url: { url: "data:image/jpeg;base64," } }];
+  const body = JSON.stringify({ model, messages: [{ role: "user", content }] }, null, 1).replace(/[\\$`]/g, "\\$&");
+  const headers = ["content-type: application/json", key && `authorization: Bearer ${key}`].filter(Boolean);
+  return `curl ${address()}/chat/completions ${headers.map((one) => `-H '${one}'`).join(" ")} -d @- <<END
+${body.replace(";base64,", ";base64,$(base64 < picture.jpg)")}
+END`;
 }
 
-/** @param {string} model @param {string} question */
-function pythonExample(model, question) {
+/** @param {string} model @param {string} question @param {string} key */
+function pythonExample(model, question, key) {
   return `import base64, openai
 
-client = openai.OpenAI(base_url="${address()}", api_key="none")
+client = openai.OpenAI(base_url="${address()}", api_key="${key || "none"}")
 picture = base64.b64encode(open("picture.jpg", "rb").read()).decode()
 answer = client.chat.completions.create(
     model=${JSON.stringify(model)},

@@ -6,8 +6,10 @@
 /** @import { ApiFailure } from "./api.js" */
 /** @import { Seconds } from "./progress.js" */
 /** @import { Task } from "./ready_task.js" */
+/** @import { PictureRef } from "./records.js" */
 /** @import { Detail, Options } from "./request.js" */
 import { ApiError, callJson } from "./api.js";
+import { groups } from "./clips.js";
 import { keepOptions, options } from "./options.js";
 
 const EVERY_MS = 5000;
@@ -18,9 +20,10 @@ const LIMITS = {
   body_bytes: 32 << 20,
   pictures: 8,
   pages: 100,
+  video: { seconds: 120, frames: 32, image_tokens: { low: 1024, auto: 2048, high: 4096 } },
   context_tokens: 4096,
   answer_tokens: 512,
-  image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 } },
+  image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 }, attention: 900 },
   token_px: 32,
   source_pixels: 50_000_000,
   formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
@@ -106,17 +109,21 @@ export class Service {
   }
 
   /**
-   * Estimated seconds of each stage of a question asked now.
-   * @param {number} imageTokens
+   * Estimated seconds of each stage of a question asked now. A token of a large picture
+   * takes longer to encode: see `edge/qwen3vl/encode_cost.py`.
+   * @param {number[]} pictures the image tokens of each
    * @param {number} textTokens
    * @param {number} [maxTokens]
    * @returns {Seconds}
    */
-  price(imageTokens, textTokens, maxTokens = this.limits.answer_tokens) {
+  price(pictures, textTokens, maxTokens = this.limits.answer_tokens) {
     const pace = this.pace;
+    const sum = (/** @type {number[]} */ numbers) => numbers.reduce((a, b) => a + b, 0);
+    const { attention } = this.limits.image_tokens;
+    const imageTokens = sum(pictures);
     return {
       queue: this.#served.starts_in_s ?? 0,
-      encode: imageTokens * pace.image_s,
+      encode: sum(pictures.map((n) => n * (1 + n / attention))) * pace.image_s,
       prefill: pace.other_s + (imageTokens + textTokens) * pace.prompt_s,
       decode: Math.min(maxTokens, pace.answer_tokens) * pace.answer_s,
     };
@@ -124,13 +131,23 @@ export class Service {
 
   /**
    * Estimated seconds of each stage of a question about pictures, asked now.
-   * @param {{width: number, height: number}[]} pictures
+   * @param {PictureRef[]} pictures
    * @param {number} letters of its text
    * @param {Options} settings
    */
   priceOf(pictures, letters, { detail, max_tokens }) {
-    const tokens = pictures.reduce((sum, { width, height }) => sum + this.imageTokens(width, height, detail), 0);
+    const tokens = groups(pictures).flatMap((group) => this.#tokensOf(group, detail));
     return this.price(tokens, letters / LETTERS_PER_TOKEN, max_tokens);
+  }
+
+  /** The image tokens of a picture, or of each pair of frames of a video. @param {PictureRef[]} group @param {Detail} [detail] @returns {number[]} */
+  #tokensOf([first, ...others], detail = "auto") {
+    if (!first) return [];
+    if (!first.clip) return [this.imageTokens(first.width, first.height, detail)];
+    const { token_px, video } = this.limits;
+    const pairs = Math.ceil((1 + others.length) / 2);
+    const tokens = Math.ceil(first.width / token_px) * Math.ceil(first.height / token_px);
+    return Array(pairs).fill(Math.min(tokens, video.image_tokens[detail] / pairs));
   }
 
   /** The image tokens of a picture of this size. @param {number} width @param {number} height @param {Detail} [detail] */
@@ -139,6 +156,12 @@ export class Service {
     const least = detail === "high" ? image_tokens.floor : image_tokens.min;
     const tokens = Math.ceil(width / token_px) * Math.ceil(height / token_px);
     return Math.max(least, Math.min(tokens, image_tokens.details[detail]));
+  }
+
+  /** Whether a picture has more pixels than the model can see. @param {{width: number, height: number}} picture */
+  isLarger({ width, height }) {
+    const { image_tokens, token_px } = this.limits;
+    return width * height > image_tokens.max * token_px ** 2;
   }
 }
 

@@ -9,6 +9,7 @@
 /** @import { Rect } from "./raster.js" */
 /** @import { Item } from "./strip.js" */
 
+import { lastStart } from "./clips.js";
 import { Crop } from "./crop.js";
 import { el } from "./dom.js";
 import { Cells, Marks } from "./overlay.js";
@@ -106,7 +107,7 @@ export class Stage {
    * @param {Item[]} items
    * @param {number} [index] of the one that is shown; else the last
    */
-  async show(items, index = items.length - 1) {
+  async show(items, index = lastStart(items.map(({ ref }) => ref))) {
     const before = this.shown?.sha256;
     this.#items = items;
     this.#index = Math.max(0, Math.min(index, items.length - 1));

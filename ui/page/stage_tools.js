@@ -69,7 +69,7 @@ export class StageTools {
     const { width, height } = ref;
     if (!width) return null;
     const size = say("stage.size", { width, height, tokens: ref.rows * ref.columns });
-    if (!isDraft || !(ref.original || isOriginal)) return el("span", { class: "stage-size" }, size);
+    if (!isDraft || ref.clip || !(ref.original || isOriginal)) return el("span", { class: "stage-size" }, size);
     const box = el("input", {
       type: "checkbox",
       checked: isOriginal,

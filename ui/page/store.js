@@ -163,7 +163,9 @@ export class Store {
 
   /** @param {string} key */
   async endJob(key) {
+    const job = /** @type {Job | undefined} */ (await this.#tables.get("jobs", key));
     await this.#tables.write({ remove: [["jobs", key]] });
+    if (job) this.#announce({ conversation: job.conversation });
   }
 
   /**

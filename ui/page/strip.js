@@ -3,6 +3,7 @@
 /** @import { PictureRef, Say } from "./records.js" */
 /** @import { PictureStore } from "./picture_store.js" */
 
+import { clock } from "./clips.js";
 import { button, el, put } from "./dom.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -49,14 +50,14 @@ export class Strip {
       this.#urls.delete(digest);
     }
     this.#chosen = chosen;
-    put(this.#list, ...items.map((item, i) => this.#entry(item, i)));
+    put(this.#list, ...items.map((item, i) => this.#entry(item, i, !item.ref.clip || items[i - 1]?.ref.clip !== item.ref.clip)));
     this.#list.children[chosen]?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
-  /** @param {Item} item @param {number} index */
-  #entry({ ref, isDraft }, index) {
+  /** @param {Item} item @param {number} index @param {boolean} isStart of a picture or a video */
+  #entry({ ref, isDraft }, index, isStart) {
     const { say, onChoose, onRemove } = this.ways;
-    const name = ref.name || say("stage.unnamed", { n: index + 1 });
+    const name = ref.clip ? say("frame_of", { name: ref.name, time: clock(ref.seconds ?? 0) }) : ref.name || say("stage.unnamed", { n: index + 1 });
     const picture = thumbnail(name);
     this.#load(ref.sha256, picture);
     const isChosen = index === this.#chosen;
@@ -71,9 +72,12 @@ export class Strip {
         onclick: () => onChoose(index),
       },
       picture,
+      ref.clip && el("span", { class: "strip-time" }, clock(ref.seconds ?? 0)),
     );
+    // a video goes as a whole, at its first frame
     const remove =
       isDraft &&
+      isStart &&
       button(say("stage.remove", { name }), () => onRemove(index), {
         class: "strip-remove",
         icon: "close",

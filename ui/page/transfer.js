@@ -154,6 +154,7 @@ function picture(given) {
     rows: count(given?.rows),
     columns: count(given?.columns),
     ...(given?.isFirst === true && { isFirst: true }),
+    ...(typeof given?.clip === "string" && { clip: text(given.clip, 64), seconds: count(given.seconds) }),
   };
 }
 

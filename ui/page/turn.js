@@ -4,6 +4,7 @@
 /** @import { Message, PictureRef } from "./records.js" */
 /** @import { Running } from "./asking.js" */
 /** @import { Remedy } from "./failures.js" */
+import { groups } from "./clips.js";
 import { copy, tablesAsCsv } from "./clipboard.js";
 import { isRunning } from "./conversation.js";
 import { button, el, icon, put } from "./dom.js";
@@ -12,7 +13,7 @@ import { showMarkdown } from "./markdown/render.js";
 import { thumbnail } from "./thumbnail.js";
 import { Thoughts } from "./thoughts.js";
 import { WaitingCard } from "./waiting.js";
-import { countWords, exact, say } from "./words.js";
+import { countWords, exact, number, say } from "./words.js";
 
 /**
  * What a person may do with a message.
@@ -40,7 +41,7 @@ export class QuestionView {
   /** @param {Message} message @param {Message[]} branches @param {TurnActions} actions */
   constructor(message, branches, actions) {
     this.message = message;
-    const pictures = message.pictures.map((picture) => shownPicture(picture, actions));
+    const pictures = groups(message.pictures).flatMap(([first]) => (first ? [shownPicture(first, actions)] : [])); // of a video the first frame
     put(
       this.node,
       pictures.length > 0 && el("div", { class: "thumbs" }, ...pictures),
@@ -214,7 +215,8 @@ export class AnswerView {
 function measured({ measured: found, text }) {
   if (!found?.usage) return null;
   const { timings = {}, usage, seconds = 0, cached } = found;
-  const words = say("words", { n: countWords(text) });
+  const n = countWords(text);
+  const words = say(n === 1 ? "word" : "words", { n });
   if (cached) return el("p", { class: "measured" }, `${say("from_memory")} · ${words}`);
   const decodeS = (timings.tpot_ms * Math.max(0, usage.completion_tokens - 1)) / 1000;
   const waitedS = Math.max(0, seconds - (timings.ttft_ms ?? 0) / 1000 - decodeS);
@@ -222,9 +224,9 @@ function measured({ measured: found, text }) {
     waitedS >= 0.5 && say("waited", { time: exact(waitedS) }),
     timings.embed_ms > 50 && say("looked", { time: exact(timings.embed_ms / 1000) }),
     timings.prefill_ms > 50 && say("thought", { time: exact(timings.prefill_ms / 1000) }),
-    say("wrote", { time: exact(decodeS) }),
+    decodeS > 0.05 && say("wrote", { time: exact(decodeS) }),
     words,
-    timings.tpot_ms > 0 && say("tokens_per_second", { n: (1000 / timings.tpot_ms).toFixed(1) }),
+    timings.tpot_ms > 0 && say("tokens_per_second", { n: number(1000 / timings.tpot_ms) }),
   ];
   return el("p", { class: "measured" }, parts.filter(Boolean).join(" · "));
 }

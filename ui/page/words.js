@@ -92,8 +92,13 @@ export function about(seconds) {
  * @param {number} seconds
  */
 export function exact(seconds) {
-  const n = seconds < 9.95 ? seconds.toFixed(1) : String(Math.round(seconds));
-  return say("seconds", { n: decimal(n) });
+  return say("seconds", { n: number(seconds) });
+}
+
+/** A measured number, with one decimal where that says something. @param {number} value */
+export function number(value) {
+  const n = value < 9.95 ? value.toFixed(1) : String(Math.round(value));
+  return ["de", "es", "fr"].includes(chosen) ? n.replace(".", ",") : n;
 }
 
 /** Words, or characters where there are no spaces between words. @param {string} text */
@@ -101,7 +106,3 @@ export function countWords(text) {
   const wide = text.match(/[\u3040-\u30ff\u3400-\u9fff]/g)?.length ?? 0;
   return wide || text.split(/\s+/).filter(Boolean).length;
 }
-
-/** @param {string} n */
-const decimal = (n) =>
-  ["de", "es", "fr"].includes(chosen) ? n.replace(".", ",") : n;

@@ -30,22 +30,24 @@ class Reranked(Answered):
 
 @dataclass(frozen=True)
 class Ranking:
-    """What is kept of a body: how many results its client wants, and the documents
-    that it wants back, without the bytes of pictures."""
+    """What is kept of a body: how many results its client wants, the documents that it
+    wants back, without the bytes of pictures, and warnings about its fields."""
 
     top_n: int | None
     documents: tuple[dict[str, Any], ...]
+    warnings: tuple[str, ...]
 
     @classmethod
     def of(cls, body: RerankBody) -> Ranking:
         shown = map(_shown, body.documents) if body.return_documents else ()
-        return cls(body.top_n, tuple(shown))
+        return cls(body.top_n, tuple(shown), tuple(body.warnings()))
 
     def reply(self, answer: Answer, model: str, job_id: str) -> dict[str, Any]:
         """The best first; of equal ones the first."""
         scores = answer.scores
         order = sorted(range(len(scores)), key=lambda i: -scores[i])[: self.top_n]
         n_tokens = answer.usage.prompt_tokens
+        warned = {"warnings": list(self.warnings)} if self.warnings else {}
         return {
             "id": f"rerank-{job_id}",
             "object": "list",
@@ -59,6 +61,7 @@ class Ranking:
             "meta": {
                 "billed_units": {"search_units": 1},
                 "tokens": {"input_tokens": n_tokens, "output_tokens": 0},
+                **warned,
             },
             "timings": vars(answer.timings),
         }

@@ -6,11 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from ui.body import parse
-from ui.event_streams import await_answer, unless_gone
-from ui.field_names import FieldNames
-from ui.openai.body import ChatBody
 from ui.openapi import documented
+from ui.prompts import compute
 from ui.questions import Questions
 from ui.rerank.body import RerankBody
 from ui.rerank.reply import Ranking, Reranked
@@ -21,16 +18,10 @@ def rerank_routes(questions: Questions) -> APIRouter:
     router = APIRouter()
 
     async def ranked(http: Request, *, lists_scores: bool) -> Response:
-        names = FieldNames()
-
-        def read(data: bytearray) -> tuple[ChatBody, Ranking]:
-            body = parse(RerankBody, data)
-            return body.chat_body(names), Ranking.of(body)
-
-        with names.in_errors():
-            received = await questions.receive(http, read, wants="score")
-            asked = received.asked
-            answer = await unless_gone(http, await_answer(asked.events))
+        received, answer = await compute(
+            questions, http, RerankBody, Ranking.of, "score"
+        )
+        asked = received.asked
         reply = received.kept.reply(answer, asked.model, asked.job.job_id)
         if lists_scores:
             reply["scores"] = answer.scores

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field
 
 from edge.errors import UnsupportedParameter
 from ui.openai.files import AnyDetail, File
-from ui.openai.values import Body, LongText, Name, Text, form
+from ui.openai.misplaced import refuse_video
+from ui.openai.values import AS_LIST, AS_TEXT, Body, LongText, Name, Text, form
 
 Id = Annotated[str, Field(max_length=200)]
 
@@ -71,12 +72,14 @@ def _as_part(value: Any) -> Any:
             return {"type": "input_image", "image_url": url}
         case {"type": "file", "file": {**file}}:
             return file | {"type": "input_file"}
-        case {"type": "input_audio" | "input_video" as kind}:
+        case {"type": "input_audio"}:
             raise UnsupportedParameter(
-                f"This server does not read {kind}. Send text, or pictures as "
+                "This server does not read input_audio. Send text, or pictures as "
                 "input_image.",
                 param="input",
             )
+        case {"type": str() as kind}:
+            refuse_video(kind, "input")
     return value
 
 
@@ -86,8 +89,8 @@ Part = Annotated[
     BeforeValidator(_as_part),
 ]
 Content = Annotated[
-    Annotated[LongText, Tag("text")]
-    | Annotated[list[Part], Field(max_length=1000, fail_fast=True), Tag("list")],
+    Annotated[LongText, AS_TEXT]
+    | Annotated[list[Part], Field(max_length=1000, fail_fast=True), AS_LIST],
     Discriminator(form),
 ]
 
@@ -153,7 +156,7 @@ def _with_types(value: Any) -> Any:
 
 Items = Annotated[list[Item], Field(min_length=1, max_length=1000, fail_fast=True)]
 Input = Annotated[
-    Annotated[LongText, Tag("text")] | Annotated[Items, Tag("list")],
+    Annotated[LongText, AS_TEXT] | Annotated[Items, AS_LIST],
     Discriminator(form),
     BeforeValidator(_with_types),
 ]

@@ -70,15 +70,15 @@ def server() -> Iterator[Server]:
 
 def test_every_kind_of_request_is_sent_and_judged(server: Server) -> None:
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    words = ("--stages", 4, "--requests", 250, "--seed", 3)
-    output = load(url, "--scenario", "soak", *words)
+    words = ("--stages", 4, "--requests", 260, "--seed", 3)
+    output = load(url, "--scenario", "soak", "--filling", 10, *words)
     outcomes = Counter((one.kind, one.outcome, one.code) for one in output.samples)
     aborted = ("picture", "aborted", "")
     assert set(outcomes) - {aborted} == {
         (kind, "answered", "")
         for kind in (
             *("picture", "same picture", "repeated", "text", "extraction"),
-            *("cancelled", "followed again", "bad body", "page"),
+            *("cancelled", "followed again", "bad body", "page", "filling"),
         )
     }
     assert aborted in outcomes

@@ -243,6 +243,29 @@ class Tools(TestCase):
             ask(question(CIRCLE), tools=many, tool_choice="required")
 
 
+class Embeddings(TestCase):
+    def test_texts_and_pictures(self) -> None:
+        """The package asks for base64 and decodes it itself."""
+        given: Any = ["A red circle.", {"image": data_url(CIRCLE)}]
+        found = client.embeddings.create(model="tiny", input=given)
+        text, picture = (one.embedding for one in found.data)
+        assert len(text) == len(picture) > 64
+        assert abs(sum(x * x for x in text) - 1) < 1e-3
+        assert found.usage.total_tokens > 0
+
+    def test_fewer_dimensions(self) -> None:
+        for form in ("float", "base64"):
+            found = client.embeddings.create(
+                model="tiny", input="A red circle.", dimensions=32, encoding_format=form
+            )
+            assert len(found.data[0].embedding) == 32 or form == "base64"
+
+    def test_errors_name_the_field(self) -> None:
+        with self.assertRaises(openai.BadRequestError) as caught:
+            client.embeddings.create(model="tiny", input=[])
+        assert caught.exception.param == "input"
+
+
 class Models(TestCase):
     def test_list_and_retrieve(self) -> None:
         assert [model.id for model in client.models.list()] == ["tiny"]

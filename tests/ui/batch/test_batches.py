@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.jobs.fleet import CAPABILITIES
 from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.api_harness import ApiHarness, code_of
 from ui.batch import folders, internal_call, runner, work
@@ -115,21 +116,24 @@ async def test_wrong_lines_fail_alone(web: ApiHarness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "body"),
+    ("endpoint", "body", "expected"),
     [
-        ("/v1/responses", {"input": "hello", "max_output_tokens": 5}),
-        ("/v1/completions", {"prompt": "hello", "max_tokens": 5}),
+        ("/v1/responses", {"input": "a", "max_output_tokens": 5}, LONG_ANSWER[:5]),
+        ("/v1/completions", {"prompt": "a", "max_tokens": 5}, LONG_ANSWER[:5]),
+        ("/v1/embeddings", {"input": ["hello", "you"]}, '"index": 1'),
+        ("/v1/rerank", {"query": "a", "documents": ["b", "c"]}, '"index": 1'),
     ],
 )
 async def test_other_apis_are_answered(
-    web: ApiHarness, endpoint: str, body: dict[str, Any]
+    web: ApiHarness, endpoint: str, body: dict[str, Any], expected: str
 ) -> None:
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
     one = {"custom_id": "a", "method": "POST", "url": endpoint, "body": body}
     async with web.working(), running(web):
         batch = (await begin(web, one, endpoint=endpoint)).json()
         batch = await ended(web, batch["id"])
     found = await results(web, batch["output_file_id"])
-    assert LONG_ANSWER[:5] in json.dumps(found["a"]["body"])
+    assert expected in json.dumps(found["a"]["body"])
 
 
 async def test_another_process_goes_on(web: ApiHarness) -> None:

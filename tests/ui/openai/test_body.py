@@ -215,7 +215,7 @@ REFUSED_CONTENTS = {
     "a part whose text is a number": [{"type": "text", "text": 5}],
     "a part whose text is an object": [{"type": "text", "text": {"value": "Hi"}}],
     "sound": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}],
-    "a film": [{"type": "video_url", "video_url": {"url": DATA_URL}}],
+    "a film": [{"type": "input_video", "input_video": {"url": DATA_URL}}],
     "a file that is not there": [{"type": "file"}],
     "a part without a type": [{"text": "Hello"}],
     "a picture without a url": [{"type": "image_url", "image_url": {}}],

@@ -34,6 +34,12 @@ def test_a_data_url_gives_its_bytes(header: str, data: bytes) -> None:
     assert decode_picture(header + base64.b64encode(data).decode()) == data
 
 
+def test_pythons_way_to_write_bytes_is_named() -> None:
+    url = f"data:image/png;base64,{base64.b64encode(PNG)!r}"
+    with pytest.raises(InvalidPicture, match=r"\.decode\(\)"):
+        decode_picture(url)
+
+
 STANDARD = base64.b64encode(PNG).decode()
 FORGIVEN = {
     "bare": STANDARD,

@@ -10,6 +10,7 @@ from edge.errors import InvalidRequest
 from edge.qwen3vl.tasks import TASKS
 from tests.ui.pictures import part, png
 from ui.openai.body import ChatBody
+from ui.openai.files import FilePart
 from ui.openai.messages import ImagePart, TextPart, parts_of
 from ui.openai.ready_task import without_task
 
@@ -66,6 +67,15 @@ def test_what_the_client_says_stays() -> None:
     low = part(png(), detail="low")
     assert details_of(asked("read", low)) == ["high", "low"]
     assert asked("read", max_completion_tokens=7).longest_answer == 7
+
+
+def test_pages_of_files_get_the_detail_too() -> None:
+    def file(**more: str) -> dict[str, Any]:
+        return {"type": "file", "file": {"file_data": "JVBERi0=", **more}}
+
+    body = asked("read", file(), file(detail="low"))
+    files = [p.file for p in parts_of(body.messages[0]) if isinstance(p, FilePart)]
+    assert [one.detail for one in files] == ["high", "low"]
 
 
 def test_earlier_pictures_get_the_detail_too() -> None:

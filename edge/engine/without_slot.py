@@ -1,4 +1,4 @@
-"""What is answered at once, without a slot: the tokens of a prompt, how many they are,
+"""What is answered without a slot: the tokens of a prompt, how many they are,
 and the text of tokens."""
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from edge.engine.engine import Engine
 from edge.engine.protocols import Tokenizer
 from edge.engine.sequence import Sequence, TextPiece
 from edge.errors import InvalidRequest
-from edge.qwen3vl.chat import IMAGE_PAD
+from edge.qwen3vl.chat import pad
 from edge.request import Answer, Request
 from edge.usage import Usage
 
 
-def answer_at_once(
+def answer_without_slot(
     engine: Engine, request: Request, is_wanted: Callable[[], bool]
 ) -> Answer:
     """The answer to a request that needs no slot; see `Wants`. Raises as
@@ -32,12 +32,12 @@ def answer_at_once(
 def _tokens(sequence: Sequence, tokenizer: Tokenizer) -> Iterator[int]:
     """Those of the prompt. A picture has a placeholder for each image token, as in the
     input of Qwen's own processor."""
-    [placeholder] = tokenizer.tokenize(IMAGE_PAD, special=True)
     for piece in sequence.pieces:
         if isinstance(piece, TextPiece):
             yield from piece.tokens
         else:
-            yield from [placeholder] * piece.n_tokens
+            placeholder = tokenizer.tokenize(pad(piece.ref), special=True)
+            yield from placeholder * piece.n_tokens
 
 
 def _text(request: Request, tokenizer: Tokenizer) -> str:

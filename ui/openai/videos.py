@@ -1,0 +1,117 @@
+"""Parts of a message that hold a video: a file, or a list of pictures."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from edge.errors import InvalidRequest
+from edge.images import Detail
+from edge.qwen3vl.video import FRAMES_PER_SECOND
+from edge.videos import MAX_FRAMES, MAX_SECONDS, VideoOrder
+from ui.openai.data_url import decode_picture, decode_video
+from ui.openai.files import AnyDetail
+from ui.openai.values import Body
+from ui.prompt_parts import blaming
+from ui.question import SentVideo, digest_of
+
+Rate = Annotated[float, Field(gt=0, le=60)]
+
+
+def _as_url(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+def _as_frame(value: Any) -> Any:
+    return {"image": value} if isinstance(value, str) else value
+
+
+class VideoUrl(Body):
+    """`fps` and `detail` may stand here, or beside it."""
+
+    url: str
+    fps: Rate | None = None
+    detail: AnyDetail | None = None
+
+
+class VideoFrame(Body):
+    image: str
+    seconds: Annotated[float, Field(ge=0, le=86_400)] | None = None
+
+
+class VideoUrlPart(Body):
+    type: Literal["video_url"]
+    video_url: Annotated[
+        VideoUrl, BeforeValidator(_as_url, json_schema_input_type=VideoUrl | str)
+    ]
+    fps: Rate | None = None
+    detail: AnyDetail | None = None
+
+
+class FramesPart(Body):
+    """Pictures of a video, in their order; `fps` of them a second, if they have no
+    seconds."""
+
+    type: Literal["video"]
+    video: list[
+        Annotated[
+            VideoFrame,
+            BeforeValidator(_as_frame, json_schema_input_type=VideoFrame | str),
+        ]
+    ] = Field(min_length=1, max_length=MAX_FRAMES, fail_fast=True)
+    fps: Rate | None = None
+    detail: AnyDetail | None = None
+
+
+def video_of(part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
+    """The video that a body holds as `param`, whose bytes nobody has looked at. Raises
+    the EdgeError that refuses it."""
+    if isinstance(part, VideoUrlPart):
+        file = part.video_url
+        param = f"{param}.video_url"
+        with blaming(param):
+            encoded = decode_video(file.url)
+        fps, detail = part.fps or file.fps, part.detail or file.detail
+        return _sent(encoded, VideoOrder(fps=fps or FRAMES_PER_SECOND), detail, param)
+    param = f"{param}.video"
+    pictures = []
+    for i, frame in enumerate(part.video):
+        with blaming(f"{param}[{i}]"):
+            pictures.append(decode_picture(frame.image))
+    order = VideoOrder(
+        fps=part.fps or FRAMES_PER_SECOND,
+        sizes=tuple(map(len, pictures)),
+        times=_times(part, param),
+    )
+    return _sent(b"".join(pictures), order, part.detail, param)
+
+
+def _times(part: FramesPart, param: str) -> tuple[float, ...]:
+    """The seconds of all pictures, or nothing. Raises InvalidRequest."""
+    times = tuple(f.seconds for f in part.video if f.seconds is not None)
+    if times and len(times) < len(part.video):
+        raise InvalidRequest(
+            f"{param}: Send the seconds of all pictures, or of none.", param=param
+        )
+    if any(after <= before for before, after in pairwise(times)):
+        raise InvalidRequest(
+            f"{param}: Send the pictures in their order, each with later seconds than "
+            "the one before.",
+            param=param,
+        )
+    if times and times[-1] - times[0] > MAX_SECONDS:
+        raise InvalidRequest(
+            f"{param}: The pictures are of {times[-1] - times[0]:.0f} seconds; at most "
+            f"{MAX_SECONDS} are read.",
+            param=param,
+        )
+    return times
+
+
+def _sent(
+    encoded: bytes, order: VideoOrder, detail: Detail | None, param: str
+) -> SentVideo:
+    words = order.to_line() + digest_of(encoded)
+    return SentVideo(digest_of(words), lambda: encoded, order, detail or "auto", param)
