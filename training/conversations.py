@@ -14,20 +14,16 @@ from typing import Final
 
 from edge.gguf.layout import TINY
 from edge.images import PIXELS_PER_TOKEN, Picture
-from edge.request import PictureRef
-from training import draw, questions, reranking, scenes
+from training import draw, questions, scenes
+from training.batch import Batch, collate
 from training.facts import truth_of
 from training.fonts import Font
-from training.grounding import boxes_of, locate
+from training.judging import judge
 from training.questions import Language, Question, ask, narrow_miss, small_talk
 from training.rows import (
-    Batch,
     Row,
     VisionInput,
-    answer_turn,
-    collate,
     learn,
-    prompt,
     template,
     to_vision_input,
     turn,
@@ -37,8 +33,8 @@ from training.tokens import Tokens
 
 # Of the questions that `ask` draws; `where` needs shape and colour at once.
 WEIGHTS: Final = {**questions.WEIGHTS, "where": 2.5}
-LOCATE: Final = 0.45  # of the pictures with shapes are asked for boxes
-JUDGED: Final = 2  # pictures for each one that a reranker is asked about
+JUDGED: Final = 12  # rows for judging, with a short prompt
+PUBLISHED: Final = 4  # and with the published one
 N_TOKENS: Final = 200  # of a conversation: questions are added up to this length
 USES: Final = 3
 APART: Final = 25  # batches between two uses of a picture
@@ -87,8 +83,7 @@ def draw_vision_input(rng: Random, fonts: tuple[Font, ...], hard: float) -> Visi
     drawn = draw.draw(rng, scene, width, height, style)
     seen = to_vision_input(scene, Picture(width, height, drawn.image.tobytes()))
     truth = truth_of(scene, drawn, seen.rows, seen.columns)
-    boxes = boxes_of(drawn) if kind == "shapes" else ()
-    return replace(seen, truth=truth, boxes=boxes)
+    return replace(seen, truth=truth)
 
 
 class Conversations:
@@ -103,18 +98,26 @@ class Conversations:
         self._size = size
         self._drawn: dict[int, list[VisionInput]] = {}
 
-    def batches(self, k: int) -> tuple[Batch, Batch]:
-        """Batch `k`: conversations, and longer rows with a reranker's questions."""
+    def batch(self, k: int) -> Batch:
+        """Batch `k`: conversations, and rows for judging in short and long forms."""
         groups = [k - use * APART for use in range(USES)]
         pictures = [seen for group in groups for seen in self._group(group)]
         self._drawn.pop(groups[-1], None)
         rng = Random(f"{self._seed} questions {k}")
         rng.shuffle(pictures)
         newest = self._group(k)
-        conversations = [self._row(rng, seen, newest) for seen in pictures]
-        shapes = [(p.scene, p) for p in pictures if isinstance(p.scene, Shapes)]
-        judged = [self._judge(rng, shapes) for _ in range(self._size // JUDGED)]
-        return collate(conversations), collate(judged)
+        shapes = [seen for seen in pictures if isinstance(seen.scene, Shapes)]
+        return collate(
+            [self._row(rng, seen, newest) for seen in pictures],
+            self._judged(rng, shapes, JUDGED, published=False),
+            self._judged(rng, shapes, PUBLISHED, published=True),
+        )
+
+    def _judged(
+        self, rng: Random, shapes: list[VisionInput], n: int, *, published: bool
+    ) -> list[Row]:
+        rows = range(n)
+        return [judge(rng, self._tokens, shapes, published=published) for _ in rows]
 
     def _group(self, number: int) -> list[VisionInput]:
         if number not in self._drawn:
@@ -141,12 +144,8 @@ class Conversations:
             turn(row, self._tokens, _casual(rng, question), before)
         fresh: VisionInput | None = seen
         asked = ask(rng, seen.scene, 12, language, WEIGHTS)
-        if isinstance(seen.scene, Shapes):
-            if rng.random() < LOCATE:
-                asked.insert(0, locate(rng, seen.scene, seen.boxes, language))
-            elif rng.random() < 0.3:
-                at = rng.randrange(3)
-                asked.insert(at, narrow_miss(rng, seen.scene, language))
+        if isinstance(seen.scene, Shapes) and rng.random() < 0.3:
+            asked.insert(rng.randrange(3), narrow_miss(rng, seen.scene, language))
         for question in asked:
             if rng.random() < 0.03:
                 (question,) = ask(rng, seen.scene, 1, rng.choice(("en", "zh")))
@@ -155,25 +154,6 @@ class Conversations:
             fresh = None
             if len(row.ids) > N_TOKENS - 16:
                 break
-        return row
-
-    def _judge(self, rng: Random, seen: list[tuple[Shapes, VisionInput]]) -> Row:
-        """A reranker's question about one of these pictures, or about a text."""
-        document: str | PictureRef
-        pictures = {}
-        if seen and rng.random() < 0.7:
-            scene, picture = rng.choice(seen)
-            document = picture.picture.ref
-            pictures[document] = picture
-        else:
-            scene = scenes.shapes(rng, 1.0)
-            document = reranking.document(rng, scene)
-        question = reranking.query(rng, scene, rng.choice(("en", "zh")))
-        instruction = reranking.instruction(rng)
-        row = Row()
-        asked = reranking.messages(question.text, document, instruction)
-        prompt(row, self._tokens, asked, pictures)
-        answer_turn(row, self._tokens, question, scene)
         return row
 
 

@@ -11,17 +11,10 @@ from typing import Any
 
 import torch
 
+from training.batch import Batch, collate
 from training.examination import Item
 from training.marking import is_right
-from training.rows import (
-    IGNORED,
-    Batch,
-    Row,
-    answer_turn,
-    collate,
-    prompt,
-    to_vision_input,
-)
+from training.rows import IGNORED, Row, answer_turn, prompt, to_vision_input
 from training.tokens import Tokens
 
 
@@ -43,8 +36,9 @@ def teacher_forced(
     """For each question, the most likely token after each part of the answer."""
     texts: list[str] = []
     for batch in batches:
-        best = model.lm_head(forward(model, batch)[0]).argmax(-1)
-        answers = torch.from_numpy(batch.labels) != IGNORED
+        (hidden,) = forward(model, batch).last
+        best = model.lm_head(hidden).argmax(-1)
+        answers = torch.from_numpy(batch.texts[0].labels) != IGNORED
         texts += (
             tokens.decode(one[here].tolist()).removesuffix("<|im_end|>")
             for one, here in zip(best, answers, strict=True)

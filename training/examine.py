@@ -22,7 +22,8 @@ from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
 from edge.events import Failed, Finished, Token
 from edge.models.registry import TINY_FOLDER, ModelFiles
-from edge.request import Request, SamplingParams
+from edge.qwen3vl.rerank import DOCUMENT, NO, YES
+from edge.request import Message, Request, SamplingParams
 from edge.serving.build import build_engine
 from edge.serving.plan import make_plan
 from edge.settings import Settings
@@ -34,7 +35,8 @@ AT_ONCE: Final = 4
 
 
 def answers(engine: Engine, items: list[Item]) -> list[str]:
-    """The engine's greedy answers, four questions at a time."""
+    """The engine's greedy answers, and "yes" or "no" by the score of a reranker, four
+    questions at a time."""
     texts: list[str] = []
     for i in range(0, len(items), AT_ONCE):
         tickets = [_ask(engine, item) for item in items[i : i + AT_ONCE]]
@@ -44,6 +46,12 @@ def answers(engine: Engine, items: list[Item]) -> list[str]:
 
 def _ask(engine: Engine, item: Item) -> Ticket:
     request = Request(item.messages, SamplingParams(max_tokens=LONGEST))
+    if item.question.kind.startswith("rerank"):
+        system, (query, document) = item.messages[0], item.messages[1].content
+        assert isinstance(query, str)
+        before = Message("user", (query.removesuffix(DOCUMENT),))
+        after = Message("user", (DOCUMENT, document))
+        request = Request((system, before, after), SamplingParams(1), wants="score")
     return engine.submit(request, {p.ref.sha256: p for p in item.pictures})
 
 
@@ -54,6 +62,8 @@ def _text(ticket: Ticket) -> str:
             raise event.error
         if isinstance(event, Token):
             text += event.text
+    if scores := event.answer.scores:
+        return YES if scores[0] > 0.5 else NO
     return text
 
 

@@ -125,6 +125,12 @@ def read(folder: Path, names: list[str], shapes: Shapes = TINY) -> Weights:
     return weights
 
 
+def between(before: Weights, after: Weights, share: float) -> Weights:
+    """Weights a `share` of the way through a run: they keep what the first model knew,
+    with most of what the run taught (arXiv:2109.01903)."""
+    return {name: torch.lerp(before[name], after[name], share) for name in after}
+
+
 def write(
     weights: Weights, folder: Path, kind: str, shapes: Shapes = TINY
 ) -> tuple[Path, Path]:
@@ -177,8 +183,15 @@ def main(
     weights: Annotated[Path, typer.Option(help="weights.pt of a training run.")],
     out: Annotated[Path, typer.Option(help="The two files go here.")],
     kind: Annotated[str, typer.Option(help="Q8_0 or F16.")] = "Q8_0",
+    start: Annotated[
+        Path | None, typer.Option(help="The two files that the run started from.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="Of the way from them.")] = 0.6,
 ) -> None:
-    for path in write(torch.load(weights), out, kind):
+    trained: Weights = torch.load(weights)
+    if start is not None:
+        trained = between(read(start, list(trained)), trained, share)
+    for path in write(trained, out, kind):
         print(f"{path} {path.stat().st_size:,} bytes")
 
 

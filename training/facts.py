@@ -16,7 +16,6 @@ from PIL import Image
 
 from training import scenes
 from training.draw import Drawn
-from training.grounding import SCALE, boxes_of
 from training.scenes import (
     COLOURS,
     MAX_LETTERS,
@@ -45,11 +44,7 @@ FACTS: Final = {
     "same shape": 1 + MAX_OBJECTS,
     "same colour": 1 + MAX_OBJECTS,
 }
-# The left, top, right and bottom edge of an object: the first two digits of each of its
-# coordinates follow from one look-up.
-EDGE: Final = 20  # of grounding.SCALE
-EDGES: Final = (2 + SCALE // EDGE,) * 4  # their number of values; 0 is the background
-TRUTHS: Final = 1 + len(FACTS) + len(EDGES)  # of a patch, see `truth_of`
+TRUTHS: Final = 1 + len(FACTS)  # of a patch, see `truth_of`
 
 
 def facts(scene: Scene) -> npt.NDArray[np.uint8]:
@@ -92,21 +87,11 @@ def _of_letters(scene: scenes.Writing) -> Iterator[tuple[int, ...]]:
         yield what, colour, UNKNOWN, rank, len(scene.text), *rest
 
 
-def edges(scene: Scene, drawn: Drawn) -> npt.NDArray[np.uint8]:
-    """[1 + things, EDGES] in the order of `facts`; unknown for letters."""
-    things = len(drawn.centres)
-    table = np.full((1 + things, len(EDGES)), UNKNOWN, np.uint8)
-    table[0] = 0
-    if isinstance(scene, scenes.Shapes):
-        table[1:] = 1 + np.array(boxes_of(drawn)).reshape(-1, 4) // EDGE
-    return table
-
-
 def truth_of(
     scene: Scene, drawn: Drawn, rows: int, columns: int
 ) -> npt.NDArray[np.uint8]:
     """The targets of each patch, in the order of `rows.patches`: 1 if it contains the
-    centre of an object or letter, then the FACTS and EDGES at its middle.
+    centre of an object or letter, then the FACTS at its middle.
     uint8 [patches, TRUTHS]."""
     size = 2 * columns, 2 * rows
     centres = np.zeros((2 * rows, 2 * columns, 1), np.uint8)
@@ -114,7 +99,6 @@ def truth_of(
         row, column = int(y * 2 * rows), int(x * 2 * columns)
         centres[min(row, 2 * rows - 1), min(column, 2 * columns - 1)] = 1
     things = np.asarray(drawn.things.resize(size, Image.Resampling.NEAREST))
-    table = np.concatenate([facts(scene), edges(scene, drawn)], axis=1)
-    truth = np.concatenate([centres, table[things]], axis=-1)
+    truth = np.concatenate([centres, facts(scene)[things]], axis=-1)
     cells = truth.reshape(rows, 2, columns, 2, TRUTHS)
     return cells.transpose(0, 2, 1, 3, 4).reshape(-1, TRUTHS)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import (
@@ -13,6 +15,7 @@ from transformers import (
 
 from edge.gguf.hf_config import hf_config
 from edge.gguf.layout import Shapes
+from training.batch import Batch
 from training.tokens import Tokens
 
 
@@ -79,3 +82,36 @@ def configure(shapes: Shapes, tokens: Tokens) -> Qwen3VLConfig:
         vision_start_token_id=tokens.id_of("<|vision_start|>"),
         vision_end_token_id=tokens.id_of("<|vision_end|>"),
     )
+
+
+@dataclass
+class States:
+    """Hidden states of one batch."""
+
+    last: list[torch.Tensor]  # before the output head, [batch, n, hidden] of each text
+    seen: torch.Tensor  # of the vision tower's last block, [n_patches, vision hidden]
+
+
+def forward(model: Any, batch: Batch) -> States:
+    """As Qwen3VLModel.forward, without its search for pictures and positions, which the
+    batch already has, and with each picture encoded once for all rows that show it."""
+    pixels = torch.from_numpy(batch.patches).float().div(127.5).sub(1.0)
+    visual, text_model = model.model.visual, model.model.language_model
+    seen = visual(pixels, torch.from_numpy(batch.grids))
+    states = States([], seen.last_hidden_state)
+    for text in batch.texts:
+        ids, cells = torch.from_numpy(text.ids), torch.from_numpy(text.cells)
+        is_picture = ids == model.config.image_token_id
+        embedded = text_model.embed_tokens(ids)
+        embedded = embedded.masked_scatter(
+            is_picture[..., None], seen.pooler_output[cells].to(embedded.dtype)
+        )
+        hidden = text_model(
+            inputs_embeds=embedded,
+            position_ids=torch.from_numpy(text.positions),
+            visual_pos_masks=is_picture,
+            deepstack_visual_embeds=[level[cells] for level in seen.deepstack_features],
+            use_cache=False,
+        )
+        states.last.append(hidden.last_hidden_state)
+    return states

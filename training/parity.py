@@ -19,10 +19,11 @@ import typer
 
 from edge.gguf.layout import TINY
 from edge.models.registry import TINY_FOLDER
+from training.batch import collate
 from training.examination import Item, parity_questions
 from training.export import read
 from training.model import build
-from training.rows import Row, ask_turn, collate, to_vision_input
+from training.rows import Row, ask_turn, to_vision_input
 from training.tokens import Tokens
 
 N_LOGITS: Final = 8

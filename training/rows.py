@@ -1,8 +1,7 @@
-"""Conversations as arrays: tokens, positions, patches, and training targets."""
+"""Conversations as tokens, positions and training targets."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,16 +15,12 @@ from edge.qwen3vl import chat, preprocess
 from edge.qwen3vl.positions import picture_advance, picture_positions
 from edge.request import Message, PictureRef
 from training import scenes
-from training.facts import TRUTHS, UNKNOWN
-from training.grounding import Box
 from training.questions import Question
 from training.scenes import Scene
 from training.tokens import Tokens
 
 READ_WEIGHT: Final = 2.0
-JSON_WEIGHT: Final = 0.1  # of what is the same in all answers with boxes
 IGNORED: Final = -100
-PATCH: Final = 3 * 16 * 16
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,6 @@ class VisionInput:
     rows: int
     columns: int
     truth: npt.NDArray[np.uint8] | None = None  # see `training.facts`
-    boxes: tuple[Box, ...] = ()  # see `training.grounding`
 
 
 @dataclass
@@ -50,19 +44,6 @@ class Row:
     positions: list[npt.NDArray[np.int32]] = field(default_factory=list)
     position: int = 0  # of the next token; smaller than its index after a picture
     pictures: list[VisionInput] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Conversations, padded at the end to equal length."""
-
-    ids: npt.NDArray[np.int64]  # [batch, n]
-    labels: npt.NDArray[np.int64]  # [batch, n]: the next token, or IGNORED
-    weights: npt.NDArray[np.float32]  # [batch, n]
-    positions: npt.NDArray[np.int64]  # [3, batch, n]: time, height, width
-    patches: npt.NDArray[np.uint8]  # [n_patches, 3 * 16 * 16]
-    grids: npt.NDArray[np.int64]  # [n_pictures, 3]: 1, rows and columns of patches
-    truth: npt.NDArray[np.uint8]  # [n_patches, TRUTHS]
 
 
 def to_vision_input(scene: Scene, picture: Picture) -> VisionInput:
@@ -126,13 +107,6 @@ def prompt(
 def answer_turn(
     row: Row, tokens: Tokens, question: Question, scene: Scene | None
 ) -> None:
-    if question.kind == "locate":
-        for piece in re.split(r"(\d+)(?=[,\]])", question.answer):
-            weight = 1.0 if piece.isdigit() else JSON_WEIGHT
-            learn(row, tokens.encode(piece), weight)
-        learn(row, (tokens.end,), 1.0)
-        learn(row, tokens.encode("\n"))
-        return
     written = scene.text if isinstance(scene, scenes.Writing) else ""
     # No answer contains a line break, so without writing all of it comes before.
     before, found, after = question.answer.partition(written or "\n")
@@ -169,55 +143,3 @@ def show(row: Row, tokens: Tokens, seen: VisionInput) -> None:
     row.positions.append(picture_positions(row.position, seen.rows, seen.columns)[:3])
     row.position += picture_advance(seen.rows, seen.columns)
     row.pictures.append(seen)
-
-
-def collate(rows: list[Row]) -> Batch:
-    """Stacked rows. Lengths are rounded up, with padding tokens and with pictures that
-    no row uses: arithmetic is much faster with few different lengths."""
-    longest = _round_up(max(len(row.ids) for row in rows), 16)
-    shape = len(rows), longest
-    ids = np.zeros(shape, np.int64)
-    labels = np.full(shape, IGNORED, np.int64)
-    weights = np.zeros(shape, np.float32)
-    positions = np.zeros((3, *shape), np.int64)
-    for i, row in enumerate(rows):
-        n = len(row.ids)
-        ids[i, :n] = row.ids
-        labels[i, : n - 1] = row.labels[1:]
-        weights[i, : n - 1] = row.weights[1:]
-        positions[:, i, :n] = np.concatenate(row.positions, axis=1)
-    seen = [picture for row in rows for picture in row.pictures]
-    sizes = [(s.rows, s.columns) for s in seen]
-    n_cells = sum(rows * columns for rows, columns in sizes)
-    fill = _split(_round_up(max(n_cells, 1), 128) - n_cells)
-    sizes += [(1, n) for n in fill]
-    blank = [np.zeros((4 * n, PATCH), np.uint8) for n in fill]
-    return Batch(
-        ids,
-        labels,
-        weights,
-        positions,
-        np.concatenate([*(preprocess.patches(s.picture) for s in seen), *blank]),
-        np.array([(1, 2 * rows, 2 * columns) for rows, columns in sizes], np.int64),
-        np.concatenate([*map(_truth, seen), *map(_unknown, fill)]),
-    )
-
-
-def _truth(seen: VisionInput) -> npt.NDArray[np.uint8]:
-    if seen.truth is None:
-        return _unknown(seen.rows * seen.columns)
-    return seen.truth
-
-
-def _unknown(n_cells: int) -> npt.NDArray[np.uint8]:
-    return np.full((4 * n_cells, TRUTHS), UNKNOWN, np.uint8)
-
-
-def _round_up(n: int, step: int) -> int:
-    return -(-n // step) * step
-
-
-def _split(n_cells: int) -> list[int]:
-    """Cells in pieces no larger than a picture."""
-    whole, rest = divmod(n_cells, TINY.max_image_tokens)
-    return [TINY.max_image_tokens] * whole + [rest] * (rest > 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,15 +19,17 @@ import typer
 from torch.utils.data import DataLoader, Dataset
 
 from edge.gguf.layout import TINY
+from edge.qwen3vl.rerank import NO, YES
 from training import fonts
+from training.batch import Batch, TextInput
 from training.conversations import Conversations
 from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
 from training.export import read
-from training.facts import EDGES, FACTS, UNKNOWN
 from training.fast import speed_up
-from training.model import build
-from training.rows import IGNORED, Batch
+from training.model import build, forward
+from training.pointing import Pointing
+from training.rows import IGNORED
 from training.tokens import Tokens
 
 STEPS = 7600
@@ -37,15 +40,14 @@ FALL = 0.3  # of all steps, at the end: linearly down to zero
 # A later run starts from earlier files with new pictures, and its rate only falls.
 STEPS_AGAIN = 4000
 PEAK_AGAIN = 0.5
-ANSWERS = (2, *FACTS.values(), *EDGES)  # whether a centre is here, and what else
-EMPTY = 0.15
-EDGE_WEIGHT = 0.5  # four similar facts, with many values
-LOSSES = ("answering", "seeing", "judging")
-JUDGING = 1.0  # one word, so its loss counts as much as that of all answers
+WORDS = 0.05  # of a judge's loss
 STRIDE = 256  # oneDNN compiles a kernel per length: keep them few
 
 
-class Batches(Dataset[tuple[Batch, Batch]]):
+YES_NO = torch.tensor([Tokens().encode(word)[0] for word in (YES, NO)])
+
+
+class Batches(Dataset[Batch]):
     """Batches made in another process, one ahead."""
 
     def __init__(self, seed: int, size: int, first: int, last: int) -> None:
@@ -56,86 +58,55 @@ class Batches(Dataset[tuple[Batch, Batch]]):
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, n: int) -> tuple[Batch, Batch]:
+    def __getitem__(self, n: int) -> Batch:
         if not hasattr(self, "_all"):
-            os.nice(19)  # drawing uses the cores while the arithmetic leaves gaps
+            os.nice(5)  # drawing uses the cores while the arithmetic leaves gaps
             self._all = Conversations(
                 Tokens(), fonts.training_fonts(), self._seed, self._size
             )
-        return self._all.batches(self._steps[n])
+        return self._all.batch(self._steps[n])
 
 
-def forward(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hidden states before the output head, [batch, n, hidden], and the output of the
-    last block of the vision tower, [n_patches, vision hidden].
-
-    As Qwen3VLModel.forward, without its search for pictures and positions, which the
-    batch already has.
-    """
-    pixels = torch.from_numpy(batch.patches).float().div(127.5).sub(1.0)
-    ids = torch.from_numpy(batch.ids)
-    inside = model.model
-    seen = inside.visual(pixels, torch.from_numpy(batch.grids))
-    embedded = inside.language_model.embed_tokens(ids)
-    is_picture = ids == model.config.image_token_id
-    n = int(is_picture.sum())  # the rest is padding
-    embedded = embedded.masked_scatter(
-        is_picture[..., None], seen.pooler_output[:n].to(embedded.dtype)
-    )
-    hidden = inside.language_model(
-        inputs_embeds=embedded,
-        position_ids=torch.from_numpy(batch.positions),
-        visual_pos_masks=is_picture,
-        deepstack_visual_embeds=[level[:n] for level in seen.deepstack_features],
-        use_cache=False,
-    ).last_hidden_state
-    return hidden, seen.last_hidden_state
+def losses_of(
+    learner: torch.nn.ModuleDict, batch: Batch, *, aside: bool
+) -> dict[str, torch.Tensor]:
+    """Losses of the conversations, of both kinds of judging, and of the facts of the
+    patches. `aside`: only the training head learns from the latter."""
+    model: Any = learner["model"]
+    states = forward(model, batch)
+    talk, short, long = zip(states.last, batch.texts, strict=True)
+    seen = states.seen.detach() if aside else states.seen
+    return {
+        "answering": answer_loss(model, *talk),
+        "judging": judge_loss(model, *short),
+        "judging as published": judge_loss(model, *long),
+        "seeing": learner["pointing"].loss(seen, torch.from_numpy(batch.truth)),
+    }
 
 
-class Pointing(torch.nn.Module):
-    """A training head that predicts the facts of each patch (`training.facts`)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = torch.nn.LayerNorm(width)
-        self.heads = torch.nn.Linear(width, sum(ANSWERS))
-
-    def loss(self, seen: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Loss of [n_patches, width] given [n_patches, TRUTHS], background less."""
-        total = seen.new_zeros((), dtype=torch.float32)
-        said = self.heads(self.norm(seen)).float().split(ANSWERS, dim=1)
-        importance = [1.0] * (1 + len(FACTS)) + [EDGE_WEIGHT] * len(EDGES)
-        targets = zip(said, truth.long().T, importance, strict=True)
-        for answer, right, factor in targets:
-            known = right != UNKNOWN
-            right = torch.where(known, right, 0)
-            losses = F.cross_entropy(answer, right, reduction="none")
-            weights = known * torch.where(right == 0, EMPTY, 1.0)
-            mean = (losses * weights).sum() / weights.sum().clamp(1)
-            total = total + factor * mean
-        return total
+def judge_loss(model: Any, hidden: torch.Tensor, text: TextInput) -> torch.Tensor:
+    """Mean loss of "yes" against "no". Their difference is the score, and conversations
+    have taught most of it; that both words are rare as answers is learned beside it."""
+    labels = torch.from_numpy(text.labels)
+    here = torch.isin(labels, YES_NO)
+    logits = model.lm_head(hidden[here])[:, YES_NO].float()
+    right = (labels[here] == YES_NO[1]).long()
+    return F.cross_entropy(logits, right) + WORDS * answer_loss(model, hidden, text)
 
 
-def loss_of(
-    model: Any, pointing: Pointing, batch: Batch, *, aside: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss of the next tokens, and of the facts of the patches. `aside`: only the
-    training head learns from the latter."""
-    hidden, seen = forward(model, batch)
-    hidden = hidden.flatten(0, 1)
-    labels = torch.from_numpy(batch.labels).flatten()
-    weights = torch.from_numpy(batch.weights).flatten()
+def answer_loss(model: Any, hidden: torch.Tensor, text: TextInput) -> torch.Tensor:
+    """Mean loss of the next tokens of [batch, n, hidden]."""
+    labels = torch.from_numpy(text.labels).flatten()
+    weights = torch.from_numpy(text.weights).flatten()
     counted = (labels != IGNORED).nonzero()[:, 0]
     counted = F.pad(counted, (0, -len(counted) % STRIDE))  # with weight 0: see STRIDE
     weights = weights[counted] * (labels[counted] != IGNORED)
     losses = F.cross_entropy(
-        model.lm_head(hidden[counted]).float(),
+        model.lm_head(hidden.flatten(0, 1)[counted]).float(),
         labels[counted].clamp(0),
         reduction="none",
     )
-    answers = (losses * weights).sum() / weights.sum()
-    seen = seen.detach() if aside else seen
-    return answers, pointing.loss(seen, torch.from_numpy(batch.truth))
+    return (losses * weights).sum() / weights.sum()
 
 
 def optimizers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
@@ -154,10 +125,10 @@ def optimizers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
     return [muon, adam]
 
 
-def rate(step: int, steps: int, *, again: bool) -> float:
-    """The fraction of the peak learning rate at `step`."""
+def rate(step: int, steps: int, height: float, *, again: bool) -> float:
+    """The fraction of the peak learning rate at `step`, of which `height` is the
+    largest."""
     fall = (steps - step) / (steps if again else steps * FALL)
-    height = PEAK_AGAIN if again else 1.0
     return height * min((step + 1) / WARM_UP, 1.0, fall)
 
 
@@ -170,6 +141,9 @@ def main(
         int, typer.Option(help="0 = the default for this kind of run.")
     ] = 0,
     size: Annotated[int, typer.Option(help="Pictures of a step.")] = BATCH,
+    height: Annotated[
+        float, typer.Option(help="Largest rate, of PEAK; 0 = the default.")
+    ] = 0.0,
     seed: int = 1,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
@@ -179,6 +153,7 @@ def main(
     model = build(TINY, tokens)
     again = start is not None
     steps = steps or (STEPS_AGAIN if again else STEPS)
+    height = height or (PEAK_AGAIN if again else 1.0)
     before = STEPS if again else 0
     if start is not None:
         model.load_state_dict(read(start, list(model.state_dict())))
@@ -197,28 +172,24 @@ def main(
         first = state["step"]
     batches = Batches(seed, size, before + first, before + steps)
     loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3)
-    started, sums = time.monotonic(), torch.zeros(4)
-    for step, (conversations, judged) in enumerate(loader, first):
+    started, sums = time.monotonic(), Counter[str]()
+    for step, batch in enumerate(loader, first):
         for opt, peak in zip(opts, peaks, strict=True):
             for group in opt.param_groups:
-                group["lr"] = peak * rate(step, steps, again=again)
+                group["lr"] = peak * rate(step, steps, height, again=again)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             # A new training head must not disturb what the tower knows.
-            aside = again and step < WARM_UP
-            answering, seeing = loss_of(model, pointing, conversations, aside=aside)
-            judging, _ = loss_of(model, pointing, judged, aside=True)
-        (answering + seeing + JUDGING * judging).backward()
+            losses = losses_of(learner, batch, aside=again and step < WARM_UP)
+        sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad()
-        losses = answering.item(), seeing.item(), judging.item()
-        sums += torch.tensor([1.0, *losses])
+        sums.update({"n": 1} | {name: loss.item() for name, loss in losses.items()})
         done = step + 1
         if done % 25 == 0 or done == steps:
-            n = sums[0].item()
-            means = (sums[1:] / n).tolist()
-            line: dict[str, Any] = dict(zip(LOSSES, means, strict=True))
+            n = sums.pop("n")
+            line: dict[str, Any] = {name: value / n for name, value in sums.items()}
             line |= {"step": done, "seconds_per_step": (time.monotonic() - started) / n}
             if done % 250 == 0 or done == steps:
                 exam = examination(seed, per_kind=12)
@@ -226,7 +197,7 @@ def main(
                 line |= by_kind(exam, teacher_forced(forward, model, tokens, asked))
             save(checkpoint, learner, opts, done)
             append_line(out / "log.csv", line)
-            started, sums = time.monotonic(), torch.zeros(4)
+            started, sums = time.monotonic(), Counter[str]()
     torch.save(model.state_dict(), out / "weights.pt")
 
 

@@ -74,9 +74,6 @@ def scores(engine: Engine, query: str, pictures: list[Picture]) -> tuple[float, 
     return event.answer.scores
 
 
-@pytest.mark.xfail(
-    strict=True, reason="tiny has not learned to judge: its order is that of chance"
-)
 def test_the_drawing_that_a_query_describes_comes_first(engine: Engine) -> None:
     n_first = 0
     for seed in range(N_QUERIES):

@@ -11,14 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training import scenes
-from training.draw import Drawn, Style, draw
-from training.facts import EDGE, EDGES, FACTS, UNKNOWN, edges, truth_of
+from training.draw import Style, draw
 from training.grounding import SCALE, answer, boxes_in, boxes_of, locate, overlap
 from training.marking import is_right
 from training.questions import Question
-from training.rows import IGNORED, Row, answer_turn
-from training.scenes import Kind, Object, Shapes, Writing
-from training.tokens import Tokens
+from training.scenes import Kind, Object, Shapes
 
 RED_CIRCLE, BLUE_SQUARE = Kind("red", "circle"), Kind("blue", "square")
 PAIR = Shapes((Object(RED_CIRCLE, 0.25, 0.5, 0.3), Object(BLUE_SQUARE, 0.75, 0.5, 0.3)))
@@ -99,28 +96,3 @@ def test_a_box_is_right_if_it_overlaps_enough(found, right: bool) -> None:
     question = Question("locate", "en", "Locate it.", answer([BOXES[0]], "red circle"))
     assert is_right(question, answer(found, "red circle")) is right
     assert not is_right(question, answer(found, "red square"))
-
-
-def test_digits_are_the_targets_that_count_most() -> None:
-    tokens, row = Tokens(), Row()
-    question = Question("locate", "en", "", answer(list(BOXES), "red circle"))
-    answer_turn(row, tokens, question, PAIR)
-    n = len(tokens.encode(question.answer))
-    assert tuple(row.ids[:n]) == tokens.encode(question.answer)
-    assert IGNORED not in row.labels[: n + 1]
-    heavy = [i for i, w in zip(row.ids, row.weights, strict=True) if w == 1]
-    digits = "".join(str(x) for box in BOXES for x in box)
-    assert tokens.decode(heavy) == f"{digits}<|im_end|>"
-
-
-def test_the_tower_learns_the_edges_of_objects_and_of_no_letters() -> None:
-    drawn = draw(Random(0), PAIR, 256, 128, PLAIN)
-    table = edges(PAIR, drawn)
-    assert not table[0].any()
-    expected = [[1 + x // EDGE for x in box] for box in boxes_of(drawn)]
-    assert table[1:].tolist() == expected
-    assert table.max() < EDGES[0] <= UNKNOWN
-    truth = truth_of(PAIR, drawn, 4, 8)
-    assert set(map(tuple, truth[:, 1 + len(FACTS) :])) == set(map(tuple, table))
-    line = Drawn(drawn.image, drawn.things, [(0.5, 0.5)])
-    assert edges(Writing("A", "red"), line)[1].tolist() == [UNKNOWN] * len(EDGES)
