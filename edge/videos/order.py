@@ -11,9 +11,9 @@ from edge.qwen3vl.video import FRAMES_PER_SECOND, MOST_PAIR_TOKENS
 @dataclass(frozen=True)
 class VideoOrder:
     """`fps` frames of each second, in `budget_tokens` together, and `pair_tokens` for
-    two frames at most. A video may come as a
-    list of pictures: `sizes` are those of their files in bytes, and `times` their
-    seconds, if they are known; else there are `fps` of them in a second."""
+    two frames at most. A video may come as a list of pictures: `sizes` are those of
+    their files in bytes, and `times` their seconds, if they are known; else there are
+    `fps` of them in a second."""
 
     budget_tokens: int = 0
     pair_tokens: int = MOST_PAIR_TOKENS
