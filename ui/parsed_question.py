@@ -222,7 +222,8 @@ class ParsedQuestion:
         return content
 
     def _with_pictures(self, text: str, at: str) -> Content:
-        """A text, and the pictures in it, in their order."""
+        """A text, and the pictures in it, in their order. In a raw prompt, which stays
+        as it is, the space behind a picture counts."""
         pieces = MARKDOWN_PICTURE.split(text)  # each second one is the URL of a picture
         n_characters = sum(map(len, pieces[::2]))
         if n_characters > MOST_TEXT:
@@ -231,7 +232,8 @@ class ParsedQuestion:
             )
         content: Content = [pieces[0]]
         for url, behind in zip(pieces[1::2], pieces[2::2], strict=True):
-            content += [self._picture(url, at), behind]
+            text = behind if self._is_raw else behind.removeprefix(" ")
+            content += [self._picture(url, at), text]
         return [part for part in content if part != ""] or [""]
 
     def _picture(

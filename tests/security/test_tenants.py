@@ -186,15 +186,18 @@ async def test_few_questions_of_one_address_run_while_nobody_reads_them(
     broker_url: str, tmp_path: Path
 ) -> None:
     async with api_harness(broker_url, data_dir=tmp_path) as web:
-        codes = []
-        for n in range(6):
+
+        async def leave(n: int) -> list[tuple[int, str]]:
+            """Asks question `n` and hangs up. The refusal, if there was one."""
             kept = {"idempotency-key": f"{n}"}
             task = web.asking(f"question {n}", key=f"{n}", headers=kept)
-            done, _ = await asyncio.wait([task], timeout=0.3)
-            codes += [code_of(one.result()) for one in done]
+            await web.until(lambda: task.done() or len(web.waiting) > n)
             task.cancel()
             for job_id in web.live:  # a while later
                 web.sync.hset(keys.JOB(job_id), "watched", 0)
+            return [code_of(task.result())] if task.done() else []
+
+        codes = [code for n in range(6) for code in await leave(n)]
         assert codes == [(429, "client_limit")] * 2
         assert len(web.live) == 4
 
