@@ -31,7 +31,7 @@ SHOW = """async () => {
     document.body.append(card.node);
   };
 }"""
-READY = {"models": [{"id": "tiny-2"}], "slots": 4, "running": 0, "waiting": 0}
+READY = {"models": [{"id": "other-2"}], "slots": 4, "running": 0, "waiting": 0}
 
 
 def answer(site: Site, status: int, body: dict[str, Any]) -> None:

@@ -71,6 +71,7 @@ def show(page: Page, *colours: str, is_draft: bool = False) -> None:
 
 
 def box(page: Page, selector: str) -> Any:
+    expect(page.locator(selector)).to_be_visible()  # it may be drawn anew
     found = page.locator(selector).bounding_box()
     assert found
     return found
@@ -259,6 +260,19 @@ def test_another_picture_is_chosen_and_a_draft_taken_away(page: Page) -> None:
     assert heard(page, "onRemove") == []  # a choice takes nothing away
     page.get_by_role("button", name="Remove red.png").click()
     assert heard(page, "onRemove") == [[0]]
+
+
+def test_news_of_the_same_pictures_does_not_lead_away(page: Page) -> None:
+    show(page, "red", "blue", "green")
+    shown = page.locator(".stage-picture img")
+    page.evaluate("window.stage.show(window.items.slice(0, 2))")
+    expect(shown).to_have_attribute("alt", "blue.png")
+    page.locator(".strip-picture").first.click()
+    expect(shown).to_have_attribute("alt", "red.png")
+    page.evaluate("window.stage.show(window.items.slice(0, 2))")
+    expect(shown).to_have_attribute("alt", "red.png")
+    page.evaluate("window.stage.show(window.items)")
+    expect(shown).to_have_attribute("alt", "green.png")
 
 
 def test_a_picture_that_is_gone_is_said_to_be_gone(page: Page) -> None:

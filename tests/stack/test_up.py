@@ -19,6 +19,7 @@ import psutil
 import pytest
 from llama_cpp import llama_cpp as lib
 
+from edge.models.registry import tiny_files
 from edge.up.parts import free_port
 from tests.conftest import wait_for
 from tests.stack.conftest import READY_S, Stack, running
@@ -133,12 +134,16 @@ def test_a_busy_port_is_one_clear_sentence(edge: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+TEXT = str(tiny_files().model)
+
+
 @pytest.mark.parametrize(
     ("words", "environ", "sentence"),
     [
         (["--model", "qwen3-vl-2b"], {}, "edge models pull qwen3-vl-2b"),
-        (["--model", "./no.gguf", "--mmproj", "./no-mmproj.gguf"], {}, "is not there"),
-        (["--model", "./no.gguf"], {}, "--mmproj"),
+        (["--model", "./no.gguf"], {}, "There is no file"),
+        (["--model", TEXT, "--mmproj", "./no.gguf"], {}, "is not there"),
+        (["--model", TEXT], {}, "--mmproj"),
         ([], {"EDGE_SLOTS": "9"}, "EDGE_SLOTS='9' must be from 1 to 4"),
         ([], {"EDGE_SLOT": "2"}, "EDGE_SLOT is not a setting"),
         ([], {"EDGE_BROKER_URL": "redis://127.0.0.1:1/0"}, "cannot be reached"),

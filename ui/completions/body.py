@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -56,7 +56,13 @@ class CompletionBody(Body):
     prompt: Annotated[Annotated[LongText, Field(min_length=1)], BeforeValidator(_one)]
     echo: bool = False
     logprobs: Annotated[
-        Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None, BeforeValidator(_number)
+        Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None,
+        BeforeValidator(
+            _number,
+            json_schema_input_type=Annotated[int, Field(ge=0, le=MOST_LIKELIEST)]
+            | Literal[False]
+            | None,
+        ),
     ] = None
 
     @model_validator(mode="before")

@@ -105,9 +105,10 @@ export class Stage {
 
   /**
    * @param {Item[]} items
-   * @param {number} [index] of the one that is shown; else the last
+   * @param {number} [index] of the one that is shown; else the last, or the same one where
+   *   the pictures are the same: who looks at another one is not led away
    */
-  async show(items, index = lastStart(items.map(({ ref }) => ref))) {
+  async show(items, index = this.#usual(items)) {
     const before = this.shown?.sha256;
     this.#items = items;
     this.#index = Math.max(0, Math.min(index, items.length - 1));
@@ -118,6 +119,12 @@ export class Stage {
     if (ref && ref.sha256 !== before) await this.#load(ref);
     this.mark(this.#all);
     this.#showTools();
+  }
+
+  /** @param {Item[]} items @returns {number} */
+  #usual(items) {
+    const names = (/** @type {Item[]} */ some) => some.map(({ ref }) => ref.sha256).join();
+    return names(items) === names(this.#items) ? this.#index : lastStart(items.map(({ ref }) => ref));
   }
 
   /** @param {Mark[]} marks on all pictures; a click on a box asks about that part */
