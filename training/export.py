@@ -126,9 +126,11 @@ def read(folder: Path, names: list[str], shapes: Shapes = TINY) -> Weights:
 
 
 def between(before: Weights, after: Weights, share: float) -> Weights:
-    """Weights a `share` of the way through a run: they keep what the first model knew,
+    """Weights of which those of the language model are a `share` of the way through a
+    run, and the vision tower is as it was before: they keep what the first model knew,
     with most of what the run taught (arXiv:2109.01903)."""
-    return {name: torch.lerp(before[name], after[name], share) for name in after}
+    shares = {name: 0.0 if ".visual." in name else share for name in after}
+    return {name: torch.lerp(before[name], after[name], shares[name]) for name in after}
 
 
 def write(
@@ -186,7 +188,7 @@ def main(
     start: Annotated[
         Path | None, typer.Option(help="The two files that the run started from.")
     ] = None,
-    share: Annotated[float, typer.Option(help="Of the way from them.")] = 0.6,
+    share: Annotated[float, typer.Option(help="Of the way from them.")] = 0.45,
 ) -> None:
     trained: Weights = torch.load(weights)
     if start is not None:
