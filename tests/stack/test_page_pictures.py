@@ -118,7 +118,7 @@ def test_a_wrong_file_is_refused_when_it_is_chosen(
         # and it poisons nothing, chosen alone or with a good one
         visitor.choose(make("disc.jpg", "red"))
         expect(said).to_have_count(0)
-        visitor.choose(wrong, make("disc.jpg", "red"))
+        visitor.choose(wrong, make("another.jpg", "red"))
         expect(said).to_be_visible()
         visitor.ask(SHAPE)
         visitor.expect_answer("A red circle.")

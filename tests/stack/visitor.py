@@ -74,4 +74,4 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visitor]:
     visitor.open()
     yield visitor
     context.close()
-    assert errors == []
+    assert errors == [], errors

@@ -29,7 +29,9 @@ export class Taking {
     this.#composer.say("");
     for (const file of files) {
       const isFull = groups(this.#composer.pictures).length >= limits.pictures;
-      if (await hasPages(file)) await this.#takePages(file);
+      const isPaged = await hasPages(file).catch(() => null);
+      if (isPaged === null) this.#composer.say(say("picture.damaged", { name: file.name })); // gone or changed since
+      else if (isPaged) await this.#takePages(file);
       else if (!isFull && isVideo(file)) await this.#takeVideo(file);
       else if (!isFull) await this.prepare(file);
       else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
