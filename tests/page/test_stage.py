@@ -71,7 +71,7 @@ def show(page: Page, *colours: str, is_draft: bool = False) -> None:
 
 
 def box(page: Page, selector: str) -> Any:
-    expect(page.locator(selector)).to_be_visible()  # it may be drawn anew
+    expect(page.locator(selector)).to_be_visible()  # it may be drawn again
     found = page.locator(selector).bounding_box()
     assert found
     return found
