@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from edge.caller import Caller
-from edge.errors import EdgeError, InvalidPicture
+from edge.errors import InvalidPicture
 from edge.images import Counting, Decoding, Detail, Picture, Spares, budget
 from edge.images.claim import may_have_pages
 from edge.images.jail import Jail
@@ -21,6 +21,7 @@ from edge.qwen3vl.picture_bounds import PictureBounds
 from edge.request import PictureRef
 from edge.videos import Clip, ClipRef, VideoDecoding, VideoOrder, video_budget
 from ui.fair_line import DECODERS, MOST_WORKING, FairLine, Ticket, full
+from ui.prompt_parts import blaming
 from ui.question import SentDocument, SentPicture, SentVideo
 
 REMEMBERED = 2000  # pictures, more than are answered in an hour; of refused ones too
@@ -68,7 +69,7 @@ class PictureDecoder:
         """
         bounds = bounds_for(sent.detail, self._max_tokens, served)
         key = _key(sent, caller, bounds)
-        try:
+        with blaming(sent.param):
             self._refuse_again(key)
             encoded = await asyncio.to_thread(sent.load)
             is_seen = sent.text_layer != "only"
@@ -81,9 +82,6 @@ class PictureDecoder:
                 reads_text=sent.text_layer != "never",
             )
             picture = await self._run(decoding, decoding.run, caller, key)
-        except EdgeError as refusal:
-            refusal.param = sent.param
-            raise
         self._decoded.put(key, picture.ref)
         return picture
 
@@ -94,13 +92,10 @@ class PictureDecoder:
         allows. Raises as `decode`."""
         order = self._order(sent, served)
         key = _video_key(sent, caller, order)
-        try:
+        with blaming(sent.param):
             self._refuse_again(key)
             decoding = VideoDecoding(await asyncio.to_thread(sent.load), order)
             clip = await self._run(decoding, decoding.run, caller, key)
-        except EdgeError as refusal:
-            refusal.param = sent.param
-            raise
         self._decoded.put(key, clip.ref)
         return clip
 
@@ -109,16 +104,13 @@ class PictureDecoder:
         key = _digest(f"{caller.scope}\n", document.digest)
         if (known := self._counted.get(key)) is not None:
             return known
-        try:
+        with blaming(document.param):
             self._refuse_again(key)
             encoded = await asyncio.to_thread(document.load)
             if not may_have_pages(encoded):
                 return 1
             counting = Counting(encoded, self._spares)
             n_pages = await self._run(counting, counting.run, caller, key)
-        except EdgeError as refusal:
-            refusal.param = document.param
-            raise
         self._counted.put(key, n_pages)
         return n_pages
 

@@ -252,7 +252,7 @@ class ParsedQuestion:
         return picture
 
     def _video(self, part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
-        if self.wants in ("score", "embedding"):
+        if self._compares:
             raise UnsupportedParameter(
                 "Videos are neither scored nor embedded here. Send pictures of it.",
                 param=param,

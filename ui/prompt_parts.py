@@ -110,7 +110,7 @@ def _shown(
 
 
 @contextmanager
-def blaming(param: str) -> Iterator[None]:
+def blaming(param: str | None) -> Iterator[None]:
     """Says of an error which part of the body it is about."""
     try:
         yield
