@@ -9,14 +9,16 @@ from collections import deque
 from collections.abc import Mapping
 from itertools import pairwise
 
-N_LATEST = 5  # measurements of similar sizes; their median ignores two outliers
+N_LATEST = 5  # measurements of similar sizes
 
 
 class Curve:
     """Seconds by size: straight lines between measured sizes.
 
     `measured_ms` are milliseconds by size from an earlier measurement. Sizes with the
-    same number of bits share one point, the median of their latest measurements.
+    same number of bits share one point, the second fastest of their latest
+    measurements: what else a machine does can only make work longer, and what seems too
+    slow is not tried again, and so would never be corrected.
     """
 
     def __init__(self, measured_ms: Mapping[int, float] | None = None) -> None:
@@ -29,7 +31,7 @@ class Curve:
         """Work of this size, at least 1, has taken `seconds`."""
         new: deque[tuple[float, int]] = deque(maxlen=N_LATEST)
         self._latest.setdefault(size.bit_length(), new).append((seconds / size, size))
-        self._points = sorted(map(_median, self._latest.values()))
+        self._points = sorted(map(_likely, self._latest.values()))
 
     def seconds(self, size: int) -> float | None:
         """What work of this size takes; None before the first measurement.
@@ -63,7 +65,7 @@ class Costs:
         self.stage = Curve(stage_ms)
 
 
-def _median(latest: deque[tuple[float, int]]) -> tuple[int, float]:
-    """Size and seconds; of an even number of measurements, the faster one."""
-    rate_s, size = sorted(latest)[(len(latest) - 1) // 2]
+def _likely(latest: deque[tuple[float, int]]) -> tuple[int, float]:
+    """Size and seconds of the second fastest measurement; of two, the fastest."""
+    rate_s, size = sorted(latest)[min(1, (len(latest) - 1) // 2)]
     return size, rate_s * size

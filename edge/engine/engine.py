@@ -253,7 +253,7 @@ class Engine:
             self._tickets[sequence].show(event)
 
     def _encoded(self, key: PictureKey, outcome: Outcome) -> None:
-        waiting = self._scheduler.pictures.finish()
+        waiting = self._scheduler.end_picture()
         if isinstance(outcome, Cancelled):  # a question that came since needs a new try
             return
         if isinstance(outcome, Exception):  # ends one question; the others try again

@@ -40,9 +40,12 @@ class Pace:
         self._costs.stage.observe(n_image_tokens, seconds)
         self.n_stages += 1
 
-    def piece(self, now: float, n_answers: int, *, beside: bool) -> int:
+    def piece(
+        self, now: float, n_answers: int, *, beside: bool, may_wait: bool = False
+    ) -> int:
         """How many tokens of prompts a step of `n_answers` computes now: the largest
-        piece within the pause that wastes no time."""
+        piece within the pause that wastes no time. 0 if none fits after the latest
+        stages and the prompts `may_wait` for the next step."""
         if not n_answers:
             return self._chunk_tokens
         left_s = self._stepped_at + PAUSE_S - now
@@ -52,7 +55,8 @@ class Pace:
             if step_s is not None and step_s <= left_s:
                 token_s[n] = step_s / (n + n_answers)
         if not token_s:
-            return min(PIECE, self._chunk_tokens)
+            is_late = may_wait and self.n_stages
+            return 0 if is_late else min(PIECE, self._chunk_tokens)
         most_s = WORTH * min(token_s.values())
         return max(n for n in token_s if token_s[n] <= most_s)
 
@@ -63,12 +67,11 @@ class Pace:
 
     def allows_stage(self, now: float, n_answers: int, n_image_tokens: int) -> bool:
         """Whether a stage comes before the next step of `n_answers`. One always does,
-        or the picture might wait for ever; more have to fit into the pause, with the
-        smallest piece of a prompt that may come meanwhile."""
+        or the picture might wait for ever; more have to fit into the pause."""
         stage_s = self._costs.stage.seconds(n_image_tokens)
         if not self.n_stages or stage_s is None:
             return not self.n_stages
-        return stage_s <= self.left_s(now, n_answers + PIECE, beside=False)
+        return stage_s <= self.left_s(now, n_answers, beside=False)
 
     def _steps(self, beside: bool) -> Curve:
         return self._costs.step_beside if beside else self._costs.step

@@ -146,6 +146,12 @@ class Scheduler:
             self._pace.observe_stage(job.n_tokens, seconds)
         self.pictures.end_stage()
 
+    def end_picture(self) -> list[Sequence]:
+        """The current picture is done or given up, after a last stage, whose seconds
+        are not like those of others. Returns the sequences that wait for it."""
+        self._pace.n_stages += 1
+        return self.pictures.finish()
+
     def admit(self) -> Admission | None:
         """Moves the next waiting sequence into a slot, if it can have one.
 
@@ -200,7 +206,13 @@ class Scheduler:
             if sequence.phase is Phase.DECODE
         ]
         if self.prefilling:
-            piece = self._pace.piece(now, len(spans), beside=self._is_beside)
+            piece = self._pace.piece(
+                now,
+                len(spans),
+                beside=self._is_beside,
+                # with another picture begun, its stages might always come first
+                may_wait=self.pictures.current is None,
+            )
             spans += self._prompt_spans(piece)
         return Step(tuple(spans), self._is_beside) if spans else None
 

@@ -94,6 +94,7 @@ class OpenvinoRuntime:
         self._samplers = Samplers(tokenizer)
         self._tokenizer = tokenizer
         self.check = self._samplers.check
+        self._copy_weights({1, many_rows if many else 1})
 
     @cached_property
     def score_row(self) -> Floats:
@@ -138,6 +139,15 @@ class OpenvinoRuntime:
     def close(self) -> None:
         self._graph.close()
         self._samplers.close()
+
+    def _copy_weights(self, numbers: Iterable[int]) -> None:
+        """Computes a step of each of these numbers of tokens, one for each graph: its
+        kernels copy the weights in the first one, which takes seconds."""
+        for n_tokens in numbers:
+            self._blocks.open(0)
+            span = TextSpan(0, 0, (0,) * n_tokens)
+            self._compute([span], [0])
+            self._blocks.release(0)
 
     def _compute(self, spans: list[Span], wanted: list[int]) -> list[Floats]:
         """Logits f32 [n, vocabulary] and states f32 [n, hidden] of the tokens at the

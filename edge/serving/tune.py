@@ -25,6 +25,7 @@ from edge import host
 from edge.errors import SetupError
 from edge.gguf.header import read_header
 from edge.gguf.short import text_ratio, vision_ratio, write_short
+from edge.heap import HUGE_PAGES
 from edge.models.registry import ModelFiles, models_folder
 from edge.serving.choice import PICTURE_TOKENS, Measured, fastest_language, merge
 from edge.serving.plan import make_plan
@@ -107,7 +108,7 @@ def _measure(
 ) -> list[Measured]:
     """The results, in the order of `variants`. Starts none of which one like it took
     longer than what is left until `ends`, a time of the monotonic clock."""
-    environ = settings.environ()
+    environ = HUGE_PAGES | settings.environ()
     longest_s: dict[Part, float] = {"language": SHORTEST_S, "vision": SHORTEST_S}
     measured: list[Measured] = []
     n_skipped = 0

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edge.errors import SetupError
 from edge.exposure import in_url, reached_at, trusted
+from edge.heap import HUGE_PAGES
 from edge.jobs import fleet
 from edge.jobs.broker_check import check_broker, check_cache
 from edge.redis_clients import UNREACHABLE, hears, sync_client
@@ -179,7 +180,7 @@ def worker(settings: Settings, model: str, folder: Path, name: str = "worker") -
         name=name,
         command=[sys.executable, "-m", "worker"],
         is_ready=_quietly(lambda: fleet.is_here(broker, host, model=model)),
-        env=settings.environ(),
+        env=HUGE_PAGES | settings.environ(),
         folder=_subfolder(folder, name),
         start_s=600,  # a model on a slow disk
         stop_s=settings.grace_s + AFTER_GRACE_S,

@@ -48,7 +48,7 @@ def test_a_piece_does_not_waste_a_kernel_that_computes_32_tokens_at_a_time() -> 
     assert pace.piece(0.0, 1, beside=False) in (80, 96)
 
 
-@given(st.lists(st.tuples(st.integers(1, 300), st.floats(0, 10)), max_size=30))
+@given(st.lists(st.tuples(st.integers(1, 300), st.floats(0.001, 10)), max_size=30))
 def test_a_piece_is_always_within_its_bounds(steps) -> None:
     pace = Pace(Costs(), 100)
     for n_tokens, seconds in steps:
@@ -83,5 +83,18 @@ def test_stages_and_a_step_stay_within_the_pause_or_are_one(
         n_stages += 1
         pace.observe_stage(475, stage_s)
     assert n_stages >= 1
-    smallest_s = pace._costs.step.seconds(n_answers + PIECE)
-    assert n_stages == 1 or now + smallest_s <= PAUSE_S + 1e-9
+    assert n_stages == 1 or now + step_s <= PAUSE_S + 1e-9
+
+
+def test_a_prompt_waits_for_the_next_step_when_stages_have_used_the_pause() -> None:
+    pace = Pace(Costs({1: 95.0, 16: 140.0, 64: 290.0}, {475: 83.0}), 256)
+    pace.observe_step(1, 0.095, 0.0, beside=False)
+    assert pace.allows_stage(0.0, 1, 475)
+    pace.observe_stage(475, 0.083)
+    assert pace.allows_stage(0.083, 1, 475)
+    pace.observe_stage(475, 0.083)
+    assert not pace.allows_stage(0.166, 1, 475)
+    assert pace.piece(0.166, 1, beside=False, may_wait=True) == 0
+    assert pace.piece(0.166, 1, beside=False) == PIECE
+    pace.observe_step(1, 0.095, 0.261, beside=False)
+    assert pace.piece(0.261, 1, beside=False, may_wait=True) > PIECE

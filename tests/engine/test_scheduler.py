@@ -196,7 +196,7 @@ def encoded(scheduler: Scheduler) -> list[Sequence]:
     """Pretends to encode the current picture; returns those that are complete then."""
     [name] = {scheduler.pictures.current.key.sha256}
     complete = []
-    for one in scheduler.pictures.finish():
+    for one in scheduler.end_picture():
         one.receive(name, np.zeros((1, 1), np.float16))
         if not one.missing_pictures:
             scheduler.add(one)
@@ -259,7 +259,7 @@ def test_a_picture_is_abandoned_when_the_last_question_about_it_ends() -> None:
     scheduler.remove(other)
     assert scheduler.pictures.is_abandoned
     assert next_name(scheduler) is None  # the encoder has to end first
-    assert scheduler.pictures.finish() == []
+    assert scheduler.end_picture() == []
     assert next_name(scheduler) == "b"
 
 
@@ -273,7 +273,13 @@ def answering(*, alternates: bool = True, n: int = 1) -> Scheduler:
     return scheduler
 
 
-def works(scheduler: Scheduler, n: int, now: float = 10.0) -> list[str]:
+def works(
+    scheduler: Scheduler,
+    n: int,
+    now: float = 10.0,
+    stage_s: float = 0.06,
+    step_s: float = 0.05,
+) -> list[str]:
     """What is computed next; stages and steps take what was measured."""
     seen = []
     for _ in range(n):
@@ -282,13 +288,13 @@ def works(scheduler: Scheduler, n: int, now: float = 10.0) -> list[str]:
         if isinstance(work, Stage):
             assert scheduler.encoder_has_cores
             assert scheduler.next_work(now) == Rest(None)
-            now += 0.06
-            scheduler.end_stage(0.06)
+            now += stage_s
+            scheduler.end_stage(stage_s)
             seen.append("stage")
         else:
             assert not work.beside_encoder
-            now += 0.05
-            run(scheduler, work, 0.05, now)
+            now += step_s
+            run(scheduler, work, step_s, now)
             seen.append(f"step {work.n_tokens}")
     return seen
 
@@ -314,7 +320,7 @@ def test_before_the_first_measurement_and_where_none_fits_one_stage_comes() -> N
     started(slow, sequence(2, max_tokens=50))
     run(slow, slow.schedule(0.0), 0.5, 10.0)
     slow.add(asking("a"))
-    assert works(slow, 4) == ["stage", "step 1"] * 2
+    assert works(slow, 4, stage_s=0.4, step_s=0.5) == ["stage", "step 1"] * 2
 
 
 def test_a_prompt_that_comes_meanwhile_waits_for_one_stage_at_most() -> None:
@@ -323,6 +329,17 @@ def test_a_prompt_that_comes_meanwhile_waits_for_one_stage_at_most() -> None:
     started(scheduler, sequence(100))
     seen = works(scheduler, 4, now=10.06)
     assert seen == ["step 97", "stage", "step 5", "stage"]
+
+
+def test_a_prompt_waits_for_the_step_after_a_long_last_stage() -> None:
+    """A step of two answers comes first: 16 tokens more would make the pause longer."""
+    scheduler = answering(n=2)
+    assert works(scheduler, 5) == ["stage"] * 4 + ["step 2"]
+    assert works(scheduler, 1, now=10.29) == ["stage"]
+    [about_it] = encoded(scheduler)
+    scheduler.remove(about_it)
+    started(scheduler, sequence(80))
+    assert works(scheduler, 2, now=10.55) == ["step 2", "step 82"]
 
 
 def test_what_follows_a_long_wait_is_a_small_piece() -> None:
