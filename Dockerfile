@@ -117,7 +117,7 @@ COPY --from=worker-dependencies /opt/edge /opt/edge
 COPY --from=code /code/opt/edge /opt/edge
 ARG REVISION=unknown
 LABEL org.opencontainers.image.revision=$REVISION
-# Weights in pages of 2 MB: see HUGE_PAGES in edge/heap.py
+# Weights in pages of 2 MB: see edge/huge_pages.py
 ENV GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 USER 10001
 CMD ["python", "-m", "worker"]

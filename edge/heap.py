@@ -9,10 +9,6 @@ M_MMAP_THRESHOLD: Final = -3  # malloc.h
 M_ARENA_MAX: Final = -8
 LARGE_BYTES: Final = 1 << 20
 ARENAS: Final = 2
-# Large blocks in pages of 2 MB, for the environment of a process that computes: a
-# Xeon in a virtual machine reads them half again as fast as pages of 4 kB, because it
-# looks up far fewer addresses. glibc reads this only when a process starts.
-HUGE_PAGES: Final = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 def keep_heap_small() -> None:

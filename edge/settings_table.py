@@ -106,9 +106,9 @@ class SettingsTable:
     )
     vision: str = setting(
         "auto",
-        "Vision encoder: OpenVINO in `int8` or in `f32`, or llama.cpp's `mtmd`. "
+        "Vision encoder: OpenVINO in `int8`, `f16` or `f32`, or llama.cpp's `mtmd`. "
         "`auto` = the fastest here; `mtmd` where OpenVINO does not run.",
-        one_of=("auto", "int8", "f32", "mtmd"),
+        one_of=("auto", "int8", "f16", "f32", "mtmd"),
     )
     kept: int = setting(
         12,

@@ -14,6 +14,7 @@ from typing import Any
 from edge.engine.engine import Engine
 from edge.errors import SetupError
 from edge.events import Failed, Finished
+from edge.huge_pages import collapse_pages
 from edge.images import Picture
 from edge.jobs import fleet
 from edge.jobs.channel import RedisPublisher
@@ -87,6 +88,7 @@ class Life:
             plan = make_plan(settings, files)
         self._engine = build(plan)
         size, answer = warm(self._engine)
+        collapse_pages()  # of the weights, which the first question has copied
         fingerprint = f"{facts.digest} {self._engine.tower_name}"
         self._store = None
         if settings.cache_url and settings.embeddings_mb:

@@ -28,6 +28,7 @@ from edge.openvino.cache_files import (
     map_file,
 )
 from edge.openvino.kernels import Kernels
+from edge.openvino.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
@@ -119,17 +120,16 @@ def compile_once(
     revision: int,
     kernels: Kernels,
     threads: int,
-    extension: Any,
+    pauses: Pauses,
 ) -> Compiled:
     """Compiles the graph that `build` makes of the GGUF file `source`, or maps it if it
-    is in `folder` already. `threads` threads will compute it; `extension` is a type of
-    its nodes that OpenVINO does not know.
+    is in `folder` already. `threads` threads will compute it; `pauses` are nodes of it.
 
     `name` and `revision` distinguish it from other graphs of that file. Raises
     SetupError when it cannot be compiled here, and what `build` raises.
     """
     core = _core()
-    core.add_extension(extension)
+    core.add_extension(pauses.extension)
     options = _options(kernels, threads)
     parts = (
         ov.get_version(),
@@ -139,7 +139,7 @@ def compile_once(
     )
     blob = cache_path(source, folder, name, revision, *parts)
     try:
-        return _open(core, build, options, blob)
+        return _open(core, build, options, blob, pauses)
     except (RuntimeError, OSError) as error:
         raise SetupError(f"OpenVINO cannot serve {source}: {error}.") from error
 
@@ -198,6 +198,7 @@ def _open(
     build: Callable[[], ov.Model],
     options: dict[str, object],
     blob: Path,
+    pauses: Pauses,
 ) -> Compiled:
     try:
         return _load(core, blob, options)
@@ -209,6 +210,8 @@ def _open(
     except OSError as error:
         log.warning("%s It will be compiled at each start.", error)
         return Compiled(compiled.create_infer_request())
+    del compiled
+    pauses.detach()
     return _load(core, blob, options)
 
 

@@ -12,7 +12,9 @@ from itertools import product
 from typing import Final, Literal
 
 Hint = Literal["f32", "bf16"]
-WeightsForm = Literal["int8", "u4", "f32"]  # u4: `edge/openvino/matrices.py`
+# u4: `edge/openvino/matrices.py`. f16, of the vision encoder: it multiplies by tiles of
+# bf16 without unpacking numbers at each picture, for twice the memory.
+WeightsForm = Literal["int8", "u4", "f16", "f32"]
 
 # Activations that share a scale when they are quantized; 0 = they are not quantized.
 # On Zen 5 groups of 32 take a quarter longer than of 128, on an AMX Xeon they do not.
@@ -37,6 +39,7 @@ class Kernels:
 
 
 EXACT: Final = Kernels("f32", 0, "f32")
+UNPACKED: Final = Kernels("bf16", 0, "f16")
 
 
 def likely_kernels(features: Collection[str]) -> Iterator[Kernels]:

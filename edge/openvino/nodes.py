@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from openvino import opset13 as ops
 
 from edge.gguf.weights import Floats
+from edge.openvino.kernels import WeightsForm
 
-Precision = Literal["int8", "u4", "f32"]  # u4: see `edge/openvino/matrices.py`
 Node = Any  # openvino has no types
 
 
-def linear(x: Node, matrix: Floats, precision: Precision) -> Node:
-    """[n, width] times the rows of `matrix`, which is stored in `precision`."""
-    return ops.matmul(x, _STORE[precision](matrix), False, True)
+def linear(x: Node, matrix: Floats, form: WeightsForm) -> Node:
+    """[n, width] times the rows of `matrix`, which is stored in `form`."""
+    return ops.matmul(x, _STORE[form](matrix), False, True)
 
 
 def quantize(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
@@ -38,7 +38,15 @@ def _int8(matrix: Floats) -> Node:
     return dequantized_node(*quantize(matrix))
 
 
-_STORE: dict[Precision, Callable[[Floats], Node]] = {"int8": _int8, "f32": ops.constant}
+def _f16(matrix: Floats) -> Node:
+    return ops.convert(ops.constant(matrix.astype(np.float16)), "f32")
+
+
+_STORE: dict[WeightsForm, Callable[[Floats], Node]] = {
+    "int8": _int8,
+    "f16": _f16,
+    "f32": ops.constant,
+}
 
 
 def apply_rope(x: Node, cos: Node, sin: Node) -> Node:

@@ -24,6 +24,7 @@ class Pauses:
         self._pause: Callable[[], None] = lambda: None
         self._error: Exception | None = None
         self.is_running = False
+        self.nodes: list[Any] = []
         self.extension = _node_type(self)
 
     @contextmanager
@@ -41,6 +42,16 @@ class Pauses:
         finally:
             self.is_running = False
 
+    def detach(self) -> None:
+        """Takes the nodes out of the graphs that they were built into and compiled in:
+        OpenVINO 2026.4 never frees a node written in Python, nor the constants before
+        it, which are gigabytes. A graph that computes must be made afterwards."""
+        nothing = ops.constant(0.0).output(0)
+        for node in self.nodes:
+            for input_ in node.inputs():  # none of the one that stands for the type
+                input_.replace_source_output(nothing)
+        self.nodes.clear()
+
     def reach(self) -> None:
         try:
             self._pause()
@@ -55,6 +66,7 @@ def _node_type(pauses: Pauses) -> Any:
 
         def __init__(self, inputs: Any = None) -> None:
             super().__init__(self, inputs)
+            pauses.nodes.append(self)
 
         def validate_and_infer_types(self) -> None:
             shape = self.get_input_partial_shape(0)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from gguf import GGMLQuantizationType as Kind
 
 from edge.errors import SetupError
 from edge.openvino.cache_files import atomic_write, cache_path, map_file
+from edge.openvino.kernels import WeightsForm
 from edge.openvino.language_weights import TextWeights
 from edge.openvino.matrices import U4, Array, Form, Int8
 from edge.openvino.nodes import Node
@@ -53,7 +54,7 @@ class QuantizedWeights:
     """
 
     def __init__(
-        self, weights: TextWeights, folder: Path, form: Literal["int8", "u4"] = "int8"
+        self, weights: TextWeights, folder: Path, form: WeightsForm = "int8"
     ) -> None:
         self._forms: dict[str, Form] = {
             name: U4() if _stays_u4(weights, name, form) else Int8()

@@ -58,7 +58,7 @@ class OpenvinoTower:
             revision=REVISION,
             kernels=kernels,
             threads=threads,
-            extension=pauses.extension,
+            pauses=pauses,
         )
 
     def grid(self, width: int, height: int, n_frames: int = 1) -> tuple[int, int]:

@@ -10,9 +10,9 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
+from edge.openvino.kernels import WeightsForm
 from edge.openvino.nodes import (
     Node,
-    Precision,
     apply_rope,
     int_,
     ints,
@@ -31,10 +31,10 @@ class VisionGraph:
     """Builds the graph of one file of weights, with a pause before each block."""
 
     def __init__(
-        self, weights: TowerWeights, precision: Precision, pauses: Pauses
+        self, weights: TowerWeights, form: WeightsForm, pauses: Pauses
     ) -> None:
         self._weights = weights
-        self._precision = precision
+        self._form = form
         self._pause = pauses.extension
         self._hidden = weights.hidden
         self._head = weights.hidden // weights.n_heads
@@ -112,5 +112,5 @@ class VisionGraph:
         return ops.add(scaled, ops.constant(weights[f"{name}.bias"]))
 
     def _linear(self, x: Node, name: str) -> Node:
-        product = linear(x, self._weights[f"{name}.weight"], self._precision)
+        product = linear(x, self._weights[f"{name}.weight"], self._form)
         return ops.add(product, ops.constant(self._weights[f"{name}.bias"]))

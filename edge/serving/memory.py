@@ -26,6 +26,7 @@ SPARE_KV_CELLS: Final = 64  # of each sequence in OpenVINO's cache
 # OpenVINO holds twice. Measured with Qwen3-VL-2B's shapes.
 U4_BYTES: Final = 0.94
 GIB: Final = 1 << 30
+WIDE: Final = ("f16", "f32")  # forms of the tower's weights with more bits than int8
 # One token or merge in the tokenizer's tables, and once more in llama.cpp's own.
 VOCABULARY_ENTRY_BYTES: Final = 200
 LLAMA_ENTRY_BYTES: Final = 160
@@ -141,11 +142,11 @@ def _n_kv_cells(settings: Settings) -> int:
 
 
 def _openvino_bytes(mmproj: Header, vision: str) -> int:
-    """OpenVINO itself, and its copies of the tower's weights: none in int8, two in
-    float32, of which it frees one when it has started."""
+    """OpenVINO itself, and its copies of the tower's weights: none in int8. To compile
+    weights in f16 or f32 takes two in float32, which it frees or drops later."""
     if vision == "mtmd":
         return 0
-    copies = 2 * F32 * _n_weights(mmproj) if vision == "f32" else 0
+    copies = 2 * F32 * _n_weights(mmproj) if vision in WIDE else 0
     return OPENVINO_BYTES + copies
 
 

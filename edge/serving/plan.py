@@ -19,7 +19,7 @@ from edge.models.registry import ModelFiles
 from edge.serving.choice import Choice, Measured, choose_language, choose_vision
 from edge.serving.forecast import forecast
 from edge.serving.installed import check_installed, has_llama
-from edge.serving.memory import MemoryNeed, check_memory, memory_need
+from edge.serving.memory import WIDE, MemoryNeed, check_memory, memory_need
 from edge.serving.tuning import Tuning, load
 from edge.serving.variants import (
     Part,
@@ -179,7 +179,7 @@ def _choose(
             forced["image_tokens"] = AUTO_TOKENS
         elif choice.many:
             forced["graphs"] = 1
-        elif settings.vision == "auto" and choice.vision.variant.vision == "f32":
+        elif settings.vision == "auto" and choice.vision.variant.vision in WIDE:
             forced["vision"] = "int8"
         elif settings.weights == "auto" and _weights(choice) == "int8":
             forced["weights"] = "u4"

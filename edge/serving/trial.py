@@ -20,6 +20,7 @@ from typing import Any, Final
 from edge.engine.protocols import Runtime, VisionTower
 from edge.engine.step import Step, TextSpan
 from edge.errors import EdgeError
+from edge.huge_pages import collapse_pages
 from edge.images import TOKEN_PX, Picture
 from edge.models.registry import ModelFiles
 from edge.request import SamplingParams
@@ -84,6 +85,7 @@ def measure_steps(runtime: Runtime, sizes: list[int], tell: Tell) -> None:
         runtime.run(Step((TextSpan(0, start, (TOKEN,) * (CONTEXT // 4)),)))
     for slot in range(1, N_SLOTS):
         runtime.share(0, slot, CONTEXT)
+    collapse_pages()
     for n_rows in sizes:
         n_slots = n_rows if n_rows <= N_SLOTS else 1
         tokens = (TOKEN,) * (n_rows // n_slots)

@@ -25,7 +25,7 @@ from edge import host
 from edge.errors import SetupError
 from edge.gguf.header import read_header
 from edge.gguf.short import text_ratio, vision_ratio, write_short
-from edge.heap import HUGE_PAGES
+from edge.huge_pages import HUGE_PAGES
 from edge.models.registry import ModelFiles, models_folder
 from edge.serving.choice import PICTURE_TOKENS, Measured, fastest_language, merge
 from edge.serving.plan import make_plan

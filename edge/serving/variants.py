@@ -13,6 +13,7 @@ from edge import host
 from edge.openvino.kernels import (
     EXACT,
     INT8_FEATURES,
+    UNPACKED,
     Kernels,
     likely_kernels,
     likely_u4,
@@ -88,9 +89,12 @@ def vision_variants(settings: Settings, features: Collection[str]) -> Iterator[V
     base = Variant("vision", None, threads=host.usable_cores())
     ours = [replace(base, kernels=kernels) for kernels in likely_kernels(features)]
     exact = replace(base, kernels=EXACT)
-    wide = replace(base, kernels=Kernels("bf16", 0, "f32"))
+    unpacked = replace(base, kernels=UNPACKED)
     n = 2 if _has_int8(features) else 1
-    yield from _allowed([*ours[:n], base, wide, exact, *ours[n:]], settings)
+    likely = [*ours[:n], base, unpacked]
+    if "amx_bf16" in features:
+        likely = [ours[0], unpacked, *ours[1:n], base]
+    yield from _allowed([*likely, exact, *ours[n:]], settings)
 
 
 def is_allowed(variant: Variant, settings: Settings) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge.errors import SetupError
 from edge.exposure import in_url, reached_at, trusted
-from edge.heap import HUGE_PAGES
+from edge.huge_pages import HUGE_PAGES
 from edge.jobs import fleet
 from edge.jobs.broker_check import check_broker, check_cache
 from edge.redis_clients import UNREACHABLE, hears, sync_client

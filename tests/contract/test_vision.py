@@ -92,6 +92,17 @@ def test_embeddings_are_those_of_llama_cpp(
             assert cosines(ours, theirs).min() >= floor
 
 
+def test_unpacked_weights_give_what_exact_ones_give(babble, towers) -> None:
+    """In f16, multiplied as bf16."""
+    picture, made = scene(320, 224), []
+    for precision in ("f16", "f32"):
+        kernels = PRECISIONS[precision]
+        tower = OpenvinoTower(babble[1], towers, kernels=kernels, **SIZES)
+        with closing(tower):
+            made.append(tower.embed(picture))
+    assert cosines(*made).min() > 0.999
+
+
 @pytest.mark.parametrize("precision", ["f32", "int8"])
 def test_a_pair_is_two_frames_in_their_order(babble, towers, precision) -> None:
     """Ablation: the encoder knows which frame came first, and two equal frames are a

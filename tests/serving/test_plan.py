@@ -210,13 +210,14 @@ def test_a_cache_that_was_set_to_16_bits_is_not_shared(
     assert (plan.language.kernels, plan.choice.many) == (MANY, None)
 
 
-def test_an_encoder_in_f32_does_not_take_the_language_models_memory(
-    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("form", ["f16", "f32"])
+def test_an_encoder_in_many_bits_does_not_take_the_language_models_memory(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    wide = vision(Kernels("bf16", 0, "f32"), [100, 500])
+    wide = vision(Kernels("bf16", 0, form), [100, 500])
     keep_tuning(settings, files, *TWO[1:2], *TWO[3:], wide)
     plan = make_plan(settings, files)
-    assert plan.vision.vision == "f32"
+    assert plan.vision.vision == form
     set_free_memory(monkeypatch, plan.need.total_bytes - 1)
     plan = make_plan(settings, files)
     assert (plan.language.runtime, plan.vision.vision) == ("openvino", "int8")

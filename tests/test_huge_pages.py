@@ -1,0 +1,68 @@
+"""Memory that is in use goes into large pages; memory that is not stays away."""
+
+from __future__ import annotations
+
+import mmap
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.huge_pages import HUGE_BYTES, HUGE_PAGES, collapse_pages
+
+N = 8
+
+
+def mapped(n_ranges: int) -> mmap.mmap:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return mmap.mmap(-1, n_ranges * HUGE_BYTES, flags)
+
+
+def sizes(name: str) -> int:
+    """Bytes of this process, of a kind."""
+    text = Path("/proc/self/smaps_rollup").read_text()
+    return 1024 * int(re.search(rf"^{name}: +(\d+) kB", text, re.M)[1])
+
+
+@pytest.fixture
+def can_collapse() -> None:
+    probe = mapped(3)
+    probe[:] = b"\1" * len(probe)
+    if not collapse_pages():
+        pytest.skip("this Linux has no MADV_COLLAPSE, or no large page is free")
+
+
+def test_full_memory_is_moved_and_stays_as_it_was(can_collapse) -> None:
+    memory = mapped(N)
+    pattern = bytes(range(256)) * (HUGE_BYTES // 256)
+    for begin in range(0, len(memory), HUGE_BYTES):
+        memory[begin : begin + HUGE_BYTES] = pattern
+    before = sizes("AnonHugePages")
+    assert collapse_pages() >= N - 1  # the mapping may begin anywhere
+    assert sizes("AnonHugePages") - before >= (N - 2) * HUGE_BYTES
+    assert memory[:] == pattern * N
+
+
+def test_memory_that_was_never_written_takes_none(can_collapse) -> None:
+    memory = mapped(64)
+    for begin in range(0, len(memory), HUGE_BYTES):
+        memory[begin] = 1
+    before = sizes("Rss")
+    collapse_pages()
+    assert sizes("Rss") - before < 4 * HUGE_BYTES
+
+
+def test_glibc_gives_large_pages_to_a_process_that_is_started_so() -> None:
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not setting.exists() or "[never]" in setting.read_text():
+        pytest.skip("this Linux gives no process large pages")
+    code = (
+        "import re; held = bytearray(b'1') * (64 << 20)\n"
+        "text = open('/proc/self/smaps_rollup').read()\n"
+        "print(re.search(r'AnonHugePages: +(\\d+)', text)[1])"
+    )
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, env=HUGE_PAGES, capture_output=True, text=True)
+    assert int(ended.stdout) > 32 * 1024  # kB
