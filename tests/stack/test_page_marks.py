@@ -64,7 +64,9 @@ def save(page: Page, kind: str) -> Any:
 def test_what_is_found_lies_on_the_picture(visitor: Visitor) -> None:
     page = visitor.page
     locate(visitor)
-    expect(page.locator(".bubble")).to_have_text(TASKS["locate"].prompt("red circle"))
+    bubble = page.locator(".bubble")
+    expect(bubble).to_have_text("Find and mark: red circle")  # not the whole prompt
+    expect(bubble).to_have_attribute("title", TASKS["locate"].prompt("red circle"))
     expect(page.locator(".mark")).to_have_count(2)
     picture = page.locator(".stage-picture > img").bounding_box()
     box = page.locator("button.mark").bounding_box()
@@ -101,7 +103,9 @@ def test_a_table_is_asked_for_in_a_chosen_format(visitor: Visitor) -> None:
     page = visitor.page
     page.get_by_role("combobox", name="As a table").select_option("CSV")
     page.locator("[data-task=table]").click()
-    expect(page.locator(".bubble")).to_have_text(TASKS["table-csv"].prompt(""))
+    bubble = page.locator(".bubble")
+    expect(bubble).to_have_text("As a table (CSV)")
+    expect(bubble).to_have_attribute("title", TASKS["table-csv"].prompt(""))
     expect(page.locator("[data-task^=table]")).to_have_count(1)
 
 

@@ -20,7 +20,7 @@ const MOST_HEIGHT_PX = 200;
 
 /**
  * @typedef {object} ComposerActions
- * @property {(text: string, pictures: PictureRef[], settings?: Options) => void} ask
+ * @property {(text: string, pictures: PictureRef[], settings?: Options, label?: string) => void} ask
  * @property {() => void} choose
  * @property {() => void} more
  * @property {() => PictureRef[]} earlier pictures of the conversation
@@ -35,7 +35,7 @@ export class Composer {
   #box;
   #price = el("span", { class: "price" });
   #hint = el("p", { class: "hint", role: "alert" });
-  #taskLine = new TaskLine((task) => void this.#task(task));
+  #taskLine = new TaskLine((task, name) => void this.#task(task, name));
   #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
   #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
   #send;
@@ -156,12 +156,14 @@ export class Composer {
     return questions.reduce((sum, some) => sum + price(some), 0);
   }
 
-  /** @param {Task} task */
-  async #task(task) {
+  /** @param {Task} task @param {string} name */
+  async #task(task, name) {
     const schema = task.schema && (await openSchema(task.schema));
     if (task.schema && !schema) return;
-    const prompt = promptOf(task, this.#box.value.trim(), { tag: language(), name: languageName() });
-    this.#ask(prompt, settingsOf({ ...task, schema }, options()));
+    const words = this.#box.value.trim();
+    const prompt = promptOf(task, words, { tag: language(), name: languageName() });
+    const label = [name, words].filter(Boolean).join(": ");
+    this.#ask(prompt, settingsOf({ ...task, schema }, options()), label);
   }
 
   #submit() {
@@ -172,12 +174,12 @@ export class Composer {
     this.#ask(text);
   }
 
-  /** @param {string} text @param {Options} [settings] */
-  #ask(text, settings = options()) {
+  /** @param {string} text @param {Options} [settings] @param {string} [label] */
+  #ask(text, settings = options(), label) {
     const pictures = this.#pictures;
     const perPage = this.#isPerPage ? { per_page: true } : {};
     this.#perPage.checked = false;
     this.write("", []);
-    this.#actions.ask(text, pictures, { ...settings, ...perPage });
+    this.#actions.ask(text, pictures, { ...settings, ...perPage }, label);
   }
 }

@@ -102,10 +102,11 @@ export class OpenConversation {
    * @param {PictureRef[]} pictures
    * @param {Options} options
    * @param {string | null} [parent] the answer before it; the last one if not given
+   * @param {string} [label] shown in place of `text`
    * @returns {Promise<Job>}
    */
-  async ask(text, pictures, options, parent = this.row.leaf) {
-    const question = this.#message(parent, "user", text, pictures);
+  async ask(text, pictures, options, parent = this.row.leaf, label = undefined) {
+    const question = { ...this.#message(parent, "user", text, pictures), ...(label && { label }) };
     return this.#add([question], question, options);
   }
 
@@ -124,7 +125,7 @@ export class OpenConversation {
   async #add(added, question, options) {
     const now = Date.now();
     const answer = { ...this.#message(question.id, "assistant", "", []), created: now + 1, settings: options, state: /** @type {const} */ ("asked") };
-    const title = this.row.title || (question.text || question.pictures[0]?.name || "").slice(0, LONGEST_TITLE);
+    const title = this.row.title || (question.label || question.text || question.pictures[0]?.name || "").slice(0, LONGEST_TITLE);
     const { draft: _, ...row } = this.row;
     const cover = this.row.cover ?? question.pictures[0];
     this.row = { ...row, title, cover, updated: now, leaf: answer.id };

@@ -43,7 +43,7 @@ const empty = new EmptyPage(service, {
 });
 mount("talk").append(empty.node);
 const composer = new Composer(mount("composer"), service, {
-  ask: (text, pictures, settings) => inRoom((room) => room.ask(text, pictures, settings)),
+  ask: (...question) => inRoom((room) => room.ask(...question)),
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
   earlier: () => conversation.pictures,

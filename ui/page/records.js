@@ -32,6 +32,7 @@
  * @property {string | null} parent
  * @property {"user" | "assistant"} role
  * @property {string} text
+ * @property {string} [label] of a question by a ready task: its name, and the person's words
  * @property {string} [thoughts] before an answer; never sent to the model
  * @property {PictureRef[]} pictures
  * @property {number} created

@@ -109,12 +109,12 @@ export class Room {
     return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
   }
 
-  /** @param {string} text @param {PictureRef[]} pictures @param {Options} [settings] */
-  async ask(text, pictures, settings = options()) {
+  /** @param {string} text @param {PictureRef[]} pictures @param {Options} [settings] @param {string} [label] */
+  async ask(text, pictures, settings = options(), label) {
     const edited = this.#edited;
     this.#edited = null;
     const parent = edited ? edited.parent : undefined;
-    await this.#run(this.#conversation.ask(text, pictures, settings, parent));
+    await this.#run(this.#conversation.ask(text, pictures, settings, parent, label));
   }
 
   /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */

@@ -12,7 +12,7 @@ export class TaskLine {
   /** @type {Entry[]} */
   #entries = [];
 
-  /** @param {(task: Task) => void} onChoose */
+  /** @param {(task: Task, name: string) => void} onChoose */
   constructor(onChoose) {
     this.#onChoose = onChoose;
   }
@@ -42,15 +42,20 @@ class Entry {
   #forms;
   #choice;
 
-  /** @param {Task[]} forms at least one @param {(task: Task) => void} onChoose */
+  /** @param {Task[]} forms at least one @param {(task: Task, name: string) => void} onChoose */
   constructor(forms, onChoose) {
     const [first] = forms;
     const name = say(`task_${first?.id}`);
     this.#forms = forms;
-    this.ask = button(name, () => onChoose(this.task), { class: "task", "data-task": first?.id });
+    this.ask = button(name, () => onChoose(this.task, this.#named(name)), { class: "task", "data-task": first?.id });
     const formats = forms.map(({ id, format }) => el("option", { value: id }, format));
     this.#choice = el("select", { class: "task-format", "aria-label": name }, ...formats);
     this.root = el("span", { class: "task-entry" }, this.ask, forms.length > 1 && this.#choice);
+  }
+
+  /** @param {string} name of all forms @returns {string} of the chosen one */
+  #named(name) {
+    return this.#forms.length > 1 ? `${name} (${this.task.format})` : name;
   }
 
   /** The task in the chosen format. @returns {Task} */

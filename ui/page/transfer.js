@@ -134,6 +134,7 @@ function message(given, conversation, names) {
     parent: names.get(given?.parent) ?? null,
     role: given?.role === "assistant" ? "assistant" : "user",
     text: text(given?.text, LONGEST_TEXT),
+    ...(typeof given?.label === "string" && { label: text(given.label, LONGEST_TEXT) }),
     ...(typeof given?.thoughts === "string" && { thoughts: text(given.thoughts, LONGEST_TEXT) }),
     pictures: Array.isArray(given?.pictures) ? given.pictures.map(picture) : [],
     created: time(given?.created),

@@ -45,7 +45,7 @@ export class QuestionView {
     put(
       this.node,
       pictures.length > 0 && el("div", { class: "thumbs" }, ...pictures),
-      message.text && el("div", { class: "bubble", dir: "auto" }, message.text),
+      message.text && el("div", { class: "bubble", dir: "auto", title: message.label ? message.text : "" }, message.label ?? message.text),
       el(
         "div",
         { class: "actions small" },
