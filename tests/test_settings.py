@@ -138,7 +138,7 @@ def test_a_value_out_of_bounds_is_refused_with_the_bounds(
 
 def test_a_value_outside_the_choices_is_refused_with_the_choices() -> None:
     message = refusal({"EDGE_VISION": "int4"})
-    assert message == "EDGE_VISION='int4' must be one of auto, int8, f32, mtmd."
+    assert message == "EDGE_VISION='int4' must be one of auto, int8, f16, f32, mtmd."
 
 
 def test_given_names_the_settings_of_the_operator() -> None:

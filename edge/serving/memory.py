@@ -50,7 +50,7 @@ class MemoryNeed:
     kv_bytes: int = 0  # grows with EDGE_CONTEXT_TOKENS
     compute_bytes: int = 0  # buffers of the language model, and its vocabulary
     tower_bytes: int = 0  # encoding a picture; grows with EDGE_IMAGE_TOKENS
-    fixed_vision_bytes: int = 0  # the cache of embeddings, and OpenVINO itself
+    fixed_vision_bytes: int = 0  # cached embeddings, those of videos, OpenVINO itself
 
     @property
     def vision_bytes(self) -> int:
@@ -92,6 +92,7 @@ def memory_need(
         compute_bytes=_compute_bytes(model, settings),
         tower_bytes=_tower_bytes(model, mmproj, settings),
         fixed_vision_bytes=settings.embeddings_mb * 1_000_000
+        + _video_bytes(model, mmproj, settings)
         + _openvino_bytes(mmproj, settings.vision),
     )
 
@@ -215,8 +216,22 @@ def _tower_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
         tower = int(tower * OPENVINO_FACTOR)
     pixels = image_token_side(mmproj) ** 2 * PIXEL_BYTES
     embeddings = (settings.slots + 1) * _width(model) * F16
+    return _image_tokens(mmproj, settings) * (tower + pixels + embeddings)
+
+
+def _video_bytes(model: Header, mmproj: Header, settings: Settings) -> int:
+    """How much more the embeddings of a video for each slot, as far as they fit into
+    the cache, and of the next take than those of pictures."""
+    video = min(settings.video_tokens, settings.context_tokens)
+    held = min(settings.slots * video, settings.context_tokens) + video
+    pictures = (settings.slots + 1) * _image_tokens(mmproj, settings)
+    return max(0, held - pictures) * _width(model) * F16
+
+
+def _image_tokens(mmproj: Header, settings: Settings) -> int:
+    """Of the largest picture."""
     _, most = image_token_range(mmproj) or (0, settings.image_tokens)
-    return min(most, settings.image_tokens) * (tower + pixels + embeddings)
+    return min(most, settings.image_tokens)
 
 
 def _gib(n_bytes: int) -> str:

@@ -107,7 +107,9 @@ LLGUIDANCE_MIB = 67
 def test_the_need_is_what_was_measured(
     real: Pair, vision: str, runtime: str, cells: int, measured_mib: int
 ) -> None:
-    chosen = Settings(slots=1, image_tokens=cells, embeddings_mb=0, kv="f16")
+    chosen = Settings(
+        slots=1, image_tokens=cells, video_tokens=256, embeddings_mb=0, kv="f16"
+    )
     need = memory_need(*real, replace(chosen, vision=vision, runtime=runtime))
     measured_bytes = (measured_mib + LLGUIDANCE_MIB) * MIB
     assert 0.95 < need.total_bytes / measured_bytes < 1.05
@@ -160,6 +162,20 @@ def test_each_slot_holds_the_embeddings_of_a_picture(real: Pair) -> None:
         memory_need(*real, Settings(slots=slots, image_tokens=1024)) for slots in (1, 4)
     )
     assert four.tower_bytes - one.tower_bytes == 3 * 16 * MIB
+
+
+def test_embeddings_of_videos_fit_into_the_cache_and_into_the_need(real: Pair) -> None:
+    """Twice 4,096 tokens are the whole cache; a third video waits for its turn."""
+
+    def bytes_of(video_tokens: int) -> int:
+        settings = Settings(image_tokens=1024, video_tokens=video_tokens)
+        return memory_need(*real, settings).fixed_vision_bytes
+
+    token = 16 * 1024
+    n_pictures = 5 * 1024
+    assert bytes_of(4096) - bytes_of(256) == (8192 + 4096 - n_pictures) * token
+    assert bytes_of(1024) == bytes_of(256)  # as a picture for each slot and the next
+    assert bytes_of(100_000) - bytes_of(256) == (2 * 8192 - n_pictures) * token
 
 
 def test_image_tokens_are_limited_by_the_model(tmp_path: Path) -> None:
