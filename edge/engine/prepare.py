@@ -21,7 +21,13 @@ from edge.logprobs import MOST_LOGPROBS
 from edge.qwen3vl.chat import CLOSING, OPENING, Part, Template, render_message
 from edge.qwen3vl.encode_cost import encode_tokens
 from edge.qwen3vl.thoughts import NONE, OPENED
-from edge.request import Message, PictureRef, Request, stills_in
+from edge.request import (
+    Message,
+    PictureRef,
+    Request,
+    SamplingParams,
+    stills_in,
+)
 
 Tokens = list[int]
 
@@ -133,14 +139,11 @@ def prepare(
     def size(message: Message) -> int:
         return sum(_n_tokens(part) for part in encoded(message))
 
-    opening = OPENING
-    if thinks:
-        opening = Template(OPENING.text + (OPENED if is_thinking else NONE))
-    end = _encode(CLOSING if request.continues else opening, runtime, tower)
+    ending = CLOSING if request.continues else _opening(thinks, is_thinking)
+    end = _encode(ending, runtime, tower)
     # a last message that goes on has no end, which is part of its size
     n_end = -_n_tokens(end) if request.continues else _n_tokens(end)
-    max_tokens = request.sampling.max_tokens
-    n_answer = min(max_tokens, max(1, n_cells // 2))
+    n_answer = min(request.sampling.max_tokens, max(1, n_cells // 2))
     # the last token of an answer is never fed back: it needs no cell
     room = n_cells - n_end - (n_answer - 1)
     if trimmed.n_spare and sum(map(size, trimmed.messages)) > room:
@@ -157,10 +160,7 @@ def prepare(
             "or videos.",
             param="messages",
         )
-    n_left = n_cells - n_prompt + 1
-    if request.sampling.logprobs is not None:
-        n_left = min(n_left, MOST_LOGPROBS // (1 + request.sampling.logprobs))
-    sampling = replace(request.sampling, max_tokens=min(max_tokens, n_left))
+    sampling = _bounded(request.sampling, n_cells - n_prompt + 1)
     parts = [part for message in kept for part in encoded(message)]
     parts = parts[:-1] if request.continues else [*parts, end]
     written = OPENED if is_thinking else ""
@@ -175,6 +175,20 @@ def prepare(
     sequence.n_dropped_pictures = trimmed.n_dropped_pictures + n_lost
     sequence.n_first = sum(ref.is_first for message in kept for ref in message.pictures)
     return sequence
+
+
+def _opening(thinks: bool, is_thinking: bool) -> Template:
+    """The beginning of the answer of a model that `thinks`, or does not."""
+    if not thinks:
+        return OPENING
+    return Template(OPENING.text + (OPENED if is_thinking else NONE))
+
+
+def _bounded(sampling: SamplingParams, n_left: int) -> SamplingParams:
+    """For an answer of at most `n_left` tokens, and not too many probabilities."""
+    if sampling.logprobs is not None:
+        n_left = min(n_left, MOST_LOGPROBS // (1 + sampling.logprobs))
+    return replace(sampling, max_tokens=min(sampling.max_tokens, n_left))
 
 
 def _encode(
