@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 from edge.engine.engine import Engine
@@ -88,7 +89,8 @@ class Life:
             plan = make_plan(settings, files)
         self._engine = build(plan)
         size, answer = warm(self._engine)
-        collapse_pages()  # of the weights, which the first question has copied
+        # Of the weights, which the first question has copied: takes seconds.
+        Thread(target=collapse_pages, name="large pages", daemon=True).start()
         fingerprint = f"{facts.digest} {self._engine.tower_name}"
         self._store = None
         if settings.cache_url and settings.embeddings_mb:
