@@ -203,7 +203,7 @@ def test_stop_ends_the_page_that_is_being_answered(
         visitor.page.get_by_label("One answer for each page").check()
         visitor.ask(WHICH)
         expect(visitor.answers.last).to_contain_text("page 1 of 3", timeout=ANSWER_MS)
-        assert n_running() == 1
+        wait_for(lambda: n_running() == 1, 15)
         visitor.stop.click()
         wait_for(lambda: n_running() == 0, 15)
 

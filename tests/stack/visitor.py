@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 LOAD_MS = 30_000
 ANSWER_MS = 45_000
@@ -59,6 +60,14 @@ class Visitor:
         expect(self.answers.last).to_have_text(text, timeout=ANSWER_MS)
         self.wait_done()
 
+    def stop_all(self) -> None:
+        """Ends all answers: a failed test must not leave one that others wait for, for
+        minutes, and that keeps a core busy."""
+        with suppress(PlaywrightError):
+            for _ in range(5):  # one, and those that wait
+                if self.stop.is_visible():
+                    self.stop.click(timeout=5000)
+
     def wait_done(self) -> None:
         expect(self.page.locator(".waiting")).to_have_count(0, timeout=ANSWER_MS)
 
@@ -72,6 +81,11 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visitor]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     visitor = Visitor(page, url)
     visitor.open()
-    yield visitor
-    context.close()
+    try:
+        yield visitor
+    except BaseException:
+        visitor.stop_all()
+        raise
+    finally:
+        context.close()
     assert errors == [], errors
