@@ -65,4 +65,4 @@ def test_glibc_gives_large_pages_to_a_process_that_is_started_so() -> None:
     )
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, env=HUGE_PAGES, capture_output=True, text=True)
-    assert int(ended.stdout) > 32 * 1024  # kB
+    assert int(ended.stdout) >= 8 * 1024  # kB; as many as are free
