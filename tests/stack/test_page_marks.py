@@ -65,7 +65,7 @@ def test_what_is_found_lies_on_the_picture(visitor: Visitor) -> None:
     page = visitor.page
     locate(visitor)
     bubble = page.locator(".bubble")
-    expect(bubble).to_have_text("Find and mark: red circle")  # not the whole prompt
+    expect(bubble).to_have_text("Find and mark · red circle")  # not the whole prompt
     expect(bubble).to_have_attribute("title", TASKS["locate"].prompt("red circle"))
     expect(page.locator(".mark")).to_have_count(2)
     picture = page.locator(".stage-picture > img").bounding_box()

@@ -162,7 +162,7 @@ export class Composer {
     if (task.schema && !schema) return;
     const words = this.#box.value.trim();
     const prompt = promptOf(task, words, { tag: language(), name: languageName() });
-    const label = [name, words].filter(Boolean).join(": ");
+    const label = [name, words].filter(Boolean).join(" · ");
     this.#ask(prompt, settingsOf({ ...task, schema }, options()), label);
   }
 
