@@ -64,7 +64,7 @@ class Visitor:
         """Ends all answers: a failed test must not leave one that others wait for, for
         minutes, and that keeps a core busy."""
         with suppress(PlaywrightError):
-            for _ in range(5):  # one, and those that wait
+            for _ in range(5):  # the running one, and waiting ones
                 if self.stop.is_visible():
                     self.stop.click(timeout=5000)
 
