@@ -1,4 +1,4 @@
-"""What glibc's allocator does with large blocks: see mallopt(3)."""
+"""How much freed memory glibc's allocator keeps for itself: see mallopt(3)."""
 
 from __future__ import annotations
 
