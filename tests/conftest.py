@@ -63,9 +63,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 @pytest.fixture(autouse=True)
 def ordinary_priority() -> Iterator[None]:
-    """Something on some machines lets a process of the tests run before all others, in
-    real time (SCHED_FIFO, 99). Whole stacks that later tests started would inherit it,
-    and starve the servers of other tests."""
+    """SVT-AV1, which writes a video for a test, lets the thread that calls it run in
+    real time if it may. Stacks that later tests start would inherit that, and starve
+    the servers of other tests."""
     yield
     if os.sched_getscheduler(0) != os.SCHED_OTHER:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
