@@ -124,7 +124,9 @@ class Asking:
         async with reserving as reservation:
             if not reservation.job.is_new:
                 job = reservation.job
-                events = self._follow(reservation, job.job_id, watch, None)
+                events = await _begun(
+                    self._follow(reservation, job.job_id, watch, None)
+                )
                 return Asked(job, served.model, False, events)
             decoded = await in_order(
                 question.pictures,
@@ -227,10 +229,10 @@ class Asking:
                 await self._call(served.pool)
         except (*UNREACHABLE, OperationalError) as error:
             raise broker_away(error) from error
-        first, *others = (
-            self._follow(reservation, job_id, watch, cache_key)
+        first, *others = [
+            await _begun(self._follow(reservation, job_id, watch, cache_key))
             for job_id in job.job_ids
-        )
+        ]
         return Asked(job, served.model, False, first, tuple(others))
 
     async def _follow(
@@ -240,12 +242,13 @@ class Asking:
         watch: Stopwatch,
         cache_key: str | None,
     ) -> Events:
-        """The events of a job: measured, the answer cached, the job cancelled when its
-        client leaves."""
+        """The events of a job, after one None: measured, the answer cached, the job
+        cancelled when its client leaves."""
         has_ended, submission = False, reservation.submission
         watch_job = not submission.is_background  # which nobody may read
         follow = self._subscriptions.follow(job_id, watch=watch_job)
         try:
+            yield None
             async for event in follow:
                 has_ended = isinstance(event, Terminal)
                 watch.record_event(event)
@@ -271,6 +274,13 @@ class Asking:
     def _may_cache(self, request: Request) -> bool:
         is_greedy = request.sampling.is_greedy
         return self._settings.answer_cache and is_greedy and request.cache.writes
+
+
+async def _begun(events: Events) -> Events:
+    """The events after the first one. Only a generator that has begun runs its
+    `finally` when it is closed, or forgotten."""
+    await anext(events)
+    return events
 
 
 async def _known_stream(event: Event, watch: Stopwatch) -> Events:

@@ -70,3 +70,18 @@ async def test_a_queued_job_with_a_key_goes_on_without_its_client(
             assert len(web.waiting) == 1
         else:
             await web.until(lambda: not web.waiting)
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_job_whose_events_nobody_reads_is_cancelled(
+    broker_url: str, *, closes: bool
+) -> None:
+    """They are closed, or forgotten, before their first one is asked for: the client
+    left between the question and the answer."""
+    async with api_harness(broker_url) as web:
+        asked = await ask(web)
+        assert len(web.waiting) == 1
+        if closes:
+            await asked.events.aclose()
+        del asked
+        await web.until(lambda: not web.live)
