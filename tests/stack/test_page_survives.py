@@ -6,7 +6,9 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 from playwright.sync_api import expect
@@ -84,6 +86,57 @@ def test_an_answer_goes_on_when_a_part_dies(
             assert text().startswith(before[:60])  # middle; the page asks it again
         visitor.stop.click()
         visitor.wait_done()
+        expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+
+
+def test_a_question_that_is_stopped_at_once_leaves_no_job(
+    browser, talkative, pictures
+) -> None:
+    """Before the page knows the name of its job: no worker has looked at it."""
+
+    def status() -> Any:
+        return httpx.get(f"{talkative.url}/v1/status").json()
+
+    worker = talkative.child("-m", "worker")
+    with visiting(browser, talkative.url) as visitor:
+        worker.send_signal(signal.SIGSTOP)
+        try:
+            visitor.ask("Tell me everything about it", pictures[0])
+            visitor.page.wait_for_timeout(700)  # it is in the queue
+            visitor.stop.click()
+            expect(visitor.page.get_by_text("Stopped.")).to_be_visible()
+            visitor.page.wait_for_timeout(3000)
+        finally:
+            worker.send_signal(signal.SIGCONT)
+        wait_for(lambda: status()["models"], 30)
+        visitor.page.wait_for_timeout(6000)  # nor does a tab ask it again
+        assert (status()["running"], status()["waiting"]) == (0, 0)
+        expect(visitor.page.get_by_text("Stopped.")).to_be_visible()
+
+
+def test_a_stopped_answer_stays_stopped_when_its_job_is_taken_over(
+    browser, talkative, pictures
+) -> None:
+    """A tab that died, or looked, between the stop and the end of its job."""
+    jobs = """async given => {
+        const opening = indexedDB.open("edge-vl");
+        await new Promise(done => opening.onsuccess = done);
+        const changing = opening.result.transaction("jobs", "readwrite");
+        const jobs = changing.objectStore("jobs");
+        const doing = given ? jobs.put({...given, tab: "", lease: 0}) : jobs.getAll();
+        await new Promise(done => doing.onsuccess = done);
+        opening.result.close();
+        return given ? [] : doing.result;
+    }"""
+    with visiting(browser, talkative.url) as visitor:
+        visitor.ask("Tell me everything about it", pictures[0])
+        wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+        [job] = visitor.page.evaluate(jobs)
+        visitor.stop.click()
+        expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+        wait_for(lambda: not visitor.page.evaluate(jobs), 10)
+        visitor.page.evaluate(jobs, job)
+        wait_for(lambda: not visitor.page.evaluate(jobs), 20)
         expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
 
 

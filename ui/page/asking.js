@@ -30,6 +30,7 @@ const WRITE_MS = 400;
  * @property {string} thoughts
  * @property {string} received
  * @property {boolean} isWaiting for the answer before it
+ * @property {boolean} isStopped followed no longer than until its job has a name
  * @property {string} page the job of the page that is asked about by itself
  */
 
@@ -86,32 +87,44 @@ export class Asking {
       thoughts: message.thoughts ?? "",
       received: message.received ?? "0",
       isWaiting: true,
+      isStopped: message.state === "stopped",
       page: "",
     };
     this.#running.set(job.message, running);
     this.#tell(job.message);
     await this.#store.claimJob(job.key, now);
     await this.#predecessor(path);
-    if (!running.aborter.signal.aborted) {
-      running.isWaiting = false;
-      this.#tell(job.message);
-      await this.#follow(running);
-    }
-    this.#running.delete(job.message);
+    running.isWaiting = false;
+    this.#tell(job.message);
+    if (running.isStopped) await this.#end(running);
+    await this.#follow(running);
     await this.#store.endJob(job.key);
+    this.#running.delete(job.message); // not before: takeOver would begin it again
     this.#tell(job.message);
   }
 
   /** Ends an answer; what is there of it stays. @param {Message} message */
   async stop(message) {
     const running = this.#running.get(message.id);
-    const jobs = await this.#store.jobs();
-    const job = running?.job ?? jobs.find((one) => one.message === message.id);
-    running?.aborter.abort();
+    if (running) running.isStopped = true;
+    const ending = running && this.#end(running); // no event comes after it
     await this.#store.changeMessage(message.id, { ...shown(running ?? message), state: "stopped" });
-    const name = running?.page || job?.job;
-    if (name) await send(`v1/jobs/${name}`, { method: "DELETE" }).catch(() => null);
-    if (job && !running) await this.#store.endJob(job.key);
+    if (ending) return ending;
+    const job = (await this.#store.jobs()).find((one) => one.message === message.id);
+    if (job?.job) await cancel(job.job);
+    if (job) await this.#store.endJob(job.key);
+  }
+
+  /**
+   * Ends the job of a stopped answer, as soon as it has a name: the server goes on with a
+   * question that has a key, though nobody listens.
+   *
+   * @param {Running} running
+   */
+  async #end({ job, page, isWaiting, aborter }) {
+    const name = page || job.job;
+    if (name || isWaiting) aborter.abort();
+    if (name) await cancel(name);
   }
 
   /** Resolves when the answer before the last question of `path` has ended. @param {Message[]} path @returns {Promise<void>} */
@@ -173,6 +186,7 @@ export class Asking {
           break;
         case "connection":
           running.progress.isLost = event.is_lost;
+          if (event.is_lost && running.isStopped) aborter.abort();
           break;
         case "finish":
           ending = { ...ending, state: "done", finish_reason: event.finish_reason, marks: await this.#marks(job, event.grounding) };
@@ -183,6 +197,7 @@ export class Asking {
         case "error":
           ending = { ...ending, state: "failed", error: event.error };
       }
+      if (running.isStopped) await this.#end(running);
       this.#tell(job.message);
     };
     await follow({ job: job.job, received: running.received }, {
@@ -191,7 +206,7 @@ export class Asking {
       signal: aborter.signal,
       onEvent,
     });
-    if (!aborter.signal.aborted) {
+    if (!running.isStopped) {
       await this.#store.changeMessage(job.message, { ...shown(running), received: running.received, ...ending });
     }
   }
@@ -232,6 +247,9 @@ export class Asking {
     for (const listener of this.#listeners) listener(message);
   }
 }
+
+/** Ends a job; one that has ended stays as it is. @param {string} name */
+const cancel = (name) => send(`v1/jobs/${name}`, { method: "DELETE" }).catch(() => null);
 
 /**
  * What is kept of an answer so far.

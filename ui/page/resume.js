@@ -84,6 +84,7 @@ class Following {
 
   /** @param {AnswerEvent} event */
   async tell(event) {
+    if (this.ways.signal.aborted) return; // events of a piece that came before
     try {
       await this.ways.onEvent(event);
     } catch (error) {
