@@ -185,6 +185,15 @@ def test_from_the_picture_to_a_cut_answer(seen: Seen, photo: Path) -> None:
     visitor.stop.click()
     expect(card).to_have_count(0)
     seen.shoot("stopped")
+    seen.button("edit").click()
+    expect(seen.page.locator(".editing")).to_be_visible()
+    below = """async () => {
+        const talk = document.getElementById("talk");
+        for (let n = 0; n < 2; n++) await new Promise(requestAnimationFrame);
+        return talk.scrollHeight - talk.scrollTop - talk.clientHeight;
+    }"""
+    assert seen.page.evaluate(below) < 2  # the composer has grown over nothing
+    seen.shoot("editing")
 
 
 def test_a_place_in_the_queue_counts(

@@ -3,7 +3,7 @@
  * the first.
  */
 
-/** @import { PictureRef } from "./records.js" */
+/** @import { Asked, Message, PictureRef } from "./records.js" */
 /** @import { Task } from "./ready_task.js" */
 /** @import { Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
@@ -17,14 +17,17 @@ import { TaskLine } from "./task_line.js";
 import { about, language, languageName, say } from "./words.js";
 
 const MOST_HEIGHT_PX = 200;
+/** @type {{text: string, pictures: PictureRef[]}} */
+const NOTHING = { text: "", pictures: [] };
 
 /**
  * @typedef {object} ComposerActions
- * @property {(text: string, pictures: PictureRef[], settings?: Options, label?: string) => void} ask
+ * @property {(text: string, pictures: PictureRef[], settings?: Options, task?: Asked, edited?: Message | null) => void} ask
  * @property {() => void} choose
  * @property {() => void} more
- * @property {() => PictureRef[]} earlier pictures of the conversation
- * @property {(text: string, pictures: PictureRef[]) => void} draft it has changed
+ * @property {(edited: Message | null) => PictureRef[]} earlier pictures of the conversation, before a question that is edited
+ * @property {() => void} draft it has changed
+ * @property {() => void} show its pictures, which have changed
  */
 
 export class Composer {
@@ -32,9 +35,14 @@ export class Composer {
   #actions;
   /** @type {PictureRef[]} */
   #pictures = [];
+  /** The question that the next one replaces. @type {Message | null} */
+  edited = null;
+  /** What was being written when the person began to edit it. */
+  #before = NOTHING;
   #box;
   #price = el("span", { class: "price" });
   #hint = el("p", { class: "hint", role: "alert" });
+  #editing = el("p", { class: "editing", hidden: true });
   #taskLine = new TaskLine((task, name) => void this.#task(task, name));
   #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
   #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
@@ -46,15 +54,19 @@ export class Composer {
     this.#actions = actions;
     this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#typed() });
     this.#box.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      const isSent = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+      const isLeft = event.key === "Escape" && this.edited;
+      if (!isSent && !isLeft) return;
       event.preventDefault();
-      this.#submit();
+      if (isSent) this.#submit();
+      else this.#goBack();
     });
     this.#send = el("button", { class: "main send" }, this.#price, icon("send"));
     host.append(
       this.#taskLine.root,
       this.#perPageChoice,
       this.#hint,
+      this.#editing,
       el(
         "form",
         { class: "box", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#submit()) },
@@ -95,24 +107,50 @@ export class Composer {
     return this.#box.value;
   }
 
-  /** @param {string} text @param {PictureRef[]} pictures */
-  write(text, pictures) {
+  /**
+   * @param {string} text
+   * @param {PictureRef[]} pictures
+   * @param {Message | null} [edited] the question whose place it takes
+   */
+  write(text, pictures, edited = null) {
     this.say("");
+    this.edited = edited;
+    this.#before = NOTHING;
+    this.#editing.hidden = !edited;
+    const name = edited?.task?.name;
+    put(this.#editing, el("span", {}, say("editing"), name && el("b", {}, ` ${name}`)), button(say("cancel"), () => this.#goBack(), { class: "plain" }));
     this.#box.value = text;
-    this.#pictures = pictures;
-    this.#changed();
+    this.#have(pictures);
+  }
+
+  /** Lets the person change a question; of a ready task the own words. @param {Message} question */
+  edit(question) {
+    const before = this.edited ? this.#before : { text: this.text, pictures: this.#pictures };
+    this.write(question.task?.words ?? question.text, question.pictures, question);
+    this.#before = before;
+    this.focus();
+  }
+
+  /** To what was being written before. */
+  #goBack() {
+    this.write(this.#before.text, this.#before.pictures);
   }
 
   /** @param {PictureRef[]} pictures */
   add(pictures) {
-    this.#pictures = [...this.#pictures, ...pictures];
-    this.#changed();
+    this.#have([...this.#pictures, ...pictures]);
   }
 
   /** Takes a picture away, and with a frame its video. @param {number} index */
   remove(index) {
-    this.#pictures = without(this.#pictures, index);
+    this.#have(without(this.#pictures, index));
+  }
+
+  /** @param {PictureRef[]} pictures */
+  #have(pictures) {
+    this.#pictures = pictures;
     this.#changed();
+    this.#actions.show();
   }
 
   /** Says why something cannot be done, until the person goes on. @param {string} text */
@@ -129,12 +167,12 @@ export class Composer {
     this.#box.style.height = "auto";
     this.#box.style.height = `${Math.min(this.#box.scrollHeight, MOST_HEIGHT_PX)}px`;
     this.update();
-    this.#actions.draft(this.#box.value, this.#pictures);
+    this.#actions.draft();
   }
 
   /** The price, and the tasks that are possible now. */
   update() {
-    const all = [...this.#actions.earlier(), ...this.#pictures];
+    const all = [...this.#actions.earlier(this.edited), ...this.#pictures];
     const has = all.length > 0;
     this.#box.placeholder = say(has ? "placeholder_next" : "placeholder_first");
     const seconds = this.#seconds(all, options());
@@ -162,24 +200,26 @@ export class Composer {
     if (task.schema && !schema) return;
     const words = this.#box.value.trim();
     const prompt = promptOf(task, words, { tag: language(), name: languageName() });
-    const label = [name, words].filter(Boolean).join(" · ");
-    this.#ask(prompt, settingsOf({ ...task, schema }, options()), label);
+    this.#ask(prompt, settingsOf({ ...task, schema }, options()), { id: task.id, name, words });
   }
 
   #submit() {
     const text = this.#box.value.trim();
+    const { task: asked } = this.edited ?? {};
+    const task = asked && this.#service.tasks.find(({ id }) => id === asked.id);
+    if (task) return void this.#task(task, asked.name);
     if (!text && !this.#pictures.length) return this.say(say("write_first"));
     const { text_characters } = this.#service.limits;
     if (text.length > text_characters) return this.say(say("too_long", { n: text_characters }));
     this.#ask(text);
   }
 
-  /** @param {string} text @param {Options} [settings] @param {string} [label] */
-  #ask(text, settings = options(), label) {
-    const pictures = this.#pictures;
+  /** @param {string} text @param {Options} [settings] @param {Asked} [task] */
+  #ask(text, settings = options(), task = undefined) {
+    const [pictures, edited] = [this.#pictures, this.edited];
     const perPage = this.#isPerPage ? { per_page: true } : {};
     this.#perPage.checked = false;
-    this.write("", []);
-    this.#actions.ask(text, pictures, { ...settings, ...perPage }, label);
+    this.#goBack();
+    this.#actions.ask(text, pictures, { ...settings, ...perPage }, task, edited);
   }
 }

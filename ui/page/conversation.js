@@ -1,9 +1,10 @@
 /** The conversation that is open: a tree of messages, of which one branch is shown. */
 
-/** @import { Conversation, Job, Message, PictureRef, Transcript } from "./records.js" */
+/** @import { Asked, Conversation, Job, Message, PictureRef, Transcript } from "./records.js" */
 /** @import { Options } from "./request.js" */
 /** @import { Store } from "./store.js" */
 import { newId } from "./ids.js";
+import { shownOf } from "./ready_task.js";
 import { branch, newestLeaf } from "./tree.js";
 
 const LONGEST_TITLE = 60;
@@ -46,7 +47,12 @@ export class OpenConversation {
 
   /** All pictures of that branch. @returns {PictureRef[]} */
   get pictures() {
-    return this.path.flatMap(({ pictures }) => pictures);
+    return this.picturesBefore(null);
+  }
+
+  /** Those that a question in place of `message` comes after; null: a question at the end. @param {Message | null} message */
+  picturesBefore(message) {
+    return branch(this.messages, message ? message.parent : this.row.leaf).flatMap(({ pictures }) => pictures);
   }
 
   /** Closes it and begins an empty one. */
@@ -102,11 +108,11 @@ export class OpenConversation {
    * @param {PictureRef[]} pictures
    * @param {Options} options
    * @param {string | null} [parent] the answer before it; the last one if not given
-   * @param {string} [label] shown in place of `text`
+   * @param {Asked} [task] that the text comes from
    * @returns {Promise<Job>}
    */
-  async ask(text, pictures, options, parent = this.row.leaf, label = undefined) {
-    const question = { ...this.#message(parent, "user", text, pictures), ...(label && { label }) };
+  async ask(text, pictures, options, parent = this.row.leaf, task = undefined) {
+    const question = { ...this.#message(parent, "user", text, pictures), ...(task && { task }) };
     return this.#add([question], question, options);
   }
 
@@ -125,7 +131,7 @@ export class OpenConversation {
   async #add(added, question, options) {
     const now = Date.now();
     const answer = { ...this.#message(question.id, "assistant", "", []), created: now + 1, settings: options, state: /** @type {const} */ ("asked") };
-    const title = this.row.title || (question.label || question.text || question.pictures[0]?.name || "").slice(0, LONGEST_TITLE);
+    const title = this.row.title || (shownOf(question) || question.pictures[0]?.name || "").slice(0, LONGEST_TITLE);
     const { draft: _, ...row } = this.row;
     const cover = this.row.cover ?? question.pictures[0];
     this.row = { ...row, title, cover, updated: now, leaf: answer.id };
@@ -163,9 +169,14 @@ export class OpenConversation {
     return job;
   }
 
-  /** Keeps the question that is being written. @param {string} text @param {PictureRef[]} pictures */
-  async draft(text, pictures) {
-    const draft = text || pictures.length ? { text, pictures } : undefined;
+  /**
+   * Keeps the question that is being written.
+   * @param {string} text
+   * @param {PictureRef[]} pictures
+   * @param {string} [edits] the question whose place it takes
+   */
+  async draft(text, pictures, edits) {
+    const draft = text || pictures.length || edits ? { text, pictures, ...(edits && { edits }) } : undefined;
     if (JSON.stringify(draft) === JSON.stringify(this.row.draft)) return;
     this.row = { ...this.row, draft };
     await this.#write([]);

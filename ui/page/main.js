@@ -46,12 +46,14 @@ const composer = new Composer(mount("composer"), service, {
   ask: (...question) => inRoom((room) => room.ask(...question)),
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
-  earlier: () => conversation.pictures,
-  draft: (text, pictures) => {
+  earlier: (edited) => conversation.picturesBefore(edited),
+  draft: () => {
     clearTimeout(saving);
     saving = setTimeout(saveDraft, DRAFT_MS);
     setView();
-    if (pictures.length) inRoom((room) => room.show());
+  },
+  show: () => {
+    if (room || composer.pictures.length) inRoom((room) => room.show());
   },
 });
 const bar = new Bar(mount("bar"), service, {
@@ -103,7 +105,8 @@ async function go() {
   saveDraft();
   if (!name || !(await conversation.open(name))) conversation.begin();
   const { draft } = conversation.row;
-  composer.write(draft?.text ?? "", draft?.pictures ?? []);
+  const edited = conversation.messages.find(({ id }) => id === draft?.edits);
+  composer.write(draft?.text ?? "", draft?.pictures ?? [], edited);
   dispatchEvent(new Event("conversation"));
   if (conversation.path.length) inRoom((room) => room.toEnd());
   if (!matchMedia("(pointer: coarse)").matches) composer.focus();
@@ -113,7 +116,7 @@ async function go() {
 function saveDraft() {
   clearTimeout(saving);
   const [text, pictures] = [composer.text, composer.pictures];
-  void conversation.draft(text, pictures);
+  void conversation.draft(text, pictures, composer.edited?.id);
   const { id } = conversation.row;
   if ((text || pictures.length) && !location.hash) history.replaceState(null, "", `#${id}`);
 }

@@ -1,5 +1,6 @@
 /** Ready tasks, as the server lists them: their prompts and how their answers are computed. */
 
+/** @import { Message } from "./records.js" */
 /** @import { Options } from "./request.js" */
 
 /**
@@ -50,4 +51,9 @@ export function settingsOf({ id, detail, max_tokens, sampling, schema }, options
     ...(schema ? { response_format: form } : {}),
     ...options,
   };
+}
+
+/** What a person sees of a question: of a ready task its name and the own words. @param {Pick<Message, "text" | "task">} question */
+export function shownOf({ text, task }) {
+  return task ? [task.name, task.words].filter(Boolean).join(" · ") : text;
 }

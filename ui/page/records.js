@@ -8,7 +8,8 @@
 /**
  * A conversation is a tree of messages; `leaf` is the last message of the branch that is
  * shown. `draft` is the question that is being written, `cover` the picture in lists.
- * `removed` is when the person removed it; it can come back for a few seconds.
+ * `removed` is when the person removed it; it can come back for a few seconds. A draft that `edits` a
+ * question takes its place.
  *
  * @typedef {object} Conversation
  * @property {string} id
@@ -16,7 +17,7 @@
  * @property {number} created
  * @property {number} updated
  * @property {string | null} leaf
- * @property {{text: string, pictures: PictureRef[]}} [draft]
+ * @property {{text: string, pictures: PictureRef[], edits?: string}} [draft]
  * @property {PictureRef | null} [cover]
  * @property {number} [removed]
  */
@@ -32,7 +33,7 @@
  * @property {string | null} parent
  * @property {"user" | "assistant"} role
  * @property {string} text
- * @property {string} [label] of a question by a ready task: its name, and the person's words
+ * @property {Asked} [task] of a question by a ready task
  * @property {string} [thoughts] before an answer; never sent to the model
  * @property {PictureRef[]} pictures
  * @property {number} created
@@ -43,6 +44,11 @@
  * @property {{code: string, message: string, retry_after_s?: number}} [error]
  * @property {Mark[]} [marks] boxes and points of an answer
  * @property {Record<string, any>} [measured] usage, timings, and what else is known
+ */
+
+/**
+ * A ready task that was asked, its name as the person saw it, and the person's own words.
+ * @typedef {{id: string, name: string, words: string}} Asked
  */
 
 /**

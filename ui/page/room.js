@@ -4,7 +4,7 @@
 /** @import { OpenConversation } from "./conversation.js" */
 /** @import { Remedy } from "./failures.js" */
 /** @import { Rect } from "./raster.js" */
-/** @import { Job, Message, PictureRef } from "./records.js" */
+/** @import { Asked, Job, Message, PictureRef } from "./records.js" */
 /** @import { Detail, Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
 /** @import { Store } from "./store.js" */
@@ -35,10 +35,6 @@ export class Room {
   #composer;
   #taking;
   #stage;
-  /** The question whose text is being changed. @type {Message | null} */
-  #edited = null;
-  /** The answer that a part of the picture replaces. @type {Message | null} */
-  #replaced = null;
 
   /**
    * @param {Store} store
@@ -59,18 +55,18 @@ export class Room {
       say,
       pictures: store.pictures,
       onAdd: choose,
-      onRemove: (index) => composer.remove(index - conversation.pictures.length),
+      onRemove: (index) => composer.remove(index - this.#earlier.length),
       onOriginal: (index, isOriginal) => void this.#resend(index, isOriginal),
-      onPart: (file, part, ref) => void this.#takePart(file, part, ref),
+      onPart: (file, part, ref) => void this.#addPart(file, part, ref),
       onPoint: (id) => this.#talk.light(id),
     });
     this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
       stop: (message) => void this.#asking.stop(message),
       again: (message) => void this.#run(conversation.again(message, this.#again(message))),
       goOn: (message) => void this.#run(conversation.ask(say("ask_go_on"), [], options(), message.id)),
-      edit: (message) => this.#edit(message),
+      edit: (message) => composer.edit(message),
       smaller: (message) => void this.#smaller(message),
-      part: (message) => this.#part(message),
+      part: (message) => this.#stage.openCrop((file, part, ref) => void this.#askPart(message, file, part, ref)),
       tell: Title.canTell ? () => void title.tell() : null,
       remedy: (message, remedy) => void this.#remedy(message, remedy),
       show: (message) => void conversation.show(message),
@@ -106,15 +102,24 @@ export class Room {
   /** @returns {Item[]} */
   #items() {
     const draft = this.#composer.pictures.map((ref) => ({ ref, isDraft: true, isOriginal: !ref.original && this.#service.isLarger(ref) }));
-    return [...this.#conversation.pictures.map((ref) => ({ ref, isDraft: false })), ...draft];
+    return [...this.#earlier.map((ref) => ({ ref, isDraft: false })), ...draft];
   }
 
-  /** @param {string} text @param {PictureRef[]} pictures @param {Options} [settings] @param {string} [label] */
-  async ask(text, pictures, settings = options(), label) {
-    const edited = this.#edited;
-    this.#edited = null;
+  /** Pictures before the question that is being written. */
+  get #earlier() {
+    return this.#conversation.picturesBefore(this.#composer.edited);
+  }
+
+  /**
+   * @param {string} text
+   * @param {PictureRef[]} pictures
+   * @param {Options} [settings]
+   * @param {Asked} [task]
+   * @param {Message | null} [edited] whose place it takes
+   */
+  async ask(text, pictures, settings = options(), task = undefined, edited = null) {
     const parent = edited ? edited.parent : undefined;
-    await this.#run(this.#conversation.ask(text, pictures, settings, parent, label));
+    await this.#run(this.#conversation.ask(text, pictures, settings, parent, task));
   }
 
   /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */
@@ -131,13 +136,6 @@ export class Room {
     return { ...settings, ...options(), ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
   }
 
-  /** @param {Message} message */
-  #edit(message) {
-    this.#edited = message;
-    this.#composer.write(message.text, message.pictures);
-    this.#composer.focus();
-  }
-
   /** @param {File[]} files */
   async take(files) {
     await this.#taking.take(files);
@@ -145,39 +143,40 @@ export class Room {
 
   /** @param {number} index @param {boolean} isOriginal */
   async #resend(index, isOriginal) {
-    const n = index - this.#conversation.pictures.length;
+    const n = index - this.#earlier.length;
     const ref = this.#composer.pictures[n];
     const file = ref && (await this.#store.pictures.readLargest(ref));
     if (!ref || !file) return;
     this.#composer.remove(n);
-    await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
+    const added = await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
+    if (added) this.#composer.add([added]);
   }
 
-  /** @param {Blob} file @param {Rect} part @param {PictureRef} ref */
-  async #takePart(file, part, ref) {
-    const added = await this.#taking.prepare(new File([file], say("part_of", { name: ref.name }), { type: file.type }), { part });
-    const replaced = this.#replaced;
-    this.#replaced = null;
-    const question = replaced && this.#conversation.messages.find(({ id }) => id === replaced.parent);
-    if (!added || !replaced || !question) return this.#composer.focus();
-    this.#composer.write("", []);
-    await this.#asking.stop(replaced);
-    await this.#run(this.#conversation.ask(question.text, [added], options(), question.parent));
+  /** @param {Blob} file @param {Rect} part @param {PictureRef} ref of the whole */
+  #preparePart(file, part, ref) {
+    return this.#taking.prepare(new File([file], say("part_of", { name: ref.name }), { type: file.type }), { part });
   }
 
-  /** Chooses a part in place of a running question's picture. @param {Message} message */
-  #part(message) {
-    this.#replaced = message;
-    this.#stage.openCrop();
+  /** Adds a part of a picture to the question that is being written. @param {Blob} file @param {Rect} part @param {PictureRef} ref */
+  async #addPart(file, part, ref) {
+    const added = await this.#preparePart(file, part, ref);
+    if (added) this.#composer.add([added]);
+    this.#composer.focus();
+  }
+
+  /** Asks about a part in place of a running question's picture. @param {Message} answer @param {Blob} file @param {Rect} part @param {PictureRef} ref */
+  async #askPart(answer, file, part, ref) {
+    const added = await this.#preparePart(file, part, ref);
+    const question = this.#conversation.messages.find(({ id }) => id === answer.parent);
+    if (!added || !question) return;
+    await this.#asking.stop(answer);
+    await this.#run(this.#conversation.ask(question.text, [added], answer.settings ?? {}, question.parent, question.task));
   }
 
   /** @param {Example} example */
   async try(example) {
-    if (await this.#taking.prepare(await fileOf(example))) {
-      const { pictures } = this.#composer;
-      this.#composer.write("", []);
-      await this.ask(say(`ask_example_${example.name}`), pictures);
-    }
+    const added = await this.#taking.prepare(await fileOf(example));
+    if (added) await this.ask(say(`ask_example_${example.name}`), [added]);
   }
 
   /** @param {Message} message @returns {string} empty: it would not help */
@@ -218,7 +217,7 @@ export class Room {
         return;
       case "choose":
       case "edit":
-        if (question) this.#edit(question);
+        if (question) this.#composer.edit(question);
     }
   }
 

@@ -39,6 +39,8 @@ export class Stage {
   #file = null;
   #url = "";
   #isSeen = false;
+  /** @type {StageWays["onPart"]} */
+  #onPart = () => {};
   /** @type {{sha256: string, share: number} | null} */
   #progress = null;
   #marks;
@@ -59,7 +61,7 @@ export class Stage {
   constructor(host, ways) {
     this.ways = ways;
     const { say } = ways;
-    this.#marks = new Marks((id) => this.#point(id), (mark) => this.#ask(mark));
+    this.#marks = new Marks((id) => this.#point(id), (mark) => this.#ask(mark, ways.onPart));
     this.#crop = new Crop(say("stage.crop.keys"));
     this.#strip = new Strip({ ...ways, onChoose: (index) => this.show(this.#items, index) });
     this.#content = el(
@@ -197,8 +199,9 @@ export class Stage {
     this.ways.onPoint(id);
   }
 
-  /** Lets a person choose a part of the shown picture. */
-  openCrop() {
+  /** Lets a person choose a part of the shown picture. @param {StageWays["onPart"]} onPart */
+  openCrop(onPart = this.ways.onPart) {
+    this.#onPart = onPart;
     this.#content.append(this.#crop.root);
     this.#crop.open(this.#viewport.visible);
     this.#showTools();
@@ -211,8 +214,8 @@ export class Stage {
     this.#frame.focus({ preventScroll: true });
   }
 
-  /** @param {Rect} part in fractions */
-  #ask({ x, y, width, height }) {
+  /** @param {Rect} part in fractions @param {StageWays["onPart"]} onPart */
+  #ask({ x, y, width, height }, onPart = this.#onPart) {
     const { naturalWidth, naturalHeight } = this.#image;
     const ref = this.shown;
     if (!this.#file || !ref) return;
@@ -225,7 +228,7 @@ export class Stage {
     };
     this.#closeCrop();
     if (this.#full.open) this.#full.close();
-    this.ways.onPart(this.#file, part, ref);
+    onPart(this.#file, part, ref);
   }
 
   /** The whole window for the picture. A dialog is above all else and closes by Escape. */

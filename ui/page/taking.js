@@ -33,7 +33,7 @@ export class Taking {
       if (isPaged === null) this.#composer.say(say("picture.damaged", { name: file.name })); // gone or changed since
       else if (isPaged) await this.#takePages(file);
       else if (!isFull && isVideo(file)) await this.#takeVideo(file);
-      else if (!isFull) await this.prepare(file);
+      else if (!isFull) await this.#add(file);
       else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
     }
   }
@@ -46,7 +46,7 @@ export class Taking {
     try {
       for await (const { picture, page, of } of pagesOf(file)) {
         if (this.#composer.pictures.length >= pages) return this.#composer.say(say("too_many_pages", { name, n: page - 1, of }));
-        if (!(await this.prepare(picture, { isOriginal: true }))) return;
+        if (!(await this.#add(picture, { isOriginal: true }))) return;
       }
       this.#composer.say("");
     } catch (error) {
@@ -66,6 +66,13 @@ export class Taking {
     }
   }
 
+  /** @param {Blob & {name?: string}} file @param {{isOriginal?: boolean}} [choice] @returns {Promise<boolean>} */
+  async #add(file, choice) {
+    const added = await this.prepare(file, choice);
+    if (added) this.#composer.add([added]);
+    return added !== null;
+  }
+
   /** Says why a file was refused. @param {unknown} error */
   #tell(error) {
     const isSaid = error instanceof PictureError;
@@ -73,6 +80,8 @@ export class Taking {
   }
 
   /**
+   * Keeps a picture as it is sent.
+   *
    * @param {Blob & {name?: string}} file
    * @param {{isOriginal?: boolean, part?: Rect}} [choice]
    * @returns {Promise<PictureRef | null>} null: it was refused, and the person told
@@ -92,9 +101,7 @@ export class Taking {
         },
         choice,
       );
-      const ref = await keep(prepared, this.#store.pictures);
-      this.#composer.add([ref]);
-      return ref;
+      return await keep(prepared, this.#store.pictures);
     } catch (error) {
       this.#tell(error);
       return null;

@@ -42,6 +42,7 @@ export class Talk {
     this.#toEnd = button(say("to_end"), () => this.toEnd(), { icon: "down", iconOnly: true, class: "to-end", hidden: true });
     host.append(this.#list, this.#toEnd, this.#live);
     host.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.#isAtEnd && this.toEnd()).observe(host); // the composer grows
     conversation.watch(() => this.show());
     asking.watch((message) => this.#views.has(message) && this.#soon());
     setInterval(() => this.#tick(), TICK_MS);

@@ -1,6 +1,6 @@
 /** Conversations out of this browser and into another one, as files. */
 
-/** @import { Message, PictureRef, Say, Transcript } from "./records.js" */
+/** @import { Asked, Message, PictureRef, Say, Transcript } from "./records.js" */
 /** @import { Store } from "./store.js" */
 
 import { newId } from "./ids.js";
@@ -134,7 +134,7 @@ function message(given, conversation, names) {
     parent: names.get(given?.parent) ?? null,
     role: given?.role === "assistant" ? "assistant" : "user",
     text: text(given?.text, LONGEST_TEXT),
-    ...(typeof given?.label === "string" && { label: text(given.label, LONGEST_TEXT) }),
+    ...(given?.task && { task: task(given.task) }),
     ...(typeof given?.thoughts === "string" && { thoughts: text(given.thoughts, LONGEST_TEXT) }),
     pictures: Array.isArray(given?.pictures) ? given.pictures.map(picture) : [],
     created: time(given?.created),
@@ -142,6 +142,9 @@ function message(given, conversation, names) {
     ...(typeof given?.finish_reason === "string" && { finish_reason: given.finish_reason }),
   };
 }
+
+/** @param {any} given @returns {Asked} */
+const task = ({ id, name, words }) => ({ id: text(id, 100), name: text(name, 200), words: text(words, LONGEST_TEXT) });
 
 /** @param {any} given @returns {PictureRef} */
 function picture(given) {

@@ -10,6 +10,7 @@ import { isRunning } from "./conversation.js";
 import { button, el, icon, put } from "./dom.js";
 import { FailureCard } from "./failures.js";
 import { showMarkdown } from "./markdown/render.js";
+import { shownOf } from "./ready_task.js";
 import { thumbnail } from "./thumbnail.js";
 import { Thoughts } from "./thoughts.js";
 import { WaitingCard } from "./waiting.js";
@@ -45,7 +46,7 @@ export class QuestionView {
     put(
       this.node,
       pictures.length > 0 && el("div", { class: "thumbs" }, ...pictures),
-      message.text && el("div", { class: "bubble", dir: "auto", title: message.label ? message.text : "" }, message.label ?? message.text),
+      message.text && el("div", { class: "bubble", dir: "auto", title: message.task ? message.text : "" }, shownOf(message)),
       el(
         "div",
         { class: "actions small" },
