@@ -40,9 +40,11 @@ RUN python -m venv --without-pip /opt/cyclonedx \
 COPY constraints.txt ./
 
 
+# EXTRA=video adds the decoder of MP4 and WebM files.
 FROM installer AS ui-dependencies
-COPY --from=requirements /src/ui.txt ./
-RUN pip --python /opt/edge/bin/python install -c constraints.txt -r ui.txt \
+COPY --from=requirements /src/ui.txt /src/video.txt ./
+ARG EXTRA=
+RUN pip --python /opt/edge/bin/python install -c constraints.txt -r ui.txt ${EXTRA:+-r $EXTRA.txt} \
     && pip --python /opt/edge/bin/python uninstall --yes hf-xet \
     && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
     && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} +
