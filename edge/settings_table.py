@@ -225,8 +225,9 @@ class SettingsTable:
     )
     picture_hosts: str = setting(
         "",
-        "Hosts from which pictures are fetched: `img.example.org, nas.lan:8000`. They "
-        "may have private addresses in networks of this list: `192.168.1.0/24`.",
+        "Hosts from which pictures and videos are fetched: `img.example.org, "
+        "nas.lan:8000`. They may have private addresses in networks of this list: "
+        "`192.168.1.0/24`.",
     )
     hub_url: str = setting(
         "https://huggingface.co",

@@ -23,7 +23,7 @@ from edge.redis_clients import UNREACHABLE
 from edge.settings import Settings
 from ui.background import Background
 from ui.meter import Meter
-from ui.question import Question, SentVideo
+from ui.question import Question, Video
 from ui.subscriptions import Subscriptions, broker_away
 
 
@@ -206,7 +206,7 @@ def refuse_unable(question: Question, served: WorkerInfo) -> None:
             f"{served.model} does not. Leave it out.",
             param=question.thinking_field,
         )
-    videos = [one for one in question.pictures if isinstance(one, SentVideo)]
+    videos = [one for one in question.pictures if isinstance(one, Video)]
     if videos and not served.can(VIDEO):
         raise UnsupportedParameter(
             f"{served.model} reads no videos. Send pictures of it.",

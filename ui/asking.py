@@ -37,7 +37,7 @@ from ui.in_order import in_order
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import LinkedPicture, Question, Sent, SentPicture, SentVideo
+from ui.question import Linked, Question, Sent, SentVideo
 from ui.subscriptions import Subscriptions, broker_away
 
 # Of the model; else it answers.
@@ -160,7 +160,7 @@ class Asking:
         recall, caller = self.decoder.recall, submission.caller
         known: list[PictureRef | ClipRef] = []
         for sent in question.pictures:
-            if isinstance(sent, LinkedPicture):
+            if isinstance(sent, Linked):
                 return None  # it may be another one by now
             ref = recall(sent, caller, served)
             if ref is None:
@@ -182,12 +182,12 @@ class Asking:
     async def _decode(
         self, sent: Sent, caller: Caller, served: WorkerInfo
     ) -> Picture | Clip:
+        if isinstance(sent, Linked):
+            async with self._fetch.fetched(sent, caller.address) as fetched:
+                return await self._decode(fetched, caller, served)
         if isinstance(sent, SentVideo):
             return await self.decoder.decode_video(sent, caller, served)
-        if isinstance(sent, SentPicture):
-            return await self.decoder.decode(sent, caller, served)
-        async with self._fetch.fetched(sent, caller.address) as fetched:
-            return await self.decoder.decode(fetched, caller, served)
+        return await self.decoder.decode(sent, caller, served)
 
     async def _enqueue(
         self,

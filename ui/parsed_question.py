@@ -45,7 +45,7 @@ from ui.question import (
     Sent,
     SentDocument,
     SentPicture,
-    SentVideo,
+    Video,
     check_count,
     digest_of,
 )
@@ -251,7 +251,7 @@ class ParsedQuestion:
         self.pictures.append(picture)
         return picture
 
-    def _video(self, part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
+    def _video(self, part: VideoUrlPart | FramesPart, param: str) -> Video:
         if self._compares:
             raise UnsupportedParameter(
                 "Videos are neither scored nor embedded here. Send pictures of it.",
@@ -259,7 +259,7 @@ class ParsedQuestion:
             )
         with blaming(param):
             check_count(len(self.pictures) + 1, self._most_pictures)
-        video = video_of(part, param)
+        video = video_of(part, param, self._hosts)
         self.pictures.append(video)
         return video
 

@@ -1,4 +1,5 @@
-"""Fetches the pictures that questions name by an address, from listed hosts only.
+"""Fetches the pictures and videos that questions name by an address, from listed hosts
+only.
 
     look up the name -> check every address -> connect to a checked one -> read
 
@@ -22,17 +23,21 @@ import httpcore
 
 from edge.errors import EdgeError, InvalidPicture, UrlNotAllowed
 from ui.in_flight import InFlight
-from ui.picture_hosts import Link, PictureHosts
-from ui.question import LinkedPicture, SentPicture, digest_of
+from ui.picture_hosts import Link, Noun, PictureHosts
+from ui.question import Linked, SentPicture, SentVideo
 
-FETCH_S = 10.0  # for one picture: names, redirects and all bytes
+FETCH_S = 10.0  # for one: names, redirects and all bytes
 MOST_BYTES = 24 << 20  # as many as a body can hold in base64
 MOST_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
-TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
+ANY_TYPE = ("application/octet-stream", "binary/octet-stream")
+TYPES: dict[Noun, tuple[str, ...]] = {
+    "picture": ("image/", *ANY_TYPE),
+    "video": ("video/", "application/mp4", "image/", *ANY_TYPE),  # or an animation
+}
 HEADERS = [
     (b"User-Agent", b"Edge-VL"),
-    (b"Accept", b"image/*"),
+    (b"Accept", b"image/*, video/*"),
     (b"Accept-Encoding", b"identity"),
     (b"Connection", b"close"),
 ]
@@ -40,7 +45,7 @@ Hold = Callable[[int], None]
 
 
 class PictureFetch:
-    """Fetches pictures from `hosts`; their bytes are counted in `in_flight`."""
+    """Fetches from `hosts`; the bytes are counted in `in_flight`."""
 
     def __init__(self, hosts: PictureHosts, in_flight: InFlight) -> None:
         self._hosts = hosts
@@ -52,10 +57,10 @@ class PictureFetch:
 
     @asynccontextmanager
     async def fetched(
-        self, picture: LinkedPicture, address: str
-    ) -> AsyncIterator[SentPicture]:
-        """The picture, whose bytes count as held for `address` until the end of the
-        block.
+        self, linked: Linked, address: str
+    ) -> AsyncIterator[SentPicture | SentVideo]:
+        """The picture or video, whose bytes count as held for `address` until the end
+        of the block.
 
         Raises UrlNotAllowed when it leads to a host or an address that is not allowed,
         InvalidPicture when it cannot be fetched, Unavailable when too many bytes are
@@ -64,19 +69,17 @@ class PictureFetch:
         with self._in_flight.holding(address) as hold:
             try:
                 async with asyncio.timeout(FETCH_S):
-                    encoded = await self._get(picture.link, hold)
+                    encoded = await self._get(linked.link, hold)
             except (TimeoutError, httpcore.TimeoutException):
                 raise _failed(
-                    picture, f"did not come within {FETCH_S:.0f} seconds"
+                    linked, f"did not come within {FETCH_S:.0f} seconds"
                 ) from None
             except (httpcore.NetworkError, httpcore.ProtocolError):
-                raise _failed(picture, "could not be fetched: no answer") from None
+                raise _failed(linked, "could not be fetched: no answer") from None
             except EdgeError as refusal:
-                refusal.param = picture.param
+                refusal.param = linked.param
                 raise
-            yield SentPicture(
-                digest_of(encoded), lambda: encoded, picture.detail, picture.param
-            )
+            yield linked.fetched(encoded)
 
     async def _get(self, link: Link, hold: Hold) -> bytes:
         connections = _Checked(self._hosts, self._resolving)
@@ -98,7 +101,7 @@ class PictureFetch:
                     link = self._hosts.redirect(link, location)
         raise InvalidPicture(
             f"{link.host} redirects more than {MOST_REDIRECTS} times. Send the "
-            "picture's last address."
+            f"{link.noun}'s last address."
         )
 
     def close(self) -> None:
@@ -147,24 +150,28 @@ class _Checked(httpcore.AsyncNetworkBackend):
 
 
 async def _read(response: httpcore.Response, link: Link, hold: Hold) -> bytes:
-    """The body of a response, unless it says that it is not a picture."""
+    """The body of a response, unless it says that it is something else."""
     if response.status != 200:
-        raise InvalidPicture(f"{link.host} answered {response.status}, not a picture.")
+        raise InvalidPicture(
+            f"{link.host} answered {response.status}, not a {link.noun}."
+        )
     kind = _header(response, b"content-type").strip().lower()
-    if kind and not kind.startswith(TYPES):
-        raise InvalidPicture(f"{link.host} sent {kind[:80]!r}, which is not a picture.")
+    if kind and not kind.startswith(TYPES[link.noun]):
+        raise InvalidPicture(
+            f"{link.host} sent {kind[:80]!r}, which is not a {link.noun}."
+        )
     coding = _header(response, b"content-encoding").strip().lower()
     if coding not in ("", "identity"):
         raise InvalidPicture(
-            f"{link.host} sent the picture compressed ({coding[:40]})."
+            f"{link.host} sent the {link.noun} compressed ({coding[:40]})."
         )
     length = _header(response, b"content-length")
     if length.isdecimal() and int(length[:20]) > MOST_BYTES:
-        raise _too_large()
+        raise _too_large(link)
     data = bytearray()
     async for piece in response.aiter_stream():
         if len(data) + len(piece) > MOST_BYTES:
-            raise _too_large()
+            raise _too_large(link)
         hold(len(piece))
         data += piece
     return bytes(data)
@@ -175,15 +182,16 @@ def _header(response: httpcore.Response, name: bytes) -> str:
     return next(found, b"").decode("latin-1")
 
 
-def _too_large() -> InvalidPicture:
+def _too_large(link: Link) -> InvalidPicture:
     return InvalidPicture(
-        f"A picture may have {MOST_BYTES >> 20} MiB at most. Send a smaller one."
+        f"A {link.noun} may have {MOST_BYTES >> 20} MiB at most. Send a smaller one."
     )
 
 
-def _failed(picture: LinkedPicture, why: str) -> InvalidPicture:
+def _failed(linked: Linked, why: str) -> InvalidPicture:
+    link = linked.link
     return InvalidPicture(
-        f"The picture at {picture.link.host} {why}. Send the picture itself, "
+        f"The {link.noun} at {link.host} {why}. Send the {link.noun} itself, "
         "base64-encoded.",
-        param=picture.param,
+        param=linked.param,
     )

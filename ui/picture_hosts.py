@@ -1,4 +1,4 @@
-"""The hosts that pictures may be fetched from: EDGE_PICTURE_HOSTS. Pure.
+"""The hosts that pictures and videos may be fetched from: EDGE_PICTURE_HOSTS. Pure.
 
     images.example.org, nas.lan:8000, 192.168.1.0/24
 
@@ -11,12 +11,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 from edge.errors import InvalidPicture, SetupError, UrlNotAllowed
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Noun = Literal["picture", "video"]
 
 LONGEST_URL = 4000  # characters
 PORTS = {"http": 80, "https": 443}
@@ -30,12 +32,14 @@ TUNNELS = [
 
 @dataclass(frozen=True)
 class Link:
-    """An address on a listed host; `target` is its path and query, in ASCII."""
+    """An address on a listed host; `target` is its path and query, in ASCII, and
+    `noun` what has to be there."""
 
     scheme: str
     host: str
     port: int
     target: str
+    noun: Noun = "picture"
 
     @property
     def host_and_port(self) -> str:
@@ -78,9 +82,9 @@ class PictureHosts:
     def __bool__(self) -> bool:
         return bool(self._hosts)
 
-    def link(self, url: str) -> Link:
-        """What `url` leads to. Raises UrlNotAllowed unless its host is listed, and
-        InvalidPicture for what is not an address of http or https."""
+    def link(self, url: str, noun: Noun = "picture") -> Link:
+        """The `noun` that `url` leads to. Raises UrlNotAllowed unless its host is
+        listed, and InvalidPicture for what is not an address of http or https."""
         url = url.strip()
         try:
             if len(url) > LONGEST_URL or re.search(r"[\x00-\x20\x7f\\]", url):
@@ -90,28 +94,28 @@ class PictureHosts:
             usual = PORTS[parts.scheme]
         except (ValueError, KeyError):
             raise InvalidPicture(
-                "A picture's address is https://HOST/PATH, of at most "
+                f"A {noun}'s address is https://HOST/PATH, of at most "
                 f"{LONGEST_URL:,} characters, and this one is not."
             ) from None
         if "@" in parts.netloc:
-            raise UrlNotAllowed("A picture's address may not hold a name or password.")
+            raise UrlNotAllowed(f"A {noun}'s address may not hold a name or password.")
         port = usual if port is None else port
         is_listed = (host, port) in self._hosts
         if not is_listed and (port != usual or (host, None) not in self._hosts):
             raise UrlNotAllowed(
-                f"Pictures are not fetched from {host[:100]}, port {port}: the "
-                "operator of this server has not listed it in EDGE_PICTURE_HOSTS. Send "
-                "the picture itself, base64-encoded."
+                f"{noun.capitalize()}s are not fetched from {host[:100]}, port {port}: "
+                "the operator of this server has not listed it in EDGE_PICTURE_HOSTS. "
+                f"Send the {noun} itself, base64-encoded."
             )
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
         if parts.query:
             target += "?" + quote(parts.query, safe="/?%:@!$&'()*+,;=~")
-        return Link(parts.scheme, host, port, target)
+        return Link(parts.scheme, host, port, target, noun)
 
     def redirect(self, link: Link, location: str) -> Link:
         """Where `link` leads on to. Raises as `link` does."""
         try:
-            return self.link(urljoin(str(link), location))
+            return self.link(urljoin(str(link), location), link.noun)
         except ValueError:
             raise InvalidPicture(
                 f"{link.host} led to an address that is none."

@@ -74,6 +74,9 @@ class LinkedPicture:
     param: str | None = None
     label: str = ""
 
+    def fetched(self, encoded: bytes) -> SentPicture:
+        return SentPicture(digest_of(encoded), lambda: encoded, self.detail, self.param)
+
 
 @dataclass(frozen=True)
 class SentVideo:
@@ -87,8 +90,31 @@ class SentVideo:
     param: str
     label: str = ""
 
+    @classmethod
+    def of(
+        cls, encoded: bytes, order: VideoOrder, detail: Detail, param: str
+    ) -> SentVideo:
+        digest = digest_of(order.to_line() + digest_of(encoded))
+        return cls(digest, lambda: encoded, order, detail, param)
 
-Sent = SentPicture | LinkedPicture | SentVideo
+
+@dataclass(frozen=True)
+class LinkedVideo:
+    """A video that a client named by an address, as a `LinkedPicture`."""
+
+    link: Link
+    order: VideoOrder
+    detail: Detail
+    param: str
+    label: str = ""
+
+    def fetched(self, encoded: bytes) -> SentVideo:
+        return SentVideo.of(encoded, self.order, self.detail, self.param)
+
+
+Linked = LinkedPicture | LinkedVideo
+Video = SentVideo | LinkedVideo
+Sent = SentPicture | SentVideo | Linked
 
 
 class Question(Protocol):

@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 
 from edge.errors import InvalidPicture, Unavailable, UrlNotAllowed
+from edge.jobs.fleet import CAPABILITIES
 from tests.deploy.conftest import certify
 from tests.ui.api_harness import ApiHarness, api_harness
 from tests.ui.pictures import png
+from tests.videos.video_files import animation, colours, video
 from ui import in_flight, picture_fetch
 from ui.in_flight import InFlight
 from ui.picture_fetch import MOST_BYTES, PictureFetch
@@ -502,3 +504,77 @@ async def test_a_client_that_leaves_ends_its_fetch(
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await web.until(lambda: not web.live)
+
+
+# --- videos -----------------------------------------------------------------------
+
+
+def about_a_video(url: str, **more: Any) -> dict[str, Any]:
+    part = {"type": "video_url", "video_url": {"url": url}} | more
+    text = {"type": "text", "text": "What is it?"}
+    return {"messages": [{"role": "user", "content": [part, text]}]}
+
+
+@pytest.mark.parametrize("kind", ["video/mp4", "application/octet-stream"])
+async def test_a_video_comes_from_a_listed_host(
+    open_web: tuple[ApiHarness, Server], kind: str
+) -> None:
+    web, server = open_web
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+    server.answer = reply(video(colours()), content_type=kind)
+    url = f"http://127.0.0.1:{server.port}/v"
+    async with web.working():
+        whole = await web.post(**about_a_video(url))
+        half = await web.post(**about_a_video(url, fps=1))
+    assert whole.status_code == 200, whole.text
+    assert whole.headers["x-video"].startswith("frames=8;seconds=4.0;")
+    assert half.headers["x-video"].startswith("frames=4;seconds=4.0;")
+    assert len(server.asked) == 2
+
+
+async def test_an_animation_is_a_video_too(open_web: tuple[ApiHarness, Server]) -> None:
+    web, server = open_web
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+    gif = animation(colours(8, (64, 64)), "GIF", duration=500)
+    server.answer = reply(gif, content_type="image/gif")
+    async with web.working():
+        answer = await web.post(**about_a_video(f"http://127.0.0.1:{server.port}/v"))
+    assert answer.headers["x-video"].startswith("frames=4;")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (reply(b"<html>", content_type="text/html"), "which is not a video"),
+        (reply(b"x" * 99, content_type="video/mp4"), "MP4"),
+        (reply(content_length=str(MOST_BYTES + 1)), "A video may have 24 MiB"),
+        (reply(status="404 Not Found"), "answered 404, not a video"),
+        (b"", "Send the video itself"),
+    ],
+)
+async def test_what_is_fetched_must_be_a_video(
+    open_web: tuple[ApiHarness, Server], answer: bytes, words: str
+) -> None:
+    web, server = open_web
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+    server.answer = answer
+    refused = await web.post(**about_a_video(f"http://127.0.0.1:{server.port}/v"))
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert words in error["message"]
+    assert error["param"] == "messages[0].content[0].video_url"
+    assert not web.client.in_flight._held
+    await web.until(lambda: not web.live)
+
+
+async def test_a_video_on_another_host_or_for_no_model_is_not_fetched(
+    open_web: tuple[ApiHarness, Server],
+) -> None:
+    web, server = open_web
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+    other = await web.post(**about_a_video("https://example.org/v.mp4"))
+    assert "Videos are not fetched from example.org" in other.text
+    web.beat("here-1", n_slots=1, capabilities=("chat",))
+    unable = await web.post(**about_a_video(f"http://127.0.0.1:{server.port}/v"))
+    assert unable.json()["error"]["code"] == "unsupported_parameter"
+    assert not server.asked

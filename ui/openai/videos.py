@@ -14,8 +14,9 @@ from edge.videos import MAX_FRAMES, MAX_SECONDS, VideoOrder
 from ui.openai.data_url import decode_picture, decode_video
 from ui.openai.files import AnyDetail
 from ui.openai.values import Body
+from ui.picture_hosts import PictureHosts, is_link
 from ui.prompt_parts import blaming
-from ui.question import SentVideo, digest_of
+from ui.question import LinkedVideo, SentVideo, Video
 
 Rate = Annotated[float, Field(gt=0, le=60)]
 
@@ -65,16 +66,11 @@ class FramesPart(Body):
     detail: AnyDetail | None = None
 
 
-def video_of(part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
-    """The video that a body holds as `param`, whose bytes nobody has looked at. Raises
-    the EdgeError that refuses it."""
+def video_of(part: VideoUrlPart | FramesPart, param: str, hosts: PictureHosts) -> Video:
+    """The video that a body holds as `param`, whose bytes nobody has looked at, or its
+    address on one of `hosts`. Raises the EdgeError that refuses it."""
     if isinstance(part, VideoUrlPart):
-        file = part.video_url
-        param = f"{param}.video_url"
-        with blaming(param):
-            encoded = decode_video(file.url)
-        fps, detail = part.fps or file.fps, part.detail or file.detail
-        return _sent(encoded, VideoOrder(fps=fps or FRAMES_PER_SECOND), detail, param)
+        return _file(part, f"{param}.video_url", hosts)
     param = f"{param}.video"
     pictures = []
     for i, frame in enumerate(part.video):
@@ -85,7 +81,17 @@ def video_of(part: VideoUrlPart | FramesPart, param: str) -> SentVideo:
         sizes=tuple(map(len, pictures)),
         times=_times(part, param),
     )
-    return _sent(b"".join(pictures), order, part.detail, param)
+    return SentVideo.of(b"".join(pictures), order, part.detail or "auto", param)
+
+
+def _file(part: VideoUrlPart, param: str, hosts: PictureHosts) -> Video:
+    file = part.video_url
+    order = VideoOrder(fps=part.fps or file.fps or FRAMES_PER_SECOND)
+    detail: Detail = part.detail or file.detail or "auto"
+    with blaming(param):
+        if hosts and is_link(file.url):
+            return LinkedVideo(hosts.link(file.url, "video"), order, detail, param)
+        return SentVideo.of(decode_video(file.url), order, detail, param)
 
 
 def _times(part: FramesPart, param: str) -> tuple[float, ...]:
@@ -108,10 +114,3 @@ def _times(part: FramesPart, param: str) -> tuple[float, ...]:
             param=param,
         )
     return times
-
-
-def _sent(
-    encoded: bytes, order: VideoOrder, detail: Detail | None, param: str
-) -> SentVideo:
-    words = order.to_line() + digest_of(encoded)
-    return SentVideo(digest_of(words), lambda: encoded, order, detail or "auto", param)
