@@ -38,7 +38,7 @@ def status_route(client: Client) -> APIRouter:
     async def status(http: Request) -> dict[str, Any]:
         key: Key | None = http.state.key
         sees_all = is_admin(key) or not client.keys.look()
-        workers, outlooks = await load.read()
+        workers, outlooks, n_waiting = await load.read()
         allowed = [w for w in workers if may_ask(w, limits_of(http))]
         tenant = None if sees_all else caller_of(http).tenant
         return {
@@ -47,7 +47,7 @@ def status_route(client: Client) -> APIRouter:
             "key": key.name if key else None,
             "slots": sum(worker.n_slots for worker in workers),
             "running": sum(one.n_running for one in outlooks.values()),
-            "waiting": sum(one.n_waiting for one in outlooks.values()),
+            "waiting": n_waiting,
             "backlog": client.settings.backlog,
             "models": _models(allowed, outlooks),
             "latency": client.metrics.recent.by_stage(tenant),
@@ -80,15 +80,16 @@ def _models(
 
 
 class _Load:
-    """Workers and the outlook of each pool, read once for all who ask together."""
+    """Workers, the outlook of each of their pools, and how many jobs wait, also for
+    workers that are gone; read once for all who ask together."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._lock = asyncio.Lock()
         self._read_at = float("-inf")
-        self._found: tuple[list[WorkerInfo], dict[str, Outlook]] = ([], {})
+        self._found: tuple[list[WorkerInfo], dict[str, Outlook], int] = ([], {}, 0)
 
-    async def read(self) -> tuple[list[WorkerInfo], dict[str, Outlook]]:
+    async def read(self) -> tuple[list[WorkerInfo], dict[str, Outlook], int]:
         """Raises Unavailable when the broker is away."""
         async with self._lock:
             if time.monotonic() - self._read_at >= FRESH_S:
@@ -96,9 +97,11 @@ class _Load:
                 pools = {worker.pool for worker in workers}
                 try:
                     found = [await self._client.outlook(pool) for pool in pools]
+                    demand = await self._client.demand()
                 except UNREACHABLE as error:
                     raise broker_away(error) from error
-                self._found = workers, dict(zip(pools, found, strict=True))
+                outlooks = dict(zip(pools, found, strict=True))
+                self._found = workers, outlooks, demand.n_waiting
                 self._read_at = time.monotonic()
             return self._found
 

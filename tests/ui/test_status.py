@@ -49,6 +49,9 @@ async def test_waiting_questions_delay_the_next(web: ApiHarness) -> None:
     found = await read(web)
     assert (found["running"], found["waiting"]) == (0, 3)
     assert found["models"][0]["starts_in_s"] > 0
+    web.sync.zrem(FLEET, "here-1")  # they wait for the next worker
+    found = await read(web)
+    assert (found["models"], found["waiting"]) == ([], 3)
     for task in tasks:
         task.cancel()
 
