@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from edge.engine.earlier_answers import EarlierAnswers, Key
-from edge.engine.guesser import N_MATCH, SEPARATOR, Guesser, as_text
+from edge.engine.guesser import N_MATCH, SEPARATOR, Guesser, as_text, no_rates
 from edge.engine.sequence import Phase, PicturePiece, Sequence, TextPiece
 
 MARGIN = 0.03  # a smaller gain is not worth the doubt about costs and shares
@@ -64,6 +64,7 @@ class Drafter:
     def __init__(self, step_s: StepSeconds) -> None:
         self._step_s = step_s
         self._guessers: dict[Sequence, Guesser] = {}
+        self._short_rates = no_rates()
         self._earlier = EarlierAnswers(EARLIER_BYTES)
 
     def draft(self, running: Iterable[Sequence]) -> None:
@@ -89,7 +90,8 @@ class Drafter:
             prompt = SEPARATOR.join(map(as_text, _text_pieces(sequence)))
             key = _key(sequence) if sequence.cache.reads else None
             text = self._earlier.get(key) + prompt if key else prompt
-            self._guessers[sequence] = guesser = Guesser(text, sequence.ends)
+            guesser = Guesser(text, sequence.ends, self._short_rates)
+            self._guessers[sequence] = guesser
         guesser.observe(sequence.generated[guesser.n_observed :])
         # a guess needs a cell, and the last token of an answer is never fed back
         n_left = sequence.sampling.max_tokens - sequence.n_generated - 1

@@ -11,7 +11,7 @@ import pytest
 
 from edge.engine.drafting import Chance, choose_lengths
 from edge.engine.engine import Engine
-from edge.engine.guesser import Guesser, as_text
+from edge.engine.guesser import Guesser, as_text, no_rates
 from edge.engine.step import Sampled, Step
 from edge.events import Token
 from edge.images import Picture
@@ -75,10 +75,12 @@ def test_an_unknown_cost_drafts_nothing() -> None:
     assert choose_lengths([Chance(1.0, 7)], 1, 1, lambda n: None) == [0]
 
 
-def slowdown(table: str, tokens: list[int], prompt: list[int]) -> float:
+def slowdown(
+    table: str, tokens: list[int], prompt: list[int], rates: list[float] | None = None
+) -> float:
     """Seconds of the answer `tokens` with drafting, over those without."""
     step_s = seconds(table)
-    guesser = Guesser(as_text(prompt), [])
+    guesser = Guesser(as_text(prompt), [], rates)
     total_s, n = 0.0, 1
     guesser.observe(tokens[:1])
     while n < len(tokens):
@@ -113,6 +115,21 @@ def test_babble_is_never_slower_than_three_percent(table, n_different) -> None:
 def test_a_repeated_text_takes_far_less_time(table, ratio) -> None:
     tokens = [1000 + n for n in range(120)]
     assert slowdown(table, tokens, [*tokens, 5, 6, tokens[0]]) < ratio
+
+
+def test_what_often_follows_one_word_saves_steps_too() -> None:
+    """In prose few runs of three tokens recur, and many pairs; no answer is long
+    enough to learn how much that says, so all answers do together."""
+    rates, ratios = no_rates(), []
+    for seed in range(20):
+        chance = random.Random(seed)
+        tokens = [0]
+        while len(tokens) < 300:
+            follows = (7 * tokens[-1] + 1) % 300
+            tokens.append(follows if chance.random() < 0.5 else chance.randrange(300))
+        ratios.append(slowdown("xeon", tokens[200:], tokens[:200], rates))
+    assert sum(ratios[10:]) / 10 < 0.95
+    assert rates[1] > rates[0] == 0
 
 
 # --- in the engine -------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.engine.guesser import SEPARATOR, Guesser, as_text
+from edge.engine.guesser import SEPARATOR, Guesser, as_text, no_rates
 from edge.engine.step import MOST_GUESSED
 
 END = 99
@@ -18,8 +18,27 @@ def test_a_text_goes_on_as_where_its_latest_tokens_occurred() -> None:
     one = guesser([1, 2, 3, 4, 5, 6, 7], [8])
     one.observe([2, 3, 4])
     assert one.guesses == (5, 6, 7)  # and not into the next text
-    one.observe([5, 8])
-    assert one.guesses == ()  # 4, 5, 8 is new
+    one.observe([5, 9])
+    assert one.guesses == ()  # 9 is new
+
+
+def test_fewer_tokens_are_enough_if_there_are_no_more() -> None:
+    one = guesser([1, 2, 3, 4], [5, 3, 6], [8])
+    one.observe([2, 3])
+    assert one.guesses == (4,)  # as behind 2, 3, and not as where 3 occurred last
+    one.observe([3])
+    assert one.guesses == (3,)
+
+
+def test_guesses_behind_few_tokens_have_the_rate_of_all_answers() -> None:
+    rates = no_rates()
+    for _ in range(200):
+        one = Guesser(as_text([1, 2, 3]), [END], rates)
+        one.observe([1])
+        assert (one.guesses, one.rate) == ((2, 3, 1), rates[1])
+        one.observe([2, 9])  # a right one behind 1, a wrong one behind 1, 2
+    assert rates[1] > 0.9
+    assert rates[0] == rates[2] == 0
 
 
 def test_the_latest_occurrence_counts() -> None:
@@ -62,4 +81,5 @@ def test_tokens_behind_a_wrong_guess_do_not_count() -> None:
     one = guesser([1, 2, 3, 4, 5, 6, 7], [1])
     one.observe([2, 3])
     one.observe([4, 9, 6, 7])  # a right guess, a wrong one, two of no meaning
+    one.observe([2, 3, 4])
     assert one.rate == pytest.approx(0.15 * 0.85)
