@@ -46,6 +46,7 @@ export class Asking {
   constructor(store, service) {
     this.#store = store;
     this.#service = service;
+    store.watch(({ message }) => void (message && this.#heedStop(message)));
   }
 
   /** Calls `listener` with the message of each answer that has news. @param {(message: string) => void} listener */
@@ -93,13 +94,14 @@ export class Asking {
     this.#running.set(job.message, running);
     this.#tell(job.message);
     await this.#store.claimJob(job.key, now);
-    await this.#predecessor(path);
+    await this.#predecessors(path);
     running.isWaiting = false;
     this.#tell(job.message);
     if (running.isStopped) await this.#end(running);
     await this.#follow(running);
     await this.#store.endJob(job.key);
-    this.#running.delete(job.message); // not before: takeOver would begin it again
+    // not before: takeOver would begin it again; nor if it was asked once more meanwhile
+    if (this.#running.get(job.message) === running) this.#running.delete(job.message);
     this.#tell(job.message);
   }
 
@@ -108,7 +110,7 @@ export class Asking {
     const running = this.#running.get(message.id);
     if (running) running.isStopped = true;
     const ending = running && this.#end(running); // no event comes after it
-    await this.#store.changeMessage(message.id, { ...shown(running ?? message), state: "stopped" });
+    await this.#store.changeMessage(message.id, { ...(running && shown(running)), state: "stopped" });
     if (ending) return ending;
     const job = (await this.#store.jobs()).find((one) => one.message === message.id);
     if (job?.job) await cancel(job.job);
@@ -127,14 +129,21 @@ export class Asking {
     if (name) await cancel(name);
   }
 
-  /** Resolves when the answer before the last question of `path` has ended. @param {Message[]} path @returns {Promise<void>} */
-  #predecessor(path) {
+  /** Stops what a person has stopped in another tab. @param {string} id of a message */
+  async #heedStop(id) {
+    const running = this.#running.get(id);
+    if (!running || running.isStopped || (await this.#store.message(id))?.state !== "stopped") return;
+    running.isStopped = true;
+    await this.#end(running);
+  }
+
+  /** Resolves when the answers before the last question of `path` have ended. @param {Message[]} path @returns {Promise<void>} */
+  #predecessors(path) {
     const before = path.at(-2);
     return new Promise((resolve) => {
       const check = async () => {
         const found = before && (await this.#store.read(before.conversation));
-        const now = found?.messages.find(({ id }) => id === before?.id);
-        if (isRunning(now)) return;
+        if (found && branch(found.messages, before.id).some(isRunning)) return;
         end();
         resolve();
       };
@@ -194,8 +203,8 @@ export class Asking {
         case "usage":
           ending = { ...ending, measured: { ...ending.measured, ...event, seconds: running.progress.elapsed(now) } };
           break;
-        case "error":
-          ending = { ...ending, state: "failed", error: event.error };
+        case "error": // a cancelled one was stopped, here or elsewhere
+          if (event.error.code !== "cancelled") ending = { ...ending, state: "failed", error: event.error };
       }
       if (running.isStopped) await this.#end(running);
       this.#tell(job.message);

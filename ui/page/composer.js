@@ -3,12 +3,12 @@
  * the first.
  */
 
-/** @import { Asked, Message, PictureRef } from "./records.js" */
+/** @import { Asked, Draft, Message, PictureRef } from "./records.js" */
 /** @import { Task } from "./ready_task.js" */
 /** @import { Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
 import { groups, without } from "./clips.js";
-import { button, el, icon, put } from "./dom.js";
+import { button, el, icon, isComposing, put } from "./dom.js";
 import { options } from "./options.js";
 import { total } from "./service.js";
 import { openSchema } from "./schema.js";
@@ -39,11 +39,15 @@ export class Composer {
   edited = null;
   /** What was being written when the person began to edit it. */
   #before = NOTHING;
+  /** Files that are being read for the draft, which `write` replaces by another one. */
+  #reading = { n: 0 };
+  /** What is done as soon as they are. @type {(() => void) | null} */
+  #next = null;
   #box;
   #price = el("span", { class: "price" });
   #hint = el("p", { class: "hint", role: "alert" });
   #editing = el("p", { class: "editing", hidden: true });
-  #taskLine = new TaskLine((task, name) => void this.#task(task, name));
+  #taskLine = new TaskLine((task, name) => this.#task(task, name));
   #perPage = el("input", { type: "checkbox", onchange: () => this.update() });
   #perPageChoice = el("label", { class: "per-page" }, this.#perPage, say("per_page"));
   #send;
@@ -54,9 +58,9 @@ export class Composer {
     this.#actions = actions;
     this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#typed() });
     this.#box.addEventListener("keydown", (event) => {
-      const isSent = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+      const isSent = event.key === "Enter" && !event.shiftKey;
       const isLeft = event.key === "Escape" && this.edited;
-      if (!isSent && !isLeft) return;
+      if ((!isSent && !isLeft) || isComposing(event)) return;
       event.preventDefault();
       if (isSent) this.#submit();
       else this.#goBack();
@@ -107,15 +111,25 @@ export class Composer {
     return this.#box.value;
   }
 
+  /** What is being written, to be kept. @returns {Draft} */
+  get draft() {
+    const edits = this.edited && { edits: this.edited.id, before: this.#before };
+    return { text: this.text, pictures: this.#pictures, ...edits };
+  }
+
   /**
    * @param {string} text
    * @param {PictureRef[]} pictures
    * @param {Message | null} [edited] the question whose place it takes
+   * @param {{text: string, pictures: PictureRef[]}} [before] what is written again after that
    */
-  write(text, pictures, edited = null) {
+  write(text, pictures, edited = null, before = NOTHING) {
     this.say("");
     this.edited = edited;
-    this.#before = NOTHING;
+    this.#before = before;
+    this.#reading = { n: 0 };
+    this.#next = null;
+    this.#perPage.checked = false;
     this.#editing.hidden = !edited;
     const name = edited?.task?.name;
     put(this.#editing, el("span", {}, say("editing"), name && el("b", {}, ` ${name}`)), button(say("cancel"), () => this.#goBack(), { class: "plain" }));
@@ -126,14 +140,35 @@ export class Composer {
   /** Lets the person change a question; of a ready task the own words. @param {Message} question */
   edit(question) {
     const before = this.edited ? this.#before : { text: this.text, pictures: this.#pictures };
-    this.write(question.task?.words ?? question.text, question.pictures, question);
-    this.#before = before;
+    this.write(question.task?.words ?? question.text, question.pictures, question, before);
     this.focus();
   }
 
   /** To what was being written before. */
   #goBack() {
     this.write(this.#before.text, this.#before.pictures);
+  }
+
+  /**
+   * Files are read for what is being written now, which waits for them.
+   * @param {(isWanted: () => boolean) => Promise<boolean>} read whether all could be read; nothing is
+   *   wanted any longer once something else is written
+   */
+  async read(read) {
+    const reading = this.#reading;
+    reading.n += 1;
+    const areRead = await read(() => reading === this.#reading);
+    reading.n -= 1;
+    if (reading !== this.#reading) return;
+    if (!areRead) this.#next = null;
+    else if (!reading.n) this.#next?.();
+  }
+
+  /** Does something with the question, once its files are read. @param {() => void} act */
+  #whenRead(act) {
+    if (!this.#reading.n) return act();
+    this.#next = act;
+    this.say(say("reading_first"));
   }
 
   /** @param {PictureRef[]} pictures */
@@ -159,7 +194,8 @@ export class Composer {
   }
 
   #typed() {
-    this.say("");
+    this.#next = null;
+    if (!this.#reading.n) this.say("");
     this.#changed();
   }
 
@@ -195,9 +231,15 @@ export class Composer {
   }
 
   /** @param {Task} task @param {string} name */
-  async #task(task, name) {
+  #task(task, name) {
+    this.#whenRead(() => void this.#askTask(task, name));
+  }
+
+  /** @param {Task} task @param {string} name */
+  async #askTask(task, name) {
+    const { edited } = this;
     const schema = task.schema && (await openSchema(task.schema));
-    if (task.schema && !schema) return;
+    if ((task.schema && !schema) || edited !== this.edited) return;
     const words = this.#box.value.trim();
     const prompt = promptOf(task, words, { tag: language(), name: languageName() });
     this.#ask(prompt, settingsOf({ ...task, schema }, options()), { id: task.id, name, words });
@@ -207,7 +249,12 @@ export class Composer {
     const text = this.#box.value.trim();
     const { task: asked } = this.edited ?? {};
     const task = asked && this.#service.tasks.find(({ id }) => id === asked.id);
-    if (task) return void this.#task(task, asked.name);
+    if (task) return this.#task(task, asked.name);
+    this.#whenRead(() => this.#askText(text));
+  }
+
+  /** @param {string} text */
+  #askText(text) {
     if (!text && !this.#pictures.length) return this.say(say("write_first"));
     const { text_characters } = this.#service.limits;
     if (text.length > text_characters) return this.say(say("too_long", { n: text_characters }));
@@ -218,7 +265,6 @@ export class Composer {
   #ask(text, settings = options(), task = undefined) {
     const [pictures, edited] = [this.#pictures, this.edited];
     const perPage = this.#isPerPage ? { per_page: true } : {};
-    this.#perPage.checked = false;
     this.#goBack();
     this.#actions.ask(text, pictures, { ...settings, ...perPage }, task, edited);
   }

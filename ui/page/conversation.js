@@ -1,6 +1,6 @@
 /** The conversation that is open: a tree of messages, of which one branch is shown. */
 
-/** @import { Asked, Conversation, Job, Message, PictureRef, Transcript } from "./records.js" */
+/** @import { Asked, Conversation, Draft, Job, Message, PictureRef, Transcript } from "./records.js" */
 /** @import { Options } from "./request.js" */
 /** @import { Store } from "./store.js" */
 import { newId } from "./ids.js";
@@ -65,8 +65,9 @@ export class OpenConversation {
   /** @param {string} id @returns {Promise<boolean>} whether there is one of this name */
   async open(id) {
     const found = await this.#store.read(id);
-    if (found) this.#take(found);
-    return found !== null;
+    if (!found || found.conversation.removed) return false;
+    this.#take(found);
+    return true;
   }
 
   /** Shows what is kept; the end of each write does it too. */
@@ -161,7 +162,7 @@ export class OpenConversation {
    */
   async retry({ id }, options) {
     const { error: _, ...found } = /** @type {Message} */ (this.messages.find((one) => one.id === id));
-    const answer = { ...found, text: "", received: "0", state: /** @type {const} */ ("asked"), settings: options, measured: undefined, marks: undefined };
+    const answer = { ...found, text: "", received: "0", state: /** @type {const} */ ("asked"), settings: options, thoughts: undefined, measured: undefined, marks: undefined };
     this.messages = this.messages.map((one) => (one.id === id ? answer : one));
     this.#tell();
     const job = { key: newId(), conversation: this.row.id, message: id, job: null, created: Date.now() };
@@ -169,14 +170,9 @@ export class OpenConversation {
     return job;
   }
 
-  /**
-   * Keeps the question that is being written.
-   * @param {string} text
-   * @param {PictureRef[]} pictures
-   * @param {string} [edits] the question whose place it takes
-   */
-  async draft(text, pictures, edits) {
-    const draft = text || pictures.length || edits ? { text, pictures, ...(edits && { edits }) } : undefined;
+  /** Keeps the question that is being written. @param {Draft} given */
+  async draft(given) {
+    const draft = given.text || given.pictures.length || given.edits ? given : undefined;
     if (JSON.stringify(draft) === JSON.stringify(this.row.draft)) return;
     this.row = { ...this.row, draft };
     await this.#write([]);

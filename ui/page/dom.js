@@ -125,3 +125,6 @@ export function button(label, onclick, { icon: name, iconOnly, ...props } = {}) 
     !iconOnly && label,
   );
 }
+
+/** Whether a key belongs to an input method; Safari ends that before the Enter. @param {KeyboardEvent} event */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;

@@ -43,13 +43,17 @@ const empty = new EmptyPage(service, {
 });
 mount("talk").append(empty.node);
 const composer = new Composer(mount("composer"), service, {
-  ask: (...question) => inRoom((room) => room.ask(...question)),
+  ask: (text, pictures, settings, task, edited) =>
+    inRoom(
+      (room) => room.ask(text, pictures, settings, task, edited),
+      () => composer.write(task?.words ?? text, pictures, edited),
+    ),
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
   earlier: (edited) => conversation.picturesBefore(edited),
   draft: () => {
     clearTimeout(saving);
-    saving = setTimeout(saveDraft, DRAFT_MS);
+    saving = setTimeout(() => void keepDraft(), DRAFT_MS);
     setView();
   },
   show: () => {
@@ -67,7 +71,7 @@ conversation.watch(() => {
 watchIncoming(take);
 addEventListener("keydown", key);
 addEventListener("hashchange", () => void go());
-addEventListener("pagehide", saveDraft);
+addEventListener("pagehide", () => void keepDraft());
 await go();
 const looking = service.start();
 await Promise.race([looking, new Promise((resolve) => setTimeout(resolve, FIRST_LOOK_MS))]);
@@ -81,18 +85,22 @@ if ((await store.jobs()).length) inRoom(() => {}); // it goes on with them
  * @template T
  * @param {Promise<T>} loading
  * @param {(part: T) => void} use
+ * @param {() => void} [giveBack] what a person did with it
  */
-async function load(loading, use) {
+async function load(loading, use, giveBack) {
   const part = await loading.catch(() => null);
-  if (part) use(part);
-  else if (service.state === "ready") location.reload();
+  if (part) return use(part);
+  giveBack?.();
+  await keepDraft();
+  if (service.state === "ready") location.reload();
   else composer.say(say("error_unreachable"));
 }
 
-/** Does something in the room, once it is loaded. @param {(room: Room) => unknown} act */
-function inRoom(act) {
-  const loading = (room ??= import("./room.js").then(({ Room }) => new Room(store, service, conversation, composer, choose)));
-  void load(loading, act);
+/** Does something in the room, once it is loaded. @param {(room: Room) => unknown} act @param {() => void} [giveBack] */
+function inRoom(act, giveBack) {
+  room ??= import("./room.js").then(({ Room }) => new Room(store, service, conversation, composer, choose));
+  room.catch(() => (room = undefined)); // the next one tries again
+  void load(room, act, giveBack);
 }
 
 /** Goes where the address says: a conversation, the tab of the server, or a new one. */
@@ -102,23 +110,32 @@ async function go() {
   document.body.dataset.tab = isServer() ? "server" : "chat";
   if (isServer()) return showServer();
   if (name && name === conversation.row.id) return;
-  saveDraft();
-  if (!name || !(await conversation.open(name))) conversation.begin();
+  void saveDraft();
+  const isKnown = name && (await conversation.open(name));
+  if (!isKnown) conversation.begin();
+  if (!isKnown && name === location.hash.slice(1)) setAddress("");
   const { draft } = conversation.row;
   const edited = conversation.messages.find(({ id }) => id === draft?.edits);
-  composer.write(draft?.text ?? "", draft?.pictures ?? [], edited);
+  composer.write(draft?.text ?? "", draft?.pictures ?? [], edited, draft?.before);
   dispatchEvent(new Event("conversation"));
   if (conversation.path.length) inRoom((room) => room.toEnd());
   if (!matchMedia("(pointer: coarse)").matches) composer.focus();
 }
 
-/** Keeps the question that is being written, at an address that a reload finds. */
 function saveDraft() {
   clearTimeout(saving);
-  const [text, pictures] = [composer.text, composer.pictures];
-  void conversation.draft(text, pictures, composer.edited?.id);
-  const { id } = conversation.row;
-  if ((text || pictures.length) && !location.hash) history.replaceState(null, "", `#${id}`);
+  return conversation.draft(composer.draft);
+}
+
+/** Keeps the question that is being written, at an address that a reload finds. */
+function keepDraft() {
+  if ((composer.text || composer.pictures.length) && !isServer()) setAddress(conversation.row.id);
+  return saveDraft();
+}
+
+/** @param {string} name of a conversation; empty: a new one */
+function setAddress(name) {
+  if (location.hash.slice(1) !== name) history.replaceState(null, "", name ? `#${name}` : location.pathname + location.search);
 }
 
 /** The stage needs a picture, the first page neither picture nor question. */

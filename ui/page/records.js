@@ -8,8 +8,7 @@
 /**
  * A conversation is a tree of messages; `leaf` is the last message of the branch that is
  * shown. `draft` is the question that is being written, `cover` the picture in lists.
- * `removed` is when the person removed it; it can come back for a few seconds. A draft that `edits` a
- * question takes its place.
+ * `removed` is when the person removed it; it can come back for a few seconds.
  *
  * @typedef {object} Conversation
  * @property {string} id
@@ -17,9 +16,15 @@
  * @property {number} created
  * @property {number} updated
  * @property {string | null} leaf
- * @property {{text: string, pictures: PictureRef[], edits?: string}} [draft]
+ * @property {Draft} [draft]
  * @property {PictureRef | null} [cover]
  * @property {number} [removed]
+ */
+
+/**
+ * A question that is being written. One that `edits` another takes its place; what was
+ * being written `before` comes after it.
+ * @typedef {{text: string, pictures: PictureRef[], edits?: string, before?: {text: string, pictures: PictureRef[]}}} Draft
  */
 
 /**

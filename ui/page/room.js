@@ -12,7 +12,7 @@
 /** @import { Example } from "./tasks.js" */
 import { Asking } from "./asking.js";
 import { isRunning } from "./conversation.js";
-import { mount } from "./dom.js";
+import { isComposing, mount } from "./dom.js";
 import { options } from "./options.js";
 import { saveMarks } from "./save_marks.js";
 import { total } from "./service.js";
@@ -72,8 +72,11 @@ export class Room {
       show: (message) => void conversation.show(message),
       look: (picture) => void this.#stage.show(this.#items(), this.#items().findIndex(({ ref }) => ref === picture)),
       picture: (picture) => store.pictures.read(picture.sha256),
-      light: (id) => this.#stage.light(id),
-      find: (id) => void this.#stage.find(id),
+      light: (message, id) => this.#light(message, id),
+      find: (message, id) => {
+        this.#stage.mark(message.marks ?? []);
+        void this.#stage.find(id);
+      },
       saveMarks: (message, kind) => void saveMarks(kind, message.marks ?? [], conversation.pictures, store.pictures),
       smallerLabel: (message) => this.#smallerLabel(message),
     });
@@ -87,11 +90,19 @@ export class Room {
 
   /** Shows pictures of the conversation and of the question that is being written. */
   show() {
-    const items = this.#items();
-    const { path } = this.#conversation;
-    const last = path.at(-1);
-    const isMarked = items.length > 0 && items.every(({ isDraft }) => !isDraft) && !isRunning(last);
-    void this.#stage.show(items).then(() => this.#stage.mark(isMarked && last ? (last.marks ?? []) : []));
+    void this.#stage.show(this.#items()).then(() => this.#stage.mark(this.#marks));
+  }
+
+  /** Of the last answer, unless another question is being written about a picture. */
+  get #marks() {
+    const last = this.#conversation.path.at(-1);
+    return this.#composer.pictures.length || isRunning(last) ? [] : (last?.marks ?? []);
+  }
+
+  /** Lights a mark of an answer, which need not be the last one. @param {Message} message @param {string | null} id */
+  #light(message, id) {
+    this.#stage.mark(id === null ? this.#marks : (message.marks ?? []));
+    this.#stage.light(id);
   }
 
   /** Shows the end of the conversation. */
@@ -125,7 +136,7 @@ export class Room {
   /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */
   async #run(making) {
     const { id } = this.#conversation.row;
-    if (location.hash !== `#${id}`) history.replaceState(null, "", `#${id}`);
+    if (location.hash !== `#${id}` && location.hash !== "#server") history.replaceState(null, "", `#${id}`);
     dispatchEvent(new Event("conversation"));
     this.#talk.toEnd();
     await this.#asking.start(await making);
@@ -167,9 +178,10 @@ export class Room {
   /** Asks about a part in place of a running question's picture. @param {Message} answer @param {Blob} file @param {Rect} part @param {PictureRef} ref */
   async #askPart(answer, file, part, ref) {
     const added = await this.#preparePart(file, part, ref);
-    const question = this.#conversation.messages.find(({ id }) => id === answer.parent);
+    const { messages } = this.#conversation;
+    const question = messages.find(({ id }) => id === answer.parent);
     if (!added || !question) return;
-    await this.#asking.stop(answer);
+    if (isRunning(messages.find(({ id }) => id === answer.id))) await this.#asking.stop(answer);
     await this.#run(this.#conversation.ask(question.text, [added], answer.settings ?? {}, question.parent, question.task));
   }
 
@@ -241,7 +253,7 @@ export class Room {
   /** Escape stops the answer that is shown. @param {KeyboardEvent} event */
   #key(event) {
     const last = this.#conversation.path.at(-1);
-    if (event.key !== "Escape" || event.defaultPrevented || !isRunning(last)) return;
+    if (event.key !== "Escape" || event.defaultPrevented || isComposing(event) || !isRunning(last)) return;
     if (!document.querySelector("dialog[open]")) void this.#asking.stop(/** @type {Message} */ (last));
   }
 }

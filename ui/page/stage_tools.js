@@ -20,6 +20,8 @@ import { button, el, put } from "./dom.js";
 export class StageTools {
   root = el("div", { class: "stage-tools" });
   #fit;
+  /** What is shown: clicks and focus are lost where it is made again without need. */
+  #sign = "";
 
   /** @param {ToolWays} ways */
   constructor(ways) {
@@ -29,6 +31,9 @@ export class StageTools {
 
   /** @param {{item: Item | null, isSeen: boolean, isCropping: boolean, isFull: boolean}} state */
   show({ item, isSeen, isCropping, isFull }) {
+    const sign = JSON.stringify([item, isSeen, isCropping, isFull]);
+    if (sign === this.#sign) return;
+    this.#sign = sign;
     const { ways } = this;
     const { say } = ways;
     if (isCropping) {

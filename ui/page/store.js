@@ -102,6 +102,11 @@ export class Store {
     this.#announce({ conversation: id });
   }
 
+  /** @param {string} id @returns {Promise<Message | undefined>} */
+  async message(id) {
+    return /** @type {Message | undefined} */ (await this.#tables.get("messages", id));
+  }
+
   /** @param {string} id @param {Partial<Message>} changes */
   async changeMessage(id, changes) {
     const row = await this.#tables.update("messages", id, (row) => row && { ...row, ...changes });
@@ -180,7 +185,7 @@ export class Store {
     const old = all.filter(({ removed }) => removed && removed < now - UNDO_MS);
     for (const { id } of [...old, ...excess]) await this.purge(id);
     const messages = /** @type {Message[]} */ (await this.#tables.all("messages"));
-    const named = [...messages, ...all.flatMap(({ draft }) => draft ?? [])];
+    const named = [...messages, ...all.flatMap(({ draft }) => (draft ? [draft, draft.before ?? draft] : []))];
     await this.pictures.sweep(named.flatMap(({ pictures }) => pictures), now);
   }
 

@@ -18,6 +18,8 @@ export class Strip {
   root;
   #list;
   #chosen = 0;
+  /** What is shown: clicks and focus are lost where it is made again without need. */
+  #sign = "";
   /** Addresses of the small pictures, by digest. @type {Map<string, string>} */
   #urls = new Map();
 
@@ -43,6 +45,9 @@ export class Strip {
 
   /** @param {Item[]} items @param {number} chosen */
   show(items, chosen) {
+    const sign = JSON.stringify([items, chosen]);
+    if (sign === this.#sign) return;
+    this.#sign = sign;
     const needed = new Set(items.map(({ ref }) => ref.sha256));
     for (const [digest, url] of this.#urls) {
       if (needed.has(digest)) continue;
@@ -50,8 +55,11 @@ export class Strip {
       this.#urls.delete(digest);
     }
     this.#chosen = chosen;
+    const hadFocus = this.#list.contains(document.activeElement);
     put(this.#list, ...items.map((item, i) => this.#entry(item, i, !item.ref.clip || items[i - 1]?.ref.clip !== item.ref.clip)));
-    this.#list.children[chosen]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const shown = this.#list.children[chosen];
+    shown?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (hadFocus) shown?.querySelector("button")?.focus({ preventScroll: true });
   }
 
   /** @param {Item} item @param {number} index @param {boolean} isStart of a picture or a video */

@@ -25,58 +25,74 @@ export class Taking {
 
   /** @param {File[]} files */
   async take(files) {
-    const { limits } = this.#service;
     this.#composer.say("");
-    for (const file of files) {
-      const isFull = groups(this.#composer.pictures).length >= limits.pictures;
-      const isPaged = await hasPages(file).catch(() => null);
-      if (isPaged === null) this.#composer.say(say("picture.damaged", { name: file.name })); // gone or changed since
-      else if (isPaged) await this.#takePages(file);
-      else if (!isFull && isVideo(file)) await this.#takeVideo(file);
-      else if (!isFull) await this.#add(file);
-      else this.#composer.say(say("too_many_pictures", { n: limits.pictures }));
-    }
+    await this.#composer.read(async (isWanted) => {
+      let areTaken = true;
+      for (const file of files) areTaken = (isWanted() && (await this.#takeOne(file, isWanted))) && areTaken;
+      return areTaken;
+    });
   }
 
-  /** Adds the pages of a file, up to the most that can be asked about one by one. @param {File} file */
-  async #takePages(file) {
+  /** @param {File} file @param {() => boolean} isWanted @returns {Promise<boolean>} */
+  async #takeOne(file, isWanted) {
+    const { limits } = this.#service;
+    const isPaged = await hasPages(file).catch(() => null);
+    if (isPaged === null) return this.#refuse(say("picture.damaged", { name: file.name })); // gone or changed since
+    if (isPaged) return this.#takePages(file, isWanted);
+    if (groups(this.#composer.pictures).length >= limits.pictures) return this.#refuse(say("too_many_pictures", { n: limits.pictures }));
+    return isVideo(file) ? this.#takeVideo(file, isWanted) : this.#add(file, isWanted);
+  }
+
+  /** @param {string} text @returns {false} */
+  #refuse(text) {
+    this.#composer.say(text);
+    return false;
+  }
+
+  /** Adds the pages of a file, up to the most that can be asked about one by one. @param {File} file @param {() => boolean} isWanted */
+  async #takePages(file, isWanted) {
     const { name } = file;
     const { pages } = this.#service.limits;
     this.#composer.say(say("reading_pages", { name }));
     try {
       for await (const { picture, page, of } of pagesOf(file)) {
-        if (this.#composer.pictures.length >= pages) return this.#composer.say(say("too_many_pages", { name, n: page - 1, of }));
-        if (!(await this.#add(picture, { isOriginal: true }))) return;
+        if (this.#composer.pictures.length >= pages) return this.#refuse(say("too_many_pages", { name, n: page - 1, of }));
+        if (!(await this.#add(picture, isWanted, { isOriginal: true }))) return false;
       }
-      this.#composer.say("");
+      if (isWanted()) this.#composer.say("");
+      return true;
     } catch (error) {
       const message = error instanceof Error ? error.message : "";
-      this.#composer.say(say("picture.pdf", { name, message }));
+      return this.#refuse(say("picture.pdf", { name, message }));
     }
   }
 
-  /** Adds the frames of a video. @param {File} file */
-  async #takeVideo(file) {
+  /** Adds the frames of a video. @param {File} file @param {() => boolean} isWanted */
+  async #takeVideo(file, isWanted) {
     this.#composer.say(say("reading_video", { name: file.name }));
     try {
-      this.#composer.add(await clipOf(file, this.#service.limits.video, this.#store.pictures));
+      const frames = await clipOf(file, this.#service.limits.video, this.#store.pictures);
+      if (!isWanted()) return false;
+      this.#composer.add(frames);
       this.#composer.say("");
+      return true;
     } catch (error) {
-      this.#tell(error);
+      return this.#tell(error);
     }
   }
 
-  /** @param {Blob & {name?: string}} file @param {{isOriginal?: boolean}} [choice] @returns {Promise<boolean>} */
-  async #add(file, choice) {
+  /** @param {Blob & {name?: string}} file @param {() => boolean} isWanted @param {{isOriginal?: boolean}} [choice] */
+  async #add(file, isWanted, choice) {
     const added = await this.prepare(file, choice);
-    if (added) this.#composer.add([added]);
-    return added !== null;
+    if (!added || !isWanted()) return false;
+    this.#composer.add([added]);
+    return true;
   }
 
-  /** Says why a file was refused. @param {unknown} error */
+  /** Says why a file was refused. @param {unknown} error @returns {false} */
   #tell(error) {
     const isSaid = error instanceof PictureError;
-    this.#composer.say(isSaid ? say(`picture.${error.code}`, error.values) : say("picture.not_kept"));
+    return this.#refuse(isSaid ? say(`picture.${error.code}`, error.values) : say("picture.not_kept"));
   }
 
   /**

@@ -30,8 +30,8 @@ import { countWords, exact, number, say } from "./words.js";
  * @property {(message: Message) => void} show a branch
  * @property {(picture: PictureRef) => void} look
  * @property {(picture: PictureRef) => Promise<Blob | null>} picture
- * @property {(id: string | null) => void} light a mark on the picture
- * @property {(id: string) => void} find a mark: shows its picture
+ * @property {(message: Message, id: string | null) => void} light a mark on the picture
+ * @property {(message: Message, id: string) => void} find a mark: shows its picture
  * @property {(message: Message, kind: Kind) => void} saveMarks
  * @property {(message: Message) => string} smallerLabel empty: it would not help
  */
@@ -179,13 +179,13 @@ export class AnswerView {
   #marks(message) {
     const { light, find, saveMarks } = this.actions;
     const names = (message.marks ?? []).map(({ id, label, hue }) =>
-      button(label || say("mark", { n: Number(id) + 1 }), () => find(id), {
+      button(label || say("mark", { n: Number(id) + 1 }), () => find(message, id), {
         class: `mark-name is-hue-${hue}`,
         "data-mark": id,
-        onmouseenter: () => light(id),
-        onmouseleave: () => light(null),
-        onfocus: () => light(id),
-        onblur: () => light(null),
+        onmouseenter: () => light(message, id),
+        onmouseleave: () => light(message, null),
+        onfocus: () => light(message, id),
+        onblur: () => light(message, null),
       }),
     );
     if (!names.length) return null;

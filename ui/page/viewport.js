@@ -8,6 +8,8 @@ const STEP = 1.25;
 /** Screen pixels for one of the picture, at most. */
 const MOST_SCALE = 8;
 const PAN_PX = 60;
+/** From here on a movement is no click. */
+const LEAST_PX = 4;
 
 export class Viewport {
   #size = { width: 1, height: 1 };
@@ -130,14 +132,17 @@ export class Viewport {
   #press(event) {
     if (event.button !== 0 || event.defaultPrevented) return;
     this.#pointers.set(event.pointerId, this.#at(event));
-    if (!this.#isFitted) this.frame.setPointerCapture(event.pointerId);
   }
 
   /** @param {PointerEvent} event */
   #move(event) {
     const before = this.#pointers.get(event.pointerId);
     if (!before) return;
+    if (!event.buttons) return void this.#pointers.delete(event.pointerId); // it was lifted outside
     const now = this.#at(event);
+    if (distance(now, before) < LEAST_PX && !this.frame.hasPointerCapture(event.pointerId)) return;
+    // not sooner: a click on a mark would be one on the frame
+    if (!this.#isFitted) this.frame.setPointerCapture(event.pointerId);
     const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1];
     if (other) {
       const middle = { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 };

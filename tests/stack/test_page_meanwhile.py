@@ -1,0 +1,295 @@
+"""What a person does while the page does something else: reads files, asks, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Route, expect
+
+from tests.conftest import wait_for
+from tests.images.pdf_files import drawn
+from tests.images.test_pdf import plain
+from tests.stack.conftest import Stack, running
+from tests.stack.visitor import Visitor, visiting
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
+
+SHAPE = "What shape is this, and which colour?"
+
+
+@pytest.fixture(scope="module")
+def talkative(
+    edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Its answers are long."""
+    settings = {"slots": "2", "context_tokens": "24000", "answer_tokens": "9000"}
+    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
+    with running(edge, tmp_path_factory.mktemp("talkative"), **settings) as one:
+        yield one
+
+
+@pytest.fixture
+def pictures(draw, tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "disc.jpg", tmp_path / "square.jpg"]
+    paths[0].write_bytes(draw("red"))
+    paths[1].write_bytes(draw("blue", shape="square"))
+    return paths
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "pages.pdf"
+    path.write_bytes(drawn(*plain("red", "blue")))
+    return path
+
+
+class Held:
+    """Requests of this kind wait until they are let go."""
+
+    def __init__(self, visitor: Visitor, pattern: str) -> None:
+        self._routes: list[Route] = []
+        self._page = visitor.page
+        self._page.route(pattern, lambda route: self._routes.append(route))
+
+    def wait(self) -> None:
+        while not self._routes:
+            self._page.wait_for_timeout(50)
+
+    def let_go(self) -> None:
+        for route in self._routes:
+            route.continue_()
+
+
+def long_answer(visitor: Visitor, picture: Path) -> None:
+    """Asks, and waits until a part of the answer is there."""
+    visitor.ask("Tell me everything about it", picture)
+    wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+
+
+# --- files that are being read --------------------------------------------------------
+
+
+def test_a_question_waits_for_the_files_that_are_being_read(
+    browser, stack, document
+) -> None:
+    with visiting(browser, stack.url) as visitor:
+        reading = Held(visitor, "**/v1/pages")
+        visitor.choose(document)
+        reading.wait()
+        visitor.box.fill("What is on them?")
+        visitor.box.press("Enter")
+        expect(visitor.page.locator(".hint")).to_contain_text("by itself")
+        expect(visitor.box).to_have_value("What is on them?")
+        with visitor.page.expect_request("**/v1/chat/completions") as asked:
+            reading.let_go()
+        parts = asked.value.post_data_json["messages"][-1]["content"]
+        assert sum(part["type"] == "image_url" for part in parts) == 2
+        expect(visitor.box).to_have_value("")
+        visitor.wait_done()
+
+
+def test_a_question_that_is_changed_meanwhile_is_not_sent(
+    browser, stack, document
+) -> None:
+    with visiting(browser, stack.url) as visitor:
+        reading = Held(visitor, "**/v1/pages")
+        visitor.choose(document)
+        reading.wait()
+        visitor.box.fill("What is on them?")
+        visitor.box.press("Enter")
+        visitor.box.fill("What is on the first")
+        reading.let_go()
+        expect(visitor.page.locator(".strip-picture")).to_have_count(2)
+        expect(visitor.box).to_have_value("What is on the first")
+        expect(visitor.page.locator(".answer")).to_have_count(0)
+
+
+def test_files_stay_with_the_question_that_they_were_chosen_for(
+    browser, stack, document
+) -> None:
+    with visiting(browser, stack.url) as visitor:
+        reading = Held(visitor, "**/v1/pages")
+        visitor.choose(document)
+        reading.wait()
+        visitor.page.evaluate("location.hash = 'another'")
+        visitor.box.fill("a question of another conversation")
+        reading.let_go()
+        visitor.page.wait_for_timeout(1500)
+        expect(visitor.page.locator(".strip-picture")).to_have_count(0)
+        expect(visitor.page.locator(".hint")).to_be_empty()
+
+
+# --- from one conversation to another -------------------------------------------------
+
+
+def test_a_conversation_with_a_draft_can_be_left_and_opened_again(
+    browser, stack, pictures
+) -> None:
+    with visiting(browser, stack.url) as visitor:
+        page = visitor.page
+        visitor.ask(SHAPE, pictures[0])
+        visitor.expect_answer("A red circle.")
+        first = page.url
+        visitor.box.fill("half a question")
+        page.evaluate("location.hash = ''")  # a new one
+        expect(visitor.answers).to_have_count(0)
+        assert page.url != first
+        page.go_back()
+        expect(visitor.answers).to_have_text("A red circle.")
+        expect(visitor.box).to_have_value("half a question")
+        # a new question gets an address of its own
+        page.evaluate("location.hash = ''")
+        visitor.box.fill("another one")
+        page.wait_for_timeout(600)
+        page.reload()
+        visitor.wait_ready()
+        expect(visitor.box).to_have_value("another one")
+        page.evaluate("location.hash = 'of-no-conversation'")
+        expect(visitor.box).to_have_value("")
+        assert "#" not in page.url
+
+
+def test_what_was_written_before_a_change_outlives_a_reload(
+    browser, stack, pictures
+) -> None:
+    with visiting(browser, stack.url) as visitor:
+        visitor.ask(SHAPE, pictures[0])
+        visitor.expect_answer("A red circle.")
+        visitor.box.fill("half a question")
+        visitor.page.get_by_role("button", name="Edit").last.click()
+        visitor.page.wait_for_timeout(600)
+        visitor.page.reload()
+        visitor.wait_ready()
+        expect(visitor.box).to_have_value(SHAPE)
+        visitor.page.locator(".editing").get_by_role("button").click()
+        expect(visitor.box).to_have_value("half a question")
+
+
+# --- while an answer comes ------------------------------------------------------------
+
+
+def test_the_stage_stays_as_it_is_while_text_comes(
+    browser, talkative, pictures
+) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        visitor.ask("Tell me everything about them", *pictures)
+        wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+        nodes = visitor.page.evaluate_handle(
+            "[...document.querySelectorAll('.strip-picture, .stage-tools button')]"
+        )
+        visitor.page.locator(".strip-picture").first.focus()
+        early = len(visitor.answers.last.inner_text())
+        visitor.page.wait_for_timeout(1500)
+        assert len(visitor.answers.last.inner_text()) > early
+        assert nodes.evaluate("all => all.every(one => one.isConnected)")
+        expect(visitor.page.locator(".strip-picture").first).to_be_focused()
+        visitor.stop.click()
+        visitor.wait_done()
+
+
+def test_a_part_of_the_picture_leaves_an_answer_that_has_ended(
+    browser, talkative, pictures
+) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        page = visitor.page
+        visitor.ask("Tell me everything about it", pictures[0])
+        page.get_by_role("button", name="Only a part of it").click()
+        wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+        visitor.stop.click()
+        visitor.wait_done()
+        text = visitor.answers.last.inner_text()
+        page.get_by_role("button", name="Ask about this part").click()
+        expect(page.get_by_text("2 of 2")).to_be_visible()
+        visitor.stop.click()
+        visitor.wait_done()
+        page.get_by_role("button", name="Earlier version").first.click()
+        expect(visitor.answers.last).to_have_text(text)
+
+
+def test_an_answer_that_another_tab_stops_is_stopped(
+    browser, talkative, pictures
+) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        long_answer(visitor, pictures[0])
+        page = visitor.page.context.new_page()
+        other = Visitor(page, talkative.url)
+        page.goto(visitor.page.url)
+        other.wait_ready()
+        wait_for(lambda: len(other.answers.last.inner_text()) > 100, 60)
+        page.get_by_role("button", name="Stop", exact=True).click()
+        for one in (page, visitor.page):
+            expect(one.get_by_text("Stopped after")).to_be_visible()
+            expect(one.locator(".failure")).to_have_count(0)
+        visitor.page.wait_for_timeout(1000)
+        expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+
+
+def test_a_question_in_line_waits_for_all_answers_above_it(
+    browser, talkative, pictures
+) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        long_answer(visitor, pictures[0])
+        for text in ("And then?", "And after that?"):
+            visitor.ask(text)
+        stops = visitor.page.locator(".waiting").get_by_role("button", name="Stop")
+        asked: list[Any] = []
+        visitor.page.on("request", lambda r: r.method == "POST" and asked.append(r))
+        stops.nth(1).click()  # the second question is taken back
+        expect(stops).to_have_count(2)
+        visitor.page.wait_for_timeout(1500)
+        assert not asked  # the third waits for the first answer all the same
+        visitor.stop_all()
+        visitor.wait_done()
+
+
+# --- what fails -----------------------------------------------------------------------
+
+
+def test_a_question_is_given_back_when_the_page_has_become_old(browser, stack) -> None:
+    with visiting(browser, stack.url) as visitor:
+        visitor.page.route("**/room*.js", lambda route: route.abort())
+        visitor.box.fill("What is two and two?")
+        visitor.box.press("Enter")
+        visitor.page.wait_for_timeout(1000)  # it loads itself again
+        visitor.wait_ready()
+        expect(visitor.box).to_have_value("What is two and two?")
+        visitor.page.unroute("**/room*.js")
+        visitor.box.press("Enter")
+        expect(visitor.page.locator(".answer")).to_have_count(1)
+        visitor.wait_done()
+
+
+def test_keys_of_an_input_method_send_nothing(browser, stack) -> None:
+    press = """(box, key) => box.dispatchEvent(
+        new KeyboardEvent("keydown", {key, keyCode: 229, bubbles: true})
+    )"""
+    with visiting(browser, stack.url) as visitor:
+        visitor.box.fill("これはなに")
+        visitor.box.evaluate(press, "Enter")
+        expect(visitor.box).to_have_value("これはなに")
+        expect(visitor.page.locator(".answer")).to_have_count(0)
+
+
+def test_a_mark_on_a_zoomed_picture_can_be_clicked(browser, stack, tmp_path) -> None:
+    path = tmp_path / "wide.png"
+    Image.new("RGB", (1200, 900), "white").save(path)
+    with visiting(browser, stack.url) as visitor:
+        visitor.add(path)
+        frame = visitor.page.locator(".stage-frame")
+        visitor.page.get_by_role("button", name="Zoom in").click()
+        seen = frame.evaluate_handle(
+            """frame => {
+                const seen = [];
+                const mark = document.createElement("button");
+                mark.style.cssText = "position:absolute;inset:0;z-index:9";
+                mark.onclick = () => seen.push("mark");
+                frame.querySelector(".stage-picture").append(mark);
+                return seen;
+            }"""
+        )
+        frame.click()
+        assert seen.json_value() == ["mark"]
