@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from edge.errors import InvalidRequest
 
@@ -11,7 +12,8 @@ _RANGE = re.compile(r"\s*([0-9]{1,6})\s*(-?)\s*([0-9]{1,6})?\s*")
 
 def check_range(pages: str) -> None:
     """Raises InvalidRequest for anything but numbers and ranges of pages."""
-    selected(pages, 10**6)
+    for _ in _ranges(pages):
+        pass
 
 
 def selected(pages: str, n_pages: int) -> list[int]:
@@ -20,7 +22,19 @@ def selected(pages: str, n_pages: int) -> list[int]:
 
     Raises InvalidRequest for a page that there is not.
     """
-    found: set[int] = set()
+    found: list[int] = []
+    for first, last in sorted(_ranges(pages), key=lambda one: one[0]):
+        if first > n_pages:
+            raise InvalidRequest(
+                f"This file has no page {first}; its last page is {n_pages}."
+            )
+        begin = max(first - 1, found[-1] + 1 if found else 0)
+        found += range(begin, min(last or n_pages, n_pages))
+    return found
+
+
+def _ranges(pages: str) -> Iterator[tuple[int, int | None]]:
+    """The first and the last page of each range; None: to the end."""
     for piece in (pages or "1-").split(","):
         match = _RANGE.fullmatch(piece)
         if not match or (match[3] and not match[2]):
@@ -28,17 +42,12 @@ def selected(pages: str, n_pages: int) -> list[int]:
                 f"{pages[:80]!r} does not name pages. Send for example 1-3 or 1,4,7-."
             )
         first = int(match[1])
-        last = int(match[3] or n_pages) if match[2] else first
-        if not 1 <= first <= last:
+        last = first if not match[2] else int(match[3]) if match[3] else None
+        if not 1 <= first <= (first if last is None else last):
             raise InvalidRequest(
                 f"{piece.strip()!r} does not name pages, which are counted from 1."
             )
-        if first > n_pages:
-            raise InvalidRequest(
-                f"This file has no page {first}; its last page is {n_pages}."
-            )
-        found.update(range(first - 1, min(last, n_pages)))
-    return sorted(found)
+        yield first, last
 
 
 def page_label(filename: str, page: int, n_pages: int) -> str:

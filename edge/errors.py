@@ -51,7 +51,7 @@ class EdgeError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_retry_after_s: ClassVar[int | None] = None
-    is_final: ClassVar[bool] = False  # the same request would fail again
+    is_final: bool = False  # the same request would fail again
 
     def __init__(
         self,

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import time
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -214,11 +214,9 @@ def is_admin(key: Key | None) -> bool:
 
 
 def cookie_of(headers: Headers, name: str) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")[:8192]).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """Of all that a browser sends to this host: other programs there have some too, and
+    not all are well-formed."""
+    return cookie_parser(headers.get("cookie", "")[:8192]).get(name, "")
 
 
 def _session(headers: Headers, secret: bytes) -> Session | None:

@@ -23,13 +23,17 @@ MAX_DEPTH = 64
 MAX_OUTSIDE = 1 << 20  # bytes outside of strings: only strings may be longer
 MAX_NUMBER = 100  # characters; Python needs quadratic time for an integer
 MAX_TEXT = 200_000  # characters of a string
+# These may be longer, in ASCII: files, or lists of them.
 LONG = {
     "url",
     "image_url",
+    "video_url",
     "data",
     "file_data",
+    "image",
     "images",
-}  # may be longer, in ASCII: pictures, or lists of them
+    "video",
+}
 PIECE = 1 << 20  # bytes looked at in one step
 
 Quotes = npt.NDArray[np.int64]

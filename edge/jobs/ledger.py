@@ -130,10 +130,12 @@ def refusal(charge: Charge, n: int) -> RateLimited:
     """The error for a charge of `n` that was not granted."""
     words = charge.counted.replace("-", " ")
     if n > charge.limit:
-        return RateLimited(
+        never = RateLimited(
             f"This needs up to {n:,} {words}, and your key may use {charge.limit:,} in "
             "all. Ask for a shorter answer or send a smaller picture."
         )
+        never.is_final = True
+        return never
     wait = f"{charge.resets_s} seconds"
     if charge.resets_s > 5400:
         wait = f"{math.ceil(charge.resets_s / 3600)} hours"

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from edge import keys
 from edge.keys import create_key, revoke_key
 from edge.limits import NO_LIMITS
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
-from ui.door import address_of
+from ui.door import address_of, cookie_of
 from ui.session import COOKIE, CSRF_COOKIE, CSRF_HEADER, NO_KEY, Session
 
 pytestmark = pytest.mark.redis
@@ -351,3 +352,11 @@ def test_an_address_is_an_ipv4_or_a_64_network(
     client: tuple[str, int] | None, address: str
 ) -> None:
     assert address_of({"type": "http", "client": client}) == address
+
+
+@pytest.mark.parametrize(
+    "other", ['x={"a":1}', "x=a b", "foo", "", "thing=[1,2]", 'q="a', "a b=c", "=d"]
+)
+def test_a_cookie_is_found_among_those_of_other_programs(other: str) -> None:
+    for cookies in (f"{other}; {COOKIE}=abc", f"{COOKIE}=abc; {other}"):
+        assert cookie_of(Headers({"cookie": cookies}), COOKIE) == "abc"

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from edge.jobs import keys
 from edge.jobs.estimate import Pace
@@ -16,6 +17,7 @@ from edge.qwen3vl import rerank
 from tests.images.pdf_files import drawn, text_page
 from tests.images.test_pdf import plain
 from tests.jobs.jobs_harness import caller
+from tests.test_images import encode
 from tests.ui.api_harness import POOL, ApiHarness, code_of
 from tests.ui.pictures import part, png
 from ui.body import parse
@@ -24,6 +26,7 @@ from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
 from ui.question import MAX_COMPARED, MAX_PICTURES
 from ui.rerank.body import RerankBody
+from ui.strict_json import MAX_TEXT
 
 DOCUMENTS = ["one +", "none", "three +++", "two ++"]
 
@@ -101,6 +104,17 @@ async def test_pictures_are_queries_and_documents(web: ApiHarness) -> None:
     results = found.json()["results"]
     assert [each["index"] for each in results] == [4, 0, 3, 1, 2, 5]
     assert results[0]["document"] == {"text": "+++"}  # pictures are not sent back
+
+
+@pytest.mark.redis
+async def test_a_picture_may_be_as_large_as_a_photo(web: ApiHarness) -> None:
+    noise = Image.effect_noise((700, 700), 90).convert("RGB")
+    photo = "data:image/png;base64," + base64.b64encode(encode(noise, "PNG")).decode()
+    assert len(photo) > MAX_TEXT
+    async with web.working():
+        for sent in (photo, {"url": photo}, photo.partition(",")[2]):
+            found = await ask(web, documents=["+", {"image": sent}])
+            assert found.status_code == 200, found.text
 
 
 @pytest.mark.redis

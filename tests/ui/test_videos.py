@@ -15,6 +15,7 @@ from tests.test_images import encode
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
 from tests.ui.test_documents import Ask, ask, asks, sent
 from tests.videos.video_files import COLOURS, animation, colours, video
+from ui.strict_json import MAX_TEXT
 
 __all__ = ["ask", "sent"]  # fixtures
 
@@ -81,6 +82,15 @@ async def test_other_servers_forms_of_it_are_read(
     ask: Ask, part: dict[str, Any]
 ) -> None:
     assert len((await ask(part)).pictures) == 4
+
+
+async def test_frames_may_be_as_large_as_photos(ask: Ask) -> None:
+    noise = encode(Image.effect_noise((700, 700), 90).convert("RGB"), "PNG")
+    sent = url(noise, "image/png")
+    assert len(sent) > MAX_TEXT
+    frames = [sent, {"image": sent, "seconds": 1}]
+    for video_of in (frames[:1] * 2, [frames[1]]):
+        assert (await ask({"type": "video", "video": video_of})).pictures
 
 
 async def test_fps_and_detail_decide_how_much_is_seen(ask: Ask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
 from typing import Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Request
@@ -16,10 +17,11 @@ from edge.caller import Caller
 from edge.errors import (
     Cancelled,
     InvalidRequest,
+    NotFound,
     UnsupportedMedia,
     UnsupportedParameter,
 )
-from ui.batch.folders import KEEP_S, Folder, Folders
+from ui.batch.folders import KEEP_S, Folder, Folders, not_found
 from ui.openai.answers import Answered
 from ui.openapi import documented
 from ui.pages import page
@@ -71,7 +73,11 @@ def file_routes(folders: Folders) -> APIRouter:
     @documented(answer=Answered)
     async def files(http: Request, after: str = "", limit: int = 100) -> dict[str, Any]:
         found = await asyncio.to_thread(folders.of, caller_of(http), PREFIX)
-        return page([described(folder) for folder in found], after, limit)
+        there: list[dict[str, Any]] = []
+        for folder in found:
+            with suppress(NotFound):  # deleted meanwhile
+                there.append(described(folder))
+        return page(there, after, limit)
 
     @router.get("/{file_id}")
     @documented(answer=Answered)
@@ -102,12 +108,16 @@ def make_file(folders: Folders, caller: Caller, name: str, purpose: str) -> Fold
 
 
 def described(file: Folder) -> dict[str, Any]:
-    """The file in OpenAI's shape. Blocks for a moment."""
+    """The file in OpenAI's shape. Blocks for a moment. Raises NotFound."""
     created = file.about["created_at"]
+    try:
+        n_bytes = (file.path / CONTENT).stat().st_size
+    except FileNotFoundError:
+        raise not_found(file.id) from None
     return {
         "id": file.id,
         "object": "file",
-        "bytes": (file.path / CONTENT).stat().st_size,
+        "bytes": n_bytes,
         "created_at": created,
         "expires_at": created + KEEP_S,
         "filename": file.about["name"],

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,13 @@ class Folder:
         return changed
 
     def n_bytes(self) -> int:
-        return sum(one.stat().st_size for one in os.scandir(self.path))
+        """0 once it is deleted; what is deleted meanwhile counts or not."""
+        n_bytes = 0
+        with suppress(FileNotFoundError):
+            for one in os.scandir(self.path):
+                with suppress(FileNotFoundError):
+                    n_bytes += one.stat().st_size
+        return n_bytes
 
 
 class Folders:
@@ -77,7 +84,7 @@ class Folders:
         found = self._read(self._root / folder_id)
         is_kind = folder_id.startswith(prefix)
         if not is_kind or found is None or found.about["owner"]["name"] != caller.name:
-            raise NotFound(f"There is no {folder_id[:80]} here.")
+            raise not_found(folder_id)
         return found
 
     def all(self, prefix: str) -> Iterator[Folder]:
@@ -128,3 +135,7 @@ class Folders:
             return Folder(path, json.loads((path / ABOUT).read_text()))
         except (OSError, ValueError):
             return None
+
+
+def not_found(folder_id: str) -> NotFound:
+    return NotFound(f"There is no {folder_id[:80]} here.")

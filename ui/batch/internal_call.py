@@ -11,7 +11,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.types import ASGIApp, Message, Scope
 
 from edge.caller import Caller
-from edge.errors import EdgeError
+from edge.errors import DeadlineExceeded, EdgeError
 from edge.keys import Key
 from ui.boundary import log_failure
 from ui.error_shape import error_body
@@ -68,7 +68,9 @@ async def post(
     try:
         await AsyncExitStackMiddleware(routes)(scope, receive, send)
     except EdgeError as refusal:
-        pause = refusal.retry_after_s or (5 if refusal.status in (429, 503, 504) else 0)
+        is_full = refusal.status in (429, 503) and not refusal.is_final
+        may_pass = is_full or isinstance(refusal, DeadlineExceeded)
+        pause = refusal.retry_after_s or (5 if may_pass else 0)
         return Result(refusal.status, error_body(refusal, path), pause)
     except Exception as error:  # a bug ends this line, not the batch
         log_failure(scope, error)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from edge.caller import Caller
-from edge.errors import ClientLimit, QueueFull
+from edge.errors import ClientLimit, EdgeError, QueueFull
 from ui.batch import files
 from ui.batch.folders import Folder, Folders
 from ui.batch.lines import Endpoint, count_lines
@@ -94,25 +94,30 @@ def make_batch(folders: Folders, caller: Caller, body: BatchBody) -> Folder:
         )
     source = folders.find(body.input_file_id, files.PREFIX, caller)
     n_lines = count_lines(source.path / files.CONTENT, body.endpoint)
-    results = {
-        f"{kind}_file_id": files.make_file(
-            folders, caller, f"{kind}.jsonl", "batch_output"
-        ).id
-        for kind in ("output", "error")
-    }
-    return folders.make(
-        PREFIX,
-        caller,
-        status="in_progress",
-        input_file_id=source.id,
-        endpoint=body.endpoint,
-        metadata=body.metadata,
-        total=n_lines,
-        completed=0,
-        failed=0,
-        ended_at=None,
-        **results,
-    )
+    made: list[Folder] = []
+    try:
+        for kind in ("output", "error"):
+            name = f"{kind}.jsonl"
+            made.append(files.make_file(folders, caller, name, "batch_output"))
+        output, error = made
+        return folders.make(
+            PREFIX,
+            caller,
+            status="in_progress",
+            input_file_id=source.id,
+            endpoint=body.endpoint,
+            metadata=body.metadata,
+            total=n_lines,
+            completed=0,
+            failed=0,
+            ended_at=None,
+            output_file_id=output.id,
+            error_file_id=error.id,
+        )
+    except EdgeError:  # no room for all of them
+        for folder in made:
+            folders.delete(folder)
+        raise
 
 
 def described(batch: Folder) -> dict[str, Any]:

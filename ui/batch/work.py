@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edge.errors import DeadlineExceeded
 from ui.batch.files import CONTENT
 from ui.batch.folders import MOST_BYTES, Folder, Folders
 from ui.batch.internal_call import Result
@@ -19,6 +20,8 @@ PREFIX = "batch_"
 OPEN = ("in_progress", "cancelling")  # the states of a batch that has not ended
 CANCEL = "cancel"  # the file in its folder that asks for its end
 LINES_TOGETHER = 2
+MOST_LATE = 3  # deadlines that one line may exceed
+LOOK_S = 2.0  # between two looks at whether a batch that pauses goes on
 WINDOW_S = 86_400
 
 Ask = Callable[[Folder, Line], Awaitable[Result]]
@@ -83,12 +86,22 @@ class Work:
 
     async def _result(self, line: Line) -> Result | None:
         """What the line gave; None when the batch stops before."""
+        n_late = 0
         while not self._stops():
             result = await self._ask(self._batch, line)
-            if not result.retry_after_s:
+            n_late += result.status == DeadlineExceeded.status
+            # what waited too long may have its turn next time, what computes too long
+            # never ends
+            if not result.retry_after_s or n_late == MOST_LATE:
                 return result
-            await asyncio.sleep(result.retry_after_s)
+            await self._pause(result.retry_after_s)
         return None
+
+    async def _pause(self, seconds: float) -> None:
+        """A quota may be of a day; until then the batch can be cancelled, or expire."""
+        ends = time.monotonic() + seconds
+        while not self._stops() and (left := ends - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, LOOK_S))
 
     def _stops(self) -> bool:
         n_bytes = self._output.stat().st_size + self._errors.stat().st_size

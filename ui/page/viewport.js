@@ -8,7 +8,7 @@ const STEP = 1.25;
 /** Screen pixels for one of the picture, at most. */
 const MOST_SCALE = 8;
 const PAN_PX = 60;
-/** From here on a movement is no click. */
+/** A click may move less than this. */
 const LEAST_PX = 4;
 
 export class Viewport {

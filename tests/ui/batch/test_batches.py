@@ -6,20 +6,24 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from edge.jobs.fleet import CAPABILITIES
+from edge.keys import create_key
+from edge.limits import Limits
 from edge.stubs.runtime import LONG_ANSWER
-from tests.ui.api_harness import ApiHarness, code_of
+from tests.ui.api_harness import ApiHarness, api_harness, code_of
 from ui.batch import folders, internal_call, runner, work
 from ui.batch.folders import Folders
 from ui.batch.runner import BatchRunner
 
 pytestmark = pytest.mark.redis
 CHAT = "/v1/chat/completions"
+SHORT = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 2}
 HARNESS = {"answer_cache": False}
 
 
@@ -276,3 +280,85 @@ async def test_files_have_bounds(
         assert reply.json()["error"]["param"] == "purpose"
     monkeypatch.setattr(folders, "KEEP_S", -1)
     assert (await web.http.get("/v1/files")).json()["data"] == []
+
+
+# --- lines that cannot be answered now, or ever -----------------------------------
+
+
+async def test_what_a_quota_never_allows_is_an_error_at_once(
+    broker_url: str, tmp_path: Path
+) -> None:
+    keys_file = tmp_path / "keys.json"
+    key = create_key(keys_file, "me", Limits.read("answer-tokens/day=3"))
+    async with api_harness(broker_url, keys_file=str(keys_file), **HARNESS) as web:
+        web.http.headers["authorization"] = f"Bearer {key}"
+        async with web.working(), running(web):
+            batch = (await begin(web, line("long"), line("short", **SHORT))).json()
+            batch = await ended(web, batch["id"])
+        failed = await results(web, batch["error_file_id"])
+        direct = await web.http.post(CHAT, json=line("long")["body"])
+    assert failed["long"]["status_code"] == 429
+    assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    assert direct.headers["x-should-retry"] == "false"
+
+
+async def test_a_line_that_is_always_too_late_is_given_up(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def post(*_: object) -> internal_call.Result:
+        nonlocal asked
+        asked += 1
+        return internal_call.Result(504, {"error": {}}, 0.01)
+
+    monkeypatch.setattr(runner, "post", post)
+    async with running(web):
+        batch = await ended(web, (await begin(web, line("late"))).json()["id"])
+    assert (batch["request_counts"]["failed"], asked) == (1, work.MOST_LATE)
+
+
+async def test_a_batch_that_waits_for_a_quota_can_be_cancelled(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def post(*_: object) -> internal_call.Result:
+        return internal_call.Result(429, {"error": {}}, 86_400)
+
+    monkeypatch.setattr(runner, "post", post)
+    monkeypatch.setattr(work, "LOOK_S", 0.05)
+    async with running(web):
+        batch_id = (await begin(web, line("a"), line("b"), line("c"))).json()["id"]
+        await asyncio.sleep(0.3)
+        await web.http.post(f"/v1/batches/{batch_id}/cancel")
+        assert (await ended(web, batch_id))["status"] == "cancelled"
+
+
+async def test_files_that_are_deleted_meanwhile_are_not_listed(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = [(await upload(web, line(name))).json()["id"] for name in "ab"]
+    root = web.client.settings.data_dir / "batches"
+    (root / gone / "content").unlink()  # as between two steps of another request
+    listed = (await web.http.get("/v1/files")).json()
+    assert [one["id"] for one in listed["data"]] == [kept]
+    assert (await web.http.get(f"/v1/files/{gone}")).status_code == 404
+    really = Folders.all
+
+    def all_and_delete(self: Folders, prefix: str) -> Any:
+        for folder in really(self, prefix):
+            self.delete(folder)
+            yield folder
+
+    monkeypatch.setattr(Folders, "all", all_and_delete)
+    assert (await upload(web, line("c"))).status_code == 200
+
+
+async def test_a_refused_batch_leaves_no_files(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = (await upload(web, line("a"))).json()["id"]
+    monkeypatch.setattr(folders, "MOST_FOLDERS", 2)  # room for one more
+    body = {"input_file_id": file_id, "endpoint": CHAT, "completion_window": "24h"}
+    assert (await web.http.post("/v1/batches", json=body)).status_code == 429
+    listed = (await web.http.get("/v1/files")).json()
+    assert [one["id"] for one in listed["data"]] == [file_id]
