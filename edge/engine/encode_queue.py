@@ -3,6 +3,7 @@ picture never waits for all frames of a video."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,6 +60,18 @@ class EncodeQueue:
     def is_abandoned(self) -> bool:
         """Whether no sequence waits any more for the picture that is being encoded."""
         return self.current is not None and not self.waiting_for(self.current)
+
+    def precedes(self, prompts: Iterable[Sequence]) -> bool:
+        """Whether the upcoming picture has begun, or all these prompts came after it,
+        or are some of the many of a request: there may always be another one."""
+        if self.current:
+            return True
+        first = self._sequences[0]
+        return all(
+            each.arrival > first.arrival
+            or (each.has_siblings and not first.has_siblings)
+            for each in prompts
+        )
 
     def add(self, sequence: Sequence) -> None:
         self._sequences.append(sequence)

@@ -158,7 +158,8 @@ class Engine:
                 work = self._scheduler.next_work(time.monotonic())
                 self._load = self._scheduler.load  # before it may rest
                 self._work(work)
-                self.watch.end()
+                if not self._scheduler.encoder_has_cores:  # a message does not end it
+                    self.watch.end()
                 while not self._inbox.empty():
                     self._inbox.get()()
         except BaseException:

@@ -88,6 +88,7 @@ class Scheduler:
         self._slots = slots
         self._alternates = alternates
         self._pace = Pace(costs or Costs(), chunk_tokens)
+        self._n_arrived = 0
         self._n_steps = 0
         self._n_tokens = 0
 
@@ -116,6 +117,9 @@ class Scheduler:
     def add(self, sequence: Sequence) -> None:
         """Lets a new sequence wait for embeddings; without missing pictures, or once it
         has them all, for a slot."""
+        if not sequence.arrival:
+            self._n_arrived += 1
+            sequence.arrival = self._n_arrived
         if sequence.missing_pictures:
             self.pictures.add(sequence)
             return
@@ -174,9 +178,11 @@ class Scheduler:
         return Admission(claim.slot, sequence, source, n_positions, claim.evicted)
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
-        """The slot that shares most of the prompt's beginning, and how many cells."""
-        if not sequence.cache.reads:
-            return None, 0
+        """The slot that shares most of the prompt's beginning, and how many cells, if
+        the question may use them."""
+        return self._held_prefix(sequence) if sequence.cache.reads else (None, 0)
+
+    def _held_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         held = dict(self._slots.idle)
         held |= {
             slot: running.cached_content
@@ -255,9 +261,7 @@ class Scheduler:
         if sequence.siblings is None:
             return True
         n_common = sequence.siblings.n_common
-        return (
-            n_common >= WORTH_SHARING and self._longest_prefix(sequence)[1] < n_common
-        )
+        return n_common >= WORTH_SHARING and self._held_prefix(sequence)[1] < n_common
 
     @property
     def _is_beside(self) -> bool:
@@ -266,14 +270,15 @@ class Scheduler:
     def _encodes_next(self, now: float) -> bool:
         """Whether a stage comes before the next step.
 
-        The next picture waits while a prompt is computed: it would help no answer yet.
-        A picture that has begun gets one stage between two pieces of a prompt.
+        The next picture waits while an earlier prompt is computed: it would help no
+        answer yet. A picture that has begun gets one stage between two pieces of a
+        prompt.
         """
         job = self.pictures.upcoming
         if job is None or self.pictures.is_computing:
             return False
-        if self.prefilling:
-            return self.pictures.current is not None and not self._pace.n_stages
+        if prompts := self.prefilling.values():
+            return self.pictures.precedes(prompts) and not self._pace.n_stages
         n_answers = len(self.running)
         return not n_answers or self._pace.allows_stage(now, n_answers, job.n_tokens)
 

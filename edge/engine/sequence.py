@@ -97,6 +97,7 @@ class Sequence:
     constraint: Constraint | None = None  # on the tokens of the answer
     reads_state: bool = False  # its result is a state, not an answer
     siblings: Siblings | None = None  # None: its request has no other prompt
+    arrival: int = 0  # from 1, in the order in which sequences came to the scheduler
     pixels: dict[str, Picture] = field(default_factory=dict)  # until they are encoded
     embeddings: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     fetched: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)

@@ -47,8 +47,9 @@ class Jail:
         self._child: subprocess.Popen[bytes] | None = None
 
     def judge(self, schema: str) -> None:
-        """Returns when `schema` is harmless. Raises Unusable with the reason, within
-        WALL_S, when it is not; EngineError when it cannot be tried out."""
+        """Returns when `schema` is harmless. Raises Unusable with the reason when it is
+        not; EngineError when it cannot be tried out, or takes WALL_S: the child's CPU
+        time ends sooner, so that says something about the machine."""
         with self._lock:
             for _ in range(2):  # an idle child may end at this moment
                 verdict = self._ask(json.dumps(schema).encode() + b"\n")
@@ -73,7 +74,9 @@ class Jail:
             answer = _read_line(child, WALL_S)
         except TimeoutError:
             self._end()
-            return {"error": TOO_EXPENSIVE}
+            raise EngineError(
+                "This machine is too busy to check the schema. Try again."
+            ) from None
         except OSError:
             answer = b""
         if not answer.endswith(b"\n"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.cache_use import CacheUse
 from edge.engine import batch
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
@@ -114,12 +116,14 @@ def test_the_common_beginning_is_computed_once() -> None:
     assert prepared.n_prompt == usage.prompt_tokens - 5 * n_common
 
 
-def test_documents_leave_the_cells_of_other_questions() -> None:
+@pytest.mark.parametrize("cache", list(CacheUse))
+def test_documents_leave_the_cells_of_other_questions(cache: CacheUse) -> None:
     """Of a whole batch at most one sequence stays idle."""
     long = "A question that is much longer than what two prompts have in common."
     with closing(Engine(StubRuntime(n_idle=2), StubTower())) as one:
         events(ask(one, long))
-        result(submit(one, score(*(f"document {n}" for n in range(9)))))
+        many = score(*(f"document {n}" for n in range(9)))
+        result(submit(one, replace(many, cache=cache)))
         again = events(ask(one, long))[-1].answer.usage
     assert again.cached_tokens > len(long)
 

@@ -540,6 +540,7 @@ def test_a_stage_that_steps_wait_for_counts_as_silence() -> None:
         assert ask(one, max_tokens=1)  # a message does not hide it
         time.sleep(0.1)
         assert one.watch.silent_s > 0.2
+        assert one.watch.longest_s < 0.2  # it has not ended
         assert isinstance(events(slow)[-1], Finished)
         assert one.watch.longest_s > 0.3
         time.sleep(0.05)

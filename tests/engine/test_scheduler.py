@@ -237,6 +237,41 @@ def test_the_next_picture_waits_until_no_prompt_is_being_computed() -> None:
     assert next_name(scheduler) == "b"
 
 
+def test_a_picture_waits_for_no_prompt_that_came_after_it() -> None:
+    """Others who ask again and again may always have a prompt in work."""
+    scheduler = Scheduler(Slots(4, 400), 8)
+    scheduler.add(sequence(20, max_tokens=1))
+    assert scheduler.admit()
+    scheduler.add(asking("a"))
+    assert next_name(scheduler) is None
+    while scheduler.prefilling:
+        scheduler.add(sequence(20, max_tokens=1))
+        while scheduler.admit():
+            pass
+        assert next_name(scheduler) in (None, "a")
+        if scheduler.pictures.current:
+            return
+        run(scheduler, scheduler.schedule(0.0))
+    raise AssertionError("it has never begun")
+
+
+@pytest.mark.parametrize("is_one_of_many", [False, True])
+def test_the_prompts_of_one_request_hold_up_only_its_own_pictures(
+    *, is_one_of_many: bool
+) -> None:
+    """There may be a hundred, one always behind the other."""
+    scheduler = Scheduler(Slots(4, 400), 8)
+    many, picture = [sequence(20, max_tokens=1) for _ in range(2)], asking("a")
+    for one in many:
+        one.siblings = Siblings(0)
+        scheduler.add(one)
+        assert scheduler.admit()
+    if is_one_of_many:
+        picture.siblings = many[0].siblings
+    scheduler.add(picture)
+    assert next_name(scheduler) == (None if is_one_of_many else "a")
+
+
 def test_equal_pictures_of_one_scope_are_encoded_once() -> None:
     scheduler = Scheduler(Slots(4, 100), 8)
     one, stranger, other = asking("a"), asking("a", scope="x"), asking("a")
