@@ -79,12 +79,13 @@ class ModelWorker:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Inside nothing else decides about it."""
-        self.is_busy = True
+        """Inside nothing else decides about it. It does not wait for others: see
+        `is_busy`."""
+        before, self.is_busy = self.is_busy, True
         try:
             yield
         finally:
-            self.is_busy = False
+            self.is_busy = before
 
     def close_stand_in(self) -> None:
         if self.stand_in:

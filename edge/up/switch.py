@@ -11,6 +11,7 @@ from edge.jobs.switching import State, Switching
 from edge.jobs.worker_side import WorkerJobs
 from edge.redis_clients import SyncRedis
 from edge.up.model_worker import ModelWorker, Steps, in_thread, insist, until
+from edge.up.models import fits_now
 from edge.up.stand_in import StandIn, expected_info
 
 NOT_LOADED: Final = "The model that was to answer could not be loaded. Ask again."
@@ -83,8 +84,18 @@ class ModelSwitch:
         pool = old.info.pool
         yield from self._report("ending", f"{old.name} ends what it was asked before.")
         if new.info is None or new.info.pool != pool:
-            yield from until(lambda: self._switching.retire(pool))
+            while not (yield from insist(lambda: self._switching.retire(pool))):
+                if not old.is_loaded:  # it slept, and was asked since
+                    yield from self._answer_asleep(old, pool)
+                yield
         yield from old.unload()
+
+    def _answer_asleep(self, old: ModelWorker, pool: str) -> Steps[None]:
+        """During a switch nobody else wakes the old model for what waits for it."""
+        if fits_now(old.plan, self._new.growth_bytes):
+            yield from self._wake(old)
+        else:
+            yield from insist(lambda: self._end_waiting(pool))
 
     def _end_waiting(self, pool: str) -> None:
         """Ends the jobs that wait in a pool that no worker will serve."""

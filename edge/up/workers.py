@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -19,6 +20,8 @@ from edge.up.parts import worker
 from edge.up.sleep import Sleep
 from edge.up.stack import Stack
 from edge.up.switch import ModelSwitch
+
+log = logging.getLogger(__name__)
 
 
 class Workers:
@@ -80,6 +83,8 @@ class Workers:
         beside it; any other takes its place."""
         default = yield from insist(self._switching.default)
         old = self._workers.get(default)
+        for one in filter(None, (old, self._workers.get(wish.model))):
+            yield from until(lambda one=one: not one.is_busy)  # type: ignore[misc]
         if known := self._workers.get(wish.model):
             yield from self._sleep.wake(known)
             yield from until(lambda: self._switching.activate(known.name) != "absent")
@@ -139,9 +144,12 @@ class Workers:
 
 
 def _go_on(steps: Steps[None]) -> bool:
-    """Does the next step; False after the last."""
+    """Does the next step; False after the last. What fails must not end the others."""
     try:
         next(steps)
     except StopIteration:
+        return False
+    except Exception:
+        log.exception("a step of a model failed")
         return False
     return True

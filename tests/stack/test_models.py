@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -148,6 +149,40 @@ def test_an_idle_model_leaves_memory_and_comes_back(edge: str, folder: Path) -> 
         assert httpx.get(f"{stack.url}/ready").status_code == 200
         assert ask(stack, "", i=3)[0] == "tiny"
         wait_for(lambda: stack.said().count("ready, tiny") == 2, 10)
+
+
+def test_a_switch_waits_for_a_model_that_wakes_or_falls_asleep(
+    edge: str, folder: Path
+) -> None:
+    options = ("--model", "tiny", "--model", "tiny-q8", "--no-nginx")
+    with running(edge, folder, *options, idle_unload_s="2") as stack:
+        for n in range(4):
+            name = ("tiny-q8", "tiny")[n % 2]
+            n_slept = stack.said().count("sleeps")
+            wait_for(lambda n=n_slept: stack.said().count("sleeps") > n, 60)
+            if n >= 2:  # in the moment in which it leaves memory
+                assert switch(edge, stack, name).returncode == 0
+            with ThreadPoolExecutor(2) as pool:
+                asked = pool.submit(ask, stack, name, n)
+                time.sleep(0.3)  # it loads for that
+                assert switch(edge, stack, name).returncode == 0
+                assert "circle" in asked.result()[1]
+            assert "circle" in ask(stack, "", i=10 + n)[1]
+        assert "a step of a model failed" not in stack.said()
+
+
+def test_a_sleeping_default_answers_what_comes_during_a_switch(
+    edge: str, folder: Path
+) -> None:
+    with running(edge, folder, "--no-nginx", idle_unload_s="2") as stack:
+        wait_for(lambda: "stopped" in stack.said(), 60)
+        with ThreadPoolExecutor(1) as pool:
+            switching = pool.submit(switch, edge, stack, "tiny-f16")
+            wait_for(lambda: "worker-tiny-f16" in stack.said(), 60)
+            began = time.monotonic()
+            assert "circle" in ask(stack, "", i=5)[1]
+            assert time.monotonic() - began < 60
+            assert switching.result().returncode == 0
 
 
 @pytest.mark.browser
