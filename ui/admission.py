@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from edge.errors import (
@@ -17,6 +17,7 @@ from edge.errors import (
 )
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import CHAT, VIDEO, WorkerInfo
+from edge.jobs.record import WATCH_S
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
 from edge.redis_clients import UNREACHABLE
@@ -25,6 +26,8 @@ from ui.background import Background
 from ui.meter import Meter
 from ui.question import Question, Video
 from ui.subscriptions import Subscriptions, broker_away
+
+WATCH_EVERY_S = WATCH_S / 2
 
 
 @dataclass
@@ -93,11 +96,23 @@ class Admission:
                 reservation = await asyncio.shield(admitting)
             except UNREACHABLE as error:
                 raise broker_away(error) from error
-            with self._subscriptions.counted():
-                yield reservation
+            watching = asyncio.create_task(self._watch(reservation.job.job_ids))
+            try:
+                with self._subscriptions.counted():
+                    yield reservation
+            finally:
+                watching.cancel()
         except BaseException as error:
             self._background.start(self._end_job(admitting, error))
             raise
+
+    async def _watch(self, job_ids: Sequence[str]) -> None:
+        """Tells that a client waits, however long its pictures take."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            with suppress(*UNREACHABLE):
+                for job_id in job_ids:
+                    await self._jobs.look(job_id, watch=True)
 
     async def _admit(
         self,

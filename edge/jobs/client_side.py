@@ -24,6 +24,7 @@ from edge.events import (
     to_json,
 )
 from edge.images import Picture
+from edge.jobs import keys
 from edge.jobs.channel import PATIENCE_S, QUIET_MS, Follower
 from edge.jobs.estimate import Pace
 from edge.jobs.pictures import put_pictures
@@ -104,7 +105,8 @@ class ClientJobs:
         all callers. The answer to another job with the same `shares` ends this one
         while it waits.
 
-        Raises RequestQuarantined when workers have died of this content.
+        Raises RequestQuarantined when workers have died of this content, and the error
+        with which the job has ended meanwhile.
         """
         await put_pictures(self._broker, job_id, pictures, bounds.deadline_s)
         pace = await self._positions.pace(pool)
@@ -121,6 +123,13 @@ class ClientJobs:
         )
         if status == b"quarantined":
             raise RequestQuarantined(QUARANTINED)
+        if status == b"gone":
+            await self._broker.unlink(keys.PICTURES(job_id))
+            job = await self.look(job_id)
+            outcome = from_json(job.outcome) if job and job.outcome else None
+            if isinstance(outcome, Failed):
+                raise outcome.error
+            raise WorkerLost("This question was lost. Ask again.")
 
     async def follow(
         self, job_id: str, *, watch: bool = True

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
+from edge.errors import DeadlineExceeded
+from edge.jobs import keys
 from edge.jobs.submission import Submission
 from tests.jobs.jobs_harness import caller
-from tests.ui.api_harness import ApiHarness, PictureQuestion, api_harness
+from tests.ui.api_harness import ApiHarness, PictureQuestion, api_harness, code_of
+from tests.ui.pictures import part, png
 
 pytestmark = pytest.mark.redis
 
@@ -85,3 +89,50 @@ async def test_a_job_whose_events_nobody_reads_is_cancelled(
             await asked.events.aclose()
         del asked
         await web.until(lambda: not web.live)
+
+
+def picture_body() -> dict[str, Any]:
+    content = [part(png()), {"type": "text", "text": "What is it?"}]
+    return {"messages": [{"role": "user", "content": content}]}
+
+
+async def test_a_client_is_waited_for_while_its_pictures_are_decoded(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy server that takes longer than a job may be without a client."""
+    monkeypatch.setattr("ui.admission.WATCH_EVERY_S", 0.05)
+    async with api_harness(broker_url) as web:
+        decoder, going_on = web.client._asking.decoder, asyncio.Event()
+        really = decoder.decode
+
+        async def decode(*args: Any) -> Any:
+            await going_on.wait()
+            return await really(*args)
+
+        monkeypatch.setattr(decoder, "decode", decode)
+        asking = asyncio.create_task(web.post(**picture_body()))
+        await web.until(lambda: web.live)
+        job = keys.JOB(web.live[0])
+        web.sync.hset(job, "watched", 1)
+        await web.until(lambda: float(web.sync.hget(job, "watched")) > time.time())
+        going_on.set()
+        async with web.working():
+            assert (await asking).status_code == 200
+
+
+async def test_a_job_that_ends_while_pictures_are_decoded_says_why(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with api_harness(broker_url) as web:
+        decoder = web.client._asking.decoder
+        really = decoder.decode
+
+        async def decode(*args: Any) -> Any:
+            late = DeadlineExceeded("It took too long.")
+            await web.client._jobs.fail(web.live[0], late)
+            return await really(*args)
+
+        monkeypatch.setattr(decoder, "decode", decode)
+        reply = await web.post(**picture_body())
+        assert code_of(reply) == (504, "deadline_exceeded")
+        assert not [*web.sync.scan_iter(keys.PICTURES("*"))]
