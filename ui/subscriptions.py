@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edge.errors import ShuttingDown, Unavailable
+from edge.errors import ClientLimit, ShuttingDown, Unavailable
 from edge.events import Failed, Terminal
 from edge.jobs.client_side import ClientJobs
 from edge.redis_clients import UNREACHABLE
@@ -16,6 +17,7 @@ from ui.event_streams import Events
 
 log = logging.getLogger(__name__)
 
+MOST_FOLLOWERS = 8  # of one job: tabs, and streams whose end nobody has noticed yet
 LAST_WORDS_S = 1.5  # for the last event of each stream when this process stops
 
 
@@ -25,13 +27,23 @@ class Subscriptions:
     def __init__(self, jobs: ClientJobs) -> None:
         self._jobs = jobs
         self._n_open = 0
+        self._n_of_job: Counter[str] = Counter()
         self._is_over = False
         self.is_closing = False
 
     async def follow(self, job_id: str, *, watch: bool = True) -> Events:
         """A job's events as they come, None in quiet seconds. They end with an error
-        when the broker is lost or this process stops. `watch`: a client waits."""
-        with self.counted():
+        when the broker is lost, this process stops, or MOST_FOLLOWERS follow the job
+        already: each has a connection to the broker. `watch`: a client waits."""
+        with self.counted(), self._following(job_id) as n_others:
+            if n_others >= MOST_FOLLOWERS:
+                yield Failed.because(
+                    ClientLimit(
+                        f"{n_others} streams follow this job, the most that there may "
+                        "be. Close some."
+                    )
+                )
+                return
             try:
                 async for event in self._jobs.follow(job_id, watch=watch):
                     if self._is_over and not isinstance(event, Terminal):
@@ -40,6 +52,17 @@ class Subscriptions:
                     yield event
             except UNREACHABLE as error:
                 yield Failed.because(broker_away(error))
+
+    @contextmanager
+    def _following(self, job_id: str) -> Iterator[int]:
+        """How many others follow the job."""
+        self._n_of_job[job_id] += 1
+        try:
+            yield self._n_of_job[job_id] - 1
+        finally:
+            self._n_of_job[job_id] -= 1
+            if not self._n_of_job[job_id]:
+                del self._n_of_job[job_id]
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from edge.jobs import keys, reconcile, record
 from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.api_harness import POOL, ApiHarness, api_harness, code_of, text_of
 from ui.request_caller import LONGEST_KEY
+from ui.subscriptions import MOST_FOLLOWERS
 
 pytestmark = pytest.mark.redis
 # A slow worker, so that something can happen meanwhile.
@@ -165,6 +166,25 @@ async def test_a_job_that_runs_is_followed_to_its_end(web: ApiHarness) -> None:
         reply = await get(web, f"{job_id}/events", last_event_id="100")
         assert text_of(reply) == LONG_ANSWER[100:200]
         assert (await asking).status_code == 200
+
+
+async def test_followers_of_one_job_have_a_bound(web: ApiHarness) -> None:
+    """Each takes a connection to the broker, which all callers share."""
+    asking = web.asking(n=200)
+    await web.followed()
+    [job_id] = web.live
+    following = [
+        asyncio.create_task(get(web, f"{job_id}/events"))
+        for _ in range(MOST_FOLLOWERS + 3)
+    ]
+    await web.until(lambda: sum(one.done() for one in following) == 4)
+    async with web.working():
+        assert (await asking).status_code == 200
+        texts = [(await one).text for one in following]
+    refused = [text for text in texts if "client_limit" in text]
+    assert len(refused) == 4
+    assert all("[DONE]" in text for text in texts)
+    assert not web.client.subscriptions._n_of_job
 
 
 async def test_closing_a_resumed_stream_does_not_end_the_job(
