@@ -79,6 +79,23 @@ def test_what_is_found_lies_on_the_picture(visitor: Visitor) -> None:
     expect(page.locator(".mark")).to_have_count(2)  # kept with the answer
 
 
+def test_a_name_lights_the_box_of_its_own_answer(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    """Also while no boxes are shown, since a question about a picture is written."""
+    locate(visitor)
+    page = visitor.page
+    other = tmp_path / "other.png"
+    Image.new("RGB", (600, 600), "white").save(other)
+    visitor.add(other)
+    page.locator(".strip-picture").first.click()
+    expect(page.locator("button.mark")).to_have_count(0)
+    page.locator(".mark-name").first.hover()
+    expect(page.locator("button.mark")).to_have_class("mark is-hue-0 is-lit")
+    visitor.box.hover()
+    expect(page.locator("button.mark")).to_have_count(0)
+
+
 def test_words_and_boxes_light_each_other_up(visitor: Visitor) -> None:
     page = visitor.page
     locate(visitor)

@@ -24,6 +24,7 @@ export class Marks {
   root = el("div", { class: "stage-marks" });
   /** @type {Map<string, HTMLElement>} */
   #shown = new Map();
+  #sign = "[]";
 
   /**
    * @param {(id: string | null) => void} onPoint when one is pointed at, or no longer
@@ -34,8 +35,11 @@ export class Marks {
     this.onChoose = onChoose;
   }
 
-  /** @param {Mark[]} marks */
+  /** One that has the focus keeps it where the marks are the same. @param {Mark[]} marks */
   show(marks) {
+    const sign = JSON.stringify(marks);
+    if (sign === this.#sign) return;
+    this.#sign = sign;
     this.#shown = new Map(marks.map((mark) => [mark.id, this.#mark(mark)]));
     put(this.root, ...this.#shown.values());
   }
