@@ -44,7 +44,7 @@ WITHIN_S: Final = 170.0
 TRIAL_S: Final = 60.0  # at most, for one variant
 LONGEST_PROBLEM: Final = 300  # characters of the reason why a trial failed
 SHORTEST_S: Final = 1.0  # with less time left, none is started
-ROWS: Final = (1, 4, 16, 64, 256)  # of a step
+ROWS: Final = (1, 2, 4, 16, 64, 256)  # of a step
 PICTURES: Final = (PICTURE_TOKENS // 4, PICTURE_TOKENS)  # in image tokens
 TRIAL: Final = (sys.executable, "-m", "edge.serving.trial")
 

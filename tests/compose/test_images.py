@@ -98,3 +98,17 @@ def test_a_change_of_our_code_replaces_one_layer(stack: Stack, report) -> None:
     after = layers()
     assert len(before) == len(after)
     assert sum(old != new for old, new in zip(before, after, strict=True)) == 1
+
+
+def test_an_image_that_is_built_so_reads_videos(stack: Stack, report) -> None:
+    stack.configure(UI_EXTRA="video")
+    config = json.loads(stack.compose("config", "--format", "json"))
+    assert config["services"]["ui"]["build"]["args"]["EXTRA"] == "video"
+    stack.configure()
+    started = time.monotonic()
+    options = ("--quiet", "--target", "ui", "--build-arg", "EXTRA=video")
+    stack.engine.run("build", *options, "--tag", "edge-vl-ui-video", stack.folder)
+    report(f"Image with videos built in {time.monotonic() - started:.0f} s.")
+    program = "import importlib.util as u; print(bool(u.find_spec('av')))"
+    assert run(stack, "ui", "python", "-c", program) == "False"
+    assert run(stack, "ui-video", "python", "-c", program) == "True"

@@ -157,8 +157,7 @@ export class Composer {
   async read(read) {
     const reading = this.#reading;
     reading.n += 1;
-    const areRead = await read(() => reading === this.#reading);
-    reading.n -= 1;
+    const areRead = await read(() => reading === this.#reading).finally(() => (reading.n -= 1));
     if (reading !== this.#reading) return;
     if (!areRead) this.#next = null;
     else if (!reading.n) this.#next?.();
