@@ -83,9 +83,10 @@ class Workers:
         beside it; any other takes its place."""
         default = yield from insist(self._switching.default)
         old = self._workers.get(default)
-        for one in filter(None, (old, self._workers.get(wish.model))):
-            yield from until(lambda one=one: not one.is_busy)  # type: ignore[misc]
-        if known := self._workers.get(wish.model):
+        known = self._workers.get(wish.model)
+        while any(one.is_busy for one in (old, known) if one):
+            yield
+        if known:
             yield from self._sleep.wake(known)
             yield from until(lambda: self._switching.activate(known.name) != "absent")
             yield from self._report(

@@ -160,7 +160,7 @@ export class Room {
     if (!ref || !file) return;
     this.#composer.remove(n);
     const added = await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
-    if (added) this.#composer.add([added]);
+    this.#composer.add([added ?? ref]);
   }
 
   /** @param {Blob} file @param {Rect} part @param {PictureRef} ref of the whole */
