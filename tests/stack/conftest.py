@@ -105,6 +105,17 @@ def slow_stack(
         yield one
 
 
+@pytest.fixture(scope="module")
+def talkative(
+    edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Two slots, and answers that are long."""
+    settings = {"slots": "2", "context_tokens": "24000", "answer_tokens": "9000"}
+    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
+    with running(edge, tmp_path_factory.mktemp("talkative"), **settings) as one:
+        yield one
+
+
 def drawing(
     colour: str = "red",
     i: int = 0,
@@ -129,6 +140,15 @@ def drawing(
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., bytes]:
     return drawing
+
+
+@pytest.fixture
+def pictures(draw: Callable[..., bytes], tmp_path: Path) -> list[Path]:
+    """A red disc and a blue square."""
+    paths = [tmp_path / "disc.jpg", tmp_path / "square.jpg"]
+    paths[0].write_bytes(draw("red"))
+    paths[1].write_bytes(draw("blue", shape="square"))
+    return paths
 
 
 @pytest.fixture(scope="session")

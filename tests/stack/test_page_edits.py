@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
@@ -12,14 +10,6 @@ from tests.stack.visitor import Visitor, visiting
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
 SHAPE = "What shape is this, and which colour?"
-
-
-@pytest.fixture
-def pictures(draw, tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / "disc.jpg", tmp_path / "square.jpg"]
-    paths[0].write_bytes(draw("red"))
-    paths[1].write_bytes(draw("blue", shape="square"))
-    return paths
 
 
 def edit(visitor: Visitor) -> None:

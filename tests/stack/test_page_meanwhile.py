@@ -13,31 +13,11 @@ from playwright.sync_api import Route, expect
 from tests.conftest import wait_for
 from tests.images.pdf_files import drawn
 from tests.images.test_pdf import plain
-from tests.stack.conftest import Stack, running
 from tests.stack.visitor import Visitor, visiting
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
 SHAPE = "What shape is this, and which colour?"
-
-
-@pytest.fixture(scope="module")
-def talkative(
-    edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """Its answers are long."""
-    settings = {"slots": "2", "context_tokens": "24000", "answer_tokens": "9000"}
-    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
-    with running(edge, tmp_path_factory.mktemp("talkative"), **settings) as one:
-        yield one
-
-
-@pytest.fixture
-def pictures(draw, tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / "disc.jpg", tmp_path / "square.jpg"]
-    paths[0].write_bytes(draw("red"))
-    paths[1].write_bytes(draw("blue", shape="square"))
-    return paths
 
 
 @pytest.fixture
@@ -56,8 +36,11 @@ class Held:
         self._page.route(pattern, lambda route: self._routes.append(route))
 
     def wait(self) -> None:
-        while not self._routes:
+        for _ in range(400):
+            if self._routes:
+                return
             self._page.wait_for_timeout(50)
+        raise AssertionError("no such request")
 
     def let_go(self) -> None:
         for route in self._routes:
@@ -73,54 +56,47 @@ def long_answer(visitor: Visitor, picture: Path) -> None:
 # --- files that are being read --------------------------------------------------------
 
 
-def test_a_question_waits_for_the_files_that_are_being_read(
-    browser, stack, document
-) -> None:
+@pytest.fixture
+def asked(browser, stack, document) -> Iterator[tuple[Visitor, Held]]:
+    """A question that has been sent while its document is read."""
     with visiting(browser, stack.url) as visitor:
         reading = Held(visitor, "**/v1/pages")
         visitor.choose(document)
         reading.wait()
         visitor.box.fill("What is on them?")
         visitor.box.press("Enter")
-        expect(visitor.page.locator(".hint")).to_contain_text("by itself")
-        expect(visitor.box).to_have_value("What is on them?")
-        with visitor.page.expect_request("**/v1/chat/completions") as asked:
-            reading.let_go()
-        parts = asked.value.post_data_json["messages"][-1]["content"]
-        assert sum(part["type"] == "image_url" for part in parts) == 2
-        expect(visitor.box).to_have_value("")
-        visitor.wait_done()
+        yield visitor, reading
 
 
-def test_a_question_that_is_changed_meanwhile_is_not_sent(
-    browser, stack, document
-) -> None:
-    with visiting(browser, stack.url) as visitor:
-        reading = Held(visitor, "**/v1/pages")
-        visitor.choose(document)
-        reading.wait()
-        visitor.box.fill("What is on them?")
-        visitor.box.press("Enter")
-        visitor.box.fill("What is on the first")
+def test_a_question_waits_for_the_files_that_are_being_read(asked) -> None:
+    visitor, reading = asked
+    expect(visitor.page.locator(".hint")).to_contain_text("by itself")
+    expect(visitor.box).to_have_value("What is on them?")
+    with visitor.page.expect_request("**/v1/chat/completions") as sent:
         reading.let_go()
-        expect(visitor.page.locator(".strip-picture")).to_have_count(2)
-        expect(visitor.box).to_have_value("What is on the first")
-        expect(visitor.page.locator(".answer")).to_have_count(0)
+    parts = sent.value.post_data_json["messages"][-1]["content"]
+    assert sum(part["type"] == "image_url" for part in parts) == 2
+    expect(visitor.box).to_have_value("")
+    visitor.wait_done()
 
 
-def test_files_stay_with_the_question_that_they_were_chosen_for(
-    browser, stack, document
-) -> None:
-    with visiting(browser, stack.url) as visitor:
-        reading = Held(visitor, "**/v1/pages")
-        visitor.choose(document)
-        reading.wait()
-        visitor.page.evaluate("location.hash = 'another'")
-        visitor.box.fill("a question of another conversation")
-        reading.let_go()
-        visitor.page.wait_for_timeout(1500)
-        expect(visitor.page.locator(".strip-picture")).to_have_count(0)
-        expect(visitor.page.locator(".hint")).to_be_empty()
+def test_a_question_that_is_changed_meanwhile_is_not_sent(asked) -> None:
+    visitor, reading = asked
+    visitor.box.fill("What is on the first")
+    reading.let_go()
+    expect(visitor.page.locator(".strip-picture")).to_have_count(2)
+    expect(visitor.box).to_have_value("What is on the first")
+    expect(visitor.page.locator(".answer")).to_have_count(0)
+
+
+def test_files_stay_with_the_question_that_they_were_chosen_for(asked) -> None:
+    visitor, reading = asked
+    visitor.page.evaluate("location.hash = 'another'")
+    visitor.box.fill("a question of another conversation")
+    reading.let_go()
+    visitor.page.wait_for_timeout(1500)
+    expect(visitor.page.locator(".strip-picture")).to_have_count(0)
+    expect(visitor.page.locator(".hint")).to_be_empty()
 
 
 # --- from one conversation to another -------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,25 +27,6 @@ def mortal(edge: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     """A stack whose parts are killed."""
     with running(edge, tmp_path_factory.mktemp("mortal"), slots="2") as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def talkative(
-    edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """Another one, whose answers are long."""
-    settings = {"slots": "2", "context_tokens": "24000", "answer_tokens": "9000"}
-    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
-    with running(edge, tmp_path_factory.mktemp("talkative"), **settings) as one:
-        yield one
-
-
-@pytest.fixture
-def pictures(draw, tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / "disc.jpg", tmp_path / "square.jpg"]
-    paths[0].write_bytes(draw("red"))
-    paths[1].write_bytes(draw("blue", shape="square"))
-    return paths
 
 
 def test_all_parts_die_and_each_picture_gets_its_answer(
