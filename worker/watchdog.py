@@ -19,13 +19,16 @@ from worker.claiming import Claiming
 log = logging.getLogger(__name__)
 
 SILENT_S = 2.0  # an engine step that takes longer is doubtful: no new questions here
+# What an encoder that cannot pause may take for a picture; where steps wait for its
+# stages, they tell sooner.
+PICTURE_S = 300.0
 STALL_S = 10.0  # a message that lies so long beside a free slot is not heard at all
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 class Watchdog:
     """Ends the process when the engine makes no step for `hang_s`, or for ten times its
-    longest one."""
+    longest one, or the encoder hangs at a picture."""
 
     def __init__(
         self,
@@ -58,6 +61,9 @@ class Watchdog:
         silent_s = self._engine.watch.silent_s
         if silent_s > max(self._hang_s, 10 * self._engine.watch.longest_s):
             _end(f"the engine has made no step for {silent_s:.0f} s")
+        encoder = self._engine.encoder.watch
+        if encoder.silent_s > max(self._hang_s, PICTURE_S, 10 * encoder.longest_s):
+            _end(f"the encoder has been at one picture for {encoder.silent_s:.0f} s")
 
     def check_threads(self) -> None:
         if self._claiming.n_running < self._n_slots or self._engine.n_open:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from edge.engine.encode_queue import EncodeJob, PictureKey
 from edge.engine.protocols import EmbeddingStore, VisionTower
+from edge.engine.step_watch import StepWatch
 from edge.errors import Cancelled
 from edge.images import Picture
 
@@ -49,7 +49,7 @@ class Encoder:
         self._paused = paused
         self._is_abandoned = False
         self._may_proceed = threading.Event()
-        self._stage_began = 0.0
+        self.watch = StepWatch()  # of its stages
         self._jobs: queue.SimpleQueue[EncodeJob | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="encoder", daemon=True)
         self._thread.start()
@@ -67,6 +67,10 @@ class Encoder:
         if found is not None:
             self._cache.add(key, found)
         return found
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     @property
     def cached_bytes(self) -> int:
@@ -111,7 +115,7 @@ class Encoder:
         if (job := self._next_job()) is None:
             return False
         outcome: Outcome
-        self._stage_began = time.monotonic()
+        self.watch.begin()
         try:
             self._raise_if_abandoned()
             outcome = self._tower.embed(job.picture, self._pause)
@@ -119,6 +123,7 @@ class Encoder:
             outcome = error
         else:
             self._keep(job, outcome)
+        self._end_stage()
         self._done(job, outcome)
         return True
 
@@ -134,11 +139,18 @@ class Encoder:
 
     def _pause(self) -> None:
         self._raise_if_abandoned()
-        self._paused(time.monotonic() - self._stage_began)
+        self._paused(self._end_stage())
         self._may_proceed.wait()
         self._may_proceed.clear()
         self._raise_if_abandoned()
-        self._stage_began = time.monotonic()
+        self.watch.begin()
+
+    def _end_stage(self) -> float:
+        """Its seconds."""
+        seconds = self.watch.silent_s
+        self.watch.end()
+        self.watch.pause()
+        return seconds
 
     def _raise_if_abandoned(self) -> None:
         if self._is_abandoned:

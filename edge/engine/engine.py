@@ -89,7 +89,7 @@ class Engine:
 
     @property
     def is_alive(self) -> bool:
-        return self._thread.is_alive()
+        return self._thread.is_alive() and self.encoder.is_alive
 
     @property
     def load(self) -> Load:

@@ -1,4 +1,4 @@
-"""How long the engine thread has been at its present step: whether it hangs."""
+"""How long a thread has been at its present step: whether it hangs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 
 
 class StepWatch:
-    """The engine thread tells it; any thread may ask. It hangs if `silent_s` is far
-    more than `longest_s`, the longest step so far."""
+    """The engine or the encoder thread tells it; any thread may ask. It hangs if
+    `silent_s` is far more than `longest_s`, the longest step so far."""
 
     def __init__(self) -> None:
         self._began: float | None = None

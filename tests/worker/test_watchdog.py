@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from contextlib import closing
+from typing import Any
 
 import pytest
 
+from edge.engine.engine import Engine
+from edge.images import Picture
 from edge.jobs.queue import queue_of
 from edge.request import Message, Request
+from edge.stubs.runtime import StubRuntime
+from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
+from tests.engine.asking import ask
 from tests.jobs.jobs_harness import POOL
 from tests.worker.worker_harness import Make
 from worker import watchdog
+from worker.watchdog import Watchdog
 
 pytestmark = pytest.mark.redis
 
@@ -59,6 +68,29 @@ async def test_an_idle_engine_does_not_hang(make: Make, ends: list[str]) -> None
         first = harness.latest_beat()
         wait_for(lambda: harness.latest_beat() > first + 0.3)
     assert ends == []
+
+
+@pytest.mark.parametrize("fault", ["it hangs", "it dies"])
+def test_it_ends_with_an_encoder_that_cannot_pause(
+    ends: list[str], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """No step waits for it, so none tells."""
+    monkeypatch.setattr(watchdog, "PICTURE_S", 0.3)
+    tower = StubTower(seconds=2.0, n_stages=1)
+    if fault == "it dies":
+        monkeypatch.setattr(tower, "embed", lambda *_: die())
+    with closing(Engine(StubRuntime(), tower)) as engine:
+        unused: Any = None
+        dog = Watchdog(engine, unused, unused, n_slots=1, hang_s=0.3)
+        dog.check_engine()
+        ask(engine, "what?", Picture(64, 64, bytes(64 * 64 * 3)))
+        time.sleep(0.5)
+        assert not ends
+        with pytest.raises(SystemExit):
+            dog.check_engine()
+    [reason] = ends
+    about = {"it dies": "the engine is dead", "it hangs": "the encoder has been at one"}
+    assert reason.startswith(about[fault])
 
 
 async def test_it_ends_when_threads_stay_held(
