@@ -201,7 +201,8 @@ class QueueFull(EdgeError):
 
 
 class ClientLimit(QueueFull):
-    """Raised when one client or address has reached its share of the queue."""
+    """Raised when one client or address has reached its share of the queue, or of the
+    streams."""
 
     code = "client_limit"
 

@@ -17,7 +17,6 @@ from edge.errors import (
 )
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import CHAT, VIDEO, WorkerInfo
-from edge.jobs.record import WATCH_S
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
 from edge.redis_clients import UNREACHABLE
@@ -27,7 +26,7 @@ from ui.meter import Meter
 from ui.question import Question, Video
 from ui.subscriptions import Subscriptions, broker_away
 
-WATCH_EVERY_S = WATCH_S / 2
+WATCH_EVERY_S = 2.0  # sooner than MISS_S ends a job that is missed
 
 
 @dataclass

@@ -41,6 +41,7 @@ class ModelWorker:
         self.load_s = FIRST_LOAD_S
         self.stand_in: StandIn | None = None  # while it is not in memory
         self.is_busy = False  # it loads, leaves, or takes part in a switch
+        self.has_failed = False  # to load; it tries again in a moment
         self.n_live = 0
         self._asked_at = time.monotonic()
         self._mark = b""

@@ -67,7 +67,9 @@ class Sleep:
                     yield from worker.load(self._broker)
                 except SetupError as error:
                     self._say(worker.name, error.message)
+                    worker.has_failed = True
                     yield from _pause(RETRY_S)
+                worker.has_failed = False
             worker.close_stand_in()
 
     def _fall_asleep(self, worker: ModelWorker) -> Steps[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from edge.errors import SetupError, Unavailable
@@ -93,9 +94,11 @@ class ModelSwitch:
     def _answer_asleep(self, old: ModelWorker, pool: str) -> Steps[None]:
         """During a switch nobody else wakes the old model for what waits for it."""
         if fits_now(old.plan, self._new.growth_bytes):
-            yield from self._wake(old)
-        else:
-            yield from insist(lambda: self._end_waiting(pool))
+            with suppress(SetupError):
+                yield from old.load(self._broker)
+                old.close_stand_in()
+                return
+        yield from insist(lambda: self._end_waiting(pool))
 
     def _end_waiting(self, pool: str) -> None:
         """Ends the jobs that wait in a pool that no worker will serve."""

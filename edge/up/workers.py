@@ -79,12 +79,20 @@ class Workers:
         return ModelWorker(plan, part, self._stack)
 
     def _switch(self, wish: Wish) -> Steps[None]:
+        try:
+            yield from self._switch_to(wish)
+        except Exception:
+            log.exception("a switch failed")
+            news = "It failed; the log of `edge up` says why."
+            yield from self._report(wish, "failed", news)
+
+    def _switch_to(self, wish: Wish) -> Steps[None]:
         """From the default model to another. One that was started with the stack stays
         beside it; any other takes its place."""
         default = yield from insist(self._switching.default)
         old = self._workers.get(default)
         known = self._workers.get(wish.model)
-        while any(one.is_busy for one in (old, known) if one):
+        while any(one.is_busy and not one.has_failed for one in (old, known) if one):
             yield
         if known:
             yield from self._sleep.wake(known)

@@ -218,8 +218,12 @@ def test_a_full_queue_asks_again_by_itself(
     expect(card).to_be_visible(timeout=15_000)
     expect(card.locator(".counter")).not_to_be_empty()
     seen.shoot("full")
+    seen.page.locator(".server-button").click()
+    expect(seen.page.locator("#server h2")).to_be_visible()
     with seen.page.expect_request(lambda r: r.method == "POST", timeout=70_000):
         pass
+    seen.page.locator("#server header button").click()  # it is still the way back
+    expect(seen.page.locator("#server h2")).to_be_hidden()
 
 
 def test_wrong_files_are_found_when_they_are_chosen(

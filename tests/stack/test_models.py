@@ -158,7 +158,7 @@ def test_a_switch_waits_for_a_model_that_wakes_or_falls_asleep(
     with running(edge, folder, *options, idle_unload_s="2") as stack:
         for n in range(4):
             name = ("tiny-q8", "tiny")[n % 2]
-            n_slept = stack.said().count("sleeps")
+            n_slept = stack.said().count("sleeps") if n else 0
             wait_for(lambda n=n_slept: stack.said().count("sleeps") > n, 60)
             if n >= 2:  # in the moment in which it leaves memory
                 assert switch(edge, stack, name).returncode == 0

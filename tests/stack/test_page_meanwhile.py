@@ -89,7 +89,7 @@ def test_a_question_that_is_changed_meanwhile_is_not_sent(asked) -> None:
     expect(visitor.page.locator(".answer")).to_have_count(0)
 
 
-def test_files_stay_with_the_question_that_they_were_chosen_for(asked) -> None:
+def test_files_go_to_no_question_but_that_they_were_chosen_for(asked) -> None:
     visitor, reading = asked
     visitor.page.evaluate("location.hash = 'another'")
     visitor.box.fill("a question of another conversation")
@@ -229,8 +229,8 @@ def test_a_question_is_given_back_when_the_page_has_become_old(browser, stack) -
     with visiting(browser, stack.url) as visitor:
         visitor.page.route("**/room*.js", lambda route: route.abort())
         visitor.box.fill("What is two and two?")
-        visitor.box.press("Enter")
-        visitor.page.wait_for_timeout(1000)  # it loads itself again
+        with visitor.page.expect_navigation():  # it loads itself again
+            visitor.box.press("Enter")
         visitor.wait_ready()
         expect(visitor.box).to_have_value("What is two and two?")
         visitor.page.unroute("**/room*.js")

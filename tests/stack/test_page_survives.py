@@ -79,9 +79,10 @@ def test_a_question_that_is_stopped_at_once_leaves_no_job(
 
     worker = talkative.child("-m", "worker")
     with visiting(browser, talkative.url) as visitor:
+        visitor.add(pictures[0])
         worker.send_signal(signal.SIGSTOP)
         try:
-            visitor.ask("Tell me everything about it", pictures[0])
+            visitor.ask("Tell me everything about it")
             visitor.page.wait_for_timeout(700)  # it is in the queue
             visitor.stop.click()
             expect(visitor.page.get_by_text("Stopped.")).to_be_visible()

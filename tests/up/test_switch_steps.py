@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge.errors import SetupError
 from edge.jobs.switching import Wish
 from edge.up import switch, workers
 from edge.up.switch import ModelSwitch
@@ -15,7 +16,8 @@ from edge.up.workers import Workers
 
 def model(name: str, **more: Any) -> Any:
     info = SimpleNamespace(pool=f"pool-{name}")
-    known = {"is_busy": False, "is_loaded": True, "growth_bytes": 0, "plan": None}
+    known = {"is_busy": False, "is_loaded": True, "has_failed": False}
+    known |= {"growth_bytes": 0, "plan": None}
     return SimpleNamespace(**{"name": name, "info": info} | known | more)
 
 
@@ -55,22 +57,58 @@ def test_a_switch_waits_until_nothing_else_is_done_with_its_models(busy: str) ->
     assert reported[-1][1] == "done"
 
 
-@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("way", ["loads", "does not fit", "does not load"])
 def test_what_waits_for_a_sleeping_model_is_answered_or_ended(
-    monkeypatch: pytest.MonkeyPatch, *, fits: bool
+    monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """While another one takes its place nobody else wakes it."""
-    old = model("old", is_loaded=False, unload=lambda: iter(()))
-    sleep, ended = Sleep(), list[str]()
+
+    def load(broker: Any) -> Any:
+        yield
+        if way == "does not load":
+            raise SetupError("Its file is gone.")
+        old.is_loaded = True
+
+    old = model("old", is_loaded=False, unload=lambda: iter(()), load=load)
+    old.close_stand_in = lambda: None
+    ended: list[str] = []
     one: Any = object.__new__(ModelSwitch)
-    one._old, one._new, one._wake = old, model("new"), sleep.wake
+    one._old, one._new, one._broker = old, model("new"), None
     one._end_waiting = ended.append
     one._report = lambda *_: iter(())
     one._switching = SimpleNamespace(retire=lambda pool: old.is_loaded or bool(ended))
+    fits = way != "does not fit"
     monkeypatch.setattr(switch, "fits_now", lambda plan, growth_bytes: fits)
     for n, _ in enumerate(one._retire_old()):
         assert n < 10
-    assert (sleep.woken, ended) == ((["old"], []) if fits else ([], ["pool-old"]))
+    assert ended == ([] if way == "loads" else ["pool-old"])
+
+
+def test_a_switch_goes_away_from_a_model_that_does_not_load() -> None:
+    """It tries again for ever, and is busy meanwhile."""
+    old = model("old", is_busy=True, has_failed=True)
+    reported: list[Any] = []
+    one: Any = object.__new__(Workers)
+    one._workers = {"old": old, "known": model("known")}
+    one._sleep = Sleep()
+    one._switching = SimpleNamespace(
+        default=lambda: "old",
+        activate=lambda name: "default",
+        report=lambda *words: reported.append(words),
+    )
+    assert len([*one._switch(Wish("known", with_gap=False))]) < 10
+    assert reported[-1][1] == "done"
+
+
+def test_a_switch_that_breaks_is_reported() -> None:
+    reported: list[Any] = []
+    one: Any = object.__new__(Workers)
+    one._workers = None  # as nothing would expect
+    one._switching = SimpleNamespace(
+        default=lambda: "old", report=lambda *words: reported.append(words)
+    )
+    assert [*one._switch(Wish("known", with_gap=False))] == []
+    assert reported[-1][1] == "failed"
 
 
 def test_a_step_that_fails_ends_nothing_else() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from contextlib import closing
 from typing import Any
 
@@ -76,7 +75,7 @@ def test_it_ends_with_an_encoder_that_cannot_pause(
 ) -> None:
     """No step waits for it, so none tells."""
     monkeypatch.setattr(watchdog, "PICTURE_S", 0.3)
-    tower = StubTower(seconds=2.0, n_stages=1)
+    tower = StubTower(seconds=4.0, n_stages=1)
     if fault == "it dies":
         monkeypatch.setattr(tower, "embed", lambda *_: die())
     with closing(Engine(StubRuntime(), tower)) as engine:
@@ -84,7 +83,12 @@ def test_it_ends_with_an_encoder_that_cannot_pause(
         dog = Watchdog(engine, unused, unused, n_slots=1, hang_s=0.3)
         dog.check_engine()
         ask(engine, "what?", Picture(64, 64, bytes(64 * 64 * 3)))
-        time.sleep(0.5)
+        hangs = fault == "it hangs"
+        wait_for(
+            lambda: (
+                engine.encoder.watch.silent_s > 0.3 if hangs else not engine.is_alive
+            )
+        )
         assert not ends
         with pytest.raises(SystemExit):
             dog.check_engine()

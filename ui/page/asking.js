@@ -184,12 +184,13 @@ export class Asking {
           running.progress.observeText(event.type, now);
           running[event.type] += event.text;
           running.received = event.at;
-          if (now - written > WRITE_MS) {
+          if (!running.isStopped && now - written > WRITE_MS) {
             written = now;
             await this.#store.changeMessage(job.message, { ...shown(running), received: event.at, state: "writing" });
           }
           break;
         case "restart":
+          job.job = null; // another one gets a name soon
           running.text = running.thoughts = "";
           running.progress.observe({ stage: "queue", is_retried: true }, now);
           break;

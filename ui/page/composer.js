@@ -159,8 +159,10 @@ export class Composer {
     reading.n += 1;
     const areRead = await read(() => reading === this.#reading).finally(() => (reading.n -= 1));
     if (reading !== this.#reading) return;
-    if (!areRead) this.#next = null;
-    else if (!reading.n) this.#next?.();
+    if (areRead && reading.n) return; // others are still being read
+    const next = this.#next;
+    this.#next = null;
+    if (areRead) next?.();
   }
 
   /** Does something with the question, once its files are read. @param {() => void} act */

@@ -34,7 +34,11 @@ const conversation = new OpenConversation(store);
 let room;
 let saving = 0;
 
-const take = (/** @type {File[]} */ files) => inRoom((room) => room.take(files));
+/** @param {File[]} files */
+const take = (files) =>
+  void composer.read(
+    (isWanted) => new Promise((resolve) => inRoom((room) => room.take(files, isWanted).then(resolve), () => resolve(false))),
+  );
 const choose = () => chooseFiles(take);
 const empty = new EmptyPage(service, {
   choose,
@@ -46,7 +50,7 @@ const composer = new Composer(mount("composer"), service, {
   ask: (text, pictures, settings, task, edited) =>
     inRoom(
       (room) => room.ask(text, pictures, settings, task, edited),
-      () => composer.write(task?.words ?? text, pictures, edited),
+      () => composer.write(task?.words ?? text, pictures, edited, { text: composer.text, pictures: composer.pictures }),
     ),
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),

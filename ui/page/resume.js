@@ -194,6 +194,7 @@ class Following {
 
   /** @param {Refusal} error @returns {Promise<"ended" | "lost">} */
   async #failed(error) {
+    if (error.code === "client_limit" && this.job) return this.#lost(); // the answer itself goes on
     if (PASSING.includes(error.code) && ++this.#nPassing < MOST_PASSING) return this.#lost();
     await this.tell({ type: "error", error });
     return "ended";

@@ -35,6 +35,10 @@ export class Room {
   #composer;
   #taking;
   #stage;
+  /** The answers whose marks are pointed at, or were asked for. @type {Message | null} */
+  #pointed = null;
+  /** @type {Message | null} */
+  #found = null;
 
   /**
    * @param {Store} store
@@ -58,7 +62,7 @@ export class Room {
       onRemove: (index) => composer.remove(index - this.#earlier.length),
       onOriginal: (index, isOriginal) => void this.#resend(index, isOriginal),
       onPart: (file, part, ref) => void this.#addPart(file, part, ref),
-      onPoint: (id) => this.#talk.light(id),
+      onPoint: (id) => this.#talk.light(this.#marked?.id ?? conversation.row.leaf, id),
     });
     this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
       stop: (message) => void this.#asking.stop(message),
@@ -74,7 +78,8 @@ export class Room {
       picture: (picture) => store.pictures.read(picture.sha256),
       light: (message, id) => this.#light(message, id),
       find: (message, id) => {
-        this.#stage.mark(message.marks ?? []);
+        this.#found = message;
+        this.#stage.mark(this.#marks);
         void this.#stage.find(id);
       },
       saveMarks: (message, kind) => void saveMarks(kind, message.marks ?? [], conversation.pictures, store.pictures),
@@ -93,15 +98,22 @@ export class Room {
     void this.#stage.show(this.#items()).then(() => this.#stage.mark(this.#marks));
   }
 
-  /** Of the last answer, unless another question is being written about a picture. */
+  /** The answer whose marks a person points at, or has asked for. */
+  get #marked() {
+    return this.#pointed ?? this.#found;
+  }
+
+  /** Else those of the last answer, unless another question is being written about a picture. */
   get #marks() {
+    if (this.#marked && this.#conversation.path.some(({ id }) => id === this.#marked?.id)) return this.#marked.marks ?? [];
     const last = this.#conversation.path.at(-1);
     return this.#composer.pictures.length || isRunning(last) ? [] : (last?.marks ?? []);
   }
 
   /** Lights a mark of an answer, which need not be the last one. @param {Message} message @param {string | null} id */
   #light(message, id) {
-    this.#stage.mark(id === null ? this.#marks : (message.marks ?? []));
+    this.#pointed = id === null ? null : message;
+    this.#stage.mark(this.#marks);
     this.#stage.light(id);
   }
 
@@ -138,6 +150,7 @@ export class Room {
     const { id } = this.#conversation.row;
     if (location.hash !== `#${id}` && location.hash !== "#server") history.replaceState(null, "", `#${id}`);
     dispatchEvent(new Event("conversation"));
+    this.#found = null;
     this.#talk.toEnd();
     await this.#asking.start(await making);
   }
@@ -147,9 +160,9 @@ export class Room {
     return { ...settings, ...options(), ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
   }
 
-  /** @param {File[]} files */
-  async take(files) {
-    await this.#taking.take(files);
+  /** @param {File[]} files @param {() => boolean} isWanted @returns {Promise<boolean>} whether all could be read */
+  take(files, isWanted) {
+    return this.#taking.take(files, isWanted);
   }
 
   /** @param {number} index @param {boolean} isOriginal */
@@ -159,8 +172,11 @@ export class Room {
     const file = ref && (await this.#store.pictures.readLargest(ref));
     if (!ref || !file) return;
     this.#composer.remove(n);
-    const added = await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
-    this.#composer.add([added ?? ref]);
+    await this.#composer.read(async (isWanted) => {
+      const added = await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
+      if (isWanted()) this.#composer.add([added ?? ref]);
+      return added !== null;
+    });
   }
 
   /** @param {Blob} file @param {Rect} part @param {PictureRef} ref of the whole */
@@ -170,8 +186,11 @@ export class Room {
 
   /** Adds a part of a picture to the question that is being written. @param {Blob} file @param {Rect} part @param {PictureRef} ref */
   async #addPart(file, part, ref) {
-    const added = await this.#preparePart(file, part, ref);
-    if (added) this.#composer.add([added]);
+    await this.#composer.read(async (isWanted) => {
+      const added = await this.#preparePart(file, part, ref);
+      if (added && isWanted()) this.#composer.add([added]);
+      return added !== null;
+    });
     this.#composer.focus();
   }
 
@@ -182,6 +201,7 @@ export class Room {
     const question = messages.find(({ id }) => id === answer.parent);
     if (!added || !question) return;
     if (isRunning(messages.find(({ id }) => id === answer.id))) await this.#asking.stop(answer);
+    if (this.#conversation.row.id !== answer.conversation) return; // another one was opened meanwhile
     await this.#run(this.#conversation.ask(question.text, [added], answer.settings ?? {}, question.parent, question.task));
   }
 

@@ -23,76 +23,61 @@ export class Taking {
     this.#composer = composer;
   }
 
-  /** @param {File[]} files */
-  async take(files) {
-    this.#composer.say("");
-    await this.#composer.read(async (isWanted) => {
-      let areTaken = true;
-      for (const file of files) areTaken = (isWanted() && (await this.#takeOne(file, isWanted))) && areTaken;
-      return areTaken;
-    });
+  /** @param {File[]} files @param {() => boolean} isWanted @returns {Promise<boolean>} whether all could be read */
+  async take(files, isWanted) {
+    const reading = new Reading(this.#composer, isWanted);
+    reading.say("");
+    for (const file of files) if (isWanted()) await this.#takeOne(file, reading);
+    return reading.isWhole && isWanted();
   }
 
-  /** @param {File} file @param {() => boolean} isWanted @returns {Promise<boolean>} */
-  async #takeOne(file, isWanted) {
+  /** @param {File} file @param {Reading} reading */
+  async #takeOne(file, reading) {
     const { limits } = this.#service;
     const isPaged = await hasPages(file).catch(() => null);
-    if (isPaged === null) return this.#refuse(say("picture.damaged", { name: file.name })); // gone or changed since
-    if (isPaged) return this.#takePages(file, isWanted);
-    if (groups(this.#composer.pictures).length >= limits.pictures) return this.#refuse(say("too_many_pictures", { n: limits.pictures }));
-    return isVideo(file) ? this.#takeVideo(file, isWanted) : this.#add(file, isWanted);
+    if (isPaged === null) return reading.refuse(say("picture.damaged", { name: file.name })); // gone or changed since
+    if (isPaged) return this.#takePages(file, reading);
+    if (groups(this.#composer.pictures).length >= limits.pictures) return reading.refuse(say("too_many_pictures", { n: limits.pictures }));
+    if (isVideo(file)) return this.#takeVideo(file, reading);
+    await this.#add(file, reading);
   }
 
-  /** @param {string} text @returns {false} */
-  #refuse(text) {
-    this.#composer.say(text);
-    return false;
-  }
-
-  /** Adds the pages of a file, up to the most that can be asked about one by one. @param {File} file @param {() => boolean} isWanted */
-  async #takePages(file, isWanted) {
+  /** Adds the pages of a file, up to the most that can be asked about one by one. @param {File} file @param {Reading} reading */
+  async #takePages(file, reading) {
     const { name } = file;
     const { pages } = this.#service.limits;
-    this.#composer.say(say("reading_pages", { name }));
+    reading.say(say("reading_pages", { name }));
     try {
       for await (const { picture, page, of } of pagesOf(file)) {
-        if (this.#composer.pictures.length >= pages) return this.#refuse(say("too_many_pages", { name, n: page - 1, of }));
-        if (!(await this.#add(picture, isWanted, { isOriginal: true }))) return false;
+        if (this.#composer.pictures.length >= pages) return reading.refuse(say("too_many_pages", { name, n: page - 1, of }));
+        if (!(await this.#add(picture, reading, { isOriginal: true }))) return;
       }
-      if (isWanted()) this.#composer.say("");
-      return true;
+      reading.say("");
     } catch (error) {
       const message = error instanceof Error ? error.message : "";
-      return this.#refuse(say("picture.pdf", { name, message }));
+      reading.refuse(say("picture.pdf", { name, message }));
     }
   }
 
-  /** Adds the frames of a video. @param {File} file @param {() => boolean} isWanted */
-  async #takeVideo(file, isWanted) {
-    this.#composer.say(say("reading_video", { name: file.name }));
+  /** Adds the frames of a video. @param {File} file @param {Reading} reading */
+  async #takeVideo(file, reading) {
+    reading.say(say("reading_video", { name: file.name }));
     try {
-      const frames = await clipOf(file, this.#service.limits.video, this.#store.pictures);
-      if (!isWanted()) return false;
-      this.#composer.add(frames);
-      this.#composer.say("");
-      return true;
+      reading.add(await clipOf(file, this.#service.limits.video, this.#store.pictures));
+      reading.say("");
     } catch (error) {
-      return this.#tell(error);
+      reading.refuse(reasonOf(error));
     }
   }
 
-  /** @param {Blob & {name?: string}} file @param {() => boolean} isWanted @param {{isOriginal?: boolean}} [choice] */
-  async #add(file, isWanted, choice) {
-    const added = await this.prepare(file, choice);
-    if (!added || !isWanted()) return false;
-    this.#composer.add([added]);
-    return true;
-  }
-
-  /** Says why a file was refused. @param {unknown} error @returns {false} */
-  #tell(error) {
-    const isSaid = error instanceof PictureError;
-    return this.#refuse(isSaid ? say(`picture.${error.code}`, error.values) : say("picture.not_kept"));
+  /** @param {Blob & {name?: string}} file @param {Reading} reading @param {{isOriginal?: boolean}} [choice] */
+  async #add(file, reading, choice) {
+    try {
+      return reading.add([await this.#prepared(file, choice)]);
+    } catch (error) {
+      reading.refuse(reasonOf(error));
+      return false;
+    }
   }
 
   /**
@@ -103,24 +88,60 @@ export class Taking {
    * @returns {Promise<PictureRef | null>} null: it was refused, and the person told
    */
   async prepare(file, choice) {
-    const { limits } = this.#service;
     try {
-      const prepared = await prepare(
-        file,
-        {
-          minTokens: limits.image_tokens.min,
-          autoTokens: limits.image_tokens.details.auto,
-          maxTokens: limits.image_tokens.max,
-          bodyBytes: limits.body_bytes,
-          sourcePixels: limits.source_pixels,
-          formats: limits.formats,
-        },
-        choice,
-      );
-      return await keep(prepared, this.#store.pictures);
+      return await this.#prepared(file, choice);
     } catch (error) {
-      this.#tell(error);
+      this.#composer.say(reasonOf(error));
       return null;
     }
   }
+
+  /** @param {Blob & {name?: string}} file @param {{isOriginal?: boolean, part?: Rect}} [choice] */
+  async #prepared(file, choice) {
+    const { limits } = this.#service;
+    const bounds = {
+      minTokens: limits.image_tokens.min,
+      autoTokens: limits.image_tokens.details.auto,
+      maxTokens: limits.image_tokens.max,
+      bodyBytes: limits.body_bytes,
+      sourcePixels: limits.source_pixels,
+      formats: limits.formats,
+    };
+    return keep(await prepare(file, bounds, choice), this.#store.pictures);
+  }
+}
+
+/** Files that are being read, as long as their question is the one that is written. */
+class Reading {
+  /** Whether none was refused: else the person is to see why. */
+  isWhole = true;
+
+  /** @param {Composer} composer @param {() => boolean} isWanted */
+  constructor(composer, isWanted) {
+    this.composer = composer;
+    this.isWanted = isWanted;
+  }
+
+  /** @param {PictureRef[]} pictures @returns {boolean} whether they are of use still */
+  add(pictures) {
+    if (this.isWanted()) this.composer.add(pictures);
+    return this.isWanted();
+  }
+
+  /** @param {string} text */
+  say(text) {
+    if (this.isWhole && this.isWanted()) this.composer.say(text);
+  }
+
+  /** @param {string} text */
+  refuse(text) {
+    this.isWhole = true; // the latest reason is the one that is seen
+    this.say(text);
+    this.isWhole = false;
+  }
+}
+
+/** Why a file was refused. @param {unknown} error */
+function reasonOf(error) {
+  return error instanceof PictureError ? say(`picture.${error.code}`, error.values) : say("picture.not_kept");
 }

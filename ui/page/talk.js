@@ -96,9 +96,9 @@ export class Talk {
     });
   }
 
-  /** Lights the name of a mark in the last answer. @param {string | null} id */
-  light(id) {
-    const view = this.#views.get(this.#conversation.row.leaf ?? "");
+  /** Lights the name of a mark in an answer. @param {string | null} message @param {string | null} id */
+  light(message, id) {
+    const view = this.#views.get(message ?? "");
     if (view instanceof AnswerView) view.lightName(id);
   }
 

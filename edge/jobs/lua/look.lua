@@ -6,5 +6,8 @@ local key = job_key(args.job_id)
 local job = fields_of(key, 'state', 'attempt', 'pool', 'owner', 'model', 'created',
                       'has_tools', 'outcome')
 if not job.state then return nil end
-if args.watch then redis.call('HSET', key, 'watched', now() + WATCH_S) end
+if args.watch then
+  local watched = tonumber(redis.call('HGET', key, 'watched')) or 0
+  redis.call('HSET', key, 'watched', math.max(watched, now() + WATCH_S))
+end
 return reply(job)
