@@ -35,7 +35,7 @@ def test_slow_news_hides_no_question(page: Page) -> None:
           await conversation.ask("second", [], {});
           release();
           await new Promise((resolve) => setTimeout(resolve));
-          await conversation.draft("third", []);
+          await conversation.draft({text: "third", pictures: []});
 
           const kept = await read(conversation.row.id);
           const texts = (path) => path.map(({ text }) => text);

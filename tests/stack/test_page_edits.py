@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.stack.visitor import Visitor, visiting
+from tests.stack.visitor import Held, Visitor, visiting
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
@@ -94,10 +94,12 @@ def test_a_part_that_was_not_chosen_replaces_nothing(
     browser, slow_stack, pictures
 ) -> None:
     with visiting(browser, slow_stack.url) as visitor:
-        page = visitor.page
+        page, asking = visitor.page, Held(visitor, "**/v1/chat/completions")
         visitor.ask("Tell me all about it", pictures[0])
         page.get_by_role("button", name="Only a part of it").click()
         page.get_by_role("button", name="Cancel").click()
+        asking.wait()
+        asking.let_go()
         visitor.stop.click()
         visitor.wait_done()
         visitor.box.fill("half a question")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.conftest import wait_for
 from tests.images.pdf_files import drawn
 from tests.images.test_pdf import plain
-from tests.stack.visitor import Visitor, visiting
+from tests.stack.visitor import Held, Visitor, visiting
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
@@ -25,26 +25,6 @@ def document(tmp_path: Path) -> Path:
     path = tmp_path / "pages.pdf"
     path.write_bytes(drawn(*plain("red", "blue")))
     return path
-
-
-class Held:
-    """Requests of this kind wait until they are let go."""
-
-    def __init__(self, visitor: Visitor, pattern: str) -> None:
-        self._routes: list[Route] = []
-        self._page = visitor.page
-        self._page.route(pattern, lambda route: self._routes.append(route))
-
-    def wait(self) -> None:
-        for _ in range(400):
-            if self._routes:
-                return
-            self._page.wait_for_timeout(50)
-        raise AssertionError("no such request")
-
-    def let_go(self) -> None:
-        for route in self._routes:
-            route.continue_()
 
 
 def long_answer(visitor: Visitor, picture: Path) -> None:
@@ -171,9 +151,11 @@ def test_a_part_of_the_picture_leaves_an_answer_that_has_ended(
     browser, talkative, pictures
 ) -> None:
     with visiting(browser, talkative.url) as visitor:
-        page = visitor.page
+        page, asking = visitor.page, Held(visitor, "**/v1/chat/completions")
         visitor.ask("Tell me everything about it", pictures[0])
         page.get_by_role("button", name="Only a part of it").click()
+        asking.wait()
+        asking.let_go()
         wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
         visitor.stop.click()
         visitor.wait_done()

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from playwright.sync_api import Error as PlaywrightError
 
 LOAD_MS = 30_000
@@ -70,6 +70,27 @@ class Visitor:
 
     def wait_done(self) -> None:
         expect(self.page.locator(".waiting")).to_have_count(0, timeout=ANSWER_MS)
+
+
+class Held:
+    """Requests of this kind wait until they are let go; later ones do not."""
+
+    def __init__(self, visitor: Visitor, pattern: str) -> None:
+        self._routes: list[Route] = []
+        self._page, self._pattern = visitor.page, pattern
+        self._page.route(pattern, lambda route: self._routes.append(route))
+
+    def wait(self) -> None:
+        for _ in range(400):
+            if self._routes:
+                return
+            self._page.wait_for_timeout(50)
+        raise AssertionError("no such request")
+
+    def let_go(self) -> None:
+        for route in self._routes:
+            route.continue_()
+        self._page.unroute(self._pattern)
 
 
 @contextmanager
