@@ -201,8 +201,7 @@ class QueueFull(EdgeError):
 
 
 class ClientLimit(QueueFull):
-    """Raised when one client or address has reached its share of the queue, or of the
-    streams."""
+    """Raised when a client or address has its share of the queue or of streams."""
 
     code = "client_limit"
 

@@ -116,6 +116,7 @@ class Service:
         self.url = f"http://{LOOPBACK}:{self.ports[0]}"
         if with_nginx:
             self._add_nginx()
+        self._reviving = threading.Lock()
         self._watch = threading.Thread(target=self._revive, daemon=True)
         self._watch.start()
 
@@ -153,7 +154,8 @@ class Service:
 
     def leave_dead(self, name: str) -> Child:
         """It will not be started again when it has ended."""
-        self._left.append(self.children.pop(name))
+        with self._reviving:  # or it may be at work on this one
+            self._left.append(self.children.pop(name))
         return self._left[-1]
 
     def log(self, name: str) -> str:
@@ -198,6 +200,7 @@ class Service:
 
     def _revive(self) -> None:
         while not self._stopping.wait(0.1):
-            for child in list(self.children.values()):
-                child.pause_s = 0.5  # tests are impatient
-                child.revive()
+            with self._reviving:
+                for child in list(self.children.values()):
+                    child.pause_s = 0.5  # tests are impatient
+                    child.revive()

@@ -94,6 +94,7 @@ def test_a_part_that_was_not_chosen_replaces_nothing(
     browser, slow_stack, pictures
 ) -> None:
     with visiting(browser, slow_stack.url) as visitor:
+        visitor.slow_pictures()
         page, asking = visitor.page, Held(visitor, "**/v1/chat/completions")
         visitor.ask("Tell me all about it", pictures[0])
         page.get_by_role("button", name="Only a part of it").click()

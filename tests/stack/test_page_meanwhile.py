@@ -151,6 +151,7 @@ def test_a_part_of_the_picture_leaves_an_answer_that_has_ended(
     browser, talkative, pictures
 ) -> None:
     with visiting(browser, talkative.url) as visitor:
+        visitor.slow_pictures()
         page, asking = visitor.page, Held(visitor, "**/v1/chat/completions")
         visitor.ask("Tell me everything about it", pictures[0])
         page.get_by_role("button", name="Only a part of it").click()

@@ -60,6 +60,21 @@ class Visitor:
         expect(self.answers.last).to_have_text(text, timeout=ANSWER_MS)
         self.wait_done()
 
+    def slow_pictures(self) -> None:
+        """Loads the page again with a server that says that pictures take long: so a
+        smaller one, and a part, are offered."""
+
+        def slower(route: Route) -> None:
+            reply = route.fetch()
+            status = reply.json()
+            for model in status["models"]:
+                model["pace"]["image_s"] = 0.05
+            route.fulfill(response=reply, json=status)
+
+        self.page.route("**/v1/status", slower)
+        self.page.reload()
+        self.wait_ready()
+
     def stop_all(self) -> None:
         """Ends all answers: a failed test must not leave one that others wait for, for
         minutes, and that keeps a core busy."""
