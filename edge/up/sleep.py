@@ -57,9 +57,10 @@ class Sleep:
         return steps
 
     def wake(self, worker: ModelWorker) -> Steps[None]:
-        """Loads a model, and tries again when that failed."""
+        """Loads a model, and tries again when that failed, until a switch has put
+        another one in its place."""
         with worker.busy():
-            while not worker.is_loaded:
+            while not worker.is_loaded and worker in self._workers:
                 yield from self._make_room(worker)
                 if worker.stand_in:
                     worker.stand_in.begin_loading()

@@ -99,9 +99,8 @@ def slow_stack(
     edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """One slot, and answers long enough for a test to interrupt them."""
-    settings = {"slots": "1", "context_tokens": "24000", "answer_tokens": "20000"}
-    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
-    with running(edge, tmp_path_factory.mktemp("slow"), **settings) as one:
+    folder = tmp_path_factory.mktemp("slow")
+    with running(edge, folder, **long_answers(babble, 1, 20_000)) as one:
         yield one
 
 
@@ -110,10 +109,18 @@ def talkative(
     edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """Two slots, and answers that are long."""
-    settings = {"slots": "2", "context_tokens": "24000", "answer_tokens": "9000"}
-    settings |= {"model": str(babble[0]), "mmproj": str(babble[1])}
-    with running(edge, tmp_path_factory.mktemp("talkative"), **settings) as one:
+    folder = tmp_path_factory.mktemp("talkative")
+    with running(edge, folder, **long_answers(babble, 2, 9_000)) as one:
         yield one
+
+
+def long_answers(
+    babble: tuple[Path, Path], n_slots: int, n_tokens: int
+) -> dict[str, str]:
+    """Settings of a stack whose model never ends an answer by itself."""
+    model, mmproj = map(str, babble)
+    sizes = {"slots": str(n_slots), "answer_tokens": str(n_tokens)}
+    return sizes | {"context_tokens": "24000", "model": model, "mmproj": mmproj}
 
 
 def drawing(

@@ -63,6 +63,7 @@ def test_a_question_waits_for_the_files_that_are_being_read(asked) -> None:
 def test_a_question_that_is_changed_meanwhile_is_not_sent(asked) -> None:
     visitor, reading = asked
     visitor.box.fill("What is on the first")
+    expect(visitor.page.locator(".hint")).not_to_contain_text("by itself")
     reading.let_go()
     expect(visitor.page.locator(".strip-picture")).to_have_count(2)
     expect(visitor.box).to_have_value("What is on the first")

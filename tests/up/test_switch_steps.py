@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 
 from edge.errors import SetupError
 from edge.jobs.switching import Wish
-from edge.up import switch, workers
+from edge.up import sleep, switch, workers
+from edge.up.sleep import Sleep as RealSleep
 from edge.up.switch import ModelSwitch
 from edge.up.workers import Workers
 
@@ -37,11 +40,11 @@ class Sleep:
 def test_a_switch_waits_until_nothing_else_is_done_with_its_models(busy: str) -> None:
     """Two that load, or end, one worker would each forget it."""
     old, known = model("old"), model("known")
-    sleep = Sleep()
+    sleeping = Sleep()
     reported: list[Any] = []
     one: Any = object.__new__(Workers)
     one._workers = {"old": old, "known": known}
-    one._sleep = sleep
+    one._sleep = sleeping
     one._switching = SimpleNamespace(
         default=lambda: "old",
         activate=lambda name: "default",
@@ -51,9 +54,9 @@ def test_a_switch_waits_until_nothing_else_is_done_with_its_models(busy: str) ->
     steps = one._switch(Wish("known", with_gap=False))
     for _ in range(5):
         next(steps)
-        assert sleep.woken == []
+        assert sleeping.woken == []
     old.is_busy = known.is_busy = False
-    assert [*steps] and sleep.woken == ["known"]
+    assert [*steps] and sleeping.woken == ["known"]
     assert reported[-1][1] == "done"
 
 
@@ -119,3 +122,29 @@ def test_a_step_that_fails_ends_nothing_else() -> None:
     steps = failing()
     assert workers._go_on(steps)
     assert not workers._go_on(steps)
+
+
+def test_a_model_that_was_replaced_is_not_loaded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It could not be loaded when it was to wake, and was switched away from."""
+    monkeypatch.setattr(sleep, "RETRY_S", 0.05)
+    pauses: list[Any] = []
+
+    def load(broker: Any) -> Any:
+        yield
+        raise SetupError("Its file is gone.")
+
+    busy = SimpleNamespace(busy=nullcontext, close_stand_in=lambda: None)
+    old = model("old", is_loaded=False, stand_in=None, load=load, **vars(busy))
+    there = [old]
+    one: Any = object.__new__(RealSleep)
+    one._broker, one._workers, one._say = None, there, lambda *_: pauses.append(1)
+    steps = one.wake(old)
+    while not pauses:
+        next(steps)
+    there.clear()
+    give_up = time.monotonic() + 5
+    for _ in steps:
+        assert time.monotonic() < give_up
+    assert pauses == [1]

@@ -195,8 +195,8 @@ export class Composer {
   }
 
   #typed() {
+    if (this.#next || !this.#reading.n) this.say(""); // it no longer goes by itself
     this.#next = null;
-    if (!this.#reading.n) this.say("");
     this.#changed();
   }
 

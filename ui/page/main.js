@@ -37,7 +37,10 @@ let saving = 0;
 /** @param {File[]} files */
 const take = (files) =>
   void composer.read(
-    (isWanted) => new Promise((resolve) => inRoom((room) => room.take(files, isWanted).then(resolve), () => resolve(false))),
+    (isWanted) =>
+      new Promise((resolve, reject) => {
+        inRoom((room) => room.take(files, isWanted).then(resolve, reject), () => resolve(false));
+      }),
   );
 const choose = () => chooseFiles(take);
 const empty = new EmptyPage(service, {
