@@ -46,11 +46,10 @@ SHOW = """async () => {
   const host = document.createElement("aside");
   host.style.height = "90vh";
   document.body.replaceChildren(host);
-  [window.opened, window.purged] = [[], []];
+  window.opened = [];
   window.list = new History(host, {say, language: "en", store,
     onOpen: (id) => window.opened.push(id),
-    onRemoved: () => window.opened.push(null),
-    onPurged: (jobs) => window.purged.push(...jobs.map(({job}) => job))});
+    onRemoved: () => window.opened.push(null)});
 }"""
 
 
@@ -130,9 +129,9 @@ def test_a_removal_ends_what_is_running(listed: Page) -> None:
     listed.get_by_role("button", name="Remove", exact=True).click()
     expect(listed.get_by_role("button", name="Undo")).to_be_visible()
     listed.clock.run_for(11_000)
-    wait_for(lambda: listed.evaluate("window.purged.length"))
-    assert listed.evaluate("window.purged") == ["j"]
-    assert listed.evaluate("window.store.read('c2')") is None
+    wait_for(lambda: listed.evaluate("window.store.read('c2')") is None)
+    [job] = listed.evaluate("window.store.jobs()")
+    assert (job["job"], job["message"], job["conversation"]) == ("j", "", "")
 
 
 def test_all_conversations_move_to_another_browser(

@@ -111,9 +111,9 @@ def test_a_removed_conversation_comes_back_or_goes_for_good(page: Page) -> None:
            await store.changeConversation("a", {removed: undefined});
            await store.sweep(now + UNDO_MS + 1);
            return [none, await titles(), await store.read("b"),
-             (await store.jobs()).map(({key}) => key)];""",
+             (await store.jobs()).map(({key, message}) => [key, message])];""",
     )
-    assert found == [[], ["a"], None, ["ja"]]
+    assert found == [[], ["a"], None, [["ja", "m"], ["jb", ""]]]
 
 
 def test_one_tab_follows_a_job_until_it_stops_renewing(page: Page) -> None:

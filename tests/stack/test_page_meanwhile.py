@@ -27,12 +27,6 @@ def document(tmp_path: Path) -> Path:
     return path
 
 
-def long_answer(visitor: Visitor, picture: Path) -> None:
-    """Asks, and waits until a part of the answer is there."""
-    visitor.ask("Tell me everything about it", picture)
-    wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
-
-
 # --- files that are being read --------------------------------------------------------
 
 
@@ -174,7 +168,7 @@ def test_an_answer_that_another_tab_stops_is_stopped(
     browser, talkative, pictures
 ) -> None:
     with visiting(browser, talkative.url) as visitor:
-        long_answer(visitor, pictures[0])
+        visitor.begin_long_answer(pictures[0])
         page = visitor.page.context.new_page()
         other = Visitor(page, talkative.url)
         page.goto(visitor.page.url)
@@ -192,7 +186,7 @@ def test_a_question_in_line_waits_for_all_answers_above_it(
     browser, talkative, pictures
 ) -> None:
     with visiting(browser, talkative.url) as visitor:
-        long_answer(visitor, pictures[0])
+        visitor.begin_long_answer(pictures[0])
         for text in ("And then?", "And after that?"):
             visitor.ask(text)
         stops = visitor.page.locator(".waiting").get_by_role("button", name="Stop")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack, running
@@ -73,10 +73,6 @@ def test_a_question_that_is_stopped_at_once_leaves_no_job(
     browser, talkative, pictures
 ) -> None:
     """Before the page knows the name of its job: no worker has looked at it."""
-
-    def status() -> Any:
-        return httpx.get(f"{talkative.url}/v1/status").json()
-
     worker = talkative.child("-m", "worker")
     with visiting(browser, talkative.url) as visitor:
         visitor.add(pictures[0])
@@ -89,10 +85,54 @@ def test_a_question_that_is_stopped_at_once_leaves_no_job(
             visitor.page.wait_for_timeout(3000)
         finally:
             worker.send_signal(signal.SIGCONT)
-        wait_for(lambda: status()["models"], 30)
+        wait_for(lambda: status(talkative)["models"], 30)
         visitor.page.wait_for_timeout(6000)  # nor does a tab ask it again
-        assert (status()["running"], status()["waiting"]) == (0, 0)
+        assert n_busy(talkative) == 0
         expect(visitor.page.get_by_text("Stopped.")).to_be_visible()
+
+
+def status(stack: Stack) -> Any:
+    return httpx.get(f"{stack.url}/v1/status").json()
+
+
+def n_busy(stack: Stack) -> int:
+    """Jobs that wait or are computed, of all clients."""
+    now = status(stack)
+    return now["running"] + now["waiting"]
+
+
+@pytest.mark.parametrize("then", ["stays", "leaves", "again"])
+def test_a_stop_that_the_server_did_not_hear_is_told_again(
+    browser, talkative, pictures, then: str
+) -> None:
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route.request.url)
+        route.abort()
+
+    with visiting(browser, talkative.url) as visitor:
+        page = visitor.page
+        page.context.route("**/v1/jobs/*", lose)
+        visitor.begin_long_answer(pictures[0])
+        visitor.stop.click()
+        expect(page.get_by_text("Stopped after")).to_be_visible()
+        wait_for(lambda: lost, 5)
+        if then == "leaves":
+            page = page.context.new_page()
+            visitor.page.close()
+            page.goto(talkative.url)
+        elif then == "again":
+            page.get_by_role("button", name="Again").click()
+            wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+        page.context.unroute("**/v1/jobs/*")
+        ask = "url => fetch(url).then(reply => reply.json())"
+        wait_for(lambda: page.evaluate(ask, lost[0])["status"] != "running", 60)
+        assert page.evaluate(ask, lost[0])["status"] == "cancelled"
+        if then == "again":  # the page follows only the second one
+            expect(visitor.stop).to_be_visible()
+            visitor.stop.click()
+        wait_for(lambda: n_busy(talkative) == 0, 10)
 
 
 def test_a_stopped_answer_stays_stopped_when_its_job_is_taken_over(

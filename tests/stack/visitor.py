@@ -10,6 +10,8 @@ from typing import Any
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.conftest import wait_for
+
 LOAD_MS = 30_000
 ANSWER_MS = 45_000
 
@@ -50,6 +52,11 @@ class Visitor:
         self.box.fill(text)
         self.box.press("Enter")
         expect(self.page.locator(".answer")).to_have_count(n + 1, timeout=LOAD_MS)
+
+    def begin_long_answer(self, picture: Path) -> None:
+        """Asks, and waits until a part of a long answer is there."""
+        self.ask("Tell me everything about it", picture)
+        wait_for(lambda: len(self.answers.last.inner_text()) > 100, 60)
 
     @property
     def answers(self) -> Locator:

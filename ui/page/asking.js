@@ -78,7 +78,7 @@ export class Asking {
     const now = Date.now();
     const found = await this.#store.read(job.conversation);
     const message = found?.messages.find(({ id }) => id === job.message);
-    if (!found || !message) return this.#store.endJob(job.key);
+    if (!found || !message || (message.state === "stopped" && job.job)) return this.#cancel(job);
     const path = branch(found.messages, message.parent);
     const running = {
       job,
@@ -97,9 +97,10 @@ export class Asking {
     await this.#predecessors(path);
     running.isWaiting = false;
     this.#tell(job.message);
-    if (running.isStopped) await this.#end(running);
+    if (running.isStopped) this.#end(running);
     await this.#follow(running);
-    await this.#store.endJob(job.key);
+    if (!running.isStopped) await this.#store.endJob(job.key);
+    else if (job.job || !running.progress.isLost) await this.#cancel(job, running.page);
     // not before: takeOver would begin it again; nor if it was asked once more meanwhile
     if (this.#running.get(job.message) === running) this.#running.delete(job.message);
     this.#tell(job.message);
@@ -108,33 +109,42 @@ export class Asking {
   /** Ends an answer; what is there of it stays. @param {Message} message */
   async stop(message) {
     const running = this.#running.get(message.id);
-    if (running) running.isStopped = true;
-    const ending = running && this.#end(running); // no event comes after it
+    if (running) this.#end(running); // no event comes after it
     await this.#store.changeMessage(message.id, { ...(running && shown(running)), state: "stopped" });
-    if (ending) return ending;
+    if (running) return;
     const job = (await this.#store.jobs()).find((one) => one.message === message.id);
-    if (job?.job) await cancel(job.job);
-    if (job) await this.#store.endJob(job.key);
+    if (job?.job) await this.#cancel(job);
   }
 
   /**
-   * Ends the job of a stopped answer, as soon as it has a name: the server goes on with a
-   * question that has a key, though nobody listens.
+   * Follows a stopped answer no longer than until its job has a name: the server goes on
+   * with a question that has a key, though nobody listens.
    *
    * @param {Running} running
    */
-  async #end({ job, page, isWaiting, aborter }) {
+  #end(running) {
+    running.isStopped = true;
+    if (running.isWaiting || running.job.job || running.progress.isLost) running.aborter.abort();
+  }
+
+  /**
+   * Ends a job at the server, if that has one. `takeOver` tries again until the server has
+   * heard of it.
+   *
+   * @param {Job} job
+   * @param {string} [page] the job of the page that is asked about by itself
+   */
+  async #cancel(job, page) {
     const name = page || job.job;
-    if (name || isWaiting) aborter.abort();
-    if (name) await cancel(name);
+    const cancelled = !name || cancel(name); // at once: the page may be closing
+    await this.#store.abandonJob({ ...job, job: name }); // its message may be asked again
+    if (await cancelled) await this.#store.endJob(job.key);
   }
 
   /** Stops what a person has stopped in another tab. @param {string} id of a message */
   async #heedStop(id) {
     const running = this.#running.get(id);
-    if (!running || running.isStopped || (await this.#store.message(id))?.state !== "stopped") return;
-    running.isStopped = true;
-    await this.#end(running);
+    if (running && !running.isStopped && (await this.#store.message(id))?.state === "stopped") this.#end(running);
   }
 
   /** Resolves when the answers before the last question of `path` have ended. @param {Message[]} path @returns {Promise<void>} */
@@ -163,7 +173,7 @@ export class Asking {
 
   /** @param {Running} running */
   async #follow(running) {
-    const { job, aborter } = running;
+    const { job } = running;
     /** @type {Partial<Message>} */
     let ending = { state: "stopped" };
     let written = 0;
@@ -196,7 +206,6 @@ export class Asking {
           break;
         case "connection":
           running.progress.isLost = event.is_lost;
-          if (event.is_lost && running.isStopped) aborter.abort();
           break;
         case "finish":
           ending = { ...ending, state: "done", finish_reason: event.finish_reason, marks: await this.#marks(job, event.grounding) };
@@ -207,13 +216,13 @@ export class Asking {
         case "error": // a cancelled one was stopped, here or elsewhere
           if (event.error.code !== "cancelled") ending = { ...ending, state: "failed", error: event.error };
       }
-      if (running.isStopped) await this.#end(running);
+      if (running.isStopped) this.#end(running);
       this.#tell(job.message);
     };
     await follow({ job: job.job, received: running.received }, {
       post: (received, signal) => this.#post(job, received, signal),
       get: (path, headers, signal) => send(path, { headers, signal }),
-      signal: aborter.signal,
+      signal: running.aborter.signal,
       onEvent,
     });
     if (!running.isStopped) {
@@ -258,8 +267,17 @@ export class Asking {
   }
 }
 
-/** Ends a job; one that has ended stays as it is. @param {string} name */
-const cancel = (name) => send(`v1/jobs/${name}`, { method: "DELETE" }).catch(() => null);
+/**
+ * Ends a job, also of a page that is being closed; one that has ended stays as it is.
+ * @param {string} name
+ * @returns {Promise<boolean>} whether the server has no such job any more
+ */
+async function cancel(name) {
+  const signal = AbortSignal.timeout(CLAIM_MS);
+  const asked = send(`v1/jobs/${name}`, { method: "DELETE", keepalive: true, signal });
+  const response = await asked.catch(() => null);
+  return response !== null && (response.ok || response.status === 404);
+}
 
 /**
  * What is kept of an answer so far.

@@ -20,7 +20,6 @@ const TYPING_MS = 150;
  * @property {Store} store
  * @property {(id: string | null) => void} onOpen null: a new conversation
  * @property {() => void} onRemoved the open conversation; the list stays, to undo it
- * @property {(jobs: Job[]) => void} onPurged whose answers nobody waits for any longer
  */
 
 export class History {
@@ -157,14 +156,14 @@ export class History {
 
   /** @param {string[]} ids of conversations that can come back for a while */
   async #remove(ids) {
-    const { say, store, onRemoved, onPurged } = this.ways;
+    const { say, store, onRemoved } = this.ways;
     const change = (/** @type {number | undefined} */ removed) =>
       Promise.all(ids.map((id) => store.changeConversation(id, { removed })));
     await change(Date.now());
     if (this.#open && ids.includes(this.#open)) onRemoved();
     const purge = setTimeout(async () => {
       notice.remove();
-      for (const id of ids) onPurged(await store.purge(id));
+      for (const id of ids) await store.purge(id);
     }, UNDO_MS);
     const undo = button(say("undo"), () => {
       clearTimeout(purge);

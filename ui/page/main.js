@@ -4,7 +4,6 @@
  */
 
 /** @import { Room } from "./room.js" */
-import { send } from "./api.js";
 import { Bar } from "./bar.js";
 import { Composer } from "./composer.js";
 import { OpenConversation } from "./conversation.js";
@@ -186,9 +185,6 @@ function switchHistory() {
         location.hash = id ?? "";
       },
       onRemoved: () => (location.hash = ""),
-      onPurged: (jobs) => {
-        for (const { job } of jobs) if (job) void send(`v1/jobs/${job}`, { method: "DELETE" });
-      },
     });
     addEventListener("conversation", () => list.showOpen(conversation.row.id));
     list.showOpen(conversation.row.id);

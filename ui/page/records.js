@@ -77,7 +77,8 @@
 
 /**
  * A question that is being answered. `message` is the answer; `job` is its name at the
- * server, once it is known. `tab` follows it for all tabs until `lease`.
+ * server, once it is known. `tab` follows it for all tabs until `lease`. Without message
+ * and conversation it is to be ended.
  *
  * @typedef {object} Job
  * @property {string} key the Idempotency-Key

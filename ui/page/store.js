@@ -114,21 +114,19 @@ export class Store {
   }
 
   /**
-   * Removes a conversation for good. To remove it with a way back, change `removed`
-   * first.
+   * Removes a conversation for good, and abandons its jobs. To remove it with a way back,
+   * change `removed` first.
    *
    * @param {string} id
-   * @returns {Promise<Job[]>} its running jobs, which the server still has
    */
   async purge(id) {
     /** @type {Required<Batch>["remove"]} */
     const remove = [["conversations", id]];
     const jobs = /** @type {Job[]} */ (await this.#tables.all("jobs", id));
-    for (const { key } of jobs) remove.push(["jobs", key]);
+    for (const job of jobs) await this.abandonJob(job);
     for (const row of await this.#tables.all("messages", id)) remove.push(["messages", row.id]);
     await this.#tables.write({ remove });
     this.#announce({ conversation: id });
-    return jobs;
   }
 
   /** @returns {Promise<Job[]>} the oldest first */
@@ -164,6 +162,12 @@ export class Store {
   /** @param {string} key @param {string} job its name at the server */
   async nameJob(key, job) {
     await this.#tables.update("jobs", key, (row) => row && { ...row, job });
+  }
+
+  /** Keeps of a job only what ends it at the server: nobody waits for it. @param {Job} job */
+  async abandonJob(job) {
+    await this.#tables.update("jobs", job.key, (row) => row && { ...row, conversation: "", message: "", job: job.job });
+    this.#announce({ conversation: job.conversation });
   }
 
   /** @param {string} key */
