@@ -16,28 +16,25 @@ from typing import Final
 
 from kombu.exceptions import OperationalError
 
-from edge.caller import Caller
 from edge.conversation import trim
 from edge.events import Event, Finished, Terminal
-from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import CHAT, EMBEDDINGS, RERANK, WorkerInfo
 from edge.jobs.submission import Admitted, Submission
 from edge.redis_clients import UNREACHABLE
 from edge.request import NO_SLOT, Answer, PictureRef, Request, Wants
 from edge.settings import Settings
-from edge.videos import Clip, ClipRef
+from edge.videos import ClipRef
 from ui.admission import Admission, Reservation, refuse_unable, serving
 from ui.answer_cache import AnswerCache, answer_key
 from ui.background import Background
 from ui.decoding import PictureDecoder
 from ui.event_streams import Events
-from ui.fair_line import OF_QUESTION
-from ui.in_order import in_order
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
-from ui.question import Linked, Question, Sent, SentVideo
+from ui.preparing import Prepared, Preparing
+from ui.question import Linked, Question
 from ui.subscriptions import Subscriptions, broker_away
 
 # Of the model; else it answers.
@@ -84,6 +81,8 @@ class Asking:
         self._admission = Admission(settings, jobs, subscriptions, background)
         self._fetch = fetch
         self.decoder = PictureDecoder(settings.image_tokens, settings.video_tokens)
+        self._pictures = Preparing(fetch, self.decoder)
+        self._unqueued: set[str] = set()  # jobs whose pictures are prepared here
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
@@ -122,28 +121,23 @@ class Asking:
             await meter.check("image-tokens", len(question.pictures))
         reserving = self._admission.reserve(submission, served, workers, meter)
         async with reserving as reservation:
-            if not reservation.job.is_new:
-                job = reservation.job
+            job = reservation.job
+            if job.is_queued or job.job_id in self._unqueued:
                 events = await _begun(
                     self._follow(reservation, job.job_id, watch, None)
                 )
                 return Asked(job, served.model, False, events)
-            decoded = await in_order(
-                question.pictures,
-                lambda one: self._decode(one, submission.caller, served),
-                OF_QUESTION,
-            )
-            if decoded:
-                watch.prepared()
-            request = question.request(
-                [one.ref for one in decoded],
-                ["" if isinstance(one, Clip) else one.text for one in decoded],
-            )
-            clips = [one for one in decoded if isinstance(one, Clip)]
-            pictures = [one for one in decoded if isinstance(one, Picture)]
-            pictures += [pair for clip in clips for pair in clip.pairs]
-            asked = await self._enqueue(reservation, request, pictures, watch)
-            return replace(asked, clips=tuple(clip.ref for clip in clips))
+            self._unqueued.add(job.job_id)
+            try:
+                prepared = await self._pictures.prepare(
+                    question, submission.caller, served
+                )
+                if question.pictures:
+                    watch.prepared()
+                asked = await self._enqueue(reservation, prepared, watch)
+            finally:
+                self._unqueued.discard(job.job_id)
+            return replace(asked, clips=prepared.clips)
 
     async def _recall(
         self,
@@ -179,28 +173,17 @@ class Asking:
         job = Admitted(secrets.token_hex(16), time.time(), is_new=True)
         return Asked(job, served.model, True, _known_stream(Finished(answer), watch))
 
-    async def _decode(
-        self, sent: Sent, caller: Caller, served: WorkerInfo
-    ) -> Picture | Clip:
-        if isinstance(sent, Linked):
-            async with self._fetch.fetched(sent, caller.address) as fetched:
-                return await self._decode(fetched, caller, served)
-        if isinstance(sent, SentVideo):
-            return await self.decoder.decode_video(sent, caller, served)
-        return await self.decoder.decode(sent, caller, served)
-
     async def _enqueue(
         self,
         reservation: Reservation,
-        request: Request,
-        pictures: Sequence[Picture],
+        prepared: Prepared,
         watch: Stopwatch,
     ) -> Asked:
         """Lets the question wait for its turn, unless its answer is known."""
         job, served = reservation.job, reservation.served
         watch.of(reservation.submission.caller, served.model)
-        request = trim(request, served.n_cells)
-        pictures = [one for one in pictures if one.ref in request.pictures]
+        request = trim(prepared.request, served.n_cells)
+        pictures = [one for one in prepared.pictures if one.ref in request.pictures]
         key = answer_key(request, served.fingerprint)
         content = answer_key(replace(request, scope=""), served.fingerprint)
         try:
@@ -210,7 +193,8 @@ class Asking:
                 return Asked(job, served.model, True, _known_stream(done, watch))
             if request.wants in NO_SLOT:  # no pixel is looked at
                 pictures = []
-            if pictures:  # those that are left after trimming, and only if computed
+            # those that are left after trimming, and only if computed
+            if pictures and job.is_new:
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()

@@ -80,7 +80,8 @@ class ClientJobs:
                     reply["job_id"],
                     float(reply["created"]),
                     is_new,
-                    tuple(job_ids[1:]) if is_new else (),
+                    is_queued=reply.get("is_queued") == "1",
+                    others=tuple(job_ids[1:]) if is_new else (),
                 )
             case "reused":
                 raise key_reused()
@@ -101,9 +102,9 @@ class ClientJobs:
         *,
         shares: str = "",
     ) -> None:
-        """Puts an admitted job into the queue; `content` names the question, equal for
-        all callers. The answer to another job with the same `shares` ends this one
-        while it waits.
+        """Puts an admitted job into the queue, unless it is there already; `content`
+        names the question, equal for all callers. The answer to another job with the
+        same `shares` ends this one while it waits.
 
         Raises RequestQuarantined when workers have died of this content, and the error
         with which the job has ended meanwhile.

@@ -9,7 +9,7 @@ and its events go to a stream of its own, which is closed when the attempt is ab
 a worker that was presumed dead can write nothing that a client will read. A running job
 holds a lease, by Redis's clock, that its worker renews; when the lease ends, the worker
 is presumed dead. A job without a watching client is cancelled, unless it was submitted
-with an idempotency key. Only the scripts in `lua/` move jobs.
+with an idempotency key and has reached the queue. Only the scripts in `lua/` move jobs.
 
 Jobs belong to a pool: the workers whose answers are equal. Each pool has sorted sets of
 its live jobs by admission, its waiting jobs by score, its running jobs by the end of

@@ -80,11 +80,13 @@ class Submission:
 @dataclass(frozen=True)
 class Admitted:
     """An admitted job, `created` in seconds since 1970, and the `others` of the same
-    question. One that is not new was submitted before with the same idempotency key."""
+    question. One that is not new was submitted before with the same idempotency key;
+    unless it `is_queued`, whoever submitted it may have died: prepare it too."""
 
     job_id: str
     created: float
     is_new: bool
+    is_queued: bool = False
     others: tuple[str, ...] = ()
 
     @property

@@ -188,6 +188,26 @@ async def test_twenty_at_once_with_one_key_are_one_job(harness: JobsHarness) -> 
     assert sum(job.is_new for job in jobs) == 1
 
 
+async def test_a_joined_job_says_whether_it_is_queued(harness: JobsHarness) -> None:
+    again = {"idempotency_key": "key", "body_hash": "a"}
+    first = await harness.admit(**again)
+    assert not (await harness.admit(**again)).is_queued
+    await harness.enqueue(first.job_id)
+    assert (await harness.admit(**again)).is_queued
+    harness.worker.end(harness.claim(), FINISHED)
+    assert (await harness.admit(**again)).is_queued
+
+
+async def test_a_job_is_queued_once(harness: JobsHarness) -> None:
+    """Two web processes may prepare it; the first one puts it into the queue."""
+    first = await harness.ask("me", "first")
+    other = await harness.ask("you", "other")
+    await harness.enqueue(first, "first")
+    assert harness.order() == [first, other]
+    await harness.enqueue(first, "first")  # it runs
+    assert harness.order() == []
+
+
 async def test_an_ended_job_is_joined_too(harness: JobsHarness) -> None:
     job_id = await harness.ask(idempotency_key="key", body_hash="a")
     harness.worker.end(harness.claim(), FINISHED)

@@ -232,6 +232,18 @@ async def test_an_unwatched_waiting_job_is_cancelled(
     assert states == ["cancelled", "waiting", "waiting"]
 
 
+async def test_a_job_that_nobody_will_queue_is_cancelled_though_it_is_kept(
+    harness: JobsHarness,
+) -> None:
+    """Its web process died while the pictures were decoded."""
+    job = await harness.admit(idempotency_key="key", body_hash="a")
+    await harness.reconciler.tick()
+    assert await harness.state(job.job_id) == "waiting"
+    harness.forget(job.job_id)
+    await harness.reconciler.tick()
+    assert await harness.state(job.job_id) == "cancelled"
+
+
 async def test_a_machine_that_stood_still_forgets_nobody(harness: JobsHarness) -> None:
     """Clients had no chance to say that they wait; they do so a moment later."""
     ids = [await harness.ask() for _ in range(2)]

@@ -120,6 +120,53 @@ async def test_a_client_is_waited_for_while_its_pictures_are_decoded(
             assert (await asking).status_code == 200
 
 
+async def test_a_question_goes_on_when_its_web_process_died_before_the_queue(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client asks another one, or the same one that was started again."""
+    once = {"idempotency-key": "abc"}
+    async with api_harness(broker_url) as web, api_harness(broker_url) as dead:
+
+        async def decode(*_: Any) -> Any:
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(dead.client._asking.decoder, "decode", decode)
+        first = dead.asking(**picture_body(), headers=once)
+        await web.until(lambda: web.live)
+        async with web.working(), asyncio.timeout(20):
+            reply = await web.post(**picture_body(), headers=once)
+        assert reply.status_code == 200
+        assert reply.headers["x-job-id"]
+        first.cancel()
+
+
+async def test_a_question_that_is_asked_twice_is_prepared_once(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = {"idempotency-key": "abc"}
+    async with api_harness(broker_url) as web:
+        decoder, going_on, n_decoded = web.client._asking.decoder, asyncio.Event(), 0
+        really = decoder.decode
+
+        async def decode(*args: Any) -> Any:
+            nonlocal n_decoded
+            n_decoded += 1
+            await going_on.wait()
+            return await really(*args)
+
+        monkeypatch.setattr(decoder, "decode", decode)
+        asked = [web.asking(**picture_body(), headers=once)]
+        await web.until(lambda: web.live)
+        asked += [web.asking(**picture_body(), headers=once) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        going_on.set()
+        async with web.working():
+            replies = await asyncio.gather(*asked)
+        assert {reply.status_code for reply in replies} == {200}
+        assert len({reply.headers["x-job-id"] for reply in replies}) == 1
+        assert n_decoded == 1
+
+
 async def test_a_job_that_ends_while_pictures_are_decoded_says_why(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,8 @@
 -- args: job_ids, pool, record (their first fields), n_jobs, n_of_account, n_of_address,
 --       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none), n_slots,
 --       job_s (how long a job takes if none has ended yet)
--- reply: status = admitted | joined | reused, job_id, created
+-- reply: status = admitted | joined | reused, job_id, created, is_queued (of a joined
+--        one: it is in the queue, or was)
 --        status = retired: the pool takes no new jobs
 --        status = queue_full | account_limit | address_limit | kept_limit, pause_s,
 --        spacing_s
@@ -14,11 +15,13 @@
 local ids, record, name = args.job_ids, args.record, args.idempotency_name
 if name then
   local earlier = redis.call('GET', idempotency_key(name))
-  local job = earlier and fields_of(job_key(earlier), 'body_hash', 'created')
+  local job = earlier and fields_of(job_key(earlier), 'body_hash', 'created', 'score',
+                                           'state')
   if job and job.body_hash then
     local is_same = job.body_hash == record.body_hash
+    local is_queued = job.score or job.state ~= 'waiting'
     return reply({status = is_same and 'joined' or 'reused', job_id = earlier,
-                  created = job.created})
+                  created = job.created, is_queued = is_queued and 1 or 0})
   end
 end
 if redis.call('EXISTS', retired_key(args.pool)) == 1 then

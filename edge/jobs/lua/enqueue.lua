@@ -1,6 +1,6 @@
--- Puts an admitted job into the queue of its pool.
+-- Puts an admitted job into the queue of its pool, once.
 -- args: job_id, request, content, schema or '', shares or '', spacing_s, max_tokens
--- reply: queued | quarantined | gone
+-- reply: queued | joined (another request did it) | quarantined | gone
 --
 -- A score is a time; the lowest is claimed first. Further jobs of an account that has
 -- unfinished ones get later scores, as far apart as jobs start, divided by the account's
@@ -8,7 +8,8 @@
 -- nothing that comes later than that overtakes the job; high priority subtracts it.
 local id = args.job_id
 local job = fields_of(job_key(id), 'state', 'pool', 'account', 'priority', 'weight',
-                      'culprit')
+                      'culprit', 'score')
+if job.score then return 'joined' end
 if job.state ~= 'waiting' then return 'gone' end
 job.content, job.schema = args.content, args.schema
 if is_quarantined(deaths_of(job), guilt_of(job)) then return 'quarantined' end

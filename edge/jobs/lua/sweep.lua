@@ -3,7 +3,9 @@
 -- reply: how many wait, and how many are live
 local at, pool = now(), args.pool
 for _, id in ipairs(redis.call('ZRANGE', live_key(pool), 0, -1)) do
-  local job = fields_of(job_key(id), 'state', 'expires', 'kept', 'watched', 'missed')
+  local job = fields_of(job_key(id), 'state', 'expires', 'kept', 'watched', 'missed',
+                        'score')
+  if not job.score then job.kept = '0' end  -- nobody else will put it into the queue
   if job.state ~= 'waiting' and job.state ~= 'running' then
     leave_pool(id, pool)
   elseif tonumber(job.expires) < at then
