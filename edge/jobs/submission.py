@@ -81,7 +81,7 @@ class Submission:
 class Admitted:
     """An admitted job, `created` in seconds since 1970, and the `others` of the same
     question. One that is not new was submitted before with the same idempotency key;
-    unless it `is_queued`, whoever submitted it may have died: prepare it too."""
+    unless it `is_queued`, who submitted it may have died: prepare it too."""
 
     job_id: str
     created: float
