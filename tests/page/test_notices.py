@@ -24,9 +24,10 @@ SHOW = """async () => {
   document.body.append(host);
   window.service = new Service();
   new Bar(host, window.service, {history() {}, server() {}});
-  window.fail = (error, tries) => {
+  window.fail = (error, again) => {
     window.acted = [];
-    const card = new FailureCard({error}, tries, (remedy) => window.acted.push(remedy));
+    const act = (remedy) => window.acted.push(remedy);
+    const card = new FailureCard({error, again}, act, () => act("stop"));
     document.querySelector(".failure")?.remove();
     document.body.append(card.node);
   };
@@ -67,21 +68,23 @@ def test_the_notice_names_what_is_away_and_goes_when_it_is_back(
         expect(notice).to_have_attribute("hidden", "")  # an empty one has a colour
 
 
-def test_a_failure_counts_until_it_asks_again(page: Page) -> None:
+def test_a_failure_counts_until_it_is_asked_again(page: Page) -> None:
     page.evaluate(SHOW)
     page.clock.install()
     full = {"code": "queue_full", "message": "All 18 places are taken."}
-    page.evaluate("error => window.fail(error, 0)", full | {"retry_after_s": 4})
+    page.evaluate("error => window.fail(error, Date.now() + 4000)", full)
     card = page.get_by_role("alert")
     expect(card).to_contain_text(WORDS["error_queue_full"])
     expect(card.locator(".counter")).to_contain_text("4")
     page.clock.run_for(2000)
     expect(card.locator(".counter")).to_contain_text("2")
-    expect(card.get_by_role("button")).to_have_count(1)  # no Copy, no Undo
-    page.clock.run_for(2000)
-    assert page.evaluate("window.acted") == ["wait"]
+    page.clock.run_for(9000)
+    expect(card.locator(".counter")).to_contain_text("1")  # asking takes a moment
+    card.get_by_role("button", name=WORDS["stop"]).click()
+    assert page.evaluate("window.acted") == ["stop"]
     # at last a person decides
-    page.evaluate("error => window.fail(error, 20)", full)
+    page.evaluate("error => window.fail(error, undefined)", full)
+    expect(card.get_by_role("button")).to_have_count(1)  # no Copy, no Undo
     expect(card.locator(".counter")).to_be_empty()
     card.get_by_role("button").click()
     assert page.evaluate("window.acted") == ["wait"]

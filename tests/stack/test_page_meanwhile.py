@@ -203,9 +203,18 @@ def test_a_question_in_line_waits_for_all_answers_above_it(
 # --- what fails -----------------------------------------------------------------------
 
 
-def test_a_question_is_given_back_when_the_page_has_become_old(browser, stack) -> None:
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_question_is_given_back_when_the_page_has_become_old(
+    browser, stack, *, knows: bool
+) -> None:
+    """Also when the page does not know yet that the server is back."""
     with visiting(browser, stack.url) as visitor:
         visitor.page.route("**/room*.js", lambda route: route.abort())
+        if not knows:
+            visitor.page.route("**/v1/status", lambda route: route.abort())
+            visitor.page.evaluate("dispatchEvent(new Event('online'))")  # it looks
+            expect(visitor.page.locator(".notice")).to_be_visible()
+            visitor.page.unroute("**/v1/status")
         visitor.box.fill("What is two and two?")
         with visitor.page.expect_event("load"):  # it loads itself again
             visitor.box.press("Enter")
@@ -215,6 +224,22 @@ def test_a_question_is_given_back_when_the_page_has_become_old(browser, stack) -
         visitor.box.press("Enter")
         expect(visitor.page.locator(".answer")).to_have_count(1)
         visitor.wait_done()
+
+
+def test_a_question_is_given_back_while_the_server_is_away(browser, stack) -> None:
+    with visiting(browser, stack.url) as visitor:
+        for pattern in ("**/room*.js", "**/v1/status"):
+            visitor.page.route(pattern, lambda route: route.abort())
+        visitor.box.fill("What is two and two?")
+        visitor.box.press("Enter")
+        expect(
+            visitor.page.get_by_text("The server cannot be reached.")
+        ).not_to_have_count(0)
+        expect(visitor.box).to_have_value("What is two and two?")
+        visitor.page.unroute_all()
+        visitor.box.press("Enter")
+        visitor.wait_done()
+        expect(visitor.page.locator(".answer")).to_have_count(1)
 
 
 def test_keys_of_an_input_method_send_nothing(browser, stack) -> None:

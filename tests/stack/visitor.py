@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class Visitor:
         self.ask("Tell me everything about it", picture)
         wait_for(lambda: len(self.answers.last.inner_text()) > 100, 60)
 
+    def until(self, condition: Callable[[], object], seconds: float) -> None:
+        """Waits while the page goes on, also with what a test does to its requests."""
+        wait_for(lambda: self.page.wait_for_timeout(50) or condition(), seconds)
+
     @property
     def answers(self) -> Locator:
         return self.page.locator(".answer > .markdown")
@@ -99,15 +103,12 @@ class Held:
 
     def __init__(self, visitor: Visitor, pattern: str) -> None:
         self._routes: list[Route] = []
-        self._page, self._pattern = visitor.page, pattern
+        self._visitor, self._page, self._pattern = visitor, visitor.page, pattern
         self._page.route(pattern, lambda route: self._routes.append(route))
 
-    def wait(self) -> None:
-        for _ in range(400):
-            if self._routes:
-                return
-            self._page.wait_for_timeout(50)
-        raise AssertionError("no such request")
+    def wait(self, n: int = 1) -> None:
+        """Returns when `n` of them wait."""
+        self._visitor.until(lambda: len(self._routes) >= n, 20)
 
     def let_go(self) -> None:
         for route in self._routes:

@@ -10,29 +10,17 @@
 /** @import { Service } from "./service.js" */
 /** @import { Store } from "./store.js" */
 import { send } from "./api.js";
-import { isRunning } from "./conversation.js";
+import { isAwaited } from "./conversation.js";
+import { pauseAfter } from "./failures.js";
 import { marksOf } from "./marks.js";
-import { Progress } from "./progress.js";
 import { answeredTurns, PictureGone, requestBody, sentPictures } from "./request.js";
 import { follow } from "./resume.js";
+import { Running } from "./running.js";
 import { branch } from "./tree.js";
 import { say } from "./words.js";
 
 const CLAIM_MS = 5000;
 const WRITE_MS = 400;
-
-/**
- * @typedef {object} Running
- * @property {Job} job
- * @property {AbortController} aborter
- * @property {Progress} progress
- * @property {string} text
- * @property {string} thoughts
- * @property {string} received
- * @property {boolean} isWaiting for the answer before it
- * @property {boolean} isStopped followed no longer than until its job has a name
- * @property {string} page the job of the page that is asked about by itself
- */
 
 export class Asking {
   #store;
@@ -80,25 +68,18 @@ export class Asking {
     const message = found?.messages.find(({ id }) => id === job.message);
     if (!found || !message || (message.state === "stopped" && job.job)) return this.#cancel(job);
     const path = branch(found.messages, message.parent);
-    const running = {
-      job,
-      aborter: new AbortController(),
-      progress: new Progress(job.created, this.#price(path, message.settings ?? {})),
-      text: message.text,
-      thoughts: message.thoughts ?? "",
-      received: message.received ?? "0",
-      isWaiting: true,
-      isStopped: message.state === "stopped",
-      page: "",
-    };
+    const running = new Running(job, message, this.#price(path, message.settings ?? {}));
     this.#running.set(job.message, running);
     this.#tell(job.message);
     await this.#store.claimJob(job.key, now);
     await this.#predecessors(path);
     running.isWaiting = false;
     this.#tell(job.message);
-    if (running.isStopped) this.#end(running);
-    await this.#follow(running);
+    if (running.isStopped) running.stop();
+    do {
+      if (running.again) await this.#askAgain(running);
+      await this.#follow(running);
+    } while (running.again && !running.isStopped);
     if (!running.isStopped) await this.#store.endJob(job.key);
     else if (job.job || !running.progress.isLost) await this.#cancel(job, running.page);
     // not before: takeOver would begin it again; nor if it was asked once more meanwhile
@@ -106,25 +87,32 @@ export class Asking {
     this.#tell(job.message);
   }
 
+  /** Waits until a question that failed is to be asked again. @param {Running} running */
+  async #askAgain(running) {
+    await running.pause();
+    const message = await this.#store.message(running.job.message);
+    if (running.isStopped || message?.state !== "failed") return running.stop(); // another tab asked it
+    running.restart();
+    const { text, received } = running;
+    const change = { text, received, thoughts: undefined, state: /** @type {const} */ ("asked"), error: undefined, again: undefined };
+    await this.#store.changeMessage(message.id, { ...change, tries: (message.tries ?? 0) + 1 });
+  }
+
+  /** Asks for a failed answer now, if it is to be asked for later. @param {Message} message */
+  hurry({ id }) {
+    const running = this.#running.get(id);
+    if (running?.again) running.hurry();
+    return Boolean(running?.again);
+  }
+
   /** Ends an answer; what is there of it stays. @param {Message} message */
   async stop(message) {
     const running = this.#running.get(message.id);
-    if (running) this.#end(running); // no event comes after it
-    await this.#store.changeMessage(message.id, { ...(running && shown(running)), state: "stopped" });
+    running?.stop(); // no event comes after it
+    await this.#store.changeMessage(message.id, { ...running?.shown, state: "stopped" });
     if (running) return;
     const job = (await this.#store.jobs()).find((one) => one.message === message.id);
     if (job?.job) await this.#cancel(job);
-  }
-
-  /**
-   * Follows a stopped answer no longer than until its job has a name: the server goes on
-   * with a question that has a key, though nobody listens.
-   *
-   * @param {Running} running
-   */
-  #end(running) {
-    running.isStopped = true;
-    if (running.isWaiting || running.job.job || running.progress.isLost) running.aborter.abort();
   }
 
   /**
@@ -144,7 +132,7 @@ export class Asking {
   /** Stops what a person has stopped in another tab. @param {string} id of a message */
   async #heedStop(id) {
     const running = this.#running.get(id);
-    if (running && !running.isStopped && (await this.#store.message(id))?.state === "stopped") this.#end(running);
+    if (running && !running.isStopped && (await this.#store.message(id))?.state === "stopped") running.stop();
   }
 
   /** Resolves when the answers before the last question of `path` have ended. @param {Message[]} path @returns {Promise<void>} */
@@ -153,7 +141,7 @@ export class Asking {
     return new Promise((resolve) => {
       const check = async () => {
         const found = before && (await this.#store.read(before.conversation));
-        if (found && branch(found.messages, before.id).some(isRunning)) return;
+        if (found && branch(found.messages, before.id).some(isAwaited)) return;
         end();
         resolve();
       };
@@ -196,12 +184,12 @@ export class Asking {
           running.received = event.at;
           if (!running.isStopped && now - written > WRITE_MS) {
             written = now;
-            await this.#store.changeMessage(job.message, { ...shown(running), received: event.at, state: "writing" });
+            await this.#store.changeMessage(job.message, { ...running.shown, received: event.at, state: "writing" });
           }
           break;
         case "restart":
           job.job = null; // another one gets a name soon
-          running.text = running.thoughts = "";
+          running.restart();
           running.progress.observe({ stage: "queue", is_retried: true }, now);
           break;
         case "connection":
@@ -215,8 +203,9 @@ export class Asking {
           break;
         case "error": // a cancelled one was stopped, here or elsewhere
           if (event.error.code !== "cancelled") ending = { ...ending, state: "failed", error: event.error };
+          await this.#store.nameJob(job.key, (job.job = null)); // asked again, it gets another one
       }
-      if (running.isStopped) this.#end(running);
+      if (running.isStopped) running.stop();
       this.#tell(job.message);
     };
     await follow({ job: job.job, received: running.received }, {
@@ -225,9 +214,11 @@ export class Asking {
       signal: running.aborter.signal,
       onEvent,
     });
-    if (!running.isStopped) {
-      await this.#store.changeMessage(job.message, { ...shown(running), received: running.received, ...ending });
-    }
+    if (running.isStopped) return;
+    const { tries = 0 } = (await this.#store.message(job.message)) ?? {};
+    const pauseS = ending.error ? pauseAfter(ending.error, tries) : null;
+    running.again = pauseS === null ? 0 : Date.now() + pauseS * 1000;
+    await this.#store.changeMessage(job.message, { ...running.shown, received: running.received, ...ending, again: running.again || undefined });
   }
 
   /** @param {Job} job @param {Located[]} grounding */
@@ -277,12 +268,4 @@ async function cancel(name) {
   const asked = send(`v1/jobs/${name}`, { method: "DELETE", keepalive: true, signal });
   const response = await asked.catch(() => null);
   return response !== null && (response.ok || response.status === 404);
-}
-
-/**
- * What is kept of an answer so far.
- * @param {{text: string, thoughts?: string}} answer
- */
-function shown({ text, thoughts }) {
-  return thoughts ? { text, thoughts } : { text };
 }

@@ -12,6 +12,9 @@ const LONGEST_TITLE = 60;
 /** Whether it is an answer that is still to come. @param {Message | undefined} message */
 export const isRunning = (message) => ["next", "asked", "writing"].includes(message?.state ?? "");
 
+/** The same, or a failed one that is asked for again by itself. @param {Message | undefined} message */
+export const isAwaited = (message) => isRunning(message) || (message?.state === "failed" && Boolean(message.again));
+
 /** @param {number} now @returns {Conversation} */
 const fresh = (now) => ({ id: newId(), title: "", created: now, updated: now, leaf: null });
 
@@ -161,7 +164,7 @@ export class OpenConversation {
    * @returns {Promise<Job>}
    */
   async retry({ id }, options) {
-    const { error: _, ...found } = /** @type {Message} */ (this.messages.find((one) => one.id === id));
+    const { error: _, again: __, tries: ___, ...found } = /** @type {Message} */ (this.messages.find((one) => one.id === id));
     const answer = { ...found, text: "", received: "0", state: /** @type {const} */ ("asked"), settings: options, thoughts: undefined, measured: undefined, marks: undefined };
     this.messages = this.messages.map((one) => (one.id === id ? answer : one));
     this.#tell();

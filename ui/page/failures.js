@@ -1,5 +1,6 @@
 /** What the page says about an answer that failed, and the one thing that helps. */
 
+/** @import { ApiFailure } from "./api.js" */
 /** @import { Message } from "./records.js" */
 import { button, el, put } from "./dom.js";
 import { about, hasText, say } from "./words.js";
@@ -31,6 +32,15 @@ const WAIT_S = 10;
 const MOST_TRIES = 20;
 
 /**
+ * How many seconds after a failure it is asked again by itself; null: a person decides.
+ * @param {{code: string, retry_after_s?: number}} error
+ * @param {number} tries how often that was done already
+ */
+export function pauseAfter({ code, retry_after_s }, tries) {
+  return REMEDIES[code] === "wait" && tries < MOST_TRIES ? (retry_after_s ?? WAIT_S) : null;
+}
+
+/**
  * The sentence for an error, in the person's language; the server's own if there is none.
  * @param {{code: string, message: string}} error
  */
@@ -40,39 +50,33 @@ export function sentence({ code, message }) {
   return say(hasText(key) ? key : "error_invalid_request", { message });
 }
 
-/**
- * The card of a failed answer. It counts down and asks again by itself where waiting
- * helps.
- */
+/** The card of a failed answer. It counts down while the answer is awaited. */
 export class FailureCard {
   node = el("section", { class: "failure", role: "alert" });
   #timer = 0;
 
   /**
    * @param {Message} answer
-   * @param {number} tries how often it was asked again by itself
    * @param {(remedy: Remedy) => void} act
+   * @param {() => void} stop
    */
-  constructor(answer, tries, act) {
-    const error = answer.error ?? { code: "internal_error", message: "" };
+  constructor({ error: given, again = 0 }, act, stop) {
+    const error = given ?? { code: "internal_error", message: "" };
     const remedy = REMEDIES[error.code] ?? "edit";
     const counter = el("span", { class: "counter" });
     const label = remedy === "wait" ? "again_now" : `remedy_${remedy}`;
     put(
       this.node,
       el("p", {}, sentence(error), " ", counter),
-      el("div", { class: "actions" }, button(say(label), () => act(remedy), { class: "quiet" })),
+      el(
+        "div",
+        { class: "actions" },
+        button(say(label), () => act(remedy), { class: "quiet" }),
+        again > 0 && button(say("stop"), stop, { class: "quiet" }),
+      ),
     );
-    if (remedy !== "wait" || tries >= MOST_TRIES) return;
-    const until = Date.now() + (error.retry_after_s ?? WAIT_S) * 1000;
-    const count = () => {
-      const left = Math.ceil((until - Date.now()) / 1000);
-      put(counter, left > 0 ? say("asks_again_in", { time: about(left) }) : "");
-      if (left <= 0) {
-        this.close();
-        act("wait");
-      }
-    };
+    if (!again) return;
+    const count = () => put(counter, say("asks_again_in", { time: about(Math.max(1, Math.ceil((again - Date.now()) / 1000))) }));
     this.#timer = window.setInterval(count, 1000);
     count();
   }

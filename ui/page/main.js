@@ -98,7 +98,7 @@ async function load(loading, use, giveBack) {
   if (part) return use(part);
   giveBack?.();
   await keepDraft();
-  if (service.state === "ready") location.reload();
+  if (await service.look()) location.reload();
   else composer.say(say("error_unreachable"));
 }
 

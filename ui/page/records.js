@@ -47,6 +47,8 @@
  * @property {string} [received]
  * @property {string} [finish_reason]
  * @property {{code: string, message: string, retry_after_s?: number}} [error]
+ * @property {number} [again] of a failed answer: when it is asked for again by itself
+ * @property {number} [tries] how often it was
  * @property {Mark[]} [marks] boxes and points of an answer
  * @property {Record<string, any>} [measured] usage, timings, and what else is known
  */

@@ -11,7 +11,7 @@
 /** @import { Item } from "./strip.js" */
 /** @import { Example } from "./tasks.js" */
 import { Asking } from "./asking.js";
-import { isRunning } from "./conversation.js";
+import { isAwaited, isRunning } from "./conversation.js";
 import { isComposing, mount } from "./dom.js";
 import { options } from "./options.js";
 import { saveMarks } from "./save_marks.js";
@@ -200,7 +200,7 @@ export class Room {
     const { messages } = this.#conversation;
     const question = messages.find(({ id }) => id === answer.parent);
     if (!added || !question) return;
-    if (isRunning(messages.find(({ id }) => id === answer.id))) await this.#asking.stop(answer);
+    if (isAwaited(messages.find(({ id }) => id === answer.id))) await this.#asking.stop(answer);
     if (this.#conversation.row.id !== answer.conversation) return; // another one was opened meanwhile
     await this.#run(this.#conversation.ask(question.text, [added], answer.settings ?? {}, question.parent, question.task));
   }
@@ -235,8 +235,8 @@ export class Room {
     const before = message.settings ?? {};
     switch (remedy) {
       case "wait":
-        this.#talk.tries.set(message.id, (this.#talk.tries.get(message.id) ?? 0) + 1);
-        return this.#run(this.#conversation.retry(message, before));
+        if (this.#asking.hurry(message)) return;
+      // fall through
       case "again":
         return this.#run(this.#conversation.retry(message, before));
       case "without":
@@ -273,7 +273,7 @@ export class Room {
   /** Escape stops the answer that is shown. @param {KeyboardEvent} event */
   #key(event) {
     const last = this.#conversation.path.at(-1);
-    if (event.key !== "Escape" || event.defaultPrevented || isComposing(event) || !isRunning(last)) return;
+    if (event.key !== "Escape" || event.defaultPrevented || isComposing(event) || !isAwaited(last)) return;
     if (!document.querySelector("dialog[open]")) void this.#asking.stop(/** @type {Message} */ (last));
   }
 }

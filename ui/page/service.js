@@ -71,7 +71,7 @@ export class Service {
     return this.state === "ready" && !(this.status.running || this.status.waiting);
   }
 
-  /** One look at the server. */
+  /** One look at the server. @returns {Promise<boolean>} whether it answered */
   async look() {
     try {
       this.status = await callJson("v1/status");
@@ -86,6 +86,7 @@ export class Service {
       this.state = error.failure;
     }
     for (const listener of this.#listeners) listener();
+    return this.state === "ready" || this.state.code === "no_worker";
   }
 
   /** @param {string} name */

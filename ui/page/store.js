@@ -159,7 +159,7 @@ export class Store {
     }
   }
 
-  /** @param {string} key @param {string} job its name at the server */
+  /** @param {string} key @param {string | null} job its name at the server */
   async nameJob(key, job) {
     await this.#tables.update("jobs", key, (row) => row && { ...row, job });
   }

@@ -23,8 +23,6 @@ export class Talk {
   #toEnd;
   /** @type {Map<string, QuestionView | AnswerView>} */
   #views = new Map();
-  /** How often a failed answer was asked again by itself. @type {Map<string, number>} */
-  tries = new Map();
   #isAtEnd = true;
   #isDrawing = false;
 
@@ -82,7 +80,7 @@ export class Talk {
       this.#views.set(message.id, view);
     }
     const wasRunning = isRunning(/** @type {AnswerView} */ (view).message);
-    /** @type {AnswerView} */ (view).update(message, this.#asking.running(message.id), alternatives, this.tries.get(message.id) ?? 0);
+    /** @type {AnswerView} */ (view).update(message, this.#asking.running(message.id), alternatives);
     if (wasRunning && message.state === "done") this.#live.textContent = `${say("answer")}: ${message.text}`;
   }
 

@@ -2,7 +2,7 @@
 
 /** @import { Kind } from "./marks_file.js" */
 /** @import { Message, PictureRef } from "./records.js" */
-/** @import { Running } from "./asking.js" */
+/** @import { Running } from "./running.js" */
 /** @import { Remedy } from "./failures.js" */
 import { groups } from "./clips.js";
 import { copy, tablesAsCsv } from "./clipboard.js";
@@ -103,9 +103,8 @@ export class AnswerView {
    * @param {Message} message
    * @param {Running | undefined} running
    * @param {Message[]} branches
-   * @param {number} tries
    */
-  update(message, running, branches, tries) {
+  update(message, running, branches) {
     this.message = message;
     const { text, thoughts } = running && isRunning(message) ? running : message;
     this.#thoughts.show(thoughts ?? "");
@@ -113,10 +112,10 @@ export class AnswerView {
       showMarkdown(this.#text, text);
       this.#shown = text;
     }
-    const sign = [isRunning(message) ? "running" : message.state, message.error?.code, branches.length, tries, Boolean(message.measured?.usage)].join();
+    const sign = [isRunning(message) ? "running" : message.state, message.error?.code, message.again, branches.length, Boolean(message.measured?.usage)].join();
     if (sign !== this.node.dataset.sign) {
       this.node.dataset.sign = sign;
-      this.#setCard(message, tries);
+      this.#setCard(message);
       put(this.#foot, ...(isRunning(message) ? [] : this.#footer(message, branches)));
     }
     this.tick(running, Date.now());
@@ -131,8 +130,8 @@ export class AnswerView {
     if (this.#card instanceof FailureCard) this.#card.close();
   }
 
-  /** @param {Message} message @param {number} tries */
-  #setCard(message, tries) {
+  /** @param {Message} message */
+  #setCard(message) {
     this.close();
     this.#card?.node.remove();
     const { actions } = this;
@@ -146,7 +145,7 @@ export class AnswerView {
         tell: actions.tell,
       });
     } else if (message.state === "failed") {
-      this.#card = new FailureCard(message, tries, (remedy) => actions.remedy(this.message, remedy));
+      this.#card = new FailureCard(message, (remedy) => actions.remedy(this.message, remedy), () => actions.stop(this.message));
     } else this.#card = null;
     if (this.#card) this.#text.after(this.#card.node);
   }

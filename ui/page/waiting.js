@@ -1,6 +1,6 @@
 /** The card of an answer that is not complete: four steps, one bar, what one can do. */
 
-/** @import { Running } from "./asking.js" */
+/** @import { Running } from "./running.js" */
 /** @import { Stage } from "./progress.js" */
 import { button, el, put } from "./dom.js";
 import { STAGES } from "./progress.js";

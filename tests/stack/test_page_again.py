@@ -1,0 +1,161 @@
+"""What the page asks again by itself, and what it takes back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Request, Response, Route, expect
+
+from tests.stack.visitor import Held, Visitor, visiting
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
+
+ASKING = "**/v1/chat/completions"
+
+
+class Refusing:
+    """A server that refuses the next `n` questions, each for `pause_s`."""
+
+    def __init__(self, visitor: Visitor, n: int, pause_s: int) -> None:
+        self.n, self.pause_s = n, pause_s
+        self.asked: list[Request] = []
+        visitor.page.route(ASKING, self._answer)
+
+    def _answer(self, route: Route) -> None:
+        self.asked.append(route.request)
+        if len(self.asked) > self.n:
+            return route.continue_()
+        error = {"code": "queue_full", "message": "All places are taken."}
+        route.fulfill(
+            status=429,
+            headers={"retry-after": str(self.pause_s)},
+            json={"error": error},
+        )
+        return None
+
+
+@pytest.mark.parametrize("then", ["stays", "reloads", "leaves"])
+def test_a_refused_question_is_asked_again_wherever_the_person_is(
+    browser, stack, then: str
+) -> None:
+    with visiting(browser, stack.url) as visitor:
+        refusing = Refusing(visitor, n=2, pause_s=3)
+        visitor.ask("How much is two and two?")
+        expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
+        address = visitor.page.url
+        if then == "reloads":
+            visitor.page.reload()
+            visitor.wait_ready()
+            expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
+        elif then == "leaves":
+            visitor.page.locator("#bar .menu").click()
+            visitor.page.get_by_role("button", name="New question").click()
+            expect(visitor.page.locator(".answer")).to_have_count(0)
+        visitor.until(lambda: len(refusing.asked) == 3, 20)
+        if then == "leaves":
+            visitor.page.goto(address)
+        visitor.until(lambda: visitor.answers.last.inner_text(), 20)
+        visitor.wait_done()
+        expect(visitor.page.locator(".failure")).to_have_count(0)
+        assert len(refusing.asked) == 3
+
+
+def test_a_question_in_line_waits_for_one_that_is_asked_again(browser, stack) -> None:
+    with visiting(browser, stack.url) as visitor:
+        refusing = Refusing(visitor, n=1, pause_s=4)
+        visitor.ask("How much is two and two?")
+        expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
+        visitor.ask("And three and three?")
+        expect(visitor.page.get_by_text("Next: it is asked when").first).to_be_visible()
+        visitor.until(lambda: len(refusing.asked) == 3, 20)
+        visitor.wait_done()
+        n_messages = [len(one.post_data_json["messages"]) for one in refusing.asked]
+        assert n_messages == [1, 1, 3]  # it knows the first answer
+
+
+@pytest.mark.parametrize("how", ["now", "stop", "escape"])
+def test_a_person_asks_sooner_or_not_at_all(browser, stack, how: str) -> None:
+    with visiting(browser, stack.url) as visitor:
+        refusing = Refusing(visitor, n=1, pause_s=30 if how == "now" else 3)
+        visitor.ask("How much is two and two?")
+        failure = visitor.page.locator(".failure")
+        expect(failure).to_contain_text("Asking again in")
+        if how == "now":
+            failure.get_by_role("button", name="Ask now").click()
+            visitor.until(lambda: len(refusing.asked) == 2, 5)
+            visitor.wait_done()
+            return
+        if how == "stop":
+            failure.get_by_role("button", name="Stop").click()
+        else:
+            visitor.page.keyboard.press("Escape")
+        expect(visitor.page.get_by_text("Stopped.")).to_be_visible()
+        visitor.page.wait_for_timeout(4500)
+        assert len(refusing.asked) == 1
+        expect(visitor.page.get_by_text("Stopped.")).to_be_visible()
+
+
+def test_thoughts_and_text_of_an_answer_that_failed_are_not_kept(
+    browser, stack
+) -> None:
+    """It lost its worker in the middle, and is asked for again from its beginning."""
+    error = {"code": "worker_lost", "message": "Lost.", "retry_after_s": 2}
+    deltas: list[dict[str, Any]] = [
+        {"choices": [{"delta": {"reasoning_content": "Hm, two"}}]},
+        {"choices": [{"delta": {"content": "Half an answer"}}]},
+        {"error": error},
+    ]
+    lines = [f"id: {n}\ndata: {json.dumps(one)}\n\n" for n, one in enumerate(deltas)]
+    with visiting(browser, stack.url) as visitor:
+        is_first = True
+
+        def answer(route: Route) -> None:
+            nonlocal is_first
+            if not is_first:
+                return route.continue_()
+            is_first = False
+            route.fulfill(body="".join(lines), content_type="text/event-stream")
+            return None
+
+        visitor.page.route(ASKING, answer)
+        visitor.ask("How much is two and two?")
+        expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
+        expect(visitor.page.get_by_text("Half an answer")).to_be_visible()
+        expect(visitor.page.get_by_text("Thoughts")).to_be_visible()
+        visitor.wait_done()
+        expect(visitor.page.locator(".failure")).to_have_count(0)
+        expect(visitor.page.get_by_text("Thoughts")).to_be_hidden()
+        assert visitor.answers.last.inner_text()
+        assert "Half" not in visitor.answers.last.inner_text()
+
+
+def test_sooner_ends_a_question_whose_job_has_no_name_yet(
+    browser, talkative, pictures
+) -> None:
+    with visiting(browser, talkative.url) as visitor:
+        visitor.slow_pictures()
+        jobs: dict[bool, str] = {}
+
+        def name(reply: Response) -> None:
+            if job := reply.headers.get("x-job-id"):
+                jobs['"low"' in (reply.request.post_data or "")] = job
+
+        visitor.page.on("response", name)
+        asking = Held(visitor, ASKING)
+        visitor.ask("Tell me everything about it", pictures[0])
+        asking.wait()
+        visitor.page.get_by_role("button", name="Sooner").click()
+        asking.wait(2)
+        asking.let_go()
+        visitor.until(lambda: len(jobs) == 2, 30)
+        state = "name => fetch(`v1/jobs/${name}`).then(reply => reply.json())"
+
+        def states() -> list[str]:
+            return [visitor.page.evaluate(state, jobs[low])["status"] for low in jobs]
+
+        visitor.until(lambda: sorted(states()) == ["cancelled", "running"], 20)
+        assert visitor.page.evaluate(state, jobs[True])["status"] == "running"
+        visitor.stop_all()
+        visitor.wait_done()
