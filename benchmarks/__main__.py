@@ -25,8 +25,8 @@ from benchmarks.report.page import write_report
 from benchmarks.report.summary import summarise
 from benchmarks.report.terminal import growth_table, terminal_table
 from edge.cli.errors import clear_errors
+from edge.cli.options import settings_with
 from edge.errors import SetupError
-from edge.settings import Settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
@@ -120,15 +120,15 @@ def bench(
         when = datetime.now().strftime("%Y-%m-%d-%H%M%S")
         folder = out or Path("edge-bench", when)
         folder.mkdir(parents=True, exist_ok=True)
-        settings = Settings.load()
+        settings = settings_with(None if url else model or None, None)
+        api_key = read_api_key(api_key_file)
         if url:
-            target = running(url, pid, read_api_key(api_key_file))
+            target = running(url, pid, api_key)
             run = _bench(workload, target, name, folder, price_per_hour)
         else:
             settings = replace(settings, **chosen.settings)
-            settings = replace(settings, model=model) if model else settings
             console.print("Starting a server to measure.", style="dim")
-            with ours(settings) as target:
+            with ours(settings, api_key) as target:
                 run = _bench(workload, target, name, folder, price_per_hour)
         is_here = target.is_local if keep is None else keep
         if is_here and scenario_name == "curve":

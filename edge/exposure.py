@@ -45,13 +45,22 @@ def check_exposure(settings: Settings) -> None:
 
 def trusted(settings: Settings) -> list[str]:
     """The networks of EDGE_TRUST. Raises SetupError for invalid ones."""
-    named = [text.strip() for text in settings.trust.split(",") if text.strip()]
+    return _networks("EDGE_TRUST", settings.trust)
+
+
+def metrics_readers(settings: Settings) -> list[str]:
+    """The networks of EDGE_METRICS_FROM. Raises SetupError for invalid ones."""
+    return _networks("EDGE_METRICS_FROM", settings.metrics_from)
+
+
+def _networks(name: str, text: str) -> list[str]:
+    named = [part.strip() for part in text.split(",") if part.strip()]
     try:
-        return [str(ipaddress.ip_network(text)) for text in named]
+        return [str(ipaddress.ip_network(one)) for one in named]
     except ValueError as error:
         raise SetupError(
-            f"EDGE_TRUST={settings.trust!r}: {error}. Write networks like 10.0.0.0/8, "
-            "with commas between them."
+            f"{name}={text!r}: {error}. Write networks like 10.0.0.0/8, with commas "
+            "between them."
         ) from None
 
 
@@ -63,13 +72,18 @@ def described(settings: Settings) -> str:
         where = f"Only this machine can reach it ({host})"
     elif host.is_unspecified:
         where = f"Every address of this machine is open ({host})"
-    asks = "a key is required" if needs_keys(keys) else "no key is required"
-    if needs_keys(keys) and not has_keys(settings):
-        asks += (
-            f", and there is none any more: make one with `edge keys create NAME`, or "
-            f"remove {keys}.lock to let everybody in"
-        )
+    asks = "a key is required" if asks_for_keys(settings) else "no key is required"
+    if asks_for_keys(settings) and not has_keys(settings):
+        asks += ", and there is none: make one with `edge keys create NAME`"
+        if not settings.keys_file:
+            asks += f", or remove {keys}.lock to let everybody in"
     return f"{where}; {asks}."
+
+
+def asks_for_keys(settings: Settings) -> bool:
+    """Whether callers need a key: a file of keys was named, or there are keys, or
+    there were. Raises SetupError for a file that cannot be read."""
+    return bool(settings.keys_file) or needs_keys(settings.keys_path)
 
 
 def in_url(host: str) -> str:

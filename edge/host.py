@@ -191,6 +191,15 @@ def listener(port: int) -> int | None:
     return None
 
 
+def service_of(pid: int) -> int:
+    """The `edge up` that a process is a part of, or the process itself."""
+    with suppress(psutil.Error):
+        for parent in psutil.Process(pid).parents():
+            if _called(parent) == "edge":
+                return int(parent.pid)
+    return pid
+
+
 def _family(pid: int) -> list[psutil.Process]:
     """A process and its descendants; [] if it has ended."""
     try:

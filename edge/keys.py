@@ -66,6 +66,11 @@ def read_keys(path: Path) -> list[Key]:
         return [Key.from_json(entry) for entry in json.loads(text)["keys"]]
     except FileNotFoundError:
         return []
+    except PermissionError:
+        raise SetupError(
+            f"This account may not read the keys in {path}. Run it as the account of "
+            "the service."
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SetupError(
             f"The keys in {path} cannot be read ({error}). No key is accepted "
@@ -207,6 +212,7 @@ def _rewritten(path: Path) -> Iterator[list[Key]]:
 
 
 def _lock(path: Path) -> Path:
+    path = Path(os.path.realpath(path))  # in a container the file may be a link
     return path.with_name(path.name + ".lock")
 
 

@@ -119,7 +119,7 @@ def rotate(path: Path) -> None:
     Processes keep writing to the same file, which must be open for appending: it is
     copied and emptied, not renamed. On a full disk it is only emptied.
     """
-    if path.stat().st_size <= LARGEST_BYTES:
+    if not path.exists() or path.stat().st_size <= LARGEST_BYTES:
         return
     older = [path.with_name(f"{path.name}.{n}") for n in range(1, KEPT + 1)]
     try:

@@ -31,7 +31,11 @@ class Settings(SettingsTable):
 
     @property
     def keys_path(self) -> Path:
-        return Path(self.keys_file) if self.keys_file else self.data_dir / "keys.json"
+        return (
+            Path(self.keys_file).expanduser()
+            if self.keys_file
+            else self.data_dir / "keys.json"
+        )
 
     @classmethod
     def table(cls) -> list[Field[Any]]:

@@ -208,7 +208,11 @@ class SettingsTable:
         "who the client is, and whether it used https.",
     )
     metrics_port: int = setting(
-        0, "Port of a worker's metrics. 0 = none.", at_least=0, at_most=65535
+        0,
+        "Port of a worker's metrics, of `edge up` with several models the first one's: "
+        "the others have the next ports. 0 = none.",
+        at_least=0,
+        at_most=65535,
     )
     metrics_address: str = setting(
         "127.0.0.1", "Address of that port. In a container: `0.0.0.0`."

@@ -95,6 +95,14 @@ def arguments() -> argparse.Namespace:
         help="proxies in front of this one; may be repeated",
     )
     option(
+        "--metrics-from",
+        type=network,
+        default=[],
+        action="append",
+        metavar="CIDR",
+        help="who may read /metrics; this machine if not given; may be repeated",
+    )
+    option(
         "--hosts",
         metavar="NAME,...",
         help="check Host and Origin here too: this machine's names and these",

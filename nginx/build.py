@@ -110,16 +110,16 @@ def in_kib(n_bytes: int) -> str:
     )
 
 
-def open_route(route: Route, ui: str) -> Location:
+def open_route(route: Route, ui: str, metrics_from: list[str]) -> Location:
     """One row of the surface, answered by `ui`. A preflight is the ui's to answer."""
     is_exact = "{" not in route.path
     allowed = "|".join((*route.methods, "OPTIONS"))
     # 1k, because 0 would mean no limit
     limits = EmptyBlock(client_max_body_size=in_kib(route.body))
-    if route.path == "/metrics":  # for this machine; proxies on it are named by --trust
+    if route.path == "/metrics":  # proxies on this machine are named by --trust
         allowed = "|".join(route.methods)
         # deny after allow: the first rule that fits decides
-        rules = repeated("allow", ["127.0.0.1", "::1"])
+        rules = repeated("allow", metrics_from or ["127.0.0.1", "::1"])
         limits = EmptyBlock(rules, EmptyBlock(deny="all"), limits)
     return Location(
         f"= {route.path}" if is_exact else f'~ "^{route.pattern}$"',
@@ -140,7 +140,12 @@ def tls(certificate: str) -> EmptyBlock:
 
 
 def server(
-    listen: str, scheme: str, ui: str, has_names: bool, certificate: str | None
+    listen: str,
+    scheme: str,
+    ui: str,
+    has_names: bool,
+    certificate: str | None,
+    metrics_from: list[str],
 ) -> Block:
     health = {"default_type": "text/plain", "return": "200 ok"}
     return Block(
@@ -149,7 +154,7 @@ def server(
         *([turned_away()] if has_names else []),
         *([tls(certificate)] if certificate else []),
         Location("= /nginx-health", **health),
-        *(open_route(route, ui) for route in SURFACE),
+        *(open_route(route, ui, metrics_from) for route in SURFACE),
         Location("/", **{"return": "404"}),
         *(error_page(name, page) for name, page in ERROR_PAGES.items()),
         away(),
@@ -183,6 +188,7 @@ def config(args: argparse.Namespace) -> str:
             "ui" if stays else "$ui",
             names is not None,
             args.certificate,
+            args.metrics_from,
         ),
         # The ui logs what it answers, the error log what is refused here.
         access_log="off",

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 NGINX_CONF = (ROOT / "nginx" / "nginx.conf").read_text()
+DOCKER_MD = (ROOT / "docs" / "docker.md").read_text()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 DURATION = {"type": "string", "pattern": r"^[0-9]+(s|m)$"}
@@ -97,7 +98,10 @@ SERVICE = {
         "command": {"type": ["array", "string"]},
         "entrypoint": TEXTS,
         "depends_on": {"type": "object", "additionalProperties": DEPENDENCY},
-        "environment": {"type": "object", "additionalProperties": {"type": "string"}},
+        "environment": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "null"]},
+        },
         "healthcheck": HEALTHCHECK,
         "hostname": {"type": "string"},
         "image": {"type": "string"},
@@ -262,11 +266,22 @@ def test_large_bodies_fit_into_nginxs_tmpfs() -> None:
 
 def test_services_get_existing_settings() -> None:
     for name in ("ui", "worker"):
-        environ = SERVICES[name]["environment"]
+        environ = {k: v for k, v in SERVICES[name]["environment"].items() if v}
         settings = Settings.read({key: default(environ[key]) for key in environ})
         assert settings.broker_url == "redis://edge@broker:6379/0"
         assert settings.cache_url == "redis://edge@cache:6379/0"
         assert (settings.model, settings.slots) == ("auto", 4)
+
+
+def test_settings_of_the_services_come_from_the_environment_too() -> None:
+    """What an operator writes into .env; privacy is among it."""
+    known = {f"EDGE_{field.name.upper()}" for field in Settings.table()}
+    for name in ("ui", "worker"):
+        environ = SERVICES[name]["environment"]
+        passed = {key for key, text in environ.items() if text is None}
+        assert passed <= known
+        assert {"EDGE_ANSWER_CACHE", "EDGE_AUDIT", "EDGE_EMBEDDINGS_MB"} <= passed
+        assert all(f"`{key}`" in DOCKER_MD for key in passed)
 
 
 def ui_settings(folder: Path, **given: str) -> Settings:
@@ -276,7 +291,7 @@ def ui_settings(folder: Path, **given: str) -> Settings:
             r"\$\{(\w+):-(.*)\}", lambda found: given.get(found[1]) or found[2], text
         )
         for key, text in SERVICES["ui"]["environment"].items()
-        if key.startswith("EDGE_")
+        if key.startswith("EDGE_") and text  # else from the environment or .env
     }
     assert "${KEYS:-keys}:/data/keys:ro" in SERVICES["ui"]["volumes"]
     return Settings.read(environ | {"EDGE_DATA_DIR": str(folder)})

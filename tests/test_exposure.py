@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from edge.errors import SetupError
-from edge.exposure import check_exposure, described, in_url, reached_at, trusted
+from edge.exposure import (
+    check_exposure,
+    described,
+    in_url,
+    metrics_readers,
+    reached_at,
+    trusted,
+)
 from edge.keys import Keys, create_key
 from edge.limits import NO_LIMITS
 from edge.settings import Settings
@@ -29,7 +36,7 @@ def test_keys_that_are_gone_are_still_asked_for_and_it_is_said(
     assert described(settings).endswith("a key is required.")
     settings.keys_path.unlink()
     assert Keys(settings.keys_path).look()
-    assert "there is none any more" in described(settings)
+    assert "there is none" in described(settings)
 
 
 @pytest.mark.parametrize("host", NEAR)
@@ -124,3 +131,15 @@ def test_a_trusted_proxy_exposes_this_machine(settings: Settings) -> None:
     check_exposure(replace(behind, open=True))
     create_key(settings.keys_path, "ann", NO_LIMITS)
     check_exposure(behind)
+
+
+def test_networks_of_metrics_are_checked_before_anything_starts() -> None:
+    given = "127.0.0.0/8, 10.0.0.0/8"
+    assert metrics_readers(Settings(metrics_from=given)) == given.split(", ")
+    with pytest.raises(SetupError, match=r"EDGE_METRICS_FROM.*10\.1\.2\.3/8"):
+        metrics_readers(Settings(metrics_from="10.1.2.3/8"))
+
+
+def test_a_file_of_keys_that_is_missing_lets_nobody_in(tmp_path: Path) -> None:
+    settings = Settings(keys_file=str(tmp_path / "keys.json"))
+    assert "a key is required, and there is none" in described(settings)

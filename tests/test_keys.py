@@ -11,8 +11,9 @@ import pytest
 
 from edge import keys
 from edge.errors import SetupError
-from edge.keys import Keys, create_key, read_keys, revoke_key
+from edge.keys import Keys, create_key, needs_keys, read_keys, revoke_key
 from edge.limits import NO_LIMITS, Limits
+from edge.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +175,19 @@ def test_an_unknown_limit_is_an_error(path: Path) -> None:
 def test_a_name_is_a_plain_word(path: Path, name: str) -> None:
     with pytest.raises(SetupError, match="cannot be a key's name"):
         create_key(path, name, NO_LIMITS)
+
+
+def test_the_folder_of_the_keys_may_be_reached_by_a_link(tmp_path: Path) -> None:
+    """As in the image of the ui: the lock lies beside the file itself."""
+    there = tmp_path / "keys" / "keys.json"
+    link = tmp_path / "keys.json"
+    link.symlink_to("keys/keys.json")
+    create_key(there, "alice", NO_LIMITS)
+    there.unlink()
+    assert needs_keys(link)
+    assert Keys(link).are_needed
+
+
+def test_a_home_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/srv/edge")
+    assert Settings(keys_file="~/keys.json").keys_path == Path("/srv/edge/keys.json")

@@ -21,7 +21,7 @@ import typer
 import uvicorn
 
 from edge.errors import SetupError
-from edge.exposure import check_exposure, trusted
+from edge.exposure import check_exposure, metrics_readers, trusted
 from edge.heap import keep_heap_small
 from edge.logs import printable, set_up_logs
 from edge.settings import Settings
@@ -97,6 +97,7 @@ def main(
         settings = Settings.load()
         is_behind = uds is not None or forwarded_allow_ips
         proxies = forwarded_allow_ips or ",".join(trusted(settings))
+        metrics_readers(settings)
         check_exposure(settings if is_behind else replace(settings, host=host))
         client = Client(settings)
         app = build(client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -56,6 +57,8 @@ class Admission:
         self._jobs = jobs
         self._subscriptions = subscriptions
         self._background = background
+        # Reservations by job: requests with one key have one job.
+        self._held: Counter[str] = Counter()
 
     def check_number(
         self, submission: Submission, served: WorkerInfo, workers: Sequence[WorkerInfo]
@@ -95,12 +98,15 @@ class Admission:
                 reservation = await asyncio.shield(admitting)
             except UNREACHABLE as error:
                 raise broker_away(error) from error
-            watching = asyncio.create_task(self._watch(reservation.job.job_ids))
+            job_ids = reservation.job.job_ids
+            watching = asyncio.create_task(self._watch(job_ids))
+            self._held.update(job_ids)
             try:
                 with self._subscriptions.counted():
                     yield reservation
             finally:
                 watching.cancel()
+                self._held -= Counter(job_ids)
         except BaseException as error:
             self._background.start(self._end_job(admitting, error))
             raise
@@ -144,6 +150,8 @@ class Admission:
         reservation = admitting.result()
         job, has_left = reservation.job, not isinstance(error, EdgeError)
         if has_left and reservation.is_queued and reservation.submission.is_kept:
+            return
+        if has_left and self._held[job.job_id]:  # another client has sent its key
             return
         for job_id in job.job_ids if job.is_new else ():
             if isinstance(error, EdgeError):

@@ -8,6 +8,7 @@ costly is done before a reservation.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -82,7 +83,8 @@ class Asking:
         self._fetch = fetch
         self.decoder = PictureDecoder(settings.image_tokens, settings.video_tokens)
         self._pictures = Preparing(fetch, self.decoder)
-        self._unqueued: set[str] = set()  # jobs whose pictures are prepared here
+        # Jobs whose pictures are prepared here; at the end whether they are queued.
+        self._unqueued: dict[str, asyncio.Future[bool]] = {}
 
     def prepare(self) -> None:
         """Gets ready for the first picture."""
@@ -122,12 +124,12 @@ class Asking:
         reserving = self._admission.reserve(submission, served, workers, meter)
         async with reserving as reservation:
             job = reservation.job
-            if job.is_queued or job.job_id in self._unqueued:
+            if job.is_queued or await self._is_queued(job.job_id):
                 events = await _begun(
                     self._follow(reservation, job.job_id, watch, None)
                 )
                 return Asked(job, served.model, False, events)
-            self._unqueued.add(job.job_id)
+            done = self._unqueued[job.job_id] = asyncio.Future()
             try:
                 prepared = await self._pictures.prepare(
                     question, submission.caller, served
@@ -136,8 +138,17 @@ class Asking:
                     watch.prepared()
                 asked = await self._enqueue(reservation, prepared, watch)
             finally:
-                self._unqueued.discard(job.job_id)
+                del self._unqueued[job.job_id]
+                done.set_result(reservation.is_queued)
             return replace(asked, clips=prepared.clips)
+
+    async def _is_queued(self, job_id: str) -> bool:
+        """Waits for another request of this process that prepares the job, and says
+        whether it was put into the queue."""
+        while other := self._unqueued.get(job_id):
+            if await asyncio.shield(other):
+                return True
+        return False
 
     async def _recall(
         self,

@@ -33,7 +33,12 @@ def read_curve(path: Path) -> dict[str, Any] | None:
             for stage in run["stages"]
         ]
         machine = run["fingerprint"].get("cpu", "")
-        return {"began_at": run["began_at"], "machine": machine, "levels": levels}
+        return {
+            "began_at": run["began_at"],
+            "machine": machine,
+            "models": run["fingerprint"]["server"]["models"],
+            "levels": levels,
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.caller import ANONYMOUS, Caller
 from edge.errors import EdgeError, Forbidden, Unauthorized
+from edge.exposure import metrics_readers
 from edge.jobs.logins import Logins
 from edge.keys import Key, Keys
 from edge.settings import Settings
@@ -50,11 +51,7 @@ class Door:
         self._audits = settings.audit
         self._logged = float("-inf")
         self._shares_all = settings.share == "all"
-        self._metrics_from = [
-            ipaddress.ip_network(part)
-            for part in settings.metrics_from.split(",")
-            if part
-        ]
+        self._metrics_from = [*map(ipaddress.ip_network, metrics_readers(settings))]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -5,7 +5,12 @@ The engine does not know of them: it has plain figures, which each scrape reads.
 
 from __future__ import annotations
 
+import errno
+import logging
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
@@ -27,6 +32,9 @@ from edge.request import NO_SLOT, Answer, Request
 from worker.cache_metrics import Caches
 from worker.embedding_store import EmbeddingStore
 
+log = logging.getLogger(__name__)
+
+AGAIN_S = 2.0  # until a port in use is tried again
 FROM_CACHE = ("image_memory", "image_stored")  # of the image tokens
 
 
@@ -133,13 +141,31 @@ class EngineLoad(Collector):
             yield CounterMetricFamily(f"edge_engine_{name}", about, value)
 
 
-def serve(metrics: Metrics, address: str, port: int) -> WSGIServer:
-    """Answers scrapes at `port` from a thread of its own."""
+def serve(metrics: Metrics, address: str, port: int) -> WSGIServer | None:
+    """Answers scrapes at `port` from a thread of its own. While another process has
+    the port, as the worker whose place this one takes, it waits, and returns None.
+
+    Raises SetupError for an address or a port that cannot be had at all.
+    """
     try:
-        server, _ = start_http_server(port, address, metrics.registry)
+        return start_http_server(port, address, metrics.registry)[0]
     except OSError as error:
-        raise SetupError(
-            f"EDGE_METRICS_PORT={port} cannot be used on {address}: {error.strerror}. "
-            "Stop what uses it, or choose another."
-        ) from None
-    return server
+        if error.errno != errno.EADDRINUSE:
+            raise SetupError(
+                f"EDGE_METRICS_PORT={port} cannot be used on {address}: "
+                f"{error.strerror}. Choose another."
+            ) from None
+        log.warning("EDGE_METRICS_PORT=%d is in use: no metrics until it is free", port)
+        waiting = Thread(target=_serve_later, args=(metrics, address, port))
+        waiting.daemon = True
+        waiting.start()
+        return None
+
+
+def _serve_later(metrics: Metrics, address: str, port: int) -> None:
+    while True:
+        time.sleep(AGAIN_S)
+        with suppress(OSError):
+            start_http_server(port, address, metrics.registry)
+            log.info("metrics are served at port %d", port)
+            return

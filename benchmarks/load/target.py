@@ -59,11 +59,12 @@ def running(url: str, pid: int | None, api_key: str = "") -> Target:
     where = urlsplit(url)
     if pid is None and where.hostname in LOCAL:
         pid = host.listener(where.port or (443 if where.scheme == "https" else 80))
+        pid = pid and host.service_of(pid)
     return Target(url, pid, about)
 
 
 @contextmanager
-def ours(settings: Settings) -> Iterator[Target]:
+def ours(settings: Settings, api_key: str = "") -> Iterator[Target]:
     """`edge up` on a free port while the block runs.
 
     Raises SetupError when the model does not fit, or with the end of the log when
@@ -83,14 +84,15 @@ def ours(settings: Settings) -> Iterator[Target]:
             name="edge up",
             command=[command, "up", "--port", str(port)],
             is_ready=lambda: b"Open http" in log.read_bytes(),
-            env=settings.environ(),
+            # a service beside it may have the port
+            env=replace(settings, metrics_port=0).environ(),
             folder=Path(folder),
             start_s=START_S,
             stop_s=STOP_S,
         )
         try:
             with started(part, log) as pid:
-                served = running(url, pid)
+                served = running(url, pid, api_key)
                 about = served.about | _recorded(plan)
                 yield Target(url, pid, about, state_folder(settings, port))
         finally:
@@ -155,7 +157,8 @@ def _fetch_models(url: str, api_key: str) -> dict[str, Any]:
             models = json.load(reply)
             models["data"][0]["id"]
     except urllib.error.HTTPError as error:
-        raise SetupError(f"{url} answers with status {error.code}.") from None
+        remedy = " Give a key with --api-key-file." if error.code == 401 else ""
+        raise SetupError(f"{url} answers with status {error.code}.{remedy}") from None
     except OSError as error:
         why = getattr(error, "reason", error)  # URLError only wraps one
         why = why.strerror if isinstance(why, OSError) and why.strerror else why

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from edge.errors import EdgeError
 from edge.logs import printable
 
+FORBIDDEN = "this account may not do that. Run it as the account of the service."
+
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
@@ -19,4 +21,8 @@ def clear_errors() -> Iterator[None]:
         sys.exit(130)
     except EdgeError as error:
         print(f"edge: {printable(error.message)}", file=sys.stderr)
+        sys.exit(1)
+    except PermissionError as error:
+        what = printable(str(error.filename or error))
+        print(f"edge: {what}: {FORBIDDEN}", file=sys.stderr)
         sys.exit(1)

@@ -17,8 +17,9 @@ from rich.table import Table
 
 from edge.cli.errors import clear_errors
 from edge.cli.servers import unreachable, url_of
+from edge.exposure import asks_for_keys
 from edge.jobs.ledger import COUNTS, Ledger, Usage
-from edge.keys import create_key, needs_keys, read_keys, revoke_key
+from edge.keys import create_key, read_keys, revoke_key
 from edge.limits import KNOWN, Limits
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.settings import Settings
@@ -57,10 +58,10 @@ def create(
 def list_() -> None:
     """Show names, ids and limits of all keys."""
     with clear_errors():
-        path = Settings.load().keys_path
-        keys = read_keys(path)
+        settings = Settings.load()
+        keys = read_keys(settings.keys_path)
         if not keys:
-            are_needed = "one" if needs_keys(path) else "none"
+            are_needed = "one" if asks_for_keys(settings) else "none"
             _say(
                 f"There are no keys, and {are_needed} is needed. Create: edge keys "
                 "create NAME"

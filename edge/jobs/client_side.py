@@ -17,6 +17,7 @@ from edge.events import (
     Accepted,
     Event,
     Failed,
+    Finished,
     Queued,
     Retried,
     Terminal,
@@ -128,6 +129,8 @@ class ClientJobs:
             await self._broker.unlink(keys.PICTURES(job_id))
             job = await self.look(job_id)
             outcome = from_json(job.outcome) if job and job.outcome else None
+            if isinstance(outcome, Finished):  # known to another process
+                return
             if isinstance(outcome, Failed):
                 raise outcome.error
             raise WorkerLost("This question was lost. Ask again.")

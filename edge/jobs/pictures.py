@@ -5,6 +5,7 @@ They never travel inside a queue message.
 
 from __future__ import annotations
 
+from asyncio import timeout
 from collections.abc import Iterable
 
 import redis
@@ -13,6 +14,7 @@ import redis.asyncio
 from edge.errors import EngineError, Unavailable
 from edge.images import Picture
 from edge.jobs import keys
+from edge.redis_clients import TIMEOUT_S
 from edge.request import PictureRef
 
 
@@ -22,8 +24,11 @@ async def put_pictures(
     """Stores the pictures of a job for `keep_s` seconds at most."""
     key = keys.PICTURES(job_id)
     for picture in pictures:
-        await broker.hset(key, picture.ref.sha256, picture.rgb)
-        await broker.expire(key, keep_s)
+        # as one: what is sent when a client leaves arrives, maybe after its job's end
+        async with broker.pipeline(transaction=True) as both, timeout(TIMEOUT_S):
+            both.hset(key, picture.ref.sha256, picture.rgb)
+            both.expire(key, keep_s)
+            await both.execute()
 
 
 def get_pictures(

@@ -29,6 +29,7 @@ TICK_S = 0.5
 # While no job is live. The first that comes is found long before its lease could end.
 REST_S = 2.0
 LOCK_MS = 3000  # more than REST_S
+SLACK_S = 1.0  # that a tick may be late
 
 
 class Reconciler:
@@ -42,6 +43,7 @@ class Reconciler:
         self._scripts = Scripts(broker)
         self._name = secrets.token_hex(8)
         self._in_touch_since: float | None = None
+        self._looked_at: float | None = None  # by the broker's clock
         self._n_uncalled: defaultdict[str, int] = defaultdict(int)
 
     async def run(self) -> None:
@@ -60,8 +62,12 @@ class Reconciler:
 
     async def tick(self) -> bool:
         """Whether jobs are live that this process looks after."""
-        is_elected = await self._scripts("elect", name=self._name, lock_ms=LOCK_MS)
-        now = time.monotonic()
+        elected = await self._scripts("elect", name=self._name, lock_ms=LOCK_MS)
+        is_elected, at, now = elected[0], float(elected[1]), time.monotonic()
+        # The machine stood still, or its clock jumped: workers have not renewed either.
+        if self._looked_at and at - self._looked_at > REST_S + SLACK_S:
+            self._in_touch_since = None
+        self._looked_at = at
         if self._in_touch_since is None:
             self._in_touch_since = now
         if not is_elected:

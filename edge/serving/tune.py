@@ -30,7 +30,7 @@ from edge.models.registry import ModelFiles, models_folder
 from edge.serving.choice import PICTURE_TOKENS, Measured, fastest_language, merge
 from edge.serving.plan import make_plan
 from edge.serving.report import describe, standard_ms
-from edge.serving.tuning import Tuning, this_machine
+from edge.serving.tuning import Tuning, restrictions, this_machine
 from edge.serving.variants import (
     LLAMA_KV,
     Part,
@@ -100,6 +100,7 @@ def measure_variants(
         is_brief=is_brief,
         date=date.today().isoformat(),
         made_for=this_machine(settings, files),
+        restrictions=restrictions(settings),
     )
 
 

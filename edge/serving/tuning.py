@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ LIBRARIES: Final = ("llama-cpp-python", "openvino")
 COMMAND: Final = "`edge doctor --tune`"
 # Variables of the libraries that disable instructions, and so change what is fastest.
 ISA_LIMITS: Final = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+RESTRICTING: Final = ("runtime", "weights", "vision", "kv", "threads", "repack")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Tuning:
     is_brief: bool
     date: str
     made_for: Mapping[str, Any]  # see `this_machine`
+    restrictions: Mapping[str, Any] = field(default_factory=dict)  # see the function
 
     @property
     def has_results(self) -> bool:
@@ -64,6 +66,15 @@ def this_machine(settings: Settings, files: ModelFiles) -> dict[str, Any]:
     }
 
 
+def restrictions(settings: Settings) -> dict[str, Any]:
+    """The settings that leave less to measure than there is, as JSON."""
+    table = [one for one in fields(settings) if one.name in RESTRICTING]
+    chosen = {one.name: getattr(settings, one.name) for one in table}
+    return {
+        one.name: chosen[one.name] for one in table if chosen[one.name] != one.default
+    }
+
+
 def save(tuning: Tuning, settings: Settings, files: ModelFiles) -> Path:
     """Writes it for the next start and returns its path. Raises OSError."""
     path = tuning_path(settings, files)
@@ -88,6 +99,9 @@ def load(settings: Settings, files: ModelFiles) -> tuple[Tuning | None, str]:
             "Machine, model or libraries have changed since they were measured: run "
             f"{COMMAND} again."
         )
+    if tuning.restrictions.items() - restrictions(settings).items():
+        names = ", ".join(f"EDGE_{name.upper()}" for name in tuning.restrictions)
+        return None, f"Measured while {names} allowed less: run {COMMAND} again."
     if not tuning.has_results and tuning.date != date.today().isoformat():
         return None, tuning.note
     return tuning, tuning.note

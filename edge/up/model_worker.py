@@ -34,13 +34,14 @@ class ModelWorker:
     """The worker that `part` starts. `info` is what it said of itself, None before its
     first start; `load_s` how long that took."""
 
-    def __init__(self, plan: Plan, part: Part, stack: Stack) -> None:
+    def __init__(self, plan: Plan, part: Part, stack: Stack, nth: int) -> None:
         self.plan = plan
+        self.nth = nth  # of the models that are served together
         self.name = plan.files.name
         self.info: WorkerInfo | None = None
         self.load_s = FIRST_LOAD_S
         self.stand_in: StandIn | None = None  # while it is not in memory
-        self.is_busy = False  # it loads, leaves, or takes part in a switch
+        self._n_busy = 0
         self.has_failed = False  # to load; it tries again in a moment
         self.n_live = 0
         self._asked_at = time.monotonic()
@@ -78,15 +79,20 @@ class ModelWorker:
             self._asked_at = time.monotonic()
         self.n_live, self._mark = n_live, mark
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it loads, leaves, or takes part in a switch."""
+        return self._n_busy > 0
+
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Inside nothing else decides about it. It does not wait for others: see
         `is_busy`."""
-        before, self.is_busy = self.is_busy, True
+        self._n_busy += 1
         try:
             yield
         finally:
-            self.is_busy = before
+            self._n_busy -= 1
 
     def close_stand_in(self) -> None:
         if self.stand_in:

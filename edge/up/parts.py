@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edge.errors import SetupError
-from edge.exposure import in_url, reached_at, trusted
+from edge.exposure import in_url, metrics_readers, reached_at, trusted
 from edge.huge_pages import HUGE_PAGES
 from edge.jobs import fleet
 from edge.jobs.broker_check import check_broker, check_cache
@@ -228,6 +228,8 @@ def nginx(
     build += ["--hosts", settings.hosts, "--cors", settings.cors]
     for network in trusted(settings):
         build += ["--trust", network]
+    for network in metrics_readers(settings):
+        build += ["--metrics-from", network]
     if account := web_account():
         build += ["--user", account]
         let_in(own, account)

@@ -51,7 +51,9 @@ def up(
         settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
     exposure.check_exposure(settings)
     exposure.trusted(settings)
+    exposure.metrics_readers(settings)
     check_port(settings.host, port)
+    check_metrics_port(settings)
     if note := check_redis(settings):
         console.print(escape(printable(note)))
     plans = plan_models(settings, lambda line: console.print(escape(printable(line))))
@@ -115,6 +117,18 @@ def _welcome(settings: Settings, port: int, logs: Path) -> str:
         f"\n[bold]Open {escape(url)}[/]   API: {escape(url)}/v1   "
         f"Logs: {escape(printable(str(logs)))}\n{exposure.described(settings)}"
     )
+
+
+def check_metrics_port(settings: Settings) -> None:
+    """Raises SetupError when the first worker cannot serve its metrics."""
+    try:
+        if settings.metrics_port:
+            check_port(settings.metrics_address, settings.metrics_port)
+    except SetupError:
+        raise SetupError(
+            f"EDGE_METRICS_PORT={settings.metrics_port} cannot be used on "
+            f"{settings.metrics_address}. Stop what uses it, or choose another."
+        ) from None
 
 
 def check_port(host: str, port: int) -> None:

@@ -62,9 +62,12 @@ class Stack:
         """Keeps all parts alive until a request to stop, and calls `look` between."""
         while not self._asked:
             for child in self._children:
-                if child.is_kept_alive and (news := child.revive()):
-                    self._say(child, news)
-                rotate(child.log)
+                try:
+                    if child.is_kept_alive and (news := child.revive()):
+                        self._say(child, news)
+                    rotate(child.log)
+                except OSError as error:  # no memory, no disk: maybe in a moment
+                    self._say(child, f"cannot be looked after ({error})")
             look()
             time.sleep(LOOK_S)
 

@@ -67,6 +67,7 @@ class Child:
 
     def start(self) -> None:
         self.started, self.died, self.is_asked = time.monotonic(), None, False
+        self.part.folder.mkdir(parents=True, exist_ok=True)  # cleaners remove old ones
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.part.command,
@@ -131,6 +132,7 @@ class Child:
         now = time.monotonic()
         if self.died is None:
             self.died = now
+            self._kill_group()
         if self.watch.has_answered:
             self.pause_s = FIRST_PAUSE_S
         if now - self.died < self.pause_s:
@@ -151,7 +153,11 @@ class Child:
         """Asks it to stop, and kills it after `stop_s` or as soon as `in_a_hurry`."""
         if self.watch is not None:
             self.watch.close()
-        if self.process is None or not self.is_alive:
+        if self.process is None:
+            return
+        if not self.is_alive:
+            if self.died is None:
+                self._kill_group()
             return
         self.ask()
         give_up = time.monotonic() + self.part.stop_s
@@ -161,11 +167,16 @@ class Child:
             time.sleep(0.02)
 
     def _kill(self) -> None:
-        """Kills its whole process group: nginx's workers would outlive it."""
+        assert self.process
+        self._kill_group()
+        self.process.wait()
+
+    def _kill_group(self) -> None:
+        """Kills all processes that it began: nginx's workers outlive it, and keep its
+        port."""
         assert self.process
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
     def _kill_if_hung(self) -> str | None:
         assert self.watch

@@ -58,12 +58,14 @@ class ModelSwitch:
             stand_in.begin_loading()
             found = yield from self._new.load(self._broker)
             if found.pool != info.pool:  # it is not served as it was planned
-                yield from insist(lambda: self._end_waiting(info.pool))
+                stand_in.close()
+                yield from self._abandon(info.pool)
         except SetupError:
             if self._old:
                 yield from self._wake(self._old)
                 yield from self._activate(self._old)
-            yield from insist(lambda: self._end_waiting(info.pool))
+            stand_in.close()
+            yield from self._abandon(info.pool)
             raise
         finally:
             stand_in.close()
@@ -99,6 +101,13 @@ class ModelSwitch:
                 old.close_stand_in()
                 return
         yield from insist(lambda: self._end_waiting(pool))
+
+    def _abandon(self, pool: str) -> Steps[None]:
+        """Ends what waits in a pool that no worker will serve, until nothing more is on
+        its way there: pictures may still be read."""
+        while not (yield from insist(lambda: self._switching.retire(pool))):
+            yield from insist(lambda: self._end_waiting(pool))
+            yield
 
     def _end_waiting(self, pool: str) -> None:
         """Ends the jobs that wait in a pool that no worker will serve."""

@@ -47,10 +47,10 @@ class Workers:
     def start(self, plans: Sequence[Plan]) -> None:
         """Loads all models, the default one first; those that do not fit beside the
         others begin asleep. Raises SetupError when one cannot be loaded."""
-        for plan in plans:
+        for nth, plan in enumerate(plans):
             has_room = not self._workers or fits_now(plan, self._growth_bytes)
             name = f"worker-{plan.files.name}" if self._workers else "worker"
-            one = self._workers[plan.files.name] = self._worker(plan, name)
+            one = self._workers[plan.files.name] = self._worker(plan, name, nth)
             if not has_room and self._settings.idle_unload_s:
                 self._sleep.lay_down(one)
                 continue
@@ -69,14 +69,16 @@ class Workers:
             pass
         self._steps = [steps for steps in self._steps if _go_on(steps)]
 
-    def _worker(self, plan: Plan, name: str) -> ModelWorker:
+    def _worker(self, plan: Plan, name: str, nth: int) -> ModelWorker:
+        port = plan.child_settings.metrics_port
         settings = replace(
             plan.child_settings,
+            metrics_port=port and port + nth,
             broker_url=self._settings.broker_url,
             cache_url=self._settings.cache_url,
         )
         part = worker(settings, plan.files.name, self._folder, name)
-        return ModelWorker(plan, part, self._stack)
+        return ModelWorker(plan, part, self._stack, nth)
 
     def _switch(self, wish: Wish) -> Steps[None]:
         try:
@@ -95,7 +97,8 @@ class Workers:
         while any(one.is_busy and not one.has_failed for one in (old, known) if one):
             yield
         if known:
-            yield from self._sleep.wake(known)
+            if not known.is_busy:  # else it is tried again already
+                yield from self._sleep.wake(known)
             yield from until(lambda: self._switching.activate(known.name) != "absent")
             yield from self._report(
                 wish, "done", f"{known.name} is the default model now."
@@ -134,7 +137,8 @@ class Workers:
             plan = plan_another(self._settings, wish.model, growth_bytes - freed_bytes)
         else:
             plan = self._plan_beside(wish.model, growth_bytes, freed_bytes)
-        new = self._worker(plan, f"worker-{plan.files.name}")
+        nth = old.nth if old else 0  # it takes its place
+        new = self._worker(plan, f"worker-{plan.files.name}", nth)
         if old:  # the larger file takes longer
             ratio = plan.need.weights_bytes / max(old.plan.need.weights_bytes, 1)
             new.load_s = old.load_s * max(ratio, 1.0)

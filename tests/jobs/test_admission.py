@@ -208,6 +208,28 @@ async def test_a_job_is_queued_once(harness: JobsHarness) -> None:
     assert harness.order() == []
 
 
+async def test_an_unqueued_job_of_another_model_is_not_joined(
+    harness: JobsHarness,
+) -> None:
+    """All died and came back with another model, whose workers never see it."""
+    again = {"idempotency_key": "key", "body_hash": "a"}
+    first = await harness.admit(**again)
+    harness.sync.hset(keys.JOB(first.job_id), "pool", "another")
+    second = await harness.admit(**again)
+    assert second.is_new and second.job_id != first.job_id
+    assert await harness.state(first.job_id) == "cancelled"
+
+
+async def test_pictures_of_a_job_that_has_ended_do_not_stay(
+    harness: JobsHarness,
+) -> None:
+    """A second web process was still reading them."""
+    job_id = await harness.ask()
+    harness.worker.end(harness.claim(), FINISHED)
+    await harness.enqueue(job_id)
+    assert not harness.sync.exists(keys.PICTURES(job_id))
+
+
 async def test_an_ended_job_is_joined_too(harness: JobsHarness) -> None:
     job_id = await harness.ask(idempotency_key="key", body_hash="a")
     harness.worker.end(harness.claim(), FINISHED)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from edge.caller import Caller
-from edge.events import Failed, Finished
+from edge.events import Failed, Finished, Started, Token
 from edge.jobs import keys
 from edge.jobs.ledger import Ledger, Usage, refusal
 from edge.jobs.submission import ChargedTokens, Submission
@@ -142,6 +142,29 @@ async def test_a_job_without_an_answer_gives_back_all(
     assert await left(ledger) == 100
     row = await today(ledger)
     assert (row.requests, row.failed, row.answer_tokens) == (1, 1, 0)
+
+
+async def test_a_look_at_the_pictures_costs_no_answer_tokens(
+    harness: JobsHarness, ledger: Ledger
+) -> None:
+    """Its events are not tokens."""
+    job_id = await ask(harness, ledger, 80)
+    claim = harness.claim()
+    harness.publisher.publish(job_id, claim.attempt, 1, [Started(475)] * 50)
+    await harness.client.cancel(job_id)
+    assert await left(ledger) == 100
+    assert (await today(ledger)).answer_tokens == 0
+
+
+async def test_no_answer_costs_more_than_it_may_have(
+    harness: JobsHarness, ledger: Ledger
+) -> None:
+    job_id = await ask(harness, ledger, 10)
+    claim = harness.claim()
+    events = [*[Started(475)] * 50, Token("a")]
+    harness.publisher.publish(job_id, claim.attempt, 1, events)
+    await harness.client.cancel(job_id)
+    assert (await today(ledger)).answer_tokens == 10
 
 
 async def test_a_shared_answer_costs_no_tokens(

@@ -94,6 +94,17 @@ async def test_a_client_without_unfinished_jobs_scores_now(
     assert place(harness, again) == pytest.approx(now(harness), abs=0.5)
 
 
+async def test_what_takes_no_slot_does_not_postpone_the_next(
+    harness: JobsHarness,
+) -> None:
+    """While one answer streams, thirty others of the account are refused."""
+    await harness.ask("busy")
+    for _ in range(30):
+        await harness.client.cancel(await harness.ask("busy"))
+    last = await harness.ask("busy")
+    assert place(harness, last) < now(harness) + 2 * SPACING_S
+
+
 async def test_an_old_latest_score_does_not_lower_the_next(
     harness: JobsHarness,
 ) -> None:

@@ -78,6 +78,25 @@ async def test_a_retried_job_keeps_its_score(harness: JobsHarness) -> None:
     assert harness.order() == [first, *others]
 
 
+async def test_a_machine_that_stood_still_loses_no_worker(
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one whose clock jumped: all leases are over then, and nobody has died."""
+    monkeypatch.setattr(reconcile, "LEASE_S", 0.1)
+    job_id = await harness.ask()
+    claim = harness.claim()
+    await harness.reconciler.tick()
+    await asyncio.sleep(0.2)
+    harness.lose(claim)
+    assert harness.reconciler._looked_at
+    harness.reconciler._looked_at -= 10
+    await harness.reconciler.tick()
+    assert await harness.state(job_id) == "running"
+    await asyncio.sleep(0.2)
+    await harness.reconciler.tick()  # it has not renewed since: it is dead
+    assert await harness.state(job_id) == "waiting"
+
+
 async def test_a_renewed_lease_is_not_lost(harness: JobsHarness) -> None:
     job_id = await harness.ask()
     claim = harness.claim()

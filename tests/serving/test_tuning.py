@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -139,3 +140,16 @@ def test_the_file_of_the_first_format_is_ignored(settings, files) -> None:
     old = {"values": {"runtime": "llama"}, "embed_s": [[1, 1.0], [2, 2.0]]}
     tuned.write_text(json.dumps(old | {"row_s": 1.0, "token_s": 1.0}))
     assert load(settings, files)[0] is None
+
+
+def test_what_was_measured_with_fewer_choices_is_not_for_all_starts(
+    settings, files
+) -> None:
+    """One start with EDGE_THREADS=1 must not decide all later ones."""
+    few = replace(settings, threads=1)
+    keep_tuning(few, files, language(None, [1, 2, 3, 4, 5]))
+    assert load(few, files)[0]
+    found, note = load(settings, files)
+    assert found is None and "EDGE_THREADS" in note
+    keep_tuning(settings, files, language(None, [1, 2, 3, 4, 5]))
+    assert load(few, files)[0]  # all was measured: it is chosen from that

@@ -6,7 +6,7 @@ from edge import host
 from edge.models.registry import ModelFiles
 from edge.openvino.kernels import Kernels
 from edge.serving.choice import Measured
-from edge.serving.tuning import Tuning, save, this_machine
+from edge.serving.tuning import Tuning, restrictions, save, this_machine
 from edge.serving.variants import Part, Variant
 from edge.settings import Settings
 
@@ -58,6 +58,7 @@ def keep_tuning(
         is_brief=is_brief,
         date=date,
         made_for=this_machine(settings, files),
+        restrictions=restrictions(settings),
     )
     save(tuning, settings, files)
     return tuning

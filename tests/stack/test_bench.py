@@ -33,8 +33,7 @@ def typed(edge: str, folder: Path, *words: str) -> subprocess.CompletedProcess[s
 def test_a_curve_of_a_running_server(edge: str, stack: Stack, tmp_path: Path) -> None:
     url, out = f"http://127.0.0.1:{stack.port}", tmp_path / "out"
     options = ("--stages", "1,2", "--requests", "4", "--out", str(out))
-    pid = str(stack.process.pid)
-    ended = typed(edge, tmp_path, "bench", "--url", url, "--pid", pid, *options)
+    ended = typed(edge, tmp_path, "bench", "--url", url, *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 users: 4 answered, 0 refused, 0 failed" in ended.stdout
     run = Run.load(out / "run.json")

@@ -206,6 +206,9 @@ def test_stop_ends_the_page_that_is_being_answered(
         wait_for(lambda: n_running() == 1, 15)
         visitor.stop.click()
         wait_for(lambda: n_running() == 0, 15)
+        visitor.page.wait_for_timeout(3000)  # nor is another page asked
+        assert n_running() == 0
+        expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
 
 
 @pytest.mark.browser

@@ -131,6 +131,30 @@ def test_thoughts_and_text_of_an_answer_that_failed_are_not_kept(
         assert "Half" not in visitor.answers.last.inner_text()
 
 
+def test_a_question_that_got_lost_is_asked_once_more_and_not_twice(
+    browser, talkative, pictures
+) -> None:
+    """It is asked in a smaller size while nobody knows whether it has arrived."""
+    with visiting(browser, talkative.url) as visitor:
+        visitor.slow_pictures()
+        asked: list[Request] = []
+
+        def lose(route: Route) -> None:
+            asked.append(route.request)
+            route.abort() if len(asked) == 1 else route.continue_()
+
+        visitor.page.route(ASKING, lose)
+        visitor.ask("Tell me everything about it", pictures[0])
+        expect(visitor.page.get_by_text("The connection is lost").first).to_be_visible()
+        visitor.page.get_by_role("button", name="Sooner").click()
+        visitor.until(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+        visitor.stop.click()
+        expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+        visitor.page.wait_for_timeout(7000)  # a tab looks for jobs meanwhile
+        assert len(asked) == 2
+        expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+
+
 def test_sooner_ends_a_question_whose_job_has_no_name_yet(
     browser, talkative, pictures
 ) -> None:

@@ -167,6 +167,61 @@ async def test_a_question_that_is_asked_twice_is_prepared_once(
         assert n_decoded == 1
 
 
+async def test_who_waits_for_a_request_that_fails_prepares_the_question(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request comes from a client that leaves, after its web process died."""
+    once = {"idempotency-key": "abc"}
+    async with api_harness(broker_url) as web, api_harness(broker_url) as dead:
+        for one in (web, dead):
+            decoder, hangs = one.client._asking.decoder, [True]
+            really = decoder.decode
+
+            async def decode(
+                *args: Any, hangs: Any = hangs, really: Any = really
+            ) -> Any:
+                if hangs.pop() if hangs else False:
+                    await asyncio.sleep(60)
+                return await really(*args)
+
+            monkeypatch.setattr(decoder, "decode", decode)
+        died = dead.asking(**picture_body(), headers=once)
+        await web.until(lambda: web.live)
+        first = web.asking(**picture_body(), headers=once)
+        await web.until(lambda: web.client._asking._unqueued)
+        second = web.asking(**picture_body(), headers=once)
+        await asyncio.sleep(0.2)
+        first.cancel()
+        async with web.working(), asyncio.timeout(20):
+            assert (await second).status_code == 200
+        died.cancel()
+
+
+async def test_who_leaves_does_not_take_the_question_from_another(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that asks again with its key while the first request still waits."""
+    once = {"idempotency-key": "abc"}
+    async with api_harness(broker_url) as web:
+        decoder, hangs = web.client._asking.decoder, [True]
+        really = decoder.decode
+
+        async def decode(*args: Any) -> Any:
+            if hangs:
+                hangs.clear()
+                await asyncio.sleep(60)
+            return await really(*args)
+
+        monkeypatch.setattr(decoder, "decode", decode)
+        first = web.asking(**picture_body(), headers=once)
+        await web.until(lambda: not hangs)
+        second = web.asking(**picture_body(), headers=once)
+        await asyncio.sleep(0.2)
+        first.cancel()
+        async with web.working(), asyncio.timeout(20):
+            assert (await second).status_code == 200
+
+
 async def test_a_job_that_ends_while_pictures_are_decoded_says_why(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

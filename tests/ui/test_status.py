@@ -120,7 +120,7 @@ def test_percentiles_are_of_what_was_measured() -> None:
 def test_a_recorded_curve_is_read() -> None:
     run = Path(__file__).parents[2] / "benchmarks/results/ours/run.json"
     curve = read_curve(run)
-    assert curve and curve["machine"]
+    assert curve and curve["machine"] and curve["models"]
     levels = {one["concurrency"]: one["answers_per_s"] for one in curve["levels"]}
     assert list(levels) == [1, 2, 4]
     assert 0.1 < levels[1] < levels[4] < 1
@@ -140,7 +140,7 @@ async def test_a_new_curve_is_shown(broker_url: str, tmp_path: Path) -> None:
     run = {
         "schema": 1,
         "began_at": "2026-11-29T08:00:00+00:00",
-        "fingerprint": {"cpu": "Zen 5"},
+        "fingerprint": {"cpu": "Zen 5", "server": {"models": ["stub"]}},
         "stages": [{"users": 2, "began_s": 10.0, "ended_s": 20.0}],
         "samples": [{"users": 2, "outcome": word} for word in ("answered", "refused")],
     }

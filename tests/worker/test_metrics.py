@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,6 +20,7 @@ from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
 from edge.up.parts import free_port
 from edge.usage import Timings, Usage
+from tests.conftest import wait_for
 from worker.metrics import Metrics, serve
 
 PICTURE = Picture(64, 64, bytes(64 * 64 * 3))
@@ -50,6 +52,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def served(metrics: Metrics) -> Iterator[str]:
     port = free_port()
     server = serve(metrics, "127.0.0.1", port)
+    assert server
     try:
         yield f"http://127.0.0.1:{port}/metrics"
     finally:
@@ -144,8 +147,22 @@ def test_a_scrape_is_complete_before_the_model_is_loaded() -> None:
     assert "edge_engine_slots" not in names
 
 
-def test_a_port_that_is_taken_is_said_in_one_sentence() -> None:
+def test_a_worker_takes_the_port_when_the_one_before_it_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.metrics.AGAIN_S", 0.05)
     with served(Metrics()) as url:
         port = int(url.rsplit(":", 1)[1].split("/")[0])
-        with pytest.raises(SetupError, match=f"EDGE_METRICS_PORT={port} cannot"):
-            serve(Metrics(), "127.0.0.1", port)
+        assert serve(Metrics(), "127.0.0.1", port) is None
+
+    def answers() -> bool:
+        with suppress(OSError), urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+        return False
+
+    wait_for(answers, 10)
+
+
+def test_a_port_that_cannot_be_had_is_said_in_one_sentence() -> None:
+    with pytest.raises(SetupError, match="EDGE_METRICS_PORT=9464 cannot"):
+        serve(Metrics(), "192.0.2.1", 9464)

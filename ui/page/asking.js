@@ -77,11 +77,11 @@ export class Asking {
     this.#tell(job.message);
     if (running.isStopped) running.stop();
     do {
-      if (running.again) await this.#askAgain(running);
+      if (running.again && !running.isStopped) await this.#askAgain(running);
       await this.#follow(running);
     } while (running.again && !running.isStopped);
-    if (!running.isStopped) await this.#store.endJob(job.key);
-    else if (job.job || !running.progress.isLost) await this.#cancel(job, running.page);
+    if (running.isStopped) await this.#endStopped(running);
+    else if (!running.isLeft) await this.#store.endJob(job.key);
     // not before: takeOver would begin it again; nor if it was asked once more meanwhile
     if (this.#running.get(job.message) === running) this.#running.delete(job.message);
     this.#tell(job.message);
@@ -91,7 +91,8 @@ export class Asking {
   async #askAgain(running) {
     await running.pause();
     const message = await this.#store.message(running.job.message);
-    if (running.isStopped || message?.state !== "failed") return running.stop(); // another tab asked it
+    if (running.isStopped || message?.state === "stopped") return running.stop();
+    if (message?.state !== "failed") return running.leave();
     running.restart();
     const { text, received } = running;
     const change = { text, received, thoughts: undefined, state: /** @type {const} */ ("asked"), error: undefined, again: undefined };
@@ -101,15 +102,15 @@ export class Asking {
   /** Asks for a failed answer now, if it is to be asked for later. @param {Message} message */
   hurry({ id }) {
     const running = this.#running.get(id);
-    if (running?.again) running.hurry();
-    return Boolean(running?.again);
+    running?.hurry();
+    return Boolean(running); // it may be asked already
   }
 
   /** Ends an answer; what is there of it stays. @param {Message} message */
   async stop(message) {
     const running = this.#running.get(message.id);
     running?.stop(); // no event comes after it
-    await this.#store.changeMessage(message.id, { ...running?.shown, state: "stopped" });
+    await this.#store.changeMessage(message.id, { ...running?.shown, state: "stopped", again: undefined });
     if (running) return;
     const job = (await this.#store.jobs()).find((one) => one.message === message.id);
     if (job?.job) await this.#cancel(job);
@@ -120,13 +121,17 @@ export class Asking {
    * heard of it.
    *
    * @param {Job} job
-   * @param {string} [page] the job of the page that is asked about by itself
+   * @param {string | null} [name] at the server
    */
-  async #cancel(job, page) {
-    const name = page || job.job;
+  async #cancel(job, name = job.job) {
     const cancelled = !name || cancel(name); // at once: the page may be closing
     await this.#store.abandonJob({ ...job, job: name }); // its message may be asked again
     if (await cancelled) await this.#store.endJob(job.key);
+  }
+
+  /** Ends the job of a stopped answer; one that may have a job is asked for its name later. @param {Running} running */
+  async #endStopped({ job, name, progress }) {
+    if (name || !progress.isLost) await this.#cancel(job, name);
   }
 
   /** Stops what a person has stopped in another tab. @param {string} id of a message */
@@ -214,8 +219,8 @@ export class Asking {
       signal: running.aborter.signal,
       onEvent,
     });
-    if (running.isStopped) return;
     const { tries = 0 } = (await this.#store.message(job.message)) ?? {};
+    if (running.isStopped || running.isLeft) return; // also a moment ago
     const pauseS = ending.error ? pauseAfter(ending.error, tries) : null;
     running.again = pauseS === null ? 0 : Date.now() + pauseS * 1000;
     await this.#store.changeMessage(job.message, { ...running.shown, received: running.received, ...ending, again: running.again || undefined });

@@ -1,6 +1,5 @@
 /** What the page says about an answer that failed, and the one thing that helps. */
 
-/** @import { ApiFailure } from "./api.js" */
 /** @import { Message } from "./records.js" */
 import { button, el, put } from "./dom.js";
 import { about, hasText, say } from "./words.js";

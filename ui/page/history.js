@@ -1,6 +1,6 @@
 /** The list of conversations: search, open, rename, remove with a way back. */
 
-/** @import { Conversation, Job, Say } from "./records.js" */
+/** @import { Conversation, Say } from "./records.js" */
 /** @import { Store } from "./store.js" */
 /** @import { Mode } from "./history_entry.js" */
 

@@ -20,6 +20,8 @@ const PLACES = ["bar", "history", "stage", "talk", "composer", "server"];
 
 /** The first page waits so long for the server's state: a notice would move it. */
 const FIRST_LOOK_MS = 1000;
+/** A part that cannot be loaded from a new page either must not load it for ever. */
+const RELOAD_MS = 60_000;
 /** How long typing may pause before it is kept. */
 const DRAFT_MS = 300;
 
@@ -85,6 +87,18 @@ document.body.classList.add("is-ready");
 await looking;
 if ((await store.jobs()).length) inRoom(() => {}); // it goes on with them
 
+/** Whether the page has not loaded itself again a moment ago; it does now. */
+function mayReload() {
+  try {
+    const now = Date.now();
+    if (now - Number(sessionStorage.getItem("edge.reload")) < RELOAD_MS) return false;
+    sessionStorage.setItem("edge.reload", String(now));
+    return true;
+  } catch {
+    return false; // blocked storage
+  }
+}
+
 /**
  * Loads a part of the page. A server that was renewed no longer has this page's files;
  * the new page finds everything where it was.
@@ -98,7 +112,7 @@ async function load(loading, use, giveBack) {
   if (part) return use(part);
   giveBack?.();
   await keepDraft();
-  if (await service.look()) location.reload();
+  if ((await service.look().catch(() => false)) && mayReload()) location.reload();
   else composer.say(say("error_unreachable"));
 }
 

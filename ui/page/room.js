@@ -142,6 +142,8 @@ export class Room {
    */
   async ask(text, pictures, settings = options(), task = undefined, edited = null) {
     const parent = edited ? edited.parent : undefined;
+    const refused = this.#conversation.messages.filter((one) => edited && one.parent === edited.id && one.again);
+    for (const one of refused) await this.#asking.stop(one); // it is asked in other words
     await this.#run(this.#conversation.ask(text, pictures, settings, parent, task));
   }
 

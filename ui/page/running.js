@@ -9,6 +9,8 @@ export class Running {
   aborter = new AbortController();
   /** Whether it waits for the answers before it. */
   isWaiting = true;
+  /** Whether another tab goes on with it. */
+  isLeft = false;
   /** The job of the page that is asked about by itself. */
   page = "";
   /** Asks a failed question now that is to be asked again. */
@@ -37,14 +39,25 @@ export class Running {
     return thoughts ? { text, thoughts } : { text };
   }
 
+  /** What the server calls it: its job, or that of the page that is being answered. */
+  get name() {
+    return this.page || this.job.job;
+  }
+
   /**
-   * Ends it as soon as its job has a name: the server goes on with a question that has a
-   * key, though nobody listens.
+   * Ends it as soon as it has a name: the server goes on with a question that has a key,
+   * though nobody listens.
    */
   stop() {
     this.isStopped = true;
     const isAsked = !this.isWaiting && !this.again;
-    if (!isAsked || this.job.job || this.progress.isLost) this.aborter.abort();
+    if (!isAsked || this.name || this.progress.isLost) this.aborter.abort();
+  }
+
+  /** Leaves it to another tab. */
+  leave() {
+    this.isLeft = true;
+    this.aborter.abort();
   }
 
   /** Resolves when a failed question is to be asked again, or is stopped. */
@@ -61,6 +74,7 @@ export class Running {
   /** Begins again, without text. */
   restart() {
     this.again = 0;
+    this.page = "";
     this.text = this.thoughts = "";
     this.received = "0";
   }

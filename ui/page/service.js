@@ -29,6 +29,8 @@ const LIMITS = {
   formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
   text_characters: 200_000,
 };
+/** Codes of a server that did not answer. */
+const AWAY = ["unreachable", "offline"];
 /** A guess until the server has counted: letters of a text per token. */
 const LETTERS_PER_TOKEN = 4;
 const PACE = { image_s: 0.008, prompt_s: 0.004, answer_s: 0.12, other_s: 0.2, answer_tokens: 120 };
@@ -86,7 +88,7 @@ export class Service {
       this.state = error.failure;
     }
     for (const listener of this.#listeners) listener();
-    return this.state === "ready" || this.state.code === "no_worker";
+    return this.state === "ready" || !AWAY.includes(this.state.code);
   }
 
   /** @param {string} name */

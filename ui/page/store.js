@@ -85,9 +85,10 @@ export class Store {
    * Writes them together, over older ones of the same names.
    *
    * @param {Transcript} transcript of which `messages` may be a part
-   * @param {Job} [job]
+   * @param {Job} [job] in place of all others of its message
    */
   async write({ conversation, messages }, job) {
+    if (job) await this.#abandonJobs(job);
     /** @type {Required<Batch>["put"]} */
     const put = messages.map((message) => ["messages", message]);
     put.push(["conversations", conversation]);
@@ -166,8 +167,14 @@ export class Store {
 
   /** Keeps of a job only what ends it at the server: nobody waits for it. @param {Job} job */
   async abandonJob(job) {
-    await this.#tables.update("jobs", job.key, (row) => row && { ...row, conversation: "", message: "", job: job.job });
+    await this.#tables.update("jobs", job.key, (row) => row && { ...row, conversation: "", message: "", job: job.job ?? row.job });
     this.#announce({ conversation: job.conversation });
+  }
+
+  /** Abandons all jobs of the message that `next` is for. @param {Job} next */
+  async #abandonJobs({ conversation, message }) {
+    const jobs = /** @type {Job[]} */ (await this.#tables.all("jobs", conversation));
+    for (const job of jobs) if (job.message === message) await this.abandonJob(job);
   }
 
   /** @param {string} key */

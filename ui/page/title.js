@@ -30,7 +30,7 @@ export class Title {
   }
 
   #show() {
-    const running = this.#asking.all();
+    const running = this.#asking.all().filter(({ isStopped }) => !isStopped);
     const ids = running.map(({ job }) => job.message);
     const hasEnded = this.#before.some((id) => !ids.includes(id));
     this.#before = ids;

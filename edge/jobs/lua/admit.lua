@@ -16,10 +16,13 @@ local ids, record, name = args.job_ids, args.record, args.idempotency_name
 if name then
   local earlier = redis.call('GET', idempotency_key(name))
   local job = earlier and fields_of(job_key(earlier), 'body_hash', 'created', 'score',
-                                           'state')
-  if job and job.body_hash then
+                                           'state', 'pool')
+  local is_queued = job and (job.score or job.state ~= 'waiting')
+  if job and job.body_hash and not is_queued and job.pool ~= args.pool then
+    -- its web process died, and another model is served by now
+    end_job(earlier, 'cancelled', failed('cancelled', LEFT))
+  elseif job and job.body_hash then
     local is_same = job.body_hash == record.body_hash
-    local is_queued = job.score or job.state ~= 'waiting'
     return reply({status = is_same and 'joined' or 'reused', job_id = earlier,
                   created = job.created, is_queued = is_queued and 1 or 0})
   end

@@ -58,6 +58,12 @@ local function use(tenant, model, counts)
   redis.call('EXPIRE', key, KEEP_USAGE_S)
 end
 
+-- Whether an attempt's client has been shown text that cannot be taken back.
+local function has_shown(id, attempt)
+  local last = redis.call('XREVRANGE', events_key(id, attempt), '+', '-', 'COUNT', 1)[1]
+  return last ~= nil and cjson.decode(last[2][2]).kind == 'token'
+end
+
 -- Counts what an ended job used, and gives back the answer tokens that it did not use.
 local function settle(id, job, state, outcome, is_shared)
   local counts, attempt, answer_tokens = {requests = 1}, tonumber(job.attempt), 0
@@ -75,8 +81,10 @@ local function settle(id, job, state, outcome, is_shared)
     end
   else
     counts.failed = 1
-    if attempt > 0 then  -- an event for each token, or for a few
-      answer_tokens = redis.call('XLEN', events_key(id, attempt))
+    if attempt > 0 and has_shown(id, attempt) then
+      -- an event for each token, or for a few; some for the pictures and the prompt
+      local n_events = redis.call('XLEN', events_key(id, attempt))
+      answer_tokens = math.min(n_events, tonumber(job.max_tokens or n_events))
     end
   end
   counts.answer_tokens = answer_tokens
@@ -103,7 +111,7 @@ local function end_job(id, state, outcome, is_shared)
   local key = job_key(id)
   local job = fields_of(key, 'state', 'attempt', 'pool', 'account', 'address', 'suspect',
                         'content', 'schema', 'idempotency_name', 'tenant', 'model',
-                        'image_tokens', 'charged', 'charged_at')
+                        'image_tokens', 'charged', 'charged_at', 'max_tokens')
   settle(id, job, state, outcome, is_shared)
   redis.call('UNLINK', pictures_key(id))
   redis.call('HDEL', key, 'request')
@@ -149,12 +157,6 @@ local function guilt_of(job) return number_at(guilt_key(job.culprit or '')) end
 
 local function is_quarantined(n_deaths, n_guilty)
   return n_deaths >= MOST_DEATHS or n_guilty >= MOST_GUILT
-end
-
--- Whether an attempt's client has been shown text that cannot be taken back.
-local function has_shown(id, attempt)
-  local last = redis.call('XREVRANGE', events_key(id, attempt), '+', '-', 'COUNT', 1)[1]
-  return last ~= nil and cjson.decode(last[2][2]).kind == 'token'
 end
 
 -- Whether no client waits for a job, of which these fields are known. One that has not

@@ -9,13 +9,20 @@
 local id = args.job_id
 local job = fields_of(job_key(id), 'state', 'pool', 'account', 'priority', 'weight',
                       'culprit', 'score')
-if job.score then return 'joined' end
+if job.score then
+  local has_ended = job.state ~= 'waiting' and job.state ~= 'running'
+  if has_ended then redis.call('UNLINK', pictures_key(id)) end
+  return 'joined'
+end
 if job.state ~= 'waiting' then return 'gone' end
 job.content, job.schema = args.content, args.schema
 if is_quarantined(deaths_of(job), guilt_of(job)) then return 'quarantined' end
 local score, latest = now(), score_key(job.account)
-if redis.call('ZCARD', account_key(job.account)) > 1 then
-  score = math.max(score, number_at(latest) + args.spacing_s / job.weight)
+local n_others = redis.call('ZCARD', account_key(job.account)) - 1
+if n_others > 0 then  -- no later than after all of them, whatever has ended meanwhile
+  local step = args.spacing_s / job.weight
+  local bound = math.min(number_at(latest), score + (n_others - 1) * step)
+  score = math.max(score, bound + step)
 end
 redis.call('SET', latest, score, 'EX', KEEP_S)
 if job.priority == 'low' then score = score + BATCH_S end
