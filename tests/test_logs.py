@@ -135,6 +135,12 @@ def test_three_parts_of_a_log_are_kept_while_its_writer_goes_on(log: Path) -> No
     assert log.stat().st_size == 1  # and no hole at its beginning
 
 
+def test_a_log_that_somebody_has_moved_away_is_left_alone(log: Path) -> None:
+    log.unlink()
+    rotate(log)
+    assert not log.exists()
+
+
 def test_a_small_log_is_left_alone(log: Path) -> None:
     log.write_bytes(b"x" * 100)
     rotate(log)

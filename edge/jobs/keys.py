@@ -30,8 +30,8 @@ JOB = Key(
     "hash",
     "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
     "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
-    "charged_at, created, expires, watched, missed, started, suspect, content, schema, "
-    "shares, request, score, max_tokens, prompt_tokens, image_tokens, "
+    "charged_at, created, expires, watched, missed, started, suspect, blamed, content, "
+    "schema, shares, request, score, max_tokens, prompt_tokens, image_tokens, "
     "encode_tokens, outcome",
     _ENDED,
     "admit, enqueue, checked, claim, look, release, lost, end",

@@ -97,10 +97,13 @@ class Switching:
     def drain(self, model: str) -> bool:
         """Lets the workers of `model` take nothing new for RETIRED_S. Returns whether
         they have answered all that they were asked."""
+        return all([self.retire(pool) for pool in self._pools(model)])
+
+    def _pools(self, model: str) -> set[str]:
+        """Those of the live workers of a model."""
         _, *infos = self._scripts("fleet")
         workers = (WorkerInfo.from_json(json.loads(text)) for text in infos if text)
-        pools = {worker.pool for worker in workers if worker.model == model}
-        return all([self.retire(pool) for pool in pools])
+        return {worker.pool for worker in workers if worker.model == model}
 
     def latest(self) -> Switch | None:
         """The latest switch that needed loading; None before the first."""
@@ -121,6 +124,14 @@ class Switching:
         """Makes `model` the default, whatever it was before."""
         self._broker.hset(DEFAULT, mapping={"model": model, "before": ""})
         self._broker.delete(SWITCH)
+
+    def join_with(self, model: str) -> None:
+        """Makes `model` the default where nobody serves the recorded one, and ends a
+        switch whose `edge up` has died."""
+        if not self.is_supervised():
+            self._broker.delete(SWITCH)
+        if not self._pools(self.default()):
+            self.activate(model)
 
     def take(self) -> Wish | None:
         """The wish that nobody has taken. Says that an `edge up` is here."""
@@ -143,8 +154,11 @@ class Switching:
         self, model: str, *, may_load: bool = False
     ) -> Literal["moved", "already", "absent"]:
         """Makes `model` the default in one step; `absent`: no live worker serves it."""
-        reply = self._scripts("activate", model=model, may_load=may_load)
-        return cast(Literal["moved", "already", "absent"], reply.decode())
+        reply = self._scripts("activate", model=model, may_load=may_load).decode()
+        if reply != "absent":  # it may have been retired a moment ago
+            for pool in self._pools(model):
+                self.reopen(pool)
+        return cast(Literal["moved", "already", "absent"], reply)
 
     def retire(self, pool: str) -> bool:
         """Lets a pool take no new jobs for RETIRED_S. Returns whether it has none."""

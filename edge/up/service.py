@@ -9,6 +9,7 @@ answers finish before it stops.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -58,7 +59,11 @@ def up(
         console.print(escape(printable(note)))
     plans = plan_models(settings, lambda line: console.print(escape(printable(line))))
     state = private_state(settings, port)
-    with tempfile.TemporaryDirectory(prefix="edge-") as folder, _signals() as asked:
+    with (
+        _alone(state, port),
+        tempfile.TemporaryDirectory(prefix="edge-") as folder,
+        _signals() as asked,
+    ):
         stack = Stack(state / "logs", asked)
         try:
             has_own_broker = not settings.broker_url
@@ -67,6 +72,8 @@ def up(
             if has_own_broker and not asked:
                 workers.begin_with(plans[0].files.name)
             workers.start(plans)
+            if not has_own_broker and not asked:
+                workers.join_with(plans[0].files.name)
             for part in front(settings, port, Path(folder), with_nginx=with_nginx):
                 stack.start(part)
             if not asked:
@@ -106,6 +113,20 @@ def private_state(settings: Settings, port: int) -> Path:
             "folder with EDGE_DATA_DIR."
         )
     return state
+
+
+@contextmanager
+def _alone(state: Path, port: int) -> Iterator[None]:
+    """While this block runs no other `edge up` uses the folder. Raises SetupError."""
+    with (state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(
+                f"Another `edge up` for port {port} runs, or is starting. Stop it, or "
+                f"choose another port: edge up --port {port + 1}."
+            ) from None
+        yield
 
 
 def _welcome(settings: Settings, port: int, logs: Path) -> str:

@@ -44,6 +44,10 @@ class Workers:
         """Makes a model the default in a broker that nobody else uses."""
         self._switching.begin_with(model)
 
+    def join_with(self, model: str) -> None:
+        """Makes a model the default in a broker of others, if theirs is not served."""
+        self._switching.join_with(model)
+
     def start(self, plans: Sequence[Plan]) -> None:
         """Loads all models, the default one first; those that do not fit beside the
         others begin asleep. Raises SetupError when one cannot be loaded."""

@@ -122,6 +122,26 @@ async def test_a_content_that_kills_twice_is_refused_for_a_while(
     assert harness.claim().job_id == another
 
 
+@pytest.mark.parametrize("first", ["renews", "ends"])
+async def test_nobody_has_died_of_what_a_live_worker_had(
+    harness: JobsHarness, first: str
+) -> None:
+    """It stood still for longer than its lease, as on a machine with too much to do."""
+    job_id = await harness.ask()
+    for _ in range(3 * MOST_DEATHS):
+        claim = harness.claim()
+        harness.lose(claim)
+        await harness.reconciler.tick()
+        assert harness.sync.get(DEATHS) == b"1"
+        if first == "renews":
+            assert not harness.worker.renew(claim)
+        else:
+            assert not harness.worker.end(claim, FINISHED)
+        assert harness.sync.get(DEATHS) is None
+    assert await harness.state(job_id) == "waiting"
+    assert not [*harness.sync.scan_iter(keys.GUILT("*"))]
+
+
 async def test_an_answered_suspect_was_innocent(harness: JobsHarness) -> None:
     await harness.ask()
     harness.lose(harness.claim())

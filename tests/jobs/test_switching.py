@@ -74,6 +74,30 @@ async def test_a_stack_begins_with_the_default_of_its_operator(
     assert (await names(harness))[0] == ("other", "default")
 
 
+async def test_a_stack_in_a_broker_of_others_leaves_a_default_that_is_served(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    one = Switching(harness.sync)
+    one.activate("other")
+    one.report("third", "loading", "By a stack that has died.")
+    one.join_with("tiny")
+    assert (await names(harness))[0] == ("other", "default")
+    assert one.latest() is None
+    hearts[1].leave()
+    one.join_with("tiny")
+    assert one.default() == "tiny"
+
+
+async def test_a_model_that_becomes_the_default_again_takes_jobs(
+    harness: JobsHarness, hearts: list[Heart]
+) -> None:
+    one = Switching(harness.sync)
+    one.activate("other")
+    one.drain("tiny")
+    assert one.activate("tiny") == "moved"
+    assert (await harness.admit()).is_new
+
+
 async def test_aliases_follow_a_model_or_the_default(
     harness: JobsHarness, hearts: list[Heart]
 ) -> None:

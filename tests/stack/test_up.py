@@ -134,6 +134,24 @@ def test_a_busy_port_is_one_clear_sentence(edge: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_second_start_on_the_same_port_spoils_nothing(
+    edge: str, tmp_path: Path
+) -> None:
+    """Also while the first one loads, when nothing listens yet."""
+    first = Stack(edge, tmp_path)
+    try:
+        lock = first.data_dir / "state" / str(first.port) / "lock"
+        wait_for(lock.exists, READY_S)
+        data_dir = str(first.data_dir)
+        done = edge_(edge, "up", "--port", str(first.port), EDGE_DATA_DIR=data_dir)
+        assert done.returncode == 1
+        assert f"`edge up` for port {first.port} runs" in done.stderr
+        first.wait_ready()
+        assert answers(first)
+    finally:
+        first.stop()
+
+
 TEXT = str(tiny_files().model)
 
 

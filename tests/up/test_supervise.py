@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -402,3 +403,34 @@ def test_a_part_is_polled_more_often_when_it_misses_a_poll(
     one.close()
     assert polled[1] - polled[0] >= 0.3
     assert polled[4] - polled[1] < 0.3
+
+
+def test_what_a_dead_part_began_dies_with_it(tmp_path: Path) -> None:
+    """nginx's workers would keep its port, and the next nginx could never start."""
+    script = (
+        "import pathlib, subprocess, sys\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "one = subprocess.Popen(sleep)\n"
+        "pathlib.Path('orphan').write_text(str(one.pid)); " + READY
+    )
+    one = child(tmp_path, script)
+    one.start()
+    one.wait_ready(is_stopping=lambda: False)
+    orphan = psutil.Process(int((tmp_path / "orphan").read_text()))
+    assert one.process
+    one.process.kill()
+    wait_for(lambda: not one.is_alive, 5)
+    one.revive()
+    wait_for(lambda: not orphan.is_running() or orphan.status() == "zombie", 5)
+    one.stop()
+
+
+def test_a_folder_that_was_cleaned_away_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    one = child(folder, READY)
+    one.log = tmp_path / "part.log"
+    one.part = replace(one.part, folder=folder / "sub")
+    one.start()
+    wait_for(lambda: (folder / "sub" / "ready").exists(), 10)
+    one.stop()

@@ -155,6 +155,18 @@ end
 -- How many workers were lost lately while they computed only a job of this culprit.
 local function guilt_of(job) return number_at(guilt_key(job.culprit or '')) end
 
+-- A worker that was presumed dead has an attempt of this job: it stood still, and nobody
+-- has died of the job.
+local function absolve(id, attempt)
+  local text = redis.call('HGET', job_key(id), 'blamed')
+  local blamed = text and cjson.decode(text)
+  if not blamed or tonumber(blamed.attempt) ~= attempt then return end
+  for _, key in ipairs(blamed.keys) do
+    if redis.call('DECR', key) < 1 then redis.call('DEL', key) end
+  end
+  redis.call('HDEL', job_key(id), 'blamed')
+end
+
 local function is_quarantined(n_deaths, n_guilty)
   return n_deaths >= MOST_DEATHS or n_guilty >= MOST_GUILT
 end

@@ -4,10 +4,12 @@
 -- reply: 1, or 0 when the job has ended or this attempt does not run any more
 local job = fields_of(job_key(args.job_id), 'state', 'attempt', 'pool', 'shares')
 local is_running = job.state == 'running'
-if not is_running and job.state ~= 'waiting' then return 0 end
-if args.attempt and not (is_running and args.attempt == tonumber(job.attempt)) then
+local runs = is_running and args.attempt == tonumber(job.attempt)
+if args.attempt and not runs then
+  absolve(args.job_id, args.attempt)
   return 0
 end
+if not is_running and job.state ~= 'waiting' then return 0 end
 end_job(args.job_id, args.state, args.outcome)
 if args.state == 'finished' and (job.shares or '') ~= '' then
   for _, id in ipairs(redis.call('ZRANGE', waiting_key(job.pool), 0, -1)) do

@@ -5,9 +5,12 @@
 local at, running, n_again = now(), running_key(args.pool), 0
 local n_running = redis.call('ZCARD', running)
 
+local blamed  -- what the job at hand is blamed with, until its worker is seen again
+
 local function count(key)
   redis.call('INCR', key)
   redis.call('EXPIRE', key, QUARANTINE_S)
+  blamed[#blamed + 1] = key
 end
 
 -- One death counts once, however many equal jobs ran: only a job that began after the
@@ -25,12 +28,15 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', running, '-inf', at)) do
   if job.state ~= 'running' then
     redis.call('ZREM', running, id)
   else
+    blamed = {}
     count_death(job.content, job.started)
     if (job.schema or '') ~= '' then
       count_death(schema_cause(job.schema), job.started)
     end
     -- Suspects run alone: no other job can be the cause.
     if job.suspect == '1' or n_running == 1 then count(guilt_key(job.culprit)) end
+    redis.call('HSET', job_key(id), 'blamed',
+               cjson.encode({attempt = job.attempt, keys = blamed}))
     if is_quarantined(deaths_of(job), guilt_of(job)) then
       end_job(id, 'failed', failed('request_quarantined', QUARANTINED))
     elseif job.streams == '1' and has_shown(id, job.attempt) then
