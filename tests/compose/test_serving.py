@@ -68,10 +68,15 @@ def test_a_key_closes_the_door(stack: Stack) -> None:
         models.add_header("Authorization", f"Bearer {key}")
         assert status(models) == 200
     finally:
-        remove = ("--entrypoint", "rm", "keys", "/data/keys/keys.json")
-        stack.compose("run", "--rm", *remove)
-        stack.compose("restart", "ui")  # a lost file opens no running server
-    models.remove_header("Authorization")
+        remove = ("run", "--rm", "--entrypoint", "rm", "keys")
+        stack.compose(*remove, "/data/keys/keys.json")
+        stack.compose("restart", "ui")
+        models.remove_header("Authorization")
+        wait_for(lambda: status(models) in (200, 401), 60)
+        door = status(models)
+        stack.compose(*remove, "/data/keys/keys.json.lock")
+        stack.compose("restart", "ui")
+    assert door == 401  # a lost file opens nothing
     stack.wait_ready()
     assert status(models) == 200
 
