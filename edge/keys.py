@@ -197,6 +197,7 @@ class Keys:
 @contextmanager
 def _rewritten(path: Path) -> Iterator[list[Key]]:
     """The entries, to change in the block; then the file is replaced, mode 0600."""
+    path = Path(os.path.realpath(path))  # a link stays one
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(_lock(path)):
         entries = read_keys(path)

@@ -182,7 +182,8 @@ def test_the_folder_of_the_keys_may_be_reached_by_a_link(tmp_path: Path) -> None
     there = tmp_path / "keys" / "keys.json"
     link = tmp_path / "keys.json"
     link.symlink_to("keys/keys.json")
-    create_key(there, "alice", NO_LIMITS)
+    create_key(link, "alice", NO_LIMITS)
+    assert link.is_symlink()
     there.unlink()
     assert needs_keys(link)
     assert Keys(link).are_needed

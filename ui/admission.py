@@ -153,7 +153,8 @@ class Admission:
             return
         if has_left and self._held[job.job_id]:  # another client has sent its key
             return
-        for job_id in job.job_ids if job.is_new else ():
+        is_ours = job.is_new or not (job.is_queued or self._held[job.job_id])
+        for job_id in job.job_ids if is_ours else ():
             if isinstance(error, EdgeError):
                 await self._jobs.fail(job_id, error)
             else:

@@ -204,8 +204,7 @@ class Asking:
                 return Asked(job, served.model, True, _known_stream(done, watch))
             if request.wants in NO_SLOT:  # no pixel is looked at
                 pictures = []
-            # those that are left after trimming, and only if computed
-            if pictures and job.is_new:
+            if pictures:  # those that are left after trimming, and only if computed
                 n_tokens = sum(ref.n_tokens for ref in request.pictures)
                 await reservation.meter.charge("image-tokens", n_tokens)
             watch.admitted()

@@ -99,9 +99,9 @@ def load(settings: Settings, files: ModelFiles) -> tuple[Tuning | None, str]:
             "Machine, model or libraries have changed since they were measured: run "
             f"{COMMAND} again."
         )
-    if tuning.restrictions.items() - restrictions(settings).items():
-        names = ", ".join(f"EDGE_{name.upper()}" for name in tuning.restrictions)
-        return None, f"Measured while {names} allowed less: run {COMMAND} again."
+    if others := tuning.restrictions.items() - restrictions(settings).items():
+        names = ", ".join(sorted(name for name, _ in others))
+        return None, f"Measured with less to choose from ({names}): run {COMMAND}."
     if not tuning.has_results and tuning.date != date.today().isoformat():
         return None, tuning.note
     return tuning, tuning.note

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import ipaddress
 import os
 import shutil
 import signal
@@ -142,6 +143,10 @@ def _welcome(settings: Settings, port: int, logs: Path) -> str:
 
 def check_metrics_port(settings: Settings) -> None:
     """Raises SetupError when the first worker cannot serve its metrics."""
+    try:
+        ipaddress.ip_address(settings.metrics_address)
+    except ValueError:  # a name, which the worker looks up
+        return
     try:
         if settings.metrics_port:
             check_port(settings.metrics_address, settings.metrics_port)

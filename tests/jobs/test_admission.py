@@ -220,6 +220,16 @@ async def test_an_unqueued_job_of_another_model_is_not_joined(
     assert await harness.state(first.job_id) == "cancelled"
 
 
+async def test_another_question_never_ends_one_whose_pictures_are_read(
+    harness: JobsHarness,
+) -> None:
+    first = await harness.admit(idempotency_key="key", body_hash="a")
+    harness.sync.hset(keys.JOB(first.job_id), "pool", "another")
+    with pytest.raises(KeyReused):
+        await harness.admit(idempotency_key="key", body_hash="b")
+    assert await harness.state(first.job_id) == "waiting"
+
+
 async def test_pictures_of_a_job_that_has_ended_do_not_stay(
     harness: JobsHarness,
 ) -> None:

@@ -75,6 +75,22 @@ def test_a_question_in_line_waits_for_one_that_is_asked_again(browser, stack) ->
         assert n_messages == [1, 1, 3]  # it knows the first answer
 
 
+def test_a_question_that_another_tab_asks_is_left_to_it(browser, stack) -> None:
+    with visiting(browser, stack.url) as visitor:
+        refusing = Refusing(visitor, n=1, pause_s=5)
+        visitor.ask("How much is two and two?")
+        expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
+        other = visitor.page.context.new_page()
+        other.goto(visitor.page.url)
+        other.get_by_role("button", name="Ask now").click()
+        expect(other.locator(".failure")).to_have_count(0)
+        visitor.page.wait_for_timeout(7000)  # the first tab's countdown is over
+        assert len(refusing.asked) == 1
+        expect(visitor.page).to_have_title("Edge-VL")  # nothing is counted any more
+        visitor.wait_done()
+        assert visitor.answers.last.inner_text()
+
+
 @pytest.mark.parametrize("how", ["now", "stop", "escape"])
 def test_a_person_asks_sooner_or_not_at_all(browser, stack, how: str) -> None:
     with visiting(browser, stack.url) as visitor:

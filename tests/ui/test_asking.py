@@ -222,6 +222,25 @@ async def test_who_leaves_does_not_take_the_question_from_another(
             assert (await second).status_code == 200
 
 
+async def test_when_all_have_left_before_the_queue_the_job_ends(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = {"idempotency-key": "abc"}
+    async with api_harness(broker_url) as web:
+        monkeypatch.setattr(
+            web.client._asking.decoder, "decode", lambda *_: asyncio.sleep(60)
+        )
+        first = web.asking(**picture_body(), headers=once)
+        await web.until(lambda: web.live)
+        second = web.asking(**picture_body(), headers=once)
+        await asyncio.sleep(0.2)
+        first.cancel()
+        await asyncio.sleep(0.3)
+        assert web.live  # the second one waits for it
+        second.cancel()
+        await web.until(lambda: not web.live)
+
+
 async def test_a_job_that_ends_while_pictures_are_decoded_says_why(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ export class Running {
   /** Leaves it to another tab. */
   leave() {
     this.isLeft = true;
+    this.again = 0;
     this.aborter.abort();
   }
 

@@ -49,8 +49,9 @@ export function createServer(host, service, question, leave) {
       fact(say("tokens_per_second_name"), service.pace.answer_s ? number(1 / service.pace.answer_s) : "–"),
     );
     put(stages, latency(status.latency ?? {}));
-    const isOfThis = status.bench?.models.some((/** @type {string} */ name) => service.models.includes(name));
-    put(curve, isOfThis ? chart(status.bench) : el("p", {}, say("no_curve"), " ", el("code", {}, "edge bench")));
+    const { levels = [], models = [] } = status.bench ?? {};
+    const isOfThis = models.some((/** @type {string} */ name) => service.models.includes(name));
+    put(curve, levels.length && isOfThis ? chart(status.bench) : el("p", {}, say("no_curve"), " ", el("code", {}, "edge bench")));
     const [model = {}] = status.models;
     const facts = { model: model.id, vision: model.vision, runtime: model.runtime, version: status.version, ...status.caches };
     put(about, ...Object.entries(facts).map(([name, value]) => fact(say(`fact_${name}`), String(value ?? "–"))));

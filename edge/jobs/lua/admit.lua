@@ -18,11 +18,11 @@ if name then
   local job = earlier and fields_of(job_key(earlier), 'body_hash', 'created', 'score',
                                            'state', 'pool')
   local is_queued = job and (job.score or job.state ~= 'waiting')
-  if job and job.body_hash and not is_queued and job.pool ~= args.pool then
+  local is_same = job and job.body_hash == record.body_hash
+  if is_same and not is_queued and job.pool ~= args.pool then
     -- its web process died, and another model is served by now
     end_job(earlier, 'cancelled', failed('cancelled', LEFT))
   elseif job and job.body_hash then
-    local is_same = job.body_hash == record.body_hash
     return reply({status = is_same and 'joined' or 'reused', job_id = earlier,
                   created = job.created, is_queued = is_queued and 1 or 0})
   end
