@@ -64,6 +64,27 @@ def test_a_question_that_is_changed_meanwhile_is_not_sent(asked) -> None:
     expect(visitor.page.locator(".answer")).to_have_count(0)
 
 
+def test_a_question_goes_that_was_asked_after_a_file_was_refused(
+    browser, stack, document, tmp_path
+) -> None:
+    """The person has seen why, and has gone on; the other file is still being read."""
+    wrong = tmp_path / "letter.jpg"
+    wrong.write_text("This is not a picture. " * 20)
+    with visiting(browser, stack.url) as visitor:
+        reading = Held(visitor, "**/v1/pages")
+        visitor.choose(wrong, document)
+        reading.wait()
+        expect(visitor.page.get_by_text("letter.jpg is not a picture")).to_be_visible()
+        visitor.box.fill("What is on them?")
+        visitor.box.press("Enter")
+        expect(visitor.page.locator(".hint")).to_contain_text("by itself")
+        with visitor.page.expect_request("**/v1/chat/completions") as sent:
+            reading.let_go()
+        parts = sent.value.post_data_json["messages"][-1]["content"]
+        assert sum(part["type"] == "image_url" for part in parts) == 2
+        visitor.wait_done()
+
+
 def test_files_go_to_no_question_but_that_they_were_chosen_for(asked) -> None:
     visitor, reading = asked
     visitor.page.evaluate("location.hash = 'another'")

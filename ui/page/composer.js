@@ -151,13 +151,14 @@ export class Composer {
 
   /**
    * Files are read for what is being written now, which waits for them.
-   * @param {(isWanted: () => boolean) => Promise<boolean>} read whether all could be read; nothing is
-   *   wanted any longer once something else is written
+   * @param {(isWanted: () => boolean, isAsked: () => boolean) => Promise<boolean>} read whether all
+   *   could be read that the question was asked with; nothing is wanted any longer once something
+   *   else is written
    */
   async read(read) {
     const reading = this.#reading;
     reading.n += 1;
-    const areRead = await read(() => reading === this.#reading).finally(() => (reading.n -= 1));
+    const areRead = await read(() => reading === this.#reading, () => this.#next !== null).finally(() => (reading.n -= 1));
     if (reading !== this.#reading) return;
     if (areRead && reading.n) return; // others are still being read
     const next = this.#next;

@@ -38,9 +38,9 @@ let saving = 0;
 /** @param {File[]} files */
 const take = (files) =>
   void composer.read(
-    (isWanted) =>
+    (isWanted, isAsked) =>
       new Promise((resolve, reject) => {
-        inRoom((room) => room.take(files, isWanted).then(resolve, reject), () => resolve(false));
+        inRoom((room) => room.take(files, isWanted, isAsked).then(resolve, reject), () => resolve(false));
       }),
   );
 const choose = () => chooseFiles(take);

@@ -162,9 +162,9 @@ export class Room {
     return { ...settings, ...options(), ...this.#service.sampling, seed: Math.floor(Math.random() * 2 ** 31) };
   }
 
-  /** @param {File[]} files @param {() => boolean} isWanted @returns {Promise<boolean>} whether all could be read */
-  take(files, isWanted) {
-    return this.#taking.take(files, isWanted);
+  /** See `Taking.take`. @param {File[]} files @param {() => boolean} isWanted @param {() => boolean} isAsked */
+  take(files, isWanted, isAsked) {
+    return this.#taking.take(files, isWanted, isAsked);
   }
 
   /** @param {number} index @param {boolean} isOriginal */

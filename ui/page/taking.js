@@ -23,9 +23,14 @@ export class Taking {
     this.#composer = composer;
   }
 
-  /** @param {File[]} files @param {() => boolean} isWanted @returns {Promise<boolean>} whether all could be read */
-  async take(files, isWanted) {
-    const reading = new Reading(this.#composer, isWanted);
+  /**
+   * @param {File[]} files
+   * @param {() => boolean} isWanted
+   * @param {() => boolean} isAsked whether the question has been asked meanwhile
+   * @returns {Promise<boolean>} whether nothing was refused since
+   */
+  async take(files, isWanted, isAsked) {
+    const reading = new Reading(this.#composer, isWanted, isAsked);
     reading.say("");
     for (const file of files) if (isWanted()) await this.#takeOne(file, reading);
     return reading.isWhole && isWanted();
@@ -113,13 +118,15 @@ export class Taking {
 
 /** Files that are being read, as long as their question is the one that is written. */
 class Reading {
-  /** Whether none was refused: else the person is to see why. */
+  /** Whether none was refused since the question was asked: else the person is to see why. */
   isWhole = true;
+  #hasRefused = false;
 
-  /** @param {Composer} composer @param {() => boolean} isWanted */
-  constructor(composer, isWanted) {
+  /** @param {Composer} composer @param {() => boolean} isWanted @param {() => boolean} isAsked */
+  constructor(composer, isWanted, isAsked) {
     this.composer = composer;
     this.isWanted = isWanted;
+    this.isAsked = isAsked;
   }
 
   /** @param {PictureRef[]} pictures @returns {boolean} whether they are of use still */
@@ -130,14 +137,14 @@ class Reading {
 
   /** @param {string} text */
   say(text) {
-    if (this.isWhole && this.isWanted()) this.composer.say(text);
+    if (!this.#hasRefused && this.isWanted()) this.composer.say(text);
   }
 
   /** @param {string} text */
   refuse(text) {
-    this.isWhole = true; // the latest reason is the one that is seen
-    this.say(text);
-    this.isWhole = false;
+    if (this.isWanted()) this.composer.say(text); // the latest reason is the one that is seen
+    this.#hasRefused = true;
+    if (this.isAsked()) this.isWhole = false;
   }
 }
 
