@@ -97,7 +97,7 @@ def main(
         settings = Settings.load()
         is_behind = uds is not None or forwarded_allow_ips
         proxies = forwarded_allow_ips or ",".join(trusted(settings))
-        metrics_readers(settings)
+        metrics_readers(settings)  # here: the door is built at the first request
         check_exposure(settings if is_behind else replace(settings, host=host))
         client = Client(settings)
         app = build(client)

@@ -96,6 +96,20 @@ def picture_body() -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}]}
 
 
+def hang_once(web: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next picture is never decoded; later ones are."""
+    decoder, hangs = web.client._asking.decoder, [True]
+    really = decoder.decode
+
+    async def decode(*args: Any) -> Any:
+        if hangs:
+            hangs.clear()
+            await asyncio.sleep(60)
+        return await really(*args)
+
+    monkeypatch.setattr(decoder, "decode", decode)
+
+
 async def test_a_client_is_waited_for_while_its_pictures_are_decoded(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,11 +140,7 @@ async def test_a_question_goes_on_when_its_web_process_died_before_the_queue(
     """Its client asks another one, or the same one that was started again."""
     once = {"idempotency-key": "abc"}
     async with api_harness(broker_url) as web, api_harness(broker_url) as dead:
-
-        async def decode(*_: Any) -> Any:
-            await asyncio.sleep(60)
-
-        monkeypatch.setattr(dead.client._asking.decoder, "decode", decode)
+        hang_once(dead, monkeypatch)
         first = dead.asking(**picture_body(), headers=once)
         await web.until(lambda: web.live)
         async with web.working(), asyncio.timeout(20):
@@ -174,17 +184,7 @@ async def test_who_waits_for_a_request_that_fails_prepares_the_question(
     once = {"idempotency-key": "abc"}
     async with api_harness(broker_url) as web, api_harness(broker_url) as dead:
         for one in (web, dead):
-            decoder, hangs = one.client._asking.decoder, [True]
-            really = decoder.decode
-
-            async def decode(
-                *args: Any, hangs: Any = hangs, really: Any = really
-            ) -> Any:
-                if hangs.pop() if hangs else False:
-                    await asyncio.sleep(60)
-                return await really(*args)
-
-            monkeypatch.setattr(decoder, "decode", decode)
+            hang_once(one, monkeypatch)
         died = dead.asking(**picture_body(), headers=once)
         await web.until(lambda: web.live)
         first = web.asking(**picture_body(), headers=once)
@@ -203,18 +203,9 @@ async def test_who_leaves_does_not_take_the_question_from_another(
     """A client that asks again with its key while the first request still waits."""
     once = {"idempotency-key": "abc"}
     async with api_harness(broker_url) as web:
-        decoder, hangs = web.client._asking.decoder, [True]
-        really = decoder.decode
-
-        async def decode(*args: Any) -> Any:
-            if hangs:
-                hangs.clear()
-                await asyncio.sleep(60)
-            return await really(*args)
-
-        monkeypatch.setattr(decoder, "decode", decode)
+        hang_once(web, monkeypatch)
         first = web.asking(**picture_body(), headers=once)
-        await web.until(lambda: not hangs)
+        await web.until(lambda: web.client._asking._unqueued)
         second = web.asking(**picture_body(), headers=once)
         await asyncio.sleep(0.2)
         first.cancel()
