@@ -83,12 +83,12 @@ export class OpenConversation {
     else if (this.messages.length) this.begin(); // another tab has removed it
   }
 
-  /** Writes what is shown already. @param {Message[]} messages @param {Job} [job] */
-  async #write(messages, job) {
+  /** Waits for `writing`, of what is shown already. @param {Promise<void>} writing */
+  async #write(writing) {
     this.#nWrites += 1;
     this.#nWriting += 1;
     try {
-      await this.#store.write({ conversation: this.row, messages }, job);
+      await writing;
     } finally {
       this.#nWriting -= 1;
     }
@@ -142,7 +142,7 @@ export class OpenConversation {
     this.messages = [...this.messages, ...added, answer];
     this.#tell(); // before the store: the person sees it at once
     const job = { key: newId(), conversation: this.row.id, message: answer.id, job: null, created: now };
-    await this.#write([...added, answer], job);
+    await this.#write(this.#store.write({ conversation: this.row, messages: [...added, answer] }, job));
     return job;
   }
 
@@ -169,7 +169,7 @@ export class OpenConversation {
     this.messages = this.messages.map((one) => (one.id === id ? answer : one));
     this.#tell();
     const job = { key: newId(), conversation: this.row.id, message: id, job: null, created: Date.now() };
-    await this.#write([answer], job);
+    await this.#write(this.#store.rewrite({ conversation: this.row, messages: [answer] }, job));
     return job;
   }
 
@@ -178,13 +178,13 @@ export class OpenConversation {
     const draft = given.text || given.pictures.length || given.edits ? given : undefined;
     if (JSON.stringify(draft) === JSON.stringify(this.row.draft)) return;
     this.row = { ...this.row, draft };
-    await this.#write([]);
+    await this.#write(this.#store.write({ conversation: this.row, messages: [] }));
   }
 
   /** Shows the branch of another alternative. @param {Message} message */
   async show(message) {
     this.row = { ...this.row, leaf: newestLeaf(this.messages, message.id) };
     this.#tell();
-    await this.#write([]);
+    await this.#write(this.#store.write({ conversation: this.row, messages: [] }));
   }
 }

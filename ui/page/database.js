@@ -97,6 +97,7 @@ class IndexedTables {
     const done = completion(transaction);
     for (const [table, row] of put) transaction.objectStore(table).put(row);
     for (const [table, key] of remove) transaction.objectStore(table).delete(key);
+    transaction.commit(); // else it is lost with a page that is left before it ends by itself
     await done;
   }
 

@@ -85,16 +85,21 @@ export class Store {
    * Writes them together, over older ones of the same names.
    *
    * @param {Transcript} transcript of which `messages` may be a part
-   * @param {Job} [job] in place of all others of its message
+   * @param {Job} [job] the first one of its message
    */
   async write({ conversation, messages }, job) {
-    if (job) await this.#abandonJobs(job);
     /** @type {Required<Batch>["put"]} */
     const put = messages.map((message) => ["messages", message]);
     put.push(["conversations", conversation]);
     if (job) put.push(["jobs", job]);
     await this.#tables.write({ put });
     this.#announce({ conversation: conversation.id });
+  }
+
+  /** The same, with a job in place of all others of its message. @param {Transcript} transcript @param {Job} job */
+  async rewrite(transcript, job) {
+    await this.#abandonJobs(job);
+    await this.write(transcript, job);
   }
 
   /** @param {string} id @param {Partial<Conversation>} changes */
