@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from sys import getsizeof
 
 TOKENS_PER_KEY = 4096  # the latest
-CHARACTER_BYTES = 4  # in a text with a token above 65,535
+ENTRY_BYTES = 220  # of a key's tuple and its place among the others, rounded up
 
 Key = tuple[str, ...]  # a scope and the hashes of all pictures, in prompt order
 
 
 class EarlierAnswers:
-    """Texts of one character for each token, at most `most_bytes` of them. The least
-    recently used ones go first."""
+    """Texts of one character for each token, and their keys: at most `most_bytes` of
+    memory. The least recently used ones go first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._texts: OrderedDict[Key, str] = OrderedDict()
-        self._n_free = most_bytes // CHARACTER_BYTES
+        self._n_free = most_bytes
 
     def get(self, key: Key) -> str:
         """All texts of a key, oldest first; empty without any."""
@@ -26,9 +27,15 @@ class EarlierAnswers:
         return self._texts[key]
 
     def add(self, key: Key, text: str) -> None:
-        before = self.get(key)
-        self._texts[key] = after = (before + text)[-TOKENS_PER_KEY:]
-        self._n_free -= len(after) - len(before)
+        before = self._texts.pop(key, None)
+        if before is not None:
+            self._n_free += _n_bytes(key, before)
+        self._texts[key] = after = ((before or "") + text)[-TOKENS_PER_KEY:]
+        self._n_free -= _n_bytes(key, after)
         while self._n_free < 0:
-            _, oldest = self._texts.popitem(last=False)
-            self._n_free += len(oldest)
+            self._n_free += _n_bytes(*self._texts.popitem(last=False))
+
+
+def _n_bytes(key: Key, text: str) -> int:
+    """A short answer takes less than its key."""
+    return ENTRY_BYTES + sum(map(getsizeof, (text, *key)))
