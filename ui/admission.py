@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from edge.errors import (
@@ -57,8 +57,10 @@ class Admission:
         self._jobs = jobs
         self._subscriptions = subscriptions
         self._background = background
-        # Reservations by job: requests with one key have one job.
+        # Reservations by job: requests with one key have one job. And by key those to
+        # come, which may have it already in the queue's eyes.
         self._held: Counter[str] = Counter()
+        self._coming: Counter[str | None] = Counter()
 
     def check_number(
         self, submission: Submission, served: WorkerInfo, workers: Sequence[WorkerInfo]
@@ -95,7 +97,8 @@ class Admission:
         )
         try:
             try:
-                reservation = await asyncio.shield(admitting)
+                with self._counted(submission.idempotency_name):
+                    reservation = await asyncio.shield(admitting)
             except UNREACHABLE as error:
                 raise broker_away(error) from error
             job_ids = reservation.job.job_ids
@@ -110,6 +113,14 @@ class Admission:
         except BaseException as error:
             self._background.start(self._end_job(admitting, error))
             raise
+
+    @contextmanager
+    def _counted(self, name: str | None) -> Iterator[None]:
+        self._coming[name] += 1
+        try:
+            yield
+        finally:
+            self._coming -= Counter([name])
 
     async def _watch(self, job_ids: Sequence[str]) -> None:
         """Tells that a client waits, however long its pictures take."""
@@ -151,7 +162,9 @@ class Admission:
         job, has_left = reservation.job, not isinstance(error, EdgeError)
         if has_left and reservation.is_queued and reservation.submission.is_kept:
             return
-        if has_left and self._held[job.job_id]:  # another client has sent its key
+        name = reservation.submission.idempotency_name
+        others = self._held[job.job_id] or (name and self._coming[name])
+        if has_left and others:  # another client has sent its key
             return
         is_ours = job.is_new or not (job.is_queued or self._held[job.job_id])
         for job_id in job.job_ids if is_ours else ():

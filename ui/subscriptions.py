@@ -18,7 +18,9 @@ from ui.event_streams import Events
 log = logging.getLogger(__name__)
 
 MOST_FOLLOWERS = 8  # of one job: tabs, and streams whose end nobody has noticed yet
-LAST_WORDS_S = 1.5  # for the last event of each stream when this process stops
+# For the last event of each stream when this process stops: a quiet one looks once a
+# second. AFTER_GRACE_S in edge/up/parts.py is longer.
+LAST_WORDS_S = 3
 
 
 class Subscriptions:
@@ -77,14 +79,17 @@ class Subscriptions:
         """Returns when all streams have ended; those that are open after the grace end
         with an error. New questions are refused from now on."""
         self.is_closing = True
-        give_up, n_quiet = time.monotonic() + grace_s, 0
+        await self._end_within(grace_s)
+        if self._n_open:
+            self._is_over = True
+            await self._end_within(LAST_WORDS_S)
+
+    async def _end_within(self, seconds: float) -> None:
+        give_up, n_quiet = time.monotonic() + seconds, 0
         while n_quiet < 2 and time.monotonic() < give_up:
             await asyncio.sleep(0.05)
             # twice: a question is admitted a moment before its job is followed
             n_quiet = 0 if self._n_open else n_quiet + 1
-        if self._n_open:
-            self._is_over = True
-            await asyncio.sleep(LAST_WORDS_S)
 
 
 def broker_away(error: Exception) -> Unavailable:

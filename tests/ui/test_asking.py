@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import DeadlineExceeded
 from edge.jobs import keys
-from edge.jobs.submission import Submission
+from edge.jobs.submission import Admitted, Submission
 from tests.jobs.jobs_harness import caller
 from tests.ui.api_harness import ApiHarness, PictureQuestion, api_harness, code_of
 from tests.ui.pictures import part, png
@@ -208,6 +208,31 @@ async def test_who_leaves_does_not_take_the_question_from_another(
         await web.until(lambda: web.client._asking._unqueued)
         second = web.asking(**picture_body(), headers=once)
         await asyncio.sleep(0.2)
+        first.cancel()
+        async with web.working(), asyncio.timeout(20):
+            assert (await second).status_code == 200
+
+
+async def test_who_leaves_does_not_take_the_question_from_one_that_is_coming(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue has given the job to the second request, which does not know it yet."""
+    once, given = {"idempotency-key": "abc"}, asyncio.Event()
+    async with api_harness(broker_url) as web:
+        hang_once(web, monkeypatch)
+        first = web.asking(**picture_body(), headers=once)
+        await web.until(lambda: web.client._asking._unqueued)
+        admit = web.client._jobs.admit
+
+        async def admit_slowly(*args: Any) -> Admitted:
+            admitted = await admit(*args)
+            given.set()
+            await asyncio.sleep(0.5)
+            return admitted
+
+        monkeypatch.setattr(web.client._jobs, "admit", admit_slowly)
+        second = web.asking(**picture_body(), headers=once)
+        await given.wait()
         first.cancel()
         async with web.working(), asyncio.timeout(20):
             assert (await second).status_code == 200
