@@ -149,6 +149,7 @@ async def unless_gone(http: Request, work: Awaitable[T]) -> T:
     finally:
         task.cancel()
         gone.cancel()
+        del task  # its error knows this frame, and what `work` held: megabytes
 
 
 async def _await_disconnect(http: Request) -> None:

@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeVar, get_args
 
 from edge.jobs import embeddings
 from edge.jobs.embeddings import Damaged, Embeddings, Entry
-from edge.redis_clients import UNREACHABLE, sync_client
+from edge.redis_clients import UNREACHABLE, hears, sync_client
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,10 @@ T = TypeVar("T")
 LOOK_S: Final = 0.05  # for the header, of a few hundred bytes
 FETCH_S: Final = 0.5  # for the rows: 16 MB over a network of 1 Gbit/s take 0.14 s
 PAUSE_S: Final = 5.0
-MOST_WAITING: Final = 4  # pictures to be stored, which stay in memory meanwhile
+# Of pictures to be stored, which stay in memory meanwhile; each counts LEAST_BYTES or
+# more, and so does a deletion.
+MOST_WAITING_BYTES: Final = 32 << 20
+LEAST_BYTES: Final = 1 << 20
 
 Result = Literal["hit", "miss", "damaged", "away"]
 
@@ -41,9 +44,11 @@ class EmbeddingStore:
         self._away_until = 0.0
         self._readers = ThreadPoolExecutor(n_readers, "embeddings-read")
         self._writer = ThreadPoolExecutor(1, "embeddings-write")
-        self._room = threading.Semaphore(MOST_WAITING)
+        self._n_waiting = 0  # bytes
         self._lock = threading.Lock()
         self._results: Counter[Result] = Counter()
+        # The first lookup has no time to connect.
+        self._readers.submit(hears, self._cache)
 
     @property
     def results(self) -> dict[Result, int]:
@@ -65,7 +70,7 @@ class EmbeddingStore:
                 result = "miss" if found is None else "hit"
             except Damaged as error:
                 log.warning("embeddings in the cache are deleted: %s", error)
-                self._write(lambda: embeddings.delete(self._cache, entry))
+                self._write(0, lambda: embeddings.delete(self._cache, entry))
                 result = "damaged"
             except UNREACHABLE as error:  # TimeoutError is among them
                 self._note_away(error)
@@ -76,9 +81,10 @@ class EmbeddingStore:
     def put(
         self, scope: str, sha256: str, grid: tuple[int, int], rows: Embeddings
     ) -> None:
-        """See the protocol. Skips what is new while MOST_WAITING wait."""
+        """See the protocol. Skips what is new while others wait, and both would have
+        more than MOST_WAITING_BYTES."""
         entry = Entry(self._fingerprint, scope, sha256, *grid, rows.shape[1])
-        self._write(lambda: embeddings.put(self._cache, entry, rows))
+        self._write(rows.nbytes, lambda: embeddings.put(self._cache, entry, rows))
 
     def close(self) -> None:
         """Waits for nothing but the command being sent."""
@@ -99,9 +105,12 @@ class EmbeddingStore:
         take longer, in its own thread."""
         return self._readers.submit(command).result(seconds)
 
-    def _write(self, command: Callable[[], None]) -> None:
-        if not self._room.acquire(blocking=False):
-            return
+    def _write(self, n_bytes: int, command: Callable[[], None]) -> None:
+        n_bytes = max(n_bytes, LEAST_BYTES)
+        with self._lock:
+            if self._n_waiting and self._n_waiting + n_bytes > MOST_WAITING_BYTES:
+                return
+            self._n_waiting += n_bytes
 
         def work() -> None:
             try:
@@ -110,7 +119,8 @@ class EmbeddingStore:
             except UNREACHABLE as error:
                 self._note_away(error)
             finally:
-                self._room.release()
+                with self._lock:
+                    self._n_waiting -= n_bytes
 
         with suppress(RuntimeError):  # after `close`
             self._writer.submit(work)

@@ -25,7 +25,7 @@ class PreparedJobs:
             after = [*self._by_job.values(), prepared]
             if (
                 len(after) <= MOST_JOBS
-                and sum(one.n_prompt for one in after) <= MOST_TOKENS
+                and sum(one.n_held for one in after) <= MOST_TOKENS
                 and sum(map(_schema_characters, after)) <= MOST_SCHEMA_CHARACTERS
             ):
                 self._by_job[job_id] = prepared

@@ -102,6 +102,7 @@ class Relay:
                     ticket = self._engine.submit(
                         claim.request, pictures, is_wanted, prepared
                     )
+                    del pictures  # the engine drops each when it has been encoded
                 outcome = self._follow(claim, ticket, deadline)
         except EdgeError as refusal:
             outcome = Failed.because(refusal)

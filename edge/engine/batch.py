@@ -111,6 +111,7 @@ class Batch:
     def _end(self, outcome: Terminal) -> None:
         if not self._has_ended:
             self._has_ended = True
+            self._members.clear()  # each knows this batch, and its state takes memory
             self._events.put(outcome)
 
     def _answer(self) -> Answer:

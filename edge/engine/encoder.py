@@ -125,6 +125,8 @@ class Encoder:
             self._keep(job, outcome)
         self._end_stage()
         self._done(job, outcome)
+        # An error knows this frame, which would know it: megabytes until Python looks.
+        del outcome
         return True
 
     def _keep(self, job: EncodeJob, embeddings: Embeddings) -> None:

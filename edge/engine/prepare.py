@@ -38,12 +38,14 @@ MOST_TOGETHER: Final = 65_536  # tokens of all prompts of one request
 class Prepared:
     """A request with its sequences, for one `Engine.submit`: they are live state.
 
-    Any thread may keep it. It takes about 50 bytes for each token of the prompt, and
-    the memory of the compiled schema. What several prompts begin with counts once.
+    Any thread may keep it. It takes about 50 bytes for each token that it holds, and
+    the memory of the compiled schema. What several prompts begin with is computed once,
+    and held by each.
     """
 
     request: Request
-    n_prompt: int  # tokens, image tokens included
+    n_prompt: int  # tokens to compute, image tokens included
+    n_held: int
     n_image: int  # image tokens
     n_encode: float  # the same, weighed by what it costs to encode them
     _unused: list[tuple[Sequence, ...]]
@@ -51,6 +53,7 @@ class Prepared:
     @classmethod
     def of(cls, request: Request, sequences: tuple[Sequence, ...]) -> Prepared:
         first, *others = sequences
+        n_held = sum(sequence.n_prompt for sequence in sequences)
         n_prompt = first.n_prompt + sum(
             other.n_prompt - (other.siblings.n_common if other.siblings else 0)
             for other in others
@@ -63,7 +66,7 @@ class Prepared:
         }
         n_encode = sum(map(encode_tokens, pictures.values()))
         n_image = sum(pictures.values())
-        return cls(request, n_prompt, n_image, n_encode, [sequences])
+        return cls(request, n_prompt, n_held, n_image, n_encode, [sequences])
 
     def take(self, request: Request) -> tuple[Sequence, ...] | None:
         """The sequences, once, and only for an equal request."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, cast, get_args
 
-from edge.errors import InvalidPicture
+from edge.errors import MAX_MESSAGE, InvalidPicture
 from edge.images.claim import may_have_pages
 from edge.images.jail import Jail
 from edge.images.limits import limits_for
@@ -55,7 +55,7 @@ class Decoding(Jail):
     def _checked(self, result: dict[str, Any], rgb: bytes) -> Picture:
         self.missing = [word for word in _MISSING if word in result["missing"]]
         if "error" in result:
-            raise InvalidPicture(str(result["error"]))
+            raise InvalidPicture(str(result["error"])[:MAX_MESSAGE])
         width, height = int(result["width"]), int(result["height"])
         n_pixels = width * height
         if min(width, height) < 1 or n_pixels > self._most_pixels:
@@ -93,7 +93,7 @@ class Counting(Jail):
             return 1
         result, _ = self.output()
         if "error" in result:
-            raise InvalidPicture(str(result["error"]))
+            raise InvalidPicture(str(result["error"])[:MAX_MESSAGE])
         with suppress(*_NO_RESULT):
             return int(result["n_pages"])
         raise self.fault("returned no number of pages")

@@ -36,9 +36,12 @@ class Pauses:
         try:
             yield
         except EngineError:
-            if self._error:
+            if self._error is None:
+                raise
+            try:
                 raise self._error from None
-            raise
+            finally:
+                self._error = None  # it keeps what was computed from
         finally:
             self.is_running = False
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from edge.errors import InvalidPicture
+from edge.errors import MAX_MESSAGE, InvalidPicture
 from edge.images import PIXELS_PER_TOKEN, Picture
 from edge.images.jail import Jail
 from edge.videos.clip import Clip
@@ -43,7 +43,7 @@ class VideoDecoding(Jail):
 
     def _checked(self, result: dict[str, Any], rgb: bytes) -> Clip:
         if "error" in result:
-            raise InvalidPicture(str(result["error"]))
+            raise InvalidPicture(str(result["error"])[:MAX_MESSAGE])
         width, height = int(result["width"]), int(result["height"])
         times = tuple(map(float, result["times"]))
         seconds = float(result["seconds"])

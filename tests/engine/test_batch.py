@@ -205,6 +205,13 @@ def test_what_was_prepared_is_used_once() -> None:
         assert prepared.take(request) is None
 
 
+def test_a_common_beginning_is_held_by_each_prompt() -> None:
+    with closing(Engine(StubRuntime(), StubTower())) as one:
+        first, both = one.check(score("a")), one.check(score("a", "b"))
+    assert both.n_held == 2 * first.n_held
+    assert first.n_prompt < both.n_prompt < both.n_held
+
+
 def wait_until_idle(one: Engine) -> None:
     ends = time.monotonic() + 5
     while one.n_open:

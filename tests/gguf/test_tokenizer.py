@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
+import psutil
 import pytest
 from gguf import GGUFWriter, TokenType
 
@@ -124,6 +127,19 @@ def test_other_threads_run_while_a_long_text_is_split(
     while thread.is_alive():
         n += 1
     assert n > 1_000  # while it holds the interpreter, none
+
+
+def test_words_of_earlier_prompts_are_not_kept(tiny_tokenizer: BpeTokenizer) -> None:
+    """The library would keep 10,000 words with their tokens: 80 MB of such ones."""
+    draws = random.Random(1)
+
+    def read_prompt() -> int:
+        words = ("".join(draws.choices(ascii_lowercase, k=250)) for _ in range(500))
+        tiny_tokenizer.tokenize(" ".join(words), special=False)
+        return psutil.Process().memory_full_info().uss
+
+    first = read_prompt()
+    assert max(read_prompt() for _ in range(6)) < first + (12 << 20)
 
 
 def test_a_file_gives_the_tokens_that_were_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -160,3 +161,25 @@ def test_a_full_server_stores_nothing_and_harms_nobody(open_store) -> None:
         store.put("tenant", "picture", GRID, ROWS)
         wait_for(lambda: time.monotonic() < store._away_until)
         assert get(store) is None
+
+
+def test_what_waits_to_be_stored_is_counted_in_bytes(open_store, monkeypatch) -> None:
+    """One picture of 2,048 tokens takes 33 MB, and may always be stored."""
+    kept: list[int] = []
+    go_on = threading.Event()
+
+    def put(_: object, __: object, rows: np.ndarray) -> None:
+        kept.append(rows.nbytes)
+        go_on.wait(60)
+
+    monkeypatch.setattr(embeddings, "put", put)
+    store = open_store()
+    large = np.zeros((2048, 8192), np.float16)
+    for _ in range(3):
+        store.put("tenant", "picture", GRID, large)
+    go_on.set()
+    wait_for(lambda: not store._n_waiting)
+    for _ in range(5):
+        store.put("tenant", "picture", GRID, ROWS)
+    wait_for(lambda: len(kept) == 6)
+    assert kept == [large.nbytes, *5 * [ROWS.nbytes]]

@@ -220,7 +220,7 @@ async def test_what_was_prepared_is_dropped_when_the_job_leaves_the_queue(
 def test_the_memory_of_prepared_questions_is_bounded(n_tokens: int) -> None:
     """The jobs that wait longest are claimed first: theirs are kept."""
     prepared = PreparedJobs()
-    one = Prepared(Request(()), n_tokens, 0, 0.0, [])
+    one = Prepared(Request(()), n_tokens, n_tokens, 0, 0.0, [])
     for n in range(2 * MOST_JOBS):
         prepared.put(f"job {n}", one)
     n_kept = min(MOST_JOBS, MOST_TOKENS // n_tokens)
@@ -236,6 +236,6 @@ def test_compiled_schemas_are_bounded_too() -> None:
     schema = " " * (MOST_SCHEMA_CHARACTERS // 3)
     held = Request((), SamplingParams(grammar=schema))
     for n in range(5):
-        prepared.put(f"held {n}", Prepared(held, 1, 0, 0.0, []))
-    prepared.put("free", Prepared(Request(()), 1, 0, 0.0, []))
+        prepared.put(f"held {n}", Prepared(held, 1, 1, 0, 0.0, []))
+    prepared.put("free", Prepared(Request(()), 1, 1, 0, 0.0, []))
     assert prepared.job_ids() == ["held 0", "held 1", "held 2", "free"]
