@@ -13,6 +13,8 @@ from edge.qwen3vl.chat import pad
 from edge.request import Answer, Request
 from edge.usage import Usage
 
+MOST_BYTES = 1 << 18  # of a text; that of most tokens has a tenth
+
 
 def answer_without_slot(
     engine: Engine, request: Request, is_wanted: Callable[[], bool]
@@ -50,4 +52,11 @@ def _text(request: Request, tokenizer: Tokenizer) -> str:
             f"{max(tokens)} is not one of them.",
             param="messages",
         )
-    return b"".join(map(tokenizer.label, tokens)).decode(errors="replace")
+    text = b"".join(map(tokenizer.label, tokens))
+    if len(text) > MOST_BYTES:
+        raise InvalidRequest(
+            f"The text of these tokens has {len(text):,} bytes, and it may have "
+            f"{MOST_BYTES:,}. Send them in several requests.",
+            param="messages",
+        )
+    return text.decode(errors="replace")

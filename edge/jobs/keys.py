@@ -12,14 +12,19 @@ from edge.jobs import cache_keys, celery_keys
 from edge.jobs.key_pattern import Key
 from edge.jobs.record import (
     DEAD_AFTER_S,
+    KEEP_BYTES,
     KEEP_S,
     KEEP_USAGE_S,
+    LEAST_KEEP_S,
     MOST_PAUSE_S,
     QUARANTINE_S,
     SWITCH_S,
 )
 
-_ENDED = f"{KEEP_S} s after the job has ended"
+_ENDED = (
+    f"{KEEP_S} s after the job has ended; with an answer of more than "
+    f"{KEEP_BYTES:,} bytes as much less, and {LEAST_KEEP_S} s at least"
+)
 _MEMBER = "the job's deadline; a job leaves it when it ends"
 _POOL = "while it has members"
 

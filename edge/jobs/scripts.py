@@ -26,6 +26,8 @@ _NUMBERS = {
     "MISS_S": record.MISS_S,
     "VET_S": record.VET_S,
     "KEEP_S": record.KEEP_S,
+    "KEEP_BYTES": record.KEEP_BYTES,
+    "LEAST_KEEP_S": record.LEAST_KEEP_S,
     "BATCH_S": record.BATCH_S,
     "QUARANTINE_S": record.QUARANTINE_S,
     "MOST_DEATHS": record.MOST_DEATHS,

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.engine import without_slot
 from edge.jobs import keys
 from edge.stubs.runtime import CONTROL
 from tests.ui.api_harness import ApiHarness, code_of
@@ -117,3 +118,18 @@ async def test_more_than_the_context_is_refused_with_the_numbers(
     assert code_of(reply) == (400, "context_length_exceeded")
     assert "100 tokens" in reply.text and "150" in reply.text
     assert len(web.sync.keys(keys.JOB("*"))) == 1
+
+
+async def test_the_text_of_tokens_is_bounded(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(without_slot, "MOST_BYTES", 3)
+    async with web.working():
+        assert (await post(web, "/detokenize", tokens=[97] * 3)).json() == {
+            "prompt": "aaa",
+            "content": "aaa",
+        }
+        refused = await post(web, "/detokenize", tokens=[97] * 4)
+    assert refused.status_code == 400
+    assert "4 bytes" in refused.json()["error"]["message"]
+    assert refused.json()["error"]["param"] == "tokens"

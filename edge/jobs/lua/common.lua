@@ -32,11 +32,17 @@ local function failed(code, message)
   return cjson.encode({kind = 'failed', code = code, message = message})
 end
 
+-- How long an ended job stays, by the bytes of its answer.
+local function keep_s(outcome)
+  local seconds = math.min(KEEP_S, KEEP_S * KEEP_BYTES / #outcome)
+  return math.ceil(math.max(seconds, LEAST_KEEP_S))
+end
+
 -- Attempts number their events, `1-0`, `2-0`, ...; what closes a stream is numbered by
 -- the time, which is larger than any, so that Redis refuses all that comes later.
 local function close(id, attempt, event)
   redis.call('XADD', events_key(id, attempt), '*', 'event', event)
-  redis.call('EXPIRE', events_key(id, attempt), KEEP_S)
+  redis.call('EXPIRE', events_key(id, attempt), keep_s(event))
 end
 
 -- Takes a charge back, in those of its windows that are not over.
@@ -116,7 +122,7 @@ local function end_job(id, state, outcome, is_shared)
   redis.call('UNLINK', pictures_key(id))
   redis.call('HDEL', key, 'request')
   redis.call('HSET', key, 'state', state, 'outcome', outcome)
-  redis.call('EXPIRE', key, KEEP_S)
+  redis.call('EXPIRE', key, keep_s(outcome))
   leave_pool(id, job.pool)
   redis.call('ZREM', account_key(job.account), id)
   redis.call('ZREM', address_key(job.address), id)
