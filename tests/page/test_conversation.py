@@ -29,7 +29,7 @@ def test_slow_news_hides_no_question(page: Page) -> None:
               return rows;
             };
           });
-          await store.changeMessage(message, { state: "done" });
+          await store.changeMessage(message, () => ({ state: "done" }));
           await reading;
           store.read = read;
           await conversation.ask("second", [], {});

@@ -38,7 +38,7 @@ def test_a_conversation_survives_a_reload(page: Page) -> None:
     page.reload()
     kept = run(
         page,
-        """await store.changeMessage("2", {text: "longer", received: "6"});
+        """await store.changeMessage("2", () => ({text: "longer", received: "6"}));
            const {conversation, messages} = await store.read("a");
            const branch = tree.branch(messages, conversation.leaf);
            return [store.isKept, branch.map(({text}) => text), await store.jobs()];""",
@@ -155,7 +155,7 @@ def test_without_indexed_db_a_session_works(browser: Browser, site: Site) -> Non
         """const messages = [said("1", "a", null)];
            await store.write({conversation: talk("a"), messages});
            const digest = await store.pictures.keep(new Blob(["abc"]), true);
-           await store.changeMessage("1", {text: "new"});
+           await store.changeMessage("1", () => ({text: "new"}));
            return [store.isKept, (await store.read("a")).messages[0].text,
              await (await store.pictures.read(digest)).text()];""",
     )

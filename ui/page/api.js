@@ -43,20 +43,31 @@ export async function call(path, options = {}) {
   try {
     response = await send(path, options);
   } catch (error) {
-    if (options.signal?.aborted) throw error;
-    const code = navigator.onLine ? "unreachable" : "offline";
-    throw new ApiError({ code, message: String(error) });
+    throw options.signal?.aborted ? error : lost(error);
   }
   if (!response.ok) throw new ApiError(await failureOf(response));
   return response;
 }
 
+/** @param {unknown} error @returns {ApiError} */
+function lost(error) {
+  const code = navigator.onLine ? "unreachable" : "offline";
+  return new ApiError({ code, message: String(error) });
+}
+
 /**
  * @param {string} path
  * @param {Request} [options]
+ * @returns {Promise<any>}
+ * @throws {ApiError} and AbortError
  */
 export async function callJson(path, options) {
-  return (await call(path, options)).json();
+  const response = await call(path, options);
+  try {
+    return await response.json();
+  } catch (error) {
+    throw options?.signal?.aborted ? error : lost(error); // it broke off
+  }
 }
 
 /**

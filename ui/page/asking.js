@@ -27,6 +27,8 @@ export class Asking {
   #service;
   /** @type {Map<string, Running>} by the name of the answer's message */
   #running = new Map();
+  /** Keys of the jobs that are followed, or are about to be. @type {Set<string>} */
+  #begun = new Set();
   /** @type {Set<(message: string) => void>} */
   #listeners = new Set();
 
@@ -61,8 +63,16 @@ export class Asking {
     setTimeout(() => void this.takeOver(), CLAIM_MS);
   }
 
-  /** Follows a question to its end. @param {Job} job */
+  /** Follows a question to its end, unless this tab does so already. @param {Job} job */
   async start(job) {
+    if (this.#begun.has(job.key)) return;
+    this.#begun.add(job.key);
+    await this.#start(job);
+    this.#begun.delete(job.key);
+  }
+
+  /** @param {Job} job */
+  async #start(job) {
     const now = Date.now();
     const found = await this.#store.read(job.conversation);
     const message = found?.messages.find(({ id }) => id === job.message);
@@ -90,13 +100,13 @@ export class Asking {
   /** Waits until a question that failed is to be asked again. @param {Running} running */
   async #askAgain(running) {
     await running.pause();
-    const message = await this.#store.message(running.job.message);
-    if (running.isStopped || message?.state === "stopped") return running.stop();
-    if (message?.state !== "failed") return running.leave();
-    running.restart();
-    const { text, received } = running;
-    const change = { text, received, thoughts: undefined, state: /** @type {const} */ ("asked"), error: undefined, again: undefined };
-    await this.#store.changeMessage(message.id, { ...change, tries: (message.tries ?? 0) + 1 });
+    if (running.isStopped) return running.stop();
+    const { message: id } = running.job;
+    const change = { text: "", received: "0", thoughts: undefined, state: /** @type {const} */ ("asked"), error: undefined, again: undefined };
+    const isOurs = await this.#store.changeMessage(id, ({ state, tries = 0 }) => (state === "failed" ? { ...change, tries: tries + 1 } : null));
+    if (isOurs) running.restart();
+    else if ((await this.#store.message(id))?.state === "stopped") running.stop();
+    else running.leave();
   }
 
   /** Asks for a failed answer now, if it is to be asked for later. @param {Message} message */
@@ -110,7 +120,7 @@ export class Asking {
   async stop(message) {
     const running = this.#running.get(message.id);
     running?.stop(); // no event comes after it
-    await this.#store.changeMessage(message.id, { ...running?.shown, state: "stopped", again: undefined });
+    await this.#store.changeMessage(message.id, () => ({ ...running?.shown, state: "stopped", again: undefined }));
     if (running) return;
     const job = (await this.#store.jobs()).find((one) => one.message === message.id);
     if (job?.job) await this.#cancel(job);
@@ -189,7 +199,7 @@ export class Asking {
           running.received = event.at;
           if (!running.isStopped && now - written > WRITE_MS) {
             written = now;
-            await this.#store.changeMessage(job.message, { ...running.shown, received: event.at, state: "writing" });
+            await this.#write(job, { ...running.shown, received: event.at, state: "writing" });
           }
           break;
         case "restart":
@@ -223,7 +233,12 @@ export class Asking {
     if (running.isStopped || running.isLeft) return; // also a moment ago
     const pauseS = ending.error ? pauseAfter(ending.error, tries) : null;
     running.again = pauseS === null ? 0 : Date.now() + pauseS * 1000;
-    await this.#store.changeMessage(job.message, { ...running.shown, received: running.received, ...ending, again: running.again || undefined });
+    await this.#write(job, { ...running.shown, received: running.received, ...ending, again: running.again || undefined });
+  }
+
+  /** What is there of an answer, unless it was stopped in another tab. @param {Job} job @param {Partial<Message>} change */
+  #write(job, change) {
+    return this.#store.changeMessage(job.message, ({ state }) => (state === "stopped" ? null : change));
   }
 
   /** @param {Job} job @param {Located[]} grounding */

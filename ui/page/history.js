@@ -30,7 +30,9 @@ export class History {
   #nShown = PAGE;
   #nRefreshed = 0;
   #search;
-  #list = el("ul", { class: "history-list" });
+  #list = el("ul", { class: "history-list", onpointerdown: () => (this.#isPressed = true) });
+  /** Whether a button is down: the entry under it stays, or its click would be lost. */
+  #isPressed = false;
   #notice = el("div", { class: "history-notice", role: "status" });
 
   /** @param {HTMLElement} host @param {HistoryWays} ways */
@@ -65,6 +67,7 @@ export class History {
         }),
       ),
     );
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => this.#release());
     store.watch(({ message }) => void (message || this.refresh()));
     this.refresh();
   }
@@ -73,6 +76,12 @@ export class History {
   showOpen(id) {
     this.#open = id;
     this.refresh();
+  }
+
+  #release() {
+    if (!this.#isPressed) return;
+    this.#isPressed = false;
+    setTimeout(() => this.refresh()); // the click comes first
   }
 
   /** Shows what is in the store and fits the search. */
@@ -86,7 +95,7 @@ export class History {
       store.jobs(),
       wanted ? store.search(wanted) : null,
     ]);
-    if (turn !== this.#nRefreshed) return; // a later one knows more
+    if (turn !== this.#nRefreshed || this.#isPressed) return; // a later one knows more
     const found = hits ? all.filter(({ id }) => hits.has(id)) : all;
     this.#show(found, new Set(jobs.map(({ conversation }) => conversation)));
   }

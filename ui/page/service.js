@@ -93,9 +93,9 @@ export class Service {
 
   /** @param {string} name */
   async #choose(name) {
-    this.model = name;
-    if (!name) return;
-    const about = await callJson(`v1/models/${encodeURIComponent(name)}`);
+    const about = name ? await callJson(`v1/models/${encodeURIComponent(name)}`) : null;
+    this.model = name; // not before: the next look asks again
+    if (!about) return;
     this.limits = { ...LIMITS, ...about.limits };
     this.sampling = about.sampling ?? this.sampling;
     this.tasks = about.tasks ?? [];

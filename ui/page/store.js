@@ -85,13 +85,13 @@ export class Store {
    * Writes them together, over older ones of the same names.
    *
    * @param {Transcript} transcript of which `messages` may be a part
-   * @param {Job} [job] the first one of its message
+   * @param {Job} [job] the first one of its message, from now on this tab's
    */
   async write({ conversation, messages }, job) {
     /** @type {Required<Batch>["put"]} */
     const put = messages.map((message) => ["messages", message]);
     put.push(["conversations", conversation]);
-    if (job) put.push(["jobs", job]);
+    if (job) put.push(["jobs", { ...job, tab: this.tab, lease: Date.now() + LEASE_MS }]);
     await this.#tables.write({ put });
     this.#announce({ conversation: conversation.id });
   }
@@ -113,10 +113,18 @@ export class Store {
     return /** @type {Message | undefined} */ (await this.#tables.get("messages", id));
   }
 
-  /** @param {string} id @param {Partial<Message>} changes */
-  async changeMessage(id, changes) {
-    const row = await this.#tables.update("messages", id, (row) => row && { ...row, ...changes });
+  /**
+   * @param {string} id
+   * @param {(row: Message) => Partial<Message> | null} change null: none
+   * @returns {Promise<Message | null>} null: not changed
+   */
+  async changeMessage(id, change) {
+    const row = await this.#tables.update("messages", id, (row) => {
+      const changes = row && change(/** @type {Message} */ (row));
+      return changes && { ...row, ...changes };
+    });
     if (row) this.#announce({ conversation: row.conversation, message: id });
+    return /** @type {Message | null} */ (row);
   }
 
   /**

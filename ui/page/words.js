@@ -31,8 +31,19 @@ export const languageName = () => LANGUAGES.find(([tag]) => tag === chosen)?.[1]
 /** Loads the texts; `say` works from then on. The document has to be marked with the language. */
 export async function loadWords() {
   chosen = languageFor([kept(KEPT) ?? "", ...navigator.languages]);
-  const response = await fetch(new URL(`words/${chosen}.json`, import.meta.url));
-  texts = await response.json();
+  texts = await load(new URL(`words/${chosen}.json`, import.meta.url));
+}
+
+/** There is no page without its words. @param {URL} url @param {number} [tries] @returns {Promise<Record<string, string>>} */
+async function load(url, tries = 5) {
+  try {
+    const response = await fetch(url);
+    return await response.json();
+  } catch (error) {
+    if (tries === 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return load(url, tries - 1);
+  }
 }
 
 /**
