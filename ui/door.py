@@ -151,7 +151,7 @@ class Door:
             key = self._keys.valid(session.key_id) if session else None
             if session is None or key is None:
                 return False
-            if await self._logins.has_ended(session.id):
+            if await self._logins.has_ended(session.key_id, session.id, session.ends):
                 return False
             _check_origin(scope, headers, session.csrf_token(secret))
             name = sign(secret, "session caller", session.id)[:32]

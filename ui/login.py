@@ -97,7 +97,7 @@ def login_routes(keys: Keys, logins: Logins) -> APIRouter:
         await form(http)
         session: Session | None = http.state.session
         if session is not None:
-            await logins.end(session.id, session.ends - int(time.time()))
+            await logins.end(session.key_id, session.id, session.ends)
         response = RedirectResponse("login", status_code=303)
         _set(response, http, {COOKIE: "", CSRF_COOKIE: ""})
         return response

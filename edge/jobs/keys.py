@@ -260,10 +260,11 @@ SECRET = Key(
 )
 LOGGED_OUT = Key(
     "logged_out",
-    "edge:logged-out:{session_id}",
-    "string",
-    "1: this session has ended early",
-    "until its cookie expires",
+    "edge:logged-out:{key_id}",
+    "zset",
+    "sessions of an API key that have ended early, by when their cookies expire; the "
+    "latest 1,000",
+    "until the cookie of the latest expires",
     "edge/jobs/logins.py",
 )
 
