@@ -17,6 +17,7 @@ from edge.caller import Caller
 from edge.errors import ClientLimit, NotFound, Unavailable
 
 KEEP_S = 7 * 86_400
+BEGUN_S = 3600  # longer than it takes to write what a new folder is about
 MOST_BYTES = 256 << 20  # of one account
 MOST_BYTES_OF_ALL = 2 << 30
 MOST_FOLDERS = 200  # of one account
@@ -88,9 +89,14 @@ class Folders:
         return found
 
     def all(self, prefix: str) -> Iterator[Folder]:
-        """All of a kind, the newest first; those that are too old are deleted."""
-        found = [self._read(path) for path in self._root.glob(f"{prefix}*")]
-        there = [folder for folder in found if folder is not None]
+        """All of a kind, the newest first; those that are too old are deleted, and what
+        a process that died has begun."""
+        there: list[Folder] = []
+        for path in self._root.glob(f"{prefix}*"):
+            if folder := self._read(path):
+                there.append(folder)
+            elif _age_s(path) > BEGUN_S:
+                shutil.rmtree(path, ignore_errors=True)
         for folder in sorted(
             there, key=lambda one: (one.about["created_at"], one.id), reverse=True
         ):
@@ -135,6 +141,13 @@ class Folders:
             return Folder(path, json.loads((path / ABOUT).read_text()))
         except (OSError, ValueError):
             return None
+
+
+def _age_s(path: Path) -> float:
+    """0 where nothing is any more."""
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime
+    return 0.0
 
 
 def not_found(folder_id: str) -> NotFound:

@@ -28,6 +28,13 @@ MOST_BYTES = 16 << 20  # of one account: what its clients sent, pictures in base
 MOST_RESPONSES = 1000  # of one account
 PATIENCE_S = 2.0
 
+# One that was deleted, or made room, must not come back without its owner.
+_END = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return end
+redis.call('HSET', KEYS[1], 'outcome', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+
 GONE = (
     "There is no such response here. Responses are kept for a day, the newest "
     f"{MOST_BYTES >> 20} MiB of each client, and only with store true. Send the whole "
@@ -75,12 +82,11 @@ class ResponseStore:
                     await pipe.execute()
 
     async def end(self, response_id: str, outcome: Terminal) -> None:
-        """Adds how a response has ended."""
-        key = RESPONSE(response_id)
-        async with _reached(), self._cache.pipeline() as pipe:
-            pipe.hset(key, "outcome", to_json(outcome))
-            pipe.expire(key, KEEP_S)
-            await pipe.execute()
+        """Adds how a response has ended, if it is still there."""
+        async with _reached():
+            await self._cache.eval(
+                _END, 1, RESPONSE(response_id), to_json(outcome), KEEP_S
+            )
 
     async def get(
         self, response_id: str, caller: Caller

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.errors import NotFound
+from edge.events import Failed
 from edge.jobs import cache_keys
 from edge.up.parts import free_port
 from tests.jobs.jobs_harness import caller
@@ -68,3 +69,18 @@ async def test_answers_come_without_the_cache_server(broker_url: str) -> None:
         refused = await web.http.post("/v1/responses", json=body)
         assert code_of(refused) == (503, "service_unavailable")
         await web.until(lambda: not web.live)
+
+
+async def test_the_end_of_a_response_that_has_gone_brings_nothing_back(
+    web: ApiHarness,
+) -> None:
+    kept = web.client.responses
+    await kept.put(response(1), ME, "[]")
+    await kept.delete(response(1).id, ME)
+    await kept.end(response(1).id, Failed("cancelled", "Bye."))
+    assert not web.sync.exists(cache_keys.RESPONSE(response(1).id))
+    await kept.put(response(2), ME, "[]")
+    await kept.end(response(2).id, Failed("cancelled", "Bye."))
+    _, outcome = await kept.get(response(2).id, ME)
+    assert outcome == Failed("cancelled", "Bye.")
+    assert web.sync.ttl(cache_keys.RESPONSE(response(2).id)) > 0
