@@ -59,8 +59,8 @@ RUN pip --python /opt/edge/bin/python install -c constraints.txt -r engine.txt \
     && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
     && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} + \
     && cd /opt/edge/lib/python3*/site-packages/openvino \
-    && rm -r include libs/cache.json \
-    && find libs -name '*_plugin.so' ! -name '*_intel_cpu_plugin.so' -delete \
+    && rm -rf include libs/cache.json \
+    && find libs -name '*_plugin.so' ! -name '*_cpu_plugin.so' -delete \
     && find libs -name '*_frontend.so*' ! -name '*_ir_frontend.so*' -delete
 
 
@@ -156,7 +156,7 @@ RUN pip --python /opt/edge/bin/python install --no-deps --root /llama /wheels/ll
     && pip --python /opt/edge/bin/python install -c constraints.txt --root /llama diskcache jinja2 \
     && cd /llama/opt/edge/lib/python3*/site-packages \
     && mv bin/libggml-cpu-*.so llama_cpp/lib/ \
-    && rm -r lib include bin llama_cpp/lib/libggml-cpu-sapphirerapids.so \
+    && rm -rf lib include bin llama_cpp/lib/libggml-cpu-sapphirerapids.so \
     && cd llama_cpp/lib \
     && for file in lib*.so; do rm -f "$file".*.*.* && if [ -e "$file.0" ]; then ln -sf "$file" "$file.0"; fi; done
 COPY --from=llama-wheel /usr/lib/*-linux-gnu/libgomp.so.1 /llama/opt/edge/lib/
