@@ -46,8 +46,8 @@ class Logins:
             await _reached(broker.expireat(ended, ends, nx=is_first, gt=not is_first))
 
     async def has_ended(self, key_id: str, session_id: str, ends: int) -> bool:
-        """Whether a session has ended, or is older than MOST_ENDED that have: a client that
-        logs in and out again and again must not fill the broker."""
+        """Whether a session has ended, or is older than MOST_ENDED that have: to log in
+        and out again and again must not fill the broker."""
         ended = keys.LOGGED_OUT(key_id)
         if await _reached(self._broker.zscore(ended, session_id)) is not None:
             return True
