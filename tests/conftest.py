@@ -53,7 +53,7 @@ def cannot(reason: str) -> None:
     pytest.skip(reason)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Returns as soon as `condition` holds; fails the test when it does not in time."""
     give_up = time.monotonic() + seconds
     while not condition():
@@ -104,7 +104,7 @@ def running_redis() -> Iterator[str]:
     yield url
     client.close()
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from edge.jobs import reconcile
-from tests.jobs.jobs_harness import JobsHarness
+from tests.jobs.jobs_harness import JobsHarness, patient
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    with patient():
+        yield
 
 
 @pytest.fixture

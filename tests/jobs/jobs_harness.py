@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import redis
 
+from edge import redis_clients
 from edge.caller import ANONYMOUS, Caller
 from edge.events import Event, Failed, Finished
 from edge.images import Picture
-from edge.jobs import keys
+from edge.jobs import keys, scripts
 from edge.jobs.channel import RedisFollower, RedisPublisher
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import FLEET, Heart, WorkerInfo
@@ -28,6 +31,7 @@ WORKER = WorkerInfo("host-1", "tiny", "f" * 64, "stub", n_slots=4)
 POOL = WORKER.pool
 BOUNDS = Bounds(4, n_jobs=100, n_of_account=100, n_of_address=100, deadline_s=60)
 PICTURE = Picture(2, 1, b"\1\2\3\4\5\6")
+PATIENCE_S = 300  # within which no machine is late
 FINISHED = Finished(Answer("a dog", "stop"))
 
 
@@ -39,6 +43,22 @@ def question(text: str = "what?", max_tokens: int = 512) -> Request:
 def caller(name: str, address: str = "", tenant: str = ANONYMOUS) -> Caller:
     """A caller with a scope and, by default, an address of its own."""
     return Caller(tenant, name, address or name, name)
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Nothing that has to be done in time, such as a renewal, is late on a machine that
+    has too much to do."""
+    limits = ("LEASE_S", "WATCH_S", "MISS_S", "DEAD_AFTER_S")
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in limits:
+            patch.setitem(scripts._NUMBERS, limit, PATIENCE_S)
+        patch.setattr(redis_clients, "TIMEOUT_S", 60)
+        patch.setattr("edge.jobs.pictures.TIMEOUT_S", 60)
+        patch.setitem(redis_clients._OPTIONS, "socket_connect_timeout", 60)
+        scripts._source.cache_clear()
+        yield
+    scripts._source.cache_clear()
 
 
 async def young_minute(seconds: float = 10.0) -> None:
@@ -120,8 +140,8 @@ class JobsHarness:
         return job and job.state
 
     async def events(self, job_id: str) -> list[Event]:
-        """All of a job that ends within seconds."""
-        async with asyncio.timeout(5):
+        """All of a job that ends soon."""
+        async with asyncio.timeout(60):
             events = self.client.follow(job_id)
             return [event async for event in events if event is not None]
 

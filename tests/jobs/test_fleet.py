@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from edge.jobs.fleet import FLEET, INFO, Fleet, Heart, is_here
-from edge.jobs.record import DEAD_AFTER_S, KEEP_S
-from tests.jobs.jobs_harness import WORKER, JobsHarness
+from edge.jobs.record import KEEP_S
+from tests.jobs.jobs_harness import PATIENCE_S, WORKER, JobsHarness
 
 pytestmark = pytest.mark.redis
 
@@ -68,9 +68,9 @@ async def test_a_silent_worker_is_dead_until_it_beats_again(
 ) -> None:
     heart = Heart(harness.sync, INFO_1)
     heart.beat()
-    aged(harness, INFO_1.name, DEAD_AFTER_S - 0.5)
+    aged(harness, INFO_1.name, PATIENCE_S / 2)
     assert await fleet.workers() == [INFO_1]
-    aged(harness, INFO_1.name, 1)
+    aged(harness, INFO_1.name, PATIENCE_S / 2)
     assert await fleet.workers() == []
     assert not is_here(harness.sync, "host")
     heart.beat()

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from edge.jobs import keys, record
+from edge.jobs import keys
 from edge.jobs.estimate import Pace
 from edge.jobs.record import BATCH_S
 from edge.jobs.worker_side import LATER, Claim
-from tests.jobs.jobs_harness import BOUNDS, FINISHED, POOL, JobsHarness
+from tests.jobs.jobs_harness import BOUNDS, FINISHED, PATIENCE_S, POOL, JobsHarness
 
 pytestmark = pytest.mark.redis
 
-SPACING_S = Pace().job_s / BOUNDS.n_slots  # between the starts of unknown jobs
+SPACING_S = 100.0  # between the starts of jobs; no test takes so long
+
+
+@pytest.fixture(autouse=True)
+def slow_jobs(harness: JobsHarness) -> None:
+    pace = Pace(job_s=SPACING_S * BOUNDS.n_slots)
+    harness.sync.set(keys.PACE(POOL), pace.to_json())
 
 
 def place(harness: JobsHarness, job_id: str) -> float:
@@ -67,9 +73,10 @@ async def test_two_busy_clients_alternate(harness: JobsHarness) -> None:
 async def test_scores_of_one_client_are_as_far_apart_as_starts(
     harness: JobsHarness,
 ) -> None:
+    before = now(harness)
     ids = [await harness.ask() for _ in range(3)]
     places = [place(harness, job_id) for job_id in ids]
-    assert places[0] == pytest.approx(now(harness), abs=1)
+    assert before <= places[0] <= now(harness)
     assert places[1] - places[0] == pytest.approx(SPACING_S)
     assert places[2] - places[1] == pytest.approx(SPACING_S)
 
@@ -87,11 +94,12 @@ async def test_a_client_without_unfinished_jobs_scores_now(
 ) -> None:
     """Even if the score of a cancelled job lies in the future."""
     ids = [await harness.ask() for _ in range(20)]
-    assert place(harness, ids[-1]) > now(harness) + 15
+    assert place(harness, ids[-1]) > now(harness) + 15 * SPACING_S
     for job_id in ids:
         await harness.client.cancel(job_id)
+    before = now(harness)
     again = await harness.ask()
-    assert place(harness, again) == pytest.approx(now(harness), abs=0.5)
+    assert before <= place(harness, again) <= now(harness)
 
 
 async def test_what_takes_no_slot_does_not_postpone_the_next(
@@ -110,8 +118,9 @@ async def test_an_old_latest_score_does_not_lower_the_next(
 ) -> None:
     await harness.ask()
     harness.sync.set(keys.SCORE("me"), now(harness) - 500)
+    before = now(harness)
     second = await harness.ask()
-    assert place(harness, second) == pytest.approx(now(harness), abs=0.5)
+    assert before <= place(harness, second) <= now(harness)
 
 
 # --- batch work -------------------------------------------------------------------
@@ -140,7 +149,7 @@ async def test_batch_jobs_do_not_delay_their_own_client(
     batch = await harness.ask(is_batch=True)
     other = await harness.ask()
     assert place(harness, batch) - place(harness, other) == pytest.approx(
-        BATCH_S - SPACING_S, abs=0.5
+        BATCH_S - SPACING_S
     )
 
 
@@ -210,9 +219,10 @@ async def test_renewing_moves_the_end_of_the_lease(harness: JobsHarness) -> None
     await harness.ask()
     claim = harness.claim()
     harness.lose(claim)
+    before = now(harness)
     assert harness.worker.renew(claim)
     [(_, end)] = harness.sync.zrange(keys.RUNNING(POOL), 0, -1, withscores=True)
-    assert end == pytest.approx(now(harness) + record.LEASE_S, abs=0.5)
+    assert before <= end - PATIENCE_S <= now(harness)
 
 
 # --- suspects ---------------------------------------------------------------------

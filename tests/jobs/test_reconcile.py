@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -83,13 +83,14 @@ async def test_a_machine_that_stood_still_loses_no_worker(
 ) -> None:
     """Nor one whose clock jumped: all leases are over then, and nobody has died."""
     monkeypatch.setattr(reconcile, "LEASE_S", 0.1)
+    monkeypatch.setattr(reconcile, "SLACK_S", 600)
     job_id = await harness.ask()
     claim = harness.claim()
     await harness.reconciler.tick()
     await asyncio.sleep(0.2)
     harness.lose(claim)
     assert harness.reconciler._looked_at
-    harness.reconciler._looked_at -= 10
+    harness.reconciler._looked_at -= 1000
     await harness.reconciler.tick()
     assert await harness.state(job_id) == "running"
     await asyncio.sleep(0.2)
@@ -117,7 +118,7 @@ async def test_a_content_that_kills_twice_is_refused_for_a_while(
     again = await harness.admit("other")
     with pytest.raises(RequestQuarantined, match="refused for a while"):
         await harness.enqueue(again.job_id)
-    assert QUARANTINE_S - 5 < harness.sync.ttl(DEATHS) <= QUARANTINE_S
+    assert QUARANTINE_S - 60 < harness.sync.ttl(DEATHS) <= QUARANTINE_S
     another = await harness.ask("other", text="something else")
     assert harness.claim().job_id == another
 
@@ -367,8 +368,9 @@ async def test_a_job_of_a_dead_worker_is_called(harness: JobsHarness) -> None:
 
 
 async def test_one_reconciler_works_and_another_takes_over(
-    harness: JobsHarness,
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reconcile, "LOCK_MS", 60_000)
     called: list[str] = []
 
     async def call(pool: str) -> None:
@@ -389,11 +391,14 @@ async def test_one_reconciler_works_and_another_takes_over(
     assert harness.calls == [POOL] * 3
 
 
-async def test_the_elected_reconciler_keeps_the_lock(harness: JobsHarness) -> None:
+async def test_the_elected_reconciler_keeps_the_lock(
+    harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "LOCK_MS", 90_000)
     await harness.reconciler.tick()
-    harness.sync.pexpire(keys.RECONCILER(), 1000)  # two seconds later
+    harness.sync.pexpire(keys.RECONCILER(), 30_000)  # a minute later
     await harness.reconciler.tick()
-    assert harness.sync.pttl(keys.RECONCILER()) > 1000
+    assert harness.sync.pttl(keys.RECONCILER()) > 30_000
 
 
 class Wire(AsyncRedis):
@@ -418,25 +423,46 @@ async def running(reconciler: Reconciler) -> AsyncIterator[None]:
             await task
 
 
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
 async def test_leases_are_not_judged_until_they_could_be_renewed(
     harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the broker was away no worker could."""
-    monkeypatch.setattr(reconcile, "LEASE_S", 0.4)
+    monkeypatch.setattr(reconcile, "LEASE_S", 60)
+    monkeypatch.setattr(reconcile, "SLACK_S", 600)
     monkeypatch.setattr(reconcile, "TICK_S", 0.02)
     monkeypatch.setattr(Wire, "is_cut", False)
     wire = Wire.from_url(harness.url, socket_timeout=None)
     job_id = await harness.ask()
     claim = harness.claim()
-    async with running(Reconciler(wire, harness.call)):
-        await asyncio.sleep(0.6)  # in touch for long enough
+    reconciler = Reconciler(wire, harness.call)
+
+    async def tick() -> None:
+        """Returns after a whole one."""
+        for _ in range(2):
+            before = reconciler._looked_at
+            await until(lambda before=before: reconciler._looked_at != before)
+
+    async def pass_a_minute() -> None:
+        assert reconciler._in_touch_since
+        reconciler._in_touch_since -= 60
+        await tick()
+
+    async with running(reconciler):
+        await tick()
+        await pass_a_minute()  # in touch for long enough
         Wire.is_cut = True
-        await asyncio.sleep(0.1)
+        await until(lambda: reconciler._in_touch_since is None)
         harness.lose(claim)
         Wire.is_cut = False
-        await asyncio.sleep(0.2)
+        await tick()
         assert await harness.state(job_id) == "running"
-        await asyncio.sleep(0.4)
+        await pass_a_minute()
         assert await harness.state(job_id) == "waiting"
     await wire.aclose()
 
@@ -445,6 +471,7 @@ async def test_a_new_reconciler_does_not_judge_leases_at_once(
     harness: JobsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "LEASE_S", 0.2)
+    monkeypatch.setattr(reconcile, "SLACK_S", 600)
     job_id = await harness.ask()
     harness.lose(harness.claim())
     await harness.reconciler.tick()
@@ -466,9 +493,8 @@ async def test_it_continues_after_an_unexpected_error(
         raise ZeroDivisionError
 
     await harness.ask()
-    async with running(Reconciler(harness.asynchronous, call)), asyncio.timeout(5):
-        while n_calls < 3:
-            await asyncio.sleep(0.02)
+    async with running(Reconciler(harness.asynchronous, call)):
+        await until(lambda: n_calls >= 3)
 
 
 async def test_followers_are_told_of_a_retry(harness: JobsHarness) -> None:

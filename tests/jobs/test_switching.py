@@ -13,7 +13,7 @@ from edge.jobs.record import SWITCH_S
 from edge.jobs.refusal import PoolRetired
 from edge.jobs.switching import SWITCH, Switch, Switching, Wish
 from tests.conftest import wait_for
-from tests.jobs.jobs_harness import POOL, WORKER, JobsHarness
+from tests.jobs.jobs_harness import PATIENCE_S, POOL, WORKER, JobsHarness
 
 pytestmark = pytest.mark.redis
 
@@ -52,7 +52,7 @@ async def test_an_activated_model_is_the_default_at_once(
 async def test_what_no_live_worker_serves_cannot_be_activated(
     harness: JobsHarness, hearts: list[Heart]
 ) -> None:
-    harness.sync.zincrby(FLEET, -60, OTHER.name)
+    harness.sync.zincrby(FLEET, -PATIENCE_S, OTHER.name)
     for model in ("other", "unknown"):
         assert Switching(harness.sync).activate(model) == "absent"
     assert await names(harness) == [("tiny", "default")]
@@ -117,8 +117,11 @@ async def test_aliases_follow_a_model_or_the_default(
 
 
 @pytest.fixture
-def switching(harness: JobsHarness, hearts: list[Heart]) -> Switching:
+def switching(
+    harness: JobsHarness, hearts: list[Heart], monkeypatch: pytest.MonkeyPatch
+) -> Switching:
     """With an `edge up` that has looked once."""
+    monkeypatch.setattr("edge.jobs.switching.SUPERVISOR_S", PATIENCE_S)
     one = Switching(harness.sync)
     assert one.take() is None
     return one

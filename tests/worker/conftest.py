@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
+from tests.jobs.jobs_harness import patient
 from tests.worker.worker_harness import Make, WorkerHarness
 from worker import heartbeat, watchdog
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    with patient():
+        yield
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 import redis
 
+from edge.engine.step import Sampled, Step
 from edge.events import (
     Embedded,
     Encoding,
@@ -27,6 +29,7 @@ from edge.jobs.estimate import Pace
 from edge.jobs.worker_side import Claim
 from edge.request import Message, PictureRef, Request, SamplingParams
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
+from tests.conftest import wait_for
 from tests.jobs.jobs_harness import BOUNDS, POOL
 from tests.worker.worker_harness import WorkerHarness
 from worker import relay
@@ -39,6 +42,42 @@ async def ask(harness: WorkerHarness, text: str = "hello", n: int = 10, **given)
     job = await harness.admit(**given)
     await harness.enqueue(job.job_id, text, max_tokens=n)
     return job.job_id
+
+
+async def ask_long(harness: WorkerHarness, **given) -> str:
+    """A job whose answer takes minutes, far longer than `answering` waits."""
+    harness.runtime.step_s = 0.01
+    return await ask(harness, n=20_000, **given)
+
+
+@pytest.fixture
+def skip(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets seconds pass for the relay."""
+    skipped_s = 0.0
+
+    def skip(seconds: float) -> None:
+        nonlocal skipped_s
+        skipped_s += seconds
+
+    clock = SimpleNamespace(
+        monotonic=lambda: time.monotonic() + skipped_s, sleep=time.sleep
+    )
+    monkeypatch.setattr(relay, "time", clock)
+    return skip
+
+
+@pytest.fixture
+def go_on(harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until it is set, the engine computes no second token."""
+    go_on, begun, really_run = threading.Event(), [], harness.runtime.run
+
+    def run(step: Step) -> list[Sampled]:
+        assert not begun or go_on.wait(60)
+        begun.extend(sampled := really_run(step))
+        return sampled
+
+    monkeypatch.setattr(harness.runtime, "run", run)
+    return go_on
 
 
 def text_of(events: Sequence[Event]) -> str:
@@ -72,15 +111,16 @@ async def test_a_surplus_message_does_no_harm(harness: WorkerHarness) -> None:
 
 @pytest.mark.parametrize("how", ["client", "deadline", "unwatched"])
 async def test_a_running_answer_stops_computing(
-    harness: WorkerHarness, how: str
+    harness: WorkerHarness, skip: Callable[[float], None], how: str
 ) -> None:
-    deadline_s = 1 if how == "deadline" else 60
-    job_id = await ask(harness, n=20_000, deadline_s=deadline_s)
+    job_id = await ask_long(harness)
     with harness.answering():
         harness.wait_computing()
         if how == "client":
             await harness.client.cancel(job_id)
-        elif how != "deadline":
+        elif how == "deadline":
+            skip(60)
+        else:
             harness.forget(job_id)
     assert harness.runtime.cells == {}
     expected = "expired" if how == "deadline" else "cancelled"
@@ -89,7 +129,7 @@ async def test_a_running_answer_stops_computing(
 
 
 SLOW = Request(
-    tuple(Message("user", (f"slow {n}",)) for n in range(200)),
+    tuple(Message("user", (f"slow {n}",)) for n in range(2000)),
     SamplingParams(5),
     truncate=True,
 )
@@ -99,7 +139,8 @@ SLOW = Request(
 def preparing(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> threading.Event:
-    """Each message of SLOW takes 50 ms; set when the first is reached."""
+    """Each message of SLOW takes 50 ms, all of them take far longer than `answering`
+    waits; set when the first is reached."""
     begun, really_tokenize = threading.Event(), harness.runtime.tokenize
 
     def tokenize(text: str, *, special: bool) -> list[int]:
@@ -115,17 +156,22 @@ def preparing(
 
 @pytest.mark.parametrize("how", ["client", "deadline", "unwatched", "stop"])
 async def test_preparing_ends_with_the_wait(
-    harness: WorkerHarness, preparing: threading.Event, how: str
+    harness: WorkerHarness,
+    preparing: threading.Event,
+    skip: Callable[[float], None],
+    how: str,
 ) -> None:
-    job = await harness.admit(deadline_s=1 if how == "deadline" else 60)
+    job = await harness.admit()
     await harness.client.enqueue(job.job_id, SLOW, "slow", [], POOL, BOUNDS)
-    with harness.answering(seconds=3):
-        assert await asyncio.to_thread(preparing.wait, 5)
+    with harness.answering():
+        assert await asyncio.to_thread(preparing.wait, 60)
         if how == "client":
             await harness.client.cancel(job.job_id)
         elif how == "unwatched":
             harness.forget(job.job_id)
-        elif how == "stop":
+        elif how == "deadline":
+            skip(60)
+        else:
             harness.relay.drain(grace_s=0)
     states = {"deadline": "expired", "stop": "waiting"}
     assert await harness.state(job.job_id) == states.get(how, "cancelled")
@@ -141,8 +187,8 @@ async def test_the_lease_is_kept_while_a_question_is_prepared(
     def lease() -> float:
         return harness.sync.zscore(keys.RUNNING(POOL), job.job_id) or 0
 
-    with harness.answering(seconds=5):
-        assert await asyncio.to_thread(preparing.wait, 5)
+    with harness.answering():
+        assert await asyncio.to_thread(preparing.wait, 60)
         first = lease()
         await asyncio.to_thread(harness.wait, lambda: lease() > first + 0.3)
         await harness.client.cancel(job.job_id)
@@ -156,7 +202,7 @@ async def test_the_lease_is_kept_while_a_grammar_is_tried_out(
 
     def check(_sampling: object) -> None:
         begun.set()
-        over.wait(10)
+        over.wait(60)
 
     monkeypatch.setattr(harness.runtime, "check", check)
     monkeypatch.setattr(relay, "RENEW_S", 0.1)
@@ -165,8 +211,8 @@ async def test_the_lease_is_kept_while_a_grammar_is_tried_out(
     def lease() -> float:
         return harness.sync.zscore(keys.RUNNING(POOL), job_id) or 0
 
-    with harness.answering(seconds=15):
-        assert await asyncio.to_thread(begun.wait, 5)
+    with harness.answering():
+        assert await asyncio.to_thread(begun.wait, 60)
         first = lease()
         await asyncio.to_thread(harness.wait, lambda: lease() > first + 0.3)
         over.set()
@@ -221,12 +267,12 @@ async def test_a_lost_job_stops_computing(
     harness: WorkerHarness,
 ) -> None:
     """Its lease ran out while the worker stood still; another has it."""
-    job_id = await ask(harness, n=20_000)
+    job_id = await ask_long(harness)
     with harness.answering():
         harness.wait_computing()
         [claimed] = harness.sync.zrange(keys.RUNNING(POOL), 0, -1)
-        harness.reconciler._in_touch_since = time.monotonic() - 60
         while not harness.sync.zcard(keys.WAITING(POOL)):
+            harness.reconciler._in_touch_since = time.monotonic() - 60
             # again, if it has just been renewed
             harness.sync.zadd(keys.RUNNING(POOL), {claimed: 1})
             await harness.reconciler.tick()
@@ -293,21 +339,24 @@ async def test_a_late_end_is_not_counted(
 
 
 async def test_text_is_sent_together_and_the_first_and_the_end_at_once(
-    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch, go_on: threading.Event
 ) -> None:
-    monkeypatch.setattr(relay, "JOIN_S", 60)
+    monkeypatch.setattr(relay, "JOIN_S", 120)
     sent: list[str] = []
     publish = harness.publisher.publish
 
     def record(job_id: str, attempt: int, first: int, events: Sequence[Event]) -> bool:
-        sent.append(text_of(events))
-        return publish(job_id, attempt, first, events)
+        is_open = publish(job_id, attempt, first, events)
+        if text := text_of(events):
+            sent.append(text)
+            go_on.set()
+        return is_open
 
     monkeypatch.setattr(harness.publisher, "publish", record)
     job_id = await ask(harness, n=50)
-    with harness.answering(seconds=5):
+    with harness.answering():
         pass
-    first, rest = [text for text in sent if text]
+    first, rest = sent
     assert first == LONG_ANSWER[: len(first)] and len(first) < 10
     assert first + rest == LONG_ANSWER[:50]
     assert text_of(await harness.events(job_id)) == LONG_ANSWER[:50]
@@ -323,6 +372,7 @@ class Unsteady:
         self._channel = channel
         self.n_failed = 0
         self.n_left = 9
+        self.n_characters = 0  # that have arrived
 
     def publish(
         self, job_id: str, attempt: int, first: int, events: Sequence[Event]
@@ -335,6 +385,7 @@ class Unsteady:
         if self.n_left >= 0 and self.n_left % 3 == 1:
             self.n_failed += 1
             raise redis.TimeoutError("the reply got lost")
+        self.n_characters += len(text_of(events))
         return is_open
 
     def close(self, job_id: str, attempt: int, event: Closing) -> None:
@@ -345,13 +396,24 @@ async def test_each_text_arrives_once_over_an_unsteady_broker(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "RETRY_S", 0.01)
+    monkeypatch.setattr(relay, "JOIN_S", 0)
     channel = Unsteady(harness.publisher)
     harness.relay._channel = channel
-    job_id = await ask(harness, n=200)
+    tokens, really_run = [], harness.runtime.run
+
+    def run(step: Step) -> list[Sampled]:
+        """Each text is sent alone."""
+        wait_for(lambda: channel.n_characters == len(tokens))
+        sampled = really_run(step)
+        tokens.extend(token for each in sampled for token in each.tokens)
+        return sampled
+
+    monkeypatch.setattr(harness.runtime, "run", run)
+    job_id = await ask(harness, n=8)
     harness.relay.answer()
     events = without_progress(await harness.events(job_id))
     assert channel.n_failed == 6
-    assert text_of(events) == LONG_ANSWER[:200]
+    assert text_of(events) == LONG_ANSWER[:8]
     assert [type(event) for event in events[:2]] == [Started, Embedded]
     assert isinstance(events[-1], Finished)
 
@@ -378,16 +440,19 @@ async def test_an_unsent_end_is_sent_again(
 
 
 async def test_a_broker_that_stays_away_past_the_deadline_frees_the_slot(
-    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+    harness: WorkerHarness,
+    monkeypatch: pytest.MonkeyPatch,
+    skip: Callable[[float], None],
 ) -> None:
     def publish(*_args):
         raise redis.ConnectionError("away")
 
     monkeypatch.setattr(relay, "RETRY_S", 0.01)
     monkeypatch.setattr(harness.publisher, "publish", publish)
-    await ask(harness, n=20_000, deadline_s=1)
-    with harness.answering(seconds=3):
+    await ask_long(harness)
+    with harness.answering():
         harness.wait_computing()
+        skip(60)
     harness.wait(lambda: not harness.runtime.cells)
     assert harness.claiming.n_running == 0
 
@@ -408,12 +473,15 @@ async def test_a_claim_without_a_broker_claims_nothing(
 # --- when it is asked to stop -----------------------------------------------------
 
 
-async def test_a_short_answer_may_end_within_the_grace(harness: WorkerHarness) -> None:
+async def test_a_short_answer_may_end_within_the_grace(
+    harness: WorkerHarness, go_on: threading.Event
+) -> None:
     job_id = await ask(harness, n=200, streams=True)
     waiting = await ask(harness, n=5)
     with harness.answering():
         harness.wait_computing()
-        harness.relay.drain(grace_s=20)
+        harness.relay.drain(grace_s=60)
+        go_on.set()
     assert text_of(await harness.events(job_id)) == LONG_ANSWER[:200]
     harness.relay.answer()  # takes nothing new
     assert await harness.state(waiting) == "waiting"
@@ -421,15 +489,19 @@ async def test_a_short_answer_may_end_within_the_grace(harness: WorkerHarness) -
 
 @pytest.mark.parametrize("streams", [True, False])
 async def test_an_answer_that_outlasts_the_grace_is_released(
-    harness: WorkerHarness, streams: bool
+    harness: WorkerHarness, skip: Callable[[float], None], streams: bool
 ) -> None:
-    job_id = await ask(harness, n=20_000, streams=streams)
-    with harness.answering(seconds=3):
-        harness.wait_computing()
-        harness.wait(lambda: harness.sync.xlen(keys.EVENTS(job_id, 1)) > 5)
-        harness.relay.drain(grace_s=0.3)
-        await asyncio.sleep(0.1)
-        assert harness.runtime.cells
+    job_id = await ask_long(harness, streams=streams)
+
+    def n_sent() -> int:
+        return harness.sync.xlen(keys.EVENTS(job_id, 1))
+
+    with harness.answering():
+        harness.wait(lambda: n_sent() > 5)
+        harness.relay.drain(grace_s=30)
+        before = n_sent()
+        harness.wait(lambda: n_sent() > before + 5)
+        skip(30)
     assert harness.runtime.cells == {}
     if streams:
         assert (await harness.events(job_id))[-1] == relay.STOPPED
@@ -438,17 +510,37 @@ async def test_an_answer_that_outlasts_the_grace_is_released(
 
 
 async def test_a_grace_of_nothing_stops_at_once(harness: WorkerHarness) -> None:
-    await ask(harness, n=20_000)
-    with harness.answering(seconds=1.5):
+    await ask_long(harness)
+    with harness.answering():
         harness.wait_computing()
         harness.relay.drain(grace_s=0)
     assert harness.claim().attempt == 2
 
 
-async def test_jobs_side_by_side_are_all_answered(harness: WorkerHarness) -> None:
+async def test_jobs_side_by_side_are_all_answered(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_at_once: list[int] = []
+    all_submitted = threading.Barrier(5)  # four threads, and the engine's first step
+    really_submit, really_run = harness.engine.submit, harness.runtime.run
+
+    def submit(*question):
+        ticket = really_submit(*question)
+        all_submitted.wait(60)
+        return ticket
+
+    def run(step: Step) -> list[Sampled]:
+        if not n_at_once:
+            all_submitted.wait(60)
+        n_at_once.append(len(step.slots))
+        return really_run(step)
+
+    monkeypatch.setattr(harness.engine, "submit", submit)
+    monkeypatch.setattr(harness.runtime, "run", run)
     ids = [await ask(harness, f"question {n}", n=50) for n in range(4)]
     with harness.answering(4):
-        harness.wait_computing(2)
+        pass
+    assert max(n_at_once) >= 2
     for job_id in ids:
         assert text_of(await harness.events(job_id)) == LONG_ANSWER[:50]
 

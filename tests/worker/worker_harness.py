@@ -46,7 +46,7 @@ class WorkerHarness(JobsHarness):
         await super().close()
 
     @contextmanager
-    def answering(self, n: int = 1, seconds: float = 5.0) -> Iterator[None]:
+    def answering(self, n: int = 1, seconds: float = 60.0) -> Iterator[None]:
         """`n` threads answer one job each; after the block they end in `seconds`."""
         threads = [threading.Thread(target=self.relay.answer) for _ in range(n)]
         for thread in threads:
@@ -74,7 +74,7 @@ class WorkerHarness(JobsHarness):
             yield
         finally:
             heartbeat.close()
-            heartbeat._thread.join(5)
+            heartbeat._thread.join(60)
 
     def latest_beat(self) -> float:
         return self.sync.zscore(FLEET, WORKER.name) or 0.0
@@ -89,7 +89,7 @@ class WorkerHarness(JobsHarness):
         self.wait(lambda: len(self.runtime.cells) >= n)
 
     def wait(self, condition: Callable[[], object]) -> None:
-        wait_for(condition, 5)
+        wait_for(condition)
 
 
 Make = Callable[..., WorkerHarness]
