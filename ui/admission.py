@@ -163,8 +163,9 @@ class Admission:
         if has_left and reservation.is_queued and reservation.submission.is_kept:
             return
         name = reservation.submission.idempotency_name
-        others = self._held[job.job_id] or (name and self._coming[name])
-        if has_left and others:  # another client has sent its key
+        while name and self._coming[name]:  # it may be given this job
+            await asyncio.sleep(0.02)
+        if has_left and self._held[job.job_id]:  # another client has sent its key
             return
         is_ours = job.is_new or not (job.is_queued or self._held[job.job_id])
         for job_id in job.job_ids if is_ours else ():

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 MOST_FOLLOWERS = 8  # of one job: tabs, and streams whose end nobody has noticed yet
 # For the last event of each stream when this process stops: a quiet one looks once a
-# second. AFTER_GRACE_S in edge/up/parts.py is longer.
+# second. AFTER_GRACE_S in edge/up/parts.py is longer than this and LEAVE_S.
 LAST_WORDS_S = 3
 
 

@@ -5,6 +5,7 @@ Whatever of these grows without end stops the server one day.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -59,8 +60,10 @@ class Holdings(Sampler):
             yield name, total / MB if name.startswith("memory") else total
         if self._state:
             yield "disk of state", _disk_bytes(self._state) / MB
-        for folder in {one.folder.parent for one in processes if one.name == "ui"}:
-            yield "disk of temporary files", _disk_bytes(folder) / MB
+        # A child of "ui" has its name until it is another program, and any folder.
+        names = {one.name: one.folder for one in processes if one.folder.name == "ui"}
+        if "ui" in names:
+            yield "disk of temporary files", _disk_bytes(names["ui"].parent) / MB
         for name, client in self._redis.items():
             with suppress(*UNREACHABLE):
                 yield from _redis_values(name, client)
@@ -87,7 +90,8 @@ def _redis_values(name: str, client: Any) -> Iterator[tuple[str, float]]:
 def _disk_bytes(folder: Path) -> int:
     """Blocks that the files in `folder` take on disk; files may vanish meanwhile."""
     n_blocks = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            n_blocks += path.lstat().st_blocks
+    for parent, folders, files in os.walk(folder):  # passes over what has gone
+        for name in (*folders, *files):
+            with suppress(OSError):
+                n_blocks += os.lstat(os.path.join(parent, name)).st_blocks
     return 512 * n_blocks

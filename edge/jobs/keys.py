@@ -54,7 +54,7 @@ EVENTS = Key(
     "edge:events:{job_id}:{attempt}",
     "stream",
     "event: one event as JSON; numbered from 1 within the attempt",
-    f"{KEEP_S} s after the latest event",
+    f"{KEEP_S} s after the latest event; with an answer as long as its job",
     "publish, checked, close, and the scripts that end or retry a job",
 )
 IDEMPOTENCY = Key(

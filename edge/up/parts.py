@@ -28,7 +28,7 @@ from edge.up.supervise import Part
 LOOPBACK = "127.0.0.1"
 NGINX_BUILD = Path(__file__).parents[2] / "nginx" / "build.py"
 
-AFTER_GRACE_S = 5  # to finish after the grace
+AFTER_GRACE_S = 6  # to finish after the grace
 # A web process or nginx is restarted after this time without an answer, so that it is
 # back within 15 s, the start included.
 FRONT_MISSED_S = 8.0

@@ -51,7 +51,8 @@ def test_a_job_belongs_to_its_tab_from_the_beginning(page: Page) -> None:
 
 def test_a_message_is_changed_by_what_it_is_by_now(page: Page) -> None:
     """As when it was stopped in another tab."""
-    script = """await store.write({conversation: talk("a"), messages: [said("m", "a", null)]});
+    script = """const messages = [said("m", "a", null)];
+      await store.write({conversation: talk("a"), messages});
       await store.changeMessage("m", () => ({state: "stopped", text: "so far"}));
       const row = await store.changeMessage("m", ({state}) =>
         (state === "stopped" ? null : {state: "writing", text: "more"}));
@@ -96,7 +97,12 @@ def test_words_that_do_not_come_are_asked_for_again(page: Page) -> None:
 
     def once(route: Route) -> None:
         tries.append(route.request.url)
-        route.abort() if len(tries) == 1 else route.continue_()
+        if len(tries) == 1:
+            route.abort()
+        elif len(tries) == 2:
+            route.fulfill(status=502, json={"error": {}})
+        else:
+            route.continue_()
 
     page.route("**/words/en.json", once)
     said = """async () => {
@@ -105,7 +111,7 @@ def test_words_that_do_not_come_are_asked_for_again(page: Page) -> None:
       return words.say("history.untitled");
     }"""
     assert page.evaluate(said) not in ("", "history.untitled")
-    assert len(tries) == 2
+    assert len(tries) == 3
 
 
 def test_a_click_on_the_list_is_heard_while_the_list_changes(page: Page) -> None:

@@ -95,7 +95,7 @@ class Folders:
         for path in self._root.glob(f"{prefix}*"):
             if folder := self._read(path):
                 there.append(folder)
-            elif _age_s(path) > BEGUN_S:
+            elif not os.path.exists(path / ABOUT) and _age_s(path) > BEGUN_S:
                 shutil.rmtree(path, ignore_errors=True)
         for folder in sorted(
             there, key=lambda one: (one.about["created_at"], one.id), reverse=True

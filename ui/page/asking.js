@@ -67,8 +67,11 @@ export class Asking {
   async start(job) {
     if (this.#begun.has(job.key)) return;
     this.#begun.add(job.key);
-    await this.#start(job);
-    this.#begun.delete(job.key);
+    try {
+      await this.#start(job);
+    } finally {
+      this.#begun.delete(job.key);
+    }
   }
 
   /** @param {Job} job */

@@ -30,7 +30,7 @@ export class History {
   #nShown = PAGE;
   #nRefreshed = 0;
   #search;
-  #list = el("ul", { class: "history-list", onpointerdown: () => (this.#isPressed = true) });
+  #list = el("ul", { class: "history-list", onpointerdown: (/** @type {PointerEvent} */ { button }) => (this.#isPressed = button === 0) });
   /** Whether a button is down: the entry under it stays, or its click would be lost. */
   #isPressed = false;
   #notice = el("div", { class: "history-notice", role: "status" });
@@ -67,7 +67,7 @@ export class History {
         }),
       ),
     );
-    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => this.#release());
+    for (const end of ["pointerup", "pointercancel", "contextmenu", "dragend"]) addEventListener(end, () => this.#release());
     store.watch(({ message }) => void (message || this.refresh()));
     this.refresh();
   }

@@ -164,15 +164,6 @@ export class Store {
     return /** @type {Job | null} */ (claimed);
   }
 
-  /** Lets the other tabs have its jobs. */
-  async releaseJobs() {
-    for (const { key } of await this.jobs()) {
-      await this.#tables.update("jobs", key, (row) =>
-        row?.tab === this.tab ? { ...row, lease: 0 } : undefined,
-      );
-    }
-  }
-
   /** @param {string} key @param {string | null} job its name at the server */
   async nameJob(key, job) {
     await this.#tables.update("jobs", key, (row) => row && { ...row, job });

@@ -38,6 +38,7 @@ export async function loadWords() {
 async function load(url, tries = 5) {
   try {
     const response = await fetch(url);
+    if (!response.ok) throw new Error(String(response.status));
     return await response.json();
   } catch (error) {
     if (tries === 1) throw error;

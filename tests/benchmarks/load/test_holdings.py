@@ -12,6 +12,8 @@ import pytest
 
 from benchmarks.load import holdings
 from benchmarks.load.holdings import Holdings, Series
+from edge import host
+from edge.host import Held
 from edge.redis_clients import sync_client
 from tests.conftest import wait_for
 
@@ -41,6 +43,20 @@ def test_a_process_and_its_folders_are_sampled(tmp_path: Path) -> None:
     assert series[memory.replace("memory", "threads")][0][1] == 1
     assert series[memory.replace("memory", "open files")][0][1] == 4
     assert all(3 <= value < 3.2 for _, value in series["disk of state"])
+
+
+def test_a_child_that_is_not_yet_another_program_has_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its parent's name and works in `/`: once the whole disk was counted."""
+    (tmp_path / "ui").mkdir()
+    (tmp_path / "log").write_bytes(b"x" * 3_000_000)
+    held = [Held("ui", folder, 0, 0, 0, 0) for folder in (tmp_path / "ui", Path("/"))]
+    monkeypatch.setattr(host, "held_by", lambda _: held)
+    series: Series = {}
+    Holdings(os.getpid(), None, time.time(), series).sample()
+    [(_, on_disk)] = series["disk of temporary files"]
+    assert 3 <= on_disk < 3.2
 
 
 @pytest.mark.redis

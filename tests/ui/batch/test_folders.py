@@ -7,17 +7,20 @@ import time
 from pathlib import Path
 
 from tests.jobs.jobs_harness import caller
-from ui.batch.folders import BEGUN_S, Folders
+from ui.batch.folders import ABOUT, BEGUN_S, Folders
 
 
 def test_what_a_process_that_died_has_begun_is_deleted(tmp_path: Path) -> None:
     folders = Folders(tmp_path)
     whole = folders.make("file-", caller("me"))
-    for name, age_s in (("file-begun", 0), ("file-left", BEGUN_S + 1)):
+    old_s = BEGUN_S + 1
+    for name, age_s in (("begun", 0), ("left", old_s), ("unreadable", old_s)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "content").write_bytes(b"half")
+        if name == "unreadable":
+            (tmp_path / name / ABOUT).write_text("{")
         at = time.time() - age_s
         os.utime(tmp_path / name, (at, at))
-    assert [folder.id for folder in folders.all("file-")] == [whole.id]
-    assert not (tmp_path / "file-left").exists()
-    assert (tmp_path / "file-begun").exists()
+    assert [folder.id for folder in folders.all("")] == [whole.id]
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {whole.id, "begun", "unreadable"}
