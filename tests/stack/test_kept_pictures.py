@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
-from edge.jobs import cache_keys, keys
+from edge.jobs import cache_keys
+from edge.jobs.fleet import find
 from edge.redis_clients import sync_client
 from edge.up.parts import free_port
 from tests.conftest import running_redis, wait_for
-from tests.stack.conftest import Stack, running
+from tests.stack.conftest import READY_S, Stack, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
 Url = Callable[..., str]
@@ -77,6 +80,12 @@ class Asked:
         text = httpx.get(f"http://127.0.0.1:{self.worker_port}/metrics").text
         name = f'edge_engine_stored_pictures_total{{result="{result}"}} '
         return float(text.partition(name)[2].partition("\n")[0])
+
+
+def is_loaded(broker: redis.Redis, pid: int) -> bool:
+    """Whether the worker with this process id is in the fleet."""
+    worker = find(broker, socket.gethostname(), pid)
+    return worker is not None and worker.loading_s is None
 
 
 @contextmanager
@@ -140,7 +149,7 @@ def test_a_second_worker_need_not_encode_it(
     ) as second:
         try:
             broker = sync_client(environ["EDGE_BROKER_URL"])
-            wait_for(lambda: broker.zcard(keys.FLEET()) >= 2, 60)
+            wait_for(lambda: is_loaded(broker, second.pid), READY_S)
             first.suspend()
             assert asked.levels(picture) == (n, 0, n)
         finally:

@@ -21,6 +21,7 @@ from edge.histogram_buckets import BUCKETS_S
 from edge.jobs.cache_contents import KINDS
 from edge.up.parts import free_port
 from tests.conftest import wait_for
+from tests.stack.answer_cache import attempts
 from tests.stack.conftest import Stack, running
 from tests.test_monitoring import named_metrics
 
@@ -42,6 +43,7 @@ class Watched:
     """A running stack and both of its `/metrics`."""
 
     def __init__(self, stack: Stack, worker_port: int) -> None:
+        self.stack = stack
         self.http = httpx.Client(base_url=stack.url, timeout=60)
         self._urls = {
             "ui": f"{stack.url}/metrics",
@@ -102,7 +104,7 @@ def test_server_and_client_agree_on_percentiles(watched: Watched) -> None:
     after = buckets(watched)
     counts = {le: n - before[le] for le, n in after.items()}
     assert counts[math.inf] == len(measured)
-    for percent in (50, 90, 99):
+    for percent in (50, 90):  # a pause of this process alone moves the slowest
         rank = math.ceil(percent / 100 * len(measured))
         server = min(le for le, n in counts.items() if n >= rank)
         client = sorted(measured)[rank - 1]
@@ -134,15 +136,16 @@ def test_each_kind_of_outcome_is_counted(
     watched.ask([broken])
     watched.ask(model=HOSTILE)
     watched.ask("1" * 30_000)  # a token for each digit
-    picture = {"type": "image_url", "image_url": {"url": data_url("red")}}
-    assert [watched.ask([picture]).headers["x-cache"] for _ in range(2)] == [
-        "miss",
-        "hit",
-    ]
+    for n in attempts(watched.stack):
+        picture = {"type": "image_url", "image_url": {"url": data_url("red", n)}}
+        found = [watched.ask([picture]).headers["x-cache"] for _ in range(2)]
+        if found == ["miss", "hit"]:
+            break
+    assert found == ["miss", "hit"]
     assert {name: rise() for name, rise in expected.items()} == dict.fromkeys(
         expected, 1
     )
-    assert (finished(), hits()) == (2, 1)
+    assert (finished(), hits()) == (2 * (n + 1), 1)
 
 
 def test_a_disconnected_client_is_counted_on_both_sides(watched: Watched) -> None:

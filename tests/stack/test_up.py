@@ -109,18 +109,24 @@ def test_a_dead_part_is_restarted_and_its_streams_end(
             rest = reply.read().decode()
         assert '"code": "worker_lost"' in rest
         assert rest.endswith("data: [DONE]\n\n")
-        wait_for(lambda: "worker  was killed by SIGKILL" in stack.said(), 10)
-        wait_for(lambda: answers(stack), 20)
+        wait_for(lambda: "worker  was killed by SIGKILL" in stack.said(), READY_S)
+        wait_for(lambda: answers(stack), READY_S)
 
 
 def test_a_killed_web_process_comes_back(edge: str, tmp_path: Path) -> None:
     with running(edge, tmp_path) as stack:
-        stack.child("-m", "ui").kill()
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            urllib.request.urlopen(post(stack), timeout=10)
+        ui = stack.child("-m", "ui")
+        stack.process.send_signal(signal.SIGSTOP)  # or another one may be there first
+        try:
+            ui.kill()
+            wait_for(lambda: ui.status() == psutil.STATUS_ZOMBIE)
+            with pytest.raises(urllib.error.HTTPError) as refusal:
+                urllib.request.urlopen(post(stack), timeout=30)
+        finally:
+            stack.process.send_signal(signal.SIGCONT)
         assert refusal.value.status == 502
         assert json.load(refusal.value)["error"]["code"] == "service_unavailable"
-        wait_for(lambda: answers(stack), 20)
+        wait_for(lambda: answers(stack), READY_S)
 
 
 def test_a_busy_port_is_one_clear_sentence(edge: str, tmp_path: Path) -> None:

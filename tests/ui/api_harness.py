@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from edge.engine.engine import Engine
+from edge.engine.step import Sampled, Step
 from edge.events import Event
 from edge.jobs import keys
 from edge.jobs.channel import RedisPublisher
@@ -184,16 +186,32 @@ class ApiHarness:
             if preflight:
                 await asyncio.to_thread(preflight.close)
 
+    def hold(self, after: int = 0) -> threading.Event:
+        """The stub takes `after` more steps, and the next when the event is set."""
+        go, run, taken = threading.Event(), self.runtime.run, itertools.count()
+
+        def held(step: Step) -> list[Sampled]:
+            if next(taken) >= after:
+                go.wait(60)
+            return run(step)
+
+        self.runtime.run = held  # type: ignore[method-assign]
+        return go
+
     async def followed(self, n: int = 1) -> None:
         """Until `n` jobs live and are followed."""
         await self.until(lambda: len(self.live) == n)
-        await self.until(lambda: self.client.subscriptions._n_open == n)
+        await self.until(lambda: self.n_streams == n)
 
-    async def until(self, condition: Any, seconds: float = 20) -> None:
+    async def until(self, condition: Any, seconds: float = 60) -> None:
         await asyncio.to_thread(wait_for, condition, seconds)
 
     def ids(self, key: str) -> list[str]:
         return [member.decode() for member in self.sync.zrange(key, 0, -1)]
+
+    @property
+    def n_streams(self) -> int:
+        return self.client.subscriptions._n_open
 
     @property
     def waiting(self) -> list[str]:

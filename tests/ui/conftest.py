@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ui.api_harness import ApiHarness, api_harness
+from ui import answer_cache
 from worker import preflight
 
 
@@ -14,6 +15,12 @@ from worker import preflight
 def brief_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The preflight ends soon after it is closed."""
     monkeypatch.setattr(preflight, "LOOK_S", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def patient_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine has the answer cache too."""
+    monkeypatch.setattr(answer_cache, "PATIENCE_S", 60.0)
 
 
 @pytest.fixture

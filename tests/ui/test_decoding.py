@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -36,7 +39,7 @@ async def decoder() -> AsyncIterator[PictureDecoder]:
 
 async def quiet(decoder: PictureDecoder) -> None:
     """Until no picture waits and no decoder works."""
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 60
     while decoder._line.n_waiting or decoder._line.n_working:
         assert time.monotonic() < give_up
         await asyncio.sleep(0.01)
@@ -56,14 +59,40 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[jail.Jail]:
     return found
 
 
+def hold_large(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No child is started for a large picture before the event is set."""
+    go, start = threading.Event(), jail.Jail._start
+
+    def held(self: jail.Jail) -> subprocess.Popen[bytes]:
+        if self.limits.is_large:
+            go.wait(60)
+        return start(self)
+
+    monkeypatch.setattr(jail.Jail, "_start", held)
+    return go
+
+
+def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children do not come to their end."""
+    start = jail.Jail._start
+
+    def frozen(self: jail.Jail) -> subprocess.Popen[bytes]:
+        child = start(self)
+        child.send_signal(signal.SIGSTOP)
+        return child
+
+    monkeypatch.setattr(jail.Jail, "_start", frozen)
+
+
 def asking(
     decoder: PictureDecoder, encoded: bytes, who: Caller
 ) -> asyncio.Task[Picture]:
     return asyncio.create_task(decoder.decode(sent(encoded), who, STUB))
 
 
-async def at_work(decoder: PictureDecoder, n: int) -> None:
-    while decoder._line.n_working < n:
+async def in_line(decoder: PictureDecoder, n: int) -> None:
+    """Until one picture is at work and `n` wait."""
+    while (decoder._line.n_working, decoder._line.n_waiting) != (1, n):
         await asyncio.sleep(0.01)
 
 
@@ -117,8 +146,9 @@ async def test_a_timeout_on_a_busy_machine_is_not_remembered(
 ) -> None:
     with monkeypatch.context() as busy:
         busy.setattr(jail, "WALL_SECONDS", 0)
+        freeze(busy)
         with pytest.raises(InvalidPicture, match="takes too long"):
-            await decoder.decode(sent(SLOW), ME, STUB)  # a small one takes 1 ms
+            await decoder.decode(sent(SLOW), ME, STUB)
     picture = await decoder.decode(sent(SLOW), ME, STUB)
     assert picture.width == picture.height
 
@@ -126,13 +156,15 @@ async def test_a_timeout_on_a_busy_machine_is_not_remembered(
 async def test_hanging_up_ends_the_child_and_frees_the_decoder(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    children = started(monkeypatch)
-    slow = asking(decoder, SLOW, ME)
-    while not (children and children[0]._child):
-        await asyncio.sleep(0.01)
-    slow.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await slow
+    with monkeypatch.context() as patch:
+        freeze(patch)
+        children = started(patch)
+        slow = asking(decoder, SLOW, ME)
+        while not (children and children[0]._child):
+            await asyncio.sleep(0.01)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
     assert children[0]._child
     assert children[0]._child.returncode == -9
     assert decoder._line.n_working == 0
@@ -145,56 +177,64 @@ async def test_hanging_up_ends_the_child_and_frees_the_decoder(
 async def test_hanging_up_leaves_the_line(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    children = started(monkeypatch)
+    go, children = hold_large(monkeypatch), started(monkeypatch)
     first = asking(decoder, SLOW, ME)
-    await at_work(decoder, 1)
+    await in_line(decoder, 0)
     waiting = [asking(decoder, SMALL, ME) for _ in range(3)]
-    await asyncio.sleep(0.05)
+    await in_line(decoder, 3)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert decoder._line.n_waiting == 0
+    go.set()
     await first
     assert len(children) == 1
 
 
-async def test_other_addresses_are_served_while_one_sends_many(
-    decoder: PictureDecoder,
-) -> None:
-    crowd = [asking(decoder, SLOW, caller(f"made up {n}", "one")) for n in range(8)]
-    await at_work(decoder, 1)
-    assert (await decoder.decode(sent(SMALL), YOU, STUB)).width == 48
-    n_done = sum(task.done() for task in crowd)
-    assert n_done <= 2  # of 8: it did not wait for them
+async def end(crowd: list[asyncio.Task[Picture]], go: threading.Event) -> None:
     for task in crowd:
         task.cancel()
+    go.set()
     await asyncio.gather(*crowd, return_exceptions=True)
 
 
-async def test_a_line_has_an_end(decoder: PictureDecoder) -> None:
-    most = fair_line.MAX_WAITING_OF_ADDRESS + 1
-    crowd = [asking(decoder, SLOW, ME) for _ in range(most)]
-    await asyncio.sleep(0.05)
+async def test_other_addresses_are_served_while_one_sends_many(
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = hold_large(monkeypatch)
+    crowd = [asking(decoder, SLOW, caller(f"made up {n}", "one")) for n in range(8)]
+    await in_line(decoder, 7)
+    small = asking(decoder, SMALL, YOU)
+    await asyncio.wait([small, *crowd], return_when=asyncio.FIRST_COMPLETED)
+    assert not any(task.done() for task in crowd)  # it did not wait for them
+    assert (await small).width == 48
+    await end(crowd, go)
+
+
+async def test_a_line_has_an_end(
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, most = hold_large(monkeypatch), fair_line.MAX_WAITING_OF_ADDRESS
+    crowd = [asking(decoder, SLOW, ME) for _ in range(most + 1)]
+    await in_line(decoder, most)
     with pytest.raises(ClientLimit):
         await decoder.decode(sent(SMALL), ME, STUB)
     assert (await decoder.decode(sent(SMALL), YOU, STUB)).width == 48
-    for task in crowd:
-        task.cancel()
-    await asyncio.gather(*crowd, return_exceptions=True)
+    await end(crowd, go)
 
 
 async def test_the_address_with_the_most_makes_room_in_a_full_line(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fair_line, "MAX_WAITING", 2)
-    crowd = [asking(decoder, SLOW, ME) for _ in range(3)]
-    await at_work(decoder, 1)
+    go, crowd = hold_large(monkeypatch), []
+    for n in range(3):
+        crowd.append(asking(decoder, SLOW, ME))
+        await in_line(decoder, n)
     slow = asking(decoder, SLOW, YOU)  # waits: large ones go one by one
     with pytest.raises(QueueFull):
         await crowd[2]
-    for task in (*crowd[:2], slow):
-        task.cancel()
-    await asyncio.gather(*crowd[:2], slow, return_exceptions=True)
+    await end([*crowd[:2], slow], go)
 
 
 # --- remembered pictures ------------------------------------------

@@ -117,7 +117,7 @@ async def test_a_running_job_can_be_cancelled_and_frees_its_slot(
         [job_id] = web.running
         reply = await web.http.delete(f"/v1/jobs/{job_id}")
         assert reply.json()["status"] == "cancelled"
-        await web.until(lambda: not web.runtime.cells, 2)
+        await web.until(lambda: not web.runtime.cells)
         stream = await asking
     assert '"code": "cancelled"' in stream.text
     assert stream.text.endswith("data: [DONE]\n\n")
@@ -159,12 +159,17 @@ async def test_a_stream_resumes_after_the_last_event_id(
 
 
 async def test_a_job_that_runs_is_followed_to_its_end(web: ApiHarness) -> None:
+    go = web.hold(after=50)
     async with web.working():
         asking = web.asking(n=200)
         await web.until(lambda: web.runtime.cells)
         [job_id] = web.running
-        reply = await get(web, f"{job_id}/events", last_event_id="100")
-        assert text_of(reply) == LONG_ANSWER[100:200]
+        following = asyncio.create_task(
+            get(web, f"{job_id}/events", last_event_id="100")
+        )
+        await web.until(lambda: web.n_streams == 2 or following.done())
+        go.set()
+        assert text_of(await following) == LONG_ANSWER[100:200]
         assert (await asking).status_code == 200
 
 
@@ -190,13 +195,16 @@ async def test_followers_of_one_job_have_a_bound(web: ApiHarness) -> None:
 async def test_closing_a_resumed_stream_does_not_end_the_job(
     web: ApiHarness,
 ) -> None:
+    go = web.hold(after=50)
     async with web.working():
         asking = web.asking(n=200)
         await web.until(lambda: web.runtime.cells)
         [job_id] = web.running
         looking_on = asyncio.create_task(get(web, f"{job_id}/events"))
-        await asyncio.sleep(0.2)
+        await web.until(lambda: web.n_streams == 2)
         looking_on.cancel()
+        await web.until(lambda: web.n_streams == 1)
+        go.set()
         assert (await asking).status_code == 200
 
 
@@ -245,11 +253,13 @@ async def test_other_callers_get_404_for_a_job(web: ApiHarness, key: str) -> Non
 
 
 async def test_others_cannot_cancel(web: ApiHarness) -> None:
+    go = web.hold()
     async with web.working():
         asking = web.asking(n=100, key="mine")
         await web.until(lambda: web.running)
         [job_id] = web.running
         await web.http.delete(f"/v1/jobs/{job_id}", headers=headers("other"))
+        go.set()
         assert (await asking).status_code == 200
 
 
@@ -314,10 +324,12 @@ async def test_a_stream_goes_on_by_asking_again(web: ApiHarness) -> None:
 
 async def test_a_job_with_a_key_goes_on_when_its_client_leaves(web: ApiHarness) -> None:
     once = headers(idempotency_key="abc")
+    go = web.hold(after=20)
     async with web.working():
         asking = web.asking(n=100, headers=once)
         await web.until(lambda: web.runtime.cells)
         asking.cancel()
+        go.set()
         reply = await web.post(n=100, headers=once)
     assert reply.json()["choices"][0]["message"]["content"] == LONG_ANSWER[:100]
     job = await look(web, reply.headers["x-job-id"])
@@ -329,7 +341,7 @@ async def test_a_job_without_a_key_ends_when_its_client_leaves(web: ApiHarness) 
         asking = web.asking(n=20_000)
         await web.until(lambda: web.runtime.cells)
         asking.cancel()
-        await web.until(lambda: not web.runtime.cells, 3)
+        await web.until(lambda: not web.runtime.cells)
         await web.until(lambda: web.live == [])
 
 

@@ -13,6 +13,7 @@ from edge.settings import Settings
 from edge.up.parts import AFTER_GRACE_S, _ui, worker
 from edge.up.stack import Stack
 from edge.up.supervise import Part
+from tests.conftest import wait_for
 
 # --- stopping ---------------------------------------------------------------------
 
@@ -23,23 +24,28 @@ def say(word):
         story.write(f"{sys.argv[1]} {word}\\n")
 def end(*_):
     say("asked")
+    while sys.argv[3] not in pathlib.Path("story").read_text():
+        time.sleep(0.02)
     time.sleep(float(sys.argv[2]))
     say("ended")
     raise SystemExit
 signal.signal(signal.SIGTERM, end)
 pathlib.Path(sys.argv[1]).touch()
-time.sleep(60)
+time.sleep(600)
 """
 
 
-def late(folder: Path, name: str, seconds: float, *, drains: bool) -> Part:
-    """A part that takes `seconds` to end."""
+def late(
+    folder: Path, name: str, seconds: float, *, drains: bool, after: str = ""
+) -> Part:
+    """A part that takes `seconds` to end, once `after` is in the story."""
     return Part(
         name=name,
-        command=[sys.executable, "-c", LATE, name, str(seconds)],
+        command=[sys.executable, "-c", LATE, name, str(seconds), after],
         is_ready=lambda: (folder / name).exists(),
         env=dict(os.environ),
         folder=folder,
+        stop_s=60,
         drains=drains,
     )
 
@@ -49,8 +55,8 @@ def test_nginx_delivers_answers_until_the_work_is_done(
 ) -> None:
     stack = Stack(tmp_path, asked=[])
     stack.start(late(tmp_path, "broker", 0, drains=False))
-    stack.start(late(tmp_path, "worker", 0.4, drains=True))
-    stack.start(late(tmp_path, "ui", 0.2, drains=True))
+    stack.start(late(tmp_path, "worker", 0.2, drains=True, after="ui ended"))
+    stack.start(late(tmp_path, "ui", 0.2, drains=True, after="worker asked"))
     stack.start(late(tmp_path, "nginx", 0, drains=False))
     stack.stop()
     story = (tmp_path / "story").read_text().split("\n")[:-1]
@@ -68,14 +74,20 @@ def test_nginx_delivers_answers_until_the_work_is_done(
 def test_a_second_signal_means_at_once(tmp_path: Path) -> None:
     asked: list[int] = []
     stack = Stack(tmp_path, asked)
-    stack.start(late(tmp_path, "worker", 30, drains=True))
+    stack.start(late(tmp_path, "worker", 60, drains=True))
     asked.append(signal.SIGTERM)
-    timer = threading.Timer(0.3, asked.append, [signal.SIGTERM])
-    timer.start()
+
+    def ask_again() -> None:
+        wait_for((tmp_path / "story").exists)  # it was asked
+        time.sleep(0.3)
+        asked.append(signal.SIGTERM)
+
+    asking = threading.Thread(target=ask_again)
     began = time.monotonic()
+    asking.start()
     stack.stop()
-    timer.join()
-    assert 0.3 <= time.monotonic() - began < 5
+    asking.join()
+    assert 0.3 <= time.monotonic() - began < 50
 
 
 def test_nothing_is_started_after_a_request_to_stop(tmp_path: Path) -> None:

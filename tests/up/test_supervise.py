@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -120,7 +121,7 @@ signal.signal(signal.SIGTERM, end)
 
 
 def test_a_part_may_take_its_time_to_end(tmp_path: Path) -> None:
-    one = child(tmp_path, SLOW)
+    one = child(tmp_path, SLOW, stop_s=60)
     one.start()
     one.wait_ready(is_stopping=lambda: False)
     began = time.monotonic()
@@ -134,27 +135,31 @@ def test_asking_does_not_wait_and_stopping_does_not_ask_again(tmp_path: Path) ->
     counting = SLOW.replace(
         'Path("asked").touch()', 'Path("asked").open("a").write("x")'
     )
-    one = child(tmp_path, counting)
+    held = counting.replace(
+        "time.sleep(0.3)",
+        "while not pathlib.Path('go').exists(): time.sleep(0.01)",
+    )
+    one = child(tmp_path, held, stop_s=60)
     one.start()
     one.wait_ready(is_stopping=lambda: False)
-    began = time.monotonic()
     one.ask()
-    assert time.monotonic() - began < 0.2
+    assert one.is_alive
     wait_for(lambda: (tmp_path / "asked").exists())
     one.ask()
     assert one.is_alive
+    (tmp_path / "go").touch()
     one.stop()
     assert (tmp_path / "asked").read_text() == "x"
     assert one.process and one.process.returncode == 0
 
 
 def test_in_a_hurry_a_part_is_killed(tmp_path: Path) -> None:
-    one = child(tmp_path, SLOW.replace("sleep(0.3)", "sleep(60)"))
+    one = child(tmp_path, SLOW.replace("sleep(0.3)", "sleep(60)"), stop_s=60)
     one.start()
     one.wait_ready(is_stopping=lambda: False)
     began = time.monotonic()
     one.stop(in_a_hurry=lambda: (tmp_path / "asked").exists())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
     assert one.process and one.process.returncode == -signal.SIGKILL
 
 
@@ -182,7 +187,7 @@ pathlib.Path("pid").write_text(str(other.pid))
     one.wait_ready(is_stopping=lambda: False)
     other = psutil.Process(int((tmp_path / "pid").read_text()))
     one.stop()
-    gone, _ = psutil.wait_procs([other], timeout=5)
+    gone, _ = psutil.wait_procs([other], timeout=20)
     assert gone
 
 
@@ -200,13 +205,21 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_silent_part_is_killed_and_restarted(
     tmp_path: Path,
 ) -> None:
-    is_missed = False
-    one = child(tmp_path, READY, is_missed=lambda _: is_missed, missed_s=0.3)
+    answered = [time.monotonic()]
+    hangs = False
+
+    def is_missed(_: int) -> bool:
+        if not hangs:
+            answered.append(time.monotonic())
+        return hangs
+
+    one = child(tmp_path, READY, is_missed=is_missed, missed_s=0.3)
     one.start()
     wait_for(lambda: one.watch.has_answered)
-    hung, is_missed, began = one.process, True, time.monotonic()
-    wait_for(lambda: (said := one.revive()) and "did not answer for 0 s" in said)
-    assert time.monotonic() - began >= 0.3
+    hung, hangs = one.process, True
+    killed = r"did not answer for \d+ s and was killed"
+    wait_for(lambda: (said := one.revive()) and re.fullmatch(killed, said))
+    assert time.monotonic() - answered[-1] >= 0.3
     assert hung and hung.returncode == -signal.SIGKILL
     wait_for(lambda: one.revive() == "was killed by SIGKILL and was restarted")
     assert one.is_alive
@@ -224,12 +237,17 @@ def test_being_ready_counts_as_an_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_part_that_answers_again_is_left_alone(tmp_path: Path) -> None:
-    began = time.monotonic()
-    answers = iter([False, True] * 100)
-    one = child(tmp_path, READY, is_missed=lambda _: next(answers), missed_s=0.2)
+def test_a_part_that_answers_again_is_left_alone(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(watch, "MAX_COUNTED_S", 0.1)  # of a poll that comes late
+    polled: list[int] = []
+
+    def is_missed(pid: int) -> bool:
+        polled.append(pid)
+        return len(polled) % 2 == 0
+
+    one = child(tmp_path, READY, is_missed=is_missed, missed_s=0.2)
     one.start()
-    while time.monotonic() - began < 1:
+    while len(polled) < 80:  # half of them for 0.01 s
         assert one.revive() is None
         time.sleep(0.02)
     assert one.is_alive
@@ -281,12 +299,12 @@ def test_a_restart_that_never_answers_is_ended_too(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_check_that_hangs_delays_nothing_else(tmp_path: Path) -> None:
     let_go = threading.Event()
-    slow = child(tmp_path, READY, is_missed=lambda _: let_go.wait(30))
+    slow = child(tmp_path, READY, is_missed=lambda _: let_go.wait(60))
     slow.start()
     began = time.monotonic()
     for _ in range(10):
         slow.revive()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
     let_go.set()
     slow.stop()
 
@@ -307,7 +325,7 @@ def test_a_frozen_machine_does_not_count_as_silence(
         clock = time.monotonic
         frozen.setattr(watch.time, "monotonic", lambda: clock() + 7200)
         wait_for(lambda: one.watch.silent_s > 0)
-    assert one.watch.silent_s < 5
+    assert one.watch.silent_s < 60
     one.stop()
 
 
@@ -334,7 +352,7 @@ def test_an_answer_after_death_counts_as_working(tmp_path: Path) -> None:
     one = child(tmp_path, "pass", is_missed=lambda _: not heard)
     one.start()
     wait_for(one.revive)
-    one.pause_s = 0.5
+    one.pause_s = 300
     wait_for(lambda: not one.is_alive)
     assert one.revive() is None
     heard = True
@@ -362,7 +380,7 @@ def test_the_configuration_arrives_on_stdin(tmp_path: Path) -> None:
     one = child(tmp_path, "print('got', input())", config="a secret\n")
     one.start()
     wait_for(lambda: "got a secret" in one.log.read_text())
-    assert one.process and one.process.wait(5) == 0
+    assert one.process and one.process.wait(20) == 0
 
 
 def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
@@ -373,17 +391,19 @@ part = Part("part", [sys.executable, "-c", {READY!r}], lambda: True, dict(os.env
             pathlib.Path("."))
 one = Child(part, pathlib.Path("child.log"))
 one.start()
-pathlib.Path("pid").write_text(str(one.process.pid))
+pathlib.Path("new").write_text(str(one.process.pid))
+pathlib.Path("new").rename("pid")
 time.sleep(60)
 """
     one = child(tmp_path, parent)
     one.start()
-    wait_for(lambda: (tmp_path / "ready").exists(), 15)
+    names = ("ready", "pid")
+    wait_for(lambda: all((tmp_path / name).exists() for name in names))
     grandchild = psutil.Process(int((tmp_path / "pid").read_text()))
     assert one.process
     one.process.kill()
     one.process.wait()
-    psutil.wait_procs([grandchild], timeout=5)
+    psutil.wait_procs([grandchild], timeout=20)
     assert not grandchild.is_running()
 
 
@@ -396,13 +416,14 @@ def test_a_part_is_polled_more_often_when_it_misses_a_poll(
 
     def is_missed(_: int) -> bool:
         polled.append(time.monotonic())
+        if len(polled) == 2:
+            monkeypatch.setattr(watch, "POLL_S", 300)  # no longer of use
         return len(polled) > 1
 
     one = watch.Watch("part", os.getpid(), is_missed)
     wait_for(lambda: len(polled) > 4)
     one.close()
     assert polled[1] - polled[0] >= 0.3
-    assert polled[4] - polled[1] < 0.3
 
 
 def test_what_a_dead_part_began_dies_with_it(tmp_path: Path) -> None:
@@ -419,9 +440,9 @@ def test_what_a_dead_part_began_dies_with_it(tmp_path: Path) -> None:
     orphan = psutil.Process(int((tmp_path / "orphan").read_text()))
     assert one.process
     one.process.kill()
-    wait_for(lambda: not one.is_alive, 5)
+    wait_for(lambda: not one.is_alive)
     one.revive()
-    wait_for(lambda: not orphan.is_running() or orphan.status() == "zombie", 5)
+    wait_for(lambda: not orphan.is_running() or orphan.status() == "zombie")
     one.stop()
 
 
@@ -432,5 +453,5 @@ def test_a_folder_that_was_cleaned_away_is_made_again(tmp_path: Path) -> None:
     one.log = tmp_path / "part.log"
     one.part = replace(one.part, folder=folder / "sub")
     one.start()
-    wait_for(lambda: (folder / "sub" / "ready").exists(), 10)
+    wait_for(lambda: (folder / "sub" / "ready").exists())
     one.stop()
