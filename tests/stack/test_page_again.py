@@ -13,24 +13,29 @@ from tests.stack.visitor import Held, Visitor, visiting
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
 ASKING = "**/v1/chat/completions"
+PAUSE_S = 600  # longer than a test: it turns the clock of the browser
 
 
 class Refusing:
-    """A server that refuses the next `n` questions, each for `pause_s`."""
+    """A server that refuses the next `n` questions: the first for `PAUSE_S`."""
 
-    def __init__(self, visitor: Visitor, n: int, pause_s: int) -> None:
-        self.n, self.pause_s = n, pause_s
-        self.asked: list[Request] = []
+    def __init__(self, visitor: Visitor, n: int = 1) -> None:
+        self._pauses = [PAUSE_S, 3, 3][:n]
+        self._clock = visitor.page.clock
+        self._clock.install()
+        self.asked = visitor.posts()
         visitor.page.route(ASKING, self._answer)
 
+    def end_pause(self) -> None:
+        self._clock.fast_forward(PAUSE_S * 1000)
+
     def _answer(self, route: Route) -> None:
-        self.asked.append(route.request)
-        if len(self.asked) > self.n:
+        if not self._pauses:
             return route.continue_()
         error = {"code": "queue_full", "message": "All places are taken."}
         route.fulfill(
             status=429,
-            headers={"retry-after": str(self.pause_s)},
+            headers={"retry-after": str(self._pauses.pop(0))},
             json={"error": error},
         )
         return None
@@ -41,7 +46,7 @@ def test_a_refused_question_is_asked_again_wherever_the_person_is(
     browser, stack, then: str
 ) -> None:
     with visiting(browser, stack.url) as visitor:
-        refusing = Refusing(visitor, n=2, pause_s=3)
+        refusing = Refusing(visitor, n=2)
         visitor.ask("How much is two and two?")
         expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
         address = visitor.page.url
@@ -53,10 +58,11 @@ def test_a_refused_question_is_asked_again_wherever_the_person_is(
             visitor.page.locator("#bar .menu").click()
             visitor.page.get_by_role("button", name="New question").click()
             expect(visitor.page.locator(".answer")).to_have_count(0)
-        visitor.until(lambda: len(refusing.asked) == 3, 20)
+        refusing.end_pause()
+        visitor.until(lambda: len(refusing.asked) == 3, 60)
         if then == "leaves":
             visitor.page.goto(address)
-        visitor.until(lambda: visitor.answers.last.inner_text(), 20)
+        visitor.until(lambda: visitor.answers.last.inner_text(), 60)
         visitor.wait_done()
         expect(visitor.page.locator(".failure")).to_have_count(0)
         assert len(refusing.asked) == 3
@@ -64,12 +70,13 @@ def test_a_refused_question_is_asked_again_wherever_the_person_is(
 
 def test_a_question_in_line_waits_for_one_that_is_asked_again(browser, stack) -> None:
     with visiting(browser, stack.url) as visitor:
-        refusing = Refusing(visitor, n=1, pause_s=4)
+        refusing = Refusing(visitor)
         visitor.ask("How much is two and two?")
         expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
         visitor.ask("And three and three?")
         expect(visitor.page.get_by_text("Next: it is asked when").first).to_be_visible()
-        visitor.until(lambda: len(refusing.asked) == 3, 20)
+        refusing.end_pause()
+        visitor.until(lambda: len(refusing.asked) == 3, 60)
         visitor.wait_done()
         n_messages = [len(one.post_data_json["messages"]) for one in refusing.asked]
         assert n_messages == [1, 1, 3]  # it knows the first answer
@@ -77,14 +84,16 @@ def test_a_question_in_line_waits_for_one_that_is_asked_again(browser, stack) ->
 
 def test_a_question_that_another_tab_asks_is_left_to_it(browser, stack) -> None:
     with visiting(browser, stack.url) as visitor:
-        refusing = Refusing(visitor, n=1, pause_s=5)
+        refusing = Refusing(visitor)
         visitor.ask("How much is two and two?")
         expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
         other = visitor.page.context.new_page()
         other.goto(visitor.page.url)
         other.get_by_role("button", name="Ask now").click()
         expect(other.locator(".failure")).to_have_count(0)
-        visitor.page.wait_for_timeout(7000)  # the first tab's countdown is over
+        Visitor(other, stack.url).wait_done()
+        refusing.end_pause()  # of the first tab
+        visitor.page.wait_for_timeout(2000)
         assert len(refusing.asked) == 1
         expect(visitor.page).to_have_title("Edge-VL")  # nothing is counted any more
         visitor.wait_done()
@@ -94,13 +103,13 @@ def test_a_question_that_another_tab_asks_is_left_to_it(browser, stack) -> None:
 @pytest.mark.parametrize("how", ["now", "stop", "escape"])
 def test_a_person_asks_sooner_or_not_at_all(browser, stack, how: str) -> None:
     with visiting(browser, stack.url) as visitor:
-        refusing = Refusing(visitor, n=1, pause_s=30 if how == "now" else 3)
+        refusing = Refusing(visitor)
         visitor.ask("How much is two and two?")
         failure = visitor.page.locator(".failure")
         expect(failure).to_contain_text("Asking again in")
         if how == "now":
             failure.get_by_role("button", name="Ask now").click()
-            visitor.until(lambda: len(refusing.asked) == 2, 5)
+            visitor.until(lambda: len(refusing.asked) == 2, 30)
             visitor.wait_done()
             return
         if how == "stop":
@@ -108,7 +117,8 @@ def test_a_person_asks_sooner_or_not_at_all(browser, stack, how: str) -> None:
         else:
             visitor.page.keyboard.press("Escape")
         expect(visitor.page.get_by_text("Stopped.")).to_be_visible()
-        visitor.page.wait_for_timeout(4500)
+        refusing.end_pause()
+        visitor.page.wait_for_timeout(2000)
         assert len(refusing.asked) == 1
         expect(visitor.page.get_by_text("Stopped.")).to_be_visible()
 
@@ -117,7 +127,7 @@ def test_thoughts_and_text_of_an_answer_that_failed_are_not_kept(
     browser, stack
 ) -> None:
     """It lost its worker in the middle, and is asked for again from its beginning."""
-    error = {"code": "worker_lost", "message": "Lost.", "retry_after_s": 2}
+    error = {"code": "worker_lost", "message": "Lost.", "retry_after_s": PAUSE_S}
     deltas: list[dict[str, Any]] = [
         {"choices": [{"delta": {"reasoning_content": "Hm, two"}}]},
         {"choices": [{"delta": {"content": "Half an answer"}}]},
@@ -125,6 +135,8 @@ def test_thoughts_and_text_of_an_answer_that_failed_are_not_kept(
     ]
     lines = [f"id: {n}\ndata: {json.dumps(one)}\n\n" for n, one in enumerate(deltas)]
     with visiting(browser, stack.url) as visitor:
+        clock = visitor.page.clock
+        clock.install()
         is_first = True
 
         def answer(route: Route) -> None:
@@ -140,6 +152,7 @@ def test_thoughts_and_text_of_an_answer_that_failed_are_not_kept(
         expect(visitor.page.locator(".failure")).to_contain_text("Asking again in")
         expect(visitor.page.get_by_text("Half an answer")).to_be_visible()
         expect(visitor.page.get_by_text("Thoughts")).to_be_visible()
+        clock.fast_forward(PAUSE_S * 1000)
         visitor.wait_done()
         expect(visitor.page.locator(".failure")).to_have_count(0)
         expect(visitor.page.get_by_text("Thoughts")).to_be_hidden()
@@ -153,11 +166,13 @@ def test_a_question_that_got_lost_is_asked_once_more_and_not_twice(
     """It is asked in a smaller size while nobody knows whether it has arrived."""
     with visiting(browser, talkative.url) as visitor:
         visitor.slow_pictures()
-        asked: list[Request] = []
+        asked = visitor.posts()
+
+        def is_small(request: Request) -> bool:
+            return '"low"' in (request.post_data or "")
 
         def lose(route: Route) -> None:
-            asked.append(route.request)
-            route.abort() if len(asked) == 1 else route.continue_()
+            route.continue_() if is_small(route.request) else route.abort()
 
         visitor.page.route(ASKING, lose)
         visitor.ask("Tell me everything about it", pictures[0])
@@ -166,9 +181,12 @@ def test_a_question_that_got_lost_is_asked_once_more_and_not_twice(
         visitor.until(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
         visitor.stop.click()
         expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+        n_asked = len(asked)
         visitor.page.wait_for_timeout(7000)  # a tab looks for jobs meanwhile
-        assert len(asked) == 2
+        assert len(asked) == n_asked
+        assert sum(map(is_small, asked)) == 1
         expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+        visitor.wait_idle()
 
 
 def test_sooner_ends_a_question_whose_job_has_no_name_yet(
@@ -179,8 +197,9 @@ def test_sooner_ends_a_question_whose_job_has_no_name_yet(
         jobs: dict[bool, str] = {}
 
         def name(reply: Response) -> None:
-            if job := reply.headers.get("x-job-id"):
-                jobs['"low"' in (reply.request.post_data or "")] = job
+            if reply.request.method == "POST":
+                is_small = '"low"' in (reply.request.post_data or "")
+                jobs[is_small] = reply.headers.get("x-job-id", "")  # or a refusal
 
         visitor.page.on("response", name)
         asking = Held(visitor, ASKING)
@@ -189,13 +208,8 @@ def test_sooner_ends_a_question_whose_job_has_no_name_yet(
         visitor.page.get_by_role("button", name="Sooner").click()
         asking.wait(2)
         asking.let_go()
-        visitor.until(lambda: len(jobs) == 2, 30)
-        state = "name => fetch(`v1/jobs/${name}`).then(reply => reply.json())"
-
-        def states() -> list[str]:
-            return [visitor.page.evaluate(state, jobs[low])["status"] for low in jobs]
-
-        visitor.until(lambda: sorted(states()) == ["cancelled", "running"], 20)
-        assert visitor.page.evaluate(state, jobs[True])["status"] == "running"
+        visitor.until(lambda: False in jobs and jobs.get(True), 60)
+        first, small = jobs[False], jobs[True]
+        visitor.until(lambda: not first or visitor.state(first) == "cancelled", 30)
+        assert visitor.state(small) in ("waiting", "running", "finished")
         visitor.stop_all()
-        visitor.wait_done()

@@ -109,3 +109,4 @@ def test_a_part_that_was_not_chosen_replaces_nothing(
         expect(page.locator(".strip-picture")).to_have_count(2)
         expect(visitor.box).to_have_value("half a question")
         expect(page.locator(".answer")).to_have_count(1)
+        visitor.wait_idle()

@@ -189,7 +189,7 @@ def test_dark_and_light_are_chosen_and_stay(browser, stack) -> None:
 
 
 def test_nothing_advertises_gradio(browser, stack) -> None:
-    source = httpx.get(stack.url).text
+    source = httpx.get(stack.url, timeout=30).text
     for word in ("@Gradio", 'og:title" content="Gradio', "raw.githubusercontent"):
         assert word not in source
     with visiting(browser, stack.url) as visitor:
@@ -198,7 +198,7 @@ def test_nothing_advertises_gradio(browser, stack) -> None:
 
 
 def test_an_unknown_address_answers_in_the_shape_of_the_api(stack) -> None:
-    reply: Any = httpx.get(f"{stack.url}/nothing/here")
+    reply: Any = httpx.get(f"{stack.url}/nothing/here", timeout=30)
     assert reply.status_code == 404
     assert reply.json()["error"]["code"] == "not_found"
 

@@ -12,7 +12,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from edge.qwen3vl.tasks import TASKS
-from tests.conftest import wait_for
 from tests.faults.conftest import ready
 from tests.faults.service import Service
 from tests.stack.visitor import ANSWER_MS, Visitor, visiting
@@ -34,9 +33,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     one = Service(
         tmp_path_factory.mktemp("marks"), worker=("--step-s", "0", "--answer", ANSWER)
     )
-    ready(one)
-    yield one
-    one.stop()
+    try:
+        ready(one, seconds=120)
+        yield one
+    finally:
+        one.stop()
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_a_person_edits_the_fields_that_are_read(visitor: Visitor) -> None:
     def asked() -> list[Any]:
         return [one for one in sent if one.url.endswith("/v1/chat/completions")]
 
-    wait_for(lambda: page.wait_for_timeout(50) or asked())
+    visitor.until(asked, 30)
     body = json.loads(asked()[0].post_data or "")
     assert body["response_format"]["json_schema"]["schema"] == schema
     assert body["max_tokens"] == TASKS["fields"].max_tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,11 @@ def test_a_conversation_with_a_draft_can_be_left_and_opened_again(
         page.go_back()
         expect(visitor.answers).to_have_text("A red circle.")
         expect(visitor.box).to_have_value("half a question")
-        # a new question gets an address of its own
         page.evaluate("location.hash = ''")
+        expect(visitor.box).to_have_value("")
         visitor.box.fill("another one")
-        page.wait_for_timeout(600)
+        expect(page).to_have_url(re.compile("#."))  # an address of its own
+        visitor.until(lambda: "another one" in str(visitor.kept("conversations")), 20)
         page.reload()
         visitor.wait_ready()
         expect(visitor.box).to_have_value("another one")
@@ -133,7 +135,7 @@ def test_what_was_written_before_a_change_outlives_a_reload(
         visitor.expect_answer("A red circle.")
         visitor.box.fill("half a question")
         visitor.page.get_by_role("button", name="Edit").last.click()
-        visitor.page.wait_for_timeout(600)
+        visitor.until(lambda: "'edits'" in str(visitor.kept("conversations")), 20)
         visitor.page.reload()
         visitor.wait_ready()
         expect(visitor.box).to_have_value(SHAPE)
@@ -148,19 +150,18 @@ def test_the_stage_stays_as_it_is_while_text_comes(
     browser, talkative, pictures
 ) -> None:
     with visiting(browser, talkative.url) as visitor:
-        visitor.ask("Tell me everything about them", *pictures)
-        wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
+        visitor.add(pictures[1])
+        visitor.begin_long_answer(pictures[0])
+        text = visitor.answers.last.inner_text
         nodes = visitor.page.evaluate_handle(
             "[...document.querySelectorAll('.strip-picture, .stage-tools button')]"
         )
         visitor.page.locator(".strip-picture").first.focus()
-        early = len(visitor.answers.last.inner_text())
-        visitor.page.wait_for_timeout(1500)
-        assert len(visitor.answers.last.inner_text()) > early
+        early = len(text())
+        wait_for(lambda: len(text()) > early + 500, 60)
         assert nodes.evaluate("all => all.every(one => one.isConnected)")
         expect(visitor.page.locator(".strip-picture").first).to_be_focused()
-        visitor.stop.click()
-        visitor.wait_done()
+        visitor.stop_all()
 
 
 def test_a_part_of_the_picture_leaves_an_answer_that_has_ended(
@@ -176,11 +177,10 @@ def test_a_part_of_the_picture_leaves_an_answer_that_has_ended(
         wait_for(lambda: len(visitor.answers.last.inner_text()) > 100, 60)
         visitor.stop.click()
         visitor.wait_done()
-        text = visitor.answers.last.inner_text()
+        text = visitor.answers.last.text_content() or ""
         page.get_by_role("button", name="Ask about this part").click()
         expect(page.get_by_text("2 of 2")).to_be_visible()
-        visitor.stop.click()
-        visitor.wait_done()
+        visitor.stop_all()
         page.get_by_role("button", name="Earlier version").first.click()
         expect(visitor.answers.last).to_have_text(text)
 
@@ -191,16 +191,16 @@ def test_an_answer_that_another_tab_stops_is_stopped(
     with visiting(browser, talkative.url) as visitor:
         visitor.begin_long_answer(pictures[0])
         page = visitor.page.context.new_page()
-        other = Visitor(page, talkative.url)
+        other = Visitor(page, talkative.url).answers.last
         page.goto(visitor.page.url)
-        other.wait_ready()
-        wait_for(lambda: len(other.answers.last.inner_text()) > 100, 60)
+        wait_for(lambda: len(other.inner_text()) > 100, 60)
         page.get_by_role("button", name="Stop", exact=True).click()
         for one in (page, visitor.page):
             expect(one.get_by_text("Stopped after")).to_be_visible()
             expect(one.locator(".failure")).to_have_count(0)
         visitor.page.wait_for_timeout(1000)
         expect(visitor.page.get_by_text("Stopped after")).to_be_visible()
+        visitor.wait_idle()
 
 
 def test_a_question_in_line_waits_for_all_answers_above_it(
@@ -211,14 +211,12 @@ def test_a_question_in_line_waits_for_all_answers_above_it(
         for text in ("And then?", "And after that?"):
             visitor.ask(text)
         stops = visitor.page.locator(".waiting").get_by_role("button", name="Stop")
-        asked: list[Any] = []
-        visitor.page.on("request", lambda r: r.method == "POST" and asked.append(r))
+        asked = visitor.posts()
         stops.nth(1).click()  # the second question is taken back
         expect(stops).to_have_count(2)
         visitor.page.wait_for_timeout(1500)
         assert not asked  # the third waits for the first answer all the same
         visitor.stop_all()
-        visitor.wait_done()
 
 
 # --- what fails -----------------------------------------------------------------------
@@ -261,9 +259,8 @@ def test_a_question_is_given_back_while_the_server_is_away(browser, stack) -> No
             visitor.page.route(pattern, lambda route: route.abort())
         visitor.box.fill("What is two and two?")
         visitor.box.press("Enter")
-        expect(
-            visitor.page.get_by_text("The server cannot be reached.")
-        ).not_to_have_count(0)
+        away = visitor.page.get_by_text("The server cannot be reached.")
+        expect(away).not_to_have_count(0)
         expect(visitor.box).to_have_value("What is two and two?")
         visitor.page.unroute_all()
         visitor.box.press("Enter")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.images.heif_files import heic
 from tests.stack.visitor import visiting
@@ -92,11 +91,19 @@ def test_a_moving_picture_stands_still_as_the_model_sees_it(
         visitor.add(moving)
         stage = visitor.page.locator(".stage")
         expect(stage.locator(".stage-tools")).to_contain_text("first frame")
+        wait_loaded(stage.locator(".stage-picture img"))
         visitor.page.wait_for_timeout(200)  # the second frame would be there by now
         assert shows_red(stage.locator(".stage-picture").screenshot())
         visitor.ask(SHAPE)
         visitor.expect_answer("A red circle.")
-        assert shows_red(visitor.page.locator(".thumbs img").screenshot())
+        small = visitor.page.locator(".thumbs img")
+        wait_loaded(small)
+        assert shows_red(small.screenshot())
+
+
+def wait_loaded(image: Locator) -> None:
+    expect(image).not_to_have_js_property("naturalWidth", 0)
+    expect(image).to_have_js_property("complete", True)
 
 
 def shows_red(png: bytes) -> bool:
@@ -134,13 +141,10 @@ def test_the_ninth_picture_is_refused_and_a_ninth_turn_is_answered(
         expect(visitor.page.locator(".hint")).to_contain_text("8")
         visitor.ask("How many pictures are there?")
         visitor.wait_done()
-        bodies: list[str] = []
-        visitor.page.on(
-            "request", lambda r: r.method == "POST" and bodies.append(r.post_data or "")
-        )
+        asked = visitor.posts()
         visitor.ask(SHAPE, make("square.jpg", "blue", shape="square"))
         visitor.wait_done()  # the model knows no conversations of eight pictures
-        urls = re.findall(r'"url":"(data:[^"]+)"', bodies[0])
+        urls = re.findall(r'"url":"(data:[^"]+)"', asked[0].post_data or "")
         assert len(urls) == 8  # the oldest one stayed here
         assert urls[-1] not in urls[:-1]
 
@@ -153,31 +157,23 @@ def test_a_large_photo_is_small_on_the_wire(browser, stack, make, tmp_path) -> N
     Image.blend(photo, grain, 0.1).save(path, quality=97)
     assert path.stat().st_size > 2_000_000
     with visiting(browser, stack.url) as visitor:
-        sizes: list[int] = []
-
-        def measure(request) -> None:
-            if request.method == "POST":
-                sizes.append(len(request.post_data_buffer or b""))
-
-        visitor.page.on("request", measure)
+        asked = visitor.posts()
         visitor.ask(SHAPE, path)
         visitor.expect_answer("A red circle.")
-        assert len(sizes) == 1 and sizes[0] < 200_000
+        [request] = asked
+        assert len(request.post_data_buffer or b"") < 200_000
 
 
 def test_the_original_is_sent_if_the_person_wants_it(browser, stack, make) -> None:
     path = make("disc.jpg", "red", size=(2400, 1800))
     with visiting(browser, stack.url) as visitor:
-        bodies: list[str] = []
-        visitor.page.on(
-            "request", lambda r: r.method == "POST" and bodies.append(r.post_data or "")
-        )
+        asked = visitor.posts()
         visitor.add(path)
         visitor.page.get_by_label("send the original").check()
         expect(visitor.page.get_by_text("2400 × 1800")).to_be_visible()
         visitor.ask(SHAPE)
         visitor.expect_answer("A red circle.")
-        [part, _] = json.loads(bodies[0])["messages"][0]["content"]
+        [part, _] = asked[0].post_data_json["messages"][0]["content"]
         sent = part["image_url"]["url"].split(",")[1]
         assert base64.b64decode(sent) == path.read_bytes()
 

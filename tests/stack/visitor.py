@@ -7,13 +7,32 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+import httpx
+from playwright.sync_api import (
+    Browser,
+    Locator,
+    Page,
+    Request,
+    Response,
+    Route,
+    expect,
+)
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.conftest import wait_for
 
 LOAD_MS = 30_000
-ANSWER_MS = 45_000
+ANSWER_MS = 60_000
+# Answers that are to come: a failed one counts down until it is asked for again.
+AWAITED = ".waiting, .failure .counter:not(:empty)"
+KEPT = """async table => {
+    const opening = indexedDB.open("edge-vl");
+    await new Promise(done => opening.onsuccess = done);
+    const reading = opening.result.transaction(table).objectStore(table).getAll();
+    await new Promise(done => reading.onsuccess = done);
+    opening.result.close();
+    return reading.result;
+}"""
 
 
 class Visitor:
@@ -74,28 +93,73 @@ class Visitor:
     def slow_pictures(self) -> None:
         """Loads the page again with a server that says that pictures take long: so a
         smaller one, and a part, are offered."""
+        known: dict[str, Any] = {}
 
         def slower(route: Route) -> None:
             reply = route.fetch()
             status = reply.json()
-            for model in status["models"]:
+            for model in status.get("models", []):
                 model["pace"]["image_s"] = 0.05
-            route.fulfill(response=reply, json=status)
+                known.update(status)
+            # without a model while a starved worker is away, for a moment
+            route.fulfill(response=reply, json=known or status)
 
         self.page.route("**/v1/status", slower)
         self.page.reload()
         self.wait_ready()
+        self.until(lambda: known, 30)
 
     def stop_all(self) -> None:
-        """Ends all answers: a failed test must not leave one that others wait for, for
-        minutes, and that keeps a core busy."""
-        with suppress(PlaywrightError):
-            for _ in range(5):  # the running one, and waiting ones
-                if self.stop.is_visible():
-                    self.stop.click(timeout=5000)
+        """Ends all answers, one after the other."""
+        stops = self.page.get_by_role("button", name="Stop", exact=True)
+        while n := stops.count():
+            with suppress(PlaywrightError):  # it may end by itself
+                stops.first.click()
+            self.until(lambda n=n: stops.count() < n, 30)
+        self.wait_idle()
 
     def wait_done(self) -> None:
-        expect(self.page.locator(".waiting")).to_have_count(0, timeout=ANSWER_MS)
+        expect(self.page.locator(AWAITED)).to_have_count(0, timeout=ANSWER_MS)
+
+    def wait_idle(self) -> None:
+        """Waits until the server has heard of all stops, and has ended all jobs: one
+        that is left keeps a slot from later tests, for minutes, and a core busy."""
+        self.until(lambda: not self.kept("jobs") and self._is_idle(), 40)
+
+    def _is_idle(self) -> bool:
+        now = httpx.get(f"{self.url}/v1/status", timeout=30).json()
+        return bool(now.get("models")) and now["running"] + now["waiting"] == 0
+
+    def state(self, job: str) -> str:
+        """What the server says of a job."""
+        ask = "job => fetch(`v1/jobs/${job}`).then(reply => reply.json())"
+        said = self.page.evaluate(ask, job)
+        return str(said.get("status", said))
+
+    def posts(self) -> list[Request]:
+        """The questions that the page sends from now on, without those that came while
+        a starved worker was away for a moment: it sends them again."""
+        sent: list[Request] = []
+
+        def forget(reply: Response) -> None:
+            if reply.status == 503 and reply.request in sent:
+                sent.remove(reply.request)
+
+        self.page.on("request", lambda r: r.method == "POST" and sent.append(r))
+        self.page.on("response", forget)
+        return sent
+
+    def kept(self, table: str) -> list[Any]:
+        """The rows of a table that the page keeps in the browser."""
+        rows: list[Any] = self.page.evaluate(KEPT, table)
+        return rows
+
+    def kept_text(self) -> str:
+        """The newest answer as it came: what is shown of its beginning may change with
+        what follows, which may be the end of a formula."""
+        answers = [one for one in self.kept("messages") if one["role"] == "assistant"]
+        newest = max(answers, key=lambda one: one["created"], default={"text": ""})
+        return str(newest["text"])
 
 
 class Held:
@@ -108,7 +172,7 @@ class Held:
 
     def wait(self, n: int = 1) -> None:
         """Returns when `n` of them wait."""
-        self._visitor.until(lambda: len(self._routes) >= n, 20)
+        self._visitor.until(lambda: len(self._routes) >= n, 40)
 
     def let_go(self) -> None:
         for route in self._routes:
@@ -128,8 +192,11 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visitor]:
     try:
         yield visitor
     except BaseException:
-        visitor.stop_all()
+        with suppress(Exception):  # not what the test failed for
+            visitor.stop_all()
         raise
     finally:
+        for one in context.pages:  # a route that goes on would fail the next test
+            one.unroute_all(behavior="ignoreErrors")
         context.close()
     assert errors == [], errors
