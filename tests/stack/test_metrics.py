@@ -159,7 +159,8 @@ def test_a_disconnected_client_is_counted_on_both_sides(watched: Watched) -> Non
         next(lines)
         wait_for(lambda: watched.value("edge_engine_busy_slots", "worker"))
         wait_for(lambda: watched.value("edge_jobs_running") == 1)
-    wait_for(lambda: left() == 1 and ended() == 1)
+    # sooner than a job that nobody watches ends, by WATCH_S and MISS_S
+    wait_for(lambda: left() == 1 and ended() == 1, 10)
     wait_for(lambda: watched.value("edge_jobs_running") == 0)
     wait_for(lambda: watched.value("edge_engine_busy_slots", "worker") == 0)
 

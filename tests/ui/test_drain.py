@@ -10,6 +10,7 @@ import pytest
 from edge.errors import ShuttingDown
 from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.api_harness import ApiHarness, api_harness, code_of, text_of
+from ui import subscriptions
 
 pytestmark = pytest.mark.redis
 GRACE_S = 60
@@ -58,15 +59,17 @@ async def test_a_running_answer_may_end(web: ApiHarness, stream: bool) -> None:
 
 
 async def test_a_stream_open_after_the_grace_ends_with_an_error(
-    web: ApiHarness,
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a stream, and before its first byte."""
+    monkeypatch.setattr(subscriptions, "LAST_WORDS_S", 60)
     async with web.working():
         shown = web.asking(n=20_000, key="a", stream=True)
         await begun(web)
         waiting = web.asking(n=5, key="b")
         await web.followed(2)
         await web.client.subscriptions.drain(1)
+        assert not web.n_streams
         stream = await asyncio.wait_for(shown, 20)
         refused = await asyncio.wait_for(waiting, 20)
     assert '"code": "shutting_down"' in stream.text

@@ -209,9 +209,9 @@ def test_a_silent_part_is_killed_and_restarted(
     hangs = False
 
     def is_missed(_: int) -> bool:
-        if not hangs:
+        if not (missed := hangs):
             answered.append(time.monotonic())
-        return hangs
+        return missed
 
     one = child(tmp_path, READY, is_missed=is_missed, missed_s=0.3)
     one.start()
@@ -430,7 +430,7 @@ def test_what_a_dead_part_began_dies_with_it(tmp_path: Path) -> None:
     """nginx's workers would keep its port, and the next nginx could never start."""
     script = (
         "import pathlib, subprocess, sys\n"
-        "sleep = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
         "one = subprocess.Popen(sleep)\n"
         "pathlib.Path('orphan').write_text(str(one.pid)); " + READY
     )
