@@ -71,7 +71,7 @@ def client_of(key: str) -> httpx.AsyncClient:
     """A client that shows this key, from its address. Without the certificates, which
     take longer to read than a refusal to come."""
     return httpx.AsyncClient(
-        timeout=60,
+        timeout=120,
         headers={"authorization": f"Bearer {key}"} if key else {},
         transport=httpx.AsyncHTTPTransport(
             verify=False,
@@ -155,7 +155,7 @@ def _read_chunk(chunk: Any, outcome: Outcome) -> None:
             outcome.ends.append(choice["finish_reason"])
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Returns as soon as `condition()` holds; fails when it does not in time."""
     give_up = time.monotonic() + seconds
     while True:
@@ -168,7 +168,11 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
 
 async def is_ready(url: str) -> bool:
     try:
-        async with httpx.AsyncClient(timeout=3) as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             return (await client.get(url + "/ready")).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+async def is_not_ready(url: str) -> bool:
+    return not await is_ready(url)

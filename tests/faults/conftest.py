@@ -17,13 +17,13 @@ from tests.faults.service import Service
 Start = Callable[..., AbstractContextManager[Service]]
 
 
-def ready(service: Service, n_slots: int | None = None, seconds: float = 40) -> None:
+def ready(service: Service, n_slots: int | None = None, seconds: float = 120) -> None:
     """Returns when all its slots are there."""
     wanted = n_slots or 2
 
     def is_there() -> bool:
         try:
-            state = httpx.get(service.url + "/ready", timeout=3).json()
+            state = httpx.get(service.url + "/ready", timeout=30).json()
         except (httpx.HTTPError, ValueError):
             return False
         return state.get("slots", 0) >= wanted
@@ -58,7 +58,7 @@ def shared(start: Start) -> Iterator[Service]:
 def service(shared: Service) -> Iterator[Service]:
     """The shared one, whole and empty."""
     ready(shared)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     for row in (keys.DEATHS, keys.DEATH_AT, keys.GUILT):
         for key in shared.broker.find(row):
             shared.broker.client.delete(key)

@@ -12,11 +12,14 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import redis
 
+from edge.events import Token, from_json
 from edge.jobs import keys
 from edge.jobs.key_pattern import Key
 from edge.redis_clients import UNREACHABLE, sync_client
@@ -51,7 +54,7 @@ class Server:
         self.process.stdin.write(self._config.encode())
         self.process.stdin.close()
         self.client: redis.Redis = sync_client(self.url)
-        wait_for(self._answers, 20)
+        wait_for(self._answers)
 
     def find(self, row: Key) -> list[str]:
         """All keys of one row of the table."""
@@ -61,7 +64,7 @@ class Server:
     def kill(self) -> None:
         self.client.close()
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def _answers(self) -> bool:
         try:
@@ -141,8 +144,33 @@ class Service:
 
     async def until_begun(self, *tasks: asyncio.Task[Outcome]) -> None:
         """Returns when as many jobs run, a little into their answers."""
-        await self.until_running(len(tasks))
-        await asyncio.sleep(0.3)
+        client = self.broker.client
+
+        def n_begun() -> int:
+            ids = [
+                job_id.decode()
+                for key in self.broker.find(keys.RUNNING)
+                for job_id in client.zrange(key, 0, -1)
+            ]
+            streams = [client.keys(keys.EVENTS(job_id, "*")) for job_id in ids]
+            return sum(any(map(self._has_text, names)) for names in streams)
+
+        await until(lambda: n_begun() == len(tasks))
+
+    def _has_text(self, stream: bytes) -> bool:
+        lines = self.broker.client.xrange(stream)
+        return any(isinstance(from_json(e[b"event"]), Token) for _, e in lines)
+
+    @contextmanager
+    def slowly(self) -> Iterator[None]:
+        """Answers of many tokens outlast the block, however long it takes: meanwhile
+        a step of a stub takes half a second more."""
+        sign = self.folder / "slowly"
+        sign.touch()
+        try:
+            yield
+        finally:
+            sign.unlink()
 
     def pid(self, name: str) -> int:
         process = self.children[name].process

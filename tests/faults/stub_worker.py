@@ -12,12 +12,14 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import typer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from edge.engine.engine import Engine
+from edge.engine.step import Sampled, Step
 from edge.errors import EngineError
 from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
@@ -38,6 +40,19 @@ FAULTS = {
 }
 
 
+class Runtime(StubRuntime):
+    """Takes its time while the file `slowly` of the service exists."""
+
+    def __init__(self, slowly: Path, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._slowly = slowly
+
+    def run(self, step: Step) -> list[Sampled]:
+        if self._slowly.exists():
+            time.sleep(0.5)
+        return super().run(step)
+
+
 def main(
     step_s: float = 0.02,
     tower: str = "stub",
@@ -51,7 +66,8 @@ def main(
 
     def build(*_: object) -> Engine:
         time.sleep(load_s)
-        runtime = StubRuntime(
+        runtime = Runtime(
+            Path(settings.data_dir) / "slowly",
             f"{thoughts}\n</think>\n\nIt is red." if thoughts else answer,
             n_slots=settings.slots,
             n_cells=settings.context_tokens,

@@ -71,7 +71,7 @@ def push(service: Service, item: Any) -> None:
     pool = hashlib.sha256(json.loads(worker)["fingerprint"].encode())
     queue = keys.QUEUE(pool.hexdigest()[:16])
     client.lpush(queue, item if isinstance(item, bytes | str) else json.dumps(item))
-    wait_for(lambda: not client.exists(queue), 10)  # it has been taken
+    wait_for(lambda: not client.exists(queue))  # it has been taken
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,8 @@ async def test_answers_survive_a_restart_of_the_broker(start: Start) -> None:
             *service.start_asking("a", n=300),
             asyncio.create_task(ask(service.url, "b", 300, stream=False, key="x")),
         ]
-        await service.until_begun(*tasks)
+        with service.slowly():
+            await service.until_begun(*tasks)
         await asyncio.sleep(1.5)  # the log is written each second
         service.broker.kill()
         await asyncio.sleep(1)
@@ -77,13 +78,14 @@ async def test_a_broker_that_loses_its_data_leaves_no_client_hanging(
     """F9: no log on disk, all jobs are gone with it."""
     with start(broker="appendonly no\n") as service:
         tasks = service.start_asking(*"abcd", n=300)
-        await service.until_begun(*tasks[:2])
-        began = time.monotonic()
-        service.broker.kill()
+        with service.slowly():
+            await service.until_begun(*tasks[:2])
+            began = time.monotonic()
+            service.broker.kill()
         service.broker.start()
         outcomes = await asyncio.gather(*tasks)
         assert all(one.end in HONEST - {"length"} for one in outcomes)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 45
         await until(lambda: is_ready(service.url))
         assert (await ask(service.url, "after")).is_right
 
@@ -112,12 +114,13 @@ async def test_a_full_broker_refuses_and_finishes_what_it_has(start: Start) -> N
     with start() as service:
         client = service.broker.client
         [shown] = service.start_asking("shown", n=150)
-        await service.until_begun(shown)
-        used = client.info("memory")["used_memory"]
-        client.config_set("maxmemory", used // 2)
-        refused = await ask(service.url, "new", key="other")
+        with service.slowly():
+            await service.until_begun(shown)
+            used = client.info("memory")["used_memory"]
+            client.config_set("maxmemory", used // 2)
+            refused = await ask(service.url, "new", key="other")
         assert (refused.status, refused.end) == (503, "service_unavailable")
-        assert refused.seconds < 3 and refused.retry_after
+        assert refused.seconds < 20 and refused.retry_after
         assert (await shown).is_right
         client.config_set("maxmemory", 0)
         assert (await ask(service.url, "after")).is_right
@@ -131,10 +134,10 @@ async def test_without_a_cache_it_is_only_slower(start: Start) -> None:
         outcomes = [await ask(service.url, "same") for _ in range(4)]
         os.kill(service.cache.process.pid, signal.SIGCONT)
         assert all(one.is_right for one in outcomes)
-        assert sum(one.seconds for one in outcomes) < 20
+        assert sum(one.seconds for one in outcomes) < 60
         service.cache.kill()
         outcomes = [await ask(service.url, "same") for _ in range(4)]
-        assert all(one.is_right and one.seconds < 8 for one in outcomes)
+        assert all(one.is_right and one.seconds < 30 for one in outcomes)
 
 
 @pytest.mark.slow

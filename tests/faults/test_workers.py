@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from edge.jobs import keys
-from tests.faults.asking import ask, is_ready, until
+from tests.faults.asking import ask, is_not_ready, is_ready, until
 from tests.faults.conftest import Start, ready
 from tests.jobs.jobs_harness import undocumented_keys
 
@@ -20,15 +20,16 @@ pytestmark = [pytest.mark.redis, pytest.mark.nginx, pytest.mark.faults]
 async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> None:
     """F1, P5: waiting questions are answered by the next worker."""
     shown = service.start_asking("a", "b", n=300)
-    await service.until_begun(*shown)
-    waiting = service.start_asking(*"cdefgh", n=10)
-    await asyncio.sleep(0.3)
-    killed = time.monotonic()
-    service.send("worker0")
+    with service.slowly():
+        await service.until_begun(*shown)
+        waiting = service.start_asking(*"cdefgh", n=10)
+        await until(lambda: service.n_live() == 8)
+        killed = time.monotonic()
+        service.send("worker0")
     for outcome in await asyncio.gather(*shown):
         assert (outcome.end, outcome.is_done) == ("worker_lost", True)
         assert outcome.text
-        assert outcome.began + outcome.seconds - killed < 8
+        assert outcome.began + outcome.seconds - killed < 40
     outcomes = await asyncio.gather(*waiting)
     assert all(one.is_right and len(one.text) == 10 for one in outcomes), outcomes
 
@@ -36,8 +37,9 @@ async def test_streams_of_a_killed_worker_end_with_an_error_frame(service) -> No
 async def test_unshown_answers_are_retried_unnoticed(service) -> None:
     """P5: two whole answers, in the making when the worker dies."""
     tasks = service.start_asking("a", "b", n=100, stream=False)
-    await service.until_begun(*tasks)
-    service.send("worker0")
+    with service.slowly():
+        await service.until_begun(*tasks)
+        service.send("worker0")
     outcomes = await asyncio.gather(*tasks)
     assert all(one.status == 200 and one.is_right for one in outcomes), outcomes
 
@@ -48,7 +50,8 @@ async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
 ) -> None:
     """P6: at most two deaths, and the same question is refused from then on."""
     first = service.start_asking("innocent", n=150, stream=False)
-    await service.until_begun(*first)
+    with service.slowly():
+        await service.until_begun(*first)
     tasks = service.start_asking(f"poison {fault}", stream=False)
     behind = service.start_asking(*(f"behind {n}" for n in range(6)), n=5)
     poison = (await asyncio.gather(*tasks))[0]
@@ -57,7 +60,7 @@ async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
     assert all(one.is_right for one in innocents), innocents
     again = await ask(service.url, f"poison {fault}")
     assert (again.status, again.end) == (500, "request_quarantined")
-    assert again.seconds < 3
+    assert again.seconds < 20
 
 
 async def test_one_answer_that_fails_fails_alone(service) -> None:
@@ -98,8 +101,9 @@ async def test_a_worker_that_was_stopped_for_a_while_can_change_nothing(
     """F7, P7: SIGSTOP past its lease, another does its job, SIGCONT."""
     with start(n_slots=4, n_workers=2) as service:
         tasks = service.start_asking("a", "b", "c", "d", n=150, stream=False)
-        await service.until_begun(*tasks)
-        service.send("worker0", signal.SIGSTOP)
+        with service.slowly():
+            await service.until_begun(*tasks)
+            service.send("worker0", signal.SIGSTOP)
         try:
             outcomes = await asyncio.gather(*tasks)
         finally:
@@ -113,11 +117,12 @@ async def test_capacity_follows_the_workers(start: Start) -> None:
     """Two workers run four at once; with one gone, two, and nothing is lost."""
     with start(n_slots=4, n_workers=2) as service:
         tasks = service.start_asking(*"abcdef", n=100, stream=False)
-        await service.until_running(4)
-        service.leave_dead("worker1").process.kill()
+        with service.slowly():
+            await service.until_running(4)
+            service.leave_dead("worker1").process.kill()
         outcomes = await asyncio.gather(*tasks)
         assert all(one.is_right for one in outcomes)
-        assert httpx.get(service.url + "/ready").json()["slots"] == 2
+        assert httpx.get(service.url + "/ready", timeout=30).json()["slots"] == 2
 
 
 @pytest.mark.slow
@@ -143,20 +148,21 @@ async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
     """P15: running ones finish, new ones are refused, waiting ones stay."""
     with start() as service:
         shown = service.start_asking("a", "b", n=100)
-        await service.until_begun(*shown)
-        waiting = service.start_asking(*"cdef", n=5)
-        await asyncio.sleep(0.3)
-        child = service.leave_dead("worker0")
+        with service.slowly():
+            await service.until_begun(*shown)
+            waiting = service.start_asking(*"cdef", n=5)
+            await until(lambda: service.n_live() == 6)
+            child = service.leave_dead("worker0")
+            child.ask()
+            await until(lambda: is_not_ready(service.url))
+            refused = await ask(service.url, "new")
+            assert (refused.status, refused.end) == (503, "no_worker")
+            assert refused.retry_after
         stopped_at = time.monotonic()
-        child.ask()
-        await asyncio.sleep(0.7)
-        refused = await ask(service.url, "new")
-        assert (refused.status, refused.end) == (503, "no_worker")
-        assert refused.retry_after
         outcomes = await asyncio.gather(*shown)
         assert all(one.is_right and len(one.text) == 100 for one in outcomes)
-        await until(lambda: not child.is_alive, 10)
-        assert time.monotonic() - stopped_at < 15
+        await until(lambda: not child.is_alive)
+        assert time.monotonic() - stopped_at < 60
         service.add_worker("next")
         assert all(one.is_right for one in await asyncio.gather(*waiting))
 
@@ -166,12 +172,14 @@ async def test_an_answer_that_outlasts_the_grace_is_given_back(start: Start) -> 
     with start(grace_s="1") as service:
         [shown] = service.start_asking("a", n=1000)
         [unseen] = service.start_asking("b", n=100, stream=False)
-        await service.until_begun(shown, unseen)
-        child = service.leave_dead("worker0")
-        child.ask()
+        with service.slowly():
+            await service.until_begun(shown, unseen)
+            child = service.leave_dead("worker0")
+            child.ask()
+            await until(shown.done)
         outcome = await shown
         assert (outcome.end, outcome.is_done) == ("shutting_down", True)
-        await until(lambda: not child.is_alive, 6)
+        await until(lambda: not child.is_alive)
         service.add_worker("next")
         assert (await unseen).is_right
 
@@ -195,12 +203,13 @@ async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> N
 async def test_a_lost_message_is_replaced(service) -> None:
     """F2: the job waits without a message in the queue."""
     shown = service.start_asking("a", "b", n=100)
-    await service.until_begun(*shown)
-    waiting = service.start_asking("c", "d", n=5)
     broker = service.broker
-    await until(lambda: sum(map(broker.client.llen, broker.find(keys.QUEUE))) == 2)
-    for key in broker.find(keys.QUEUE):
-        broker.client.delete(key)
+    with service.slowly():
+        await service.until_begun(*shown)
+        waiting = service.start_asking("c", "d", n=5)
+        await until(lambda: sum(map(broker.client.llen, broker.find(keys.QUEUE))) == 2)
+        for key in broker.find(keys.QUEUE):
+            broker.client.delete(key)
     outcomes = await asyncio.gather(*shown, *waiting)
     assert all(one.is_right for one in outcomes)
 
