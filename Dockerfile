@@ -51,13 +51,14 @@ RUN pip --python /opt/edge/bin/python install -c constraints.txt -r ui.txt ${EXT
 
 
 # Of OpenVINO's plugins only the CPU's is used, and of its readers only the one for models
-# that it has compiled itself.
+# that it has compiled itself. Nobody checks types here (*.pyi).
 FROM installer AS worker-dependencies
 COPY --from=requirements /src/engine.txt ./
 RUN pip --python /opt/edge/bin/python install -c constraints.txt -r engine.txt \
     && pip --python /opt/edge/bin/python uninstall --yes hf-xet \
     && /opt/cyclonedx/bin/cyclonedx-py environment -o /opt/edge/sbom.json /opt/edge \
     && find /opt/edge -name tests -path '*/site-packages/*' -prune -exec rm -r {} + \
+    && find /opt/edge -name '*.pyi' -delete \
     && cd /opt/edge/lib/python3*/site-packages/openvino \
     && rm -rf include libs/cache.json \
     && find libs -name '*_plugin.so' ! -name '*_cpu_plugin.so' -delete \
