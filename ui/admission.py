@@ -28,6 +28,7 @@ from ui.question import Question, Video
 from ui.subscriptions import Subscriptions, broker_away
 
 WATCH_EVERY_S = 2.0  # sooner than MISS_S ends a job that is missed
+COMING_S = 15.0  # longer than an admission takes: a few commands of the broker
 
 
 @dataclass
@@ -163,8 +164,10 @@ class Admission:
         if has_left and reservation.is_queued and reservation.submission.is_kept:
             return
         name = reservation.submission.idempotency_name
-        while name and self._coming[name]:  # it may be given this job
-            await asyncio.sleep(0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COMING_S):
+                while name and self._coming[name]:  # it may be given this job
+                    await asyncio.sleep(0.02)
         if has_left and self._held[job.job_id]:  # another client has sent its key
             return
         is_ours = job.is_new or not (job.is_queued or self._held[job.job_id])

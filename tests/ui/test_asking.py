@@ -197,26 +197,12 @@ async def test_who_waits_for_a_request_that_fails_prepares_the_question(
         died.cancel()
 
 
+@pytest.mark.parametrize("late_s", [0, 0.5])
 async def test_who_leaves_does_not_take_the_question_from_another(
-    broker_url: str, monkeypatch: pytest.MonkeyPatch
+    broker_url: str, monkeypatch: pytest.MonkeyPatch, late_s: float
 ) -> None:
-    """A client that asks again with its key while the first request still waits."""
-    once = {"idempotency-key": "abc"}
-    async with api_harness(broker_url) as web:
-        hang_once(web, monkeypatch)
-        first = web.asking(**picture_body(), headers=once)
-        await web.until(lambda: web.client._asking._unqueued)
-        second = web.asking(**picture_body(), headers=once)
-        await asyncio.sleep(0.2)
-        first.cancel()
-        async with web.working(), asyncio.timeout(20):
-            assert (await second).status_code == 200
-
-
-async def test_who_leaves_does_not_take_the_question_from_one_that_is_coming(
-    broker_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The queue has given the job to the second request, which does not know it yet."""
+    """A client that asks again with its key while the first request still waits: the
+    queue has given it the job, and it may not know it yet."""
     once, given = {"idempotency-key": "abc"}, asyncio.Event()
     async with api_harness(broker_url) as web:
         hang_once(web, monkeypatch)
@@ -224,13 +210,13 @@ async def test_who_leaves_does_not_take_the_question_from_one_that_is_coming(
         await web.until(lambda: web.client._asking._unqueued)
         admit = web.client._jobs.admit
 
-        async def admit_slowly(*args: Any) -> Admitted:
+        async def admit_late(*args: Any) -> Admitted:
             admitted = await admit(*args)
             given.set()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(late_s)
             return admitted
 
-        monkeypatch.setattr(web.client._jobs, "admit", admit_slowly)
+        monkeypatch.setattr(web.client._jobs, "admit", admit_late)
         second = web.asking(**picture_body(), headers=once)
         await given.wait()
         first.cancel()

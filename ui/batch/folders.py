@@ -95,7 +95,7 @@ class Folders:
         for path in self._root.glob(f"{prefix}*"):
             if folder := self._read(path):
                 there.append(folder)
-            elif not os.path.exists(path / ABOUT) and _age_s(path) > BEGUN_S:
+            elif _is_left(path):
                 shutil.rmtree(path, ignore_errors=True)
         for folder in sorted(
             there, key=lambda one: (one.about["created_at"], one.id), reverse=True
@@ -143,11 +143,17 @@ class Folders:
             return None
 
 
-def _age_s(path: Path) -> float:
-    """0 where nothing is any more."""
-    with suppress(OSError):
-        return time.time() - path.stat().st_mtime
-    return 0.0
+def _is_left(path: Path) -> bool:
+    """Whether nobody will write any more what a folder is about. A file that only
+    cannot be read is not absent."""
+    try:
+        (path / ABOUT).stat()
+    except FileNotFoundError:
+        with suppress(OSError):
+            return path.stat().st_mtime + BEGUN_S < time.time()
+    except OSError:
+        pass
+    return False
 
 
 def not_found(folder_id: str) -> NotFound:
