@@ -19,6 +19,8 @@ export class ApiError extends Error {
   }
 }
 
+const CANCEL_MS = 5000;
+
 /** @typedef {RequestInit & {headers?: Record<string, string>}} Request */
 
 /**
@@ -47,6 +49,18 @@ export async function call(path, options = {}) {
   }
   if (!response.ok) throw new ApiError(await failureOf(response));
   return response;
+}
+
+/**
+ * Ends a job, also of a page that is being closed; one that has ended stays as it is.
+ * @param {string} name
+ * @returns {Promise<boolean>} whether the server has no such job any more
+ */
+export async function cancelJob(name) {
+  const signal = AbortSignal.timeout(CANCEL_MS);
+  const asked = send(`v1/jobs/${name}`, { method: "DELETE", keepalive: true, signal });
+  const response = await asked.catch(() => null);
+  return response !== null && (response.ok || response.status === 404);
 }
 
 /** @param {unknown} error @returns {ApiError} */

@@ -9,7 +9,7 @@
 /** @import { Options } from "./request.js" */
 /** @import { Service } from "./service.js" */
 /** @import { Store } from "./store.js" */
-import { send } from "./api.js";
+import { cancelJob, send } from "./api.js";
 import { isAwaited } from "./conversation.js";
 import { pauseAfter } from "./failures.js";
 import { marksOf } from "./marks.js";
@@ -56,11 +56,14 @@ export class Asking {
 
   /** Goes on with all questions that no living tab follows, now and later. */
   async takeOver() {
-    for (const job of await this.#store.jobs()) {
-      const claimed = await this.#store.claimJob(job.key, Date.now());
-      if (claimed && !this.#running.has(job.message)) void this.start(claimed);
+    try {
+      for (const job of await this.#store.jobs()) {
+        const claimed = await this.#store.claimJob(job.key, Date.now());
+        if (claimed && !this.#running.has(job.message)) void this.start(claimed);
+      }
+    } finally { // also when the disk is full for a moment
+      setTimeout(() => void this.takeOver(), CLAIM_MS);
     }
-    setTimeout(() => void this.takeOver(), CLAIM_MS);
   }
 
   /** Follows a question to its end, unless this tab does so already. @param {Job} job */
@@ -84,8 +87,20 @@ export class Asking {
     const running = new Running(job, message, this.#price(path, message.settings ?? {}));
     this.#running.set(job.message, running);
     this.#tell(job.message);
-    await this.#store.claimJob(job.key, now);
-    await this.#predecessors(path);
+    try {
+      await this.#store.claimJob(job.key, now);
+      await this.#predecessors(path);
+      await this.#answer(running);
+    } finally {
+      // not before: takeOver would begin it again; nor if it was asked once more meanwhile
+      if (this.#running.get(job.message) === running) this.#running.delete(job.message);
+      this.#tell(job.message);
+    }
+  }
+
+  /** Follows a question, again and again if it must be, until nothing is left to do for it. @param {Running} running */
+  async #answer(running) {
+    const { job } = running;
     running.isWaiting = false;
     this.#tell(job.message);
     if (running.isStopped) running.stop();
@@ -95,9 +110,6 @@ export class Asking {
     } while (running.again && !running.isStopped);
     if (running.isStopped) await this.#endStopped(running);
     else if (!running.isLeft) await this.#store.endJob(job.key);
-    // not before: takeOver would begin it again; nor if it was asked once more meanwhile
-    if (this.#running.get(job.message) === running) this.#running.delete(job.message);
-    this.#tell(job.message);
   }
 
   /** Waits until a question that failed is to be asked again. @param {Running} running */
@@ -137,7 +149,7 @@ export class Asking {
    * @param {string | null} [name] at the server
    */
   async #cancel(job, name = job.job) {
-    const cancelled = !name || cancel(name); // at once: the page may be closing
+    const cancelled = !name || cancelJob(name); // at once: the page may be closing
     await this.#store.abandonJob({ ...job, job: name }); // its message may be asked again
     if (await cancelled) await this.#store.endJob(job.key);
   }
@@ -279,16 +291,4 @@ export class Asking {
   #tell(message) {
     for (const listener of this.#listeners) listener(message);
   }
-}
-
-/**
- * Ends a job, also of a page that is being closed; one that has ended stays as it is.
- * @param {string} name
- * @returns {Promise<boolean>} whether the server has no such job any more
- */
-async function cancel(name) {
-  const signal = AbortSignal.timeout(CLAIM_MS);
-  const asked = send(`v1/jobs/${name}`, { method: "DELETE", keepalive: true, signal });
-  const response = await asked.catch(() => null);
-  return response !== null && (response.ok || response.status === 404);
 }
