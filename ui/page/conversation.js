@@ -83,7 +83,7 @@ export class OpenConversation {
     else if (this.messages.length) this.begin(); // another tab has removed it
   }
 
-  /** Waits for `writing`, of what is shown already. @param {Promise<void>} writing */
+  /** Waits for `writing`, of what is shown already; what cannot be kept is shown no longer. @param {Promise<void>} writing */
   async #write(writing) {
     this.#nWrites += 1;
     this.#nWriting += 1;
@@ -91,8 +91,8 @@ export class OpenConversation {
       await writing;
     } finally {
       this.#nWriting -= 1;
+      await this.#refresh();
     }
-    await this.#refresh();
   }
 
   /** @param {Transcript} transcript */

@@ -51,11 +51,10 @@ const empty = new EmptyPage(service, {
 });
 mount("talk").append(empty.node);
 const composer = new Composer(mount("composer"), service, {
-  ask: (text, pictures, settings, task, edited) =>
-    inRoom(
-      (room) => room.ask(text, pictures, settings, task, edited),
-      () => composer.write(task?.words ?? text, pictures, edited, { text: composer.text, pictures: composer.pictures }),
-    ),
+  ask: (text, pictures, settings, task, edited) => {
+    const giveBack = () => composer.write(task?.words ?? text, pictures, edited, { text: composer.text, pictures: composer.pictures });
+    inRoom((room) => room.ask(text, pictures, settings, task, edited, giveBack), giveBack);
+  },
   choose,
   more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
   earlier: (edited) => conversation.picturesBefore(edited),

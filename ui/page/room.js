@@ -139,22 +139,30 @@ export class Room {
    * @param {Options} [settings]
    * @param {Asked} [task]
    * @param {Message | null} [edited] whose place it takes
+   * @param {() => void} [giveBack] see `#run`
    */
-  async ask(text, pictures, settings = options(), task = undefined, edited = null) {
+  async ask(text, pictures, settings = options(), task = undefined, edited = null, giveBack = undefined) {
     const parent = edited ? edited.parent : undefined;
     const refused = this.#conversation.messages.filter((one) => edited && one.parent === edited.id && one.again);
     for (const one of refused) await this.#asking.stop(one); // it is asked in other words
-    await this.#run(this.#conversation.ask(text, pictures, settings, parent, task));
+    await this.#run(this.#conversation.ask(text, pictures, settings, parent, task), giveBack);
   }
 
-  /** Follows a job; its conversation has an address from now on. @param {Promise<Job>} making */
-  async #run(making) {
+  /**
+   * Follows a job; its conversation has an address from now on.
+   * @param {Promise<Job>} making
+   * @param {() => void} [giveBack] what a person wrote, if this browser cannot keep it
+   */
+  async #run(making, giveBack = () => {}) {
     const { id } = this.#conversation.row;
     if (location.hash !== `#${id}` && location.hash !== "#server") history.replaceState(null, "", `#${id}`);
     dispatchEvent(new Event("conversation"));
     this.#found = null;
     this.#talk.toEnd();
-    await this.#asking.start(await making);
+    const job = await making.catch(reportError);
+    if (!job) giveBack();
+    this.#composer.say(job ? "" : say("storage_full"));
+    if (job) await this.#asking.start(job);
   }
 
   /** @param {Message} message @returns {Options} for another answer than this one */
