@@ -59,5 +59,6 @@ def pytest_runtest_setup() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if lengths_s := STALLS.lengths_s:
-        told = f"The machine stood still {len(lengths_s)} times, for at most"
-        terminalreporter.write_line(f"{told} {max(lengths_s):.1f} s.")
+        n, most_s = len(lengths_s), max(lengths_s)
+        told = f"Moments in which the machine stood still: {n}, at most {most_s:.1f} s."
+        terminalreporter.write_line(told)

@@ -54,4 +54,4 @@ def test_only_what_failed_in_a_stall_is_repeated(
     )
     assert f"{ended} in" in run.stdout, run.stdout + run.stderr
     assert len(list(tmp_path.glob("run.*"))) == n_runs
-    assert ("The machine stood still" in run.stdout) == stalls
+    assert ("the machine stood still" in run.stdout) == stalls
