@@ -420,7 +420,7 @@ def test_with_the_password_the_whole_service_works(
     with running(edge, tmp_path, **settings) as stack:
         assert answers(stack)
         assert answers(stack)  # from the cache
-        with urllib.request.urlopen(f"{stack.url}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"{stack.url}/metrics", timeout=60) as reply:
             metrics = reply.read().decode()
     assert "edge_broker_up 1.0" in metrics
     assert "edge_cache_up 1.0" in metrics

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.huge_pages import HUGE_BYTES, HUGE_PAGES, collapse_pages
+from edge.huge_pages import HUGE_BYTES, HUGE_PAGES, MADV_COLLAPSE, collapse_pages
 
 N = 8
+GLIBC_BYTES = 64 << 20
 
 
 def mapped(n_ranges: int) -> mmap.mmap:
@@ -28,10 +29,21 @@ def sizes(name: str) -> int:
 
 @pytest.fixture
 def can_collapse() -> None:
-    probe = mapped(3)
+    """Asks Linux itself, for as many as a test uses."""
+    probe = mapped(N + 1)
     probe[:] = b"\1" * len(probe)
-    if not collapse_pages():
-        pytest.skip("this Linux has no MADV_COLLAPSE, or no large page is free")
+    try:
+        probe.madvise(MADV_COLLAPSE)
+    except OSError:
+        pytest.skip("this Linux has no MADV_COLLAPSE, or too few large pages are free")
+
+
+def n_free() -> int:
+    """How many large pages Linux could give at once."""
+    order = (HUGE_BYTES // mmap.PAGESIZE).bit_length() - 1
+    zones = Path("/proc/buddyinfo").read_text().splitlines()
+    blocks = [zone.split()[4:][order:] for zone in zones]
+    return sum(int(n) << more for zone in blocks for more, n in enumerate(zone))
 
 
 def test_full_memory_is_moved_and_stays_as_it_was(can_collapse) -> None:
@@ -58,8 +70,10 @@ def test_glibc_gives_large_pages_to_a_process_that_is_started_so() -> None:
     setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if not setting.exists() or "[never]" in setting.read_text():
         pytest.skip("this Linux gives no process large pages")
+    if n_free() < GLIBC_BYTES // HUGE_BYTES:
+        pytest.skip("too few large pages are free")
     code = (
-        "import re; held = bytearray(b'1') * (64 << 20)\n"
+        f"import re; held = bytearray(b'1') * {GLIBC_BYTES}\n"
         "text = open('/proc/self/smaps_rollup').read()\n"
         "print(re.search(r'AnonHugePages: +(\\d+)', text)[1])"
     )

@@ -246,7 +246,7 @@ def test_retry_after_is_honoured_within_reason(
 
 
 def test_a_connection_that_stalls_is_given_up(case: Case, hub: Hub) -> None:
-    case.stall_s = 0.5
+    case.stall_s = 3.0  # and the hub stalls for 10
     hub.fails(Fault(stall_after=70_000))
     case.get(hub)
     assert case.is_whole()

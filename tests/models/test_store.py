@@ -134,7 +134,7 @@ def test_after_a_kill_only_the_rest_is_downloaded(hub: Hub, tmp_path: Path) -> N
 
     before = hub.body_bytes
     process = pulling(tmp_path, hub)  # the dead process does not block it
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert hub.body_bytes - before == SIZES - kept
     assert ENTRY.is_complete(tmp_path)
@@ -146,7 +146,7 @@ def test_two_pulls_at_once_download_once(hub: Hub, tmp_path: Path) -> None:
     first = pulling(tmp_path, hub)
     wait_for(lambda: hub.asked)
     second = pulling(tmp_path, hub)
-    said = [process.communicate(timeout=30)[1] for process in (first, second)]
+    said = [process.communicate(timeout=120)[1] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), said
     assert hub.body_bytes == SIZES
     assert set(store.verify(ENTRY, tmp_path).values()) == {"ok"}

@@ -18,7 +18,7 @@ def build() -> Build:
 
     def run(*options: str, script: Path = BUILD) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, str(script), *options]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
     return run
 

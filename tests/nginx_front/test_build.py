@@ -137,7 +137,7 @@ def test_nginx_accepts_the_file(
     conf.write_text(build(*here, *options).stdout)
 
     command = [nginx, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(conf)]
-    tested = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    tested = subprocess.run(command, capture_output=True, text=True, timeout=120)
 
     assert tested.returncode == 0, tested.stderr
     assert "[warn]" not in tested.stderr
@@ -173,5 +173,5 @@ def test_the_folder_does_not_hide_the_library() -> None:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
-        timeout=30,
+        timeout=120,
     )

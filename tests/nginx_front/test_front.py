@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from email.message import Message
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,13 +18,15 @@ from typing import NamedTuple
 
 import pytest
 
+from edge.up.parts import free_port
+from tests.conftest import wait_for
 from ui.surface import SURFACE, Route
 
 pytestmark = pytest.mark.nginx
 
 MIB = 1024 * 1024
 STREAM = "/v1/jobs/1/events"
-PATIENCE_S = 5
+PATIENCE_S = 60
 
 
 class Upstream(ThreadingHTTPServer):
@@ -80,7 +83,8 @@ class Echo(BaseHTTPRequestHandler):
 
     def stream(self) -> None:
         self.close_connection = True
-        self.server.reader_left.clear()
+        # Its own: the stream of an earlier test may end late.
+        left = self.server.reader_left = threading.Event()
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -88,10 +92,10 @@ class Echo(BaseHTTPRequestHandler):
             for word in ("one", "two", "three"):
                 self.wfile.write(f"data: {word}\n\n".encode())
                 self.server.go_on.acquire(timeout=PATIENCE_S)
-            while not self.server.reader_left.wait(0.01):
+            while not left.wait(0.01):
                 self.wfile.write(b": ping\n\n")
         except OSError:
-            self.server.reader_left.set()
+            left.set()
 
 
 class Answer(NamedTuple):
@@ -181,18 +185,13 @@ def front(start: Start, upstream: Upstream) -> Front:
     return start("--upstream", upstream.address)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 def wait_until_healthy(front: Front, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
             assert front.ask("GET", "/nginx-health").status == 200
             return
-        except ConnectionRefusedError:
+        except OSError:
             time.sleep(0.01)
     pytest.fail("nginx did not start; see what it printed.")
 
@@ -229,12 +228,21 @@ def test_a_flood_of_questions_is_slowed_down(
     start: Start, upstream: Upstream, path: str
 ) -> None:
     front = start("--upstream", upstream.address)
-    # Another claimed address each time does not help.
-    claims = [{"X-Forwarded-For": f"203.0.113.{n}"} for n in range(200)]
-    answers = [front.ask("POST", path, b"{}", **claim) for claim in claims]
 
-    assert [answer.status for answer in answers[:60]] == [200] * 60
-    refused = next(answer for answer in answers if answer.status != 200)
+    def post(n: int) -> Answer:
+        # Another claimed address each time does not help.
+        claim = {"X-Forwarded-For": f"198.18.{n // 256}.{n % 256}"}
+        return front.ask("POST", path, b"{}", **claim)
+
+    assert {post(n).status for n in range(60)} == {200}
+    refused = None
+    # Several at once, and many: the slowest machine asks faster than is allowed.
+    with ThreadPoolExecutor(8) as pool:
+        for n in range(60, 2000, 40):
+            answers = list(pool.map(post, range(n, n + 40)))
+            if refused := next((one for one in answers if one.status != 200), None):
+                break
+    assert refused
     assert_refused(refused, 429, "rate_limit_exceeded", retry_after="2")
     assert front.ask("GET", "/v1/models").status == 200
 
@@ -311,7 +319,7 @@ def test_the_upstream_learns_that_a_reader_left(
         with closing(connection.getresponse()) as response:
             response.readline()
             assert not upstream.reader_left.is_set()
-    assert upstream.reader_left.wait(2)
+    assert upstream.reader_left.wait(PATIENCE_S)
 
 
 def test_forwarded_headers_of_a_client_are_replaced(front: Front) -> None:
@@ -581,37 +589,40 @@ def test_an_address_holds_few_bodies_at_once(start: Start, upstream: Upstream) -
         for n in range(70):
             if n == 50:
                 time.sleep(2.5)  # under the limit of requests in a second
-            one = socket.create_connection(("127.0.0.1", front.port), timeout=5)
+            here = ("127.0.0.1", front.port)
+            one = socket.create_connection(here, timeout=PATIENCE_S)
             held.append(opened.enter_context(one))
             one.sendall(head)
-        answered = []
-        for one in held:
-            one.settimeout(0.05)
-            with suppress(TimeoutError):
-                answered.append(one.recv(100).split()[1])
-        assert answered == [b"429"] * 6
+        wait_for(lambda: len(select.select(held, [], [], 0)[0]) >= 6)
+        time.sleep(0.3)  # in which no other one is answered
+        answered = select.select(held, [], [], 0)[0]
+        assert [one.recv(100).split()[1] for one in answered] == [b"429"] * 6
         assert front.ask("GET", "/v1/models").status == 200
 
 
 @pytest.mark.parametrize(
-    ("address", "n_let_in"),
+    ("address", "is_one"),
     [
-        ("2001:db8:1:2:{n:x}::1", 100),  # one /64, in all its addresses
-        ("2001:db8:1:2::{n:x}", 100),
-        ("2001:db8:1:{n:x}::1", 200),  # as many networks
-        ("::ffff:192.0.2.{n}", 200),
-        ("192.0.2.{n}", 200),
+        ("2001:db8:1:2:{n:x}::1", True),  # one /64, in all its addresses
+        ("2001:db8:1:2::{n:x}", True),
+        ("2001:db8:1:{n:x}::1", False),  # as many networks
+        ("::ffff:192.0.2.{n}", False),
+        ("192.0.2.{n}", False),
     ],
 )
 def test_limits_count_networks(
-    start: Start, upstream: Upstream, address: str, n_let_in: int
+    start: Start, upstream: Upstream, address: str, is_one: bool
 ) -> None:
     """The owner of a /64 has more addresses than there are requests."""
     front = start("--upstream", upstream.address, "--trust", "127.0.0.1/32")
     path, statuses = "/v1/chat/completions", []
+    began = time.monotonic()
     for n in range(1, 201):
         claim = {"X-Forwarded-For": address.format(n=n)}
         statuses.append(front.ask("POST", path, b"{}", **claim).status)
-    assert statuses.count(200) <= n_let_in
-    assert statuses.count(200) == 200 or n_let_in < 200
+    took_s = time.monotonic() - began
     assert set(statuses) <= {200, 429}
+    if is_one:  # 60 at once, and 20 in each second
+        assert statuses.count(200) <= 62 + 20 * took_s
+    else:
+        assert statuses.count(200) == 200

@@ -45,7 +45,7 @@ def front(
     yield start
     for process in running:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def answers(site: Site, path: str) -> bool:
@@ -63,10 +63,10 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Pat
     with log.open("wb") as file:
         command = [sys.executable, script, str(site.port)]
         process = subprocess.Popen(command, stdout=file, stderr=file)
-    wait_for(lambda: answers(site, "/health"), 20)
+    wait_for(lambda: answers(site, "/health"))
     yield site, log
     process.kill()
-    process.wait(10)
+    process.wait(60)
 
 
 def attacked(

@@ -11,7 +11,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -32,7 +31,7 @@ from edge.images.limits import (
     SMALL_MEMORY_BYTES,
     SMALL_SECONDS,
 )
-from tests.conftest import cannot
+from tests.conftest import cannot, wait_for
 from tests.test_images import PHOTO, black_png, chunk, encode
 from tests.ui.api_harness import ApiHarness, api_harness
 
@@ -139,7 +138,7 @@ def run_hostile(attack: str, confine: str, folder: Path) -> tuple[int, bytes]:
             pass_fds=[ours.fileno()],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=30,
+            timeout=120,
         )
     return tried.returncode, tried.stdout
 
@@ -178,18 +177,21 @@ def test_where_a_kernel_filters_nothing_no_descriptor_is_left(
 
 @contextmanager
 def decoding_child() -> Iterator[int]:
-    """The pid of a real child that is at work."""
+    """The pid of a real child at work, which is stopped: it cannot end meanwhile."""
     slow = Decoding(black_png(8000, 8000, bits=8, colour=6), 64)
+
+    def is_at_work() -> bool:
+        return bool(slow._child) and "\nSeccomp:\t2" in status_of(slow._child.pid)
+
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(slow.run)
-        give_up = time.monotonic() + 10
-        while time.monotonic() < give_up and not outcome.done():
-            if slow._child and "\nSeccomp:\t2" in status_of(slow._child.pid):
-                yield slow._child.pid
-                break
-            time.sleep(0.005)
-        else:
-            pytest.fail("no child was seen at work")
+        wait_for(is_at_work)
+        assert slow._child
+        slow._child.send_signal(signal.SIGSTOP)
+        try:
+            yield slow._child.pid
+        finally:
+            slow._child.send_signal(signal.SIGCONT)
         assert outcome.result()
 
 
@@ -336,17 +338,6 @@ async def browser(web: ApiHarness, address: str) -> AsyncIterator[httpx.AsyncCli
         yield client
 
 
-async def seconds_of(client: httpx.AsyncClient, numbers: range) -> list[float]:
-    """The seconds of questions about new small pictures."""
-    times = []
-    for n in numbers:
-        start = time.monotonic()
-        reply = await client.post("/v1/chat/completions", json=question(small_png(n)))
-        times.append(time.monotonic() - start)
-        assert reply.status_code == 200, reply.text
-    return times
-
-
 HOSTILE_PICTURES = {
     "5000 scans": lambda n: many_scans(5000) + b"%d" % n,
     "80 scans of 16 megapixels": lambda n: many_scans(80) + b"%d" % n,
@@ -370,6 +361,7 @@ async def test_slow_pictures_of_one_address_do_not_delay_another(
             await attacker.post("/v1/chat/completions", json=body)
             n_hostile += 1
 
+    overtaken_by = []
     async with (
         api_harness(broker_url, client_jobs=8) as web,
         browser(web, "10.0.0.66") as attacker,
@@ -377,11 +369,17 @@ async def test_slow_pictures_of_one_address_do_not_delay_another(
         web.working(),
     ):
         hostile(0)
-        quiet = await seconds_of(victim, range(5))
         attacks = [asyncio.create_task(attack(attacker)) for _ in range(8)]
-        await asyncio.sleep(1)
-        busy = await seconds_of(victim, range(5, 12))
+        await web.until(lambda: n_hostile, 180)
+        for n in range(7):
+            before = n_hostile
+            body = question(small_png(n))
+            reply = await victim.post("/v1/chat/completions", json=body)
+            assert reply.status_code == 200, reply.text
+            overtaken_by.append(n_hostile - before)
         for task in attacks:
             task.cancel()
         await asyncio.gather(*attacks, return_exceptions=True)
-    assert median(busy) <= 2 * median(quiet) + 1
+    print(overtaken_by)
+    # In one line with the 8 others it is 7 or 8, however fast the machine is.
+    assert median(overtaken_by) <= 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from edge.images.spares import start_child
 from edge.videos import MAX_FRAMES, Clip, VideoDecoding, VideoOrder
 from edge.videos import decoding as decoding_module
 from edge.videos.limits import VIDEO
+from tests.conftest import wait_for
 from tests.test_images import encode
 from tests.videos.video_files import CODECS, COLOURS, animation, colours, turned, video
 
@@ -174,10 +174,7 @@ def test_without_the_extra_a_sentence_says_what_to_install(
 def test_its_child_has_one_thread_and_the_filter() -> None:
     with start_child(VIDEO, "edge.videos.child") as child:
         folder = Path(f"/proc/{child.pid}")
-        deadline = time.monotonic() + 30
-        while "Seccomp:\t2" not in (folder / "status").read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: "Seccomp:\t2" in (folder / "status").read_text(), 120)
         # another thread would have kept its rights
         assert len([*(folder / "task").iterdir()]) == 1
         child.kill()
