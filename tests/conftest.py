@@ -22,6 +22,7 @@ from gguf import LlamaFileType
 from hypothesis import settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from edge import redis_clients
 from edge.errors import SetupError
 from edge.gguf.layout import QWEN3_VL_2B, TINY, text_file, write_files
 from edge.gguf.published_vocabulary import read_vocabulary
@@ -116,11 +117,16 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def broker_url(redis_url: str) -> Iterator[str]:
-    """The same server, emptied."""
-    client = sync_client(redis_url)
-    client.flushall()
-    client.close()
-    yield redis_url
+    """The same server, emptied. Clients of this process wait for it: it may stand still
+    for longer than their usual limits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_clients, "TIMEOUT_S", 60)
+        patch.setattr("edge.jobs.pictures.TIMEOUT_S", 60)
+        patch.setitem(redis_clients._OPTIONS, "socket_connect_timeout", 60)
+        client = sync_client(redis_url)
+        client.flushall()
+        client.close()
+        yield redis_url
 
 
 @pytest.fixture(scope="session")

@@ -195,7 +195,7 @@ code = '''
 import os, subprocess, threading
 from bootstrap.beside import end_with
 threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
-compiler = subprocess.Popen(["sleep", "60"])
+compiler = subprocess.Popen(["sleep", "600"])
 print(os.getpid(), compiler.pid, flush=True)
 compiler.wait()
 '''
@@ -221,4 +221,4 @@ def test_compilation_ends_with_the_service_however_that_ends() -> None:
     os.kill(service.pid, signal.SIGKILL)
     service.wait()
     service.stdout.close()
-    wait_for(lambda: not any(map(is_running, pids)), 20)
+    wait_for(lambda: not any(map(is_running, pids)))

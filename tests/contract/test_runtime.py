@@ -475,7 +475,7 @@ def test_another_thread_computes_while_a_picture_pauses(pair: Pair) -> None:
 
     def pause() -> None:
         is_paused.release()
-        assert may_proceed.acquire(timeout=20)
+        assert may_proceed.acquire(timeout=120)
 
     def embed() -> None:
         found.append(tower.embed(noise(4), pause))
@@ -493,7 +493,7 @@ def test_another_thread_computes_while_a_picture_pauses(pair: Pair) -> None:
 
 
 def assert_acquired(semaphore: threading.Semaphore) -> bool:
-    assert semaphore.acquire(timeout=20)
+    assert semaphore.acquire(timeout=120)
     return True
 
 

@@ -23,7 +23,7 @@ def events(ticket: Ticket) -> list[Event]:
     """All events up to the terminal one, and proof that nothing follows it."""
     seen: list[Event] = []
     while not seen or not isinstance(seen[-1], Finished | Failed):
-        event = ticket.next(timeout_s=5)
+        event = ticket.next(timeout_s=60)
         assert event is not None, f"no terminal event after {seen}"
         seen.append(event)
     assert ticket.next(timeout_s=0.02) is None

@@ -53,7 +53,7 @@ def test_a_job_is_computed_on_the_encoder_thread_and_remembered() -> None:
         given = job(1)
         assert one.recall(given.key) is None
         one.start(given)
-        done, embeddings = results.get(timeout=5)
+        done, embeddings = results.get(timeout=60)
         assert done is given
         assert one.recall(given.key) is embeddings
         assert one.recall(job(1, scope="another").key) is None
@@ -69,14 +69,16 @@ def test_an_error_is_the_outcome_and_the_thread_lives_on() -> None:
 
     with encoder(Tower()) as (one, results):
         one.start(job(1))
-        assert isinstance(results.get(timeout=5)[1], ValueError)
+        assert isinstance(results.get(timeout=60)[1], ValueError)
         assert one.recall(job(1).key) is None
         one.start(job(2))
-        assert isinstance(results.get(timeout=5)[1], np.ndarray)
+        assert isinstance(results.get(timeout=60)[1], np.ndarray)
 
 
 @contextmanager
-def paused(n_stages: int = 3) -> Iterator[tuple[Encoder, Results, Seconds]]:
+def paused(
+    n_stages: int = 3, kind: type[StubTower] = StubTower
+) -> Iterator[tuple[Encoder, Results, Seconds]]:
     """An encoder that waits in each pause, and the seconds of its stages."""
     results: Results = queue.SimpleQueue()
     stages: Seconds = queue.SimpleQueue()
@@ -84,7 +86,7 @@ def paused(n_stages: int = 3) -> Iterator[tuple[Encoder, Results, Seconds]]:
     def done(given: EncodeJob, outcome: Outcome) -> None:
         results.put((given, outcome))
 
-    tower = StubTower(seconds=0.02 * n_stages, n_stages=n_stages)
+    tower = kind(seconds=0.02 * n_stages, n_stages=n_stages)
     with closing(Encoder(tower, 0, done, stages.put)) as one:
         yield one, results, stages
 
@@ -92,14 +94,16 @@ def paused(n_stages: int = 3) -> Iterator[tuple[Encoder, Results, Seconds]]:
 def test_each_stage_waits_until_it_may_proceed() -> None:
     with paused(n_stages=3) as (one, results, stages):
         for _ in range(2):
+            began = time.monotonic()
             one.start(job(1))
             for _ in range(2):
-                assert 0.02 <= stages.get(timeout=5) < 2
+                assert 0.02 <= stages.get(timeout=60) <= time.monotonic() - began
                 with pytest.raises(queue.Empty):
                     stages.get(timeout=0.05)
                 assert results.empty()
+                began = time.monotonic()  # a pause does not count
                 one.proceed()
-            assert isinstance(results.get(timeout=5)[1], np.ndarray)
+            assert isinstance(results.get(timeout=60)[1], np.ndarray)
 
 
 @pytest.mark.parametrize("when", ["in a stage", "in a pause", "too late"])
@@ -107,19 +111,19 @@ def test_an_interrupt_ends_the_present_job_and_not_the_next(when: str) -> None:
     with paused(n_stages=2) as (one, results, stages):
         one.start(job(1))
         if when != "in a stage":
-            stages.get(timeout=5)
+            stages.get(timeout=60)
         if when == "too late":
             one.proceed()
-            assert isinstance(results.get(timeout=5)[1], np.ndarray)
+            assert isinstance(results.get(timeout=60)[1], np.ndarray)
             one.interrupt()  # nothing is being encoded
         else:
             one.interrupt()
-            assert isinstance(results.get(timeout=5)[1], Cancelled)
+            assert isinstance(results.get(timeout=60)[1], Cancelled)
         one.start(job(2))
-        stages.get(timeout=5)
+        stages.get(timeout=60)
         assert results.empty()
         one.proceed()
-        assert isinstance(results.get(timeout=5)[1], np.ndarray)
+        assert isinstance(results.get(timeout=60)[1], np.ndarray)
 
 
 def test_a_job_that_is_abandoned_before_it_begins_is_not_computed() -> None:
@@ -133,15 +137,15 @@ def test_a_job_that_is_abandoned_before_it_begins_is_not_computed() -> None:
 
     def done(given: EncodeJob, outcome: Outcome) -> None:
         results.put((given, outcome))
-        is_free.wait(5)  # the thread has not come to the next job yet
+        is_free.wait(60)  # the thread has not come to the next job yet
 
     with closing(Encoder(Tower(), 0, done, lambda _: one.proceed())) as one:
         one.start(job(1))
-        results.get(timeout=5)
+        results.get(timeout=60)
         one.start(job(2))
         one.interrupt()
         is_free.set()
-        assert isinstance(results.get(timeout=5)[1], Cancelled)
+        assert isinstance(results.get(timeout=60)[1], Cancelled)
     assert encoded == [1]
 
 
@@ -151,10 +155,10 @@ def test_the_cache_is_bounded_and_evicts_what_was_used_least_recently() -> None:
     with encoder(tower, cache_bytes=room) as (one, results):
         for level in (1, 2):
             one.start(job(level))
-            results.get(timeout=5)
+            results.get(timeout=60)
         assert one.recall(job(1).key) is not None
         one.start(job(3))
-        results.get(timeout=5)
+        results.get(timeout=60)
         cached = [one.recall(job(level).key) is not None for level in (1, 2, 3)]
     assert cached == [True, False, True]
 
@@ -164,14 +168,21 @@ def test_closing_ends_the_present_job_at_its_next_pause(has_paused: bool) -> Non
     with paused() as (one, results, stages):
         one.start(job(1))
         if has_paused:
-            stages.get(timeout=5)
+            stages.get(timeout=60)
     assert isinstance(results.get_nowait()[1], Cancelled)
 
 
 def test_closing_waits_for_a_tower_that_cannot_pause() -> None:
-    with paused(n_stages=1) as (one, results, stages):
+    begun = threading.Event()
+
+    class Tower(StubTower):
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
+            begun.set()
+            return super().embed(picture, *pause)
+
+    with paused(n_stages=1, kind=Tower) as (one, results, stages):
         one.start(job(1))
-        time.sleep(0.01)
+        assert begun.wait(60)
     assert isinstance(results.get_nowait()[1], np.ndarray)
     assert stages.empty()
 
@@ -188,9 +199,9 @@ def test_the_tower_rests_once_when_no_picture_comes(
 
     with encoder(Tower()) as (one, results):
         for level in (1, 2):
-            assert rests.get(timeout=5) == "encoder"
+            assert rests.get(timeout=60) == "encoder"
             one.start(job(level))
-            results.get(timeout=5)
-        assert rests.get(timeout=5) == "encoder"
+            results.get(timeout=60)
+        assert rests.get(timeout=60) == "encoder"
         time.sleep(0.1)
         assert rests.empty()

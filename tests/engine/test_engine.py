@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import numpy as np
@@ -53,7 +53,7 @@ def text_of(seen: list[Event]) -> str:
 
 def await_text(asked: ticket.Ticket) -> None:
     """Until its first text, which follows events of progress."""
-    while not isinstance(event := asked.next(2), Token):
+    while not isinstance(event := asked.next(60), Token):
         assert isinstance(event, Encoding | Embedded | Prefilling)
 
 
@@ -92,9 +92,12 @@ def test_the_progress_of_pictures_and_prompt_is_shown(
 
 def test_progress_is_shown_a_few_times_a_second() -> None:
     with engine(StubTower(seconds=1.0, n_stages=50)) as one:
+        began = time.monotonic()
         seen = events(ask(one, "hello", PICTURE))
+        took_s = time.monotonic() - began
     shown = [event.n_done for event in seen if isinstance(event, Encoding)]
-    assert shown[0] == 1 and len(shown) <= 4
+    assert shown[0] == 1
+    assert len(shown) <= 1 + took_s / ticket.SHOW_S and len(shown) < 49
     assert shown == sorted(shown)
     assert sum(isinstance(event, Prefilling) for event in seen) == 1
 
@@ -149,14 +152,22 @@ def test_more_questions_than_slots_all_finish() -> None:
 
 
 def test_at_most_the_slots_compute_at_once() -> None:
-    runtime = StubRuntime(n_slots=3, step_s=0.002)
+    let_go = threading.Event()
+
+    class Runtime(StubRuntime):
+        most = 0
+
+        def run(self, step: Step) -> list[Sampled]:
+            assert let_go.wait(60)  # until all have asked
+            self.most = max(self.most, len(self.cells))
+            return super().run(step)
+
+    runtime = Runtime(n_slots=3)
     with closing(Engine(runtime, StubTower())) as one:
         tickets = [ask(one) for _ in range(9)]
-        most = 0
-        while any(ticket.sequence.phase.name != "DONE" for ticket in tickets):
-            most = max(most, len(runtime.cells))
-            time.sleep(0.001)
-    assert most == 3
+        let_go.set()
+        assert all(isinstance(events(each)[-1], Finished) for each in tickets)
+    assert runtime.most == 3
 
 
 def test_equal_pictures_in_one_question_are_encoded_once() -> None:
@@ -168,12 +179,25 @@ def test_equal_pictures_in_one_question_are_encoded_once() -> None:
 
 @pytest.mark.parametrize("n_stages", [8, 1])
 def test_a_running_answer_does_not_wait_for_anothers_picture(n_stages: int) -> None:
-    with engine(StubTower(seconds=1.0, n_stages=n_stages), step_s=0.001) as one:
+    let_go = threading.Event()
+    n_open: list[int] = []
+
+    class Tower(StubTower):
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
+            assert let_go.wait(60)
+            found = super().embed(picture, *pause)
+            n_open.append(one.n_open)
+            return found
+
+    with engine(Tower(seconds=1.0, n_stages=n_stages), step_s=0.001) as one:
         slow = ask(one, "slow", PICTURE)
-        started = time.monotonic()
-        assert isinstance(events(ask(one, "quick", max_tokens=2))[-1], Finished)
-        assert time.monotonic() - started < 0.8
+        quick = ask(one, "quick", max_tokens=2)
+        if n_stages > 1:  # else steps are computed beside the only stage
+            let_go.set()
+        assert isinstance(events(quick)[-1], Finished)
+        let_go.set()
         assert isinstance(events(slow)[-1], Finished)
+    assert n_open == [1]  # the quick answer had ended
 
 
 class Watched(StubRuntime):
@@ -202,7 +226,9 @@ class Cores:
         yield
         self._lock.release()
 
-    def engine(self, *, seconds: float = 0.0, step_s: float = 0.0) -> Engine:
+    def engine(
+        self, *, seconds: float = 0.0, n_stages: int = 20, step_s: float = 0.0
+    ) -> Engine:
         used = self.used
 
         class Tower(StubTower):
@@ -220,7 +246,7 @@ class Cores:
                 with used("picture" if has_picture else f"step {step.n_tokens}"):
                     return super().run(step)
 
-        tower = Tower(seconds=seconds, n_stages=20)
+        tower = Tower(seconds=seconds, n_stages=n_stages)
         runtime = Runtime(LONG_ANSWER, n_cells=60_000, step_s=step_s)
         return Engine(runtime, tower)
 
@@ -233,7 +259,7 @@ def test_steps_and_stages_never_compute_at_once_and_both_advance() -> None:
     cores = Cores()
     with closing(cores.engine(seconds=0.8, step_s=0.02)) as one:
         talker = ask(one, "talk", max_tokens=2000)
-        while not isinstance(talker.next(5), Token):
+        while not isinstance(talker.next(60), Token):
             pass
         assert isinstance(events(ask(one, "slow", PICTURE, max_tokens=1))[-1], Finished)
         talker.cancel(Cancelled("enough"))
@@ -242,23 +268,26 @@ def test_steps_and_stages_never_compute_at_once_and_both_advance() -> None:
     last = len(cores.log) - 1 - cores.log[::-1].index("stage")
     during = cores.log[first:last]
     n_steps = during.count("step 1")
-    # with 40 ms a stage and 20 ms a step, a step follows up to seven stages
-    assert 2 <= n_steps <= 10
+    # With 40 ms a stage and 20 ms a step, a step follows up to seven stages; fewer
+    # where all takes longer, but not after each.
+    assert 2 <= n_steps < 19
     assert len(during) == n_steps + 19
 
 
 def test_a_question_without_a_new_picture_answers_while_one_is_encoded() -> None:
     cores = Cores()
-    with closing(cores.engine(seconds=4.0, step_s=0.002)) as one:
+    with closing(cores.engine(seconds=40, n_stages=200, step_s=0.002)) as one:
         known = ask(one, "known", max_tokens=1)
         assert isinstance(events(known)[-1], Finished)
         slow = ask(one, "slow", PICTURE, max_tokens=1)
         for _ in range(3):
             time.sleep(0.25)
+            quick = ask(one, "quick", max_tokens=1)
             n_before = len(cores.log)
-            assert isinstance(events(ask(one, "quick", max_tokens=1))[-1], Finished)
-            meanwhile = cores.log[n_before:]
-            assert meanwhile.count("stage") <= 3  # one before it, and one behind it
+            assert isinstance(events(quick)[-1], Finished)
+            behind = cores.log[n_before:]
+            n_stages = next((n for n, each in enumerate(behind) if each != "stage"), 0)
+            assert n_stages <= 1  # beside the present one, which is in the log before
         slow.cancel(Cancelled("enough"))
         assert isinstance(events(slow)[-1], Failed)
 
@@ -303,10 +332,10 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
     with closing(Engine(runtime, StubTower(seconds=0.3))) as one:
         if when == "waiting":
             first = ask(one, max_tokens=50_000)
-            assert isinstance(first.next(2), Started)
+            assert isinstance(first.next(60), Started)
         pictures = [PICTURE] if when == "embedding" else []
         ticket = ask(one, "hello", *pictures, max_tokens=50_000)
-        assert isinstance(ticket.next(2), Started)
+        assert isinstance(ticket.next(60), Started)
         if when == "decoding":
             await_text(ticket)
         ticket.cancel(Cancelled("enough"))
@@ -322,13 +351,14 @@ def test_a_cancelled_question_ends_once_and_frees_its_slot(when: str) -> None:
 def test_a_step_knows_whether_the_encoder_works_beside_it() -> None:
     runtime = Watched(n_cells=60_000, step_s=0.001)
     with closing(Engine(runtime, StubTower(seconds=0.7, n_stages=1))) as one:
-        talker = ask(one, max_tokens=400)
-        assert isinstance(talker.next(2), Started)
+        talker = ask(one, max_tokens=4000)
+        assert isinstance(talker.next(60), Started)
         await_text(talker)
         assert isinstance(
             events(ask(one, "hello", PICTURE, max_tokens=1))[-1], Finished
         )
-        assert isinstance(events(talker)[-1], Finished)
+        talker.cancel(Cancelled("enough"))
+        events(talker)
     beside = [step.beside_encoder for step in runtime.steps]
     assert not beside[0] and not beside[-1]
     assert any(beside)
@@ -355,16 +385,26 @@ def test_a_picture_is_computed_before_the_next_is_encoded() -> None:
 
 
 def test_an_abandoned_picture_delays_no_other() -> None:
+    begun, widths = threading.Event(), list[int]()
+
+    class Tower(StubTower):
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
+            begun.set()
+            found = super().embed(picture, *pause)
+            widths.append(picture.width)
+            return found
+
     other = Picture(32, 32, bytes(32 * 32 * 3))
-    tower = StubTower(seconds=30, n_stages=1000)
+    tower = Tower(seconds=30, n_stages=1000)
     with engine(tower) as one:
         ticket = ask(one, "hello", PICTURE)
-        assert isinstance(ticket.next(timeout_s=5), Started)
-        time.sleep(0.05)  # it is being encoded
+        assert isinstance(ticket.next(60), Started)
+        assert begun.wait(60)
         ticket.cancel(Cancelled("enough"))
         assert events(ticket)[-1] == Failed("cancelled", "enough")
         tower.seconds = 0
         assert isinstance(events(ask(one, "hello", other))[-1], Finished)
+    assert widths == [other.width]  # of the abandoned one only a part was encoded
 
 
 def test_a_failing_step_ends_only_the_questions_in_it() -> None:
@@ -467,12 +507,30 @@ def test_closing_ends_open_questions_and_refuses_new_ones() -> None:
         ask(one)
 
 
-def test_an_idle_engine_uses_no_processor() -> None:
+def test_an_idle_engine_uses_no_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_wakes = 0
+
+    def counted(work: Callable[..., object]) -> Callable[..., object]:
+        def wake(*given: object) -> object:
+            nonlocal n_wakes
+            n_wakes += 1
+            return work(*given)
+
+        return wake
+
+    def is_at_rest() -> bool:
+        before = n_wakes
+        time.sleep(0.1)
+        return n_wakes == before
+
     with engine() as one:
-        events(ask(one))
-        before = time.process_time()
+        for part, name in ((one._scheduler, "next_work"), (one.encoder, "_next_job")):
+            monkeypatch.setattr(part, name, counted(getattr(part, name)))
+        events(ask(one, "hello", PICTURE))
+        wait_for(is_at_rest)
+        before = n_wakes
         time.sleep(0.5)
-        assert time.process_time() - before < 0.1
+        assert n_wakes <= before + 1
 
 
 def test_the_load_is_that_of_rest_after_a_cancel_in_the_last_step() -> None:
@@ -487,7 +545,7 @@ def test_the_load_is_that_of_rest_after_a_cancel_in_the_last_step() -> None:
     with closing(Engine(Left(), StubTower())) as one:
         asked.append(ask(one, max_tokens=50))
         assert events(asked[0])[-1] == Failed("cancelled", "enough")
-        wait_for(lambda: one.load.n_busy_slots == 0, 2)
+        wait_for(lambda: one.load.n_busy_slots == 0)
         assert one.load.n_steps == 4
 
 
@@ -517,34 +575,44 @@ class Treacherous(StubRuntime):
 def test_a_bug_in_the_engine_thread_ends_all_questions() -> None:
     one = Engine(Treacherous(), StubTower())
     assert events(ask(one))[-1].code == "engine_error"
-    one._thread.join(2)
+    one._thread.join(60)
     assert not one.is_alive
 
 
 def test_an_engine_that_dies_between_two_stages_can_be_closed() -> None:
-    one = Engine(Treacherous(), StubTower(seconds=20, n_stages=1000))
+    one = Engine(Treacherous(), StubTower(seconds=200, n_stages=1000))
     slow = ask(one, "slow", PICTURE)
     assert events(ask(one))[-1].code == "engine_error"
     assert events(slow)[-1].code == "engine_error"
     closing_thread = threading.Thread(target=one.close)
     closing_thread.start()
-    closing_thread.join(5)
+    closing_thread.join(60)
     assert not closing_thread.is_alive()
 
 
 def test_a_stage_that_steps_wait_for_counts_as_silence() -> None:
-    with engine(StubTower(seconds=0.8, n_stages=2)) as one:
-        assert one.watch.silent_s == 0.0
+    let_go = threading.Event()
+
+    class Tower(StubTower):
+        def embed(self, picture: Picture, *pause: Pause) -> np.ndarray:
+            assert let_go.wait(60)
+            return super().embed(picture, *pause)
+
+    with engine(Tower(n_stages=2)) as one:
+        watch = one.watch
+        wait_for(lambda: watch.silent_s == 0)
         slow = ask(one, "slow", PICTURE, max_tokens=1)
-        time.sleep(0.2)
-        assert ask(one, max_tokens=1)  # a message does not hide it
+        wait_for(lambda: one.encoder.watch.silent_s > 0.2)
+        longest, before = watch.longest_s, watch.silent_s
+        assert before > 0.2
+        assert ask(one, max_tokens=1)
         time.sleep(0.1)
-        assert one.watch.silent_s > 0.2
-        assert one.watch.longest_s < 0.2  # it has not ended
+        assert watch.silent_s > before  # a message does not hide it
+        assert watch.longest_s == longest  # it has not ended
+        let_go.set()
         assert isinstance(events(slow)[-1], Finished)
-        assert one.watch.longest_s > 0.3
-        time.sleep(0.05)
-        assert one.watch.silent_s == 0.0
+        assert watch.longest_s > before
+        wait_for(lambda: watch.silent_s == 0)
 
 
 def test_the_stages_before_the_first_token_add_up() -> None:

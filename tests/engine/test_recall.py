@@ -191,6 +191,6 @@ def test_threads_that_ask_at_once_get_one_picture() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
-        assert results.get(timeout=1).text == results.get(timeout=1).text
+            thread.join(60)
+        assert results.get(timeout=60).text == results.get(timeout=60).text
         assert one.tower.n_encoded == 1

@@ -209,7 +209,7 @@ def engine(runtime: StubRuntime, tower: StubTower, **sizes: int) -> Iterator[Eng
 
 
 def answer(ticket: Ticket) -> Answer:
-    while not isinstance(event := ticket.next(timeout_s=5), Finished):
+    while not isinstance(event := ticket.next(timeout_s=60), Finished):
         assert event is not None
     return event.answer
 
@@ -240,7 +240,7 @@ def test_a_picture_is_encoded_once_for_several_questions() -> None:
         later = answer(ask(one, grey(1), "question 5"))
     assert tower.n_embedded == 1
     assert {a.text for a in answers} == {later.text}
-    assert later.timings.embed_ms < 50
+    assert later.usage.memory_image_tokens == later.usage.image_tokens == 25
     assert later.usage.cached_tokens >= 25
 
 

@@ -67,7 +67,7 @@ def test_the_embeddings_of_a_prompt_are_freed_when_the_answer_begins() -> None:
     request = asked(Message("user", (*video(), "What happens?")))
     with closing(Engine(StubRuntime(LONG_ANSWER), StubTower())) as engine:
         asking = engine.submit(request, pixels(request))
-        while not isinstance(asking.next(5), Token):
+        while not isinstance(asking.next(60), Token):
             pass
         assert asking.sequence.embeddings == {}
 

@@ -78,9 +78,9 @@ def test_a_vocabulary_of_real_size_is_fast(tmp_path: Path) -> None:
     file.add_token_types([1] * 151_936)
     file.add_token_merges([f"Ġtok en{i}" for i in range(151_387)])
     path = written(tmp_path, file)
-    began = time.process_time()
+    began = time.thread_time()
     header = read_header(path)
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 4  # gguf's own reader needs 7 s
     assert header.lengths["tokenizer.ggml.merges"] == 151_387
     assert header.get("tokenizer.ggml.merges") is None
 
@@ -98,9 +98,9 @@ def test_too_many_texts_are_refused_unread(tmp_path: Path, shape: str) -> None:
     else:
         n_values, rest = n, bytes(8)
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, n_values) + rest)
-    began = time.process_time()
+    began = time.thread_time()
     assert "damaged header" in refusal(path)
-    assert time.process_time() - began < 6
+    assert time.thread_time() - began < 6
 
 
 def test_long_arrays_of_numbers_are_skipped(tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_long_arrays_of_numbers_are_skipped(tmp_path: Path) -> None:
     array = struct.pack("<IIQ", KV_ARRAY, KV_UINT32, n) + bytes(4 * n)
     rest = ARCHITECTURE + b"".join(text(f"a{i}") + array for i in range(8))
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 9) + rest + bytes(32))
-    began = time.process_time()
+    began = time.thread_time()
     header = read_header(path)
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2
     assert header.lengths["a7"] == n
     assert header.get("a7") is None
 

@@ -375,10 +375,10 @@ def test_branches_are_compared_in_bounded_time(
             {"anyOf": [{"$ref": "#/$defs/d"}] * n_branches},
         ],
     }
-    began = time.process_time()
+    began = time.thread_time()
     with suppress(InvalidRequest):
         read(schema)
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from edge.errors import SetupError
 from edge.models.registry import tiny_files
 from edge.openvino.kernels import Kernels, likely_kernels
 from edge.serving import tune
+from edge.serving.choice import Measured
 from edge.serving.plan import make_plan
 from edge.serving.report import table
 from edge.serving.trial import (
@@ -97,8 +99,11 @@ def test_a_given_vision_encoder_is_not_compared_with_others(vision: str) -> None
 def test_steps_are_measured_behind_a_context() -> None:
     runtime = StubRuntime(step_s=0.01, n_cells=1024)
     found: dict[int, float] = {}
+    began = time.monotonic()
     measure_steps(runtime, [1, 4, 16], found.__setitem__)
-    assert all(10 <= ms < 100 for ms in found.values())
+    most_ms = 1000 * (time.monotonic() - began)
+    # of the 10 ms of sleep, less than half counts as the own work of this thread
+    assert all(5 <= ms <= most_ms for ms in found.values())
     assert [*found] == [1, 4, 16]
     assert {slot: len(cells) for slot, cells in runtime.cells.items()} == dict.fromkeys(
         range(4), CONTEXT
@@ -180,14 +185,25 @@ def test_if_everything_crashes_the_defaults_serve(
     assert any("crashed" in line for line in table(plan))
 
 
+@pytest.mark.parametrize(("within_s", "is_brief"), [(5.0, True), (4.5, False)])
 def test_nothing_is_started_that_would_end_too_late(
-    monkeypatch, settings: Settings
+    monkeypatch, settings: Settings, within_s: float, is_brief: bool
 ) -> None:
-    child(monkeypatch, "import time; time.sleep(0.3); print('[1, 1.0]')")
+    """With a second left, none of which one took two; with half a second, none."""
+    now_s = 0.0
+
+    def trial(variant: Variant, *_: object) -> Measured:
+        nonlocal now_s
+        now_s += 2
+        return Measured(variant, ((1, 1.0),))
+
+    monkeypatch.setattr(tune, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(tune, "run_trial", trial)
     said: list[str] = []
-    begun = time.monotonic()
-    tuning = measure_variants(settings, tiny_files(), said.append, within_s=3)
-    assert time.monotonic() - begun < 10
+    tuning = measure_variants(
+        settings, tiny_files(), said.append, within_s, is_brief=is_brief
+    )
+    assert now_s <= within_s
     features = host.cpu().features
     n_all = len([*language_variants(settings, features)])
     n_all += len([*vision_variants(settings, features)])

@@ -27,9 +27,10 @@ from tests.benchmarks.load.chat_server import (
     chat_server,
     delta,
 )
+from tests.conftest import wait_for
 
 NEAR_S = 0.1  # of the best of several tries, because test machines are busy
-SOON_S = 10.0  # less than the server would take
+SOON_S = 25.0  # less than the server would take
 BODY = request_body([{"role": "user", "content": "hello"}])
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "engine_error"}}
 FULL = {"error": {"message": "Full.", "type": "rate_limit_error", "code": "queue_full"}}
@@ -332,7 +333,7 @@ def test_a_client_hangs_up_in_mid_stream(
     reply = client.ask(BODY, Patience(hang_up_pieces=3))
     assert reply.outcome == "aborted"
     assert len(reply.answer.pieces) >= 3
-    assert broken.wait(10), "the server did not notice"
+    assert broken.wait(60), "the server did not notice"
 
 
 def test_a_stale_connection_is_replaced(
@@ -350,7 +351,7 @@ def test_a_stale_connection_is_replaced(
 
     server.script = closes_behind
     assert client.ask(BODY).outcome == "answered"
-    time.sleep(0.3)
+    wait_for(client._is_stale)
     assert client.ask(BODY).outcome == "answered"
     client.close()
     ports = [request.client[1] for request in server.requests]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from statistics import median
 
 import psutil
 import pytest
@@ -49,13 +50,15 @@ def busy() -> Iterator[int]:
 def test_a_busy_process_is_measured(busy: int) -> None:
     wait_for(lambda: psutil.Process(busy).memory_info().rss > 50_000_000)
     with Watch(busy, "http://127.0.0.1:1", time.time()) as watch:
-        wait_for(lambda: len(watch.samples) > 2)
+        wait_for(lambda: len(watch.samples) > 4)
         spent = sum(psutil.Process(busy).cpu_times()[:2])
         wait_for(lambda: sum(psutil.Process(busy).cpu_times()[:2]) > spent + 0.2)
         wait_for(lambda: sum(one.cpu_percent for one in watch.samples) > 0)
     (resident,) = {sum(one.resident_bytes.values()) > 50e6 for one in watch.samples}
     assert resident
-    assert all(0 <= one.cpu_percent < 150 for one in watch.samples)
+    # of one core; a single sample is wrong where the machine stood still meanwhile
+    assert median(one.cpu_percent for one in watch.samples) < 150
+    assert all(one.cpu_percent >= 0 for one in watch.samples)
     times = [one.at_s for one in watch.samples]
     assert times == sorted(times)
     assert all(one.queued is None for one in watch.samples)  # no server exports it
@@ -70,15 +73,12 @@ def test_a_busy_process_is_measured(busy: int) -> None:
 )
 def test_the_queue_is_read_from_the_metrics(text: str) -> None:
     with metrics(text) as url, Watch(None, url, time.time()) as watch:
-        wait_for(lambda: watch.samples)
-    assert watch.samples[0].queued == 7
-    assert watch.samples[0].resident_bytes == {}
+        wait_for(lambda: any(one.queued == 7 for one in watch.samples))
+    assert all(one.resident_bytes == {} for one in watch.samples)
 
 
 def test_a_process_that_ends_is_not_a_failure(busy: int) -> None:
     with Watch(busy, "http://127.0.0.1:1", time.time()) as watch:
         wait_for(lambda: watch.samples)
         psutil.Process(busy).kill()
-        seen = len(watch.samples)
-        wait_for(lambda: len(watch.samples) > seen + 1)
-    assert watch.samples[-1].resident_bytes == {}
+        wait_for(lambda: watch.samples[-1].resident_bytes == {})
