@@ -96,7 +96,7 @@ def measure_steps(runtime: Runtime, sizes: list[int], tell: Tell) -> None:
         def run(step: Step = step) -> float:
             begun, own = time.perf_counter(), time.thread_time()
             runtime.run(step)
-            seconds, own = time.perf_counter() - begun, time.thread_time() - own
+            own, seconds = time.thread_time() - own, time.perf_counter() - begun
             for slot in step.slots:
                 runtime.rewind(slot, CONTEXT)
             # With OpenVINO this thread's own work is not part of the layers; llama.cpp
