@@ -13,9 +13,11 @@ import time
 from typing import Final
 
 import pytest
+import pytest_timeout
 
 TICK_S: Final = 0.1
 LEAST_S: Final = 1.0  # a third of the shortest limit of the product, a heartbeat's
+LATER_S: Final = 10.0  # a part that was taken for dead is back
 
 
 class Stalls:
@@ -23,25 +25,30 @@ class Stalls:
 
     def __init__(self) -> None:
         self.lengths_s: list[float] = []
-        self._n_before = 0
+        self._ended_at = self._began_at = float("-inf")
         self._woke_at = time.monotonic()
         threading.Thread(target=self._watch, name="stalls", daemon=True).start()
 
     def begin(self) -> None:
         """A test begins."""
-        self._n_before = len(self.lengths_s)
+        self._began_at = time.monotonic()
 
     def happened(self) -> bool:
-        """Whether the machine stood still since the test began, or does it yet."""
+        """Whether the machine stood still while the test ran, or a moment before, or
+        does it yet."""
         is_late = time.monotonic() - self._woke_at > TICK_S + LEAST_S
-        return is_late or len(self.lengths_s) > self._n_before
+        return is_late or self._ended_at > self._began_at - LATER_S
 
     def _watch(self) -> None:
+        own_s = time.process_time()
         while True:
             time.sleep(TICK_S)
-            now = time.monotonic()
-            if (late_s := now - self._woke_at - TICK_S) > LEAST_S:
+            now, own_before_s, own_s = time.monotonic(), own_s, time.process_time()
+            late_s = now - self._woke_at - TICK_S
+            # a test that holds Python's lock for long is no stall of the machine
+            if late_s > LEAST_S and own_s - own_before_s < late_s / 2:
                 self.lengths_s.append(late_s)
+                self._ended_at = now
             self._woke_at = now
 
 
@@ -53,8 +60,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
     STALLS.begin()
+    if getattr(item, "execution_count", 1) > 1:  # the failure has stopped its timer
+        settings = pytest_timeout._get_item_settings(item)
+        if settings.timeout and not settings.func_only:
+            item.config.hook.pytest_timeout_set_timer(item=item, settings=settings)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-rerunfailures reads the count
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    if not STALLS.happened():
+        item.execution_count = 2  # type: ignore[attr-defined] # no other run: a stack
+        # that did not start does not start for the next test either
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,48 +10,96 @@ from pathlib import Path
 import pytest
 
 # The process stands still like one on a machine without processors.
-TEST = """
-import os, subprocess, time
+STALL = """
+import subprocess, time
 from pathlib import Path
+import pytest
 
-def test_one():
-    n_before = len(list(Path().glob("run.*")))
-    Path(f"run.{n_before}").touch()
-    if STALLS:
-        still = "kill -STOP $PPID; sleep 1.5; kill -CONT $PPID"
-        subprocess.Popen(["sh", "-c", still]).wait()
-        time.sleep(0.3)
-    assert n_before >= FAILURES
+def stall():
+    still = "kill -STOP $PPID; sleep 1.5; kill -CONT $PPID"
+    subprocess.Popen(["sh", "-c", still]).wait()
+    time.sleep(0.3)
 
-def test_two():
-    pass
+def n_before(name):
+    n = len(list(Path().glob(f"{name}.*")))
+    Path(f"{name}.{n}").touch()
+    return n
 """
 
 
-@pytest.mark.parametrize(
-    ("stalls", "n_failures", "ended", "n_runs"),
-    [
-        (True, 1, "2 passed, 1 rerun", 2),
-        (True, 2, "1 failed, 1 passed, 1 rerun", 2),
-        (True, 0, "2 passed", 1),
-        (False, 1, "1 failed, 1 passed", 1),
-    ],
-)
-def test_only_what_failed_in_a_stall_is_repeated(
-    tmp_path: Path, stalls: bool, n_failures: int, ended: str, n_runs: int
-) -> None:
-    source = TEST.replace("STALLS", str(stalls)).replace("FAILURES", str(n_failures))
-    (tmp_path / "test_it.py").write_text(source)
-    root = str(Path(__file__).parents[1])
-    command = [sys.executable, "-m", "pytest", "-p", "tests.stalls", "-rR", "."]
-    run = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "--rootdir", str(tmp_path)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root},
+def run(folder: Path, source: str) -> str:
+    """What pytest says of a module with these tests."""
+    (folder / "test_it.py").write_text(STALL + source)
+    command = [sys.executable, "-m", "pytest", "-p", "tests.stalls", "-raR"]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "--rootdir", str(folder), "."],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert f"{ended} in" in run.stdout, run.stdout + run.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("act", "n_failures", "ended", "n_runs"),
+    [
+        ("stall", 1, "1 passed, 1 rerun", 2),
+        ("stall", 2, "1 failed, 1 rerun", 2),
+        ("stall", 0, "1 passed", 1),
+        ("bool", 1, "1 failed", 1),
+    ],
+)
+def test_only_what_failed_in_a_stall_is_repeated(
+    tmp_path: Path, act: str, n_failures: int, ended: str, n_runs: int
+) -> None:
+    said = run(
+        tmp_path,
+        f"""
+def test_one():
+    n = n_before("run")
+    {act}()
+    assert n >= {n_failures}
+""",
+    )
+    assert f" {ended} in" in said, said
     assert len(list(tmp_path.glob("run.*"))) == n_runs
-    assert ("the machine stood still" in run.stdout) == stalls
+    assert ("the machine stood still" in said) == (act == "stall")
+    assert ("RERUN test_it.py::test_one" in said) == (n_runs > 1)
+
+
+def test_a_fixture_that_failed_is_not_tried_for_each_test(tmp_path: Path) -> None:
+    said = run(
+        tmp_path,
+        """
+@pytest.fixture(scope="module")
+def broken():
+    n_before("setup")
+    raise ValueError
+
+def test_one(broken):
+    pass
+
+def test_two(broken):
+    pass
+""",
+    )
+    assert " 2 errors in" in said, said
+    assert len(list(tmp_path.glob("setup.*"))) == 1
+
+
+def test_the_second_run_has_a_time_limit_too(tmp_path: Path) -> None:
+    said = run(
+        tmp_path,
+        """
+@pytest.mark.timeout(6)
+def test_one():
+    if n_before("run"):
+        time.sleep(60)
+    stall()
+    assert False
+""",
+    )
+    assert " 1 failed, 1 rerun in" in said, said
+    assert "Timeout" in said
