@@ -62,6 +62,16 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+@contextmanager
+def patient_redis() -> Iterator[None]:
+    """Clients of this process wait a minute for a server that stands still."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_clients, "TIMEOUT_S", 60)
+        patch.setattr("edge.jobs.pictures.TIMEOUT_S", 60)
+        patch.setitem(redis_clients._OPTIONS, "socket_connect_timeout", 60)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def ordinary_priority() -> Iterator[None]:
     """SVT-AV1, which writes a video for a test, lets the thread that calls it run in
@@ -117,12 +127,8 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def broker_url(redis_url: str) -> Iterator[str]:
-    """The same server, emptied. Clients of this process wait for it: it may stand still
-    for longer than their usual limits."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(redis_clients, "TIMEOUT_S", 60)
-        patch.setattr("edge.jobs.pictures.TIMEOUT_S", 60)
-        patch.setitem(redis_clients._OPTIONS, "socket_connect_timeout", 60)
+    """The same server, emptied."""
+    with patient_redis():
         client = sync_client(redis_url)
         client.flushall()
         client.close()

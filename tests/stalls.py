@@ -71,8 +71,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)  # before pytest-rerunfailures reads the count
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     if not STALLS.happened():
-        item.execution_count = 2  # type: ignore[attr-defined] # no other run: a stack
-        # that did not start does not start for the next test either
+        # The last run: what did not start for one test is not started for each.
+        item.execution_count = 2  # type: ignore[attr-defined]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import httpx
 from edge.stubs.runtime import LONG_ANSWER
 
 PATH = "/v1/chat/completions"
+AWAY = ("no_worker", "service_unavailable")
 
 
 @dataclass
@@ -108,6 +109,20 @@ async def ask(
             await own.aclose()
     outcome.seconds = time.monotonic() - outcome.began
     return outcome
+
+
+async def answered(
+    url: str, *args: Any, away: Container[str] = AWAY, **options: Any
+) -> Outcome:
+    """Asks a service that is whole; again for a minute while it refuses with a code of
+    `away`: a part that stands still for seconds, on a busy machine, is away for it."""
+    give_up = time.monotonic() + 60
+    while True:
+        outcome = await ask(url, *args, **options)
+        is_refused = outcome.status in (502, 503) and outcome.end in away
+        if not is_refused or time.monotonic() > give_up:
+            return outcome
+        await asyncio.sleep(0.2)
 
 
 async def _hear(

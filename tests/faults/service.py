@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ from edge.settings import Settings
 from edge.up.parts import LOOPBACK, free_port, nginx, redis_server
 from edge.up.supervise import Child, Part
 from tests.conftest import wait_for
-from tests.faults.asking import Outcome, ask, until
+from tests.faults.asking import Outcome, answered, until
 
 STUB_WORKER = Path(__file__).with_name("stub_worker.py")
 ROOT = Path(__file__).parents[2]
+
+Ask = Callable[..., Coroutine[Any, Any, Outcome]]
 
 
 class Server:
@@ -54,6 +56,8 @@ class Server:
         self.process.stdin.write(self._config.encode())
         self.process.stdin.close()
         self.client: redis.Redis = sync_client(self.url)
+        # a server that stands still for seconds fails no test by itself
+        self.client.connection_pool.connection_kwargs["socket_timeout"] = 60
         wait_for(self._answers)
 
     def find(self, row: Key) -> list[str]:
@@ -126,10 +130,12 @@ class Service:
     def add_worker(self, name: str, *options: str) -> None:
         self._add(name, [sys.executable, str(STUB_WORKER), *options])
 
-    def start_asking(self, *texts: str, **options: Any) -> list[asyncio.Task[Outcome]]:
-        """One client for each text."""
+    def start_asking(
+        self, *texts: str, by: Ask = answered, **options: Any
+    ) -> list[asyncio.Task[Outcome]]:
+        """One client for each text. Where the broker is to be away: by `ask`."""
         return [
-            asyncio.create_task(ask(self.url, text, key=f"k{n}", **options))
+            asyncio.create_task(by(self.url, text, key=f"k{n}", **options))
             for n, text in enumerate(texts)
         ]
 
@@ -161,11 +167,18 @@ class Service:
         lines = self.broker.client.xrange(stream)
         return any(isinstance(from_json(e[b"event"]), Token) for _, e in lines)
 
-    @contextmanager
-    def slowly(self) -> Iterator[None]:
+    def slowly(self) -> AbstractContextManager[None]:
         """Answers of many tokens outlast the block, however long it takes: meanwhile
         a step of a stub takes half a second more."""
-        sign = self.folder / "slowly"
+        return self._sign("slowly")
+
+    def looking(self) -> AbstractContextManager[None]:
+        """Until the end of the block no stub has seen a whole picture."""
+        return self._sign("looking")
+
+    @contextmanager
+    def _sign(self, name: str) -> Iterator[None]:
+        sign = self.folder / name
         sign.touch()
         try:
             yield

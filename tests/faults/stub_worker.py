@@ -11,9 +11,12 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import typer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -21,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from edge.engine.engine import Engine
 from edge.engine.step import Sampled, Step
 from edge.errors import EngineError
+from edge.images import Picture
 from edge.settings import Settings
 from edge.stubs.runtime import LONG_ANSWER, StubRuntime
 from edge.stubs.vision import StubTower
@@ -53,6 +57,24 @@ class Runtime(StubRuntime):
         return super().run(step)
 
 
+class Tower(StubTower):
+    """Does not go on with a picture while the file `looking` of the service exists."""
+
+    def __init__(self, looking: Path, seconds: float) -> None:
+        super().__init__(seconds=seconds)
+        self._looking = looking
+
+    def embed(
+        self, picture: Picture, pause: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float16]:
+        def pause_long() -> None:
+            pause()
+            while self._looking.exists():
+                time.sleep(0.05)
+
+        return super().embed(picture, pause_long)
+
+
 def main(
     step_s: float = 0.02,
     tower: str = "stub",
@@ -66,15 +88,16 @@ def main(
 
     def build(*_: object) -> Engine:
         time.sleep(load_s)
+        folder = Path(settings.data_dir)
         runtime = Runtime(
-            Path(settings.data_dir) / "slowly",
+            folder / "slowly",
             f"{thoughts}\n</think>\n\nIt is red." if thoughts else answer,
             n_slots=settings.slots,
             n_cells=settings.context_tokens,
             step_s=step_s,
             faults=FAULTS,
         )
-        eye = StubTower(seconds=tower_s)
+        eye = Tower(folder / "looking", tower_s)
         eye.name = tower
         template = "add_generation_prompt <think>" if thoughts else ""
         return Engine(runtime, eye, settings.chunk_tokens, chat_template=template)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from edge.jobs import cache_keys
-from tests.faults.asking import PATH, Outcome, ask
+from tests.faults.asking import PATH, Outcome, answered
 from tests.faults.conftest import Start
 from tests.faults.service import Service
 
@@ -28,6 +28,7 @@ N_QUESTIONS = 1000
 N_USERS = 4
 LEVELS = ("known", "prefix", "memory", "stored")
 LIMIT_S = 600.0
+NO_WORKER = ("no_worker",)  # a cache that is away makes no part of the service so
 
 
 def drawing(shape: str, colour: str, at: int = 40) -> str:
@@ -68,7 +69,9 @@ async def test_the_cache_is_flushed_while_it_is_hit(start: Start) -> None:
 
         async def one_user(key: str) -> list[Outcome]:
             return [
-                await ask(service.url, f"about {n}", key=key, picture=url)
+                await answered(
+                    service.url, f"about {n}", key=key, picture=url, away=NO_WORKER
+                )
                 for _ in range(3)
                 for n, url in enumerate(urls)
             ]
@@ -87,7 +90,8 @@ async def test_the_cache_server_dies_and_comes_back(start: Start) -> None:
         url = drawing("circle", "red")
 
         async def is_right(text: str) -> bool:
-            outcome = await ask(service.url, text, key="a", picture=url)
+            question = {"key": "a", "picture": url, "away": NO_WORKER}
+            outcome = await answered(service.url, text, **question)
             return outcome.status == 200 and outcome.is_right
 
         assert await is_right("before")
@@ -100,7 +104,8 @@ async def test_the_cache_server_dies_and_comes_back(start: Start) -> None:
         while not service.cache.find(cache_keys.EMBEDDINGS):
             assert time.monotonic() < deadline
             other = next(new)
-            assert (await ask(service.url, "new", key="a", picture=other)).is_right
+            outcome = await answered(service.url, "new", key="a", picture=other)
+            assert outcome.is_right
 
 
 @pytest.mark.model

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.faults.asking import (
     PATH,
     Outcome,
     address_of,
+    answered,
     ask,
     body,
     client_of,
@@ -41,16 +43,19 @@ async def job(service: Service, job_id: str, key: str = "", how: str = "GET"):
 
 async def test_exactly_the_free_places_are_given(service) -> None:
     """F20, F30: 40 in the same moment, 2 slots and 16 places."""
-    crowd = (ask(service.url, f"q{n}", 60, key=f"crowd{n}") for n in range(40))
-    outcomes = await asyncio.gather(*crowd)
-    answered = [one for one in outcomes if one.status == 200]
+    crowd = [answered(service.url, f"q{n}", 60, key=f"crowd{n}") for n in range(40)]
+    with service.slowly():  # no place is free again before all have asked
+        tasks = [asyncio.create_task(one) for one in crowd]
+        await until(lambda: sum(task.done() for task in tasks) == 22)
+    outcomes = await asyncio.gather(*tasks)
+    given = [one for one in outcomes if one.status == 200]
     refused = [one for one in outcomes if one.status == 429]
-    assert (len(answered), len(refused)) == (18, 22)
-    assert all(one.is_right for one in answered)
+    assert (len(given), len(refused)) == (18, 22)
+    assert all(one.is_right for one in given)
     assert all(one.end == "queue_full" for one in refused)
     pauses = [int(one.retry_after or 0) for one in refused]
     assert all(1 <= pause <= 60 for pause in pauses)
-    assert (await ask(service.url, "after")).is_right
+    assert (await answered(service.url, "after")).is_right
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -59,11 +64,14 @@ async def test_a_crowd_with_one_question_is_answered_together(
 ) -> None:
     """F30: with a shared cache, waiting clients get the first answer."""
     with start(answer_cache="on", share="all") as service:
-        asking = (
-            ask(service.url, "the same", 60, key=f"crowd{n}", stream=stream)
+        asking = [
+            answered(service.url, "the same", 60, key=f"crowd{n}", stream=stream)
             for n in range(16)
-        )
-        outcomes = await asyncio.gather(*asking)
+        ]
+        with service.slowly():  # all wait for the first answer
+            tasks = [asyncio.create_task(one) for one in asking]
+            await until(lambda: service.n_live() == 16)
+        outcomes = await asyncio.gather(*tasks)
         assert all(one.is_right and len(one.text) == 60 for one in outcomes)
         jobs = service.broker.find(keys.JOB)
         attempts = [service.broker.client.hget(key, "attempt") for key in jobs]
@@ -71,11 +79,11 @@ async def test_a_crowd_with_one_question_is_answered_together(
 
 
 async def test_one_client_cannot_take_all_places(service) -> None:
-    many = [ask(service.url, f"q{n}", 40, key="greedy") for n in range(14)]
+    many = [answered(service.url, f"q{n}", 40, key="greedy") for n in range(14)]
     tasks = [asyncio.create_task(one) for one in many]
     with service.slowly():
         await until(lambda: service.n_live() == 9)
-        modest = asyncio.create_task(ask(service.url, "other", 5, key="modest"))
+        modest = asyncio.create_task(answered(service.url, "other", 5, key="modest"))
         await until(lambda: service.n_live() == 10)
     other = await modest
     outcomes = await asyncio.gather(*tasks)
@@ -93,12 +101,12 @@ async def test_batch_jobs_let_interactive_jobs_pass(service) -> None:
         await service.until_begun(*shown)
         batch = [
             asyncio.create_task(
-                ask(service.url, f"b{n}", 30, key=f"b{n}", service_tier="flex")
+                answered(service.url, f"b{n}", 30, key=f"b{n}", service_tier="flex")
             )
             for n in range(4)
         ]
         await until(lambda: service.n_live() == 6)
-        asked = asyncio.create_task(ask(service.url, "p", 30, key="person"))
+        asked = asyncio.create_task(answered(service.url, "p", 30, key="person"))
         await until(lambda: service.n_live() == 7)
     person = await asked
     outcomes = await asyncio.gather(*batch, *shown)
@@ -111,7 +119,10 @@ async def test_a_waiting_client_is_told_position_and_start(service) -> None:
     shown = service.start_asking("a", "b", n=150)
     with service.slowly():
         await service.until_begun(*shown)
-    waiting = await ask(service.url, "c", 5, key="c")
+        asked = asyncio.create_task(answered(service.url, "c", 5, key="c"))
+        await until(lambda: service.n_live() == 3)
+        await asyncio.sleep(2)  # it is told each second
+    waiting = await asked
     told = [line.removeprefix("progress ") for line in waiting.comments]
     places = [json.loads(line) for line in told if '"position": 1' in line]
     starts_s = [place["starts_in_s"] for place in places]
@@ -122,7 +133,7 @@ async def test_a_waiting_client_is_told_position_and_start(service) -> None:
 
 async def test_a_job_is_visible_only_to_its_caller(service) -> None:
     """P11."""
-    task = asyncio.create_task(ask(service.url, "x", 500, key="me"))
+    task = asyncio.create_task(answered(service.url, "x", 500, key="me"))
     with service.slowly():
         await service.until_running(1)
         [job_id] = [
@@ -165,10 +176,10 @@ async def test_a_client_that_leaves_frees_its_slot(service, when: str) -> None:
         )
         began = time.monotonic()
         # sooner than its answer would end
-        await until(lambda: service.n_live() == len(others), 25)
-        assert time.monotonic() - began < 30
+        await until(lambda: service.n_live() == len(others), 60)
+        assert time.monotonic() - began < 70
     assert all(one.is_right for one in await asyncio.gather(*others))
-    assert (await ask(service.url, "after", 5)).is_right
+    assert (await answered(service.url, "after", 5)).is_right
 
 
 async def test_a_hundred_that_leave_leave_no_trace(service) -> None:
@@ -180,37 +191,34 @@ async def test_a_hundred_that_leave_leave_no_trace(service) -> None:
         )
         await asyncio.gather(*leaving)
     await until(lambda: service.n_live() == 0, 30)  # sooner than an answer would end
-    outcome = await ask(service.url, "stays", 5)
+    outcome = await answered(service.url, "stays", 5)
     assert outcome.is_right and outcome.seconds < 30
 
 
 async def test_a_question_asked_twice_under_one_name_is_one_job(service) -> None:
     """F19: at once, afterwards, and after the worker died of something else."""
     named = {"idempotency-key": "order 66"}
-    both = [ask(service.url, "x", 100, key="me", headers=named) for _ in range(2)]
+    question: dict[str, Any] = {"n": 100, "key": "me", "headers": named}
+    both = [answered(service.url, "x", **question) for _ in range(2)]
     first, second = await asyncio.gather(*both)
-    third = await ask(service.url, "x", 100, key="me", headers=named)
+    third = await answered(service.url, "x", **question)
     assert first.is_right
     assert first.job_id == second.job_id == third.job_id
     assert first.text == second.text == third.text
-    other = await ask(service.url, "x", 100, key="you", headers=named)
+    other = await answered(service.url, "x", **question | {"key": "you"})
     assert other.job_id != first.job_id
-    reused = await ask(service.url, "y", 100, key="me", headers=named)
+    reused = await answered(service.url, "y", **question)
     assert (reused.status, reused.end) == (409, "idempotency_key_reused")
 
 
 async def test_a_named_question_outlives_its_connection(service) -> None:
     named = {"idempotency-key": "n1"}
-    gone = await ask(service.url, "x", 100, key="me", headers=named, hang_up_s=0.8)
+    question: dict[str, Any] = {"n": 100, "key": "me", "headers": named}
+    gone = await answered(service.url, "x", **question, hang_up_s=0.8)
     assert gone.has_hung_up
     service.send("worker0")
-    resumed = await ask(
-        service.url,
-        "x",
-        100,
-        key="me",
-        headers=named | {"last-event-id": str(len(gone.text))},
-    )
+    question["headers"] = named | {"last-event-id": str(len(gone.text))}
+    resumed = await answered(service.url, "x", **question)
     # text was shown before the worker died: told, not repeated
     assert resumed.end in ("worker_lost", "length")
     assert resumed.job_id == gone.job_id or not gone.job_id
@@ -219,7 +227,7 @@ async def test_a_named_question_outlives_its_connection(service) -> None:
 
 
 async def test_a_stream_goes_on_after_the_chunk_that_was_last(service) -> None:
-    whole = await ask(service.url, "x", 60, key="me")
+    whole = await answered(service.url, "x", 60, key="me")
     async with client_of("me") as client:
         for at in (0, 1, 17, 60, 61, 999):
             got = await client.get(
@@ -244,7 +252,7 @@ async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
     async def one(n: int) -> Outcome:
         name = {"idempotency-key": f"race {n}"}
         task = asyncio.create_task(
-            ask(service.url, f"race {n}", 8, key=f"r{n}", headers=name)
+            answered(service.url, f"race {n}", 8, key=f"r{n}", headers=name)
         )
         await asyncio.sleep(draw.random() * 0.5)
         client = service.broker.client
@@ -265,20 +273,22 @@ async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
 
 async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
     """F22, P12: a job that is late in the queue is never computed."""
-    with start(deadline_s="3") as service:
+    with start(deadline_s="10") as service:
         tasks = service.start_asking(*"abcdef", n=400)
-        await service.until_begun(*tasks[:2])
-        waiting = await ask(service.url, "late", 60, key="late", stream=False)
+        with service.slowly():
+            await service.until_begun(*tasks[:2])
+            waiting = await answered(service.url, "late", 60, key="late", stream=False)
+            outcomes = await asyncio.gather(*tasks)
         assert (waiting.status, waiting.end) == (504, "deadline_exceeded")
-        assert waiting.seconds < 30
-        for outcome in await asyncio.gather(*tasks):
+        assert waiting.seconds < 90
+        for outcome in outcomes:
             assert outcome.end == "deadline_exceeded"
-            assert 2.5 < outcome.seconds < 30
+            assert 9 < outcome.seconds < 90
         client = service.broker.client
         jobs = service.broker.find(keys.JOB)
         attempts = [client.hget(key, "attempt") for key in jobs]
         assert attempts.count(b"0") >= 1
-        assert (await ask(service.url, "after", 5)).is_right
+        assert (await answered(service.url, "after", 5)).is_right
 
 
 async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> None:
@@ -287,7 +297,7 @@ async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> Non
         other = f"http://127.0.0.1:{service.ports[1]}"
         await until(lambda: is_ready(other))
         [kept] = service.start_asking("kept", n=300)
-        left = asyncio.create_task(ask(service.url, "left", 3000, key="left"))
+        left = asyncio.create_task(answered(service.url, "left", 3000, key="left"))
         tasks = [kept, left]
         with service.slowly():
             await service.until_begun(*tasks)
@@ -317,9 +327,9 @@ async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> Non
 
 async def test_a_stopped_web_process_lets_answers_end(start: Start) -> None:
     """P15."""
-    with start(grace_s="4") as service:
+    with start(grace_s="20") as service:
         [short] = service.start_asking("short", n=60)
-        long = asyncio.create_task(ask(service.url, "long", 2000, key="long"))
+        long = asyncio.create_task(answered(service.url, "long", 4000, key="long"))
         await service.until_begun(short, long)
         child = service.leave_dead("web0")
         began = time.monotonic()
@@ -331,8 +341,8 @@ async def test_a_stopped_web_process_lets_answers_end(start: Start) -> None:
         assert (await short).is_right
         outcome = await long
         assert (outcome.end, outcome.is_done) == ("shutting_down", True)
-        await until(lambda: not child.is_alive, 30)
-        assert time.monotonic() - began < 38
+        await until(lambda: not child.is_alive, 90)
+        assert time.monotonic() - began < 100
 
 
 async def test_a_reload_of_nginx_breaks_no_stream(service) -> None:
@@ -341,20 +351,21 @@ async def test_a_reload_of_nginx_breaks_no_stream(service) -> None:
     with service.slowly():
         await service.until_begun(*tasks)
         service.send("nginx", signal.SIGHUP)
-    assert (await ask(service.url, "new", 5, key="c")).is_right
+    assert (await answered(service.url, "new", 5, key="c")).is_right
     assert all(one.is_right for one in await asyncio.gather(*tasks))
 
 
 async def test_a_dead_nginx_frees_the_slots_of_its_clients(service) -> None:
     """F15."""
     tasks = service.start_asking("a", "b", n=1000)
-    await service.until_begun(*tasks)
-    os.killpg(service.pid("nginx"), signal.SIGKILL)  # its workers too
-    outcomes = await asyncio.gather(*tasks)
-    assert all(one.end == "RemoteProtocolError" for one in outcomes)
-    await until(lambda: service.n_live() == 0, 15)  # sooner than they would end
+    with service.slowly():
+        await service.until_begun(*tasks)
+        os.killpg(service.pid("nginx"), signal.SIGKILL)  # its workers too
+        outcomes = await asyncio.gather(*tasks)
+        assert all(one.end == "RemoteProtocolError" for one in outcomes)
+        await until(lambda: service.n_live() == 0)  # sooner than they would end
     ready(service)
-    assert (await ask(service.url, "after", 5)).is_right
+    assert (await answered(service.url, "after", 5)).is_right
 
 
 async def test_idle_connections_delay_no_client(service) -> None:
@@ -362,7 +373,7 @@ async def test_idle_connections_delay_no_client(service) -> None:
     port = int(service.url.rpartition(":")[2])
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(500)]
     try:
-        assert (await ask(service.url, "through", 5)).is_right
+        assert (await answered(service.url, "through", 5)).is_right
     finally:
         for one in idle:
             one.close()
@@ -382,9 +393,9 @@ async def test_stolen_cores_fail_no_question(service) -> None:
     finally:
         for thief in thieves:
             thief.kill()
-            thief.wait(10)
-    assert all(one.is_right for one in outcomes)
+            thief.wait(60)
     assert (service.pid("worker0"), service.pid("web0")) == pids
+    assert all(one.is_right for one in outcomes), outcomes
 
 
 async def test_a_slow_reader_delays_no_other(service) -> None:
@@ -395,11 +406,11 @@ async def test_a_slow_reader_delays_no_other(service) -> None:
         f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     )
     head += f"Authorization: Bearer slow\r\nContent-Length: {len(data)}\r\n\r\n"
-    alone = await ask(service.url, "alone", 100)
+    alone = await answered(service.url, "alone", 100)
     here = (address_of("slow"), 0)
     with socket.create_connection(("127.0.0.1", port), source_address=here) as slow:
         slow.sendall(head.encode() + data)
         await service.until_running(1)
-        beside = await ask(service.url, "beside", 100, key="b")
+        beside = await answered(service.url, "beside", 100, key="b")
         assert beside.is_right and beside.seconds < 2 * alone.seconds + 20
         assert slow.recv(10)

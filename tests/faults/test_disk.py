@@ -51,7 +51,7 @@ async def test_a_full_disk_is_a_refusal_and_no_process_dies(small_disk: Path) ->
     try:
         ready(service)
         pids = {name: service.pid(name) for name in service.children}
-        [shown] = service.start_asking("shown", n=100)
+        [shown] = service.start_asking("shown", n=100, by=ask)
         with service.slowly():
             await service.until_begun(shown)
         ballast = fill(small_disk)

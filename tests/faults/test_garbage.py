@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge.jobs import keys
 from edge.jobs.queue import TASK
 from tests.conftest import wait_for
-from tests.faults.asking import ask
+from tests.faults.asking import answered
 from tests.faults.conftest import Start
 from tests.faults.service import Service
 
@@ -86,7 +86,7 @@ async def test_garbage_in_the_queue_ends_nothing(served: Service, what: str) -> 
     for _ in range(3):  # more than there are slots
         push(served, GARBAGE[what])
     for n in range(3):
-        assert (await ask(served.url, f"after {what} {n}", n=5)).is_right
+        assert (await answered(served.url, f"after {what} {n}", n=5)).is_right
     assert served.pid("worker0") == pid
 
 
@@ -110,6 +110,6 @@ def test_no_part_of_a_message_matters(served: Service, changed: Any) -> None:
 async def test_after_all_that_both_slots_still_work(served: Service) -> None:
     pid = served.pid("worker0")
     for n in range(6):
-        assert (await ask(served.url, f"at last {n}", n=5)).is_right
+        assert (await answered(served.url, f"at last {n}", n=5)).is_right
     assert served.pid("worker0") == pid
     assert "is dropped" in served.log("worker0")

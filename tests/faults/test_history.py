@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
 
 import pytest
 
 from edge.events import Failed, Finished, from_json
 from edge.jobs import keys
-from tests.faults.asking import Outcome, ask, client_of, until
+from tests.faults.asking import Outcome, answered, ask, client_of, until
 from tests.faults.conftest import Start, ready
 from tests.faults.service import Service
 
 pytestmark = [pytest.mark.redis, pytest.mark.nginx, pytest.mark.faults]
 
 N_CLIENTS = 10
+REFUSED_S = 60  # by all that it asks, one after the other
 # What a client may hear that is neither an answer nor its own fault.
 HONEST = {
     "queue_full",
@@ -46,14 +48,20 @@ class Client:
         self.outcomes: list[Outcome] = []
 
     async def ask(self, n_questions: int) -> None:
-        for n in range(n_questions):
-            self.outcomes.append(await self._one(n))
-            if self.outcomes[-1].status in (429, 503):
-                await asyncio.sleep(0.3)
+        refused_since = None
+        while n_questions:
+            self.outcomes.append(one := await self._one())
+            if one.status not in (429, 503):
+                n_questions, refused_since = n_questions - 1, None
+                continue
+            # one that is refused does not count: a worker may take long to start
+            refused_since = refused_since or time.monotonic()
+            assert time.monotonic() - refused_since < REFUSED_S, one
+            await asyncio.sleep(0.3)
         await self._http.aclose()
 
-    async def _one(self, n: int) -> Outcome:
-        draw = self._draw
+    async def _one(self) -> Outcome:
+        draw, n = self._draw, len(self.outcomes)
         word = "[nan]" if draw.random() < 0.02 else "good"
         name = {"idempotency-key": f"{self._name} {n}"} if draw.random() < 0.1 else {}
         return await ask(
@@ -121,14 +129,16 @@ async def history(start: Start, seed: int, n_questions: int, n_kills: int) -> No
         each = n_questions // N_CLIENTS
         await asyncio.gather(*(client.ask(each) for client in clients))
         await breaking
-        await until(lambda: service.n_live() == 0, 30)
+        await until(
+            lambda: service.n_live() == 0, 90
+        )  # at their deadline at the latest
         outcomes = [one for client in clients for one in client.outcomes]
         ends = judge(service, outcomes)
         print(f"seed {seed}: {len(outcomes)} questions, {dict(ends)}")
-        assert len(outcomes) == n_questions
+        assert len(outcomes) >= n_questions
         assert ends["length"] > n_questions / 2
         ready(service)
-        assert (await ask(service.url, "after")).is_right
+        assert (await answered(service.url, "after")).is_right
 
 
 async def test_a_short_history(start: Start) -> None:

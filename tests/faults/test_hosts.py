@@ -26,7 +26,7 @@ from edge.settings import Settings
 from edge.up.parts import LOOPBACK, free_port
 from tests.conftest import cannot, wait_for
 from tests.deploy.conftest import debian, example
-from tests.faults.asking import Outcome, ask, until
+from tests.faults.asking import Outcome, answered, ask, until
 from tests.faults.service import ROOT, STUB_WORKER
 
 pytestmark = [pytest.mark.redis, pytest.mark.faults, pytest.mark.slow]
@@ -174,8 +174,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 async def test_both_hosts_answer(team: Team) -> None:
     before = [team.n_taken(host) for host in HOSTS]
-    tasks = [asyncio.create_task(ask(team.url, key=f"k{n}", n=60)) for n in range(8)]
-    outcomes = await asyncio.gather(*tasks)
+    many = (answered(team.url, key=f"k{n}", n=60) for n in range(8))
+    outcomes = await asyncio.gather(*many)
     assert all(one.is_right for one in outcomes), outcomes
     after = [team.n_taken(host) for host in HOSTS]
     assert all(late > early for early, late in zip(before, after, strict=True))
@@ -216,11 +216,11 @@ async def test_nothing_is_lost_when_a_host_is_cut_off(team: Team, round_: int) -
     assert set(ends[:2]) <= {"length", "worker_lost"}
     assert max(one.began + one.seconds for one in outcomes) - cut < 60
     assert team.n_slots() == SLOTS
-    assert (await ask(team.url, "meanwhile", n=5)).is_right
+    assert (await answered(team.url, "meanwhile", n=5)).is_right
     team.network.set_link("two", "up")
     await until(lambda: team.n_slots() == 2 * SLOTS, 30)
     before = team.n_taken("two")
-    again = [ask(team.url, "again", key=f"a{n}", n=60) for n in range(6)]
+    again = [answered(team.url, "again", key=f"a{n}", n=60) for n in range(6)]
     assert all(one.is_right for one in await asyncio.gather(*again))
     assert team.n_taken("two") > before
     for one in outcomes:

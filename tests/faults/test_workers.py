@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from edge.jobs import keys
-from tests.faults.asking import ask, is_not_ready, is_ready, until
+from tests.faults.asking import answered, ask, is_not_ready, is_ready, until
 from tests.faults.conftest import Start, ready
 from tests.jobs.jobs_harness import undocumented_keys
 
@@ -58,7 +58,7 @@ async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
     assert (poison.status, poison.end) == (500, "request_quarantined")
     innocents = await asyncio.gather(*first, *behind)
     assert all(one.is_right for one in innocents), innocents
-    again = await ask(service.url, f"poison {fault}")
+    again = await answered(service.url, f"poison {fault}")
     assert (again.status, again.end) == (500, "request_quarantined")
     assert again.seconds < 20
 
@@ -74,7 +74,7 @@ async def test_one_answer_that_fails_fails_alone(service) -> None:
     pid = service.pid("worker0")
     good = await good
     assert good.end in ("length", "engine_error")  # those in one batch fail together
-    assert (await ask(service.url, "after")).is_right
+    assert (await answered(service.url, "after")).is_right
     assert service.pid("worker0") == pid
 
 
@@ -91,7 +91,7 @@ async def test_a_hung_engine_is_ended_and_the_service_goes_on(start: Start) -> N
         outcome = await hung  # it was tried once more, and hung again
         assert (outcome.status, outcome.end) == (500, "request_quarantined")
         ready(service)
-        assert (await ask(service.url, "after")).is_right
+        assert (await answered(service.url, "after")).is_right
         assert "has made no step" in service.log("worker0")
 
 
@@ -110,7 +110,7 @@ async def test_a_worker_that_was_stopped_for_a_while_can_change_nothing(
             service.send("worker0", signal.SIGCONT)
         assert all(one.is_right and len(one.text) == 150 for one in outcomes), outcomes
         ready(service, 4)  # it is taken back
-        assert (await ask(service.url, "after")).is_right
+        assert (await answered(service.url, "after")).is_right
 
 
 async def test_capacity_follows_the_workers(start: Start) -> None:
@@ -122,7 +122,8 @@ async def test_capacity_follows_the_workers(start: Start) -> None:
             service.leave_dead("worker1").process.kill()
         outcomes = await asyncio.gather(*tasks)
         assert all(one.is_right for one in outcomes)
-        assert httpx.get(service.url + "/ready", timeout=30).json()["slots"] == 2
+        state = f"{service.url}/ready"
+        await until(lambda: httpx.get(state, timeout=30).json().get("slots") == 2)
 
 
 @pytest.mark.slow
@@ -137,7 +138,7 @@ async def test_work_goes_only_to_workers_of_the_same_model(start: Start) -> None
         service.leave_dead("worker0").process.kill()
         lost = await asyncio.gather(*shown)
         assert [one.end for one in lost] == ["worker_lost"] * 2
-        assert (await ask(service.url, "for the other", key="new")).is_right
+        assert (await answered(service.url, "for the other", key="new")).is_right
         done, pending = await asyncio.wait(waiting, timeout=2)
         assert not done
         for one in pending:
@@ -197,7 +198,7 @@ async def test_a_storm_of_signals_leaves_nothing_behind(start: Start, when) -> N
             child.process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.05)
         await until(lambda: not child.is_alive, 10)
-        assert (await ask(service.url, "after")).is_right
+        assert (await answered(service.url, "after")).is_right
 
 
 async def test_a_lost_message_is_replaced(service) -> None:

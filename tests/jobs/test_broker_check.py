@@ -40,7 +40,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             except redis.ConnectionError:
                 return False
 
-        wait_for(answers, 20)
+        wait_for(answers)
         client.close()
         return f"redis://127.0.0.1:{port}/0"
 

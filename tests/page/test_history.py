@@ -112,6 +112,8 @@ def test_a_new_title_stays(listed: Page) -> None:
 
 
 def test_a_removal_is_asked_first_and_can_be_undone(listed: Page) -> None:
+    listed.clock.install(time=0)
+    listed.clock.pause_at(3600)  # it can be undone for ten seconds
     remove = listed.get_by_role("button", name="Remove “Receipt”")
     remove.click()
     listed.get_by_role("button", name="Cancel").click()
@@ -119,12 +121,14 @@ def test_a_removal_is_asked_first_and_can_be_undone(listed: Page) -> None:
     remove.click()
     listed.get_by_role("button", name="Remove", exact=True).click()
     expect(listed.locator(".history-entry")).to_have_count(2)
+    listed.clock.run_for(9000)
     listed.get_by_role("button", name="Undo").click()
     expect(listed.locator(".history-entry")).to_have_count(3)
 
 
 def test_a_removal_ends_what_is_running(listed: Page) -> None:
-    listed.clock.install()
+    listed.clock.install(time=0)
+    listed.clock.pause_at(3600)
     listed.get_by_role("button", name="Remove “Plate”").click()
     listed.get_by_role("button", name="Remove", exact=True).click()
     expect(listed.get_by_role("button", name="Undo")).to_be_visible()

@@ -70,7 +70,8 @@ def test_the_notice_names_what_is_away_and_goes_when_it_is_back(
 
 def test_a_failure_counts_until_it_is_asked_again(page: Page) -> None:
     page.evaluate(SHOW)
-    page.clock.install()
+    page.clock.install(time=0)
+    page.clock.pause_at(3600)
     full = {"code": "queue_full", "message": "All 18 places are taken."}
     page.evaluate("error => window.fail(error, Date.now() + 4000)", full)
     card = page.get_by_role("alert")

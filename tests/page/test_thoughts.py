@@ -39,19 +39,23 @@ def seen(
         yield Seen(request.param, visitor)
 
 
-def test_thoughts_are_folded_above_the_answer_and_never_sent(seen: Seen) -> None:
+def test_thoughts_are_folded_above_the_answer_and_never_sent(
+    seen: Seen, thinking: Service
+) -> None:
     posted: list[Any] = []
     page = seen.page
     page.on("request", lambda r: r.method == "POST" and posted.append(r.post_data_json))
-    seen.visitor.ask("What is it?")
     block = page.locator(".answer .thoughts")
     title = block.locator("summary")
-    expect(title).to_contain_text(seen.text("thoughts"), timeout=20_000)
-    expect(page.locator(".waiting li.now")).to_contain_text(seen.text("stage_prefill"))
-    expect(block.locator(".markdown")).to_be_hidden()
-    seen.shoot("thinking")
-    title.click()
-    expect(block.locator("strong")).to_have_text("Is it round?", timeout=20_000)
+    stage = page.locator(".waiting li.now")
+    with thinking.slowly():
+        seen.visitor.ask("What is it?")
+        expect(title).to_contain_text(seen.text("thoughts"), timeout=60_000)
+        expect(stage).to_contain_text(seen.text("stage_prefill"))
+        expect(block.locator(".markdown")).to_be_hidden()
+        seen.shoot("thinking")
+        title.click()
+    expect(block.locator("strong")).to_have_text("Is it round?", timeout=60_000)
     seen.visitor.wait_done()
     expect(page.locator(".answer > .markdown")).to_have_text("It is red.")
     expect(block).to_contain_text("speaks against red.")
@@ -71,12 +75,13 @@ def test_thoughts_are_folded_above_the_answer_and_never_sent(seen: Seen) -> None
 
 
 def test_an_answer_that_is_stopped_while_it_thinks_keeps_its_thoughts(
-    seen: Seen,
+    seen: Seen, thinking: Service
 ) -> None:
-    seen.visitor.ask("What is it?")
     title = seen.page.locator(".answer .thoughts summary")
-    expect(title).to_contain_text(seen.text("thoughts"), timeout=20_000)
-    seen.visitor.stop.click()
+    with thinking.slowly():
+        seen.visitor.ask("What is it?")
+        expect(title).to_contain_text(seen.text("thoughts"), timeout=60_000)
+        seen.visitor.stop.click()
     seen.visitor.wait_done()
     expect(seen.page.locator(".answer .note")).to_have_text(seen.text("stopped"))
     expect(title).to_be_visible()

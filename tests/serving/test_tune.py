@@ -189,7 +189,8 @@ def test_if_everything_crashes_the_defaults_serve(
 def test_nothing_is_started_that_would_end_too_late(
     monkeypatch, settings: Settings, within_s: float, is_brief: bool
 ) -> None:
-    """With a second left, none of which one took two; with half a second, none."""
+    """A trial takes two seconds. With one second left none begins, since one like it
+    took longer; with half a second, since that is too short for any."""
     now_s = 0.0
 
     def trial(variant: Variant, *_: object) -> Measured:

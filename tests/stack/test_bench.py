@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ from tests.stack.conftest import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.model, pytest.mark.redis]
 
+UNANSWERED = re.compile(r"[1-9]\d* (refused|failed|unanswered)")
+
 
 def typed(edge: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environ = os.environ | {"EDGE_DATA_DIR": str(folder), "COLUMNS": "120"}
@@ -30,14 +34,29 @@ def typed(edge: str, folder: Path, *words: str) -> subprocess.CompletedProcess[s
     )
 
 
+def answered(
+    edge: str, parent: Path, *commands: Sequence[str]
+) -> tuple[Path, list[subprocess.CompletedProcess[str]]]:
+    """How commands end, one after the other, in a new folder; in another one, up to
+    twice, where a question had no answer: a busy machine refuses one now and then."""
+    for n in range(3):
+        folder = parent / f"try {n}"
+        folder.mkdir()
+        ended = [typed(edge, folder, *words) for words in commands]
+        if not any(UNANSWERED.search(one.stdout) for one in ended):
+            break
+    return folder, ended
+
+
 def test_a_curve_of_a_running_server(edge: str, stack: Stack, tmp_path: Path) -> None:
-    url, out = f"http://127.0.0.1:{stack.port}", tmp_path / "out"
-    options = ("--stages", "1,2", "--requests", "4", "--out", str(out))
-    ended = typed(edge, tmp_path, "bench", "--url", url, *options)
+    options = ("--stages", "1,2", "--requests", "4", "--out", "out")
+    command = ("bench", "--url", f"http://127.0.0.1:{stack.port}", *options)
+    folder, [ended] = answered(edge, tmp_path, command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 users: 4 answered, 0 refused, 0 failed" in ended.stdout
+    out = folder / "out"
     run = Run.load(out / "run.json")
-    assert Run.load(tmp_path / "bench/latest.json") == run  # for the server's page
+    assert Run.load(folder / "bench/latest.json") == run  # for the server's page
     one, two = summarise(run)
     assert (one.users, two.users) == (1, 2)
     assert one.answered == two.answered == 4
@@ -62,27 +81,24 @@ def test_ctrl_c_keeps_what_was_measured(
     said = tmp_path / "said"
     with said.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-    answered = _answered(stack)
-    wait_for(lambda: _answered(stack) >= answered + 2, 60)
+    before = n_answered(stack)
+    wait_for(lambda: n_answered(stack) >= before + 2, 120)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0, said.read_text()
+    assert process.wait(120) == 0, said.read_text()
     (stage,) = summarise(Run.load(out / "run.json"))
     assert stage.answered >= 1 and stage.failed == 0
     assert (out / "report.html").exists()
 
 
 def test_two_runs_are_compared(edge: str, stack: Stack, tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{stack.port}"
-    paths = []
-    for name in ("one", "other"):
-        out = tmp_path / name
-        options = ("--requests", "2", "--stages", "1", "--name", name)
-        typed(edge, tmp_path, "bench", "--url", url, *options, "--out", str(out))
-        paths.append(str(out / "run.json"))
-    out = tmp_path / "both"
-    ended = typed(edge, tmp_path, "bench", "compare", *paths, "--out", str(out))
+    command = ("bench", "--url", f"http://127.0.0.1:{stack.port}")
+    options = ("--requests", "2", "--stages", "1")
+    names = ("one", "other")
+    runs = [(*command, *options, "--name", name, "--out", name) for name in names]
+    compare = ("bench", "compare", "one/run.json", "other/run.json", "--out", "both")
+    folder, [*_, ended] = answered(edge, tmp_path, *runs, compare)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    report = (out / "report.html").read_text()
+    report = (folder / "both/report.html").read_text()
     assert "one" in report and "other" in report
 
 
@@ -111,49 +127,52 @@ def test_a_wrong_command_is_one_sentence(
 def test_the_monitor_asks_once_and_remembers(
     edge: str, stack: Stack, tmp_path: Path
 ) -> None:
-    url = ("--url", f"http://127.0.0.1:{stack.port}")
-    for n in (1, 2):
-        ended = typed(edge, tmp_path, "monitor", "--once", *url)
+    look = ("monitor", "--once", "--url", f"http://127.0.0.1:{stack.port}")
+    drawn = ("--alert-p99", "0", "--csv", "looks.csv", "--plot", "looks.png")
+    folder, [*looks, alert] = answered(edge, tmp_path, look, look, (*look, *drawn))
+    for n, ended in enumerate(looks, 1):
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert f"of {n}, 0 unanswered" in ended.stdout
-    drawn = ("--csv", "looks.csv", "--plot", "looks.png")
-    alert = typed(edge, tmp_path, "monitor", "--once", "--alert-p99", "0", *url, *drawn)
     assert alert.returncode == 2
     assert "ALERT P99" in alert.stdout
-    stored = json.loads((tmp_path / "monitor.json").read_text())
+    stored = json.loads((folder / "monitor.json").read_text())
     assert [look["outcome"] for look in stored["looks"]] == ["answered"] * 3
-    with (tmp_path / "looks.csv").open() as file:
+    with (folder / "looks.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 3
-    assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "looks.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_monitor_asks_the_reranker(edge: str, stack: Stack, tmp_path: Path) -> None:
-    words = ("--rerank", "--once", "--url", f"http://127.0.0.1:{stack.port}")
-    for n in (1, 2):
-        ended = typed(edge, tmp_path, "monitor", *words, "--plot", "looks.png")
+    url = ("--url", f"http://127.0.0.1:{stack.port}")
+    look = ("monitor", "--rerank", "--once", *url, "--plot", "looks.png")
+    folder, looks = answered(edge, tmp_path, look, look)
+    for n, ended in enumerate(looks, 1):
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert f"of {n}, 0 unanswered" in ended.stdout
-    assert len(History(tmp_path / "monitor-rerank.json").probes) == 2
-    assert (tmp_path / "looks.png").read_bytes().startswith(b"\x89PNG")
-    assert not (tmp_path / "monitor.json").exists()
+    assert len(History(folder / "monitor-rerank.json").probes) == 2
+    assert (folder / "looks.png").read_bytes().startswith(b"\x89PNG")
+    assert not (folder / "monitor.json").exists()
 
 
 def test_the_standard_ranking_is_computed_each_time(stack: Stack) -> None:
     url = f"http://127.0.0.1:{stack.port}"
     client = ChatClient(url, route=ROUTE)
     assert rerank_question("") == rerank_question("")
-    replies = [client.ask(rerank_question("")) for _ in range(2)]
+    for _ in range(3):  # unless a part stands still
+        replies = [client.ask(rerank_question("")) for _ in range(2)]
+        if {one.outcome for one in replies} == {"answered"}:
+            break
     client.close()
     assert [(one.outcome, one.cached) for one in replies] == [("answered", False)] * 2
 
 
 def test_a_reranker_is_measured(edge: str, stack: Stack, tmp_path: Path) -> None:
     words = ("--scenario", "rerank", "--stages", "1,2", "--requests", "4", "--out", "o")
-    url = f"http://127.0.0.1:{stack.port}"
-    ended = typed(edge, tmp_path, "bench", "--url", url, *words)
+    command = ("bench", "--url", f"http://127.0.0.1:{stack.port}", *words)
+    folder, [ended] = answered(edge, tmp_path, command)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "2 users: 4 answered, 0 refused, 0 failed" in ended.stdout
-    assert {one.cached for one in Run.load(tmp_path / "o/run.json").samples} == {False}
+    assert {one.cached for one in Run.load(folder / "o/run.json").samples} == {False}
 
 
 def test_the_monitor_reports_a_missing_server(edge: str, tmp_path: Path) -> None:
@@ -162,7 +181,7 @@ def test_the_monitor_reports_a_missing_server(edge: str, tmp_path: Path) -> None
     assert "failed (connection)" in ended.stdout
 
 
-def _answered(stack: Stack) -> int:
+def n_answered(stack: Stack) -> int:
     """The number of questions that the stack has answered."""
     log = stack.data_dir / "state" / str(stack.port) / "logs" / "worker.log"
     return log.read_text().count("succeeded in")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import urllib.request
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +18,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge import errors
 from edge.histogram_buckets import BUCKETS_S
 from edge.jobs.cache_contents import KINDS
-from edge.up.parts import free_port
 from tests.conftest import wait_for
 from tests.stack.answer_cache import attempts
-from tests.stack.conftest import Stack, running
+from tests.stack.conftest import Stack, own_port, rounds, running
 from tests.test_monitoring import named_metrics
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
 
+LEAVES_S = 10.0  # sooner than a job that nobody watches ends, by WATCH_S and MISS_S
 HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil", code="' + "A" * 200
 LABELS = {
     "outcome": {"finished", "failed", "cancelled", "expired", "refused"},
@@ -44,15 +43,15 @@ class Watched:
 
     def __init__(self, stack: Stack, worker_port: int) -> None:
         self.stack = stack
-        self.http = httpx.Client(base_url=stack.url, timeout=60)
+        self.http = stack.client()
         self._urls = {
-            "ui": f"{stack.url}/metrics",
+            "ui": "/metrics",
             "worker": f"http://127.0.0.1:{worker_port}/metrics",
         }
 
     def families(self, part: str) -> list[Metric]:
-        with urllib.request.urlopen(self._urls[part], timeout=10) as reply:
-            return list(text_string_to_metric_families(reply.read().decode()))
+        text = self.http.get(self._urls[part]).text
+        return list(text_string_to_metric_families(text))
 
     def value(self, name: str, part: str = "ui", **labels: str) -> float:
         samples = [s for family in self.families(part) for s in family.samples]
@@ -78,7 +77,7 @@ def watched(
     edge: str, babble: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watched]:
     """A stack whose model babbles: answers have exactly `max_tokens`."""
-    port = free_port()
+    port = own_port()
     settings = {"model": str(babble[0]), "mmproj": str(babble[1]), "slots": "2"}
     settings |= {"context_tokens": "24000", "metrics_port": str(port)}
     with running(edge, tmp_path_factory.mktemp("watched"), **settings) as stack:
@@ -94,22 +93,32 @@ def buckets(watched: Watched) -> dict[float, float]:
     return {float(sample.labels["le"]): sample.value for sample in named}
 
 
-def test_server_and_client_agree_on_percentiles(watched: Watched) -> None:
+def steps_between(watched: Watched, n: int) -> int:
+    """The most buckets between a percentile as its clients measure it and as the server
+    counts it."""
     before, measured = buckets(watched), []
     for i in range(20):
         started = time.monotonic()
-        reply = watched.ask(f"question {i}", max_tokens=5 + 12 * i)
+        reply = watched.ask(f"question {n} {i}", max_tokens=5 + 12 * i)
         measured.append(time.monotonic() - started)
         assert reply.headers["x-cache"] == "miss"
     after = buckets(watched)
     counts = {le: n - before[le] for le, n in after.items()}
     assert counts[math.inf] == len(measured)
+    steps = []
     for percent in (50, 90):  # a pause of this process alone moves the slowest
         rank = math.ceil(percent / 100 * len(measured))
         server = min(le for le, n in counts.items() if n >= rank)
         client = sorted(measured)[rank - 1]
-        steps = bisect_left(BUCKETS_S, client) - bisect_left(BUCKETS_S, server)
-        assert abs(steps) <= 1, f"P{percent}: {client:.2f} s, but at most {server} s"
+        print(f"P{percent}: {client:.2f} s, but at most {server} s")
+        steps.append(bisect_left(BUCKETS_S, client) - bisect_left(BUCKETS_S, server))
+    return max(map(abs, steps))
+
+
+def test_server_and_client_agree_on_percentiles(watched: Watched) -> None:
+    for steps in rounds(2):
+        steps.append(steps_between(watched, len(steps)))
+    assert min(steps) <= 1
 
 
 def test_each_kind_of_outcome_is_counted(
@@ -148,7 +157,8 @@ def test_each_kind_of_outcome_is_counted(
     assert (finished(), hits()) == (2 * (n + 1), 1)
 
 
-def test_a_disconnected_client_is_counted_on_both_sides(watched: Watched) -> None:
+def seconds_until_counted(watched: Watched) -> float:
+    """How long it takes until a client that leaves is counted on both sides."""
     left = watched.ended("cancelled", "cancelled")
     ended = watched.ended("cancelled", "cancelled", "worker")
     body = {"messages": [{"role": "user", "content": "long"}], "max_tokens": 20_000}
@@ -159,10 +169,18 @@ def test_a_disconnected_client_is_counted_on_both_sides(watched: Watched) -> Non
         next(lines)
         wait_for(lambda: watched.value("edge_engine_busy_slots", "worker"))
         wait_for(lambda: watched.value("edge_jobs_running") == 1)
-    # sooner than a job that nobody watches ends, by WATCH_S and MISS_S
-    wait_for(lambda: left() == 1 and ended() == 1, 10)
+    began = time.monotonic()
+    wait_for(lambda: left() == 1 and ended() == 1)
+    seconds = time.monotonic() - began
     wait_for(lambda: watched.value("edge_jobs_running") == 0)
     wait_for(lambda: watched.value("edge_engine_busy_slots", "worker") == 0)
+    return seconds
+
+
+def test_a_disconnected_client_is_counted_on_both_sides(watched: Watched) -> None:
+    for waits_s in rounds(LEAVES_S):
+        waits_s.append(seconds_until_counted(watched))
+    assert min(waits_s) < LEAVES_S
 
 
 def test_client_input_is_never_a_label(watched: Watched) -> None:
@@ -180,14 +198,24 @@ def test_client_input_is_never_a_label(watched: Watched) -> None:
 
 def test_rules_and_panels_use_existing_metrics(watched: Watched) -> None:
     watched.ask("one answer")
-    families = watched.families("ui") + watched.families("worker")
-    assert named_metrics() <= {s.name for family in families for s in family.samples}
+
+    def missing() -> set[str]:
+        families = watched.families("ui") + watched.families("worker")
+        return named_metrics() - {s.name for one in families for s in one.samples}
+
+    wait_for(lambda: not missing())  # a scrape does without a Redis that stands still
 
 
 def test_the_fleet_is_reported(watched: Watched) -> None:
-    told = {s.name: s.value for f in watched.families("ui") for s in f.samples}
-    assert (told["edge_workers"], told["edge_slots"]) == (1, 2)
-    assert (told["edge_broker_up"], told["edge_cache_up"]) == (1, 1)
+    told: dict[str, float] = {}
+
+    def is_whole() -> bool:  # unless the worker or a Redis stands still
+        families = watched.families("ui")
+        told.update((s.name, s.value) for one in families for s in one.samples)
+        names = ("edge_workers", "edge_slots", "edge_broker_up", "edge_cache_up")
+        return [told.get(name) for name in names] == [1, 2, 1, 1]
+
+    wait_for(is_whole)
     assert told["edge_cache_bytes"] > 0
     assert told["process_resident_memory_bytes"] > 50_000_000
     assert watched.value("edge_engine_cells", "worker") == 24_000

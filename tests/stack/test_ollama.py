@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import ollama
 import pytest
 from ollama import Client
 from pydantic import BaseModel
 
-from tests.stack.conftest import Stack, drawing
+from tests.conftest import wait_for
+from tests.stack.conftest import ASK_S, Patient, Stack, drawing
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
 
@@ -24,7 +24,7 @@ REPORT: Any = {
 
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Iterator[Client]:
-    with Client(host=stack.url) as client:
+    with Client(host=stack.url, transport=Patient(), timeout=ASK_S) as client:
         yield client
 
 
@@ -91,16 +91,18 @@ def test_tools_are_offered_and_their_results_read(
 
 
 def test_models_are_listed_and_shown(client: Client) -> None:
-    assert [model.model for model in client.list().models] == ["tiny:latest"]
-    assert [model.model for model in client.ps().models] == ["tiny:latest"]
+    # none while a starved worker is away for a moment
+    wait_for(lambda: [one.model for one in client.list().models] == ["tiny:latest"])
+    wait_for(lambda: [one.model for one in client.ps().models] == ["tiny:latest"])
     shown = client.show("tiny")
     assert "vision" in (shown.capabilities or [])
     assert (shown.modelinfo or {})["qwen3vl.context_length"] > 1000
 
 
 def test_the_page_stays_where_ollama_looks_for_life(stack: Stack) -> None:
-    assert httpx.head(stack.url).status_code == 200
-    assert "<html" in httpx.get(stack.url, headers={"accept": "*/*"}).text
+    with stack.client() as http:
+        assert http.head("/").status_code == 200
+        assert "<html" in http.get("/", headers={"accept": "*/*"}).text
 
 
 def test_errors_are_those_of_the_client(client: Client, messages: Any) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -72,11 +71,7 @@ def test_text_grows_and_stop_stops_the_engine(browser, slow_stack, picture) -> N
         # the one slot is free again: a short question does not wait for the rest
         started = time.monotonic()
         body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3}
-        url = f"{slow_stack.url}/v1/chat/completions"
-        for _ in range(60):  # a starved worker is soon back
-            if (reply := httpx.post(url, json=body, timeout=120)).status_code != 503:
-                break
-            time.sleep(1)
+        reply = slow_stack.post("/v1/chat/completions", body)
         assert reply.json()["choices"][0]["message"]["content"]
         assert time.monotonic() - started < max(15, whole_s / 2)
 
@@ -153,9 +148,9 @@ def test_the_command_for_programs_sends_a_picture_of_any_size(
         command = visitor.page.locator("#server pre").first.inner_text()
     for _ in range(60):  # a starved worker is soon back
         answer = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=60
+            ["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=120
         ).stdout
-        if b"no_worker" not in answer:
+        if not any(code in answer for code in (b"no_worker", b"service_unavailable")):
             break
         time.sleep(1)
     assert "choices" in json.loads(answer)

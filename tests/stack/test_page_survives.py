@@ -18,7 +18,7 @@ from tests.stack.visitor import Visitor, visiting
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.model]
 
 SHAPE = "What shape is this, and which colour?"
-AGAIN_MS = 90_000  # parts start again, on two busy cores
+AGAIN_MS = 180_000  # parts start again, on two busy cores
 
 
 @pytest.fixture(scope="module")

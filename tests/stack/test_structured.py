@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Optional
 
-import httpx
 import openai
 import pydantic.v1
 import pytest
@@ -83,7 +82,8 @@ QUESTION = [{"role": "user", "content": "What is on the left?"}]
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{stack.url}/v1", api_key="unused", max_retries=0) as one:
+    url, http = stack.url + "/v1", stack.sdk_client()
+    with OpenAI(base_url=url, api_key="none", max_retries=0, http_client=http) as one:
         yield one
 
 
@@ -131,14 +131,9 @@ def test_schemas_of_pydantic_1_are_enforced(stack: Stack) -> None:
         colour: Colour
         size: pydantic.v1.conint(ge=1, le=3)  # type: ignore[valid-type]
 
-    answer = httpx.post(
-        f"{stack.url}/v1/chat/completions",
-        json={
-            "messages": QUESTION,
-            "response_format": {"type": "json_object", "schema": Old.schema()},
-        },
-        timeout=60,
-    )
+    form = {"type": "json_object", "schema": Old.schema()}
+    body = {"messages": QUESTION, "response_format": form}
+    answer = stack.post("/v1/chat/completions", body)
     assert answer.status_code == 200
     Old.parse_obj(json.loads(answer.json()["choices"][0]["message"]["content"]))
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai import OpenAI
@@ -43,8 +42,9 @@ LOOK_UP: Any = {
 
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Iterator[OpenAI]:
-    with OpenAI(base_url=stack.url + "/v1", api_key="none", max_retries=0) as client:
-        yield client
+    url, http = stack.url + "/v1", stack.sdk_client()
+    with OpenAI(base_url=url, api_key="none", max_retries=0, http_client=http) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -164,18 +164,16 @@ def test_a_job_with_calls_is_read_again(stack: Stack, messages: Any) -> None:
         "max_tokens": 100,
     }
     named = {"idempotency-key": "a call"}
-    asked = httpx.post(
-        f"{stack.url}/v1/chat/completions", json=body, headers=named, timeout=60
-    )
+    asked = stack.post("/v1/chat/completions", body, headers=named)
     made = asked.json()["choices"][0]["message"]["tool_calls"]
-    job = f"{stack.url}/v1/jobs/{asked.headers['x-job-id']}"
-    again = httpx.get(job).json()["answer"]["choices"][0]
+    job = f"/v1/jobs/{asked.headers['x-job-id']}"
+    again = stack.get(job).json()["answer"]["choices"][0]
     assert again["message"]["tool_calls"] == made
     assert again["finish_reason"] == "tool_calls"
-    events = httpx.get(job + "/events").text
+    events = stack.get(job + "/events").text
     assert '"tool_calls": [{"id": "call_' in events
     last = max(int(at) for at in re.findall(r"^id: (\d+)$", events, re.MULTILINE))
-    rest = httpx.get(job + "/events", headers={"last-event-id": str(last)}).text
+    rest = stack.get(job + "/events", headers={"last-event-id": str(last)}).text
     assert 'tool_calls": [' not in rest
 
 

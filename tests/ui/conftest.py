@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.jobs.jobs_harness import patient
 from tests.ui.api_harness import ApiHarness, api_harness
 from ui import answer_cache
+from ui.responses import store
 from worker import preflight
 
 
@@ -18,9 +20,12 @@ def brief_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def patient_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine has the answer cache too."""
+def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A busy machine is late for nothing, and has what is cached and stored too."""
     monkeypatch.setattr(answer_cache, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(store, "PATIENCE_S", 60.0)
+    with patient():
+        yield
 
 
 @pytest.fixture

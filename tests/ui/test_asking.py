@@ -104,7 +104,7 @@ def hang_once(web: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     async def decode(*args: Any) -> Any:
         if hangs:
             hangs.clear()
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         return await really(*args)
 
     monkeypatch.setattr(decoder, "decode", decode)
@@ -143,7 +143,7 @@ async def test_a_question_goes_on_when_its_web_process_died_before_the_queue(
         hang_once(dead, monkeypatch)
         first = dead.asking(**picture_body(), headers=once)
         await web.until(lambda: web.live)
-        async with web.working(), asyncio.timeout(20):
+        async with web.working(), asyncio.timeout(60):
             reply = await web.post(**picture_body(), headers=once)
         assert reply.status_code == 200
         assert reply.headers["x-job-id"]
@@ -192,7 +192,7 @@ async def test_who_waits_for_a_request_that_fails_prepares_the_question(
         second = web.asking(**picture_body(), headers=once)
         await asyncio.sleep(0.2)
         first.cancel()
-        async with web.working(), asyncio.timeout(20):
+        async with web.working(), asyncio.timeout(60):
             assert (await second).status_code == 200
         died.cancel()
 
@@ -220,7 +220,7 @@ async def test_who_leaves_does_not_take_the_question_from_another(
         second = web.asking(**picture_body(), headers=once)
         await given.wait()
         first.cancel()
-        async with web.working(), asyncio.timeout(20):
+        async with web.working(), asyncio.timeout(60):
             assert (await second).status_code == 200
 
 
@@ -230,7 +230,7 @@ async def test_when_all_have_left_before_the_queue_the_job_ends(
     once = {"idempotency-key": "abc"}
     async with api_harness(broker_url) as web:
         monkeypatch.setattr(
-            web.client._asking.decoder, "decode", lambda *_: asyncio.sleep(60)
+            web.client._asking.decoder, "decode", lambda *_: asyncio.sleep(600)
         )
         first = web.asking(**picture_body(), headers=once)
         await web.until(lambda: web.live)

@@ -204,7 +204,7 @@ async def test_a_middle_body_does_not_wait_for_large_ones() -> None:
 
     def slow(_data: bytearray) -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     bodies = Bodies(Metrics(), InFlight())
 
@@ -213,9 +213,9 @@ async def test_a_middle_body_does_not_wait_for_large_ones() -> None:
             pass
 
     tasks = [asyncio.create_task(large()) for _ in range(3)]
-    assert await asyncio.to_thread(begun.wait, 5)
+    assert await asyncio.to_thread(begun.wait, 60)
     middle = json.dumps(["x" * 100_000]).encode()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(50):  # less than the large ones wait
         assert await read(bodies, request([middle])) == middle
     go_on.set()
     await asyncio.gather(*tasks)

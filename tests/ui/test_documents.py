@@ -296,9 +296,9 @@ async def test_a_client_that_leaves_ends_the_page_and_those_behind_it(
     await web.until(lambda: len(web.waiting) == 1)
     asking.cancel()
     await web.until(lambda: web.live == [])
+    await web.until(lambda: web.client.pages_in_flight._held == {})
     await asyncio.sleep(0.2)
     assert len(sent) == 2
-    assert web.client.pages_in_flight._held == {}
 
 
 async def test_the_page_that_is_answered_can_be_cancelled(web: ApiHarness) -> None:

@@ -70,8 +70,8 @@ async def test_a_stream_open_after_the_grace_ends_with_an_error(
         await web.followed(2)
         await web.client.subscriptions.drain(1)
         assert not web.n_streams
-        stream = await asyncio.wait_for(shown, 20)
-        refused = await asyncio.wait_for(waiting, 20)
+        stream = await asyncio.wait_for(shown, 60)
+        refused = await asyncio.wait_for(waiting, 60)
     assert '"code": "shutting_down"' in stream.text
     assert stream.text.endswith("data: [DONE]\n\n")
     assert code_of(refused) == (503, "shutting_down")

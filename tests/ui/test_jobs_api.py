@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,7 +10,6 @@ import pytest
 
 from edge.jobs import keys, reconcile, record
 from edge.stubs.runtime import LONG_ANSWER
-from tests.jobs.jobs_harness import patient
 from tests.ui.api_harness import POOL, ApiHarness, api_harness, code_of, text_of
 from ui.request_caller import LONGEST_KEY
 from ui.subscriptions import MOST_FOLLOWERS
@@ -338,14 +336,8 @@ async def test_a_job_with_a_key_goes_on_when_its_client_leaves(web: ApiHarness) 
     assert job["attempt"] == 1
 
 
-@pytest.fixture
-def patience() -> Iterator[None]:
-    with patient():
-        yield
-
-
-@pytest.mark.usefixtures("patience")  # not because nobody watches it
 async def test_a_job_without_a_key_ends_when_its_client_leaves(web: ApiHarness) -> None:
+    """Not because nobody watches it."""
     async with web.working():
         asking = web.asking(n=20_000)
         await web.until(lambda: web.runtime.cells)

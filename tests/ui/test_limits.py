@@ -181,12 +181,14 @@ async def test_a_key_asks_the_models_that_it_may(server: Keyed) -> None:
 async def test_jobs_of_a_key_are_its_own_limit(server: Keyed) -> None:
     web = server.web
     key = server.key("alice", "jobs=1")
-    slow = web.asking(key=key, n=20_000, stream=True)
+    go = web.hold(after=20)
+    slow = web.asking(key=key, n=100, stream=True)
     await web.until(lambda: web.running)
     reply = await web.post("another", key=key)
     assert code_of(reply) == (429, "client_limit")
     assert "You have 1 unfinished question" in reply.json()["error"]["message"]
-    slow.cancel()
+    go.set()
+    assert (await slow).status_code == 200
 
 
 async def test_usage_is_shown_to_its_own_key(server: Keyed) -> None:

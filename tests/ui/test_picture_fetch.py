@@ -33,6 +33,12 @@ PNG = png()
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+@pytest.fixture(autouse=True)
+def patient_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the limit itself is tested, the test sets a short one."""
+    monkeypatch.setattr(picture_fetch, "FETCH_S", 100.0)
+
+
 class Server:
     """Answers each connection with `answer`, and keeps what it was asked."""
 
@@ -159,7 +165,7 @@ async def dripping_headers(reader: Any, to: asyncio.StreamWriter) -> None:
 
 
 async def silent(reader: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(60)
+    await asyncio.sleep(600)
 
 
 async def continuing(reader: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
@@ -209,7 +215,7 @@ async def test_no_answer_does_harm(
     async with serving(answer) as server:
         at = f"127.0.0.1:{server.port}"
         with pytest.raises(InvalidPicture, match=message) as caught:
-            await asyncio.wait_for(fetch(f"http://{at}/", at, counted), 20)
+            await asyncio.wait_for(fetch(f"http://{at}/", at, counted), 60)
         assert caught.value.param == "messages[0]"
     assert not counted._held
 

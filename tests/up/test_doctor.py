@@ -23,6 +23,7 @@ from edge.up import doctor
 from edge.up.doctor import Finding, findings
 from edge.up.models import RESERVE_BYTES
 from edge.up.parts import free_port
+from tests.jobs.jobs_harness import patient
 from tests.serving.tuned import DEFAULT_RESULTS, keep_tuning, language
 
 GIB = 1 << 30
@@ -121,7 +122,8 @@ def test_an_unreachable_redis_is_wrong(settings: Settings) -> None:
 
 def test_own_redis_servers_are_checked(monkeypatch, settings, redis_url: str) -> None:
     own = replace(settings, broker_url=redis_url, cache_url=redis_url)
-    assert doctor.queue(own).level == "note"  # without an append-only file
+    with patient():
+        assert doctor.queue(own).level == "note"  # without an append-only file
     monkeypatch.setattr(doctor, "check_redis", lambda _: "")
     assert doctor.queue(own).level == "ok"
 

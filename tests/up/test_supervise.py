@@ -187,7 +187,7 @@ pathlib.Path("pid").write_text(str(other.pid))
     one.wait_ready(is_stopping=lambda: False)
     other = psutil.Process(int((tmp_path / "pid").read_text()))
     one.stop()
-    gone, _ = psutil.wait_procs([other], timeout=20)
+    gone, _ = psutil.wait_procs([other], timeout=60)
     assert gone
 
 
@@ -380,7 +380,7 @@ def test_the_configuration_arrives_on_stdin(tmp_path: Path) -> None:
     one = child(tmp_path, "print('got', input())", config="a secret\n")
     one.start()
     wait_for(lambda: "got a secret" in one.log.read_text())
-    assert one.process and one.process.wait(20) == 0
+    assert one.process and one.process.wait(60) == 0
 
 
 def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
@@ -403,7 +403,7 @@ time.sleep(60)
     assert one.process
     one.process.kill()
     one.process.wait()
-    psutil.wait_procs([grandchild], timeout=20)
+    psutil.wait_procs([grandchild], timeout=60)
     assert not grandchild.is_running()
 
 

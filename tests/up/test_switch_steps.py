@@ -144,7 +144,7 @@ def test_a_model_that_was_replaced_is_not_loaded_again(
     while not pauses:
         next(steps)
     there.clear()
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 60
     for _ in steps:
         assert time.monotonic() < give_up
     assert pauses == [1]

@@ -66,7 +66,7 @@ class WorkerHarness(JobsHarness):
             preflight.close()
 
     @contextmanager
-    def beating(self, hang_s: float = 30, n_slots: int = 1) -> Iterator[None]:
+    def beating(self, hang_s: float = 300, n_slots: int = 1) -> Iterator[None]:
         """The heartbeat and its watchdog run."""
         watchdog = Watchdog(self.engine, self.worker, self.claiming, n_slots, hang_s)
         heartbeat = Heartbeat(Heart(self.sync, WORKER), watchdog)

@@ -75,7 +75,7 @@ async def begin(web: ApiHarness, *lines: Any, endpoint: str = CHAT) -> httpx.Res
 
 
 async def ended(web: ApiHarness, batch_id: str) -> dict[str, Any]:
-    for _ in range(200):
+    for _ in range(1200):
         batch = (await web.http.get(f"/v1/batches/{batch_id}")).json()
         if batch["status"] not in ("in_progress", "cancelling"):
             return batch
