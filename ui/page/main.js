@@ -52,7 +52,11 @@ const empty = new EmptyPage(service, {
 mount("talk").append(empty.node);
 const composer = new Composer(mount("composer"), service, {
   ask: (text, pictures, settings, task, edited) => {
-    const giveBack = () => composer.write(task?.words ?? text, pictures, edited, { text: composer.text, pictures: composer.pictures });
+    const giveBack = () => {
+      const isHere = conversation.messages.some(({ id }) => id === edited?.id);
+      const before = { text: composer.text, pictures: composer.pictures };
+      composer.write(task?.words ?? text, pictures, isHere ? edited : null, before);
+    };
     inRoom((room) => room.ask(text, pictures, settings, task, edited, giveBack), giveBack);
   },
   choose,

@@ -39,6 +39,8 @@ export class Room {
   #pointed = null;
   /** @type {Message | null} */
   #found = null;
+  /** Whether the latest question could not be kept. */
+  #isFull = false;
 
   /**
    * @param {Store} store
@@ -144,8 +146,11 @@ export class Room {
   async ask(text, pictures, settings = options(), task = undefined, edited = null, giveBack = undefined) {
     const parent = edited ? edited.parent : undefined;
     const refused = this.#conversation.messages.filter((one) => edited && one.parent === edited.id && one.again);
-    for (const one of refused) await this.#asking.stop(one); // it is asked in other words
-    await this.#run(this.#conversation.ask(text, pictures, settings, parent, task), giveBack);
+    const making = async () => {
+      for (const one of refused) await this.#asking.stop(one); // it is asked in other words
+      return this.#conversation.ask(text, pictures, settings, parent, task);
+    };
+    await this.#run(making(), giveBack);
   }
 
   /**
@@ -161,7 +166,8 @@ export class Room {
     this.#talk.toEnd();
     const job = await making.catch(reportError);
     if (!job) giveBack();
-    this.#composer.say(job ? "" : say("storage_full"));
+    if (!job || this.#isFull) this.#composer.say(job ? "" : say("storage_full"));
+    this.#isFull = !job;
     if (job) await this.#asking.start(job);
   }
 
