@@ -45,7 +45,7 @@ class Stalls:
             time.sleep(TICK_S)
             now, own_before_s, own_s = time.monotonic(), own_s, time.process_time()
             late_s = now - self._woke_at - TICK_S
-            # a test that holds Python's lock for long is no stall of the machine
+            # or a test has held Python's lock
             if late_s > LEAST_S and own_s - own_before_s < late_s / 2:
                 self.lengths_s.append(late_s)
                 self._ended_at = now

@@ -90,8 +90,8 @@ def engine_cgroups() -> set[Path]:
 
 
 def main() -> int:
-    command = [sys.executable, "-m", "pytest", "tests/compose", "-m", "compose"]
-    command += ["--timeout", "900", *sys.argv[1:]]
+    command = [sys.executable, "-m", "pytest", "tests/compose", "--timeout", "900"]
+    command += ["-m", "compose and not slow", *sys.argv[1:]]
     if answers():
         return subprocess.run(command).returncode
     if os.geteuid() or not shutil.which("apt-get"):

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conftest import wait_for
@@ -104,20 +106,30 @@ def bring_stand_ins(engine: Engine) -> None:
     if saved.exists():
         engine.run("load", "--input", saved)
         return
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        root = Path(folder) / "root"
-        debootstrap = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
-        subprocess.run([*debootstrap, "trixie", root], check=True, capture_output=True)
-        packed = Path(folder) / "root.tar"
-        lists = ("--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*")
-        subprocess.run(["tar", "-C", root, *lists, "-cf", packed, "."], check=True)
-        engine.run("import", packed, "edge-vl-debian")
-        context = Path(folder) / "context"
-        context.mkdir()
-        shutil.copy(CERTIFICATES, context)
+    with debian(engine) as context:
         for target, image in BASES.items():
             options = ("--file", STAND_INS, "--target", target, "--tag", image)
             engine.run("build", "--quiet", *options, context)
     partial = saved.with_suffix(".partial")
     engine.run("save", "--output", partial, *BASES.values())
     partial.replace(saved)
+
+
+@contextmanager
+def debian(engine: Engine, architecture: str = "") -> Iterator[Path]:
+    """Imports the image that STAND_INS begins with, for another architecture if that is
+    not empty, and gives the folder that it is built with."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        root = Path(folder) / "root"
+        debootstrap = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
+        debootstrap += [f"--arch={architecture}"] if architecture else []
+        subprocess.run([*debootstrap, "trixie", root], check=True, capture_output=True)
+        packed = Path(folder) / "root.tar"
+        lists = ("--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*")
+        subprocess.run(["tar", "-C", root, *lists, "-cf", packed, "."], check=True)
+        platform = [f"--platform=linux/{architecture}"] if architecture else []
+        engine.run("import", *platform, packed, "edge-vl-debian")
+        context = Path(folder) / "context"
+        context.mkdir()
+        shutil.copy(CERTIFICATES, context)
+        yield context
