@@ -80,8 +80,8 @@ class Stack:
         for child in draining:
             child.ask()
         for child in (*reversed(draining), *reversed(others)):
-            if child.is_alive:
-                child.stop(in_a_hurry=lambda: len(self._asked) > n_signals)
+            child.stop(in_a_hurry=lambda: len(self._asked) > n_signals)
+            if child.is_asked:  # it may have ended while another one still worked
                 self._say(child, "stopped, it ran for")
 
     def say(self, name: str, news: str) -> None:

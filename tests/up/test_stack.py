@@ -71,6 +71,18 @@ def test_nginx_delivers_answers_until_the_work_is_done(
     ]
 
 
+def test_each_part_is_said_to_have_stopped(tmp_path: Path, capsys) -> None:
+    """Also one that ends while another one still works."""
+    stack = Stack(tmp_path, asked=[])
+    stack.start(late(tmp_path, "worker", 0, drains=True))
+    stack.start(late(tmp_path, "ui", 0.5, drains=True, after="worker ended"))
+    stack.start(late(tmp_path, "nginx", 0, drains=False))
+    stack.stop()
+    lines = capsys.readouterr().out.splitlines()
+    stopped = [line.split()[0] for line in lines if "stopped" in line]
+    assert stopped == ["ui", "worker", "nginx"]
+
+
 def test_a_second_signal_means_at_once(tmp_path: Path) -> None:
     asked: list[int] = []
     stack = Stack(tmp_path, asked)
