@@ -226,8 +226,7 @@ class Service:
             env=self.environ | python_path | (environ or {}),
             folder=own,
         )
-        self.children[name] = Child(part, self.folder / f"{name}.log")
-        self.children[name].start()
+        self._start(name, part)
 
     def _add_nginx(self) -> None:
         """As `edge up` would start it, in front of the first web process."""
@@ -235,9 +234,13 @@ class Service:
         os.chmod(self.folder, 0o711)
         upstream = f"{LOOPBACK}:{self.ports[0]}"
         part = nginx(LOOPBACK, port, upstream, self.settings, self.folder)
-        self.children["nginx"] = Child(part, self.folder / "nginx.log")
-        self.children["nginx"].start()
+        self._start("nginx", part)
         self.direct_url, self.url = self.url, f"http://{LOOPBACK}:{port}"
+
+    def _start(self, name: str, part: Part) -> None:
+        child = Child(part, self.folder / f"{name}.log")
+        child.start()
+        self.children[name] = child  # not before: it might be revived while it starts
 
     def _revive(self) -> None:
         while not self._stopping.wait(0.1):
