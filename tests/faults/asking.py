@@ -16,6 +16,7 @@ from edge.stubs.runtime import LONG_ANSWER
 
 PATH = "/v1/chat/completions"
 AWAY = ("no_worker", "service_unavailable")
+NO_WORKER = ("no_worker",)  # a cache that is away makes no part of the service so
 
 
 @dataclass

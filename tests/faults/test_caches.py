@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from edge.jobs import cache_keys
-from tests.faults.asking import PATH, Outcome, answered
+from tests.faults.asking import NO_WORKER, PATH, Outcome, answered
 from tests.faults.conftest import Start
 from tests.faults.service import Service
 
@@ -28,7 +28,6 @@ N_QUESTIONS = 1000
 N_USERS = 4
 LEVELS = ("known", "prefix", "memory", "stored")
 LIMIT_S = 600.0
-NO_WORKER = ("no_worker",)  # a cache that is away makes no part of the service so
 
 
 def drawing(shape: str, colour: str, at: int = 40) -> str:
@@ -104,7 +103,8 @@ async def test_the_cache_server_dies_and_comes_back(start: Start) -> None:
         while not service.cache.find(cache_keys.EMBEDDINGS):
             assert time.monotonic() < deadline
             other = next(new)
-            outcome = await answered(service.url, "new", key="a", picture=other)
+            question = {"key": "a", "picture": other, "away": NO_WORKER}
+            outcome = await answered(service.url, "new", **question)
             assert outcome.is_right
 
 

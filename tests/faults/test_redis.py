@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from tests.faults.asking import Outcome, answered, ask, is_ready, until
+from tests.faults.asking import NO_WORKER, Outcome, answered, ask, is_ready, until
 from tests.faults.conftest import Start
 from tests.faults.proxy import BadNetwork
 
@@ -130,7 +130,7 @@ async def test_without_a_cache_it_is_only_slower(start: Start) -> None:
     """P9: gone, and hanging."""
     with start(answer_cache="on") as service:
         assert (await answered(service.url, "same")).is_right
-        away = {"away": ("no_worker",)}  # a cache makes nothing unavailable
+        away = {"away": NO_WORKER}
         os.kill(service.cache.process.pid, signal.SIGSTOP)
         outcomes = [await answered(service.url, "same", **away) for _ in range(4)]
         os.kill(service.cache.process.pid, signal.SIGCONT)

@@ -27,6 +27,8 @@ from tests.conftest import wait_for
 
 READY_S = 180  # on a busy machine; three seconds on an idle one
 ASK_S = 120.0  # for one answer
+# Sooner than a job that nobody watches ends, by WATCH_S and MISS_S.
+LEAVES_S = 10.0
 SIZE = (1200, 900)
 
 # On a busy machine a worker that stood still for seconds counts as dead, and a web

@@ -17,7 +17,7 @@ from PIL import Image
 
 from edge.jobs.channel import QUIET_MS
 from tests.stack.answer_cache import attempts
-from tests.stack.conftest import N_TRIES, Stack, rounds
+from tests.stack.conftest import LEAVES_S, N_TRIES, Stack, rounds
 from ui.event_streams import QUIET_STARTS
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
@@ -25,8 +25,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
 DataUrl = Callable[..., str]
 QUIET_S = QUIET_STARTS * QUIET_MS / 1000  # then a stream begins, whatever follows
 WHICH = "What shape is this, and which colour?"
-# Sooner than a job that nobody watches ends, by WATCH_S and MISS_S.
-LEAVES_S = 10.0
 
 
 @pytest.fixture

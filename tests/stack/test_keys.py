@@ -134,9 +134,7 @@ def test_no_key_is_stored_or_logged(keyed: Keyed) -> None:
             with suppress(FileNotFoundError):  # a part has removed it meanwhile
                 assert not path.is_file() or secret not in path.read_bytes(), path
         for process in keyed.stack.children():
-            with suppress(
-                FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess
-            ):  # it has ended
+            with suppress(*ENDED):
                 said = Path(f"/proc/{process.pid}/environ").read_bytes()
                 assert secret not in said + " ".join(process.cmdline()).encode()
 

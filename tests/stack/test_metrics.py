@@ -20,12 +20,11 @@ from edge.histogram_buckets import BUCKETS_S
 from edge.jobs.cache_contents import KINDS
 from tests.conftest import wait_for
 from tests.stack.answer_cache import attempts
-from tests.stack.conftest import Stack, own_port, rounds, running
+from tests.stack.conftest import LEAVES_S, Stack, own_port, rounds, running
 from tests.test_monitoring import named_metrics
 
 pytestmark = [pytest.mark.stack, pytest.mark.nginx, pytest.mark.model]
 
-LEAVES_S = 10.0  # sooner than a job that nobody watches ends, by WATCH_S and MISS_S
 HOSTILE = 'x"} 1\nedge_requests_total{outcome="evil", code="' + "A" * 200
 LABELS = {
     "outcome": {"finished", "failed", "cancelled", "expired", "refused"},
