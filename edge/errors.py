@@ -221,7 +221,7 @@ class Unavailable(EdgeError):
 
 
 class NoWorker(Unavailable):
-    """Raised when no worker is running."""
+    """Raised when no worker is running, or that of a model has died."""
 
     code = "no_worker"
 

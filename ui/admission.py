@@ -203,28 +203,25 @@ def serving(
     capability: str = CHAT,
 ) -> WorkerInfo:
     """A worker that serves `model`, which may be an alias; for no name the first that
-    the key allows and that has the capability. A name may end with `:latest`: clients
-    of Ollama's API add it to those without a version.
+    the key allows and that has the capability.
 
     Raises NoWorker, ModelNotFound, Forbidden where the key does not allow the model,
     or InvalidRequest where it lacks the capability.
     """
     if not workers:
         raise NoWorker("No worker is running yet. Try again soon.")
-    if not _named(model, workers):
-        model = model.removesuffix(":latest")
     allowed = [worker for worker in workers if may_ask(worker, limits)]
-    named = _named(model, allowed)
-    for worker in named:
+    meant = named(model, allowed)
+    for worker in meant:
         if worker.can(capability):
             return worker
     known = ", ".join(sorted({worker.model for worker in allowed})) or "none"
-    if _named(model, workers) and not named:
+    if named(model, workers) and not meant:
         raise Forbidden(f"Your key allows other models: {known}.", param="model")
-    if named:
+    if meant:
         able = sorted({worker.model for worker in allowed if worker.can(capability)})
         raise InvalidRequest(
-            f"{named[0].model} is not a model for {capability}. Models for it here: "
+            f"{meant[0].model} is not a model for {capability}. Models for it here: "
             f"{', '.join(able) or 'none'}.",
             param="model",
         )
@@ -233,9 +230,13 @@ def serving(
     )
 
 
-def _named(model: str, workers: Sequence[WorkerInfo]) -> list[WorkerInfo]:
-    """The workers that a client means by `model`; no name means all."""
-    return [w for w in workers if model in ("", w.model, *w.names)]
+def named(model: str, workers: Sequence[WorkerInfo]) -> list[WorkerInfo]:
+    """The workers that a client means by `model`; no name means all. A name may end
+    with `:latest`: clients of Ollama's API add it to those without a version."""
+    for name in (model, model.removesuffix(":latest")):
+        if found := [w for w in workers if name in ("", w.model, *w.names)]:
+            return found
+    return []
 
 
 def refuse_unable(question: Question, served: WorkerInfo) -> None:

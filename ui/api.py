@@ -65,7 +65,7 @@ def routes(client: Client, questions: Questions) -> APIRouter:
     async def model(name: str, http: Request) -> dict[str, Any]:
         """With its limits, how its authors sample it, and its ready tasks."""
         limits = limits_of(http)
-        served = serving(name, await client.workers(), limits)
+        served = await client.serving(name, limits)
         tasks = [task.to_json() for task in TASKS.values()]
         return described(served, client.settings, limits) | {"tasks": tasks}
 

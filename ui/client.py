@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery
 
 from edge.caller import Caller
-from edge.errors import NotFound, ShuttingDown
+from edge.errors import ModelNotFound, NotFound, NoWorker, ShuttingDown
 from edge.events import Queued
 from edge.jobs.cache_contents import Contents, Kind, measure
 from edge.jobs.channel import RedisFollower
@@ -26,9 +26,11 @@ from edge.jobs.record import JobRecord
 from edge.jobs.refusal import PoolRetired
 from edge.jobs.submission import Submission
 from edge.keys import Keys
+from edge.limits import Limits
 from edge.model_names import read_aliases
 from edge.redis_clients import UNREACHABLE, async_client
 from edge.settings import Settings
+from ui.admission import may_ask, named, serving
 from ui.answer_cache import AnswerCache
 from ui.asking import Asked, Asking
 from ui.background import Background
@@ -113,6 +115,30 @@ class Client:
                 )
             except PoolRetired as refusal:  # its model has just been replaced
                 retired.append(refusal.pool)
+            except ModelNotFound:
+                await self._refuse_lost(question.model, submission.limits)
+                raise
+
+    async def serving(self, model: str, limits: Limits) -> WorkerInfo:
+        """See `admission.serving`. Raises NoWorker for a model whose worker has died:
+        it is started again, and clients ask again by themselves then."""
+        workers = await self.workers()
+        try:
+            return serving(model, workers, limits)
+        except ModelNotFound:
+            await self._refuse_lost(model, limits)
+            raise
+
+    async def _refuse_lost(self, model: str, limits: Limits) -> None:
+        try:
+            lost = await self._fleet.lost()
+        except UNREACHABLE as error:
+            raise broker_away(error) from error
+        for worker in named(model, lost):
+            if may_ask(worker, limits):
+                raise NoWorker(
+                    f"The worker of {worker.model} has stopped. Try again soon."
+                )
 
     async def workers(self) -> list[WorkerInfo]:
         """Live workers. Raises ShuttingDown when this process is about to stop."""

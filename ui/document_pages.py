@@ -21,7 +21,6 @@ from PIL import Image
 from edge.documents import selected
 from edge.errors import EdgeError
 from edge.images import Picture
-from ui.admission import serving
 from ui.body import Bodies, parse
 from ui.client import Client
 from ui.event_streams import unless_gone
@@ -78,7 +77,7 @@ async def _frames(
     with client.pages_in_flight.holding(caller.address) as hold:
         hold(n_bytes)
         try:
-            served = serving("", await client.workers(), limits_of(http))
+            served = await client.serving("", limits_of(http))
             n_pages = await client.decoder.count_pages(document, caller)
             with blaming("file.pages"):
                 chosen = selected(document.pages, n_pages)

@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from edge.errors import InvalidRequest, UnsupportedParameter
 from edge.request import Wants
-from ui.admission import serving
 from ui.body import parse, validate
 from ui.client import Client
 from ui.completions.body import RawBody
@@ -114,7 +113,7 @@ def token_routes(client: Client, questions: Questions) -> APIRouter:
     @documented(body=TokenizeBody, answer=Answered)
     async def tokenize(http: Request) -> Response:
         received, numbers = await ask(http, TokenizeBody, "tokens")
-        served = serving(received.asked.model, await client.workers(), limits_of(http))
+        served = await client.serving(received.asked.model, limits_of(http))
         tokens = [int(number) for number in numbers.split()]
         body = {"tokens": tokens, "count": len(tokens), "max_model_len": served.n_cells}
         return JSONResponse(body, headers=received.headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -113,9 +113,8 @@ class Fleet:
 
         While no worker serves the default model, the first other one takes its place.
         """
-        default, *infos = await self._scripts("fleet")
-        read = (WorkerInfo.from_json(json.loads(text)) for text in infos if text)
-        found = sorted(read, key=lambda w: (w.model != default.decode(), w.name))
+        default, live, _ = await self._scripts("fleet")
+        found = sorted(_read(live), key=lambda w: (w.model != default.decode(), w.name))
         loaded = {worker.pool for worker in found if worker.loading_s is None}
         found = [w for w in found if w.loading_s is None or w.pool not in loaded]
         first = found[0].model if found else ""
@@ -123,10 +122,21 @@ class Fleet:
             self._named(worker, is_default=worker.model == first) for worker in found
         ]
 
+    async def lost(self) -> list[WorkerInfo]:
+        """Those that fell silent in the last KEEP_S and did not leave."""
+        _, _, lost = await self._scripts("fleet")
+        return [self._named(worker, is_default=False) for worker in _read(lost)]
+
     def _named(self, worker: WorkerInfo, *, is_default: bool) -> WorkerInfo:
         own = (worker.model, DEFAULT_NAME) if is_default else (worker.model,)
         aliases = (alias for alias, name in self._aliases.items() if name in own)
         return replace(worker, names=(*own, *aliases))
+
+
+def live(broker: redis.Redis) -> list[WorkerInfo]:
+    """All live workers, without their further names."""
+    _, infos, _ = Scripts(broker)("fleet")
+    return _read(infos)
 
 
 def find(
@@ -134,9 +144,7 @@ def find(
 ) -> WorkerInfo | None:
     """A live worker on this host; only that of the process `pid`, or one that serves
     `model`. A dead worker counts as alive for another DEAD_AFTER_S."""
-    _, *infos = Scripts(broker)("fleet")
-    for text in filter(None, infos):
-        worker = WorkerInfo.from_json(json.loads(text))
+    for worker in live(broker):
         is_of_host = worker.name.startswith(f"{host}-")
         is_of_process = pid is None or worker.name == f"{host}-{pid}"
         if is_of_host and is_of_process and model in (None, worker.model):
@@ -149,3 +157,7 @@ def is_here(
 ) -> bool:
     """Whether `find` finds one."""
     return find(broker, host, pid, model) is not None
+
+
+def _read(infos: Iterable[bytes | None]) -> list[WorkerInfo]:
+    return [WorkerInfo.from_json(json.loads(text)) for text in infos if text]

@@ -3,7 +3,6 @@ another takes its place. It lies in the broker, so that all web processes follow
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -11,7 +10,7 @@ import redis
 
 from edge.errors import ModelNotFound, NotFound, Unavailable
 from edge.jobs import keys
-from edge.jobs.fleet import WorkerInfo
+from edge.jobs.fleet import live
 from edge.jobs.record import SWITCH_S
 from edge.jobs.scripts import Scripts, named
 
@@ -101,9 +100,7 @@ class Switching:
 
     def _pools(self, model: str) -> set[str]:
         """Those of the live workers of a model."""
-        _, *infos = self._scripts("fleet")
-        workers = (WorkerInfo.from_json(json.loads(text)) for text in infos if text)
-        return {worker.pool for worker in workers if worker.model == model}
+        return {one.pool for one in live(self._broker) if one.model == model}
 
     def latest(self) -> Switch | None:
         """The latest switch that needed loading; None before the first."""

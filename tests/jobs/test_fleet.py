@@ -61,6 +61,7 @@ async def test_a_leaving_worker_is_gone_at_once(
         heart.beat()
     hearts[0].leave()
     assert await fleet.workers() == [INFO_2]
+    assert await fleet.lost() == []
 
 
 async def test_a_silent_worker_is_dead_until_it_beats_again(
@@ -73,8 +74,10 @@ async def test_a_silent_worker_is_dead_until_it_beats_again(
     aged(harness, INFO_1.name, PATIENCE_S / 2)
     assert await fleet.workers() == []
     assert not is_here(harness.sync, "host")
+    assert await fleet.lost() == [INFO_1]
     heart.beat()
     assert await fleet.workers() == [INFO_1]
+    assert await fleet.lost() == []
 
 
 async def test_dead_workers_are_removed(harness: JobsHarness, fleet: Fleet) -> None:

@@ -10,12 +10,13 @@ import pytest
 
 from edge import keys
 from edge.errors import ModelNotFound
-from edge.jobs.fleet import Heart, WorkerInfo
+from edge.jobs.fleet import FLEET, Heart, WorkerInfo
+from edge.jobs.record import KEEP_S
 from edge.jobs.submission import Submission
 from edge.jobs.switching import Switching
 from edge.keys import create_key
 from edge.limits import Limits
-from tests.jobs.jobs_harness import caller
+from tests.jobs.jobs_harness import PATIENCE_S, caller
 from tests.ui.api_harness import POOL, ApiHarness, PictureQuestion, api_harness
 
 pytestmark = pytest.mark.redis
@@ -104,3 +105,37 @@ async def test_a_question_for_a_model_that_leaves_goes_to_the_next(
     with web.client.metrics.question() as watch, pytest.raises(ModelNotFound):
         named = replace(question, model="stub")
         await web.client.ask(submission, named, meter, watch)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hello"}]}),
+        ("/v1/rerank", {"query": "a", "documents": ["b"]}),
+        ("/tokenize", {"prompt": "hello"}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "a"}]}),
+    ],
+)
+async def test_a_model_whose_worker_died_is_not_unknown(
+    web: ApiHarness, guest: dict[str, str], path: str, body: dict[str, object]
+) -> None:
+    """It is started again, and clients ask again after a 503, but not after a 404."""
+    body = {**body, "model": "other:latest"}
+    for silent_s, status in ((PATIENCE_S + 5, 503), (KEEP_S, 404)):
+        web.sync.zincrby(FLEET, -silent_s, "here-2")
+        reply = await web.http.post(path, json=body, headers=guest)
+        assert (reply.status_code, "retry-after" in reply.headers) == (
+            status,
+            status == 503,
+        )
+
+
+async def test_a_key_does_not_see_that_another_model_has_died(
+    web: ApiHarness, tmp_path: Path
+) -> None:
+    key = create_key(tmp_path / "keys.json", "guest", Limits(models=("stub",)))
+    web.sync.zincrby(FLEET, -PATIENCE_S - 5, "here-2")
+    reply = await web.http.get(
+        "/v1/models/other", headers={"authorization": f"Bearer {key}"}
+    )
+    assert reply.status_code == 404

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from edge.jobs.fleet import WorkerInfo
-from ui.admission import may_ask, serving
+from ui.admission import may_ask
 from ui.body import check_headers, parse
 from ui.client import Client
 from ui.event_streams import await_answer, await_start, unless_gone
@@ -56,7 +56,7 @@ def ollama_routes(client: Client, questions: Questions) -> APIRouter:
             try:
                 received = await questions.receive(http, read)
             except NothingAsked as loading:
-                served = serving(loading.model, await client.workers(), limits_of(http))
+                served = await client.serving(loading.model, limits_of(http))
                 name = loading.model or served.model
                 reply = OllamaReply(name, names, is_chat=is_chat, has_tools=False)
                 return JSONResponse(reply.loaded(stays=loading.stays))
@@ -98,7 +98,7 @@ def ollama_routes(client: Client, questions: Questions) -> APIRouter:
         check_headers(http)
         body = parse(ShowBody, bytearray(await http.body()))
         name = body.model or body.name
-        return shown(serving(name, await client.workers(), limits_of(http)))
+        return shown(await client.serving(name, limits_of(http)))
 
     @router.get("/api/version")
     async def version() -> dict[str, str]:
