@@ -23,10 +23,12 @@ import httpcore
 
 from edge.errors import EdgeError, InvalidPicture, UrlNotAllowed
 from ui.in_flight import InFlight
+from ui.in_order import in_order
 from ui.picture_hosts import Link, Noun, PictureHosts
 from ui.question import Linked, SentPicture, SentVideo
 
 FETCH_S = 10.0  # for one: names, redirects and all bytes
+AT_ONCE = 4  # of one video's pictures
 MOST_BYTES = 24 << 20  # as many as a body can hold in base64
 MOST_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -59,27 +61,34 @@ class PictureFetch:
     async def fetched(
         self, linked: Linked, address: str
     ) -> AsyncIterator[SentPicture | SentVideo]:
-        """The picture or video, whose bytes count as held for `address` until the end
-        of the block.
+        """The picture or video, with all that it links to; the bytes count as held for
+        `address` until the end of the block.
 
         Raises UrlNotAllowed when it leads to a host or an address that is not allowed,
         InvalidPicture when it cannot be fetched, Unavailable when too many bytes are
         held.
         """
         with self._in_flight.holding(address) as hold:
-            try:
-                async with asyncio.timeout(FETCH_S):
-                    encoded = await self._get(linked.link, hold)
-            except (TimeoutError, httpcore.TimeoutException):
-                raise _failed(
-                    linked, f"did not come within {FETCH_S:.0f} seconds"
-                ) from None
-            except (httpcore.NetworkError, httpcore.ProtocolError):
-                raise _failed(linked, "could not be fetched: no answer") from None
-            except EdgeError as refusal:
-                refusal.param = linked.param
-                raise
-            yield linked.fetched(encoded)
+            fetch = partial(self._fetch, hold=hold)
+            yield linked.fetched(*await in_order(linked.links, fetch, AT_ONCE))
+
+    async def _fetch(self, named: tuple[str | None, Link], hold: Hold) -> bytes:
+        param, link = named
+        try:
+            async with asyncio.timeout(FETCH_S):
+                return await self._get(link, hold)
+        except (TimeoutError, httpcore.TimeoutException):
+            why = f"did not come within {FETCH_S:.0f} seconds"
+        except (httpcore.NetworkError, httpcore.ProtocolError):
+            why = "could not be fetched: no answer"
+        except EdgeError as refusal:
+            refusal.param = param
+            raise
+        raise InvalidPicture(
+            f"The {link.noun} at {link.host} {why}. Send the {link.noun} itself, "
+            "base64-encoded.",
+            param=param,
+        )
 
     async def _get(self, link: Link, hold: Hold) -> bytes:
         connections = _Checked(self._hosts, self._resolving)
@@ -185,13 +194,4 @@ def _header(response: httpcore.Response, name: bytes) -> str:
 def _too_large(link: Link) -> InvalidPicture:
     return InvalidPicture(
         f"A {link.noun} may have {MOST_BYTES >> 20} MiB at most. Send a smaller one."
-    )
-
-
-def _failed(linked: Linked, why: str) -> InvalidPicture:
-    link = linked.link
-    return InvalidPicture(
-        f"The {link.noun} at {link.host} {why}. Send the {link.noun} itself, "
-        "base64-encoded.",
-        param=linked.param,
     )

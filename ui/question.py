@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from edge.documents import page_label
@@ -20,6 +20,8 @@ MAX_PAGES = 100  # each of which is asked about by itself
 
 # Whether the text layer of a page is given along, or in place of its picture.
 TextLayer = Literal["auto", "never", "only"]
+# Addresses, each with the field of the body that has it.
+Named = Sequence[tuple[str | None, Link]]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class LinkedPicture:
     param: str | None = None
     label: str = ""
 
+    @property
+    def links(self) -> Named:
+        return [(self.param, self.link)]
+
     def fetched(self, encoded: bytes) -> SentPicture:
         return SentPicture(digest_of(encoded), lambda: encoded, self.detail, self.param)
 
@@ -108,12 +114,39 @@ class LinkedVideo:
     param: str
     label: str = ""
 
+    @property
+    def links(self) -> Named:
+        return [(self.param, self.link)]
+
     def fetched(self, encoded: bytes) -> SentVideo:
         return SentVideo.of(encoded, self.order, self.detail, self.param)
 
 
-Linked = LinkedPicture | LinkedVideo
-Video = SentVideo | LinkedVideo
+@dataclass(frozen=True)
+class Frames:
+    """A video as a list of pictures: files, and addresses as in a `LinkedPicture`."""
+
+    files: tuple[bytes | Link, ...]
+    order: VideoOrder
+    detail: Detail
+    param: str
+    label: str = ""
+
+    @property
+    def links(self) -> Named:
+        numbered = enumerate(self.files)
+        return [(f"{self.param}[{i}]", f) for i, f in numbered if isinstance(f, Link)]
+
+    def fetched(self, *encoded: bytes) -> SentVideo:
+        """With the files of all `links`, in their order."""
+        came = iter(encoded)
+        files = [next(came) if isinstance(f, Link) else f for f in self.files]
+        order = replace(self.order, sizes=tuple(map(len, files)))
+        return SentVideo.of(b"".join(files), order, self.detail, self.param)
+
+
+Linked = LinkedPicture | LinkedVideo | Frames
+Video = SentVideo | LinkedVideo | Frames
 Sent = SentPicture | SentVideo | Linked
 
 

@@ -10,6 +10,7 @@ import gzip
 import socket
 import ssl
 import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -584,3 +585,65 @@ async def test_a_video_on_another_host_or_for_no_model_is_not_fetched(
     unable = await web.post(**about_a_video(f"http://127.0.0.1:{server.port}/v"))
     assert unable.json()["error"]["code"] == "unsupported_parameter"
     assert not server.asked
+
+
+# --- pictures of a video ----------------------------------------------------------
+
+
+def about_frames(*frames: str) -> dict[str, Any]:
+    part = {"type": "video", "video": [*frames], "fps": 1}
+    text = {"type": "text", "text": "What is it?"}
+    return {"messages": [{"role": "user", "content": [part, text]}]}
+
+
+async def test_the_pictures_of_a_video_come_in_their_order(
+    open_web: tuple[ApiHarness, Server],
+) -> None:
+    """Though the first one comes last: the answer to the pictures themselves is
+    known then."""
+    web, server = open_web
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+    files = [png(colour) for colour in ("red", "green", "blue", "white")]
+    others_came = asyncio.Event()
+
+    async def answer(_: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        i = int(server.asked[-1].split()[1].removeprefix(b"/"))
+        if i == 0:
+            await others_came.wait()
+        to.write(reply(files[i]))
+        await to.drain()
+        if i == 2:
+            others_came.set()
+
+    server.answer = answer
+    linked = [f"http://127.0.0.1:{server.port}/{i}" for i in (0, 2)]
+    sent = [f"data:image/png;base64,{b64encode(f).decode()}" for f in files]
+    async with web.working():
+        mixed = await web.post(**about_frames(linked[0], sent[1], linked[1], sent[3]))
+        again = await web.post(**about_frames(*sent))
+        turned = await web.post(**about_frames(*sent[::-1]))
+    assert mixed.status_code == 200, mixed.text
+    assert mixed.headers["x-video"].startswith("frames=4;seconds=4.0;")
+    caches = [one.headers["x-cache"] for one in (mixed, again, turned)]
+    assert caches == ["miss", "hit", "miss"]
+    assert not web.client.in_flight._held
+
+
+async def test_a_picture_of_a_video_that_does_not_come_is_named(
+    open_web: tuple[ApiHarness, Server],
+) -> None:
+    web, server = open_web
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES)
+    server.answer = reply(status="404 Not Found")
+    here, other = f"http://127.0.0.1:{server.port}/", "https://example.org/a.png"
+    sent = f"data:image/png;base64,{b64encode(PNG).decode()}"
+    for frames, i, words in (
+        ((sent, here), 1, "answered 404, not a picture"),
+        ((sent, sent, other), 2, "example.org"),
+    ):
+        error = (await web.post(**about_frames(*frames))).json()["error"]
+        assert error["param"] == f"messages[0].content[0].video[{i}]"
+        assert words in error["message"]
+    assert len(server.asked) == 1
+    assert not web.client.in_flight._held
+    await web.until(lambda: not web.live)

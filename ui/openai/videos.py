@@ -14,9 +14,9 @@ from edge.videos import MAX_FRAMES, MAX_SECONDS, VideoOrder
 from ui.openai.data_url import decode_picture, decode_video
 from ui.openai.files import AnyDetail
 from ui.openai.values import Body
-from ui.picture_hosts import PictureHosts, is_link
+from ui.picture_hosts import Link, PictureHosts, is_link
 from ui.prompt_parts import blaming
-from ui.question import LinkedVideo, SentVideo, Video
+from ui.question import Frames, LinkedVideo, SentVideo, Video
 
 Rate = Annotated[float, Field(gt=0, le=60)]
 
@@ -72,16 +72,16 @@ def video_of(part: VideoUrlPart | FramesPart, param: str, hosts: PictureHosts) -
     if isinstance(part, VideoUrlPart):
         return _file(part, f"{param}.video_url", hosts)
     param = f"{param}.video"
-    pictures = []
+    files: list[bytes | Link] = []
     for i, frame in enumerate(part.video):
+        is_linked = hosts and is_link(frame.image)
         with blaming(f"{param}[{i}]"):
-            pictures.append(decode_picture(frame.image))
-    order = VideoOrder(
-        fps=part.fps or FRAMES_PER_SECOND,
-        sizes=tuple(map(len, pictures)),
-        times=_times(part, param),
-    )
-    return SentVideo.of(b"".join(pictures), order, part.detail or "auto", param)
+            files.append(
+                hosts.link(frame.image) if is_linked else decode_picture(frame.image)
+            )
+    order = VideoOrder(fps=part.fps or FRAMES_PER_SECOND, times=_times(part, param))
+    frames = Frames(tuple(files), order, part.detail or "auto", param)
+    return frames if frames.links else frames.fetched()
 
 
 def _file(part: VideoUrlPart, param: str, hosts: PictureHosts) -> Video:
