@@ -118,7 +118,8 @@ def look_after_llama_cpp(build: Build, is_service: bool) -> None:
         return
     llama_cpp.remove()
     if build.wheel() and not debian.for_llama_cpp(is_compiled=True):
-        llama_cpp.install(build)
+        with beside.optional(build):
+            llama_cpp.install(build)
     elif is_service:
         say(
             "llama.cpp is compiled meanwhile, at low priority, only this once. "

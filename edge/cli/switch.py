@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -91,12 +90,16 @@ def _follow(switching: Switching, latest: Switch) -> None:
 
 def _drain(switching: Switching) -> None:
     """Returns when the former default model has nothing to do; it gets nothing new."""
-    former, is_drained = "", False
+    former, is_drained, answered = "", False, time.monotonic()
     while not is_drained:
         time.sleep(LOOK_S)
-        with suppress(*UNREACHABLE):
-            former = switching.before()
+        try:
+            former = former or switching.before()  # somebody may switch meanwhile
             is_drained = switching.drain(former)
+            answered = time.monotonic()
+        except UNREACHABLE as error:
+            if time.monotonic() - answered > PATIENCE_S:
+                raise unreachable("broker", error) from None
     sys.stderr.write(f"{former}: it has answered all, and its worker can be stopped.\n")
 
 

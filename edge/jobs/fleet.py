@@ -133,10 +133,10 @@ class Fleet:
         return replace(worker, names=(*own, *aliases))
 
 
-def live(broker: redis.Redis) -> list[WorkerInfo]:
-    """All live workers, without their further names."""
-    _, infos, _ = Scripts(broker)("fleet")
-    return _read(infos)
+def known(broker: redis.Redis) -> tuple[list[WorkerInfo], list[WorkerInfo]]:
+    """The live workers, and the lost ones (see `Fleet`); without further names."""
+    _, live, lost = Scripts(broker)("fleet")
+    return _read(live), _read(lost)
 
 
 def find(
@@ -144,7 +144,8 @@ def find(
 ) -> WorkerInfo | None:
     """A live worker on this host; only that of the process `pid`, or one that serves
     `model`. A dead worker counts as alive for another DEAD_AFTER_S."""
-    for worker in live(broker):
+    live, _ = known(broker)
+    for worker in live:
         is_of_host = worker.name.startswith(f"{host}-")
         is_of_process = pid is None or worker.name == f"{host}-{pid}"
         if is_of_host and is_of_process and model in (None, worker.model):

@@ -3,6 +3,7 @@ another takes its place. It lies in the broker, so that all web processes follow
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -10,7 +11,7 @@ import redis
 
 from edge.errors import ModelNotFound, NotFound, Unavailable
 from edge.jobs import keys
-from edge.jobs.fleet import live
+from edge.jobs.fleet import WorkerInfo, known
 from edge.jobs.record import SWITCH_S
 from edge.jobs.scripts import Scripts, named
 
@@ -95,12 +96,9 @@ class Switching:
 
     def drain(self, model: str) -> bool:
         """Lets the workers of `model` take nothing new for RETIRED_S. Returns whether
-        they have answered all that they were asked."""
-        return all([self.retire(pool) for pool in self._pools(model)])
-
-    def _pools(self, model: str) -> set[str]:
-        """Those of the live workers of a model."""
-        return {one.pool for one in live(self._broker) if one.model == model}
+        they have answered all that they were asked, those too that have died."""
+        live, lost = known(self._broker)
+        return all([self.retire(pool) for pool in _pools(model, [*live, *lost])])
 
     def latest(self) -> Switch | None:
         """The latest switch that needed loading; None before the first."""
@@ -127,7 +125,8 @@ class Switching:
         switch whose `edge up` has died."""
         if not self.is_supervised():
             self._broker.delete(SWITCH)
-        if not self._pools(self.default()):
+        live, _ = known(self._broker)
+        if not _pools(self.default(), live):
             self.activate(model)
 
     def take(self) -> Wish | None:
@@ -153,7 +152,8 @@ class Switching:
         """Makes `model` the default in one step; `absent`: no live worker serves it."""
         reply = self._scripts("activate", model=model, may_load=may_load).decode()
         if reply != "absent":  # it may have been retired a moment ago
-            for pool in self._pools(model):
+            live, _ = known(self._broker)
+            for pool in _pools(model, live):
                 self.reopen(pool)
         return cast(Literal["moved", "already", "absent"], reply)
 
@@ -177,3 +177,7 @@ class Switching:
 
 def _text(value: Any) -> str:
     return value.decode() if value else ""
+
+
+def _pools(model: str, workers: Iterable[WorkerInfo]) -> set[str]:
+    return {worker.pool for worker in workers if worker.model == model}

@@ -105,14 +105,17 @@ def kv_type(settings: Settings) -> str:
     return "q8_0" if settings.runtime == "openvino" else "f16"
 
 
-def check_memory(need: MemoryNeed, available_bytes: int) -> None:
-    """Raises SetupError, with the sum and the settings that reduce it, when it exceeds
+def check_memory(
+    need: MemoryNeed, available_bytes: int, context_tokens: int, image_tokens: int
+) -> None:
+    """Raises SetupError, with the sum and the settings that reduce it, when `need`,
+    with a cache of `context_tokens` and pictures of `image_tokens` at most, exceeds
     `available_bytes`."""
     if need.total_bytes <= available_bytes:
         return
     savings = {
-        "half of EDGE_CONTEXT_TOKENS": need.kv_bytes // 2,
-        "half of EDGE_IMAGE_TOKENS": need.tower_bytes // 2,
+        f"EDGE_CONTEXT_TOKENS={context_tokens // 2}": need.kv_bytes // 2,
+        f"EDGE_IMAGE_TOKENS={image_tokens // 2}": need.tower_bytes // 2,
     }
     advice = (f"{what} saves {_gib(n)} GiB" for what, n in savings.items() if n)
     raise SetupError(

@@ -139,8 +139,8 @@ def make_plan(
     allowed = replace(settings, **forced)
     need = _need(allowed, files, choice)
     log.info("memory for %s: %s", files.name, need)
-    check_memory(need, available_bytes)
     least, most = _image_tokens(allowed, files)
+    check_memory(need, available_bytes, settings.context_tokens, most)
     return Plan(
         files=files,
         settings=settings,
@@ -159,8 +159,8 @@ def least_need(settings: Settings, files: ModelFiles) -> MemoryNeed:
     """Of the choice that takes the least memory. Raises SetupError as `make_plan`."""
     check_installed(settings)
     check_pair(files.model_header, files.mmproj_header)
-    choice, _ = _choose(settings, files, None, available_bytes=0)
-    return _need(settings, files, choice)
+    choice, forced = _choose(settings, files, None, available_bytes=0)
+    return _need(replace(settings, **forced), files, choice)
 
 
 def _choose(

