@@ -13,13 +13,12 @@ from dataclasses import replace
 from edge.errors import ContextLengthExceeded
 from edge.request import Message, Request, stills_in
 
-# At most this many characters make a token: English has 4 to 5. Counting characters is
-# cheap, so it comes before everything that reads them.
-CHARS_PER_TOKEN = 16
+CHARS_PER_TOKEN = 16  # at most: English has 4 to 5
+MOST_TOGETHER = 65_536  # tokens of all prompts of one request
 
 
 def newest(
-    messages: tuple[Message, ...], size: Callable[[Message], int], room: int
+    messages: tuple[Message, ...], size: Callable[[Message], float], room: float
 ) -> tuple[Message, ...]:
     """The messages that remain when whole turns are left out, the oldest first, until
     their sizes add up to at most `room`. System messages and the last turn remain even
@@ -51,8 +50,8 @@ def newest(
 
 def trim(request: Request, n_tokens: int | None) -> Request:
     """The request without turns that cannot fit a context of `n_tokens`, judged by
-    their characters alone, if it may be truncated, and without tools that need not be
-    called where these do not fit; its answer fits the context too.
+    their characters and pictures, if it may be truncated, and without tools that need
+    not be called where these do not fit; its answer fits the context too.
     Unchanged where `n_tokens` is None, unknown.
 
     Raises ContextLengthExceeded when the rest is still too long.
@@ -60,22 +59,26 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     if n_tokens is None:
         return request
     if request.has_many_prompts:
+        n_together = 0.0
         for i, prompt in enumerate(request.prompts):
             with of_prompt(i):
                 trim(prompt, n_tokens)
+                n_together += sum(map(least_tokens, prompt.messages))
+                check_together(n_together, i)
         return request
-    room = CHARS_PER_TOKEN * n_tokens
     kept = request.messages
     if request.truncate:
-        kept = newest(kept, n_characters, room)
-    n_chars = sum(map(n_characters, kept))
-    if n_chars > room and request.n_spare:
-        return trim(request.without_tools(), n_tokens)
-    if n_chars > room:
+        kept = newest(kept, least_tokens, n_tokens)
+    if sum(map(least_tokens, kept)) > n_tokens:
+        if request.n_spare:
+            return trim(request.without_tools(), n_tokens)
+        n_characters = sum(len(text) for message in kept for text in message.texts)
+        n_image = sum(ref.n_tokens for message in kept for ref in message.pictures)
+        pictures = f" and {n_image:,} image tokens" if n_image else ""
         raise ContextLengthExceeded(
             f"This model's maximum context length is {n_tokens} tokens. Your messages "
-            f"have {n_chars:,} characters of text, and more than {room:,} never fit. "
-            "Send less text.",
+            f"have {n_characters:,} characters of text{pictures}, which never fit. "
+            "Send less text, or fewer or smaller pictures or videos.",
             param="messages",
         )
     n_dropped = request.n_dropped + len(request.messages) - len(kept)
@@ -96,5 +99,20 @@ def of_prompt(i: int) -> Iterator[None]:
         raise
 
 
-def n_characters(message: Message) -> int:
-    return sum(len(part) for part in message.content if isinstance(part, str))
+def check_together(n_tokens: float, i: int) -> None:
+    """Raises ContextLengthExceeded for more than MOST_TOGETHER tokens in the prompts up
+    to number `i`."""
+    if n_tokens > MOST_TOGETHER:
+        raise ContextLengthExceeded(
+            f"The prompts of one request may have {MOST_TOGETHER} tokens together, and "
+            f"yours have more, from number {i} on. Send the rest in another request, "
+            "or fewer or smaller pictures."
+        )
+
+
+def least_tokens(message: Message) -> float:
+    """No message has fewer tokens than this: it is cheap to know, and comes before
+    everything that reads texts or keeps pixels."""
+    n_characters = sum(map(len, message.texts))
+    n_image = sum(ref.n_tokens for ref in message.pictures)
+    return n_characters / CHARS_PER_TOKEN + n_image

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.conversation import CHARS_PER_TOKEN, n_characters, newest, trim
+from edge.conversation import (
+    CHARS_PER_TOKEN,
+    MOST_TOGETHER,
+    least_tokens,
+    newest,
+    trim,
+)
 from edge.errors import ContextLengthExceeded
 from edge.request import Message, PictureRef, Request, SamplingParams
 
@@ -30,16 +36,16 @@ def request(messages: tuple[Message, ...], *, truncate: bool = True) -> Request:
     return Request(messages, SamplingParams(max_tokens=1), truncate=truncate)
 
 
-@given(MESSAGES, st.integers(-50, 1000))
+@given(MESSAGES, st.integers(-5, 100))
 def test_no_more_turns_than_necessary_are_dropped(messages, room: int) -> None:
-    kept = newest(messages, n_characters, room)
+    kept = newest(messages, least_tokens, room)
     questions = [n for n, m in enumerate(messages) if m.role == "user"]
     begins = [0, *questions[1:]]
     legal = [
         (*(m for m in messages[:begin] if m.role == "system"), *messages[begin:])
         for begin in begins
     ]
-    fitting = [one for one in legal if sum(map(n_characters, one)) <= room]
+    fitting = [one for one in legal if sum(map(least_tokens, one)) <= room]
     assert kept == (fitting[0] if fitting else legal[-1])
 
 
@@ -100,3 +106,24 @@ def test_a_text_that_may_fit_is_left_to_the_tokenizer() -> None:
     assert trim(longest, 10) == longest
     with pytest.raises(ContextLengthExceeded):
         trim(request(turns(1, CHARS_PER_TOKEN * 10 + 1)), 10)
+
+
+def test_pictures_that_never_fit_are_refused_or_left_out() -> None:
+    large = PictureRef("1" * 64, 320, 320)  # 100 image tokens
+    asked = request((*turns(1), Message("user", (large,)), *turns(1)))
+    assert trim(asked, 100).messages == turns(1)
+    assert trim(asked, 102) == asked
+    alone = request((Message("user", (large,)),))
+    assert trim(alone, 100) == alone
+    with pytest.raises(ContextLengthExceeded, match="and 100 image tokens"):
+        trim(alone, 99)
+
+
+def test_many_prompts_are_bounded_together() -> None:
+    begins = (Message("system", ("Judge.",)), Message("user", ("A query",)))
+    document = Message("user", ("x" * CHARS_PER_TOKEN * 1000,))
+    n_most = MOST_TOGETHER // 1001
+    asked = replace(request(begins), wants="score")
+    trim(replace(asked, messages=(*begins, *[document] * n_most)), 2000)
+    with pytest.raises(ContextLengthExceeded, match=f"from number {n_most} on"):
+        trim(replace(asked, messages=(*begins, *[document] * (n_most + 1))), 2000)

@@ -31,6 +31,7 @@ from ui.answer_cache import AnswerCache, answer_key
 from ui.background import Background
 from ui.decoding import PictureDecoder
 from ui.event_streams import Events
+from ui.in_flight import InFlight
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
 from ui.picture_fetch import PictureFetch
@@ -83,6 +84,7 @@ class Asking:
         self._fetch = fetch
         self.decoder = PictureDecoder(settings.image_tokens, settings.video_tokens)
         self._pictures = Preparing(fetch, self.decoder)
+        self._pixels = InFlight()
         # Jobs whose pictures are prepared here; at the end whether they are queued.
         self._unqueued: dict[str, asyncio.Future[bool]] = {}
 
@@ -131,12 +133,13 @@ class Asking:
                 return Asked(job, served.model, False, events)
             done = self._unqueued[job.job_id] = asyncio.Future()
             try:
-                prepared = await self._pictures.prepare(
-                    question, submission.caller, served
-                )
-                if question.pictures:
-                    watch.prepared()
-                asked = await self._enqueue(reservation, prepared, watch)
+                with self._pixels.holding(submission.caller.address) as hold:
+                    prepared = await self._pictures.prepare(
+                        question, submission.caller, served, hold
+                    )
+                    if question.pictures:
+                        watch.prepared()
+                    asked = await self._enqueue(reservation, prepared, watch)
             finally:
                 del self._unqueued[job.job_id]
                 done.set_result(reservation.is_queued)

@@ -14,7 +14,7 @@ SHARE = IN_FLIGHT // 2  # for one address
 
 
 class InFlight:
-    """Bodies of requests, and pictures fetched for them."""
+    """Bodies of requests and pictures fetched for them; or pixels."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()

@@ -3,10 +3,12 @@ fetched and decoded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Final
 
 from edge.caller import Caller
+from edge.errors import ContextLengthExceeded
 from edge.images import Picture
 from edge.jobs.fleet import WorkerInfo
 from edge.request import Request
@@ -16,6 +18,9 @@ from ui.fair_line import OF_QUESTION
 from ui.in_order import in_order
 from ui.picture_fetch import PictureFetch
 from ui.question import Linked, Question, Sent, SentVideo
+
+# Of one question: what all its pictures may have, before its oldest are left out.
+MOST_IMAGE_TOKENS: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -36,20 +41,38 @@ class Preparing:
         self._decoder = decoder
 
     async def prepare(
-        self, question: Question, caller: Caller, served: WorkerInfo
+        self,
+        question: Question,
+        caller: Caller,
+        served: WorkerInfo,
+        hold: Callable[[int], None],
     ) -> Prepared:
-        """The question as a request. Raises an EdgeError for a picture that cannot be
-        had or read."""
-        decode = partial(self._decode, caller=caller, served=served)
+        """The question as a request; `hold` is told the bytes of the pixels. Raises an
+        EdgeError for a picture that cannot be had or read, or is one too many."""
+        n_tokens = 0
+
+        async def decode(sent: Sent) -> Picture | Clip:
+            nonlocal n_tokens
+            one = await self._decode(sent, caller, served)
+            n_tokens += one.ref.n_tokens
+            if n_tokens > MOST_IMAGE_TOKENS:
+                raise ContextLengthExceeded(
+                    f"The pictures and videos of one question may have "
+                    f"{MOST_IMAGE_TOKENS:,} image tokens together, and yours have "
+                    "more. Send fewer or smaller ones.",
+                    param=sent.param,
+                )
+            hold(sum(len(picture.rgb) for picture in _pictures(one)))
+            return one
+
         decoded = await in_order(question.pictures, decode, OF_QUESTION)
         request = question.request(
             [one.ref for one in decoded],
             ["" if isinstance(one, Clip) else one.text for one in decoded],
         )
-        clips = [one for one in decoded if isinstance(one, Clip)]
-        pictures = [one for one in decoded if isinstance(one, Picture)]
-        pictures += [pair for clip in clips for pair in clip.pairs]
-        return Prepared(request, pictures, tuple(clip.ref for clip in clips))
+        pictures = [picture for one in decoded for picture in _pictures(one)]
+        clips = tuple(one.ref for one in decoded if isinstance(one, Clip))
+        return Prepared(request, pictures, clips)
 
     async def _decode(
         self, sent: Sent, caller: Caller, served: WorkerInfo
@@ -60,3 +83,7 @@ class Preparing:
         if isinstance(sent, SentVideo):
             return await self._decoder.decode_video(sent, caller, served)
         return await self._decoder.decode(sent, caller, served)
+
+
+def _pictures(decoded: Picture | Clip) -> Sequence[Picture]:
+    return decoded.pairs if isinstance(decoded, Clip) else [decoded]

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
 
-from edge.conversation import newest, of_prompt, trim
+from edge.conversation import check_together, newest, of_prompt, trim
 from edge.engine.constraints import constrain
 from edge.engine.protocols import Runtime, Tokenizer, VisionTower
 from edge.engine.sequence import PicturePiece, Piece, Sequence, Siblings, TextPiece
@@ -30,8 +29,6 @@ from edge.request import (
 )
 
 Tokens = list[int]
-
-MOST_TOGETHER: Final = 65_536  # tokens of all prompts of one request
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +92,7 @@ def prepare_all(
         with of_prompt(i):
             sequence = prepare(prompt, runtime, tower, is_wanted, thinks=thinks)
             n_tokens += sequence.n_prompt
-            if n_tokens > MOST_TOGETHER:
-                raise ContextLengthExceeded(
-                    f"The prompts of one request may have {MOST_TOGETHER} tokens "
-                    f"together, and yours have more, from number {i} on. Send the "
-                    "rest in another request, or fewer or smaller pictures."
-                )
+            check_together(n_tokens, i)
         sequence.reads_state = True
         sequences.append(sequence)
     first = sequences[0]

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pytest
 
 from edge.cache_use import CacheUse
+from edge.conversation import MOST_TOGETHER
 from edge.engine import batch
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
-from edge.engine.prepare import MOST_TOGETHER, Prepared
+from edge.engine.prepare import Prepared
 from edge.engine.scheduler import WORTH_WAITING
 from edge.errors import Cancelled, ContextLengthExceeded
 from edge.events import Failed, Finished, Prefilling, Started, Token
