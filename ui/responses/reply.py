@@ -17,10 +17,12 @@ from edge.events import (
 )
 from edge.usage import Usage
 from ui.event_streams import Events
+from ui.field_names import FieldNames
 from ui.grounding import grounding
 from ui.new_text import NewText
 from ui.progress import progress_comment
 from ui.responses.output import Event, Output
+from ui.responses.translate import name_fields
 from ui.sse import KEEP_ALIVE
 
 
@@ -82,12 +84,20 @@ class Response:
 
     async def stream(self, events: Events, after: int = -1) -> AsyncIterator[str]:
         """The lines of a streamed response, from the event behind the one of number
-        `after`. A failure becomes an event too.
+        `after`. A failure becomes an event too, and an error that `events` raise one of
+        another type: the response itself goes on.
 
         Events are numbered by the characters before them, so that they have the same
         numbers when they are read again in other pieces.
         """
         numbered = Numbered(after)
+        try:
+            async for line in self._lines(events, numbered):
+                yield line
+        except EdgeError as error:
+            yield numbered.error(error)
+
+    async def _lines(self, events: Events, numbered: Numbered) -> AsyncIterator[str]:
         output = Output(self.job_id, has_tools=self.has_tools)
         for frame in numbered.frames(self._beginning()):
             yield frame
@@ -152,9 +162,18 @@ class Numbered:
                 rest = {"delta": event["delta"][self._after + 1 - first :]}
                 # one token makes the delta of an answer with logprobs
                 event |= rest | ({"logprobs": []} if "logprobs" in event else {})
-            told = event | {"sequence_number": self._next - 1}
-            data = json.dumps(told, ensure_ascii=False)
-            yield f"event: {event['type']}\ndata: {data}\n\n"
+            yield _frame(event, self._next - 1)
+
+    def error(self, error: EdgeError) -> str:
+        """The lines of an error. It takes no number: a client that goes on behind it
+        misses nothing."""
+        told = {"code": error.code, "message": error.message, "param": error.param}
+        return _frame({"type": "error"} | told, max(self._after, self._next - 1))
+
+
+def _frame(event: Event, number: int) -> str:
+    data = json.dumps(event | {"sequence_number": number}, ensure_ascii=False)
+    return f"event: {event['type']}\ndata: {data}\n\n"
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
@@ -177,6 +196,8 @@ def _error(error: EdgeError) -> dict[str, Any]:
         code = error.code
     elif error.status < 500:
         code = "invalid_prompt"
-    body = error.body()["error"]
+    names = FieldNames()
+    name_fields(names)
+    body = names.rename(error).body()["error"]
     told = {name: body[name] for name in ("message", "param")}
     return told | {"code": code, "type": error.code}

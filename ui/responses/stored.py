@@ -57,13 +57,27 @@ class Stored:
         await self.store.put(response, self._caller, sent)
 
     async def follow(self, found: Found) -> Events:
-        """The events of a response, which may have ended."""
+        """The events of a response, which may have ended. Raises the error that ends
+        this stream alone, while the job goes on."""
         if found.outcome is not None:
             yield found.outcome
             return
+        job_id = found.response.job_id
         # closing it ends no job
-        async for event in self._client.subscriptions.follow(found.response.job_id):
+        async for event in self._client.subscriptions.follow(job_id):
+            if isinstance(event, Failed) and await self._goes_on(job_id):
+                raise event.error
             yield event
+
+    async def _goes_on(self, job_id: str) -> bool:
+        """Whether a job has not ended; nobody knows while the broker is lost."""
+        try:
+            job = (await self._client.job(job_id, self._caller)).record
+        except NotFound:
+            return False
+        except Unavailable:
+            return True
+        return job.outcome is None
 
     async def keeping(self, response: Response, events: Events) -> Events:
         """The same events; the answer is stored. Other ends are those of the client, or
