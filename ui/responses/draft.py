@@ -70,10 +70,6 @@ class ResponseDraft:
         with self._names.in_errors():
             yield
 
-    def renamed(self, error: EdgeError) -> EdgeError:
-        """The error, which names its field as the Responses API does."""
-        return self._names.rename(error)
-
     def read(self, data: bytearray) -> None:
         body = self._body = parse(ResponsesBody, data)
         body.refuse_unsupported()
@@ -129,7 +125,7 @@ class ResponseDraft:
             for item in items
         ]
         self.sent = json.dumps(given)
-        if len(self.sent) > MOST_BYTES:
+        if len(self.sent) + len(json.dumps(self.kept)) > MOST_BYTES:
             if self.is_background:
                 raise BodyTooLarge(
                     "A response in the background is stored, and this one is larger "

@@ -83,9 +83,9 @@ class Output:
     def _skip_to(self, text: str) -> None:
         """Leaves out the tokens before those of `text`, which has just been read: marks
         of thoughts and calls, and white space around them."""
-        sizes = [len(one.token) for one in self._untold]
-        while sizes and sum(sizes[1:]) >= len(text.encode()):
-            del sizes[0], self._untold[0]
+        n_before = sum(len(one.token) for one in self._untold) - len(text.encode())
+        while self._untold and n_before >= len(self._untold[0].token):
+            n_before -= len(self._untold.pop(0).token)
 
     def _begin(self, item: dict[str, Any]) -> Iterator[Event]:
         self.items.append(item)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response as HttpResponse
 
 from edge.errors import InvalidRequest, Unavailable
@@ -24,6 +25,8 @@ from ui.responses.draft import ResponseDraft
 from ui.responses.reply import Response
 from ui.responses.stored import Stored
 from ui.sse import event_stream
+
+PIECE = 64 << 10  # bytes of a page of input items
 
 
 def response_routes(client: Client, questions: Questions) -> APIRouter:
@@ -117,13 +120,28 @@ def response_routes(client: Client, questions: Questions) -> APIRouter:
         responses before it."""
         stored = Stored(client, caller_of(http))
         found = await stored.find(response_id)
-        async with reading:
-            sent = await stored.store.sent(response_id)
-            job_id, backwards = found.response.job_id, order == "desc"
-            found_page = await asyncio.to_thread(
-                _page, sent, job_id, after, limit, backwards=backwards
-            )
-        return HttpResponse(found_page, media_type="application/json")
+
+        async def read_page() -> bytes:
+            async with reading:
+                sent = await stored.store.sent(response_id)
+                job_id, backwards = found.response.job_id, order == "desc"
+                return await asyncio.to_thread(
+                    _page, sent, job_id, after, limit, backwards=backwards
+                )
+
+        async def pieces() -> AsyncGenerator[bytes]:
+            """The page, after an empty piece. It is held until its client has it."""
+            address = caller_of(http).address
+            with client.pages_in_flight.holding(address) as hold:
+                hold(await stored.store.n_sent(response_id))
+                data = await read_page()
+                yield b""
+                for at in range(0, len(data), PIECE):
+                    yield data[at : at + PIECE]
+
+        body = pieces()
+        await anext(body)  # refused while a proper HTTP status can still be sent
+        return StreamingResponse(body, media_type="application/json")
 
     return router
 

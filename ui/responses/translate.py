@@ -29,8 +29,7 @@ def chat_body(
 
     Raises InvalidRequest.
     """
-    for chat_name, name in NAMES.items():
-        names.add(chat_name, name)
+    name_fields(names)
     chat = Chat(names)
     if body.instructions:
         chat.add("system", body.instructions, "instructions")
@@ -54,6 +53,12 @@ def chat_body(
     for i in range(len(body.tools)):
         names.add(f"tools[{i}].function", f"tools[{i}]")
     return validate(ChatBody, given)
+
+
+def name_fields(names: FieldNames) -> None:
+    """Tells `names` what this API calls the fields of a chat body."""
+    for chat_name, name in NAMES.items():
+        names.add(chat_name, name)
 
 
 def _format(body: ResponsesBody) -> dict[str, Any]:

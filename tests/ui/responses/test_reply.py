@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.responses import ResponseErrorEvent
 
-from edge.errors import Cancelled, WorkerLost
+from edge.errors import Cancelled, ClientLimit, InvalidRequest, WorkerLost
 from edge.events import Event, Failed, Finished, Queued, Retried, Token
 from edge.logprobs import ShownLogprobs, TokenLogprob
 from edge.qwen3vl.thoughts import OPENED
@@ -139,6 +140,30 @@ async def test_a_failure_is_an_event(error: Any, status: str, code: str) -> None
     response = events[-1]["response"]
     assert (response["status"], response["error"]["code"]) == (status, code)
     assert response["error"]["message"] == error.message
+
+
+async def test_a_failure_names_the_field_of_this_api() -> None:
+    error = InvalidRequest("messages is too long.", param="messages")
+    events, _ = await told([Failed.because(error)])
+    failure = events[-1]["response"]["error"]
+    assert (failure["param"], failure["message"]) == ("input", "input is too long.")
+
+
+@pytest.mark.parametrize("after", [-1, 3, 99])
+async def test_an_error_of_the_stream_alone_does_not_end_the_response(
+    after: int,
+) -> None:
+    async def come() -> Any:
+        yield Token("abc")
+        raise ClientLimit("Too many.")
+
+    lines = [line async for line in RESPONSE.stream(come(), after)]
+    kind, data, *_ = lines[-1].split("\n")
+    event = ResponseErrorEvent.model_validate_json(data.removeprefix("data: "))
+    assert (kind, event.type) == ("event: error", "error")
+    assert (event.code, event.message) == ("client_limit", "Too many.")
+    # that of the last event, so that a client goes on without a gap
+    assert event.sequence_number == max(after, 6)
 
 
 async def test_an_empty_answer_is_an_empty_message() -> None:

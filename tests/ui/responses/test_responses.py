@@ -16,6 +16,9 @@ from edge.stubs.runtime import LONG_ANSWER
 from tests.test_images import encode
 from tests.ui.api_harness import ApiHarness, code_of
 from tests.ui.pictures import part
+from ui import in_flight
+from ui.responses import routes
+from ui.subscriptions import MOST_FOLLOWERS
 
 pytestmark = pytest.mark.redis
 HARNESS = {"answer_cache": False}
@@ -213,6 +216,41 @@ async def test_the_input_is_listed(web: ApiHarness) -> None:
     assert newest["data"][0]["content"] == [{"type": "input_text", "text": "4"}]
 
 
+async def test_inputs_that_are_read_slowly_are_bounded(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with web.working():
+        response = (await ask(web, "x" * 10_000)).json()
+    path = f"/v1/responses/{response['id']}/input_items"
+    monkeypatch.setattr(routes, "PIECE", 1000)
+    whole = await web.http.get(path)
+    assert len(whole.json()["data"][0]["content"][0]["text"]) == 10_000
+    assert not web.client.pages_in_flight._held
+    monkeypatch.setattr(in_flight, "FREE", 0)
+    monkeypatch.setattr(in_flight, "SHARE", 15_000)
+    go, sizes = asyncio.Event(), list[int]()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        async def send_slowly(message: Any) -> None:
+            sizes.append(len(message.get("body", b"")))
+            await send(message)
+            if sizes[-1]:
+                await go.wait()
+
+        await web.app(scope, receive, send_slowly)
+
+    transport = httpx.ASGITransport(slow, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://ui") as client:
+        reading = asyncio.create_task(client.get(path))
+        await web.until(lambda: any(sizes))
+        assert code_of(await web.http.get(path)) == (503, "service_unavailable")
+        assert (await web.at("127.0.0.2").get(path)).status_code == 404
+        go.set()
+        assert (await reading).content == whole.content
+    assert max(sizes) == 1000
+    assert not web.client.pages_in_flight._held
+
+
 # --- in the background ------------------------------------------------------------
 
 
@@ -226,6 +264,34 @@ async def test_a_response_in_the_background_is_read_later(web: ApiHarness) -> No
     assert events_of(reply)[-1]["type"] == "response.incomplete"
     found = (await web.http.get(path)).json()
     assert (found["status"], text_of(found)) == ("incomplete", LONG_ANSWER[:10])
+
+
+async def test_a_follower_too_many_does_not_end_the_response(web: ApiHarness) -> None:
+    response = (await ask(web, background=True)).json()
+    path = f"/v1/responses/{response['id']}"
+    following = [
+        asyncio.create_task(web.http.get(f"{path}?stream=true"))
+        for _ in range(MOST_FOLLOWERS - 1)  # the server follows it too
+    ]
+    await web.until(lambda: web.n_streams == MOST_FOLLOWERS)
+    refused = events_of(await web.http.get(f"{path}?stream=true"))[-1]
+    assert (refused["type"], refused["code"]) == ("error", "client_limit")
+    async with web.working():
+        ends = [events_of(await one)[-1]["type"] for one in following]
+    assert set(ends) == {"response.incomplete"}
+
+
+async def test_a_failure_in_the_background_names_its_field(web: ApiHarness) -> None:
+    text = "x" * 100_000  # longer than the context of the stub
+    async with web.working():
+        reply = await ask(web, text, background=True, stream=True)
+    end = events_of(reply)[-1]
+    assert (end["type"], end["response"]["error"]["param"]) == (
+        "response.failed",
+        "input",
+    )
+    stored = (await web.http.get(f"/v1/responses/{end['response']['id']}")).json()
+    assert stored["error"] == end["response"]["error"]
 
 
 async def test_its_end_is_known_without_a_follower(web: ApiHarness) -> None:

@@ -10,7 +10,7 @@ from edge.jobs import cache_keys
 from edge.up.parts import free_port
 from tests.jobs.jobs_harness import caller
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
-from ui.responses import store
+from ui.responses import draft, store
 from ui.responses.reply import Response
 
 pytestmark = pytest.mark.redis
@@ -54,6 +54,21 @@ async def test_what_is_too_large_is_answered_and_not_stored(
     assert code_of(refused) == (413, "request_too_large")
     assert not web.sync.keys("edge:response*")
     assert not web.live
+
+
+async def test_what_just_exceeds_the_room_takes_none_from_others(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told again of the body counts too."""
+    for module in (store, draft):
+        monkeypatch.setattr(module, "MOST_BYTES", 2000)
+    async with web.working():
+        body = {"input": "hello", "max_output_tokens": 3}
+        first = (await web.http.post("/v1/responses", json=body)).json()
+        body |= {"input": "x" * 1900}
+        large = (await web.http.post("/v1/responses", json=body)).json()
+    assert (first["store"], large["store"]) == (True, False)
+    assert (await web.http.get(f"/v1/responses/{first['id']}")).status_code == 200
 
 
 async def test_answers_come_without_the_cache_server(broker_url: str) -> None:
