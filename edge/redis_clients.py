@@ -8,6 +8,7 @@ from typing import Any, cast
 import redis
 import redis.asyncio
 from redis._parsers import BaseParser
+from redis.connection import parse_url
 
 from edge.errors import SetupError
 
@@ -87,4 +88,12 @@ def _checked(url: str) -> str:
             "No Redis address is set. Start everything with `edge up`, or set "
             "EDGE_BROKER_URL and EDGE_CACHE_URL."
         )
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError:  # its message may contain a part of the password
+        raise SetupError(
+            "EDGE_BROKER_URL or EDGE_CACHE_URL is not the address of a Redis server. "
+            "Write redis://HOST:PORT/0; in a password, / is %2F and # is %23, or put "
+            "the password into the file EDGE_REDIS_PASSWORD_FILE."
+        ) from None
     return url
