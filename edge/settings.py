@@ -16,7 +16,14 @@ from typing import Any
 from edge.errors import SetupError
 from edge.model_names import listed, read_aliases
 from edge.settings_table import SettingsTable
-from edge.settings_text import in_words, parse, read_dotenv, read_text, with_password
+from edge.settings_text import (
+    expand_home,
+    in_words,
+    parse,
+    read_dotenv,
+    read_text,
+    with_password,
+)
 
 PREFIX = "EDGE_"
 
@@ -32,7 +39,7 @@ class Settings(SettingsTable):
     @property
     def keys_path(self) -> Path:
         return (
-            Path(self.keys_file).expanduser()
+            expand_home(self.keys_file)
             if self.keys_file
             else self.data_dir / "keys.json"
         )
@@ -78,7 +85,7 @@ class Settings(SettingsTable):
         """These settings with the Redis password in both URLs."""
         if not self.redis_password_file:
             return self
-        path = Path(self.redis_password_file).expanduser()
+        path = expand_home(self.redis_password_file)
         password = read_text("EDGE_REDIS_PASSWORD_FILE", path).strip()
         return replace(
             self,

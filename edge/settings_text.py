@@ -17,7 +17,7 @@ _PARSERS: dict[type, Any] = {
     int: int,
     bool: lambda text: _SWITCH[text.lower()],
     # absolute, because child processes work in other folders
-    type(Path()): lambda text: Path(text).expanduser().absolute(),
+    type(Path()): lambda text: expand_home(text).absolute(),
 }
 _KIND_NAMES = {
     int: "a whole number",
@@ -70,8 +70,21 @@ def allowed(spec: Field[Any]) -> str:
     return f"{low} or more" if high is None else f"from {low} to {high}"
 
 
+def expand_home(path: str | Path) -> Path:
+    """`path` with its home folder instead of `~`. Raises SetupError for an unknown
+    account."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SetupError(
+            f"{path}: the home folder of {Path(path).parts[0]} is not known. Write the "
+            "path without ~."
+        ) from None
+
+
 def read_dotenv(path: Path) -> dict[str, str]:
-    """Lines `KEY=value` of a .env file; blank lines and `#` comments are skipped."""
+    """Lines `KEY=value` or `export KEY=value` of a .env file; blank lines and `#`
+    comments are skipped."""
     if not path.is_file():
         return {}
     try:
@@ -81,7 +94,7 @@ def read_dotenv(path: Path) -> dict[str, str]:
         raise SetupError(
             f"{path.absolute()} is not UTF-8 text. Save it as UTF-8."
         ) from None
-    lines = (line.strip() for line in text.splitlines())
+    lines = (line.strip().removeprefix("export ") for line in text.splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 

@@ -182,6 +182,11 @@ def test_a_dotenv_in_the_working_directory_is_read(clean_folder: Path) -> None:
     )
 
 
+def test_a_dotenv_may_be_one_for_the_shell(clean_folder: Path) -> None:
+    (clean_folder / ".env").write_text("export EDGE_SLOTS=2\n")
+    assert Settings.load() == replace(Settings(), slots=2)
+
+
 def test_without_a_dotenv_the_environment_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -260,6 +265,20 @@ def test_the_keys_file_is_in_the_data_dir_by_default(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).keys_path == tmp_path / "keys.json"
     moved = Settings(data_dir=tmp_path, keys_file=str(tmp_path / "secret"))
     assert moved.keys_path == tmp_path / "secret"
+
+
+UNKNOWN_HOME = "~nobody-here/x: the home folder of ~nobody-here is not known"
+
+
+def test_the_home_of_an_unknown_account_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert UNKNOWN_HOME in refusal({"EDGE_DATA_DIR": "~nobody-here/x"})
+    with pytest.raises(SetupError, match=UNKNOWN_HOME):
+        _ = Settings(keys_file="~nobody-here/x").keys_path
+    monkeypatch.setenv("EDGE_REDIS_PASSWORD_FILE", "~nobody-here/x")
+    with pytest.raises(SetupError, match=UNKNOWN_HOME):
+        Settings.load()
 
 
 @pytest.mark.parametrize("line", ["EDGE_SLTS=2", "EDGE_SLOTS=two", "EDGE_SLOTS"])

@@ -10,6 +10,7 @@ import typer
 
 from edge.model_names import is_path, listed
 from edge.settings import Settings
+from edge.settings_text import expand_home
 
 Model = Annotated[
     str | None, typer.Option(help="auto, tiny, qwen3-vl-2b, or a path to a GGUF file.")
@@ -55,5 +56,4 @@ def settings_for(
 
 def _located(name: str | Path) -> str:
     """Makes a path absolute; leaves the name of a model, or nothing, as it is."""
-    path = Path(name).expanduser().absolute()
-    return str(path) if is_path(str(name)) else str(name)
+    return str(expand_home(name).absolute()) if is_path(str(name)) else str(name)

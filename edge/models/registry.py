@@ -21,6 +21,7 @@ from edge.gguf.header import Header, read_header
 from edge.gguf.requantize import requantized
 from edge.model_names import is_path
 from edge.settings import Settings
+from edge.settings_text import expand_home
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ def find_model(settings: Settings, obtain: Obtain = nowhere) -> ModelFiles:
         return tiny_quant_files(settings.model, folder)
     if entry := entries().get(settings.model):
         return _complete(entry, folder)
-    return _given(Path(settings.model).expanduser(), settings.mmproj)
+    return _given(expand_home(settings.model), settings.mmproj)
 
 
 def _auto(settings: Settings, obtain: Obtain) -> ModelFiles:
@@ -283,7 +284,7 @@ def _given(model: Path, mmproj: str) -> ModelFiles:
             f"{model} needs its vision file too: give --mmproj (EDGE_MMPROJ). Or use a "
             f"model by name: {known}."
         )
-    return _present(ModelFiles(model.stem, model, Path(mmproj).expanduser()))
+    return _present(ModelFiles(model.stem, model, expand_home(mmproj)))
 
 
 def _present(files: ModelFiles) -> ModelFiles:

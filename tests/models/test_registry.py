@@ -149,6 +149,11 @@ def test_a_path_needs_its_vision_file(tmp_path: Path) -> None:
     assert "qwen3-vl-2b" in said
 
 
+def test_a_path_of_an_unknown_account_is_one_sentence(tmp_path: Path) -> None:
+    settings = Settings(model="~nobody-here/a.gguf", data_dir=tmp_path)
+    assert "home folder of ~nobody-here is not known" in refusal(settings)
+
+
 def test_a_path_is_served_unchanged(tmp_path: Path) -> None:
     a, b = tmp_path / "a.gguf", tmp_path / "b.gguf"
     settings = Settings(model=str(a), mmproj=str(b), data_dir=tmp_path)
