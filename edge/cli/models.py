@@ -42,6 +42,7 @@ from edge.models.registry import (
 )
 from edge.progress import show_progress
 from edge.settings import Settings
+from edge.settings_text import expand_home
 
 models_app = typer.Typer(
     help="List, download, verify and delete models.",
@@ -180,7 +181,7 @@ def make(
 
 
 def _vocabulary(name: str, folder: Path) -> Vocabulary:
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if name == QWEN3:
         path = fetch(folder) / "tokenizer.json"
     return read_vocabulary(path, N_TOKENS)
@@ -199,14 +200,16 @@ def _entry(name: str) -> Entry:
 
 
 def _here(folder: Path) -> list[Entry]:
-    return [e for e in entries().values() if store.bytes_there(e.model, folder)]
+    return [entry for entry in entries().values() if store.is_here(entry, folder)]
 
 
 def _state(entry: Entry, folder: Path) -> str:
     if entry.is_complete(folder):
         return "present"
-    if not store.bytes_there(entry.model, folder):  # a vision file may be shared
+    if not store.is_here(entry, folder):
         return "not here"
+    if any(store.has_wrong_size(file, folder) for file in entry.files):
+        return "damaged"
     there = sum(store.bytes_there(file, folder) for file in entry.files)
     total = sum(file.size or 0 for file in entry.files)
     return f"partial {100 * there // total} %" if total else "partial"

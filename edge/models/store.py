@@ -18,6 +18,7 @@ from typing import Final, Literal
 from rich.filesize import decimal
 
 from edge.errors import SetupError
+from edge.gguf.header import read_header
 from edge.models.download import download, open_plain, part_of
 from edge.models.hub import any_answers, host_of
 from edge.models.registry import COMPILED, Entry, RemoteFile, models_folder
@@ -96,15 +97,28 @@ def bytes_there(file: RemoteFile, folder: Path) -> int:
     return _part_size(file, folder)
 
 
+def is_here(entry: Entry, folder: Path) -> bool:
+    """Whether its language model is in `folder`, right or not, or a part of it; the
+    vision file may be another model's too."""
+    path = folder / entry.model.name
+    return path.is_file() or part_of(path).is_file()
+
+
+def has_wrong_size(file: RemoteFile, folder: Path) -> bool:
+    """Whether the file is in `folder`, but not with its size."""
+    return (folder / file.name).is_file() and not file.is_in(folder)
+
+
 def state(file: RemoteFile, folder: Path) -> State:
-    """Whether a file is right. Reads all of it, about a second for each GiB."""
+    """Whether a file is right. Reads all of it, about a second for each GiB; without a
+    known sha256 only its header, which tells whether it is whole."""
     path = folder / file.name
     if not path.is_file():
         return "missing"
-    if not file.is_in(folder):
+    if has_wrong_size(file, folder):
         return "wrong"
     if file.sha256 is None:
-        return "unverified"
+        return "unverified" if _is_whole(path) else "wrong"
     with path.open("rb") as contents:
         found = hashlib.file_digest(contents, "sha256").hexdigest()
     return "ok" if found == file.sha256 else "wrong"
@@ -126,7 +140,7 @@ def remove(
     A file stays if one of `others` that is present shares it. Raises SetupError when
     the folder cannot be changed.
     """
-    users = (e for e in others if e != entry and bytes_there(e.model, folder))
+    users = (e for e in others if e != entry and is_here(e, folder))
     shared = {file.name for user in users for file in user.files}
     names = {file.name for file in entry.files} - shared
     wholes = [folder / name for name in names]
@@ -144,6 +158,14 @@ def delete(paths: Iterable[Path], folder: Path, notice: Notice = log.warning) ->
                 freed += path.stat().st_size
                 path.unlink()
     return freed
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_header(path)
+    except SetupError:
+        return False
+    return True
 
 
 def _part_size(file: RemoteFile, folder: Path) -> int:

@@ -28,21 +28,23 @@ from tests.models.hub import (
     gguf,
     running,
 )
+from tests.models.small import write_text, write_vision
 
 Edge = Callable[..., Result]
 UNVERIFIED = replace(
     ENTRY,
     name="unseen",
     model=RemoteFile(REPOSITORY, REVISION, "u.gguf"),
-    mmproj=RemoteFile(REPOSITORY, REVISION, "mmproj-m.gguf"),
+    mmproj=RemoteFile(REPOSITORY, REVISION, "mmproj-u.gguf"),
     unverified=True,
 )
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
+def hub(tmp_path: Path) -> Iterator[Hub]:
     with running() as one:
-        one.files["u.gguf"] = MODEL
+        one.files["u.gguf"] = write_text(tmp_path).read_bytes()
+        one.files["mmproj-u.gguf"] = write_vision(tmp_path).read_bytes()
         yield one
 
 
@@ -201,6 +203,14 @@ def test_verify_without_a_name_checks_all_present(edge: Edge) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
+def test_a_file_of_a_wrong_size_is_damage(edge: Edge, folder: Path) -> None:
+    put(folder, model=MODEL[:-1])
+    assert row(edge("list"), "m")[2] == "damaged"
+    assert "Files of m are missing or wrong." in refusal(edge("verify"))
+    assert edge("pull", "m").exit_code == 0
+    assert row(edge("list"), "m")[2] == "present"
+
+
 def test_rm_reports_the_bytes_freed(edge: Edge, folder: Path) -> None:
     put(folder)
     assert edge("rm", "m").stderr == "390.0 kB freed.\n"
@@ -249,6 +259,9 @@ def test_make_writes_the_synthetic_model(
     assert "no type Q9" in refusal(edge("make", "synthetic-2b", "--quant", "Q9"))
     assert "none.json cannot be read" in refusal(
         edge("make", "synthetic-2b", "--vocabulary", str(folder / "none.json"))
+    )
+    assert "home folder of ~nobody-here is not known" in refusal(
+        edge("make", "synthetic-2b", "--vocabulary", "~nobody-here/t.json")
     )
     (folder / "qwen3").mkdir()
     (folder / "qwen3" / "tokenizer.json").write_text(

@@ -30,6 +30,7 @@ from tests.models.hub import (
     gguf,
     remote,
 )
+from tests.models.small import write_text, write_vision
 
 UNVERIFIED = replace(
     ENTRY,
@@ -59,6 +60,13 @@ def pulling(folder: Path, hub: Hub) -> subprocess.Popen[bytes]:
 def put(folder: Path, model: bytes = MODEL, mmproj: bytes = MMPROJ) -> None:
     (folder / "m.gguf").write_bytes(model)
     (folder / "mmproj-m.gguf").write_bytes(mmproj)
+
+
+def offer_pair(hub: Hub, folder: Path) -> int:
+    """Offers GGUF files that are whole; returns their bytes."""
+    pair = {"m.gguf": write_text(folder), "mmproj-m.gguf": write_vision(folder)}
+    hub.files = {name: path.read_bytes() for name, path in pair.items()}
+    return sum(map(len, hub.files.values()))
 
 
 @contextmanager
@@ -106,6 +114,7 @@ def test_unverified_files_need_the_option(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"size and hash.*--allow-unverified"):
         store.pull(UNVERIFIED, tmp_path, [hub.url])
     assert hub.hits == 0
+    sizes = offer_pair(hub, tmp_path / "made")
     seen: list[tuple[int, int]] = []
     store.pull(
         UNVERIFIED,
@@ -114,8 +123,20 @@ def test_unverified_files_need_the_option(hub: Hub, tmp_path: Path) -> None:
         allow_unverified=True,
         progress=lambda *both: seen.append(both),
     )
-    assert seen[-1] == (SIZES, SIZES)
+    assert seen[-1] == (sizes, sizes)
     assert UNVERIFIED.is_complete(tmp_path)
+    assert set(store.verify(UNVERIFIED, tmp_path).values()) == {"unverified"}
+
+
+def test_an_unverified_file_that_is_not_whole_is_downloaded_again(
+    hub: Hub, tmp_path: Path
+) -> None:
+    offer_pair(hub, tmp_path / "made")
+    put(tmp_path, hub.files["m.gguf"][:-1], hub.files["mmproj-m.gguf"])
+    states = store.verify(UNVERIFIED, tmp_path)
+    assert states == {"m.gguf": "wrong", "mmproj-m.gguf": "unverified"}
+    store.pull(UNVERIFIED, tmp_path, [hub.url], allow_unverified=True)
+    assert [name for name, _ in hub.asked] == ["m.gguf"]
     assert set(store.verify(UNVERIFIED, tmp_path).values()) == {"unverified"}
 
 
@@ -243,6 +264,13 @@ def test_a_shared_file_stays_while_the_other_model_is_there(tmp_path: Path) -> N
     assert store.remove(ENTRY, tmp_path, (ENTRY, OTHER)) == len(MODEL)
     assert OTHER.is_complete(tmp_path)
     assert store.remove(OTHER, tmp_path, (ENTRY, OTHER)) == 1000 + len(MMPROJ)
+
+
+def test_a_damaged_model_keeps_the_file_that_it_shares(tmp_path: Path) -> None:
+    put(tmp_path)
+    (tmp_path / "other.gguf").write_bytes(gguf(999, 7))
+    assert store.remove(ENTRY, tmp_path, (ENTRY, OTHER)) == len(MODEL)
+    assert (tmp_path / "mmproj-m.gguf").exists()
 
 
 # --- for a start that wants a model ---------------------------------------------------
