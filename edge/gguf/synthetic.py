@@ -103,6 +103,8 @@ def write_synthetic(
     text = folder / f"synthetic-2b-{quant}.gguf"
     vision = folder / f"mmproj-synthetic-2b-{mmproj}.gguf"
     if _is_there(text, sizes[0], about) and _is_there(vision, sizes[1], about):
+        text.touch()  # the newest of each kind is served
+        vision.touch()
         return text, vision
     folder.mkdir(parents=True, exist_ok=True)
     need, free = sum(sizes) + HEADER_ROOM, shutil.disk_usage(folder).free

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
@@ -25,6 +26,7 @@ from edge.images import Picture
 from edge.llamacpp.model import Model
 from edge.llamacpp.runtime import LlamaRuntime
 from edge.llamacpp.vision import MtmdTower
+from edge.models.registry import SYNTHETIC_FILES
 from edge.request import Message, Request, SamplingParams
 
 # Rows of whole blocks of 256, as in the true shapes; 28 layers for the true mix.
@@ -158,6 +160,16 @@ def test_existing_files_are_not_written_again(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted(files)
     assert first == sorted(first) and first[-1][0] == first[-1][1]
     assert not again
+
+
+def test_the_files_of_the_last_call_are_the_newest(tmp_path: Path) -> None:
+    for path in (files := small(tmp_path)):
+        os.utime(path, (0, 0))
+    small(tmp_path, "F16", "F16")
+    assert small(tmp_path) == files
+    for kind, path in zip(SYNTHETIC_FILES, files, strict=True):
+        newest = max(tmp_path.glob(kind), key=lambda found: found.stat().st_mtime)
+        assert newest == path
 
 
 @pytest.mark.parametrize("change", ["seed", "vocabulary", "shapes", "cut", "missing"])
