@@ -32,10 +32,20 @@ def plan_models(settings: Settings, say: Callable[[str], None]) -> list[Plan]:
         (replace(one, model=files.name) if one.model == "auto" else one, files)
         for one, files in models
     ]
+    _check_names([files.name for _, files in models])
     plans = _plan(models)
     if any([tune_at_first_start(plan, say) for plan in plans]):
         plans = _plan(models)
     return plans
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise SetupError(
+                f"Two of the models are {name}, which `auto` or a path may mean too: "
+                "name it once."
+            )
 
 
 def _plan(models: list[tuple[Settings, ModelFiles]]) -> list[Plan]:
