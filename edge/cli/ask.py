@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 
 from edge import images
-from edge.cli.draw import annotated, save
+from edge.cli.draw import annotated, check_target, save
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
 from edge.cli.pages import Page, content_of, named, pages_of
@@ -73,13 +73,15 @@ def ask(
     with clear_errors():
         ready = find_task(task) if task else None
         files, question = _split(words, may_lack_question=bool(task))
-        if draw and not draw.parent.is_dir():
-            raise SetupError(f"There is no folder {draw.parent} for {draw.name}.")
+        if draw:
+            check_target(draw)
         settings = settings_with(model, mmproj, slots=1)
         # OpenVINO loads longer than one answer saves
         if settings.runtime == "auto" and has_llama():
             settings = replace(settings, runtime="llama")
         found = [*pages_of(files, pages)]
+        if draw and all(page.is_video for page in found):
+            raise SetupError("Boxes are not drawn on videos: leave --draw out.")
         for page in found:  # refused now, not after a model is downloaded
             with named(page.label):
                 page.check(settings.image_tokens)

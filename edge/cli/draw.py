@@ -17,6 +17,14 @@ COLOURS: Final = ("#c25400", "#0072b2", "#007f5b", "#b0437f", "#856a00", "#5d4fb
 LAST_GLYPH: Final = "\u024f"  # of Pillow's own font: Latin letters
 
 
+def check_target(path: Path) -> None:
+    """Raises SetupError where `save` cannot write."""
+    if path.is_dir():
+        raise SetupError(f"{path} is a folder: name a file, as {path / 'boxes.png'}.")
+    if not path.parent.is_dir():
+        raise SetupError(f"There is no folder {path.parent} for {path.name}.")
+
+
 def save(images: Sequence[Image.Image], path: Path) -> None:
     """Writes PNGs: several get numbers behind the name. Raises SetupError."""
     for n, image in enumerate(images, 1):

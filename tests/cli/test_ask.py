@@ -90,6 +90,10 @@ def test_a_large_picture_is_decoded_to_the_size_that_the_encoder_keeps(
 LONG = video([Image.new("RGB", (64, 64))] * 200, rate=1)
 
 
+def would_download(*_: object) -> None:
+    raise SetupError("This would have downloaded a model.")
+
+
 @pytest.mark.parametrize(
     ("file", "reason"),
     [(b"no picture", "This is neither a picture"), (LONG, "The video has 200 seconds")],
@@ -97,16 +101,24 @@ LONG = video([Image.new("RGB", (64, 64))] * 200, rate=1)
 def test_what_cannot_be_read_is_refused_before_a_model_is_downloaded(
     file: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def find(*_: object) -> None:
-        raise SetupError("This would have downloaded a model.")
-
-    monkeypatch.setattr(ask, "find_model", find)
+    monkeypatch.setattr(ask, "find_model", would_download)
     chosen = tmp_path / "notes.txt"
     chosen.write_bytes(file)
     result = CliRunner().invoke(app, ["ask", str(chosen), "What is this?"])
     assert result.exit_code == 1
     assert f"notes.txt: {reason}" in result.stderr
     assert "downloaded" not in result.stderr
+
+
+def test_boxes_on_videos_alone_are_refused_before_a_model_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "find_model", would_download)
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(video([Image.new("RGB", (64, 64))] * 4))
+    result = ask_task(tmp_path, str(clip), "--draw", str(tmp_path / "drawn.png"))
+    assert result.exit_code == 1
+    assert "not drawn on videos: leave --draw out" in result.stderr
 
 
 def shape(kind: str, colour: str) -> Image.Image:
@@ -233,6 +245,8 @@ def test_a_task_needs_no_words_and_takes_several_files(
         ([], "Write the file of a picture and then a question, or choose a --task."),
         (["--task", "dance"], "There is no task 'dance'. Tasks: describe, read,"),
         (["What?", "--draw", "nowhere/a.png"], "There is no folder nowhere for a.png."),
+        (["What?", "--model", "~nobody-here/m.gguf"], "home folder of ~nobody-here"),
+        (["What?", "--draw", "."], ". is a folder: name a file, as boxes.png."),
     ],
 )
 def test_what_cannot_be_asked_is_said_at_once(words: list[str], said: str) -> None:
