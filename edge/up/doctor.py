@@ -45,6 +45,7 @@ GIB: Final = 1 << 30
 ROOM_BYTES: Final = 3 * GIB  # on disk, for compiled models, the queue and the logs
 BUSY: Final = 0.25  # share of the machine that others use
 TRIAL_S: Final = 120
+TRIAL_TOKENS: Final = 32
 QUESTION: Final = "What shape is this, and which colour?"
 # Instructions that multiply 8-bit integers, which the vision tower consists of.
 INT8_FEATURES: Final = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
@@ -162,6 +163,7 @@ def trial() -> Finding:
         image.save(picture)
         edge = [sys.executable, "-c", "from edge.cli.app import app; app()"]
         command = [*edge, "ask", str(picture), QUESTION, "--model", TINY]
+        command += ["--max-tokens", str(TRIAL_TOKENS)]  # even if the settings say less
         try:
             ended = subprocess.run(
                 command, capture_output=True, text=True, timeout=TRIAL_S

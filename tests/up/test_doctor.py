@@ -153,6 +153,13 @@ def test_a_wrong_answer_is_wrong(monkeypatch, tmp_path: Path) -> None:
     assert "A blue square." in finding.message
 
 
+def test_a_trial_is_not_cut_by_the_settings(monkeypatch, tmp_path: Path) -> None:
+    script = 'echo "A red circle. $EDGE_ANSWER_TOKENS, $*"'
+    monkeypatch.setattr(sys, "executable", called("says", tmp_path, script))
+    monkeypatch.setenv("EDGE_ANSWER_TOKENS", "1")
+    assert "--max-tokens 32" in doctor.trial().message
+
+
 def test_the_error_of_a_trial_is_shown(monkeypatch, tmp_path: Path) -> None:
     fails = called("fails", tmp_path, "echo noise >&2; echo edge: No. >&2; exit 1")
     monkeypatch.setattr(sys, "executable", fails)
