@@ -1,4 +1,5 @@
-"""Checks by the headers that two GGUF files are a language model and its vision file.
+"""Checks by the headers that two GGUF files are a language model and its vision file,
+and that a runtime for them is installed.
 
 The engine serves llama.cpp's `qwen3vl` and `qwen3vlmoe`, whose image tokens are squares
 of 32 pixels; not Qwen2-VL and Qwen2.5-VL, whose squares have 28, nor Qwen3.5, which
@@ -8,6 +9,7 @@ keeps a state in addition to its KV cache. The rules are those that llama.cpp ch
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final
 
 from edge.errors import SetupError
@@ -15,6 +17,7 @@ from edge.gguf.header import Header
 from edge.images import TOKEN_PX
 
 PROJECTORS: Final = {"qwen3vl": "qwen3vl_merger", "qwen3vlmoe": "qwen3vl_merger"}
+LLAMA_ONLY: Final = "qwen3vlmoe"  # OpenVINO's graph has no experts
 MARKS: Final = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 
 _BELONGS: Final = "use the mmproj file that was published with this model"
@@ -87,6 +90,12 @@ def _check_model(model: Header) -> None:
         raise SetupError(
             f"{model.path} is a {model.architecture} model, and this engine serves "
             f"{' and '.join(PROJECTORS)}: use a Qwen3-VL file."
+        )
+    if model.architecture == LLAMA_ONLY and find_spec("llama_cpp") is None:
+        raise SetupError(
+            f"{model.path} is a {LLAMA_ONLY} model, which only llama.cpp computes, and "
+            "llama.cpp is not installed here. Install it with `make setup`, or use "
+            "another Qwen3-VL file."
         )
     if missing := [mark for mark in MARKS if mark not in model.marks]:
         raise SetupError(

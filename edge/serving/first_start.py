@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import IO, Final
 
 from edge.errors import SetupError
+from edge.models.pair import LLAMA_ONLY
 from edge.models.registry import ModelFiles
 from edge.serving.plan import Plan
 from edge.serving.tune import measure_variants
@@ -30,6 +31,8 @@ def tune_at_first_start(plan: Plan, say: Callable[[str], None]) -> bool:
     """
     settings, files = plan.settings, plan.files
     if plan.tuning or plan.need.weights_bytes < SMALL_BYTES:
+        return False
+    if files.model_header.architecture == LLAMA_ONLY:  # `write_short` knows no experts
         return False
     try:
         with _one_at_a_time(settings, files):

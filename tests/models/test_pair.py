@@ -10,6 +10,7 @@ import pytest
 
 from edge.errors import SetupError
 from edge.gguf.header import Header, read_header
+from edge.models import pair
 from edge.models.pair import check_pair, image_token_range
 from tests.models.small import SMALL, write_text, write_vision
 
@@ -47,13 +48,22 @@ def test_a_matching_pair_passes(model: Header, mmproj: Header) -> None:
     check_pair(model, mmproj)
 
 
-def test_a_mixture_of_experts_passes(model: Header, mmproj: Header) -> None:
+def test_a_mixture_of_experts_needs_llama_cpp(
+    model: Header, mmproj: Header, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = {
         name.replace("qwen3vl.", "qwen3vlmoe."): value
         for name, value in model.values.items()
     }
-    moe = replace(model, values=values)
-    check_pair(says(moe, general__architecture="qwen3vlmoe"), mmproj)
+    moe = says(replace(model, values=values), general__architecture="qwen3vlmoe")
+    monkeypatch.setattr(pair, "find_spec", lambda _: True)
+    check_pair(moe, mmproj)
+    monkeypatch.setattr(pair, "find_spec", lambda _: None)
+    assert refusal(moe, mmproj) == (
+        f"{model.path} is a qwen3vlmoe model, which only llama.cpp computes, and "
+        "llama.cpp is not installed here. Install it with `make setup`, or use another "
+        "Qwen3-VL file."
+    )
 
 
 def test_swapped_files(model: Header, mmproj: Header) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,15 @@ def test_a_small_model_is_not_measured(settings, files, starts, monkeypatch) -> 
     said: list[str] = []
     assert not tune_at_first_start(make_plan(settings, files), said.append)
     assert said == starts == []
+
+
+def test_a_model_for_llama_cpp_alone_is_not_measured(settings, files, starts) -> None:
+    plan = make_plan(settings, files)
+    header, moe = files.model_header, replace(files)
+    values = {**header.values, "general.architecture": "qwen3vlmoe"}
+    vars(moe)["model_header"] = replace(header, values=values)  # where it is cached
+    assert not tune_at_first_start(replace(plan, files=moe), print)
+    assert starts == []
 
 
 def test_a_folder_that_cannot_be_written_means_defaults(
