@@ -1,7 +1,8 @@
 """Downloads one file from a model hub into a folder: resumed, checked, whole or absent.
 
 The data so far is in NAME.part, so that a kill loses nothing, and becomes NAME in one
-step when size and sha256 are right.
+step when size and sha256 are right. Where the sha256 is unknown, the rest must be of
+the same version at the hub as the data so far.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from io import BufferedRandom
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from edge.models.hub import Broken, Damaged, Refused, fetch, host_of
 from edge.models.registry import RemoteFile
 from edge.progress import Progress, no_progress
 
+VERSION: Final = "user.edge-vl.version"  # an attribute of the part on disk
 STALL_S: Final = 30.0  # after this time without data a connection is given up
 
 # Seconds before the next round over all endpoints, by the number of rounds in a row
@@ -83,7 +85,11 @@ def open_plain(path: Path) -> BufferedRandom:
 
 
 class _Part:
-    """The beginning of a file, on disk and in a hash. OSErrors come from the disk."""
+    """The beginning of a file, on disk and in a hash. OSErrors come from the disk.
+
+    `version` is that of the file at the hub; None: another process began the part, and
+    its version is unknown.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -91,6 +97,9 @@ class _Part:
         self._file.seek(0)
         self._hash = hashlib.file_digest(self._file, "sha256")
         self.size = self._file.tell()
+        self.version: str | None = None
+        with suppress(OSError):
+            self.version = os.getxattr(self._file.fileno(), VERSION).decode() or None
 
     @property
     def sha256(self) -> str:
@@ -101,10 +110,13 @@ class _Part:
         self._hash.update(data)
         self.size += len(data)
 
-    def start_over(self) -> None:
+    def start_over(self, version: str = "") -> None:
         self._file.truncate(0)
         self._hash = hashlib.sha256()
         self.size = 0
+        self.version = version
+        with suppress(OSError):  # some file systems keep no attributes
+            os.setxattr(self._file.fileno(), VERSION, version.encode())
 
     def finish(self, target: Path) -> None:
         self._file.flush()
@@ -160,9 +172,11 @@ def _get(
         part.start_over()
     if part.size != file.size:
         with closing(fetch(endpoint, file, part.size, stall_s)) as pieces:
-            for offset, data, total in pieces:
+            for offset, data, total, version in pieces:
                 if offset == 0:
-                    part.start_over()
+                    part.start_over(version)
+                elif file.sha256 is None and version != part.version:
+                    raise Damaged(f"{host_of(endpoint)} has another version of it now")
                 part.write(data)
                 progress(part.size, total)
     if file.sha256 not in (None, part.sha256):

@@ -20,7 +20,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from edge.models.registry import RemoteFile
 
-Piece = tuple[int, bytes, int]  # offset in the file, some bytes, bytes of the file
+# Offset in the file, some bytes, bytes of the file, its version.
+Piece = tuple[int, bytes, int, str]
 
 HEAD_BYTES: Final = 512  # enough to tell a model from a message
 PIECE_BYTES: Final = 1 << 18
@@ -61,7 +62,8 @@ def fetch(
 ) -> Generator[Piece, None, None]:
     """The bytes of `file` from `start` on.
 
-    A server without ranges sends the whole file: its first offset is 0. `timeout_s`
+    A server without ranges sends the whole file: its first offset is 0. The version is
+    empty when the server does not tell one that stands for exact bytes. `timeout_s`
     limits the time without data. Raises Refused, before the first piece if possible,
     when the response is not this file; Broken when the connection or the server fails;
     Damaged when the file at the hub is shorter than `start`.
@@ -137,6 +139,8 @@ def _pieces(
 ) -> Generator[Piece, None, None]:
     host = host_of(answer.url)
     offset, size = _extent(answer, start)
+    etag = answer.headers.get("ETag", "")
+    version = etag if etag.startswith('"') else ""  # W/"..." is a weak one
     data = b""
     if offset == 0:  # only the beginning shows the type of a file
         data = answer.read(HEAD_BYTES)
@@ -150,7 +154,7 @@ def _pieces(
     while data := data or answer.read1(PIECE_BYTES):
         if offset + len(data) > total:
             raise Refused(f"{host} sends more than {total} bytes")
-        yield offset, data, total
+        yield offset, data, total, version
         offset += len(data)
         data = b""
     if offset < total:

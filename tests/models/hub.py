@@ -55,6 +55,7 @@ class Fault:
     no_length: bool = False
     ignores_ranges: bool = False
     content_range: str = ""
+    weak: str = ""  # or W/, before the ETag
 
 
 class Hub:
@@ -146,7 +147,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             said = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
             self.send_response(206 if start else 200)
             self.send_header("Accept-Ranges", "bytes")
-            self.send_header("ETag", f'"{name}"')
+            self.send_header("ETag", f'{fault.weak}"{sha256(whole).hexdigest()}"')
             if start:
                 self.send_header("Content-Range", fault.content_range or said)
             length = len(whole) - start if fault.length is None else fault.length

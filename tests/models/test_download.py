@@ -457,6 +457,25 @@ def test_a_whole_unpinned_part_is_downloaded_again(case: Case, hub: Hub) -> None
     assert case.is_whole()
 
 
+NEWER = gguf(SIZE + 1000, seed=9)
+
+
+@pytest.mark.parametrize(
+    ("weak", "then", "continues"),
+    [("", MODEL, True), ("", NEWER, False), ("W/", MODEL, False)],
+)
+def test_an_unpinned_part_is_continued_with_its_own_version(
+    case: Case, hub: Hub, weak: str, then: bytes, continues: bool
+) -> None:
+    hub.fails(Fault(cut_after=200_000, weak=weak), Fault(status=404))
+    case.refusal(hub, file=UNPINNED)
+    hub.files["m.gguf"], hub.always = then, Fault(weak=weak)
+    case.get(hub, file=UNPINNED)  # as another process does
+    assert case.target.read_bytes() == then
+    ranges = [range_ for _, range_ in hub.asked]
+    assert ranges == [None, "bytes=200000-", *([] if continues else [None])]
+
+
 def test_an_unpinned_file_needs_a_length(case: Case, hub: Hub) -> None:
     hub.fails(Fault(no_length=True))
     assert "does not say how many bytes" in case.refusal(hub, file=UNPINNED)
