@@ -10,8 +10,11 @@ REQUESTS_PER_SECOND = 20
 REQUESTS_AT_ONCE = 60
 # A browser tab holds one while it is being answered, and none while it is idle.
 CONNECTIONS_PER_ADDRESS = 256
-# With a request body, which lies on the disk meanwhile.
+# With a request body, which lies on the disk meanwhile: in Compose in memory.
 POSTS_PER_ADDRESS = 64
+# With one of more than 2 MB, or of unknown length.
+LARGE_POSTS_PER_ADDRESS = 10
+LARGE = '"~^POST ([2-9][0-9]{6}|[0-9]{8,})?$"'
 # One customer: an IPv4 address, or a /64 of IPv6, which is written in two or three ways
 # because zeros may be left out.
 NETWORKS = {
@@ -26,11 +29,17 @@ def client_limits() -> EmptyBlock:
     return EmptyBlock(
         Block("map $remote_addr $network", default="$remote_addr", **NETWORKS),
         Block("map $request_method $poster", default='""', POST="$network"),
+        Block(
+            'map "$request_method $content_length" $large_poster',
+            default='""',
+            **{LARGE: "$network"},
+        ),
         repeated(
             "limit_conn_zone",
             [
                 "$network zone=addresses:1m",
                 "$poster zone=posts:1m",
+                "$large_poster zone=large_posts:1m",
             ],
         ),
         repeated(
@@ -38,6 +47,7 @@ def client_limits() -> EmptyBlock:
             [
                 f"addresses {CONNECTIONS_PER_ADDRESS}",
                 f"posts {POSTS_PER_ADDRESS}",
+                f"large_posts {LARGE_POSTS_PER_ADDRESS}",
             ],
         ),
         limit_req_zone=f"$poster zone=costly:1m rate={REQUESTS_PER_SECOND}r/s",

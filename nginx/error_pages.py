@@ -109,6 +109,7 @@ def error_page(name: int | str, page: ErrorPage) -> EmptyBlock:
         *(Block(f"if ($api = {api})", **answered(page, api)) for api in PATHS),
         EmptyBlock(**answered(page)),  # the first that applies is sent
         internal=None,
+        client_max_body_size=0,  # or a large one that is refused would be too large
         default_type="application/json",
     )
     if name != page.status:
@@ -133,6 +134,7 @@ def away() -> Location:
         headers_added(headers),
         EmptyBlock(**{"return": f"502 '{DOCUMENT}'"}),
         internal=None,
+        client_max_body_size=0,
         default_type='"text/html; charset=utf-8"',
     )
 

@@ -281,9 +281,10 @@ def test_bad_http_is_refused_in_json(
     assert_refused(front.tell(request_line + b"Host: x\r\n\r\n"), status, code)
 
 
-def test_a_dead_upstream_is_a_json_502(start: Start) -> None:
+@pytest.mark.parametrize("size", [2, 2 * MIB])
+def test_a_dead_upstream_is_a_json_502(start: Start, size: int) -> None:
     front = start("--upstream", f"127.0.0.1:{free_port()}")
-    answer = front.ask("POST", "/v1/chat/completions", b"{}")
+    answer = front.ask("POST", "/v1/chat/completions", b"x" * size)
     assert_refused(answer, 502, "service_unavailable", retry_after="5")
 
 
@@ -579,14 +580,26 @@ def test_the_uis_headers_pass_once(front: Front) -> None:
     assert headers.get_all("Server") == ["nginx"]
 
 
-def test_an_address_holds_few_bodies_at_once(start: Start, upstream: Upstream) -> None:
+@pytest.mark.parametrize(
+    ("length", "n_held"),
+    [
+        (b"Content-Length: 1999999", 64),
+        (b"Content-Length: 2000000", 10),
+        (b"Content-Length: 33554432", 10),
+        (b"Transfer-Encoding: chunked", 10),
+    ],
+)
+def test_an_address_holds_few_bodies_at_once(
+    start: Start, upstream: Upstream, length: bytes, n_held: int
+) -> None:
     """Each lies on the disk until all of it is there, which a client may draw out."""
     front = start("--upstream", upstream.address)
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-    head += b"Content-Length: 1000000\r\n\r\n{"
+    head += length + b"\r\n\r\n"
+    head += b"1\r\n{" if b"chunked" in length else b"{"
     with ExitStack() as opened:
         held = []
-        for n in range(70):
+        for n in range(n_held + 6):
             if n == 50:
                 time.sleep(2.5)  # under the limit of requests in a second
             here = ("127.0.0.1", front.port)
