@@ -38,6 +38,16 @@ class Folder:
     def id(self) -> str:
         return self.path.name
 
+    @property
+    def owner(self) -> Caller:
+        return Caller(**self.about["owner"])
+
+    def counts_for(self, caller: Caller) -> bool:
+        """Whether it takes room of `caller`: of its account, or of the address of an
+        anonymous one, whose name costs nothing to change."""
+        owner = self.owner
+        return owner.account == caller.account or owner.culprit == caller.culprit
+
     def write(self, **about: Any) -> Folder:
         """The folder with some of its `about` changed, on the disk too."""
         changed = Folder(self.path, self.about | about)
@@ -62,10 +72,11 @@ class Folders:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def make(self, prefix: str, caller: Caller, **about: Any) -> Folder:
-        """A new folder. Raises ClientLimit when its account has too much,
-        Unavailable when there is no room for more."""
-        self._check_room(caller)
+    def make(
+        self, prefix: str, caller: Caller, n_bytes: int = 0, **about: Any
+    ) -> Folder:
+        """A new folder, for this many bytes. Raises as `check_room`."""
+        self.check_room(caller, 1, n_bytes)
         path = self._root / f"{prefix}{secrets.token_hex(16)}"
         try:
             path.mkdir(parents=True, mode=0o700)
@@ -82,9 +93,9 @@ class Folders:
     def find(self, folder_id: str, prefix: str, caller: Caller) -> Folder:
         """A folder of this kind. Raises NotFound for one of another caller, as for one
         that is not there."""
-        found = self._read(self._root / folder_id)
+        found = self.read(folder_id)
         is_kind = folder_id.startswith(prefix)
-        if not is_kind or found is None or found.about["owner"]["name"] != caller.name:
+        if not is_kind or found is None or found.owner.name != caller.name:
             raise not_found(folder_id)
         return found
 
@@ -93,7 +104,7 @@ class Folders:
         a process that died has begun."""
         there: list[Folder] = []
         for path in self._root.glob(f"{prefix}*"):
-            if folder := self._read(path):
+            if folder := self.read(path.name):
                 there.append(folder)
             elif _is_left(path):
                 shutil.rmtree(path, ignore_errors=True)
@@ -107,36 +118,40 @@ class Folders:
 
     def of(self, caller: Caller, prefix: str) -> list[Folder]:
         """Those of a caller."""
-        name = caller.name
-        return [one for one in self.all(prefix) if one.about["owner"]["name"] == name]
+        return [one for one in self.all(prefix) if one.owner.name == caller.name]
 
     def delete(self, folder: Folder) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
-    def _check_room(self, caller: Caller) -> None:
-        n_folders = n_of_all = n_bytes = n_bytes_of_all = 0
+    def check_room(self, caller: Caller, n_folders: int = 0, n_bytes: int = 0) -> None:
+        """Raises ClientLimit when `caller` has too much with this much more,
+        Unavailable when all have, or the disk is full."""
+        if not self._has_disk():
+            raise _full()
+        n_of_all, n_bytes_of_all = n_folders, n_bytes
         for folder in self.all(""):
             size = folder.n_bytes()
             n_of_all += 1
             n_bytes_of_all += size
-            if Caller(**folder.about["owner"]).account == caller.account:
+            if folder.counts_for(caller):
                 n_folders += 1
                 n_bytes += size
-        if n_folders >= MOST_FOLDERS or n_bytes > MOST_BYTES:
+        if n_folders > MOST_FOLDERS or n_bytes > MOST_BYTES:
             raise ClientLimit(
-                f"You have {n_folders} files and batches with {n_bytes >> 20} MiB; "
-                f"{MOST_FOLDERS} and {MOST_BYTES >> 20} MiB are allowed. Delete some."
+                f"The files and batches of your account or address come to {n_folders} "
+                f"with {n_bytes >> 20} MiB; {MOST_FOLDERS} with {MOST_BYTES >> 20} MiB "
+                "are allowed. Delete some."
             )
-        is_full = n_bytes_of_all > MOST_BYTES_OF_ALL or n_of_all >= MOST_FOLDERS_OF_ALL
-        if is_full or not self.has_disk():
-            raise Unavailable("There is no room for more files. Try again later.")
+        if n_of_all > MOST_FOLDERS_OF_ALL or n_bytes_of_all > MOST_BYTES_OF_ALL:
+            raise _full()
 
-    def has_disk(self) -> bool:
+    def _has_disk(self) -> bool:
         """Whether the disk is free enough to write on."""
         return not self._root.exists() or shutil.disk_usage(self._root).free > LEFT_FREE
 
-    @staticmethod
-    def _read(path: Path) -> Folder | None:
+    def read(self, folder_id: str) -> Folder | None:
+        """A folder of any caller; None for one that is deleted or only begun."""
+        path = self.path(folder_id)
         try:
             return Folder(path, json.loads((path / ABOUT).read_text()))
         except (OSError, ValueError):
@@ -154,6 +169,10 @@ def _is_left(path: Path) -> bool:
     except OSError:
         pass
     return False
+
+
+def _full() -> Unavailable:
+    return Unavailable("There is no room for more files. Try again later.")
 
 
 def not_found(folder_id: str) -> NotFound:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -20,6 +22,7 @@ from ui.openai.answers import Answered
 from ui.openai.values import Body
 from ui.openapi import documented
 from ui.pages import page
+from ui.questions import Questions
 from ui.request_caller import caller_of
 
 MOST_OPEN = 4  # batches of one caller
@@ -35,14 +38,30 @@ class BatchBody(Body):
     ] = Field({}, max_length=16)
 
 
-def batch_routes(folders: Folders, client: Client) -> APIRouter:
-    """The API over `folders`."""
+def batch_routes(folders: Folders, client: Client, questions: Questions) -> APIRouter:
+    """The API over `folders`; each new batch is charged as one of `questions`."""
     router = APIRouter(prefix="/v1/batches")
     bodies = Bodies(client.metrics, client.in_flight)
     reading = asyncio.Lock()  # one file at a time: it is parsed
+    waiting: set[str] = set()  # whose file is parsed, or waits for it
 
     def read(data: bytearray) -> BatchBody:
         return parse(BatchBody, data)
+
+    @contextmanager
+    def alone(caller: Caller) -> Iterator[None]:
+        """Raises ClientLimit while another batch of the same client is made."""
+        if caller.culprit in waiting:
+            raise ClientLimit(
+                "The lines of another batch of your account or address are being "
+                "checked. Try again soon.",
+                retry_after_s=5,
+            )
+        waiting.add(caller.culprit)
+        try:
+            yield
+        finally:
+            waiting.remove(caller.culprit)
 
     async def find(batch_id: str, http: Request) -> Folder:
         return await asyncio.to_thread(folders.find, batch_id, PREFIX, caller_of(http))
@@ -50,8 +69,11 @@ def batch_routes(folders: Folders, client: Client) -> APIRouter:
     @router.post("")
     @documented(body=BatchBody, answer=Answered)
     async def create(http: Request) -> dict[str, Any]:
-        async with bodies.read(http, read) as body, reading:
-            made = await asyncio.to_thread(make_batch, folders, caller_of(http), body)
+        await questions.charge_request(http)
+        caller = caller_of(http)
+        with alone(caller):
+            async with bodies.read(http, read) as body, reading:
+                made = await asyncio.to_thread(make_batch, folders, caller, body)
         return described(made)
 
     @router.get("")
@@ -86,10 +108,10 @@ def make_batch(folders: Folders, caller: Caller, body: BatchBody) -> Folder:
             "later.",
             retry_after_s=60,
         )
-    if sum(one.about["owner"]["name"] == caller.name for one in opened) >= MOST_OPEN:
+    if sum(one.counts_for(caller) for one in opened) >= MOST_OPEN:
         raise ClientLimit(
-            f"You have {MOST_OPEN} open batches, the most that one client may have. "
-            "Try again when one has ended.",
+            f"{MOST_OPEN} batches of your account or address are open, the most that "
+            "there may be. Try again when one has ended.",
             retry_after_s=60,
         )
     source = folders.find(body.input_file_id, files.PREFIX, caller)
@@ -98,7 +120,9 @@ def make_batch(folders: Folders, caller: Caller, body: BatchBody) -> Folder:
     try:
         for kind in ("output", "error"):
             name = f"{kind}.jsonl"
-            made.append(files.make_file(folders, caller, name, "batch_output"))
+            made.append(
+                files.make_file(folders, caller, name, "batch_output", grows=True)
+            )
         output, error = made
         return folders.make(
             PREFIX,
@@ -111,6 +135,7 @@ def make_batch(folders: Folders, caller: Caller, body: BatchBody) -> Folder:
             completed=0,
             failed=0,
             ended_at=None,
+            fault=None,
             output_file_id=output.id,
             error_file_id=error.id,
         )
@@ -132,7 +157,7 @@ def described(batch: Folder) -> dict[str, Any]:
         "id": batch.id,
         "object": "batch",
         "endpoint": about["endpoint"],
-        "errors": None,
+        "errors": _errors(about.get("fault")),
         "input_file_id": about["input_file_id"],
         "output_file_id": about["output_file_id"] if has_ended else None,
         "error_file_id": about["error_file_id"]
@@ -150,3 +175,10 @@ def described(batch: Folder) -> dict[str, Any]:
         "request_counts": counts,
         "metadata": about["metadata"],
     }
+
+
+def _errors(fault: dict[str, str] | None) -> dict[str, Any] | None:
+    """OpenAI's list of what has ended a batch."""
+    if fault is None:
+        return None
+    return {"object": "list", "data": [fault | {"line": None, "param": None}]}

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from edge.jobs.fleet import CAPABILITIES
@@ -17,76 +14,22 @@ from edge.keys import create_key
 from edge.limits import Limits
 from edge.stubs.runtime import LONG_ANSWER
 from tests.ui.api_harness import ApiHarness, api_harness, code_of
+from tests.ui.batch.batch_harness import (
+    CHAT,
+    begin,
+    ended,
+    folders_of,
+    line,
+    results,
+    running,
+    upload,
+)
 from ui.batch import folders, internal_call, runner, work
 from ui.batch.folders import Folders
-from ui.batch.runner import BatchRunner
 
 pytestmark = pytest.mark.redis
-CHAT = "/v1/chat/completions"
 SHORT = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 2}
 HARNESS = {"answer_cache": False}
-
-
-@pytest.fixture(autouse=True)
-def brief_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LOOK_S", 0.05)
-    monkeypatch.setattr(folders, "LEFT_FREE", 0)
-
-
-@asynccontextmanager
-async def running(web: ApiHarness) -> AsyncIterator[None]:
-    """Meanwhile batches are worked on, as by a web process."""
-    root = web.client.settings.data_dir / "batches"
-    inner = web.app._app
-    assert hasattr(inner, "router")
-    one = BatchRunner(Folders(root), inner.router, web.client.keys)
-    task = asyncio.create_task(one.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        await asyncio.sleep(0.1)
-
-
-def line(
-    custom_id: str, url: str = "/v1/chat/completions", **body: Any
-) -> dict[str, Any]:
-    if not body:
-        body = {"messages": [{"role": "user", "content": custom_id}]}
-    body = {"max_tokens": 5} | body
-    return {"custom_id": custom_id, "method": "POST", "url": url, "body": body}
-
-
-async def upload(web: ApiHarness, *lines: Any) -> httpx.Response:
-    content = "\n".join(
-        one if isinstance(one, str) else json.dumps(one) for one in lines
-    )
-    files = {"file": ("in.jsonl", content.encode())}
-    return await web.http.post("/v1/files", files=files, data={"purpose": "batch"})
-
-
-async def begin(web: ApiHarness, *lines: Any, endpoint: str = CHAT) -> httpx.Response:
-    file_id = (await upload(web, *lines)).json()["id"]
-    body = {"input_file_id": file_id, "endpoint": endpoint}
-    body |= {"completion_window": "24h"}
-    return await web.http.post("/v1/batches", json=body)
-
-
-async def ended(web: ApiHarness, batch_id: str) -> dict[str, Any]:
-    for _ in range(1200):
-        batch = (await web.http.get(f"/v1/batches/{batch_id}")).json()
-        if batch["status"] not in ("in_progress", "cancelling"):
-            return batch
-        await asyncio.sleep(0.05)
-    raise AssertionError(batch)
-
-
-async def results(web: ApiHarness, file_id: str) -> dict[str, Any]:
-    reply = await web.http.get(f"/v1/files/{file_id}/content")
-    found = [json.loads(one) for one in reply.text.splitlines()]
-    return {one["custom_id"]: one["response"] for one in found}
 
 
 async def test_all_lines_are_answered(web: ApiHarness) -> None:
@@ -185,7 +128,7 @@ async def test_a_full_queue_is_waited_for(web: ApiHarness) -> None:
         return internal_call.Result(200, {})
 
     batch = (await begin(web, line("a"))).json()
-    kept = Folders(web.client.settings.data_dir / "batches")
+    kept = folders_of(web)
     [folder] = kept.all("batch_")
     await work.Work(folder, kept, ask).run()
     assert asked == ["a", "a"]
@@ -196,7 +139,9 @@ async def test_a_batch_whose_file_is_deleted_has_failed(web: ApiHarness) -> None
     batch = (await begin(web, line("a"))).json()
     await web.http.delete(f"/v1/files/{batch['input_file_id']}")
     async with running(web):
-        assert (await ended(web, batch["id"]))["status"] == "failed"
+        batch = await ended(web, batch["id"])
+    [error] = batch["errors"]["data"]
+    assert (batch["status"], error["code"]) == ("failed", "not_found")
 
 
 async def test_a_full_disk_stops_a_batch_before_it_asks(
@@ -265,13 +210,13 @@ async def test_files_of_other_lines_are_refused(
 async def test_files_have_bounds(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "MOST_BYTES", 100)
+    monkeypatch.setattr(folders, "MOST_BYTES", 800)
     file = (await upload(web, "x" * 200)).json()
     assert (file["bytes"], file["filename"]) == (200, "in.jsonl")
-    assert code_of(await upload(web, "x")) == (429, "client_limit")
+    assert code_of(await upload(web, "x" * 400)) == (429, "client_limit")
     deleted = (await web.http.delete(f"/v1/files/{file['id']}")).json()
     assert deleted == {"id": file["id"], "object": "file", "deleted": True}
-    assert (await upload(web, "x")).status_code == 200
+    assert (await upload(web, "x" * 400)).status_code == 200
     reply = await web.http.post("/v1/files", json={"purpose": "batch"})
     assert reply.status_code == 415
     files = {"file": ("in.jsonl", b"{}")}
