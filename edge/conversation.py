@@ -72,8 +72,7 @@ def trim(request: Request, n_tokens: int | None) -> Request:
     if sum(map(least_tokens, kept)) > n_tokens:
         if request.n_spare:
             return trim(request.without_tools(), n_tokens)
-        n_characters = sum(len(text) for message in kept for text in message.texts)
-        n_image = sum(ref.n_tokens for message in kept for ref in message.pictures)
+        n_characters, n_image = map(sum, zip(*map(_sizes, kept), strict=True))
         pictures = f" and {n_image:,} image tokens" if n_image else ""
         raise ContextLengthExceeded(
             f"This model's maximum context length is {n_tokens} tokens. Your messages "
@@ -113,6 +112,11 @@ def check_together(n_tokens: float, i: int) -> None:
 def least_tokens(message: Message) -> float:
     """No message has fewer tokens than this: it is cheap to know, and comes before
     everything that reads texts or keeps pixels."""
-    n_characters = sum(map(len, message.texts))
-    n_image = sum(ref.n_tokens for ref in message.pictures)
+    n_characters, n_image = _sizes(message)
     return n_characters / CHARS_PER_TOKEN + n_image
+
+
+def _sizes(message: Message) -> tuple[int, int]:
+    """Characters of text, and image tokens."""
+    n_characters = sum(len(part) for part in message.content if isinstance(part, str))
+    return n_characters, sum(ref.n_tokens for ref in message.pictures)

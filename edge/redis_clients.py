@@ -8,6 +8,7 @@ from typing import Any, cast
 import redis
 import redis.asyncio
 from redis._parsers import BaseParser
+from redis.asyncio.client import Pipeline
 from redis.connection import parse_url
 
 from edge.errors import SetupError
@@ -55,6 +56,17 @@ class AsyncRedis(redis.asyncio.Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         async with asyncio.timeout(TIMEOUT_S):
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        return _Pipeline(
+            self.connection_pool, self.response_callbacks, transaction, shard_hint
+        )
+
+
+class _Pipeline(Pipeline):
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await super().execute(raise_on_error)
 
 
 def sync_client(url: str) -> redis.Redis:

@@ -80,10 +80,6 @@ class Message:
     def pictures(self) -> tuple[PictureRef, ...]:
         return tuple(part for part in self.content if isinstance(part, PictureRef))
 
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return tuple(part for part in self.content if isinstance(part, str))
-
     def to_json(self) -> dict[str, Any]:
         parts = [p if isinstance(p, str) else p.to_json() for p in self.content]
         return {"role": self.role, "content": parts}

@@ -139,7 +139,10 @@ class SettingsTable:
         at_least=0,
     )
     deadline_s: int = setting(
-        300, "Seconds until a question expires, including its wait.", at_least=1
+        300,
+        "Seconds until a question expires, including its wait.",
+        at_least=1,
+        at_most=3500,
     )
     grace_s: int = setting(
         30, "Seconds that running answers have left when a part is stopped.", at_least=0

@@ -24,8 +24,9 @@ from ui.surface import SURFACE, Route
 CONF = Path(__file__).with_name("nginx.conf")
 HEADER = "# Written by nginx/build.py --write; change that file, not this one."
 
-# On a slow CPU with a full queue the first token takes minutes.
-LONGEST_SILENCE = "600s"
+# On a slow CPU with a full queue the first token takes minutes: more than the largest
+# EDGE_DEADLINE_S.
+LONGEST_SILENCE = "3600s"
 # uvicorn closes idle connections after 5 s. Close them first: nothing is sent twice, so
 # a question on a closing connection would end as a 502.
 UPSTREAM_IDLE = "4s"

@@ -28,7 +28,7 @@ from edge.jobs.submission import Submission
 from edge.keys import Keys
 from edge.limits import Limits
 from edge.model_names import read_aliases
-from edge.redis_clients import UNREACHABLE, async_client
+from edge.redis_clients import TIMEOUT_S, UNREACHABLE, async_client
 from edge.settings import Settings
 from ui.admission import may_ask, named, serving
 from ui.answer_cache import AnswerCache
@@ -74,7 +74,7 @@ class Client:
         self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))
         self.subscriptions = Subscriptions(self._jobs)
         self._celery = Celery("edge")
-        self._celery.conf.update(celery_settings(settings.broker_url))
+        self._celery.conf.update(celery_settings(settings.broker_url, TIMEOUT_S))
         self.in_flight = InFlight()
         self.pages_in_flight = InFlight()  # of documents, while their pages are asked
         self.picture_hosts = PictureHosts(settings.picture_hosts)

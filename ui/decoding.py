@@ -141,7 +141,9 @@ class PictureDecoder:
     @asynccontextmanager
     async def _turn(self, ticket: Ticket) -> AsyncIterator[None]:
         if dropped := self._line.enter(ticket):
-            self._turns.pop(dropped).set_exception(full())
+            turn = self._turns.pop(dropped)
+            if not turn.done():  # else its task was cancelled and will leave
+                turn.set_exception(full())
         turn = self._turns[ticket] = asyncio.get_running_loop().create_future()
         try:
             self._start()

@@ -23,8 +23,11 @@ def queue_of(pool: str) -> str:
     return keys.QUEUE(pool)
 
 
-def celery_settings(broker_url: str) -> dict[str, Any]:
-    """The configuration of the Celery app at either end of the queue."""
+def celery_settings(
+    broker_url: str, socket_timeout_s: float | None = None
+) -> dict[str, Any]:
+    """The configuration of the Celery app at either end of the queue. A worker waits
+    for tasks without a limit; the web process, which sends them, has a time-out."""
     # kombu's default does not check a server's certificate
     checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     return {
@@ -46,6 +49,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "broker_transport_options": {
             "visibility_timeout": 3600,
             "socket_connect_timeout": 2,
+            "socket_timeout": socket_timeout_s,
             "socket_keepalive": True,
             "health_check_interval": 25,
             "max_retries": 1,

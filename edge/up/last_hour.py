@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from edge.exposure import reached_at
 from edge.settings import Settings
 from edge.up.symptoms import Figures
 
@@ -21,10 +22,11 @@ CODE: Final = re.compile(r'(?:^|,)code="([^"]*)"')
 
 def read_figures(settings: Settings, port: int) -> Figures | None:
     """What the service on `port` of this machine tells; None if none answers there."""
-    metrics = _read(port, "/metrics")
+    host = reached_at(settings.host)
+    metrics = _read(host, port, "/metrics")
     if "edge_broker_up" not in metrics:  # no service, or not ours
         return None
-    status = _read(port, "/v1/status")  # with keys, not for everybody
+    status = _read(host, port, "/v1/status")  # with keys, not for everybody
     told = json.loads(status) if status else {}
     return figures(metrics, told, unloads=settings.idle_unload_s > 0)
 
@@ -54,9 +56,9 @@ def figures(metrics: str, status: Mapping[str, Any], *, unloads: bool) -> Figure
     )
 
 
-def _read(port: int, path: str) -> str:
+def _read(host: str, port: int, path: str) -> str:
     """The body of a response of 200, else ""."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -62,7 +62,7 @@ def up(
     state = private_state(settings, port)
     with (
         _alone(state, port),
-        tempfile.TemporaryDirectory(prefix="edge-") as folder,
+        _temporary_folder() as folder,
         _signals() as asked,
     ):
         stack = Stack(state / "logs", asked)
@@ -89,6 +89,19 @@ def up(
             stack.watch(workers.look)
         finally:
             stack.stop()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """One that systemd does not clean while this process lives: it leaves alone what is
+    in a locked folder."""
+    with tempfile.TemporaryDirectory(prefix="edge-") as folder:
+        locked = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(locked, fcntl.LOCK_SH)
+            yield folder
+        finally:
+            os.close(locked)
 
 
 def private_state(settings: Settings, port: int) -> Path:

@@ -66,7 +66,7 @@ class Stack:
                     if child.is_kept_alive and (news := child.revive()):
                         self._say(child, news)
                     rotate(child.log)
-                except OSError as error:  # no memory, no disk: maybe in a moment
+                except (OSError, RuntimeError) as error:  # no disk, memory or threads
                     self._say(child, f"cannot be looked after ({error})")
             look()
             time.sleep(LOOK_S)

@@ -60,7 +60,7 @@ class ModelSwitch:
             if found.pool != info.pool:  # it is not served as it was planned
                 stand_in.close()
                 yield from self._abandon(info.pool)
-        except SetupError:
+        except (SetupError, OSError):
             if self._old:
                 yield from self._wake(self._old)
                 yield from self._activate(self._old)

@@ -18,6 +18,7 @@ from tests.test_images import black_png
 from tests.ui.pictures import STUB, png, sent
 from ui import fair_line
 from ui.decoding import PictureDecoder
+from ui.fair_line import Ticket
 
 SMALL = black_png(48, 48)
 SLOW = black_png(7900, 7900, bits=8, colour=6)  # half a second and more
@@ -235,6 +236,29 @@ async def test_the_address_with_the_most_makes_room_in_a_full_line(
     with pytest.raises(QueueFull):
         await crowd[2]
     await end([*crowd[:2], slow], go)
+
+
+async def test_a_picture_whose_client_has_just_left_may_make_room(
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its task has not left the line yet."""
+    monkeypatch.setattr(fair_line, "MAX_WAITING", 2)
+    go, crowd = hold_large(monkeypatch), []
+    for n in range(3):
+        crowd.append(asking(decoder, SLOW, ME))
+        await in_line(decoder, n)
+
+    async def wait() -> None:
+        async with decoder._turn(Ticket(YOU, is_large=True)):
+            pass
+
+    other = asyncio.create_task(wait())  # enters before the next one leaves
+    crowd[2].cancel()
+    go.set()
+    await asyncio.gather(*crowd[:2], other)
+    with pytest.raises(asyncio.CancelledError):
+        await crowd[2]
+    await quiet(decoder)
 
 
 # --- remembered pictures ------------------------------------------

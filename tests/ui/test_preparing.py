@@ -47,7 +47,7 @@ async def test_pictures_that_never_fit_do_not_reach_the_broker(web: ApiHarness) 
     assert shortened.status_code == 200, shortened.text
 
 
-async def test_one_question_holds_so_many_pixels_only(
+async def test_the_pixels_of_one_question_are_bounded(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is left out of it later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -9,8 +10,11 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from edge.settings import Settings
 from edge.up.parts import AFTER_GRACE_S, _ui, worker
+from edge.up.service import _temporary_folder
 from edge.up.stack import Stack
 from edge.up.supervise import Part
 from tests.conftest import wait_for
@@ -118,3 +122,30 @@ def test_worker_and_ui_get_the_grace_and_a_little_more(tmp_path: Path) -> None:
     assert own.missed_s > settings.hang_s  # its own watchdog comes first
     assert own.is_missed
     assert own.is_missed(1) is None  # unknown while the broker does not answer
+
+
+@pytest.mark.parametrize("error", [OSError("no disk"), RuntimeError("no thread")])
+def test_a_part_that_cannot_be_looked_after_ends_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def revive() -> str:
+        raise error
+
+    asked: list[int] = []
+    stack = Stack(tmp_path, asked)
+    stack.start(late(tmp_path, "worker", 0, drains=True))
+    [child] = stack._children
+    child.revive = revive  # type: ignore[method-assign]
+    stack.watch(lambda: asked.append(signal.SIGTERM))
+    assert f"cannot be looked after ({error})" in capsys.readouterr().out
+    stack.stop()
+
+
+def test_cleaners_of_old_files_leave_the_folder_of_a_stack_alone() -> None:
+    """Those of systemd pass over locked folders."""
+    with _temporary_folder() as folder:
+        cleaner = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(cleaner)
+    assert not Path(folder).exists()

@@ -148,3 +148,31 @@ def test_a_model_that_was_replaced_is_not_loaded_again(
     for _ in steps:
         assert time.monotonic() < give_up
     assert pauses == [1]
+
+
+@pytest.mark.parametrize("error", [SetupError("Its file is gone."), OSError("no disk")])
+def test_a_gap_ends_with_the_old_model_if_the_new_one_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def load(broker: Any) -> Any:
+        yield
+        raise error
+
+    stand_in = SimpleNamespace(begin_loading=lambda: None, close=lambda: None)
+    monkeypatch.setattr(switch, "StandIn", lambda *_: stand_in)
+    monkeypatch.setattr(switch, "expected_info", lambda _: model("new").info)
+    active: list[str] = []
+    sleeping = Sleep()
+    one: Any = object.__new__(ModelSwitch)
+    one._broker, one._wake = None, sleeping.wake
+    one._old, one._new = model("old"), model("new", load=load, load_s=1.0)
+    one._switching = SimpleNamespace(
+        reopen=lambda pool: None,
+        activate=lambda name, **_: active.append(name),
+        report=lambda *words: None,
+    )
+    one._retire_old = one._abandon = lambda *_: iter(())
+    with pytest.raises(type(error)):
+        for _ in one.after():
+            time.sleep(0.01)
+    assert (sleeping.woken, active[-1]) == (["old"], "old")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,19 @@ def test_without_a_service_nothing_is_judged(tmp_path: Path) -> None:
     assert read_figures(settings, port) is None
     [finding] = doctor.last_hour(settings, port)
     assert (finding.level, str(port) in finding.message) == ("ok", True)
+
+
+def test_a_service_is_asked_where_it_listens(tmp_path: Path) -> None:
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            if self.path == "/metrics":
+                self.wfile.write(b"edge_broker_up 1.0\nedge_cache_up 1.0\n")
+
+    with HTTPServer(("127.0.0.2", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port, elsewhere = server.server_port, Settings(data_dir=tmp_path)
+        assert read_figures(elsewhere, port) is None
+        assert read_figures(replace(elsewhere, host="127.0.0.2"), port)
+        server.shutdown()
