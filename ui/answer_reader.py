@@ -17,7 +17,7 @@ from edge.qwen3vl.call_reader import (
     Thoughts,
 )
 from edge.request import Answer
-from ui.new_text import NewText
+from ui.new_text import Addition, NewText
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,27 @@ class AnswerReader:
 
     def read(self, event: Event | None) -> list[Found]:
         """What an event adds to what is known of the answer."""
-        if isinstance(event, Retried):
-            self._begin()
-        added = self._text.read(event)
-        self.logprobs = added.logprobs
-        self._join(self._reader.feed(added.known))
-        found = self._reader.feed(added.new)
-        return [*found, *self._reader.end()] if isinstance(event, Finished) else found
+        added = self._added(event)
+        self._reader.feed(added.known)
+        return self._found(added.new, event)
 
     def read_calls(self, event: Event | None) -> list[Part]:
         """As `read`, with each call in one piece. One that is cut off is left out: it
         has not been made."""
-        return self._join(self.read(event))
+        added = self._added(event)
+        self._join(self._reader.feed(added.known))
+        return self._join(self._found(added.new, event))
+
+    def _added(self, event: Event | None) -> Addition:
+        if isinstance(event, Retried):
+            self._begin()
+        added = self._text.read(event)
+        self.logprobs = added.logprobs
+        return added
+
+    def _found(self, new: str, event: Event | None) -> list[Found]:
+        found = self._reader.feed(new)
+        return [*found, *self._reader.end()] if isinstance(event, Finished) else found
 
     def parts_of(self, answer: Answer) -> list[Part]:
         """The parts of a whole answer, of which nothing was read before."""
