@@ -70,7 +70,9 @@ class PictureFetch:
         """
         with self._in_flight.holding(address) as hold:
             fetch = partial(self._fetch, hold=hold)
-            yield linked.fetched(*await in_order(linked.links, fetch, AT_ONCE))
+            files = await in_order(linked.links, fetch, AT_ONCE)
+            # in a thread, because it hashes all bytes
+            yield await asyncio.to_thread(lambda: linked.fetched(*files))
 
     async def _fetch(self, named: tuple[str | None, Link], hold: Hold) -> bytes:
         param, link = named

@@ -96,7 +96,8 @@ def _sampling(options: Options, names: FieldNames) -> dict[str, Any]:
         names.add(name, f"options.{name}")
     names.add("max_tokens", "options.num_predict")
     refuse(options, REFUSED_OPTIONS)
-    given = options.model_dump(exclude_unset=True)
+    # no others: they might be fields of a chat body that mean something else
+    given = options.model_dump(include=set(Options.model_fields), exclude_unset=True)
     n_tokens = given.pop("num_predict", -1)
     window = given.pop("repeat_last_n", None)
     if window is not None and any(

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from edge.errors import InvalidRequest
 from edge.qwen3vl import tools as qwen
+from edge.schemas.bounds import MAX_RESULT
 from edge.schemas.reading import read
 from ui.openai.values import MOST_TEXT, Body, Name, Text
 
@@ -143,11 +144,14 @@ class Offer:
                 param="tools",
             )
         self._tools = offered
-        self._callable = [
-            tool.callable(f"tools[{i}]")
-            for i, tool in enumerate(offered)
-            if tool.function.name in wanted
-        ]
+        self._callable: list[qwen.Function] = []
+        n_written = 0
+        for i, tool in enumerate(offered):
+            if tool.function.name in wanted:
+                function = tool.callable(f"tools[{i}]")
+                self._callable.append(function)
+                n_written += len(function.schema)
+                _check_written(n_written)
 
     def __bool__(self) -> bool:
         return bool(self._tools)
@@ -169,4 +173,14 @@ class Offer:
             must_call=self.must_call,
             one_call=self._one_call,
             answer=answer,
+        )
+
+
+def _check_written(n_characters: int) -> None:
+    """Patterns become longer when they are written out."""
+    if n_characters > MAX_RESULT:
+        raise InvalidRequest(
+            f"The schemas of these tools take more than {MAX_RESULT:,} characters when "
+            "they are written out. Send fewer, or use fewer classes in patterns.",
+            param="tools",
         )

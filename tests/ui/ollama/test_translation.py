@@ -98,6 +98,12 @@ def test_options_are_translated() -> None:
     assert "max_tokens" not in translated(options={"num_predict": -1})
 
 
+def test_options_are_no_other_fields_of_a_chat_body() -> None:
+    plain = translated()
+    others = {"n": 4, "task": "read", "per_page": True, "logprobs": True}
+    assert translated(options=others) == plain
+
+
 def test_a_model_thinks_unless_it_is_told_not_to() -> None:
     for think, thinks in ((None, True), (True, True), ("high", True), (False, False)):
         assert ask(think=think)[0].thinks == thinks

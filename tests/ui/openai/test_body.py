@@ -482,6 +482,17 @@ def test_tools_are_counted_before_their_schemas_are_read() -> None:
     assert refusal.value.param == "tools"
 
 
+def test_tools_are_bounded_together_when_their_patterns_are_written_out() -> None:
+    """A class of 2 characters becomes one of 230."""
+    texts = {name: {"type": "string", "pattern": r"\S" * 900} for name in "ab"}
+    long = {"parameters": {"type": "object", "properties": texts}}
+    tools = [{"type": "function", "function": long | {"name": f"f{i}"}} for i in "ab"]
+    assert chat(tools=tools[:1]).offer()
+    with pytest.raises(InvalidRequest, match="500,000") as refusal:
+        chat(tools=tools).offer()
+    assert refusal.value.param == "tools"
+
+
 @pytest.mark.parametrize(
     ("given", "max_tokens"),
     [
