@@ -38,6 +38,7 @@ from training.marking import is_right
 pytestmark = pytest.mark.model
 
 FIXTURES = Path(__file__).with_name("parity")  # made by training/parity.py
+THIRD = 3  # of the questions, where all would take minutes
 Pair = tuple[Path, Path]
 
 
@@ -49,12 +50,15 @@ def asked() -> list[Item]:
 @pytest.fixture(scope="module", params=["openvino int8", "llama int8", "llama mtmd"])
 def answered(
     request: pytest.FixtureRequest, tiny: Pair, towers: Path, asked: list[Item]
-) -> list[str]:
+) -> dict[int, str]:
+    """By number of the question: all, or those of a runtime that is not the default."""
     files = ModelFiles("tiny", *tiny)
     runtime, vision = request.param.split()
     settings = Settings(threads=1, runtime=runtime, vision=vision, data_dir=towers)
+    chosen = range(0, len(asked), 1 if runtime == "openvino" else THIRD)
     with closing(build_engine(make_plan(settings, files))) as engine:
-        return answers(engine, asked)
+        found = answers(engine, [asked[i] for i in chosen])
+    return dict(zip(chosen, found, strict=True))
 
 
 def test_both_files_together_are_small(tiny: Pair) -> None:
@@ -148,9 +152,9 @@ def test_states_are_those_of_transformers(
         assert np.linalg.norm(ours - theirs) < 1e-2 * np.linalg.norm(theirs)
 
 
-def test_answers_are_those_of_transformers(answered: list[str]) -> None:
+def test_answers_are_those_of_transformers(answered: dict[int, str]) -> None:
     expected = json.loads((FIXTURES / "answers.json").read_text())
-    equal = [a == b for a, b in zip(answered, expected, strict=True)]
+    equal = [text == expected[i] for i, text in answered.items()]
     assert sum(equal) >= 0.99 * len(equal)
 
 
@@ -163,16 +167,18 @@ def test_other_types_answer_as_well(
     assert files.model_header.get("general.name") == name
     settings = Settings(threads=1, runtime="openvino", data_dir=towers)
     with closing(build_engine(make_plan(settings, files))) as engine:
-        found = answers(engine, asked)
-    right = [is_right(a.question, text) for a, text in zip(asked, found, strict=True)]
+        some = asked[::THIRD]
+        found = answers(engine, some)
+    right = [is_right(a.question, text) for a, text in zip(some, found, strict=True)]
     assert sum(right) > 0.9 * len(right)
 
 
-def test_answers_are_right(asked: list[Item], answered: list[str]) -> None:
+def test_answers_are_right(asked: list[Item], answered: dict[int, str]) -> None:
     """A lower bound; training/README.md reports many more questions."""
     marks = defaultdict(list)
-    for item, text in zip(asked, answered, strict=True):
-        marks[item.question.kind].append(is_right(item.question, text))
+    for i, text in answered.items():
+        question = asked[i].question
+        marks[question.kind].append(is_right(question, text))
     shares = {kind: sum(some) / len(some) for kind, some in marks.items()}
     assert {kind: shares[kind] for kind in SURE if shares[kind] < 0.85} == {}
     assert sum(shares.values()) / len(shares) > 0.85
