@@ -98,7 +98,7 @@ def test_options_are_translated() -> None:
     assert "max_tokens" not in translated(options={"num_predict": -1})
 
 
-def test_options_are_no_other_fields_of_a_chat_body() -> None:
+def test_unknown_options_do_not_become_fields_of_a_chat_body() -> None:
     plain = translated()
     others = {"n": 4, "task": "read", "per_page": True, "logprobs": True}
     assert translated(options=others) == plain
