@@ -85,4 +85,6 @@ def test_an_image_for_arm64(
     report(f"{target} for arm64 built in {seconds_since(started)}.")
     run = ("run", "--rm", "--network=none", tag)
     assert engine.run(*run, "uname", "-m") == "aarch64"
-    assert engine.run(*run, "python", "-c", program) == says
+    # QEMU shows no register of the processor's kind, which OpenVINO remarks on
+    *_, said = engine.run(*run, "python", "-c", program).split("\n")
+    assert said == says
