@@ -74,10 +74,11 @@ def trim(request: Request, n_tokens: int | None) -> Request:
             return trim(request.without_tools(), n_tokens)
         n_characters, n_image = map(sum, zip(*map(_sizes, kept), strict=True))
         pictures = f" and {n_image:,} image tokens" if n_image else ""
+        fewer = ", or fewer or smaller pictures or videos" if n_image else ""
         raise ContextLengthExceeded(
             f"This model's maximum context length is {n_tokens} tokens. Your messages "
             f"have {n_characters:,} characters of text{pictures}, which never fit. "
-            "Send less text, or fewer or smaller pictures or videos.",
+            f"Send less text{fewer}.",
             param="messages",
         )
     n_dropped = request.n_dropped + len(request.messages) - len(kept)
@@ -117,6 +118,8 @@ def least_tokens(message: Message) -> float:
 
 
 def _sizes(message: Message) -> tuple[int, int]:
-    """Characters of text, and image tokens."""
+    """Characters of text, and image tokens at least: the encoder rounds, but down where
+    a picture would have too many."""
     n_characters = sum(len(part) for part in message.content if isinstance(part, str))
-    return n_characters, sum(ref.n_tokens for ref in message.pictures)
+    n_image = (max(1, r.width // 32 * (r.height // 32)) for r in message.pictures)
+    return n_characters, sum(n_image)

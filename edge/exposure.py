@@ -49,8 +49,11 @@ def trusted(settings: Settings) -> list[str]:
 
 
 def metrics_readers(settings: Settings) -> list[str]:
-    """The networks of EDGE_METRICS_FROM. Raises SetupError for invalid ones."""
-    return _networks("EDGE_METRICS_FROM", settings.metrics_from)
+    """The networks of EDGE_METRICS_FROM, and this machine at its own address. Raises
+    SetupError for invalid ones."""
+    found = _networks("EDGE_METRICS_FROM", settings.metrics_from)
+    own = ipaddress.ip_network(reached_at(settings.host))
+    return found if own.is_loopback else [*found, str(own)]
 
 
 def _networks(name: str, text: str) -> list[str]:

@@ -67,7 +67,6 @@ def patient_redis() -> Iterator[None]:
     """Clients of this process wait a minute for a server that stands still."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redis_clients, "TIMEOUT_S", 60)
-        patch.setattr("edge.jobs.pictures.TIMEOUT_S", 60)
         patch.setitem(redis_clients._OPTIONS, "socket_connect_timeout", 60)
         yield
 

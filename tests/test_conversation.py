@@ -16,6 +16,7 @@ from edge.conversation import (
     trim,
 )
 from edge.errors import ContextLengthExceeded
+from edge.qwen3vl.preprocess import grid
 from edge.request import Message, PictureRef, Request, SamplingParams
 
 SYSTEM = Message("system", ("Be brief.",))
@@ -127,3 +128,15 @@ def test_many_prompts_are_bounded_together() -> None:
     trim(replace(asked, messages=(*begins, *[document] * n_most)), 2000)
     with pytest.raises(ContextLengthExceeded, match=f"from number {n_most} on"):
         trim(replace(asked, messages=(*begins, *[document] * (n_most + 1))), 2000)
+
+
+@given(st.integers(64, 4096), st.data())
+def test_no_picture_is_taken_for_larger_than_it_is(
+    most: int, data: st.DataObject
+) -> None:
+    """As large as the decoder may make it for an encoder of `most` tokens."""
+    width = data.draw(st.integers(1, 4096))
+    height = data.draw(st.integers(1, most * 1024 // width))
+    rows, columns = grid(width, height, 4, most)
+    ref = PictureRef("0" * 64, width, height)
+    assert least_tokens(Message("user", (ref,))) <= rows * columns

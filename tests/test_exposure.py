@@ -140,6 +140,15 @@ def test_networks_of_metrics_are_checked_before_anything_starts() -> None:
         metrics_readers(Settings(metrics_from="10.1.2.3/8"))
 
 
+def test_this_machine_reads_metrics_at_its_own_address() -> None:
+    """`edge doctor` asks where the service listens."""
+    lan = metrics_readers(Settings(host="192.168.1.5", metrics_from="127.0.0.0/8"))
+    assert lan == ["127.0.0.0/8", "192.168.1.5/32"]
+    for host in ("127.0.0.1", "0.0.0.0", "::1"):
+        settings = Settings(host=host, metrics_from="127.0.0.0/8")
+        assert metrics_readers(settings) == ["127.0.0.0/8"]
+
+
 def test_a_file_of_keys_that_is_missing_lets_nobody_in(tmp_path: Path) -> None:
     settings = Settings(keys_file=str(tmp_path / "keys.json"))
     assert "a key is required, and there is none" in described(settings)

@@ -41,9 +41,9 @@ async def test_several_commands_together_have_a_time_limit(
 ) -> None:
     monkeypatch.setattr(redis_clients, "TIMEOUT_S", 0.2)
     client = async_client(silent)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(60), client.pipeline() as together:
-            together.time()
+    async with asyncio.timeout(60), client.pipeline() as together:
+        together.time()
+        with pytest.raises(TimeoutError):
             await together.execute()
     await client.aclose()
 

@@ -84,7 +84,7 @@ class Asking:
         self._fetch = fetch
         self.decoder = PictureDecoder(settings.image_tokens, settings.video_tokens)
         self._pictures = Preparing(fetch, self.decoder)
-        self._pixels = InFlight()
+        self._pixels = InFlight(times=2)  # as the model sees pictures
         # Jobs whose pictures are prepared here; at the end whether they are queued.
         self._unqueued: dict[str, asyncio.Future[bool]] = {}
 

@@ -76,7 +76,7 @@ class Client:
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url, TIMEOUT_S))
         self.in_flight = InFlight()
-        self.pages_in_flight = InFlight()  # of documents, while their pages are asked
+        self.pages_in_flight = InFlight()  # documents whose pages are asked, inputs
         self.picture_hosts = PictureHosts(settings.picture_hosts)
         self._reconciler = Reconciler(self._broker, self._call)
         self._background = Background()

@@ -14,9 +14,11 @@ SHARE = IN_FLIGHT // 2  # for one address
 
 
 class InFlight:
-    """Bodies of requests and pictures fetched for them; or pixels."""
+    """Bodies of requests and pictures fetched for them. There may be `times` as many
+    bytes of pixels."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: int = 1) -> None:
+        self._times = times
         self._held: Counter[str] = Counter()
 
     @contextmanager
@@ -32,10 +34,13 @@ class InFlight:
             more = max(0, n_bytes - FREE) - n_counted
             n_counted += more
             self._held[address] += more
-            if more and (self._held.total() > IN_FLIGHT or self._held[address] > SHARE):
+            if more and (
+                self._held.total() > self._times * IN_FLIGHT
+                or self._held[address] > self._times * SHARE
+            ):
                 raise Unavailable(
-                    "The server is reading as many large requests as it can. Try "
-                    "again soon."
+                    "The server holds as much of large requests as it can. Try again "
+                    "soon."
                 )
 
         try:

@@ -19,8 +19,8 @@ from ui.in_order import in_order
 from ui.picture_fetch import PictureFetch
 from ui.question import Linked, Question, Sent, SentVideo
 
-# Of one question: what all its pictures may have, before its oldest are left out.
-MOST_IMAGE_TOKENS: Final = 16_384
+# Of the pixels of one question, before its oldest pictures are left out.
+MOST_BYTES: Final = 120 << 20
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,21 @@ class Preparing:
     ) -> Prepared:
         """The question as a request; `hold` is told the bytes of the pixels. Raises an
         EdgeError for a picture that cannot be had or read, or is one too many."""
-        n_tokens = 0
+        n_bytes = 0
 
         async def decode(sent: Sent) -> Picture | Clip:
-            nonlocal n_tokens
+            nonlocal n_bytes
             one = await self._decode(sent, caller, served)
-            n_tokens += one.ref.n_tokens
-            if n_tokens > MOST_IMAGE_TOKENS:
+            size = sum(len(picture.rgb) for picture in _pictures(one))
+            n_bytes += size
+            if n_bytes > MOST_BYTES:
                 raise ContextLengthExceeded(
-                    f"The pictures and videos of one question may have "
-                    f"{MOST_IMAGE_TOKENS:,} image tokens together, and yours have "
-                    "more. Send fewer or smaller ones.",
+                    "The pictures and videos of one question may have "
+                    f"{MOST_BYTES >> 20} MiB of pixels together, as the model sees "
+                    "them, and yours have more. Send fewer or smaller ones.",
                     param=sent.param,
                 )
-            hold(sum(len(picture.rgb) for picture in _pictures(one)))
+            hold(size)
             return one
 
         decoded = await in_order(question.pictures, decode, OF_QUESTION)

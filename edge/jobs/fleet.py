@@ -95,8 +95,11 @@ class Heart:
         )
 
     def leave(self) -> None:
-        self._broker.zrem(FLEET, self._info.name)
-        self._broker.hdel(INFO, self._info.name)
+        """In good order: workers of its pool that have died are not expected back."""
+        _, lost = known(self._broker)
+        pool = [one.name for one in lost if one.pool == self._info.pool]
+        self._broker.zrem(FLEET, self._info.name, *pool)
+        self._broker.hdel(INFO, self._info.name, *pool)
 
 
 class Fleet:

@@ -5,7 +5,6 @@ They never travel inside a queue message.
 
 from __future__ import annotations
 
-from asyncio import timeout
 from collections.abc import Iterable
 
 import redis
@@ -14,7 +13,6 @@ import redis.asyncio
 from edge.errors import EngineError, Unavailable
 from edge.images import Picture
 from edge.jobs import keys
-from edge.redis_clients import TIMEOUT_S
 from edge.request import PictureRef
 
 
@@ -25,7 +23,7 @@ async def put_pictures(
     key = keys.PICTURES(job_id)
     for picture in pictures:
         # as one: what is sent when a client leaves arrives, maybe after its job's end
-        async with broker.pipeline(transaction=True) as both, timeout(TIMEOUT_S):
+        async with broker.pipeline(transaction=True) as both:
             both.hset(key, picture.ref.sha256, picture.rgb)
             both.expire(key, keep_s)
             await both.execute()

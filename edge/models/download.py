@@ -84,6 +84,10 @@ def open_plain(path: Path) -> BufferedRandom:
     return file
 
 
+class _OtherVersion(Refused):
+    """Raised when an endpoint has another version of the file than the data so far."""
+
+
 class _Part:
     """The beginning of a file, on disk and in a hash. OSErrors come from the disk.
 
@@ -138,7 +142,7 @@ def _fill(
     stall_s: float,
 ) -> None:
     """Downloads until `part` is the whole file. Raises SetupError when that fails."""
-    left, reasons = list(endpoints), dict[str, str]()
+    left, others, reasons = list(endpoints), list[str](), dict[str, str]()
     furthest, fruitless, was_damaged = part.size, 0, False
     while left and fruitless < len(WAITS_S):
         pause = WAITS_S[fruitless]
@@ -148,6 +152,8 @@ def _fill(
             except Refused as refusal:
                 reasons[endpoint] = str(refusal)
                 left.remove(endpoint)
+                if isinstance(refusal, _OtherVersion):
+                    others.append(endpoint)
             except Broken as failure:
                 reasons[endpoint] = str(failure)
                 pause = max(pause, failure.retry_after_s)
@@ -157,6 +163,9 @@ def _fill(
                 if was_damaged:
                     raise _failure(part, file, reasons) from None
                 furthest, was_damaged = 0, True
+        if others and not left:  # nobody has the one that was begun
+            part.start_over()
+            left, others, furthest = others, [], 0
         fruitless = 0 if part.size > furthest else fruitless + 1
         furthest = max(furthest, part.size)
         if left and fruitless < len(WAITS_S):
@@ -176,7 +185,9 @@ def _get(
                 if offset == 0:
                     part.start_over(version)
                 elif file.sha256 is None and version != part.version:
-                    raise Damaged(f"{host_of(endpoint)} has another version of it now")
+                    if part.version:  # another hub may have the one that was begun
+                        raise _OtherVersion(f"{host_of(endpoint)} has another version")
+                    raise Damaged("it is not known which version was begun")
                 part.write(data)
                 progress(part.size, total)
     if file.sha256 not in (None, part.sha256):

@@ -80,6 +80,21 @@ async def test_a_silent_worker_is_dead_until_it_beats_again(
     assert await fleet.lost() == []
 
 
+async def test_who_leaves_in_good_order_takes_the_dead_of_its_pool_along(
+    harness: JobsHarness, fleet: Fleet
+) -> None:
+    """Its model is not served any more: nobody is to wait for it."""
+    other = replace(INFO_1, name="host-3", fingerprint="another")
+    hearts = [Heart(harness.sync, info) for info in (INFO_1, INFO_2, other)]
+    for heart in hearts:
+        heart.beat()
+    for info in (INFO_2, other):
+        aged(harness, info.name, PATIENCE_S + 1)
+    hearts[0].leave()
+    assert await fleet.lost() == [other]
+    assert await fleet.workers() == []
+
+
 async def test_dead_workers_are_removed(harness: JobsHarness, fleet: Fleet) -> None:
     for info in (INFO_1, INFO_2):
         Heart(harness.sync, info).beat()

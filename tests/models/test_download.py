@@ -476,6 +476,16 @@ def test_an_unpinned_part_is_continued_with_its_own_version(
     assert ranges == [None, "bytes=200000-", *([] if continues else [None])]
 
 
+def test_another_version_at_the_mirror_costs_nothing(
+    case: Case, hub: Hub, mirror: Hub
+) -> None:
+    hub.fails(Fault(cut_after=200_000))
+    mirror.files["m.gguf"] = NEWER
+    case.get(hub, mirror, file=UNPINNED)
+    assert case.is_whole()
+    assert [range_ for _, range_ in hub.asked] == [None, "bytes=200000-"]
+
+
 def test_an_unpinned_file_needs_a_length(case: Case, hub: Hub) -> None:
     hub.fails(Fault(no_length=True))
     assert "does not say how many bytes" in case.refusal(hub, file=UNPINNED)

@@ -96,10 +96,11 @@ def rounds(enough: float) -> Iterator[list[float]]:
 
 def own_port() -> int:
     """A free port that nobody else takes before a part of a stack listens there: other
-    ports are chosen above these, and two workers of xdist choose odd and even ones."""
+    ports are chosen above these, and no two workers of xdist choose the same ones."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    n_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     while True:
-        port = 11_000 + 2 * secrets.randbelow(4_000) + number % 2
+        port = 11_000 + n_workers * secrets.randbelow(8_000 // n_workers) + number
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -51,7 +51,7 @@ async def test_the_pixels_of_one_question_are_bounded(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is left out of it later."""
-    monkeypatch.setattr(preparing, "MOST_IMAGE_TOKENS", 60)
+    monkeypatch.setattr(preparing, "MOST_BYTES", 224 * 224 * 3 + 1000)
     parts = (part(png(size=224)), frames_part(n=4))
     found = await refused(web, about(*parts, truncate="auto"))
     assert found[:2] == (400, "context_length_exceeded")
@@ -61,6 +61,6 @@ async def test_the_pixels_of_one_question_are_bounded(
 async def test_the_pixels_of_one_address_are_bounded(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_flight, "SHARE", 224 * 224 * 3)
+    monkeypatch.setattr(in_flight, "SHARE", 224 * 224 * 3 // 2)  # doubled for pixels
     found = await refused(web, about(part(png(size=224)), part(png("blue", 224))))
     assert found[:2] == (503, "service_unavailable")

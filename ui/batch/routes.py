@@ -139,7 +139,7 @@ def make_batch(folders: Folders, caller: Caller, body: BatchBody) -> Folder:
             output_file_id=output.id,
             error_file_id=error.id,
         )
-    except EdgeError:  # no room for all of them
+    except (EdgeError, OSError):  # no room for all of them
         for folder in made:
             folders.delete(folder)
         raise

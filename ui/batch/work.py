@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edge.errors import ClientLimit, DeadlineExceeded, EdgeError, NotFound
+from edge.errors import DeadlineExceeded, EdgeError, NotFound
 from ui.batch.files import CONTENT, GROWS
 from ui.batch.folders import Folder, Folders
 from ui.batch.internal_call import Result
@@ -50,8 +50,8 @@ class Work:
 
     async def run(self) -> None:
         """Works until all lines have results, or the batch is cancelled or expires. It
-        has failed when its files are deleted, or its client has no room for results.
-        Returns earlier when nobody has room: the batch waits.
+        has failed when its files are deleted. Returns earlier when there is no room for
+        results: the batch waits.
         """
         try:
             state = await self._work_on_all()
@@ -64,6 +64,8 @@ class Work:
         """Returns the state in which the batch is then."""
         if await asyncio.to_thread(self._state) == WAITING:
             return WAITING
+        if self._batch.about.get("fault"):  # that is over
+            self._batch = self._batch.write(fault=None)
         completed = await asyncio.to_thread(known_ids, self._output)
         failed = await asyncio.to_thread(known_ids, self._errors)
         self._count(len(completed), len(failed))
@@ -72,8 +74,9 @@ class Work:
             for _ in range(LINES_TOGETHER):
                 group.create_task(self._work(rest))
         state = await asyncio.to_thread(self._state)
-        if state == WAITING:
+        if state == WAITING and self._fault:
             log.warning("a batch waits: %s", self._fault)
+            self._batch.write(fault=_told(self._fault))
         return state
 
     def _rest(self, known: set[str]) -> Iterator[Line]:
@@ -123,9 +126,7 @@ class Work:
         if time.time() > self._ends_at:
             return "expired"
         self._look_for_room()
-        if self._fault is None:
-            return WORKING
-        return FAILED if isinstance(self._fault, ClientLimit) else WAITING
+        return WORKING if self._fault is None else WAITING
 
     def _look_for_room(self) -> None:
         """Now and then: all folders are measured."""
@@ -141,8 +142,8 @@ class Work:
 
     def _end(self, state: str) -> None:
         about, fault = self._batch.about, None
-        if state == FAILED and self._fault:
-            fault = {"code": self._fault.code, "message": self._fault.message}
+        if state in (FAILED, "expired") and self._fault:
+            fault = _told(self._fault)
         for file_id in (about["output_file_id"], about["error_file_id"]):
             if file := self._folders.read(file_id):
                 file.write(**{GROWS: False})
@@ -168,6 +169,10 @@ class Work:
 
     def _count(self, completed: int, failed: int) -> None:
         self._batch = self._batch.write(completed=completed, failed=failed)
+
+
+def _told(fault: EdgeError) -> dict[str, str]:
+    return {"code": fault.code, "message": fault.message}
 
 
 def known_ids(path: Path) -> set[str]:
