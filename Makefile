@@ -16,10 +16,9 @@ run: ## chat at http://localhost:8080 (PORT=..., ARGS="--slots 2"); Ctrl-C stops
 setup: ## install everything that run, test and check need
 	@$(PYTHON) -m bootstrap test
 
-# Half of the tests wait for something. xdist would run files with few tests last, which
-# take longest.
-test: setup ## all tests, three at a time (ARGS="tests/engine -x")
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+# xdist would run files with few tests last, which take longest.
+test: setup ## all tests, two at a time (ARGS="tests/engine -x")
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: setup ## kill, stop and fill every part on purpose: 25 minutes (ARGS)
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 $(ARGS)
