@@ -21,7 +21,7 @@ MAX_PAGES = 100  # each of which is asked about by itself
 # Whether the text layer of a page is given along, or in place of its picture.
 TextLayer = Literal["auto", "never", "only"]
 # Addresses, each with the field of the body that has it.
-Named = Sequence[tuple[str | None, Link]]
+Links = Sequence[tuple[str | None, Link]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class LinkedPicture:
     label: str = ""
 
     @property
-    def links(self) -> Named:
+    def links(self) -> Links:
         return [(self.param, self.link)]
 
     def fetched(self, encoded: bytes) -> SentPicture:
@@ -115,7 +115,7 @@ class LinkedVideo:
     label: str = ""
 
     @property
-    def links(self) -> Named:
+    def links(self) -> Links:
         return [(self.param, self.link)]
 
     def fetched(self, encoded: bytes) -> SentVideo:
@@ -133,7 +133,7 @@ class Frames:
     label: str = ""
 
     @property
-    def links(self) -> Named:
+    def links(self) -> Links:
         numbered = enumerate(self.files)
         return [(f"{self.param}[{i}]", f) for i, f in numbered if isinstance(f, Link)]
 

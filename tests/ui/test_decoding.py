@@ -97,6 +97,19 @@ async def in_line(decoder: PictureDecoder, n: int) -> None:
         await asyncio.sleep(0.01)
 
 
+async def full_line(
+    decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
+) -> tuple[threading.Event, list[asyncio.Task[Picture]]]:
+    """Three pictures of one address, of which two wait, the most that may; they go on
+    with the event."""
+    monkeypatch.setattr(fair_line, "MAX_WAITING", 2)
+    go, crowd = hold_large(monkeypatch), list[asyncio.Task[Picture]]()
+    for n in range(3):
+        crowd.append(asking(decoder, SLOW, ME))
+        await in_line(decoder, n)
+    return go, crowd
+
+
 async def test_pictures_are_remembered_by_scope(
     decoder: PictureDecoder,
 ) -> None:
@@ -227,11 +240,7 @@ async def test_a_line_has_an_end(
 async def test_the_address_with_the_most_makes_room_in_a_full_line(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fair_line, "MAX_WAITING", 2)
-    go, crowd = hold_large(monkeypatch), []
-    for n in range(3):
-        crowd.append(asking(decoder, SLOW, ME))
-        await in_line(decoder, n)
+    go, crowd = await full_line(decoder, monkeypatch)
     slow = asking(decoder, SLOW, YOU)  # waits: large ones go one by one
     with pytest.raises(QueueFull):
         await crowd[2]
@@ -242,11 +251,7 @@ async def test_a_picture_whose_client_has_just_left_may_make_room(
     decoder: PictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its task has not left the line yet."""
-    monkeypatch.setattr(fair_line, "MAX_WAITING", 2)
-    go, crowd = hold_large(monkeypatch), []
-    for n in range(3):
-        crowd.append(asking(decoder, SLOW, ME))
-        await in_line(decoder, n)
+    go, crowd = await full_line(decoder, monkeypatch)
 
     async def wait() -> None:
         async with decoder._turn(Ticket(YOU, is_large=True)):

@@ -76,7 +76,7 @@ class Work:
         state = await asyncio.to_thread(self._state)
         if state == WAITING and self._fault:
             log.warning("a batch waits: %s", self._fault)
-            self._batch.write(fault=_told(self._fault))
+            await asyncio.to_thread(self._batch.write, fault=_told(self._fault))
         return state
 
     def _rest(self, known: set[str]) -> Iterator[Line]:
