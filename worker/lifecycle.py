@@ -68,6 +68,7 @@ class Life:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._broker = sync_client(settings.broker_url)
+        self._is_draining = False
 
     def start(self, build: Callable[[Plan], Engine] = build_engine) -> None:
         """Before Celery: plans, builds and warms the engine. Raises SetupError, or the
@@ -141,7 +142,14 @@ class Life:
             self._heartbeat = Heartbeat(heart, watchdog)
 
     def drain(self, **_: Any) -> None:
-        """Called on a request to stop: running answers may finish within the grace."""
+        """Called on a request to stop: running answers may finish within the grace.
+
+        This is a signal handler, and a second signal can interrupt it while it holds a
+        lock: a dying supervisor sends one for each of its threads.
+        """
+        if self._is_draining:
+            return
+        self._is_draining = True
         self.relay.drain(self._settings.grace_s)
         if self._heartbeat:
             self._heartbeat.close()

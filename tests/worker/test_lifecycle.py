@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,10 @@ import pytest
 from edge.engine.engine import Engine
 from edge.errors import EngineError
 from edge.images import Picture
+from edge.settings import Settings
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
-from worker.lifecycle import warm
+from worker.lifecycle import Life, warm
 
 
 class BrokenTower(StubTower):
@@ -32,3 +34,13 @@ def test_the_first_question_measures_the_machine() -> None:
         size, answer = warm(engine)
     assert size.encode_tokens > 0
     assert answer.usage.completion_tokens > 0 and answer.timings.embed_ms > 0
+
+
+def test_a_signal_to_stop_may_interrupt_another() -> None:
+    """Locks that the first one holds are not waited for in the second."""
+    life = Life(Settings(broker_url="redis://nowhere"))
+    life.relay, life._heartbeat = Mock(), Mock()
+    life._heartbeat.close.side_effect = life.drain
+    life.drain()
+    life.drain()
+    assert life.relay.drain.call_count == life._heartbeat.close.call_count == 1
