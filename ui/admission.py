@@ -14,6 +14,7 @@ from edge.errors import (
     InvalidRequest,
     ModelNotFound,
     NoWorker,
+    RateLimited,
     UnsupportedParameter,
 )
 from edge.jobs.client_side import ClientJobs
@@ -84,17 +85,20 @@ class Admission:
         served: WorkerInfo,
         workers: Sequence[WorkerInfo],
         meter: Meter,
+        n_pictures: int = 0,
     ) -> AsyncIterator[Reservation]:
         """A reservation for a question, whose jobs end if an error leaves the block.
         A job that is kept and queued goes on without its client.
 
         Charges the longest answer; the end of the job refunds what it did not use.
-        Raises an EdgeError when there is no room, and charges nothing then.
+        Image tokens are charged when they are known; here one for each of `n_pictures`
+        must be left. Raises an EdgeError when there is no room, and charges nothing
+        then.
         """
         # A task of its own: otherwise a client that hangs up during admission could
         # leave an admitted job whose id is lost.
         admitting = asyncio.ensure_future(
-            self._admit(submission, served, workers, meter)
+            self._admit(submission, served, workers, meter, n_pictures)
         )
         try:
             try:
@@ -137,16 +141,24 @@ class Admission:
         served: WorkerInfo,
         workers: Sequence[WorkerInfo],
         meter: Meter,
+        n_pictures: int,
     ) -> Reservation:
         bounds = self._bounds(submission.limits, served, workers)
         n = submission.max_tokens * submission.n_computed
-        charge = await meter.charge("answer-tokens", n)
+        charge = refused = None
+        try:
+            await meter.check("image-tokens", n_pictures)
+            charge = await meter.charge("answer-tokens", n)
+        except RateLimited as refusal:
+            refused = refusal  # unless it comes back, and was charged then
         if charge is not None:
             charged = ChargedTokens(submission.max_tokens, charge.at)
             submission = replace(submission, charged=charged)
         is_new = False
         try:
-            job = await self._jobs.admit(submission, served.pool, served.model, bounds)
+            job = await self._jobs.admit(
+                submission, served.pool, served.model, bounds, refused=refused
+            )
             is_new = job.is_new
         finally:
             if not is_new:

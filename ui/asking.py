@@ -121,9 +121,10 @@ class Asking:
         if asked is not None:
             return asked
         # each picture has a token at least; how many more is known once it is decoded
-        if question.wants not in NO_SLOT:
-            await meter.check("image-tokens", len(question.pictures))
-        reserving = self._admission.reserve(submission, served, workers, meter)
+        n_pictures = 0 if question.wants in NO_SLOT else len(question.pictures)
+        reserving = self._admission.reserve(
+            submission, served, workers, meter, n_pictures
+        )
         async with reserving as reservation:
             job = reservation.job
             if job.is_queued or await self._is_queued(job.job_id):

@@ -48,13 +48,20 @@ class ClientJobs:
         self._positions = Positions(broker, self._scripts)
 
     async def admit(
-        self, submission: Submission, pool: str, model: str, bounds: Bounds
+        self,
+        submission: Submission,
+        pool: str,
+        model: str,
+        bounds: Bounds,
+        *,
+        refused: EdgeError | None = None,
     ) -> Admitted:
         """Makes a reservation for the new jobs of a question: for all or for none.
 
-        Raises QueueFull or ClientLimit when there is none; KeyReused when its
-        idempotency key was used for another question; PoolRetired when the pool takes
-        no new jobs.
+        With `refused` only an earlier job of its idempotency key will do; without one
+        it is raised. Raises QueueFull or ClientLimit when there is no reservation;
+        KeyReused when its idempotency key was used for another question; PoolRetired
+        when the pool takes no new jobs.
         """
         is_anonymous = submission.caller.tenant == ANONYMOUS
         job_ids = [secrets.token_hex(16) for _ in range(submission.n_computed)]
@@ -72,6 +79,7 @@ class ClientJobs:
                 idempotency_name=submission.idempotency_name,
                 n_slots=bounds.n_slots,
                 job_s=Pace().job_s,
+                joins_only=1 if refused else None,
             )
         )
         match reply["status"]:
@@ -86,6 +94,8 @@ class ClientJobs:
                 )
             case "reused":
                 raise key_reused()
+            case "absent" if refused:
+                raise refused
             case "retired":
                 raise PoolRetired(pool)
             case status:

@@ -89,6 +89,24 @@ async def test_answer_tokens_are_taken_before_they_are_computed(server: Keyed) -
     assert (await server.web.post("again", key=key, n=40)).status_code == 200
 
 
+@pytest.mark.parametrize("limit", ["answer-tokens/day=100", "image-tokens/day=16"])
+async def test_who_comes_back_has_paid(server: Keyed, limit: str) -> None:
+    """With the Idempotency-Key of an answer for which the quota was used up."""
+    key = server.key("alice", limit)
+    parts = [picture(128), {"type": "text", "text": "What?"}]
+    message = {"role": "user", "content": parts}
+
+    async def ask(name: str) -> httpx.Response:
+        headers = {"idempotency-key": name, "authorization": f"Bearer {key}"}
+        sent = {"messages": [message], "max_completion_tokens": 100}
+        return await server.web.post(headers=headers, **sent)
+
+    first, again, other = [await ask(name) for name in ("one", "one", "other")]
+    assert first.status_code == again.status_code == 200
+    assert first.headers["x-job-id"] == again.headers["x-job-id"]
+    assert code_of(other) == (429, "rate_limit_exceeded")
+
+
 def picture(size: int) -> dict[str, Any]:
     encoded = io.BytesIO()
     Image.new("RGB", (size, size), "red").save(encoded, "PNG")

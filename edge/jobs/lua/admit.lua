@@ -2,9 +2,11 @@
 -- submitted before under the same idempotency name.
 -- args: job_ids, pool, record (their first fields), n_jobs, n_of_account, n_of_address,
 --       n_kept (absent: unlimited), deadline_s, idempotency_name (absent: none), n_slots,
---       job_s (how long a job takes if none has ended yet)
+--       job_s (how long a job takes if none has ended yet), joins_only (absent: makes
+--       a new one too)
 -- reply: status = admitted | joined | reused, job_id, created, is_queued (of a joined
 --        one: it is in the queue, or was)
+--        status = absent: there is no earlier one, and `joins_only`
 --        status = retired: the pool takes no new jobs
 --        status = queue_full | account_limit | address_limit | kept_limit, pause_s,
 --        spacing_s
@@ -27,6 +29,7 @@ if name then
                   created = job.created, is_queued = is_queued and 1 or 0})
   end
 end
+if args.joins_only then return reply({status = 'absent'}) end
 if redis.call('EXISTS', retired_key(args.pool)) == 1 then
   return reply({status = 'retired'})
 end
