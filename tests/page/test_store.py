@@ -179,3 +179,23 @@ def test_a_full_disk_drops_chosen_files_first_and_is_said(page: Page) -> None:
            return [await left(original), await left(next), code];""",
     )
     assert found == [False, True, "storage_full"]
+
+
+def test_a_store_that_cannot_be_tidied_up_still_opens(page: Page) -> None:
+    """As on a full disk: else the page would stay blank at each load."""
+    run(
+        page,
+        """const old = {removed: 1};
+           await store.write({conversation: talk("a", old), messages: []});
+           await store.write({conversation: talk("b"), messages: []});""",
+    )
+    page.evaluate(
+        """() => {
+          IDBObjectStore.prototype.delete = () => {
+            throw new DOMException("No room.", "QuotaExceededError");
+          };
+        }"""
+    )
+    names = "return (await store.conversations()).map(({id}) => id)"
+    with page.expect_console_message(lambda said: said.type == "error"):
+        assert run(page, names) == ["b"]

@@ -18,11 +18,11 @@ const LEASE_MS = 15_000;
 
 /**
  * @param {string} [name] of the database
- * @returns {Promise<Store>} swept: see `Store.sweep`
+ * @returns {Promise<Store>} swept if possible: see `Store.sweep`
  */
 export async function openStore(name = "edge-vl") {
   const store = new Store(await openTables(name), name);
-  await store.sweep(Date.now());
+  await store.sweep(Date.now()).catch(console.error); // tidying up, which a full disk refuses
   return store;
 }
 
