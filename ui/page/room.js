@@ -76,7 +76,7 @@ export class Room {
       tell: Title.canTell ? () => void title.tell() : null,
       remedy: (message, remedy) => void this.#remedy(message, remedy),
       show: (message) => void conversation.show(message),
-      look: (picture) => void this.#stage.show(this.#items(), this.#items().findIndex(({ ref }) => ref === picture)),
+      look: (picture) => this.#look(picture),
       picture: (picture) => store.pictures.read(picture.sha256),
       light: (message, id) => this.#light(message, id),
       find: (message, id) => {
@@ -110,6 +110,13 @@ export class Room {
     if (this.#marked && this.#conversation.path.some(({ id }) => id === this.#marked?.id)) return this.#marked.marks ?? [];
     const last = this.#conversation.path.at(-1);
     return this.#composer.pictures.length || isRunning(last) ? [] : (last?.marks ?? []);
+  }
+
+  /** Shows a picture of the conversation, if it is among those on the stage. @param {PictureRef} picture */
+  #look({ sha256 }) {
+    const items = this.#items();
+    const index = items.findIndex(({ ref }) => ref.sha256 === sha256);
+    if (index >= 0) void this.#stage.show(items, index);
   }
 
   /** Lights a mark of an answer, which need not be the last one. @param {Message} message @param {string | null} id */

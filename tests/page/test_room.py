@@ -1,0 +1,95 @@
+"""The whole page over a server that is only played: what a person does, and sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import Site
+from tests.page.test_resume import DONE, FINISH, stream, text
+from tests.stack.visitor import Visitor
+
+pytestmark = pytest.mark.browser
+
+# The mount points of the shell, and the page's modules in them.
+OPEN = """async () => {
+  for (const id of ["bar", "history", "stage", "talk", "composer", "server"]) {
+    const place = document.createElement("div");
+    place.id = id;
+    document.body.append(place);
+  }
+  await import("/page/main.js");
+}"""
+STATUS = {"models": [{"id": "m"}], "slots": 4, "running": 0, "waiting": 0}
+ANSWER = stream(text("A red circle.", 3), FINISH, DONE)
+
+
+class Played:
+    """A server whose answers to questions and to requests of jobs a test sets."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[BaseHTTPRequestHandler], None] = ANSWER
+        self.asked: list[tuple[str, str]] = []
+        self.bodies: list[Any] = []
+
+    def __call__(self, http: BaseHTTPRequestHandler) -> None:
+        body = http.rfile.read(int(http.headers.get("content-length", 0)))
+        path = http.path.split("?")[0]
+        if path == "/v1/status" or path.startswith("/v1/models/"):
+            data = json.dumps(STATUS if path == "/v1/status" else {}).encode()
+            http.send_response(200)
+            http.send_header("content-length", str(len(data)))
+            http.end_headers()
+            http.wfile.write(data)
+            return
+        self.asked.append((http.command, path))
+        if body:
+            self.bodies.append(json.loads(body))
+        self.answer(http)
+
+
+@pytest.fixture
+def server(site: Site) -> Played:
+    site.answer = played = Played()
+    return played
+
+
+@pytest.fixture
+def visitor(page: Page, site: Site, server: Played) -> Visitor:
+    one = Visitor(page, site.url)
+    show(one)
+    return one
+
+
+def show(visitor: Visitor) -> None:
+    visitor.page.evaluate(OPEN)
+    visitor.wait_ready()
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Callable[..., Path]:
+    def one(colour: str, size: tuple[int, int] = (320, 240)) -> Path:
+        path = tmp_path / f"{colour}.png"
+        Image.new("RGB", size, colour).save(path)
+        return path
+
+    return one
+
+
+def test_a_small_picture_of_a_question_is_shown_large(
+    visitor: Visitor, drawn: Callable[..., Path]
+) -> None:
+    page = visitor.page
+    visitor.ask("What are they?", drawn("red"), drawn("blue"))
+    visitor.expect_answer("A red circle.")
+    shown = page.locator(".stage-picture img")
+    for name in ("red.png", "blue.png"):
+        page.locator(f".thumb[aria-label='{name}']").click()
+        expect(shown).to_have_attribute("alt", name)
