@@ -11,6 +11,8 @@ from tests.page.conftest import Site
 
 pytestmark = pytest.mark.browser
 
+HTML = "text/html"
+
 # Opens the store and makes records.
 START = """
   const {openStore, UNDO_MS} = await import("/page/store.js");
@@ -141,6 +143,24 @@ def test_tabs_hear_of_each_other(page: Page) -> None:
     run(other, 'await store.write({conversation: talk("a"), messages: []});')
     page.wait_for_function("window.heard.length === 1")
     assert page.evaluate("window.heard") == [{"conversation": "a"}]
+
+
+def test_servers_below_two_paths_share_nothing(page: Page) -> None:
+    heard = "window.heard = []; store.watch((change) => window.heard.push(change));"
+    option = """const {keepOptions, options} = await import("/page/options.js");"""
+    run(page, heard)
+    other = page.context.new_page()
+    other.route("**/vision/", lambda route: route.fulfill(body="", content_type=HTML))
+    other.goto(f"{page.url}vision/")
+    found = """const all = [await store.conversations(), await store.jobs(), options()];
+               return all.map((some) => Object.keys(some).length);"""
+    write = """await store.write({conversation: talk("a", {leaf: "m"}), messages: []},
+                 job("k", "a"));
+               keepOptions({system: "Be brief."});"""
+    run(other, option + write)
+    assert run(other, option + found) == [1, 1, 1]
+    assert run(page, option + found) == [0, 0, 0]
+    assert page.evaluate("window.heard") == []
 
 
 def test_without_indexed_db_a_session_works(browser: Browser, site: Site) -> None:

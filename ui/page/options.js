@@ -2,9 +2,10 @@
 
 /** @import { Options } from "./request.js" */
 
+import { ownName } from "./ids.js";
 import { keep, kept } from "./keeping.js";
 
-const KEPT = "edge.options";
+const KEPT = ownName("edge.options");
 
 /** @returns {Options} as they were set */
 export function options() {

@@ -1,10 +1,11 @@
 /** The panel in which a person edits the JSON Schema of an answer. */
 
 import { button, el, put } from "./dom.js";
+import { ownName } from "./ids.js";
 import { keep, kept } from "./keeping.js";
 import { say } from "./words.js";
 
-const KEPT = "edge.schema";
+const KEPT = ownName("edge.schema");
 
 /**
  * @param {object} usual the schema at first; later the one that was used last

@@ -4,10 +4,10 @@
  */
 
 /** @import { Tables, Batch } from "./database.js" */
-/** @import { Change, Conversation, Job, Message, Transcript } from "./records.js" */
+/** @import { Change, Conversation, Job, Message, PictureRef, Transcript } from "./records.js" */
 
 import { openTables } from "./database.js";
-import { newId } from "./ids.js";
+import { newId, ownName } from "./ids.js";
 import { PictureStore } from "./picture_store.js";
 
 const MOST_CONVERSATIONS = 1000;
@@ -20,7 +20,7 @@ const LEASE_MS = 15_000;
  * @param {string} [name] of the database
  * @returns {Promise<Store>} swept if possible: see `Store.sweep`
  */
-export async function openStore(name = "edge-vl") {
+export async function openStore(name = ownName("edge-vl")) {
   const store = new Store(await openTables(name), name);
   await store.sweep(Date.now()).catch(console.error); // tidying up, which a full disk refuses
   return store;
