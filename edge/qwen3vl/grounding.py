@@ -12,6 +12,7 @@ from typing import Final
 
 from edge.marks import Mark, SourceFile
 from edge.qwen3vl.grounding_reader import Located, located
+from edge.qwen3vl.picture_names import Name
 from edge.request import PictureRef
 
 MOST: Final = 300  # marks of one answer
@@ -22,29 +23,35 @@ SLACK: Final = 20
 
 
 def marks_in(
-    text: str, pictures: Sequence[PictureRef], n_dropped: int = 0
+    text: str,
+    pictures: Sequence[PictureRef],
+    n_dropped: int = 0,
+    labels: Sequence[str] = (),
 ) -> tuple[Mark, ...]:
     """The first MOST marks of an answer about `pictures`, of which `n_dropped` before
-    them are no longer part of the prompt. Takes time in proportion to the text.
+    them are no longer part of the prompt. `labels` are what the prompt calls them, ""
+    where it has no name. Takes time in proportion to the text.
 
-    A mark belongs to the picture that it or a heading above it names by number, the
-    first being 1. If there is no number, each list belongs to the picture in the same
-    position, where there are as many lists as pictures, and to the last picture
-    otherwise. An answer with a number that is not a thousandth has no marks: its other
-    numbers are as doubtful.
+    A mark belongs to the picture that it, an object around it or a heading above it
+    names by label or number; the first is 1, or 0 where the answer names a picture 0.
+    If there is no number, each list belongs to the picture in the same position, where
+    there are as many lists as pictures, and to the last picture otherwise. An answer
+    with a number that is not a thousandth has no marks: its other numbers are as
+    doubtful.
     """
     if not pictures:
         return ()
-    found = located(text)
+    found = located(text, labels)
     if any(not -SLACK <= n <= SCALE + SLACK for one in found for n in one.numbers):
         return ()
     lists = sorted({one.list_index for one in found})
     has_one_each = len(lists) == len(pictures)
+    first = 0 if any(one.picture == Name(0) for one in found) else 1
     marks: list[Mark] = []
     for one in found[:MOST]:
         at = len(pictures) - 1
-        if 1 <= one.picture_number <= len(pictures):
-            at = one.picture_number - 1
+        if one.picture and one.picture.position(first) in range(len(pictures)):
+            at = one.picture.position(first)
         elif has_one_each:
             at = lists.index(one.list_index)
         if mark := _mark(one, pictures[at], n_dropped + at):
@@ -72,13 +79,14 @@ def _mark(found: Located, picture: PictureRef, index: int) -> Mark | None:
 
 
 def pixels(thousandths: Sequence[float], source: SourceFile) -> tuple[int, ...]:
-    """A point or a box of the upright picture in whole pixels of the file."""
+    """A point or a box of the upright picture in whole pixels of the file. A box ends
+    at the edge of the file, a point in its last row or column."""
     corners = zip(thousandths[::2], thousandths[1::2], strict=True)
     turned = [_stored(x / SCALE, y / SCALE, source.orientation) for x, y in corners]
     columns = sorted(round(x * source.width) for x, _ in turned)
     rows = sorted(round(y * source.height) for _, y in turned)
     if len(turned) == 1:
-        return columns[0], rows[0]
+        return min(columns[0], source.width - 1), min(rows[0], source.height - 1)
     return columns[0], rows[0], columns[1], rows[1]
 
 

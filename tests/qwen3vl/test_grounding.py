@@ -43,6 +43,17 @@ WRITTEN = {
     "a text of OCR": ONE.replace("label", "text_content"),
     "an escape": ONE.replace("red", "\\u0072ed"),
     "behind thoughts": f"<think>{{}}</think>{ONE}",
+    "with an object before its box": '{"label": "red circle", "style": {"fill": "red"},'
+    ' "bbox_2d": [120, 85, 431, 398]}',
+    "with an object before its label": '{"bbox_2d": [120, 85, 431, 398],'
+    ' "style": {"name": "plain"}, "label": "red circle"}',
+    "with a label for several": '{"label": "red circle", "boxes":'
+    ' [{"bbox_2d": [120, 85, 431, 398]}]}',
+    "with that label at the end": '{"boxes": [{"bbox_2d": [120, 85, 431, 398]}],'
+    ' "label": "red circle"}',
+    "with numbers as values": ONE[:-1] + ', "score": 0.9, "image": 1}',
+    "with nothing as a value": ONE.replace('"label"', '"name": null, "label"'),
+    "after an object that is not closed": f'{{"cup": \n```\n{ONE}',
 }
 
 
@@ -64,6 +75,25 @@ def test_several_boxes_of_one_label() -> None:
         (1, 2, 3, 4),
         (5, 6, 7, 8),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "label"),
+    [
+        ('"label": 3', "3"),
+        ('"text": 4271', "4271"),
+        ('"label": ["3"]', "3"),
+        ('"label": null', ""),
+        ("'label': None", ""),
+        ('"label": true', ""),
+        ('"label": "None"', "None"),
+        ('"label": ""', ""),
+        ('"label": {"en": "cup"}', ""),
+    ],
+)
+def test_only_a_value_is_a_label(written: str, label: str) -> None:
+    for text in (f"{{{written}, {ONE[1:40]}}}", f"{{{ONE[1:33]}, {written}}}"):
+        assert [m.label for m in marks_in(text, [WHOLE])] == [label], text
 
 
 def test_a_list_that_is_cut_off_keeps_what_is_whole() -> None:
@@ -166,23 +196,80 @@ def test_marks_and_letters_have_a_bound() -> None:
     assert {m.label for m in marks} == {"x" * 200}
 
 
+# texts about three pictures, and the pictures that are right
 SEVERAL = {
-    "no hint: the last": (f"[{ONE}, {ONE}]", [1, 1]),
-    "a list each": (f"```json\n[{ONE}, {ONE}]\n```\n```json\n[{ONE}]\n```", [0, 0, 1]),
+    "no hint: the last": (f"[{ONE}, {ONE}]", [2, 2]),
+    "a list each": (f"```json\n[{ONE}]\n```\n[{ONE}, {ONE}]\n[{ONE}]", [0, 1, 1, 2]),
     "headings": (f"Image 2:\n[{ONE}]\n\nImage 1:\n[{ONE}, {ONE}]", [1, 0, 0]),
-    "Chinese headings": (f"图1：\n[{ONE}]", [0]),
-    "a field": (f'[{ONE[:-1]}, "image": 1}}, {ONE}]', [0, 1]),
-    "a heading of none": (f"Image 7: [{ONE}]", [1]),
-    "both in a sentence": (f"In image 1 and image 2: [{ONE}] [{ONE}]", [0, 1]),
-}
+    "Chinese headings": (f"图1：\n[{ONE}]\n第2张图：{ONE}第一页：{ONE}", [0, 1, 0]),
+    "a field": (f'[{ONE[:-1]}, "image": 1}}, {ONE}]', [0, 2]),
+    "a heading of none": (f"Image 7: [{ONE}]", [2]),
+    "both in a sentence": (f"Image 1 and image 2: [{ONE}] [{ONE}] [{ONE}]", [0, 1, 2]),
+    "a field first": (f'[{{"image": 1, {ONE[1:]}]', [0]),
+    "a field of the last": (f'[{{"image": 3, {ONE[1:]}]', [2]),
+    "objects in objects": (
+        f'[{{"image": 1, "objects": [{ONE}]}}, {{"image": 2, "objects": [{ONE}]}}]',
+        [0, 1],
+    ),
+    "its number at the end": (f'[{{"objects": [{ONE}], "image": 2}}]', [1]),
+    "keys": (f'{{"image 1": [{ONE}, {ONE}], "image_3": [{ONE}]}}', [0, 0, 2]),
+    "lists in objects": (f'[{{"a": [{ONE}]}}, {{"a": [{ONE}]}}, {{"b": [{ONE}]}}]',
+                         [0, 1, 2]),
+    "lists of labels": (
+        f'[{{"label": "cup", "a": [{ONE}]}}, {{"label": "jar", "a": [{ONE}]}},'
+        f' {{"label": "pan", "a": [{ONE}]}}]',
+        [2, 2, 2],
+    ),
+    "pages": (f"**Page 1 of 3**\n[{ONE}, {ONE}]\nPage 3 of 3: none", [0, 0]),
+    "a page of none between": (
+        f"Page 1:\n[{ONE}]\nPage 2: none\n**Page 3 of 3:**\n```json\n[{ONE}]",
+        [0, 2],
+    ),
+    "a summary of all": (f"Image 1: a cup.\nImage 2: a jar.\n[{ONE}]", [2]),
+    "other signs": (f"Image #1: {ONE} image-2: {ONE} Image No. 1: {ONE}", [0, 1, 0]),
+    "ordinals": (f"First image: {ONE} In the 2nd picture: {ONE}", [0, 1]),
+    "counted from 0": (
+        f'[{ONE[:-1]}, "image_index": 0}}, {ONE[:-1]}, "image_index": 1}}]',
+        [0, 1],
+    ),
+    "headings from 0": (f"Image 0: {ONE} Image 2: {ONE}", [0, 2]),
+    "a number that is not only one": (f"Image 2024: {ONE}", [2]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "at"), SEVERAL.values(), ids=SEVERAL)
 def test_marks_find_their_picture(text: str, at: list[int]) -> None:
-    assert [m.picture for m in marks_in(text, [WHOLE, WHOLE])] == at
+    assert [m.picture for m in marks_in(text, [WHOLE] * 3)] == at
     # pictures that were left out are counted
-    behind = marks_in(text, [WHOLE, WHOLE], n_dropped=3)
+    behind = marks_in(text, [WHOLE] * 3, n_dropped=3)
     assert [m.picture for m in behind] == [n + 3 for n in at]
+
+
+LABELS = ["", "offer.pdf, page 5 of 8", "offer.pdf, page 6 of 8", "plan.pdf"]
+NAMED = {
+    "Page 6 of 8:": 2,
+    "### Offer.pdf, page 5 of 8": 1,
+    "On page 5 there are": 1,
+    "第6页": 2,
+    "plan.pdf": 3,
+    "floorplan.pdf": 3,  # none: the last
+    "Page 1:": 3,  # is not there
+    "Image 1:": 0,
+}
+
+
+@pytest.mark.parametrize(("heading", "at"), NAMED.items())
+def test_pages_are_found_by_what_the_prompt_calls_them(heading: str, at: int) -> None:
+    for text in (f"{heading}\n[{ONE}]", f'[{{"image": "{heading}", {ONE[1:]}]'):
+        [mark] = marks_in(text, [WHOLE] * 4, labels=LABELS)
+        assert mark.picture == at, text
+
+
+def test_a_page_of_two_files_needs_the_name_of_its_file() -> None:
+    labels = ["a.pdf, page 1 of 2", "a.pdf, page 2 of 2", "b.pdf, page 1 of 2", ""]
+    for heading, at in {"a.pdf, page 1 of 2": 0, "Page 2": 1, "Page 1": 3}.items():
+        [mark] = marks_in(f"{heading}: {ONE}", [WHOLE] * 4, labels=labels)
+        assert mark.picture == at
 
 
 PIECES = st.sampled_from(
@@ -211,12 +298,18 @@ def test_any_text_can_be_read(text: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["{", '{"', "{'", '{"\\', "\\'", '"', "[", '{"bbox_2d":', '"bbox_2d":[', " ", "\n",
-     "{a", "1", "{" + "1" * 99, "image ", "图", '{"label":"', "{\\", ONE, "{it's "],
+     "{a", "1", "{" + "1" * 99, "image ", "图", '{"label":"', "{\\", ONE, "{it's ",
+     '{"bbox_2d":[1,2,3,4],"image 1":[', "image 1 ", "image 1\nimage 2 of 3\n"],
 )  # fmt: skip
 def test_the_time_grows_with_the_text(piece: str) -> None:
     """A reader whose time grew with the square of the text would not end here."""
     text = '{"bbox_2d": ' + piece * (500_000 // len(piece)) + "\\"
     assert len(marks_in(text, [WHOLE])) <= MOST
+
+
+def test_objects_in_objects_are_bounded() -> None:
+    deep = "{" * 40 + '{}{"a":' * 5000 + ONE
+    assert [mark.label for mark in marks_in(deep, [WHOLE])] == ["red circle"]
 
 
 SIDES = st.integers(1, 9000)
@@ -236,6 +329,18 @@ def test_a_box_survives_to_thousandths_and_back(source: SourceFile, box) -> None
     whole = pixels([round(one) for one in there], source)
     off = [abs(a - b) for a, b in zip(whole, drawn, strict=True)]
     assert max(off) <= max(1, max(source.width, source.height) / 1000)
+
+
+@given(SOURCES, st.tuples(st.integers(0, 1000), st.integers(0, 1000)))
+def test_a_point_is_a_pixel_of_the_file(source: SourceFile, point) -> None:
+    column, row = pixels(point, source)
+    assert column in range(source.width) and row in range(source.height)
+    x, y = upright((column, row, column, row), source)[:2]
+    across, down = source.width, source.height
+    if source.orientation > 4:
+        across, down = down, across
+    off = abs(x - point[0]) * across, abs(y - point[1]) * down
+    assert max(off) <= 1000.001  # thousandths of a pixel
 
 
 def upright(box: tuple[int, ...], source: SourceFile) -> tuple[float, ...]:
