@@ -12,7 +12,7 @@ import sys
 from bootstrap.commands import VENV, SetupError, run, say
 
 APT_INSTALL = "apt-get install -y --no-install-recommends"
-WITHOUT_BROWSER = "Browser tests cannot run here yet; all others can."
+WITHOUT_BROWSER = "Browser tests need a Chromium and its fonts; all others run."
 
 
 def for_venv() -> list[str]:
@@ -31,8 +31,8 @@ def for_llama_cpp(is_compiled: bool) -> list[str]:
 
 def for_browser_tests() -> list[str]:
     lacking = []
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        lacking.append("chromium")
+    if not shutil.which("chromium-headless-shell"):
+        lacking.append("chromium-headless-shell")
     fonts = "fc-list :lang=zh | grep -q . || dpkg-query -L fonts-noto-cjk"
     if subprocess.run(fonts, shell=True, capture_output=True).returncode:
         lacking.append("fonts-noto-cjk")  # without it Chinese is shown as empty boxes

@@ -22,7 +22,7 @@ def test_a_compiler_is_required_only_for_a_build(machine: Machine) -> None:
 def test_browser_tests_need_a_chromium_and_a_font(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine(programs={"google-chrome"}, root=False)
+    machine(programs={"chromium-headless-shell"}, root=False)
     failed = SimpleNamespace(returncode=1)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
 
@@ -55,13 +55,13 @@ def test_set_up_goes_on_without_a_browser(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     machine(programs={"apt-get"}, root=False)
-    monkeypatch.setattr(debian, "for_browser_tests", lambda: ["chromium"])
+    monkeypatch.setattr(debian, "for_browser_tests", lambda: ["chromium-headless-shell"])
 
     debian.bring_browser()
 
     said = capsys.readouterr().out
     assert "Browser tests" in said
-    assert "--no-install-recommends chromium" in said
+    assert "--no-install-recommends chromium-headless-shell" in said
 
 
 def test_root_installs_what_is_missing(machine: Machine) -> None:
