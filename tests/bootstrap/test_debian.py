@@ -55,7 +55,8 @@ def test_set_up_goes_on_without_a_browser(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     machine(programs={"apt-get"}, root=False)
-    monkeypatch.setattr(debian, "for_browser_tests", lambda: ["chromium-headless-shell"])
+    lacking = ["chromium-headless-shell"]
+    monkeypatch.setattr(debian, "for_browser_tests", lambda: lacking)
 
     debian.bring_browser()
 
