@@ -163,6 +163,19 @@ def test_a_file_cut_off_anywhere_is_refused_or_read(whole: bytes) -> None:
     assert all(said) or whole is WEBM  # its last frames are not missed
 
 
+def test_a_trimmed_video_has_fewer_frames_than_its_file() -> None:
+    """A phone trims a video by its edit list, and keeps all frames."""
+    trimmed = put(WHOLE, b"elst", 8, word(2000))  # milliseconds, of four seconds
+    source = container.ContainerSource(trimmed, "mp4")
+    assert source.seconds == pytest.approx(2)
+    assert [number for number, _ in source.frames([0, 19])] == [0, 19]
+    for whole in (trimmed, WHOLE):
+        for n_left in (0, 500, 1000):  # bytes of its frames
+            cut_off = put(whole, b"stco", 8, word(len(whole) - n_left))
+            with pytest.raises(InvalidPicture, match="cut off"):
+                container.ContainerSource(cut_off, "mp4")
+
+
 def test_more_pixels_than_a_slow_core_decodes_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
