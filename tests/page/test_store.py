@@ -104,8 +104,9 @@ def test_a_removed_conversation_comes_back_or_goes_for_good(page: Page) -> None:
     found = run(
         page,
         """const titles = async () => (await store.conversations()).map(({id}) => id);
-           for (const id of ["a", "b"]) await store.write({conversation: talk(id),
-             messages: [said("m" + id, id, null)]}, job("j" + id, id));
+           for (const id of ["a", "b"]) await store.write(
+             {conversation: talk(id, {leaf: "m" + id}),
+              messages: [said("m" + id, id, null)]}, job("j" + id, id));
            const now = Date.now();
            await store.changeConversation("a", {removed: now});
            await store.changeConversation("b", {removed: now});
@@ -116,6 +117,103 @@ def test_a_removed_conversation_comes_back_or_goes_for_good(page: Page) -> None:
              (await store.jobs()).map(({key, message}) => [key, message])];""",
     )
     assert found == [[], ["a"], None, [["ja", "m"], ["jb", ""]]]
+
+
+def test_the_pictures_of_a_removed_conversation_go_with_it(page: Page) -> None:
+    """Unless another one names them, or they are chosen again in the meantime."""
+    left = run(
+        page,
+        """const names = ["asked", "original", "draft", "before", "shared", "again",
+             "other"];
+           const keep = (text) => store.pictures.keep(new Blob([text]), false);
+           const [asked, original, draft, before, shared, again, other] =
+             await Promise.all(names.map(keep));
+           const refs = (...all) => all.map((sha256) => ({sha256, original: null}));
+           const pictures = [{sha256: asked, original}, ...refs(shared, again)];
+           await store.write({conversation: talk("a", {leaf: "m", draft: {text: "",
+             pictures: refs(draft), before: {text: "", pictures: refs(before)}}}),
+             messages: [said("m", "a", null, {pictures})]});
+           await store.write({conversation: talk("b", {draft: {text: "",
+             pictures: refs(shared)}}), messages: [said("n", "b", null,
+             {pictures: refs(other)})]});
+           const found = async () => {
+             const all = [asked, original, draft, before, shared, again, other];
+             const files = all.map((one) => store.pictures.read(one));
+             const are = await Promise.all(files);
+             return names.filter((_, n) => are[n]);
+           };
+           const removed = Date.now();
+           await store.changeConversation("a", {removed});
+           while (Date.now() === removed);
+           await keep("again");
+           const before_it = await found();
+           await store.purge("a");
+           return [before_it.length, await found(), await store.read("a"),
+             (await store.read("b")).messages.length];""",
+    )
+    assert left == [7, ["shared", "again", "other"], None, 1]
+
+
+def test_a_question_that_was_erased_leaves_no_conversation(page: Page) -> None:
+    found = run(
+        page,
+        """const {OpenConversation} = await import("/page/conversation.js");
+           const conversation = new OpenConversation(store);
+           const n = async () => (await store.conversations()).length;
+           const text = (text) => conversation.draft({text, pictures: []});
+           await text("half a question");
+           const seen = [await n()];
+           await text("");
+           seen.push(await n());
+           await text("another");
+           seen.push(await n());
+           await text("");
+           await store.sweep(Date.now() + 2 * UNDO_MS);
+           return [...seen, await store.read(conversation.row.id)];""",
+    )
+    assert found == [1, 0, 1, None]
+
+
+def test_a_clock_that_was_set_back_holds_no_job(page: Page) -> None:
+    run(
+        page,
+        'await store.write({conversation: talk("a"), messages: []}, job("k", "a"));',
+    )
+    other = page.context.new_page()
+    other.goto(page.url)
+    script = "return Boolean(await store.claimJob('k', Date.now() - given))"
+    assert run(other, script, 0) is False
+    assert run(other, script, 3600 * 1000) is True
+
+
+def test_a_picture_that_was_sent_is_no_less_needed_when_it_is_chosen(
+    page: Page,
+) -> None:
+    """As the original of another one: originals go first when room is short."""
+    found = run(
+        page,
+        """const {PictureStore} = await import("/page/picture_store.js");
+           const {StorageFull} = await import("/page/database.js");
+           const {MemoryTables} = await import("/page/memory.js");
+           class Small extends MemoryTables {
+             async write(batch) {
+               const [[, row] = []] = batch.put ?? [];
+               const rows = [...await this.all("pictures"), ...(row ? [row] : [])];
+               if (row && rows.reduce((n, {blob}) => n + blob.size, 0) > 10)
+                 throw new StorageFull();
+               await super.write(batch);
+             }
+           }
+           const pictures = new PictureStore(new Small({pictures: "sha256"}));
+           const blob = (text) => new Blob([text]);
+           const sent = await pictures.keep(blob("abc"), false);
+           await pictures.keep(blob("abc"), true);
+           const original = await pictures.keep(blob("de"), true);
+           const next = await pictures.keep(blob("fghijk"), false);
+           const left = async (name) => Boolean(await pictures.read(name));
+           return [await left(sent), await left(original), await left(next)];""",
+    )
+    assert found == [True, False, True]
 
 
 def test_one_tab_follows_a_job_until_it_stops_renewing(page: Page) -> None:
@@ -207,7 +305,7 @@ def test_a_store_that_cannot_be_tidied_up_still_opens(page: Page) -> None:
         page,
         """const old = {removed: 1};
            await store.write({conversation: talk("a", old), messages: []});
-           await store.write({conversation: talk("b"), messages: []});""",
+           await store.write({conversation: talk("b", {leaf: "m"}), messages: []});""",
     )
     page.evaluate(
         """() => {

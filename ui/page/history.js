@@ -172,7 +172,7 @@ export class History {
     if (this.#open && ids.includes(this.#open)) onRemoved();
     const purge = setTimeout(async () => {
       notice.remove();
-      for (const id of ids) await store.purge(id);
+      await store.purge(...ids);
     }, UNDO_MS);
     const undo = button(say("undo"), () => {
       clearTimeout(purge);

@@ -30,13 +30,15 @@ export class PictureStore {
    * for one that is sent.
    *
    * @param {Blob} blob
-   * @param {boolean} isOriginal whether it is only what the person chose
+   * @param {boolean} isOriginal whether it is only what the person chose; not so if it was
+   *   sent before
    * @returns {Promise<string>} its SHA-256. Rejects with StorageFull.
    */
   async keep(blob, isOriginal) {
     const digest = await sha256(blob);
-    const row = { sha256: digest, blob, used: Date.now(), isOriginal };
     const rows = await this.#rows();
+    const isSent = rows.some((row) => row.sha256 === digest && !row.isOriginal);
+    const row = { sha256: digest, blob, used: Date.now(), isOriginal: isOriginal && !isSent };
     await this.#remove(oldest(rows, size(rows) + blob.size - MOST_BYTES));
     for (const pauseMs of PAUSES_MS) {
       try {
@@ -74,10 +76,26 @@ export class PictureStore {
    * @param {number} now
    */
   async sweep(named, now) {
-    const needed = new Set(named.flatMap(({ sha256, original }) => [sha256, original]));
+    const needed = digestsOf(named);
     const rows = await this.#rows();
     await this.#remove(
       rows.filter((row) => !needed.has(row.sha256) && row.used < now - UNNAMED_MS),
+    );
+  }
+
+  /**
+   * Removes the files of pictures unless one of `named` needs them, or they were kept
+   * again `since`, for a question that is being written.
+   *
+   * @param {PictureRef[]} pictures
+   * @param {PictureRef[]} named
+   * @param {number} since
+   */
+  async remove(pictures, named, since) {
+    const [gone, needed] = [digestsOf(pictures), digestsOf(named)];
+    const rows = await this.#rows();
+    await this.#remove(
+      rows.filter((row) => gone.has(row.sha256) && !needed.has(row.sha256) && row.used <= since),
     );
   }
 
@@ -91,6 +109,11 @@ export class PictureStore {
   #remove(rows) {
     return this.#tables.write({ remove: rows.map((row) => ["pictures", row.sha256]) });
   }
+}
+
+/** @param {PictureRef[]} pictures */
+function digestsOf(pictures) {
+  return new Set(pictures.flatMap(({ sha256, original }) => [sha256, original]));
 }
 
 /** @param {Kept[]} rows */

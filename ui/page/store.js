@@ -58,16 +58,16 @@ export class Store {
     return () => this.#listeners.delete(listener);
   }
 
-  /** @returns {Promise<Conversation[]>} the newest first, without removed ones */
+  /** @returns {Promise<Conversation[]>} the newest first, without removed and empty ones */
   async conversations() {
-    const rows = /** @type {Conversation[]} */ (await this.#tables.all("conversations"));
-    return rows.filter((row) => !row.removed).sort((a, b) => b.updated - a.updated);
+    const rows = await this.#conversations();
+    return rows.filter((row) => !row.removed && !isEmpty(row)).sort((a, b) => b.updated - a.updated);
   }
 
   /** @param {string} text @returns {Promise<Set<string>>} conversations that contain it */
   async search(text) {
     const wanted = text.toLowerCase();
-    const messages = /** @type {Message[]} */ (await this.#tables.all("messages"));
+    const messages = await this.#messages();
     const titled = (await this.conversations()).filter(({ title }) => title.toLowerCase().includes(wanted));
     const found = messages.filter((message) => message.text.toLowerCase().includes(wanted));
     return new Set([...titled.map(({ id }) => id), ...found.map(({ conversation }) => conversation)]);
@@ -76,7 +76,7 @@ export class Store {
   /** @param {string} id @returns {Promise<Transcript | null>} messages in time order */
   async read(id) {
     const row = await this.#tables.get("conversations", id);
-    const messages = /** @type {Message[]} */ (await this.#tables.all("messages", id));
+    const messages = await this.#messages(id);
     messages.sort((a, b) => a.created - b.created);
     return row ? { conversation: /** @type {Conversation} */ (row), messages } : null;
   }
@@ -128,19 +128,27 @@ export class Store {
   }
 
   /**
-   * Removes a conversation for good, and abandons its jobs. To remove it with a way back,
-   * change `removed` first.
+   * Removes conversations for good, and abandons their jobs. To remove them with a way
+   * back, change `removed` first; then their pictures go too.
    *
-   * @param {string} id
+   * @param {string[]} ids
    */
-  async purge(id) {
-    /** @type {Required<Batch>["remove"]} */
-    const remove = [["conversations", id]];
-    const jobs = /** @type {Job[]} */ (await this.#tables.all("jobs", id));
-    for (const job of jobs) await this.abandonJob(job);
-    for (const row of await this.#tables.all("messages", id)) remove.push(["messages", row.id]);
-    await this.#tables.write({ remove });
-    this.#announce({ conversation: id });
+  async purge(...ids) {
+    const rows = (await this.#conversations()).filter(({ id, removed }) => removed && ids.includes(id));
+    const removed = rows.flatMap(({ removed }) => removed ?? []);
+    const gone = drafted(rows);
+    for (const id of ids) {
+      const messages = await this.#messages(id);
+      if (rows.some((row) => row.id === id)) gone.push(...messages.flatMap(({ pictures }) => pictures));
+      const jobs = /** @type {Job[]} */ (await this.#tables.all("jobs", id));
+      for (const job of jobs) await this.abandonJob(job);
+      /** @type {Required<Batch>["remove"]} */
+      const remove = [["conversations", id]];
+      for (const message of messages) remove.push(["messages", message.id]);
+      await this.#tables.write({ remove });
+      this.#announce({ conversation: id });
+    }
+    if (gone.length) await this.pictures.remove(gone, await this.#named(), Math.min(...removed));
   }
 
   /** @returns {Promise<Job[]>} the oldest first */
@@ -158,7 +166,7 @@ export class Store {
    */
   async claimJob(key, now) {
     const claimed = await this.#tables.update("jobs", key, (row) => {
-      if (!row || (row.tab && row.tab !== this.tab && row.lease > now)) return null;
+      if (!row || (row.tab !== this.tab && isLeased(row.lease, now))) return null;
       return { ...row, tab: this.tab, lease: now + LEASE_MS };
     });
     return /** @type {Job | null} */ (claimed);
@@ -189,19 +197,32 @@ export class Store {
   }
 
   /**
-   * Removes for good: the oldest of too many conversations, removed ones, and pictures
-   * that nothing names.
+   * Removes for good: the oldest of too many conversations, removed and empty ones, and
+   * pictures that nothing names.
    *
    * @param {number} now
    */
   async sweep(now) {
-    const all = /** @type {Conversation[]} */ (await this.#tables.all("conversations"));
     const excess = (await this.conversations()).slice(MOST_CONVERSATIONS);
-    const old = all.filter(({ removed }) => removed && removed < now - UNDO_MS);
-    for (const { id } of [...old, ...excess]) await this.purge(id);
-    const messages = /** @type {Message[]} */ (await this.#tables.all("messages"));
-    const named = [...messages, ...all.flatMap(({ draft }) => (draft ? [draft, draft.before ?? draft] : []))];
-    await this.pictures.sweep(named.flatMap(({ pictures }) => pictures), now);
+    const isOld = (/** @type {Conversation} */ row) => (row.removed ?? (isEmpty(row) ? row.updated : now)) < now - UNDO_MS;
+    const old = (await this.#conversations()).filter(isOld);
+    await this.purge(...[...old, ...excess].map(({ id }) => id));
+    await this.pictures.sweep(await this.#named(), now);
+  }
+
+  async #conversations() {
+    return /** @type {Conversation[]} */ (await this.#tables.all("conversations"));
+  }
+
+  /** @param {string} [conversation] */
+  async #messages(conversation) {
+    return /** @type {Message[]} */ (await this.#tables.all("messages", conversation));
+  }
+
+  /** All pictures that a message or a draft names. */
+  async #named() {
+    const messages = await this.#messages();
+    return [...messages.flatMap(({ pictures }) => pictures), ...drafted(await this.#conversations())];
   }
 
   /** @param {Change} change */
@@ -214,6 +235,18 @@ export class Store {
   #tell(change) {
     for (const listener of this.#listeners) listener(change);
   }
+}
+
+/** Not if it ends too late: the clock was set back since. @param {number | undefined} lease @param {number} now */
+const isLeased = (lease, now) => lease !== undefined && lease > now && lease <= now + LEASE_MS;
+
+/** Whether nothing is left of it: a question was begun and erased. @param {Conversation} row */
+const isEmpty = ({ leaf, draft }) => leaf === null && !draft;
+
+/** The pictures of questions that are being written. @param {Conversation[]} rows @returns {PictureRef[]} */
+function drafted(rows) {
+  const drafts = rows.flatMap(({ draft }) => (draft ? [draft, draft.before ?? draft] : []));
+  return drafts.flatMap(({ pictures }) => pictures);
 }
 
 /** @returns {string} */
