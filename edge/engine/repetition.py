@@ -14,17 +14,24 @@ from collections.abc import Callable
 LONGEST_BLOCK = 256  # tokens; a paragraph
 FEWEST_TIMES = 4
 FEWEST_TOKENS = 160  # of repetition
-FEWEST_ROWS = 64
-MOST_ROW_TOKENS = 1024  # of rows; 25 of a wide table
+FEWEST_ROWS = 64  # but of wide rows fewer, down to the days of a month
+MOST_ROW_TOKENS = 1024
+FEWEST_WIDE_ROWS = 32
 
+_CELL = r"(?:[ ]?[^\s,;{}]++){0,4}+[ ]?"
 _ROW = re.compile(
-    r"\|"  # Markdown
-    r"|</t[dhr]>|\t"
-    r"|^[^{}\n]*\S[,;][^\s{}][^{}\n]*$"  # CSV; not the objects of JSON
-    r"|^\s*(?:[-*•]|\d+[.)])\s"  # a list
-    r"|\d\W{0,4}$",  # a line that ends with a number, as on a receipt
-    re.MULTILINE,
+    rf"""
+      \|                                               # Markdown
+    | </t[dhr]> | \t
+    | ^[^&\n]*+&[^\n]*\\\\                            # LaTeX
+    | ^[^{{}}\n]*\S[,;][^\s{{}}][^{{}}\n]*$               # CSV; not the objects of JSON
+    | ^(?:{_CELL}[,;])+{_CELL}(?<![.!?。！？])$        # with blanks; not a sentence
+    | ^\s*(?:[-+*•◦·☐☑□]|\d+[.)、）])\s               # a list
+    | \d\W{{0,4}}$            # a line that ends with a number, as on a receipt
+    """,
+    re.MULTILINE | re.VERBOSE,
 )
+_ROW_END = re.compile(r"\n|\||</t[dhr]>|\\\\")
 
 
 def is_stuck(tokens: list[int], piece: Callable[[int], bytes]) -> bool:
@@ -38,8 +45,8 @@ def is_stuck(tokens: list[int], piece: Callable[[int], bytes]) -> bool:
             written = b"".join(map(piece, tokens[-block:])).decode(errors="replace")
             if not is_row(written):
                 return True
-            rows = max(n, min(FEWEST_ROWS * block, MOST_ROW_TOKENS))
-            return _repeats(tokens, block, rows)
+            wide = max(MOST_ROW_TOKENS, FEWEST_WIDE_ROWS * block)
+            return _repeats(tokens, block, max(n, min(FEWEST_ROWS * block, wide)))
     return False
 
 
@@ -56,4 +63,4 @@ def _repeats(tokens: list[int], block: int, n: int) -> bool:
 def is_row(block: str) -> bool:
     """Whether a block that repeats is made of rows of a table or a list; it may begin
     in the middle of one."""
-    return bool(_ROW.search(block * 2)) and ("\n" in block or "|" in block)
+    return bool(_ROW.search(block * 2) and _ROW_END.search(block * 2))
