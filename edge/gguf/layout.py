@@ -7,11 +7,9 @@ Which of them are needed, and the names of the tensors, is defined by llama.cpp:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from gguf import (
@@ -23,6 +21,7 @@ from gguf import (
 )
 
 from edge.gguf.vocabulary import CHAT_TEMPLATE, Vocabulary
+from edge.unfinished import finish, unfinished
 
 Shape = tuple[int, ...]
 
@@ -223,15 +222,14 @@ def must_be_float32(name: str, shape: Shape) -> bool:
 
 def write_files(folder: Path, files: dict[str, GGUFWriter]) -> None:
     """Writes both files of a pair or neither, even when this process is killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+    with unfinished(folder) as aside:
         for name, file in files.items():
-            file.write_header_to_file(Path(unfinished, name))
+            file.write_header_to_file(aside / name)
             file.write_kv_data_to_file()
             file.write_tensors_to_file()
             file.close()
         for name in files:
-            os.replace(Path(unfinished, name), folder / name)
+            finish(aside / name, folder / name)
 
 
 def _new_file(

