@@ -39,6 +39,7 @@ _BGR = 2  # FPDFBitmap_BGR
 _FLAGS = 0x01 | 0x10  # FPDF_ANNOT, FPDF_REVERSE_BYTE_ORDER
 _FORM_INFO_BYTES = 1024  # more than `FPDF_FORMFILLINFO` has: a version, then callbacks
 _WHITE = 0xFFFFFFFF
+_KEPT = "\n\u200c\u200d"  # the last two shape letters of some scripts
 
 
 class _Config(ctypes.Structure):
@@ -162,7 +163,8 @@ def _open(encoded: bytes) -> tuple[int, int]:
 
 
 def _text_of(page: int) -> str:
-    """The beginning of a page's text layer, without control characters."""
+    """The beginning of a page's text layer, without control characters, and with a
+    blank for each kind of space: those between two numbers keep them apart."""
     layer = _pdfium.FPDFText_LoadPage(page)
     if not layer:
         return ""
@@ -170,4 +172,7 @@ def _text_of(page: int) -> str:
     n = _pdfium.FPDFText_GetText(layer, 0, MOST_TEXT, utf16)
     text, _ = _utf_16.decode(utf16.raw[: 2 * max(0, n - 1)], "replace")
     text = text.replace("\r\n", "\n").replace("\x02", "").replace("\ufffe", "")
-    return "".join(c for c in text if c == "\n" or c.isprintable()).strip()
+    text = "".join(
+        c if c.isprintable() or c in _KEPT else " " * c.isspace() for c in text
+    )
+    return text.strip()

@@ -66,6 +66,21 @@ def text_page(text: bytes, **more: bytes) -> bytes:
     return one_page(content, resources=font, **more)
 
 
+def mapped_page(text: str) -> bytes:
+    """A page whose text layer is `text`, of up to 26 characters."""
+    letters = bytes(range(65, 65 + len(text)))
+    pairs = zip(letters, text, strict=True)
+    table = b"".join(
+        b"<%02X><%s>\n" % (letter, c.encode("utf-16-be").hex().encode())
+        for letter, c in pairs
+    )
+    cmap = b"begincmap 1 begincodespacerange <00><FF> endcodespacerange\n"
+    cmap += b"%d beginbfchar\n%sendbfchar endcmap" % (len(text), table)
+    font = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/ToUnicode 5 0 R>>"
+    content = b"BT /F 24 Tf 72 700 Td (%s) Tj ET" % letters
+    return one_page(content, resources=b"/Font<</F %s>>" % font, others=[stream(cmap)])
+
+
 def drawn(*pages: Image.Image, dpi: int = 144) -> bytes:
     """A PDF whose pages are pictures; at 144 dpi their pixels are those of the page."""
     file, (first, *others) = io.BytesIO(), pages

@@ -10,7 +10,7 @@ from edge.images import Counting, Picture, Spares, vet
 from edge.images.claim import is_pdf, may_have_pages
 from edge.images.pdf import MOST_TEXT, page_size
 from edge.qwen3vl.preprocess import grid
-from tests.images.pdf_files import drawn, one_page, pdf, stream, text_page
+from tests.images.pdf_files import drawn, mapped_page, one_page, pdf, stream, text_page
 from tests.test_images import encode
 
 TOKENS = 256
@@ -79,6 +79,12 @@ def test_the_text_layer_comes_along_if_it_is_asked_for() -> None:
     assert vet(file, TOKENS, page=0, reads_text=True).text == "Total 42.50 EUR"
     assert vet(file, TOKENS, page=0).text == ""
     assert vet(drawn(*plain("red")), TOKENS, page=0, reads_text=True).text == ""
+
+
+def test_spaces_of_every_kind_keep_words_apart() -> None:
+    written = "3\u00a04\u202f5\u20036\u30007\t8 \u2028a\u200db\u200cc\u00add\x01e"
+    text = vet(mapped_page(written), TOKENS, page=0, reads_text=True).text
+    assert text == "3 4 5 6 7 8  a\u200db\u200ccde"
 
 
 def test_a_font_that_the_file_lacks_is_drawn_all_the_same() -> None:
