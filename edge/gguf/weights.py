@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import weakref
 from pathlib import Path
 
 import gguf
@@ -15,7 +18,8 @@ Floats = npt.NDArray[np.float32]
 
 
 class Weights:
-    """One file, mapped into memory: a tensor is read when it is used.
+    """One file, kept open, so that another one may take its place: a tensor is mapped
+    into memory when it is used, and no longer.
 
     `header` is that of the file, where it has been read already. Raises SetupError when
     the file is not a whole GGUF file.
@@ -24,6 +28,8 @@ class Weights:
     def __init__(self, path: Path, header: Header | None = None) -> None:
         self.path = path
         self.header = header or read_header(path)
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
 
     def __getitem__(self, name: str) -> Floats:
         """A copy of a tensor, f32, the number of rows first. Raises SetupError when
@@ -55,7 +61,14 @@ class Weights:
         """Rows of a tensor as they are in the file: u8 [n rows, bytes of a row]."""
         tensor = self._tensor(name)
         block, block_bytes = gguf.GGML_QUANT_SIZES[self.kind(name)]
-        packed = np.memmap(self.path, np.uint8, "r", tensor.start, (tensor.n_bytes,))
+        before = tensor.start % mmap.ALLOCATIONGRANULARITY
+        pages = mmap.mmap(
+            self._file,
+            before + tensor.n_bytes,
+            access=mmap.ACCESS_READ,
+            offset=tensor.start - before,
+        )
+        packed = np.frombuffer(pages, np.uint8, tensor.n_bytes, before)
         return packed.reshape(-1, tensor.shape[0] // block * block_bytes)[numbers]
 
     def _tensor(self, name: str) -> Tensor:

@@ -74,6 +74,7 @@ class LlamaRuntime:
         self._n_vocab = len(tokenizer.pieces)
         self._n_hidden: int = lib.llama_model_n_embd(model.handle)
         self._tokenizer = tokenizer
+        self._weights = Weights(model.path)  # the same file as the model, even later
         self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
         self._context = context
@@ -81,7 +82,7 @@ class LlamaRuntime:
 
     @cached_property
     def score_row(self) -> Floats:
-        return read_score_row(Weights(self._model.path), self._tokenizer)
+        return read_score_row(self._weights, self._tokenizer)
 
     def open(
         self, slot: int, sampling: SamplingParams, constraint: Constraint | None = None

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,35 @@ def prompt(rows: int, columns: int, slot: int = 0) -> list[Span]:
         PictureSpan(slot, noise.astype(np.float16), positions),
         TextSpan(slot, behind, TEXT[10:], wanted=(last,)),
     ]
+
+
+@pytest.mark.parametrize("kind", [OpenvinoRuntime, LlamaRuntime])
+@pytest.mark.parametrize("end", ["deleted", "replaced"])
+def test_the_file_may_go_while_it_is_served(
+    tiny, tmp_path: Path, kind: type, end: str
+) -> None:
+    """By `edge models rm`, or by a newer one with the same name."""
+    path = tmp_path / "model.gguf"
+    shutil.copyfile(tiny[0], path)
+    with ExitStack() as opening:
+        one, whole = [
+            opening.enter_context(
+                closing(
+                    opened(file, tmp_path / file.stem)
+                    if kind is OpenvinoRuntime
+                    else LlamaRuntime(Model(file), **SIZES, max_batch=256)
+                )
+            )
+            for file in (path, tiny[0])
+        ]
+        newer = tmp_path / "newer"
+        newer.write_bytes(bytes(path.stat().st_size))
+        path.unlink() if end == "deleted" else newer.replace(path)
+        for runtime in (one, whole):
+            runtime.open(0, GREEDY)
+        step = Step([TextSpan(0, 0, TEXT, wanted=(len(TEXT) - 1,))])
+        assert one.run(step)[0].tokens == whole.run(step)[0].tokens
+        assert np.array_equal(one.score_row, whole.score_row)
 
 
 def logits(runtime: OpenvinoRuntime | LlamaRuntime, spans: list[Span]) -> np.ndarray:
