@@ -109,17 +109,35 @@ def test_the_newest_pictures_are_sent(page: Page) -> None:
     turns = [
         {"pictures": [{"sha256": f"{turn}{n}"} for n in range(5)]} for turn in range(2)
     ]
-    sent = run(page, "request.js", "return m.sentPictures(a[0], 8, ['11'])", turns)
+    sent = run(page, "request.js", "return m.sentPictures(a[0], 8, {without: ['11']})", turns)
     assert [one["sha256"] for one in sent] == [
         "01", "02", "03", "04", "10", "12", "13", "14"
     ]  # fmt: skip
+
+
+def test_a_question_about_each_page_goes_on_without_one_that_is_gone(
+    page: Page,
+) -> None:
+    pages = [{"sha256": str(n), "name": f"{n}"} for n in range(9)]
+    before = {"role": "user", "text": "q", "pictures": [{"sha256": "x", "name": "x"}]}
+    answer = {"role": "assistant", "text": "a", "pictures": [], "state": "done"}
+    path = [before, answer, {"role": "user", "text": "now", "pictures": pages}]
+    body = """
+      const read = async (digest) => (digest === "3" ? null : new Blob([digest]));
+      const needs = {mostPictures: 8, defaultQuestion: "?", read};
+      const body = await m.requestBody(a[0], {per_page: true, without: ["3"]}, needs);
+      return JSON.parse(body).messages;"""
+    *_, asked = sent = run(page, "request.js", body, path)
+    names = [one["file"]["filename"] for one in asked["content"][:-1]]
+    assert names == [one["name"] for one in pages if one["name"] != "3"]
+    assert sent[0]["content"] == "q"
 
 
 def test_the_frames_of_a_video_are_one_of_the_pictures(page: Page) -> None:
     frames = [{"sha256": f"f{n}", "clip": "c", "seconds": n / 2} for n in range(20)]
     stills = [{"sha256": f"s{n}"} for n in range(8)]
     turns = [{"pictures": [*stills[:3], *frames]}, {"pictures": stills[3:]}]
-    sent = run(page, "request.js", "return m.sentPictures(a[0], 7, [])", turns)
+    sent = run(page, "request.js", "return m.sentPictures(a[0], 7, {})", turns)
     assert sent == [*stills[2:3], *frames, *stills[3:]]
     body = "return [0, 3, 4, 23, 27].map((n) => m.without(a[0], n).length)"
     together = [*stills[:3], *frames, *stills[3:]]

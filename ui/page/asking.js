@@ -184,7 +184,7 @@ export class Asking {
 
   /** @param {Message[]} path @param {Options} settings */
   #price(path, settings) {
-    const pictures = sentPictures(path, this.#service.limits.pictures, settings.without);
+    const pictures = sentPictures(path, this.#service.limits.pictures, settings);
     const letters = path.reduce((sum, { text }) => sum + text.length, 0);
     return this.#service.priceOf(pictures, letters, settings);
   }
@@ -261,9 +261,8 @@ export class Asking {
     if (!grounding.length) return [];
     const found = await this.#store.read(job.conversation);
     const answer = found?.messages.find(({ id }) => id === job.message);
-    const { per_page, without } = answer?.settings ?? {};
     const turns = answeredTurns(branch(found?.messages ?? [], answer?.parent ?? null));
-    const sent = per_page ? (turns.at(-1)?.pictures ?? []) : sentPictures(turns, this.#service.limits.pictures, without);
+    const sent = sentPictures(turns, this.#service.limits.pictures, answer?.settings ?? {});
     return marksOf(grounding, sent.filter(({ clip }) => !clip)); // frames are not counted
   }
 

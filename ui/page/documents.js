@@ -4,6 +4,7 @@
  */
 
 import { ApiError, call } from "./api.js";
+import { dataUrl } from "./data_url.js";
 import { readEvents } from "./sse.js";
 import { say } from "./words.js";
 
@@ -41,7 +42,7 @@ async function viewOf(file, at, n) {
  * @returns {AsyncGenerator<{picture: File, page: number, of: number}, void>} throws ApiError
  */
 export async function* pagesOf(file) {
-  const sent = { filename: file.name, file_data: await dataUrl(file), detail: "high" };
+  const sent = { filename: file.name, file_data: await dataUrl(file, "application/pdf"), detail: "high" };
   const response = await call("v1/pages", {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -56,16 +57,6 @@ export async function* pagesOf(file) {
     const name = of > 1 ? say("page_of", { name: file.name, n: page, of }) : file.name;
     yield { picture: new File([bytesOf(url)], name, { type: "image/png" }), page, of };
   }
-}
-
-/** @param {Blob} file @returns {Promise<string>} */
-function dataUrl(file) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(String(reader.result).replace(/^data:[^;,]*/, "data:application/pdf"));
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
-  });
 }
 
 /** @param {string} url of base64 */

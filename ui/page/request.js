@@ -3,6 +3,7 @@
 /** @import { Message, PictureRef } from "./records.js" */
 
 import { groups } from "./clips.js";
+import { dataUrl } from "./data_url.js";
 
 /** @typedef {"low" | "auto" | "high"} Detail of pictures */
 
@@ -53,15 +54,17 @@ export function answeredTurns(path) {
 }
 
 /**
- * The pictures that are sent: of all turns, the newest `most`; a video counts as one.
+ * The pictures that are sent: of all turns, the newest `most`; a video counts as one. Each
+ * of those that get answers of their own, only the last question's.
  * @param {Message[]} turns
  * @param {number} most
- * @param {string[]} [without]
+ * @param {Options} options
  * @returns {PictureRef[]}
  */
-export function sentPictures(turns, most, without = []) {
-  const all = turns.flatMap(({ pictures }) => pictures).filter(({ sha256 }) => !without.includes(sha256));
-  return groups(all).slice(-most).flat();
+export function sentPictures(turns, most, { without = [], per_page }) {
+  const all = (per_page ? turns.slice(-1) : turns).flatMap(({ pictures }) => pictures);
+  const left = all.filter(({ sha256 }) => !without.includes(sha256));
+  return per_page ? left : groups(left).slice(-most).flat();
 }
 
 /**
@@ -76,10 +79,9 @@ export function sentPictures(turns, most, without = []) {
  * @returns {Promise<string>} rejects with PictureGone
  */
 export async function requestBody(path, options, { mostPictures, defaultQuestion, read }) {
-  const { detail = "auto", system, without, ...sampling } = options;
+  const { detail = "auto", system, without: _, ...sampling } = options;
   const turns = answeredTurns(path);
-  const last = turns.at(-1);
-  const sent = new Set(options.per_page ? last?.pictures : sentPictures(turns, mostPictures, without));
+  const sent = new Set(sentPictures(turns, mostPictures, options));
   const messages = [];
   if (system) messages.push({ role: "system", content: system });
   for (const { role, text, pictures } of turns) {
@@ -116,22 +118,6 @@ export async function requestBody(path, options, { mostPictures, defaultQuestion
 async function urlOf(picture, read) {
   const blob = await read(picture.sha256);
   if (!blob) throw new PictureGone(picture);
-  return dataUrl(blob);
-}
-
-/**
- * @param {Blob} blob
- * @returns {Promise<string>}
- */
-function dataUrl(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => {
-      const url = String(reader.result);
-      // the server looks at the bytes; a browser may not know the type of a file
-      resolve(url.startsWith("data:image/") ? url : url.replace(/^data:[^;,]*/, "data:image/jpeg"));
-    };
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
-  });
+  // the server looks at the bytes; a browser may not know the type of a file
+  return dataUrl(blob, blob.type.startsWith("image/") ? blob.type : "image/jpeg");
 }

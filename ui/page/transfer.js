@@ -3,6 +3,7 @@
 /** @import { Asked, Message, PictureRef, Say, Transcript } from "./records.js" */
 /** @import { Store } from "./store.js" */
 
+import { dataUrl } from "./data_url.js";
 import { newId } from "./ids.js";
 
 const FORMAT = "edge-vl conversations";
@@ -194,16 +195,6 @@ function fromMarkdown(source) {
   const title = text(head.trim().replace(/^# /, ""), 200);
   const leaf = messages.at(-1)?.id ?? null;
   return { conversation: { id, title, created: now, updated: now, leaf }, messages };
-}
-
-/** @param {Blob} blob @returns {Promise<string>} */
-function dataUrl(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(String(reader.result));
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
-  });
 }
 
 /** @param {string} url @returns {Blob | null} */
