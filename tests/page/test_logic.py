@@ -109,7 +109,9 @@ def test_the_newest_pictures_are_sent(page: Page) -> None:
     turns = [
         {"pictures": [{"sha256": f"{turn}{n}"} for n in range(5)]} for turn in range(2)
     ]
-    sent = run(page, "request.js", "return m.sentPictures(a[0], 8, {without: ['11']})", turns)
+    sent = run(
+        page, "request.js", "return m.sentPictures(a[0], 8, {without: ['11']})", turns
+    )
     assert [one["sha256"] for one in sent] == [
         "01", "02", "03", "04", "10", "12", "13", "14"
     ]  # fmt: skip
@@ -277,6 +279,7 @@ def test_what_the_person_has_set_goes_before_a_task(page: Page) -> None:
     [
         (["zh-HK"], "zh-HK"),
         (["zh-Hant-TW"], "zh-TW"),
+        (["zh-Hant-MO"], "zh-HK"),
         (["zh"], "zh-CN"),
         (["zh-SG"], "zh-CN"),
         (["fr-CA", "en"], "fr"),
@@ -298,6 +301,21 @@ def test_a_table_is_copied_as_csv(page: Page) -> None:
     assert run(page, "clipboard.js", body, text) == (
         'a,b\r\n"1,5","say ""x"""\r\n\'=1+1,-3'
     )
+
+
+def test_a_formula_is_copied_as_it_was_written(page: Page) -> None:
+    """KaTeX has each as text for readers, as its source, and as it is drawn."""
+    body = """const { showMarkdown } = await import("/page/markdown/render.js");
+      const host = document.createElement("div");
+      document.body.append(host);
+      showMarkdown(host, a[0]);
+      for (const one of host.querySelectorAll(".math")) one.replaceChildren("x2x^2x2");
+      return [m.textOf(host), m.tablesAsCsv(host), document.body.children.length];"""
+    text = "It is $x^2$.\n\nYes.\n\n| a | b |\n|--|--|\n| $x^2$ | 1 |\n"
+    copied, table, n_nodes = run(page, "clipboard.js", body, text)
+    assert copied.split() == ["It", "is", "x^2.", "Yes.", "a", "b", "x^2", "1"]
+    assert copied.startswith("It is x^2.\n\nYes.")
+    assert (table, n_nodes) == ("a,b\r\nx^2,1", 1)
 
 
 def test_words_are_counted_in_both_scripts(page: Page) -> None:

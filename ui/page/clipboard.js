@@ -1,5 +1,6 @@
 /** Copies text; tables as CSV. */
 
+import { csv } from "./csv.js";
 import { el } from "./dom.js";
 
 /** @param {string} text */
@@ -13,21 +14,28 @@ export async function copy(text) {
   box.remove();
 }
 
-/**
- * All tables below `node` as CSV (RFC 4180), with an empty line between them. A cell that
- * a spreadsheet would compute is made text.
- * @param {Element} node
- */
-export function tablesAsCsv(node) {
-  return [...node.querySelectorAll("table")]
-    .map((table) => [...table.rows].map((row) => [...row.cells].map(csvCell).join(",")).join("\r\n"))
-    .join("\r\n\r\n");
+/** The text of `node` as it is seen, with the sources of its formulas. @param {HTMLElement} node */
+export function textOf(node) {
+  const copied = withSources(node);
+  node.after(copied); // what is not in the page has no lines
+  const text = copied.innerText;
+  copied.remove();
+  return text;
 }
 
-/** @param {HTMLTableCellElement} cell */
-function csvCell(cell) {
-  const text = (cell.textContent ?? "").trim();
-  const isNumber = /^[-+]?[\d.,\s]*%?$/.test(text);
-  const plain = !isNumber && /^[=+\-@]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+/**
+ * All tables below `node` as CSV, with an empty line between them.
+ * @param {HTMLElement} node
+ */
+export function tablesAsCsv(node) {
+  const tables = [...withSources(node).querySelectorAll("table")];
+  const text = (/** @type {Element} */ cell) => (cell.textContent ?? "").trim();
+  return tables.map((table) => csv([...table.rows].map((row) => [...row.cells].map(text)))).join("\r\n\r\n");
+}
+
+/** A copy in which formulas are what they were written as: KaTeX has each as text three times. @param {HTMLElement} node */
+function withSources(node) {
+  const copied = /** @type {HTMLElement} */ (node.cloneNode(true));
+  for (const one of copied.querySelectorAll(/** @type {"span"} */ (".math"))) one.replaceWith(one.title);
+  return copied;
 }

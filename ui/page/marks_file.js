@@ -1,6 +1,7 @@
 /** The marks of an answer as a file for programs, in pixels of the chosen pictures. Pure. */
 
 /** @import { Mark } from "./overlay.js" */
+import { csv } from "./csv.js";
 
 /** @typedef {{sha256: string, name: string, width: number, height: number}} Measured upright */
 /** @typedef {"json" | "csv" | "coco"} Kind */
@@ -18,8 +19,7 @@ export function marksFile(kind, marks, pictures) {
   });
   if (kind === "csv") {
     const rows = placed.map(({ mark, picture, x, y, width, height }) => [picture.name, mark.label, x, y, x + width, y + height]);
-    const text = [["picture", "label", "left", "top", "right", "bottom"], ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
-    return new Blob([text, "\r\n"], { type: "text/csv" });
+    return new Blob([csv([["picture", "label", "left", "top", "right", "bottom"], ...rows]), "\r\n"], { type: "text/csv" });
   }
   const labels = [...new Set(placed.map(({ mark }) => mark.label))];
   const body =
@@ -50,10 +50,4 @@ function inPixels(mark, picture) {
   const right = Math.round((mark.x + (mark.width ?? 0)) * picture.width);
   const bottom = Math.round((mark.y + (mark.height ?? 0)) * picture.height);
   return { x, y, width: right - x, height: bottom - y };
-}
-
-/** RFC 4180; what a spreadsheet would compute is made text. @param {string | number} value */
-function cell(value) {
-  const text = typeof value === "string" && /^[=+\-@]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

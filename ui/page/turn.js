@@ -5,7 +5,7 @@
 /** @import { Running } from "./running.js" */
 /** @import { Remedy } from "./failures.js" */
 import { groups } from "./clips.js";
-import { copy, tablesAsCsv } from "./clipboard.js";
+import { copy, tablesAsCsv, textOf } from "./clipboard.js";
 import { isRunning } from "./conversation.js";
 import { button, el, icon, put } from "./dom.js";
 import { FailureCard } from "./failures.js";
@@ -15,6 +15,8 @@ import { thumbnail } from "./thumbnail.js";
 import { Thoughts } from "./thoughts.js";
 import { WaitingCard } from "./waiting.js";
 import { countWords, exact, number, say } from "./words.js";
+
+const COPIED_MS = 1500;
 
 /**
  * What a person may do with a message.
@@ -155,7 +157,7 @@ export class AnswerView {
     const { actions } = this;
     const isCut = message.finish_reason === "length";
     return [
-      message.state === "stopped" && el("p", { class: "note" }, stoppedAfter(countWords(message.text))),
+      message.state === "stopped" && el("p", { class: "note" }, stoppedAfter(message.text)),
       this.#marks(message),
       isCut && el("p", { class: "note" }, say("cut"), " ", message.text && button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
       message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
@@ -164,10 +166,9 @@ export class AnswerView {
         "div",
         { class: "actions small" },
         branchSwitch(message, branches, actions.show),
-        message.text && button(say("copy"), (event) => this.#copy(event, this.#text.innerText), { class: "plain" }),
-        message.text && button(say("copy_markdown"), (event) => this.#copy(event, message.text), { class: "plain" }),
-        this.#text.querySelector("table") &&
-          button(say("copy_table"), (event) => this.#copy(event, tablesAsCsv(this.#text)), { class: "plain" }),
+        message.text && copyButton("copy", () => textOf(this.#text)),
+        message.text && copyButton("copy_markdown", () => message.text),
+        this.#text.querySelector("table") && copyButton("copy_table", () => tablesAsCsv(this.#text)),
         message.state !== "failed" && button(say("again"), () => actions.again(message), { class: "plain" }),
       ),
       measured(message),
@@ -200,19 +201,22 @@ export class AnswerView {
       name.classList.toggle("is-lit", name.getAttribute("data-mark") === id);
     }
   }
-
-  /** @param {MouseEvent} event @param {string} text */
-  async #copy(event, text) {
-    const pressed = /** @type {HTMLElement} */ (event.currentTarget);
-    const before = pressed.textContent;
-    await copy(text);
-    put(pressed, say("copied"));
-    setTimeout(() => put(pressed, before), 1500);
-  }
 }
 
-/** @param {number} n words */
-function stoppedAfter(n) {
+/** @param {string} name of its text @param {() => string} text what it copies */
+function copyButton(name, text) {
+  const copying = async () => {
+    await copy(text());
+    put(made, say("copied"));
+    setTimeout(() => put(made, say(name)), COPIED_MS);
+  };
+  const made = button(say(name), () => void copying(), { class: "plain" });
+  return made;
+}
+
+/** @param {string} text of an answer that was stopped */
+export function stoppedAfter(text) {
+  const n = countWords(text);
   if (!n) return say("stopped");
   return say(n === 1 ? "stopped_after_word" : "stopped_after", { n });
 }
