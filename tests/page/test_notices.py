@@ -68,14 +68,34 @@ def test_the_notice_names_what_is_away_and_goes_when_it_is_back(
         expect(notice).to_have_attribute("hidden", "")  # an empty one has a colour
 
 
+def test_a_notice_is_said_once(page: Page, site: Site) -> None:
+    """Each change of it is read aloud, and the page looks every few seconds."""
+    page.evaluate(SHOW)
+    answer(site, 503, {"error": {"code": "shutting_down", "message": "?"}})
+    page.evaluate("window.service.look()")
+    expect(page.locator(".notice")).to_have_text(WORDS["error_shutting_down"])
+    n_changes = """async () => {
+      const about = { childList: true, characterData: true, subtree: true };
+      let n = 0;
+      const watching = new MutationObserver((changes) => (n += changes.length));
+      watching.observe(document.querySelector(".notice"), about);
+      await window.service.look();
+      return n;
+    }"""
+    assert page.evaluate(n_changes) == 0
+    answer(site, 200, {**READY, "models": []})
+    assert page.evaluate(n_changes) > 0
+
+
 def test_a_failure_counts_until_it_is_asked_again(page: Page) -> None:
     page.evaluate(SHOW)
     page.clock.install(time=0)
     page.clock.pause_at(3600)
     full = {"code": "queue_full", "message": "All 18 places are taken."}
     page.evaluate("error => window.fail(error, Date.now() + 4000)", full)
-    card = page.get_by_role("alert")
-    expect(card).to_contain_text(WORDS["error_queue_full"])
+    card = page.locator(".failure")
+    # it is read aloud once, and not again at each second
+    expect(page.get_by_role("alert")).to_have_text(WORDS["error_queue_full"])
     expect(card.locator(".counter")).to_contain_text("4")
     page.clock.run_for(2000)
     expect(card.locator(".counter")).to_contain_text("2")
@@ -86,9 +106,19 @@ def test_a_failure_counts_until_it_is_asked_again(page: Page) -> None:
     # at last a person decides
     page.evaluate("error => window.fail(error, undefined)", full)
     expect(card.get_by_role("button")).to_have_count(1)  # no Copy, no Undo
-    expect(card.locator(".counter")).to_be_empty()
+    expect(card.locator("p")).to_have_text("Too many people are asking. ")
     card.get_by_role("button").click()
     assert page.evaluate("window.acted") == ["wait"]
+
+
+def test_who_has_signed_in_again_asks_again(page: Page) -> None:
+    page.evaluate(SHOW)
+    card = page.locator(".failure")
+    for code in ("invalid_api_key", "forbidden"):
+        page.evaluate("code => window.fail({code, message: ''}, 0)", code)
+        card.get_by_role("button", name=WORDS["remedy_login"]).click()
+        card.get_by_role("button", name=WORDS["remedy_again"]).click()
+        assert page.evaluate("window.acted") == ["login", "again"]
 
 
 def test_each_refusal_is_said_in_the_language_of_the_page(page: Page) -> None:

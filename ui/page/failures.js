@@ -1,4 +1,4 @@
-/** What the page says about an answer that failed, and the one thing that helps. */
+/** What the page says about an answer that failed, and what helps. */
 
 /** @import { Message } from "./records.js" */
 import { button, el, put } from "./dom.js";
@@ -6,8 +6,8 @@ import { about, hasText, say } from "./words.js";
 
 /** @typedef {"again" | "wait" | "edit" | "new" | "login" | "without" | "choose"} Remedy */
 
-/** @type {Record<string, Remedy>} */
-const REMEDIES = {
+/** @type {Map<string, Remedy>} */
+const REMEDIES = new Map(Object.entries({
   queue_full: "wait",
   client_limit: "wait",
   rate_limit_exceeded: "wait",
@@ -25,7 +25,7 @@ const REMEDIES = {
   invalid_api_key: "login",
   forbidden: "login",
   picture_gone: "without",
-};
+}));
 const WAIT_S = 10;
 /** Then a person decides. */
 const MOST_TRIES = 20;
@@ -36,7 +36,7 @@ const MOST_TRIES = 20;
  * @param {number} tries how often that was done already
  */
 export function pauseAfter({ code, retry_after_s }, tries) {
-  return REMEDIES[code] === "wait" && tries < MOST_TRIES ? (retry_after_s ?? WAIT_S) : null;
+  return REMEDIES.get(code) === "wait" && tries < MOST_TRIES ? (retry_after_s ?? WAIT_S) : null;
 }
 
 /**
@@ -51,7 +51,7 @@ export function sentence({ code, message }) {
 
 /** The card of a failed answer. It counts down while the answer is awaited. */
 export class FailureCard {
-  node = el("section", { class: "failure", role: "alert" });
+  node = el("section", { class: "failure" });
   #timer = 0;
 
   /**
@@ -61,16 +61,18 @@ export class FailureCard {
    */
   constructor({ error: given, again = 0 }, act, stop) {
     const error = given ?? { code: "internal_error", message: "" };
-    const remedy = REMEDIES[error.code] ?? "edit";
+    const remedy = REMEDIES.get(error.code) ?? "edit";
     const counter = el("span", { class: "counter" });
     const label = remedy === "wait" ? "again_now" : `remedy_${remedy}`;
     put(
       this.node,
-      el("p", {}, sentence(error), " ", counter),
+      // not around the counter, or all is read aloud each second
+      el("p", {}, el("span", { role: "alert" }, sentence(error)), " ", counter),
       el(
         "div",
         { class: "actions" },
         button(say(label), () => act(remedy), { class: "quiet" }),
+        remedy === "login" && button(say("remedy_again"), () => act("again"), { class: "quiet" }),
         again > 0 && button(say("stop"), stop, { class: "quiet" }),
       ),
     );
