@@ -10,8 +10,15 @@ TEXTS: dict[str, dict[str, str]] = {
     path.stem: json.loads(path.read_text())
     for path in sorted((FOLDER / "words").glob("*.json"))
 }
-# As in ui/page/words.js: tags that mean one of these.
-SAME = {"zh-hans": "zh-CN", "zh-sg": "zh-CN", "zh-hant": "zh-TW", "zh-mo": "zh-HK"}
+# As in ui/page/words.js: beginnings of tags that mean one of these.
+SAME = {
+    "zh-hans": "zh-CN",
+    "zh-sg": "zh-CN",
+    "zh-hant-hk": "zh-HK",
+    "zh-hant-mo": "zh-HK",
+    "zh-hant": "zh-TW",
+    "zh-mo": "zh-HK",
+}
 
 
 def language_of(accept_language: str) -> str:

@@ -45,12 +45,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
-        if self.path.startswith("/v1/"):
+        address = self.path.split("?")[0]
+        if address.startswith("/v1/"):
             self.server.answer(self)
-        elif self.path == "/":
+        elif address == "/":
             self._send(EMPTY.encode(), "text/html")
         else:
-            path = MODULES / self.path.removeprefix("/page/").split("?")[0]
+            path = MODULES / address.removeprefix("/page/")
             if not path.is_file():
                 self.send_error(404)
                 return

@@ -68,25 +68,6 @@ def test_the_notice_names_what_is_away_and_goes_when_it_is_back(
         expect(notice).to_have_attribute("hidden", "")  # an empty one has a colour
 
 
-def test_a_notice_is_said_once(page: Page, site: Site) -> None:
-    """Each change of it is read aloud, and the page looks every few seconds."""
-    page.evaluate(SHOW)
-    answer(site, 503, {"error": {"code": "shutting_down", "message": "?"}})
-    page.evaluate("window.service.look()")
-    expect(page.locator(".notice")).to_have_text(WORDS["error_shutting_down"])
-    n_changes = """async () => {
-      const about = { childList: true, characterData: true, subtree: true };
-      let n = 0;
-      const watching = new MutationObserver((changes) => (n += changes.length));
-      watching.observe(document.querySelector(".notice"), about);
-      await window.service.look();
-      return n;
-    }"""
-    assert page.evaluate(n_changes) == 0
-    answer(site, 200, {**READY, "models": []})
-    assert page.evaluate(n_changes) > 0
-
-
 def test_a_failure_counts_until_it_is_asked_again(page: Page) -> None:
     page.evaluate(SHOW)
     page.clock.install(time=0)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ui.i18n import SAME, language_of
+
 PAGE = Path(__file__).parents[2] / "ui/page"
 FILES = sorted((PAGE / "words").glob("*.json"))
 ENGLISH = json.loads((PAGE / "words/en.json").read_text())
@@ -22,6 +24,15 @@ def test_every_language_of_the_switch_has_a_file() -> None:
     source = (PAGE / "words.js").read_text()
     listed = source.partition("LANGUAGES")[2].partition("]);")[0]
     assert sorted(re.findall(r'\["([\w-]+)",', listed)) == [p.stem for p in FILES]
+
+
+def test_the_server_speaks_the_language_of_the_page() -> None:
+    source = (PAGE / "words.js").read_text()
+    listed = source.partition("SAME = {")[2].partition("}")[0]
+    assert dict(re.findall(r'"([\w-]+)": "([\w-]+)"', listed)) == SAME
+    header = "xx;q=1, zh-Hant-HK;q=0.9, de"
+    assert language_of(header) == "zh-HK"
+    assert language_of("zh-Hant-TW") == language_of("zh-Hant") == "zh-TW"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

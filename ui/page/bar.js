@@ -1,7 +1,7 @@
 /** The bar above everything: name, model, state of the server, language and looks. */
 
 /** @import { Service } from "./service.js" */
-import { button, el, icon, put } from "./dom.js";
+import { button, el, icon, put, tell } from "./dom.js";
 import { sentence } from "./failures.js";
 import { switchLook } from "./looks.js";
 import { total } from "./service.js";
@@ -67,7 +67,7 @@ export class Bar {
     const isTiny = state === "ready" && /^tiny(-|$)/.test(model);
     const failure = typeof state === "object" ? state : null;
     this.#notice.hidden = !isTiny && !failure;
-    put(this.#notice, failure ? sentence(failure) : isTiny ? say("tiny") : "");
+    tell(this.#notice, failure ? sentence(failure) : isTiny ? say("tiny") : "");
     this.#server.hidden = !status.models && !failure;
   }
 

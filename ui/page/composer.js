@@ -56,7 +56,7 @@ export class Composer {
   constructor(host, service, actions) {
     this.#service = service;
     this.#actions = actions;
-    this.#box = el("textarea", { rows: 1, "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#typed() });
+    this.#box = el("textarea", { rows: 1, dir: "auto", "aria-label": say("your_question"), enterkeyhint: "send", oninput: () => this.#typed() });
     this.#box.addEventListener("keydown", (event) => {
       const isSent = event.key === "Enter" && !event.shiftKey;
       const isLeft = event.key === "Escape" && this.edited;
@@ -181,6 +181,11 @@ export class Composer {
   /** Takes a picture away, and with a frame its video. @param {number} index */
   remove(index) {
     this.#have(without(this.#pictures, index));
+  }
+
+  /** Puts `next` in the place of a picture, unless that was taken away. @param {PictureRef} old @param {PictureRef} next */
+  replace(old, next) {
+    if (this.#pictures.includes(old)) this.#have(this.#pictures.map((one) => (one === old ? next : one)));
   }
 
   /** @param {PictureRef[]} pictures */

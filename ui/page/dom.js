@@ -47,6 +47,11 @@ export function put(node, ...children) {
   fill(node, children);
 }
 
+/** Says something in a region that is read aloud at each change, so only what is new. @param {Element} node @param {string} text */
+export function tell(node, text) {
+  if (node.textContent !== text) put(node, text);
+}
+
 /**
  * @param {Element} node
  * @param {Child[]} children

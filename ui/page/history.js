@@ -20,6 +20,7 @@ const TYPING_MS = 150;
  * @property {Store} store
  * @property {(id: string | null) => void} onOpen null: a new conversation
  * @property {() => void} onRemoved the open conversation; the list stays, to undo it
+ * @property {() => void} onClose
  */
 
 export class History {
@@ -43,6 +44,7 @@ export class History {
     this.#search = el("input", {
       type: "search",
       class: "history-search",
+      dir: "auto",
       "aria-label": say("history.search"),
       placeholder: say("history.search"),
       oninput: () => {
@@ -54,7 +56,12 @@ export class History {
       el(
         "nav",
         { class: "history", "aria-label": say("history") },
-        button(say("history.new"), () => ways.onOpen(null), { class: "history-new", icon: "add" }),
+        el(
+          "div",
+          { class: "history-head" },
+          button(say("history.new"), () => ways.onOpen(null), { class: "history-new", icon: "add" }),
+          button(say("close"), ways.onClose, { class: "history-close", icon: "close", iconOnly: true }),
+        ),
         this.#search,
         this.#list,
         this.#notice,

@@ -3,7 +3,7 @@
 /** @import { Conversation, PictureRef, Say } from "./records.js" */
 /** @import { PictureStore } from "./picture_store.js" */
 
-import { button, el } from "./dom.js";
+import { button, el, isComposing } from "./dom.js";
 import { thumbnail } from "./thumbnail.js";
 
 const LONGEST_TITLE = 200;
@@ -70,7 +70,7 @@ function opening(conversation, isOpen, isRunning, ways) {
     el(
       "span",
       { class: "history-text" },
-      el("span", { class: "history-title" }, title(conversation, ways)),
+      el("span", { class: "history-title", dir: "auto" }, title(conversation, ways)),
       el("small", {}, about.filter(Boolean).join(" · ")),
     ),
   );
@@ -93,13 +93,16 @@ function actions(conversation, ways) {
 function renaming(conversation, ways) {
   const field = el("input", {
     class: "history-field",
+    dir: "auto",
     value: conversation.title,
     maxlength: LONGEST_TITLE,
     "aria-label": ways.say("history.title"),
     "data-action": "field",
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      if (!["Enter", "Escape"].includes(event.key) || isComposing(event)) return;
+      event.preventDefault(); // Escape closes one thing at a time
       if (event.key === "Escape") field.value = conversation.title;
-      if (event.key === "Enter" || event.key === "Escape") field.blur();
+      field.blur();
     },
     onblur: () => ways.onRename(conversation.id, field.value.trim() || conversation.title),
   });

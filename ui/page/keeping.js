@@ -6,17 +6,20 @@ const here = new Map();
 /** @param {string} name @returns {string | null} */
 export function kept(name) {
   try {
-    return localStorage.getItem(name);
+    return here.get(name) ?? localStorage.getItem(name);
   } catch {
-    return here.get(name) ?? null; // storage is blocked
+    return null; // storage is blocked
   }
 }
 
-/** @param {string} name @param {string} value */
+/** @param {string} name @param {string} value @returns {boolean} whether it outlives this page */
 export function keep(name, value) {
   try {
     localStorage.setItem(name, value);
+    here.delete(name);
+    return true;
   } catch {
-    here.set(name, value);
+    here.set(name, value); // storage is full or blocked
+    return false;
   }
 }

@@ -3,11 +3,12 @@
  * first page at once, everything else when it is first needed.
  */
 
+/** @import { History } from "./history.js" */
 /** @import { Room } from "./room.js" */
 import { Bar } from "./bar.js";
 import { Composer } from "./composer.js";
 import { OpenConversation } from "./conversation.js";
-import { mount } from "./dom.js";
+import { el, isComposing, mount } from "./dom.js";
 import { EmptyPage } from "./empty.js";
 import { chooseFiles, watchIncoming } from "./incoming.js";
 import { applyLook } from "./looks.js";
@@ -24,6 +25,8 @@ const FIRST_LOOK_MS = 1000;
 const RELOAD_MS = 60_000;
 /** How long typing may pause before it is kept. */
 const DRAFT_MS = 300;
+/** Where the list of conversations lies over the rest; as in page.css. */
+const narrow = matchMedia("(max-width: 1100px)");
 
 applyLook();
 const [store] = await Promise.all([openStore(), loadWords(), shell()]);
@@ -33,6 +36,10 @@ const conversation = new OpenConversation(store);
 
 /** @type {Promise<Room> | undefined} */
 let room;
+/** @type {History | undefined} */
+let list;
+/** @type {{show: () => void} | undefined} */
+let server;
 let saving = 0;
 
 /** @param {File[]} files */
@@ -60,7 +67,7 @@ const composer = new Composer(mount("composer"), service, {
     inRoom((room) => room.ask(text, pictures, settings, task, edited, giveBack), giveBack);
   },
   choose,
-  more: () => void load(import("./more.js"), ({ openMore }) => openMore(service, () => composer.update())),
+  more: () => void load(import("./more.js"), ({ openMore }) => hasDialog() || openMore(service, () => composer.update())),
   earlier: (edited) => conversation.picturesBefore(edited),
   draft: () => {
     clearTimeout(saving);
@@ -75,6 +82,7 @@ const bar = new Bar(mount("bar"), service, {
   history: switchHistory,
   server: () => (isServer() ? leaveServer() : (location.hash = "#server")),
 });
+mount("history").append(el("div", { class: "shade", onclick: closeHistory }));
 conversation.watch(() => {
   setView();
   composer.update();
@@ -83,6 +91,7 @@ watchIncoming(take);
 addEventListener("keydown", key);
 addEventListener("hashchange", () => void go());
 addEventListener("pagehide", () => void keepDraft());
+if (!store.isKept) store.watch(() => addEventListener("beforeunload", ask));
 await go();
 const looking = service.start();
 await Promise.race([looking, new Promise((resolve) => setTimeout(resolve, FIRST_LOOK_MS))]);
@@ -134,7 +143,7 @@ async function go() {
   if (isServer()) return showServer();
   if (name && name === conversation.row.id) return;
   void saveDraft();
-  const isKnown = name && (await conversation.open(name));
+  const isKnown = name && (await conversation.open(name).catch(console.error)); // a browser may lose what it kept
   if (!isKnown) conversation.begin();
   if (!isKnown && name === location.hash.slice(1)) setAddress("");
   const { draft } = conversation.row;
@@ -178,46 +187,87 @@ function leaveServer() {
   location.hash = conversation.row.id;
 }
 
-async function showServer() {
-  const host = mount("server");
-  if (host.childElementCount) return;
-  const asked = conversation.path.findLast(({ role }) => role === "user");
-  const question = () => composer.text || asked?.text || say("default_question");
-  await load(import("./server.js"), ({ createServer }) => void createServer(host, service, question, leaveServer));
-}
-
-function switchHistory() {
-  if (isServer()) leaveServer();
-  const isOpen = document.body.classList.toggle("shows-history");
-  document.querySelector(".menu")?.setAttribute("aria-expanded", String(isOpen));
-  const host = mount("history");
-  if (host.childElementCount) return;
-  void load(import("./history.js"), ({ History }) => {
-    const list = new History(host, {
-      say,
-      language: language(),
-      store,
-      onOpen: (id) => {
-        if (innerWidth <= 1100) document.body.classList.remove("shows-history");
-        location.hash = id ?? "";
-      },
-      onRemoved: () => (location.hash = ""),
-    });
-    addEventListener("conversation", () => list.showOpen(conversation.row.id));
-    list.showOpen(conversation.row.id);
+function showServer() {
+  const asked = () => conversation.path.findLast(({ role }) => role === "user")?.text;
+  const question = () => composer.text || asked() || say("default_question");
+  return load(import("./server.js"), ({ createServer }) => {
+    server ??= createServer(mount("server"), service, question, leaveServer);
+    server.show();
   });
 }
 
-/** N: new, /: write, Escape: close the list, or what is said of the server. @param {KeyboardEvent} event */
+function switchHistory() {
+  if (hasHistory() && !isServer()) return closeHistory();
+  if (isServer()) leaveServer();
+  markHistory(true);
+  void load(import("./history.js"), ({ History }) => {
+    list ??= createHistory(History);
+    if (narrow.matches) document.querySelector(/** @type {"button"} */ (".history-close"))?.focus();
+  });
+}
+
+/** @param {typeof History} List */
+function createHistory(List) {
+  const made = new List(mount("history"), {
+    say,
+    language: language(),
+    store,
+    onOpen,
+    onRemoved: () => (location.hash = ""),
+    onClose: closeHistory,
+  });
+  addEventListener("conversation", () => made.showOpen(conversation.row.id));
+  made.showOpen(conversation.row.id);
+  return made;
+}
+
+/** Opens a conversation, which the list does not cover. @param {string | null} id null: a new one */
+function onOpen(id) {
+  if (narrow.matches) closeHistory();
+  location.hash = id ?? "";
+}
+
+function closeHistory() {
+  const hasFocus = mount("history").contains(document.activeElement);
+  markHistory(false);
+  if (hasFocus) document.querySelector(/** @type {"button"} */ (".menu"))?.focus();
+}
+
+/** @param {boolean} isOpen */
+function markHistory(isOpen) {
+  document.body.classList.toggle("shows-history", isOpen);
+  document.querySelector(".menu")?.setAttribute("aria-expanded", String(isOpen));
+}
+
+function hasHistory() {
+  return document.body.classList.contains("shows-history");
+}
+
+/** Whether a dialog is open: keys are its own, and there is one at a time. */
+function hasDialog() {
+  return document.querySelector("dialog[open]") !== null;
+}
+
+/** N: new, /: write, Escape: close what is said of the server, or the list. @param {KeyboardEvent} event */
 function key(event) {
   const isWriting = /** @type {HTMLElement} */ (event.target).matches("input, textarea, select");
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (event.key === "Escape" && document.body.classList.contains("shows-history")) switchHistory();
-  else if (event.key === "Escape" && isServer()) leaveServer();
-  else if (event.key === "n" && !isWriting) location.hash = "";
-  else if (event.key === "/" && !isWriting) composer.focus();
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isComposing(event) || hasDialog()) return;
+  if (event.key === "Escape" && isServer()) leaveServer();
+  else if (event.key === "Escape" && hasHistory()) closeHistory();
+  else if (event.key === "n" && !isWriting) onOpen(null);
+  else if (event.key === "/" && !isWriting) write();
   else return;
   event.preventDefault();
+}
+
+/** The browser asks whether to leave. @param {Event} event */
+function ask(event) {
+  event.preventDefault();
+}
+
+function write() {
+  if (narrow.matches) closeHistory();
+  composer.focus();
 }
 
 /** Resolves when Gradio has built the mount points. @returns {Promise<void>} */

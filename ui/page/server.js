@@ -2,7 +2,7 @@
 
 /** @import { Service } from "./service.js" */
 import { copy } from "./clipboard.js";
-import { button, el, put, set } from "./dom.js";
+import { button, el, put, set, tell } from "./dom.js";
 import { sentence } from "./failures.js";
 import { exact, number, say } from "./words.js";
 
@@ -13,6 +13,7 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {Service} service
  * @param {() => string} question the person's own, for the examples
  * @param {() => void} leave goes back to the conversation
+ * @returns {{show: () => void}} shows the newest
  */
 export function createServer(host, service, question, leave) {
   const away = el("p", { role: "status" });
@@ -40,8 +41,8 @@ export function createServer(host, service, question, leave) {
   const show = () => {
     const { state, status } = service;
     host.classList.toggle("is-away", !status.models);
-    if (!status.models) return put(away, typeof state === "object" ? sentence(state) : say("state_unknown"));
-    put(away);
+    if (!status.models) return tell(away, typeof state === "object" ? sentence(state) : say("state_unknown"));
+    tell(away, "");
     put(
       numbers,
       fact(say("busy_slots"), `${status.running} / ${status.slots}`),
@@ -60,7 +61,6 @@ export function createServer(host, service, question, leave) {
     put(python, pythonExample(service.model, question(), key));
   };
   service.watch(show);
-  show();
   return { show };
 }
 

@@ -15,8 +15,8 @@ export const LANGUAGES = /** @type {const} */ ([
   ["zh-HK", "繁體中文（香港）"],
   ["zh-TW", "繁體中文（台灣）"],
 ]);
-/** Tags that mean one of these. */
-const SAME = { "zh-hans": "zh-CN", "zh-sg": "zh-CN", "zh-hant": "zh-TW", "zh-mo": "zh-HK" };
+/** Beginnings of tags that mean one of these. */
+const SAME = { "zh-hans": "zh-CN", "zh-sg": "zh-CN", "zh-hant-hk": "zh-HK", "zh-hant-mo": "zh-HK", "zh-hant": "zh-TW", "zh-mo": "zh-HK" };
 
 /** @type {Record<string, string>} */
 let texts = {};
@@ -30,7 +30,8 @@ export const languageName = () => LANGUAGES.find(([tag]) => tag === chosen)?.[1]
 
 /** Loads the texts; `say` works from then on. The document has to be marked with the language. */
 export async function loadWords() {
-  chosen = languageFor([kept(KEPT) ?? "", ...navigator.languages]);
+  const here = new URLSearchParams(location.search).get("language");
+  chosen = languageFor([here ?? kept(KEPT) ?? "", ...navigator.languages]);
   texts = await load(new URL(`words/${chosen}.json`, import.meta.url));
 }
 
@@ -64,11 +65,13 @@ export function say(key, values = {}) {
 export const hasText = (key) => key in texts;
 
 /**
- * Speaks another language from now on. The page loads again: nothing on it is lost.
+ * Speaks another language from now on. The page loads again: nothing on it is lost where
+ * the browser keeps anything. Where it does not, the address says the language.
  * @param {string} tag
  */
 export function speak(tag) {
-  keep(KEPT, tag);
+  const search = keep(KEPT, tag) ? "" : `?language=${tag}`;
+  history.replaceState(null, "", location.pathname + search + location.hash);
   location.reload();
 }
 

@@ -2,7 +2,7 @@
 
 /** @import { Block, Item } from "./blocks.js" */
 /** @import { Inline } from "./inline.js" */
-import { el, put } from "../dom.js";
+import { el } from "../dom.js";
 import { parseBlocks } from "./blocks.js";
 import { parseInline } from "./inline.js";
 import { formula } from "./math.js";
@@ -104,6 +104,3 @@ function inlineNode(part) {
       return el(part.kind, {}, ...part.children.map(inlineNode));
   }
 }
-
-/** Text that is shown as it was typed. @param {HTMLElement} host @param {string} text */
-export const showText = (host, text) => put(host, text);
