@@ -234,3 +234,67 @@ def test_a_choice_goes_before_one_that_could_not_be_replaced(page: Page) -> None
         }"""
     )
     assert found == [True, "old", False, "new", True, "newest"]
+
+
+PAGE = "data: " + (
+    '{"page": 1, "n_pages": 9, "url": "data:image/png;base64,'
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAA"
+    'AABJRU5ErkJggg=="}\n\n'
+)
+TAKE = """async (limits) => {
+  Object.defineProperty(navigator, "languages", { value: ["de"], configurable: true });
+  const { Service } = await import("/page/service.js");
+  const { openStore } = await import("/page/store.js");
+  const { Taking } = await import("/page/taking.js");
+  const { loadWords } = await import("/page/words.js");
+  await loadWords();
+  const service = new Service();
+  service.limits = { ...service.limits, ...limits };
+  const seen = { pictures: [], said: "" };
+  const composer = {
+    get pictures() { return seen.pictures; },
+    add: (some) => seen.pictures.push(...some),
+    say: (text) => (seen.said = text),
+  };
+  const taking = new Taking(service, await openStore(), composer);
+  const file = new File(["%PDF-1.7"], "a.pdf");
+  await taking.take([file], () => true, () => false);
+  return [seen.pictures.length, seen.said];
+}"""
+
+
+def refused(code: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": "In English."}}
+
+
+def test_a_document_that_is_not_read_is_said_in_the_language_of_the_page(
+    page: Page,
+) -> None:
+    unreachable, done = "(Der Server ist nicht erreichbar.)", "data: [DONE]\n\n"
+    cases: list[tuple[Any, int, int, str]] = [
+        (None, 9, 0, unreachable),
+        ((429, refused("rate_limit_exceeded")), 9, 0, "(Das Kontingent Ihres "),
+        ((401, refused("invalid_api_key")), 9, 0, "(Sie sind nicht mehr angemeldet."),
+        ((503, refused("no_worker")), 9, 0, "(Das Modell wird noch geladen.)"),
+        ((413, refused("request_too_large")), 9, 0, "a.pdf ist größer als 24 MB."),
+        ((400, refused("invalid_image")), 9, 0, "(In English.)"),
+        (PAGE, 9, 1, unreachable),  # and then it broke off
+        (PAGE + done, 1, 1, "die ersten 1 der 9 Seiten"),
+        (PAGE + done, 9, 1, ""),
+    ]
+    asked: list[str] = []
+    page.route("**/v1/pages", lambda route: give(route, cases[len(asked)][0], asked))
+    for _, most, n_taken, said in cases:
+        n, text = page.evaluate(TAKE, {"pages": most})
+        assert (n, asked[-1]) == (n_taken, f"1-{most}")
+        assert said in text and bool(said) == bool(text)
+
+
+def give(route: Route, reply: Any, asked: list[str]) -> None:
+    asked.append(route.request.post_data_json["file"]["pages"])
+    if reply is None:
+        route.abort()
+    elif isinstance(reply, str):
+        route.fulfill(content_type="text/event-stream", body=reply)
+    else:
+        route.fulfill(status=reply[0], json=reply[1])

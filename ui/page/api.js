@@ -63,8 +63,8 @@ export async function cancelJob(name) {
   return response !== null && (response.ok || response.status === 404);
 }
 
-/** @param {unknown} error @returns {ApiError} */
-function lost(error) {
+/** Of a response that did not come, or not to its end. @param {unknown} error @returns {ApiError} */
+export function lost(error) {
   const code = navigator.onLine ? "unreachable" : "offline";
   return new ApiError({ code, message: String(error) });
 }

@@ -3,7 +3,7 @@
  * reader of these.
  */
 
-import { ApiError, call } from "./api.js";
+import { ApiError, call, lost } from "./api.js";
 import { dataUrl } from "./data_url.js";
 import { readEvents } from "./sse.js";
 import { say } from "./words.js";
@@ -35,28 +35,40 @@ async function viewOf(file, at, n) {
 }
 
 /**
- * Its pages, each as soon as it is drawn, as large as any task reads them; `of` is their
- * number.
+ * Its first `most` pages, each as soon as it is drawn, as large as any task reads them;
+ * `of` is the number of all.
  *
  * @param {File} file
+ * @param {number} most
  * @returns {AsyncGenerator<{picture: File, page: number, of: number}, void>} throws ApiError
  */
-export async function* pagesOf(file) {
-  const sent = { filename: file.name, file_data: await dataUrl(file, "application/pdf"), detail: "high" };
+export async function* pagesOf(file, most) {
+  const sent = { filename: file.name, file_data: await dataUrl(file, "application/pdf"), detail: "high", pages: `1-${most}` };
   const response = await call("v1/pages", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ file: sent }),
   });
-  if (!response.body) return;
-  for await (const { data } of readEvents(response.body)) {
-    if (data === null) continue;
-    if (data === "[DONE]") return;
+  for await (const data of eventsOf(response)) {
     const { page, n_pages: of, url, error } = JSON.parse(data);
     if (error) throw new ApiError(error);
     const name = of > 1 ? say("page_of", { name: file.name, n: page, of }) : file.name;
     yield { picture: new File([bytesOf(url)], name, { type: "image/png" }), page, of };
   }
+}
+
+/** @param {Response} response @returns {AsyncGenerator<string, void>} throws ApiError where it breaks off */
+async function* eventsOf({ body }) {
+  let reason;
+  try {
+    for await (const { data } of body ? readEvents(body) : []) {
+      if (data === "[DONE]") return;
+      if (data !== null) yield data;
+    }
+  } catch (error) {
+    reason = error;
+  }
+  throw lost(reason);
 }
 
 /** @param {string} url of base64 */

@@ -5,8 +5,10 @@
 /** @import { PictureRef } from "./records.js" */
 /** @import { Service } from "./service.js" */
 /** @import { Store } from "./store.js" */
+import { ApiError } from "./api.js";
 import { groups } from "./clips.js";
 import { hasPages, pagesOf } from "./documents.js";
+import { sentence } from "./failures.js";
 import { keep, PictureError, prepare } from "./pictures.js";
 import { clipOf, isVideo } from "./videos.js";
 import { say } from "./words.js";
@@ -51,17 +53,28 @@ export class Taking {
   async #takePages(file, reading) {
     const { name } = file;
     const { pages } = this.#service.limits;
+    const most = Math.max(1, pages - this.#composer.pictures.length);
+    const refuse = (/** @type {number} */ n, /** @type {number} */ of) => reading.refuse(say("too_many_pages", { name, n, of }));
     reading.say(say("reading_pages", { name }));
     try {
-      for await (const { picture, page, of } of pagesOf(file)) {
-        if (this.#composer.pictures.length >= pages) return reading.refuse(say("too_many_pages", { name, n: page - 1, of }));
+      for await (const { picture, page, of } of pagesOf(file, most)) {
+        if (this.#composer.pictures.length >= pages) return refuse(page - 1, of);
         if (!(await this.#add(picture, reading, { isOriginal: true }))) return;
+        if (page === most && page < of) return refuse(page, of);
       }
       reading.say("");
     } catch (error) {
-      const message = error instanceof Error ? error.message : "";
-      reading.refuse(say("picture.pdf", { name, message }));
+      reading.refuse(this.#reasonOf(name, error));
     }
+  }
+
+  /** Why a document was refused: what is wrong with it in the server's words, all else in the page's. @param {string} name @param {unknown} error */
+  #reasonOf(name, error) {
+    if (!(error instanceof ApiError)) return say("picture.damaged", { name }); // gone since
+    const { failure } = error;
+    if (failure.code === "request_too_large") return say("picture.too_large", { name, mb: (this.#service.limits.body_bytes * 0.75) >> 20 }); // Base64
+    const isOwn = ["invalid_image", "invalid_request"].includes(failure.code);
+    return say("picture.pdf", { name, message: isOwn ? failure.message : sentence(failure) });
   }
 
   /** Adds the frames of a video. @param {File} file @param {Reading} reading */
