@@ -236,6 +236,30 @@ def test_a_choice_goes_before_one_that_could_not_be_replaced(page: Page) -> None
     assert found == [True, "old", False, "new", True, "newest"]
 
 
+def test_a_browser_without_notifications_is_offered_none(page: Page) -> None:
+    """Chrome on Android has them, for service workers alone."""
+    found = page.evaluate(
+        """async () => {
+          window.Notification = class {
+            static permission = "default";
+            static requestPermission = async () => "granted";
+            constructor() { throw new TypeError("Illegal constructor"); }
+          };
+          const { Title } = await import("/page/title.js");
+          let running = [{ job: { message: "m" }, progress: { left: () => 3 } }];
+          const title = new Title({ all: () => running });
+          await title.tell();
+          Object.defineProperty(document, "hidden", { value: true });
+          const show = () => document.dispatchEvent(new Event("visibilitychange"));
+          show();
+          running = [];
+          show();
+          return [Title.canTell, document.title];
+        }"""
+    )
+    assert found == [False, "✓ Edge-VL"]
+
+
 PAGE = "data: " + (
     '{"page": 1, "n_pages": 9, "url": "data:image/png;base64,'
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAA"

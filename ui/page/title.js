@@ -20,7 +20,9 @@ export class Title {
 
   /** Whether this browser can notify. */
   static get canTell() {
-    return "Notification" in window && window.isSecureContext && Notification.permission !== "denied";
+    if (!("Notification" in window) || !window.isSecureContext) return false;
+    // without the permission nothing is seen of one
+    return Notification.permission === "granted" || (Notification.permission === "default" && notify());
   }
 
   /** Asks for the permission to notify. @returns {Promise<boolean>} */
@@ -34,7 +36,7 @@ export class Title {
     const ids = running.map(({ job }) => job.message);
     const hasEnded = this.#before.some((id) => !ids.includes(id));
     this.#before = ids;
-    if (hasEnded && document.hidden && this.#wants) new Notification(NAME, { body: say("ready"), tag: "answer" });
+    if (hasEnded && document.hidden && this.#wants) notify();
     if (running.length) {
       const left = Math.min(...running.map(({ progress }) => progress.left(Date.now())));
       document.title = `(≈ ${about(left)}) ${NAME}`;
@@ -43,5 +45,15 @@ export class Title {
     } else if (!document.hidden) {
       document.title = NAME;
     }
+  }
+}
+
+/** @returns {boolean} false: here only a service worker may, as in Chrome on Android */
+function notify() {
+  try {
+    new Notification(NAME, { body: say("ready"), tag: "answer" });
+    return true;
+  } catch {
+    return false;
   }
 }
