@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Site
-from tests.page.test_resume import DONE, FINISH, stream, text
+from tests.page.test_resume import DONE, FINISH, refusal, stream, text
 from tests.stack.visitor import Visitor
 
 pytestmark = pytest.mark.browser
@@ -81,6 +82,67 @@ def drawn(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return one
+
+
+def test_a_copied_answer_is_said_to_be_copied_for_a_moment(
+    visitor: Visitor,
+) -> None:
+    page = visitor.page
+    visitor.ask("hello")
+    visitor.expect_answer("A red circle.")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.clock.install()
+    copy = page.locator(".answer .actions button").first
+    for _ in range(2):
+        copy.click()
+        expect(copy).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "A red circle."
+    page.clock.run_for(2000)
+    expect(copy).to_have_text("Copy")
+
+
+def test_a_stop_is_said_aloud_and_the_next_question_can_be_written(
+    visitor: Visitor, server: Played
+) -> None:
+    stopped = threading.Event()
+
+    def part(http: BaseHTTPRequestHandler) -> None:
+        if http.command == "POST":
+            stream(text("One two", 3))(http)
+            http.wfile.flush()
+            stopped.wait(60)
+        else:
+            refusal(404, "not_found")(http)
+
+    server.answer = part
+    visitor.ask("hello")
+    expect(visitor.answers.last).to_have_text("One two")
+    visitor.stop.click()
+    expect(visitor.box).to_be_focused()
+    said = visitor.page.locator("#talk > [role=status]")
+    expect(said).to_have_text("Stopped after 2 words")
+    stopped.set()
+
+
+def test_the_original_is_sent_in_the_place_of_its_picture(
+    visitor: Visitor, drawn: Callable[..., Path]
+) -> None:
+    page = visitor.page
+    visitor.add(drawn("red", (2400, 1800)), drawn("blue"))
+    strip = page.locator(".strip-picture")
+    names = "all => all.map(one => one.title)"
+    strip.first.click()
+    page.get_by_label("send the original").check()
+    expect(page.locator(".stage-size")).to_contain_text("2400 × 1800")
+    assert strip.evaluate_all(names) == ["red.png", "blue.png"]
+    # nor is it lost in a question that is left while it is read
+    visitor.until(lambda: "2400" in str(visitor.kept("conversations")), 20)
+    page.get_by_label("send the original").uncheck()
+    page.evaluate("location.hash = 'another'")
+    expect(strip).to_have_count(0)
+    page.go_back()
+    expect(strip).to_have_count(2)
+    assert strip.evaluate_all(names) == ["red.png", "blue.png"]
 
 
 def test_a_small_picture_of_a_question_is_shown_large(

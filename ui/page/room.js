@@ -67,7 +67,7 @@ export class Room {
       onPoint: (id) => this.#talk.light(this.#marked?.id ?? conversation.row.leaf, id),
     });
     this.#talk = new Talk(mount("talk"), conversation, this.#asking, {
-      stop: (message) => void this.#asking.stop(message),
+      stop: (message) => this.#stop(message),
       again: (message) => void this.#run(conversation.again(message, this.#again(message))),
       goOn: (message) => void this.#run(conversation.ask(say("ask_go_on"), [], options(), message.id)),
       edit: (message) => composer.edit(message),
@@ -117,6 +117,12 @@ export class Room {
     const items = this.#items();
     const index = items.findIndex(({ ref }) => ref.sha256 === sha256);
     if (index >= 0) void this.#stage.show(items, index);
+  }
+
+  /** Stops an answer; the focus was on a button that is gone now. @param {Message} message */
+  #stop(message) {
+    void this.#asking.stop(message);
+    if (!matchMedia("(pointer: coarse)").matches) this.#composer.focus(); // there it opens the keyboard
   }
 
   /** Lights a mark of an answer, which need not be the last one. @param {Message} message @param {string | null} id */
@@ -190,15 +196,14 @@ export class Room {
 
   /** @param {number} index @param {boolean} isOriginal */
   async #resend(index, isOriginal) {
-    const n = index - this.#earlier.length;
-    const ref = this.#composer.pictures[n];
-    const file = ref && (await this.#store.pictures.readLargest(ref));
-    if (!ref || !file) return;
-    this.#composer.remove(n);
+    const ref = this.#composer.pictures[index - this.#earlier.length];
+    if (!ref) return;
     await this.#composer.read(async (isWanted) => {
-      const added = await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal });
-      if (isWanted()) this.#composer.add([added ?? ref]);
-      return added !== null;
+      const file = await this.#store.pictures.readLargest(ref);
+      const next = file && (await this.#taking.prepare(new File([file], ref.name, { type: file.type }), { isOriginal }));
+      if (next && isWanted()) this.#composer.replace(ref, next);
+      if (isWanted()) this.#look(next ?? ref);
+      return Boolean(next);
     });
   }
 

@@ -78,7 +78,10 @@ export class StageTools {
     const box = el("input", {
       type: "checkbox",
       checked: isOriginal,
-      onchange: () => sendOriginal(box.checked),
+      onchange: () => {
+        this.#sign = ""; // the box is made again, as it is then
+        sendOriginal(box.checked);
+      },
     });
     const pixels = el("span", { class: "stage-pixels" }, `${size} ·`);
     return el("label", { class: "stage-size" }, pixels, box, say("stage.original"));

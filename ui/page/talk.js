@@ -4,10 +4,10 @@
 /** @import { OpenConversation } from "./conversation.js" */
 /** @import { Message } from "./records.js" */
 /** @import { TurnActions } from "./turn.js" */
-import { isRunning } from "./conversation.js";
+import { isAwaited } from "./conversation.js";
 import { button, el } from "./dom.js";
 import { versions } from "./tree.js";
-import { AnswerView, QuestionView } from "./turn.js";
+import { AnswerView, QuestionView, stoppedAfter } from "./turn.js";
 import { say } from "./words.js";
 
 const TICK_MS = 500;
@@ -79,9 +79,11 @@ export class Talk {
       this.#list.append(view.node);
       this.#views.set(message.id, view);
     }
-    const wasRunning = isRunning(/** @type {AnswerView} */ (view).message);
+    const wasAwaited = isAwaited(/** @type {AnswerView} */ (view).message);
     /** @type {AnswerView} */ (view).update(message, this.#asking.running(message.id), alternatives);
-    if (wasRunning && message.state === "done") this.#live.textContent = `${say("answer")}: ${message.text}`;
+    if (!wasAwaited) return;
+    if (message.state === "done") this.#live.textContent = `${say("answer")}: ${message.text}`;
+    if (message.state === "stopped") this.#live.textContent = stoppedAfter(message.text);
   }
 
   /** Draws running answers again, once a frame at most. */
