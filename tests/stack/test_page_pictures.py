@@ -131,6 +131,26 @@ def test_a_wrong_file_is_refused_when_it_is_chosen(
         visitor.expect_answer("A red circle.")
 
 
+def test_the_first_pages_of_a_long_document_are_taken(browser, stack, tmp_path) -> None:
+    path, first = tmp_path / "long.pdf", Image.new("L", (40, 40), "white")
+    first.save(path, "PDF", save_all=True, append_images=[first] * 399)
+
+    def fewer(route) -> None:  # to draw them all takes a while
+        model = route.fetch().json()
+        model["limits"]["pages"] = 2
+        route.fulfill(json=model)
+
+    with visiting(browser, stack.url) as visitor:
+        visitor.page.route("**/v1/models/*", fewer)
+        visitor.page.reload()
+        visitor.wait_ready()
+        visitor.choose(path)
+        expect(visitor.page.locator(".hint")).to_have_text(
+            "The first 2 of the 400 pages of long.pdf were taken."
+        )
+        expect(visitor.page.locator(".strip-picture")).to_have_count(2)
+
+
 def test_the_ninth_picture_is_refused_and_a_ninth_turn_is_answered(
     browser, stack, make
 ) -> None:
