@@ -51,7 +51,7 @@ def test_what_names_no_pages_is_refused(pages: str) -> None:
 
 
 def test_a_range_in_the_wrong_order_is_shown_in_the_right_one() -> None:
-    with pytest.raises(InvalidRequest, match="'3-1' ends .* Write 1-3[.]"):
+    with pytest.raises(InvalidRequest, match=r"'3-1' ends .* Write 1-3[.]"):
         check_range("3-1, 2")
 
 

@@ -12,13 +12,13 @@ import io
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from PIL import Image
 
-from edge.documents import selected
 from edge.errors import EdgeError
 from edge.images import Picture
 from ui.body import Bodies, parse
@@ -28,8 +28,8 @@ from ui.meter import Meter
 from ui.openai.files import File, document_of
 from ui.openai.values import Body
 from ui.openapi import documented
-from ui.prompt_parts import blaming
-from ui.question import MAX_PAGES, SentDocument, check_count
+from ui.prompt_parts import chosen_pages
+from ui.question import MAX_PAGES, SentDocument
 from ui.questions import Questions
 from ui.request_caller import caller_of, limits_of
 from ui.sse import DONE, event_stream
@@ -79,10 +79,7 @@ async def _frames(
         try:
             served = await client.serving("", limits_of(http))
             n_pages = await client.decoder.count_pages(document, caller)
-            with blaming("file.pages"):
-                chosen = selected(document.pages, n_pages)
-                check_count(len(chosen), MAX_PAGES)
-            for i in chosen:
+            for i in chain(*chosen_pages(document, n_pages, MAX_PAGES)):
                 page = document.page(i, n_pages)
                 await meter.check("image-tokens", 1)
                 picture = await client.decoder.decode(page, caller, served)

@@ -32,6 +32,7 @@ from ui.prompt_parts import (
     Turn,
     about_each,
     blaming,
+    chosen_pages,
     messages_of,
     opened,
     pictures_in,
@@ -62,8 +63,8 @@ class ParsedQuestion:
     which may be long, is not kept. `body_hash` is its sha256 where a client named the
     question with an Idempotency-Key. `wants` says what is computed of it.
 
-    Its `documents` have to be opened before it is asked; if it `asks_each`, then each
-    of its pictures and pages is asked about by itself.
+    The pages of its `documents` have to be chosen and opened before it is asked; if it
+    `asks_each`, then each of its pictures and pages is asked about by itself.
 
     Raises InvalidRequest for a picture that is not a data URL of one, nor an address on
     one of `hosts`.
@@ -108,27 +109,28 @@ class ParsedQuestion:
         self._hosts = hosts
         self.pictures: list[Sent] = []
         self.documents: list[SentDocument] = []
+        self._pages: dict[SentDocument, tuple[list[range], int]] = {}
         self._put(list(self._read(body.messages)))
         if offer:
             n_added = self._put_system(offer.system_text)
             self._n_spare = 0 if offer.must_call else n_added
 
-    def open(self, n_pages: Sequence[int]) -> None:
-        """Puts the pages that are asked about in the places of the `documents`, which
-        have this many. Raises InvalidRequest for pages that there are not, and for more
-        than one prompt may have."""
-        counts = dict(zip(self.documents, n_pages, strict=True))
-        self._put(opened(self._turns, counts))
-        if self.asks_each:
-            check_count(len(self.pictures), MAX_PAGES)
-        elif len(self.pictures) > self._most_pictures:
-            others = ", or send per_page: true for one answer to each"
-            raise InvalidRequest(
-                f"This question has {len(self.pictures)} pages and pictures, and one "
-                f"request has room for {self._most_pictures}. Choose some with pages, "
-                f'as in "1-3"{"" if self._compares else others}.',
-                param=f"{self.documents[0].param}.pages",
-            )
+    def choose(self, document: SentDocument, n_pages: int) -> None:
+        """Chooses the pages of one of the `documents`, which has this many. Raises
+        InvalidRequest for pages that there are not, and for more than one prompt, or
+        with `asks_each` one request, may have."""
+        n_uncounted = len(self.documents) - len(self._pages) - 1  # each has a page
+        n_chosen = sum(len(one) for found, _ in self._pages.values() for one in found)
+        n_others = len(self.pictures) + n_chosen + n_uncounted
+        each = ", or send per_page: true for one answer to each"
+        instead = "" if self.asks_each or self._compares else each
+        found = chosen_pages(document, n_pages, self._most_pictures, n_others, instead)
+        self._pages[document] = found, n_pages
+
+    def open(self) -> None:
+        """Puts the pages that are asked about in the places of the `documents`, whose
+        pages are all chosen."""
+        self._put(opened(self._turns, self._pages))
 
     def each(self) -> list[tuple[str, ParsedQuestion]]:
         """The same question about each picture and page of its last message alone, with
@@ -137,7 +139,8 @@ class ParsedQuestion:
         for i, turns in enumerate(about_each(self._turns), 1):
             one = copy.copy(self)
             one._turns, one.pictures = turns, pictures_in(turns)
-            check_count(len(one.pictures))
+            with blaming("messages"):  # those before the last have too many
+                check_count(len(one.pictures))
             questions.append((one.pictures[-1].label or f"Picture {i}", one))
         if not questions:
             raise InvalidRequest(
@@ -239,8 +242,8 @@ class ParsedQuestion:
     def _picture(
         self, url: str, param: str, detail: Detail = "auto"
     ) -> SentPicture | LinkedPicture:
+        self._check_room(param)
         with blaming(param):
-            check_count(len(self.pictures) + 1, self._most_pictures)
             picture: SentPicture | LinkedPicture
             if self._hosts and is_link(url):
                 picture = LinkedPicture(self._hosts.link(url), detail, param)
@@ -257,17 +260,21 @@ class ParsedQuestion:
                 "Videos are neither scored nor embedded here. Send pictures of it.",
                 param=param,
             )
-        with blaming(param):
-            check_count(len(self.pictures) + 1, self._most_pictures)
+        self._check_room(param)
         video = video_of(part, param, self._hosts)
         self.pictures.append(video)
         return video
 
     def _document(self, file: File, param: str) -> SentDocument:
-        check_count(len(self.documents) + 1, MAX_PAGES)
+        self._check_room(param)
         document = document_of(file, param)
         self.documents.append(document)
         return document
+
+    def _check_room(self, param: str) -> None:
+        with blaming(param):
+            n = len(self.pictures) + len(self.documents)
+            check_count(n + 1, self._most_pictures)
 
     def _put_system(self, write: Callable[[str], str]) -> int:
         """Puts the text that `write` makes of the system message at the beginning.

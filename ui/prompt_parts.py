@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 
-from edge.documents import layer_part, selected
+from edge.documents import chosen, layer_part
 from edge.errors import EdgeError, InvalidRequest
 from edge.request import Message, PictureRef, Role
 from edge.videos import ClipRef
@@ -22,20 +23,46 @@ def pictures_in(turns: Iterable[Turn]) -> list[Sent]:
     return [part for _, content in turns for part in content if isinstance(part, Sent)]
 
 
-def opened(turns: Iterable[Turn], n_pages: Mapping[SentDocument, int]) -> list[Turn]:
-    """The turns with the selected pages of each document, which has `n_pages`, in its
-    place. Raises InvalidRequest for pages that there are not."""
+def chosen_pages(
+    document: SentDocument,
+    n_pages: int,
+    most: int,
+    n_others: int = 0,
+    instead: str = "",
+) -> list[range]:
+    """The pages of a document of `n_pages` that are asked about beside `n_others` pages
+    and pictures, where there may be `most` in all; none of them is made here, because a
+    file may claim any number. `instead` is another remedy. Raises InvalidRequest."""
+    with blaming(f"{document.param}.pages"):
+        found = chosen(document.pages, n_pages)
+        n = sum(map(len, found))
+        if n_others + n <= most:
+            return found
+        has = f"{document.filename or 'This file'} has {n}"
+        has += " chosen pages" if document.pages else " pages"
+        room = most - n_others
+        there = f"at most {room} beside the others" if n_others else f"at most {most}"
+        example = f'"1-{room}"' if room > 1 else '"1"'
+        raise InvalidRequest(
+            f"{has}; {there}. Choose some with pages, as in {example}{instead}."
+        )
 
-    def pages(content: Content) -> Iterator[str | Sent]:
+
+def opened(
+    turns: Iterable[Turn], pages: Mapping[SentDocument, tuple[list[range], int]]
+) -> list[Turn]:
+    """The turns with the chosen pages of each document, of which it has a number, in
+    its place."""
+
+    def parts(content: Content) -> Iterator[str | Sent]:
         for part in content:
-            if not isinstance(part, SentDocument):
+            if isinstance(part, SentDocument):
+                found, n_pages = pages[part]
+                yield from (part.page(i, n_pages) for i in chain(*found))
+            else:
                 yield part
-                continue
-            with blaming(f"{part.param}.pages"):
-                for i in selected(part.pages, n_pages[part]):
-                    yield part.page(i, n_pages[part])
 
-    return [(role, [*pages(content)]) for role, content in turns]
+    return [(role, [*parts(content)]) for role, content in turns]
 
 
 def about_each(turns: Sequence[Turn]) -> list[list[Turn]]:

@@ -43,7 +43,7 @@ class SentPicture:
 @dataclass(frozen=True, eq=False)
 class SentDocument:
     """A file with pages that a client sent, as a `SentPicture`; `pages` says which of
-    them (see `ui.page_range`)."""
+    them (see `edge.documents`)."""
 
     digest: bytes
     load: Callable[[], bytes]
@@ -182,6 +182,7 @@ def digest_of(encoded: bytes) -> bytes:
 
 
 def check_count(n_pictures: int, most: int = MAX_PICTURES) -> None:
-    """Raises InvalidRequest for more pictures than one request may have."""
+    """Raises InvalidRequest for more pictures, each file with pages being one at least,
+    than one request may have."""
     if n_pictures > most:
-        raise InvalidRequest(f"Send at most {most} pictures.")
+        raise InvalidRequest(f"Send at most {most} pictures, pages and videos.")

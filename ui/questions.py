@@ -194,13 +194,11 @@ class Questions:
         meter: Meter,
         watch: Stopwatch,
     ) -> Asked:
-        if question.documents:
-            caller = submission.caller
-            n_pages = [
-                await self._client.decoder.count_pages(document, caller)
-                for document in question.documents
-            ]
-            question.open(n_pages)
+        for document in question.documents:  # until there are too many pages
+            count_pages = self._client.decoder.count_pages
+            n_pages = await count_pages(document, submission.caller)
+            question.choose(document, n_pages)
+        question.open()
         if question.asks_each:
             return await ask_each(self._client, submission, question, meter)
         return await self._client.ask(submission, question, meter, watch)

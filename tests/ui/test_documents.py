@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import re
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -16,12 +17,12 @@ from PIL import Image
 
 from edge.jobs import keys
 from edge.request import Request
-from tests.images.pdf_files import drawn, text_page
+from tests.images.pdf_files import drawn, pdf, text_page
 from tests.images.test_pdf import COLOURS, plain
 from tests.test_images import encode
 from tests.ui.api_harness import ApiHarness, api_harness, code_of, text_of
 from tests.ui.pictures import part as picture_part
-from ui.question import MAX_PICTURES
+from ui.question import MAX_PAGES, MAX_PICTURES
 
 pytestmark = pytest.mark.redis
 THREE = drawn(*plain(*COLOURS))
@@ -119,6 +120,34 @@ async def test_more_pages_than_a_prompt_has_room_for_are_refused_before_work(
     assert code_of(reply) == (400, "invalid_request")
     assert "9 pages" in reply.json()["error"]["message"]
     assert web.sync.keys(keys.JOB("*")) == []
+
+
+CLAIMS = pdf(
+    [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1048574>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>",
+    ]
+)
+
+
+async def test_a_number_of_pages_that_a_file_claims_makes_no_work(
+    web: ApiHarness,
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    replies = [
+        await web.post(**asks(*[file_part(CLAIMS)] * MAX_PICTURES)),
+        await web.post(**asks(*[file_part(CLAIMS)] * MAX_PAGES, per_page=True)),
+        (await shown(web, file_data=url(CLAIMS)))[0],
+    ]
+    for reply in replies:
+        assert code_of(reply) == (400, "invalid_request")
+        error = reply.json()["error"]
+        assert "This file has 1048574 pages; at most" in error["message"]
+        assert error["param"].endswith("file.pages")
+    assert web.sync.keys(keys.JOB("*")) == []
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    assert after - before < 3  # one picture for each would take longer
 
 
 async def test_the_text_layer_is_given_along(ask: Ask) -> None:

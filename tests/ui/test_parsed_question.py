@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.ui.pictures import STUB, part, png
 from ui.decoding import PictureDecoder
 from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
-from ui.question import MAX_PICTURES
+from ui.question import MAX_PAGES, MAX_PICTURES
 
 ME = Caller(ANONYMOUS, "me", "127.0.0.1", "me")
 
@@ -47,6 +49,84 @@ def test_a_question_says_that_it_can_wait(
 ) -> None:
     asked = body(text_part("Hello"), **given)
     assert ParsedQuestion(asked, 5, ME).is_batch is is_batch
+
+
+def file_part(**more: Any) -> dict[str, Any]:
+    data = base64.b64encode(b"%PDF-1.7").decode()
+    return {"type": "file", "file": {"file_data": data} | more}
+
+
+@pytest.mark.parametrize(
+    ("parts", "n_pages", "said"),
+    [
+        (
+            [file_part()],
+            [400],
+            'This file has 400 pages; at most 100. Choose .* "1-100"',
+        ),
+        ([file_part(filename="a.pdf")], [1_048_574], "a.pdf has 1048574 pages; at"),
+        ([file_part(pages="9-200")], [400], "This file has 192 chosen pages; at"),
+        ([part(png()), file_part(), file_part()], [99], 'at most 98 beside .* "1-98"'),
+        (
+            [file_part(), file_part()],
+            [60, 41],
+            'at most 40 beside the others. .* "1-40"',
+        ),
+        ([part(png()), file_part()], [100], "at most 99 beside the others"),
+    ],
+)
+def test_pages_are_counted_before_anything_is_made_of_them(
+    parts: list[dict[str, Any]], n_pages: list[int], said: str
+) -> None:
+    question = ParsedQuestion(body(*parts, per_page=True), 5, ME)
+    *before, last = zip(question.documents, n_pages, strict=False)
+    for document, n in before:
+        question.choose(document, n)
+    tracemalloc.start()
+    with pytest.raises(InvalidRequest, match=said) as caught:
+        question.choose(*last)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100_000
+    assert caught.value.param == f"{last[0].param}.pages"
+
+
+def test_as_many_pages_as_there_is_room_for_are_chosen() -> None:
+    question = ParsedQuestion(body(part(png()), file_part(), file_part()), 5, ME)
+    first, second = question.documents
+    with pytest.raises(InvalidRequest, match=r'at most 6 .* "1-6", or send per_page'):
+        question.choose(first, 7)
+    question.choose(first, 6)
+    with pytest.raises(InvalidRequest, match=r'at most 1 .* as in "1", or'):
+        question.choose(second, 2)
+    question.choose(second, 1)
+    question.open()
+    assert len(question.pictures) == MAX_PICTURES
+
+
+@pytest.mark.parametrize(
+    ("most", "given"), [(MAX_PICTURES, {}), (MAX_PAGES, {"per_page": True})]
+)
+def test_more_files_than_can_succeed_are_not_counted(
+    most: int, given: dict[str, Any]
+) -> None:
+    ParsedQuestion(body(part(png()), *[file_part()] * (most - 1), **given), 5, ME)
+    for more in (file_part(), part(png())):
+        parts = [part(png()), *[file_part()] * (most - 1), more]
+        with pytest.raises(InvalidRequest, match=f"at most {most}") as caught:
+            ParsedQuestion(body(*parts, **given), 5, ME)
+        field = f"messages[0].content[{most}].{more['type']}"
+        assert caught.value.param == field
+
+
+def test_too_many_pictures_beside_each_page_are_blamed_on_their_messages() -> None:
+    earlier = {"role": "user", "content": [part(png())] * MAX_PICTURES}
+    last = {"role": "user", "content": [part(png())]}
+    messages = {"messages": [earlier, last], "per_page": True}
+    question = ParsedQuestion(ChatBody.model_validate(messages), 5, ME)
+    with pytest.raises(InvalidRequest) as caught:
+        question.each()
+    assert caught.value.param == "messages"
 
 
 def test_a_question_without_pictures_needs_no_decoder() -> None:

@@ -301,7 +301,9 @@ def test_many_pictures_and_pages_get_fewer_tokens() -> None:
     def details(n: int, file: bytes) -> set[str]:
         body = chat_body(query=part(png()), documents=[pages_of(file)] * n)
         question = ParsedQuestion(body, 1, caller("me"), wants="score")
-        question.open([2] * n)
+        for document in question.documents:
+            question.choose(document, 2)
+        question.open()
         return {one.detail for one in question.pictures}
 
     file = drawn(*plain("red", "blue"))
