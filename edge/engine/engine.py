@@ -288,6 +288,8 @@ class Engine:
         if self._tickets.pop(sequence, None) is None:
             return
         self._drafter.forget(sequence)
+        if (slot := self._scheduler.slot_of(sequence)) is not None:
+            self._runtime.stop(slot)
         retain = retain and sequence.phase is Phase.DECODE
         for slot in self._scheduler.remove(sequence, retain=retain):
             self._runtime.release(slot)

@@ -41,19 +41,19 @@ class Pace:
         self.n_stages += 1
 
     def piece(
-        self, now: float, n_answers: int, *, beside: bool, may_wait: bool = False
+        self, now: float, n_beside: int, *, beside: bool, may_wait: bool = False
     ) -> int:
-        """How many tokens of prompts a step of `n_answers` computes now: the largest
-        piece within the pause that wastes no time. 0 if none fits after the latest
-        stages and the prompts `may_wait` for the next step."""
-        if not n_answers:
+        """How many tokens of prompts a step with `n_beside` tokens of answers computes
+        now: the largest piece within the pause that wastes no time. 0 if none fits
+        after the latest stages and the prompts `may_wait` for the next step."""
+        if not n_beside:
             return self._chunk_tokens
         left_s = self._stepped_at + PAUSE_S - now
         token_s = {}
         for n in range(PIECE, self._chunk_tokens + 1, PIECE):
-            step_s = self._steps(beside).seconds(n + n_answers)
+            step_s = self._steps(beside).seconds(n + n_beside)
             if step_s is not None and step_s <= left_s:
-                token_s[n] = step_s / (n + n_answers)
+                token_s[n] = step_s / (n + n_beside)
         if not token_s:
             is_late = may_wait and self.n_stages
             return 0 if is_late else min(PIECE, self._chunk_tokens)

@@ -121,6 +121,11 @@ class Runtime(Tokenizer, Protocol):
         """
         ...
 
+    def stop(self, slot: int) -> None:
+        """Samples no more in a slot, and drops what that takes: a constraint may hold
+        megabytes. Its cells stay until `release`."""
+        ...
+
     def release(self, slot: int) -> None:
         """Empties a slot."""
         ...

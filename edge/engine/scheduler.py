@@ -159,23 +159,23 @@ class Scheduler:
     def admit(self) -> Admission | None:
         """Moves the next waiting sequence into a slot, if it can have one.
 
-        A long question at the head of the queue waits for its cells and is never
-        overtaken, or it might wait for ever. It also waits while another one computes a
-        long common prefix: two questions about one new picture compute it once.
+        A long question that waits for its cells is never overtaken, or it might wait
+        for ever. One also waits while another computes a long common prefix, so that
+        two questions about one new picture compute it once: the others pass it, since
+        that wait ends with the other's prompt.
         """
-        if not self.waiting:
-            return None
-        sequence = self.waiting[0]
-        source, n_shared = self._longest_prefix(sequence)
-        if self._is_being_computed(sequence, n_shared):
-            return None
-        claim = self._slots.claim(sequence.n_cells_needed, source, n_shared)
-        if claim is None:
-            return None
-        self.waiting.popleft()
-        n_positions = sequence.skip_cached(n_shared)
-        self.running[claim.slot] = sequence
-        return Admission(claim.slot, sequence, source, n_positions, claim.evicted)
+        for sequence in self.waiting:
+            source, n_shared = self._longest_prefix(sequence)
+            if self._is_being_computed(sequence, n_shared):
+                continue
+            claim = self._slots.claim(sequence.n_cells_needed, source, n_shared)
+            if claim is None:
+                return None
+            self.waiting.remove(sequence)
+            n_positions = sequence.skip_cached(n_shared)
+            self.running[claim.slot] = sequence
+            return Admission(claim.slot, sequence, source, n_positions, claim.evicted)
+        return None
 
     def _longest_prefix(self, sequence: Sequence) -> tuple[int | None, int]:
         """The slot that shares most of the prompt's beginning, and how many cells, if
@@ -214,7 +214,7 @@ class Scheduler:
         if self.prefilling:
             piece = self._pace.piece(
                 now,
-                len(spans),
+                sum(span.n_tokens for span in spans),
                 beside=self._is_beside,
                 # with another picture begun, its stages might always come first
                 may_wait=self.pictures.current is None,
@@ -241,7 +241,7 @@ class Scheduler:
         self.pictures.remove(sequence)
         if sequence in self.waiting:
             self.waiting.remove(sequence)
-        slot = next((n for n, s in self.running.items() if s is sequence), None)
+        slot = self.slot_of(sequence)
         to_empty: tuple[int, ...] = ()
         if slot is not None:
             del self.running[slot]
@@ -252,6 +252,10 @@ class Scheduler:
                 to_empty = (slot,)
         sequence.phase = Phase.DONE
         return to_empty
+
+    def slot_of(self, sequence: Sequence) -> int | None:
+        """Where it runs, if it does."""
+        return next((n for n, s in self.running.items() if s is sequence), None)
 
     def _is_worth_retaining(self, sequence: Sequence) -> bool:
         """Of several prompts of one request only the common beginning is needed again,

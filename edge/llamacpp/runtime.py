@@ -118,6 +118,9 @@ class LlamaRuntime:
                     yield self._row(span, index, begin + index, reads_state=reads_state)
                 begin += span.n_tokens
 
+    def stop(self, slot: int) -> None:
+        self._samplers.release(slot)
+
     def release(self, slot: int) -> None:
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         self._samplers.release(slot)

@@ -132,6 +132,9 @@ class OpenvinoRuntime:
         for (span, _, index), *row in zip(wanted, *results, strict=False):
             yield Row(span, index, *row)
 
+    def stop(self, slot: int) -> None:
+        self._samplers.release(slot)
+
     def release(self, slot: int) -> None:
         self._blocks.release(slot)
         self._samplers.release(slot)

@@ -128,8 +128,12 @@ class StubRuntime:
         time.sleep(self.step_s)
         return sample_rows(self._rows(step), lambda slot, _: self._sample(slot))
 
+    def stop(self, slot: int) -> None:
+        self._constraints.pop(slot, None)
+
     def release(self, slot: int) -> None:
-        del self.prompts[slot], self.cells[slot], self._constraints[slot]
+        self.stop(slot)
+        del self.prompts[slot], self.cells[slot]
         self._n_prompt.pop(slot, None)
 
     def close(self) -> None:

@@ -19,10 +19,11 @@ from edge.engine.encoder import Encoder, Outcome
 from edge.engine.engine import Engine
 from edge.errors import Cancelled, QueueFull
 from edge.images import Picture
+from edge.schemas.reading import read
 from edge.stubs.runtime import StubRuntime
 from edge.stubs.vision import StubTower
 from tests.conftest import wait_for
-from tests.engine.asking import Pause, events
+from tests.engine.asking import Pause, ask, events
 from tests.engine.test_batch import embed, submit
 from ui.event_streams import unless_gone
 
@@ -61,6 +62,16 @@ def test_the_states_of_a_batch() -> None:
         seen = [weakref.ref(one) for one in (ticket, *ticket._members)]
         del ticket
         wait_for(lambda: not any(one() for one in seen))
+
+
+def test_the_constraint_of_an_answer_whose_cells_stay() -> None:
+    """It may hold megabytes, and the cells stay for hours."""
+    runtime = StubRuntime(answer='{"a": 1}', n_idle=1)
+    with closing(Engine(runtime, StubTower())) as engine:
+        schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+        events(ask(engine, "What? " * 20, grammar=read(schema)))
+        assert runtime.cells  # idle
+        assert not runtime._constraints
 
 
 async def test_what_a_refused_request_held() -> None:

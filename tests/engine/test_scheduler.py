@@ -117,6 +117,38 @@ def test_the_head_of_the_queue_is_never_overtaken() -> None:
     assert [a.sequence for a in iter(scheduler.admit, None)] == [big, small]
 
 
+def test_who_waits_for_a_prefix_is_passed_by_others() -> None:
+    """That wait is bounded: it ends with the prompt that is being computed."""
+    scheduler = Scheduler(Slots(4, 2_000), 16)
+    first, same, other = sequence(900), sequence(899), sequence((5, 10), 1)
+    for one in (first, same, other):
+        scheduler.add(one)
+    assert [a.sequence for a in iter(scheduler.admit, None)] == [first, other]
+    while first.phase is not Phase.DECODE:
+        step = scheduler.schedule(0.0)
+        assert step
+        run(scheduler, step)
+    admission = scheduler.admit()
+    assert admission and admission.sequence is same
+    assert admission.n_positions > 800
+
+
+def test_forced_tokens_of_answers_count_for_the_size_of_a_piece() -> None:
+    costs = Costs({n: 1000 * n / 400 for n in (1, 16, 64, 256)})
+    scheduler = Scheduler(Slots(4, 4_000), 256, costs=costs)
+    answering = [sequence(1, max_tokens=99) for _ in range(3)]
+    started(scheduler, *answering)
+    first = scheduler.schedule(0.0)
+    assert first
+    run(scheduler, first, 0.01, now=1.0)
+    for one in answering:
+        one.generated += [7] * 15  # with the one before, of a grammar
+    started(scheduler, sequence(2_000))
+    step = scheduler.schedule(1.0)
+    assert step
+    assert 48 < step.n_tokens <= 0.3 * 400
+
+
 def test_texts_pictures_and_answers_share_a_step() -> None:
     scheduler = Scheduler(Slots(3, 1000), 40)
     started(scheduler, sequence(5, (3, 3), 20), sequence((8, 8), 1))
