@@ -65,6 +65,7 @@ def server(site: Site) -> Played:
 @pytest.fixture
 def visitor(page: Page, site: Site, server: Played) -> Visitor:
     one = Visitor(page, site.url)
+    page.clock.install()  # time goes on, and a test can let it go faster
     show(one)
     return one
 
@@ -91,7 +92,6 @@ def test_a_copied_answer_is_said_to_be_copied_for_a_moment(
     visitor.ask("hello")
     visitor.expect_answer("A red circle.")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.clock.install()
     copy = page.locator(".answer .actions button").first
     for _ in range(2):
         copy.click()
@@ -143,6 +143,34 @@ def test_the_original_is_sent_in_the_place_of_its_picture(
     page.go_back()
     expect(strip).to_have_count(2)
     assert strip.evaluate_all(names) == ["red.png", "blue.png"]
+
+
+@pytest.mark.parametrize("way", ["Ask again", "reload"])
+def test_an_answer_outlives_the_end_of_a_login(
+    visitor: Visitor, server: Played, way: str
+) -> None:
+    def first(http: BaseHTTPRequestHandler) -> None:
+        server.answer = refusal(401, "invalid_api_key")
+        stream(text("One ", 4), breaks=True)(http)
+
+    server.answer = first
+    visitor.ask("hello")
+    card = visitor.page.locator(".failure")
+    expect(card).to_contain_text("not signed in")
+    n_asked = len(server.asked)
+    visitor.page.clock.run_for(6000)  # it is not asked for again in vain
+    assert len(server.asked) == n_asked
+    server.answer = stream(text("two", 7), FINISH, DONE)
+    if way == "reload":
+        visitor.page.reload()
+        show(visitor)
+    else:
+        card.get_by_role("button", name=way).click()
+    visitor.expect_answer("One two")
+    expect(card).to_have_count(0)
+    paths = [path for method, path in server.asked if method == "POST"]
+    assert paths == ["/v1/chat/completions"]
+    visitor.until(lambda: not visitor.kept("jobs"), 20)
 
 
 def test_a_small_picture_of_a_question_is_shown_large(

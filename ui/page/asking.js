@@ -11,7 +11,7 @@
 /** @import { Store } from "./store.js" */
 import { cancelJob, send } from "./api.js";
 import { isAwaited } from "./conversation.js";
-import { pauseAfter } from "./failures.js";
+import { needsLogin, pauseAfter } from "./failures.js";
 import { marksOf } from "./marks.js";
 import { answeredTurns, PictureGone, requestBody, sentPictures } from "./request.js";
 import { follow } from "./resume.js";
@@ -29,6 +29,8 @@ export class Asking {
   #running = new Map();
   /** Keys of the jobs that are followed, or are about to be. @type {Set<string>} */
   #begun = new Set();
+  /** Keys of jobs that go on at the server, and that this page may not read any longer. @type {Set<string>} */
+  #barred = new Set();
   /** @type {Set<(message: string) => void>} */
   #listeners = new Set();
 
@@ -58,6 +60,7 @@ export class Asking {
   async takeOver() {
     try {
       for (const job of await this.#store.jobs()) {
+        if (this.#barred.has(job.key)) continue;
         const claimed = await this.#store.claimJob(job.key, Date.now());
         if (claimed && !this.#running.has(job.message)) void this.start(claimed);
       }
@@ -83,6 +86,8 @@ export class Asking {
     const found = await this.#store.read(job.conversation);
     const message = found?.messages.find(({ id }) => id === job.message);
     if (!found || !message || (message.state === "stopped" && job.job)) return this.#cancel(job);
+    this.#barred.delete(job.key);
+    if (message.state === "failed" && job.job) await this.#write(job, { state: message.text ? "writing" : "asked", error: undefined });
     const path = branch(found.messages, message.parent);
     const running = new Running(job, message, this.#price(path, message.settings ?? {}));
     this.#running.set(job.message, running);
@@ -109,7 +114,7 @@ export class Asking {
       await this.#follow(running);
     } while (running.again && !running.isStopped);
     if (running.isStopped) await this.#endStopped(running);
-    else if (!running.isLeft) await this.#store.endJob(job.key);
+    else if (!running.isLeft && !this.#barred.has(job.key)) await this.#store.endJob(job.key);
   }
 
   /** Waits until a question that failed is to be asked again. @param {Running} running */
@@ -129,6 +134,13 @@ export class Asking {
     const running = this.#running.get(id);
     running?.hurry();
     return Boolean(running); // it may be asked already
+  }
+
+  /** Goes on with an answer that could not be read without a login. @param {Message} message */
+  async resume({ id }) {
+    const job = (await this.#store.jobs()).find((one) => one.message === id && one.job);
+    if (job) void this.start(job);
+    return Boolean(job);
   }
 
   /** Ends an answer; what is there of it stays. @param {Message} message */
@@ -233,7 +245,8 @@ export class Asking {
           break;
         case "error": // a cancelled one was stopped, here or elsewhere
           if (event.error.code !== "cancelled") ending = { ...ending, state: "failed", error: event.error };
-          await this.#store.nameJob(job.key, (job.job = null)); // asked again, it gets another one
+          if (job.job && needsLogin(event.error.code)) this.#barred.add(job.key); // the answer itself goes on
+          else await this.#store.nameJob(job.key, (job.job = null)); // asked again, it gets another one
       }
       if (running.isStopped) running.stop();
       this.#tell(job.message);

@@ -39,6 +39,9 @@ export function pauseAfter({ code, retry_after_s }, tries) {
   return REMEDIES.get(code) === "wait" && tries < MOST_TRIES ? (retry_after_s ?? WAIT_S) : null;
 }
 
+/** Whether only a login helps. @param {string} code */
+export const needsLogin = (code) => REMEDIES.get(code) === "login";
+
 /**
  * The sentence for an error, in the person's language; the server's own if there is none.
  * @param {{code: string, message: string}} error

@@ -266,6 +266,7 @@ export class Room {
         if (this.#asking.hurry(message)) return;
       // fall through
       case "again":
+        if (await this.#asking.resume(message)) return;
         return this.#run(this.#conversation.retry(message, before));
       case "without":
         return this.#run(this.#conversation.retry(message, { ...before, without: await this.#gone() }));
