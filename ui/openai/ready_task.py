@@ -10,13 +10,16 @@ from pydantic import BaseModel
 from edge.errors import InvalidRequest
 from edge.qwen3vl.tasks import Task, find_task
 from ui.openai.body import ChatBody
+from ui.openai.files import FilePart
 from ui.openai.formats import FORMS, SchemaFormat
 from ui.openai.messages import (
     ChatMessage,
+    ImagePart,
     TextPart,
     UserMessage,
     parts_of,
 )
+from ui.openai.videos import FramesPart, VideoUrlPart
 
 
 def without_task(body: ChatBody) -> ChatBody:
@@ -53,12 +56,19 @@ def _detailed(message: ChatMessage, task: Task) -> ChatMessage:
 
 
 def _in_detail(part: BaseModel, task: Task) -> BaseModel:
-    for name in ("image_url", "file"):
-        held = getattr(part, name, None)
-        if held is not None and held.detail == "auto":
-            detailed = held.model_copy(update={"detail": task.detail})
-            return part.model_copy(update={name: detailed})
-    return part
+    detail = {"detail": task.detail}
+    match part:
+        case ImagePart(image_url=held) if "detail" not in held.model_fields_set:
+            update: dict[str, Any] = {"image_url": held.model_copy(update=detail)}
+        case FilePart(file=file) if "detail" not in file.model_fields_set:
+            update = {"file": file.model_copy(update=detail)}
+        case VideoUrlPart(detail=None, video_url=video) if video.detail is None:
+            update = detail
+        case FramesPart(detail=None):
+            update = detail
+        case _:
+            return part
+    return part.model_copy(update=update)
 
 
 def _how(body: ChatBody, task: Task) -> dict[str, Any]:

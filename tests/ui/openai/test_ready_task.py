@@ -13,8 +13,11 @@ from ui.openai.body import ChatBody
 from ui.openai.files import FilePart
 from ui.openai.messages import ImagePart, TextPart, parts_of
 from ui.openai.ready_task import without_task
+from ui.openai.videos import FramesPart, VideoUrlPart, video_of
+from ui.parsed_question import NO_HOSTS
 
 PICTURE = part(png())
+VIDEO = "data:video/mp4;base64,AAAA"
 
 
 def asked(task: str, *content: Any, **more: Any) -> ChatBody:
@@ -66,6 +69,8 @@ def test_fields_come_as_json() -> None:
 def test_what_the_client_says_stays() -> None:
     low = part(png(), detail="low")
     assert details_of(asked("read", low)) == ["high", "low"]
+    auto = part(png(), detail="auto")
+    assert details_of(asked("read", auto)) == ["high", "auto"]
     assert asked("read", max_completion_tokens=7).longest_answer == 7
 
 
@@ -73,9 +78,27 @@ def test_pages_of_files_get_the_detail_too() -> None:
     def file(**more: str) -> dict[str, Any]:
         return {"type": "file", "file": {"file_data": "JVBERi0=", **more}}
 
-    body = asked("read", file(), file(detail="low"))
+    body = asked("read", file(), file(detail="low"), file(detail="auto"))
     files = [p.file for p in parts_of(body.messages[0]) if isinstance(p, FilePart)]
-    assert [one.detail for one in files] == ["high", "low"]
+    assert [one.detail for one in files] == ["high", "low", "auto"]
+
+
+def test_videos_get_the_detail_too() -> None:
+    def details(**more: str) -> list[str]:
+        clip = {"type": "video_url", "video_url": {"url": VIDEO}}
+        inside = {"type": "video_url", "video_url": {"url": VIDEO} | more}
+        frames = {"type": "video", "video": [VIDEO.replace("video/mp4", "image/png")]}
+        body = asked("read", clip | more, inside, frames | more)
+        parts = [*parts_of(body.messages[0])][1:4]
+        return [
+            video_of(part, "video", NO_HOSTS).detail
+            for part in parts
+            if isinstance(part, VideoUrlPart | FramesPart)
+        ]
+
+    assert details() == ["high"] * 3
+    assert details(detail="auto") == ["auto"] * 3
+    assert details(detail="low") == ["low"] * 3
 
 
 def test_earlier_pictures_get_the_detail_too() -> None:
