@@ -150,9 +150,9 @@ class Questions:
         self, http: Request, body: ChatBody, name: str, *, wants: Wants = "answer"
     ) -> ParsedQuestion:
         body.refuse_unsupported()
-        body = without_task(body)
-        default = self._client.settings.answer_tokens
         asked = body.longest_answer if wants == "answer" else 1
+        body = without_task(body)  # whose length is a default
+        default = body.longest_answer or self._client.settings.answer_tokens
         most = longest_answer(asked, default, limits_of(http))
         return ParsedQuestion(
             body,

@@ -177,6 +177,8 @@ async def test_the_longest_answer_is_a_limit_and_a_default(server: Keyed) -> Non
     key = server.key("alice", "max-tokens=5")
     reply = await server.web.post(key=key, max_tokens=None)
     assert reply.json()["usage"]["completion_tokens"] == 5
+    reply = await server.web.post(key=key, max_tokens=None, task="describe")
+    assert reply.json()["max_tokens"] == 5  # not the task's
     reply = await server.web.post(key=key, n=6)
     assert code_of(reply) == (400, "invalid_request")
     assert reply.json()["error"]["param"] == "max_tokens"
