@@ -19,7 +19,8 @@ from edge.marks import Orientation, SourceFile
 FORMATS: tuple[Format, ...] = get_args(Format)
 MAX_SOURCE_PIXELS = 1 << 26  # 8192 x 8192: a camera of 64 megapixels, 256 MB as RGBA
 MAX_JPEG_PIXELS = 1 << 28  # a camera of over 200 megapixels, decoded at 1/2 to 1/8
-MAX_VIDEO_PIXELS = 50_000_000  # decoders of video codecs hold it four times
+# a phone of 50 megapixels; decoders of video codecs hold it four times
+MAX_VIDEO_PIXELS = 8192 * 6144
 _MOST = {
     "JPEG": MAX_JPEG_PIXELS,
     "MPO": MAX_JPEG_PIXELS,
@@ -30,7 +31,10 @@ _MOST = {
 # Others are for measurements: what is black and white in them is not known.
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK"}
 _MODES |= {"YCbCr", "I;16", "I;16L", "I;16B"}
-MOST_FRAMES = 1000  # pages of a TIFF, which are found one after the other
+MOST_FRAMES = 1000  # of a TIFF, which are found one after the other
+# Of NewSubfileType (TIFF 6.0): a frame that is a smaller version of a page, or a mask.
+_SUBFILE_TYPE, _NO_PAGE = 254, 0b101
+_FAINT, _NEARLY_WHITE = 31, 224
 MAX_ASPECT_RATIO = 200  # the bound of the model's own preprocessing
 
 
@@ -84,17 +88,32 @@ class _KeptSize:
 def count_frames(tiff: bytes) -> int:
     """How many pages a TIFF has. Raises InvalidPicture for a damaged one, and for more
     than MOST_FRAMES."""
-    n_frames = 0
     try:
         with Image.open(io.BytesIO(tiff), formats=("TIFF",)) as image:
-            while n_frames <= MOST_FRAMES:
-                image.seek(n_frames)
-                n_frames += 1
-    except EOFError:  # behind the last one
-        return n_frames
+            return len(_pages(image))
     except (OSError, SyntaxError, ValueError, RuntimeError) as damage:
         raise InvalidPicture(f"This TIFF is damaged: {damage}.") from None
+
+
+def _pages(tiff: Image.Image) -> list[int]:
+    """The frames of a TIFF that are pages: not thumbnails, if there is anything else.
+    Raises InvalidPicture for more than MOST_FRAMES."""
+    pages: list[int] = []
+    for frame in range(MOST_FRAMES + 1):
+        try:
+            tiff.seek(frame)
+        except EOFError:  # behind the last one
+            return pages or [*range(frame)]
+        if _is_page(tiff):
+            pages.append(frame)
     raise InvalidPicture(f"This TIFF has more than {MOST_FRAMES} pages.")
+
+
+def _is_page(tiff: Any) -> bool:
+    try:
+        return not tiff.tag_v2.get(_SUBFILE_TYPE, 0) & _NO_PAGE
+    except Exception:  # as for EXIF
+        return True
 
 
 def _decode(encoded: bytes, kept: _KeptSize, page: int | None = None) -> Picture:
@@ -104,17 +123,24 @@ def _decode(encoded: bytes, kept: _KeptSize, page: int | None = None) -> Picture
         formats = (kept.claim.format if kept.claim else "JPEG",)
         with Image.open(file, formats=formats) as image:
             if page is not None:
-                image.seek(page)
+                pages = _pages(image)
+                if page >= len(pages):
+                    raise InvalidPicture(
+                        f"This TIFF has {len(pages)} pages, and no page {page + 1}."
+                    )
+                image.seek(pages[page])
+            image.info.pop("xmp", None)  # has an orientation that browsers ignore
             _check_size(image.format, image.width, image.height)
             _check_shape(image.width, image.height)
             _check_mode(image.mode)
             stored = image.size  # a draft changes it
             size = kept.of(*stored)
             # JPEG can decode at 1/2, 1/4 or 1/8: ask for the size that is kept.
-            image.draft("RGB", size)
+            draft = image.draft("RGB", size)
             image.load()  # before _orientation, which ignores errors
             orientation = _orientation(image)
-            flat = on_white(_shrink(image, size))
+            # a draft's last row and column may lie partly outside the picture
+            flat = on_page(_shrink(image, size, draft[1] if draft else None))
             if orientation in _TURNS:
                 flat = flat.transpose(_TURNS[orientation])
             # looking further may change what is loaded
@@ -163,7 +189,11 @@ def _has_more(image: Image.Image) -> bool:
     if image.format in ("JPEG", "MPO"):
         return False
     try:
+        if image.format == "TIFF":
+            return len(_pages(image)) > 1
         return bool(getattr(image, "is_animated", False))
+    except InvalidPicture:  # more than are counted
+        return True
     except Exception:
         return False
 
@@ -172,7 +202,9 @@ def _orientation(image: Image.Image) -> Orientation:
     """Invalid EXIF does not refuse a picture, and Pillow raises many kinds of
     exceptions for it."""
     try:
-        found: Any = image.getexif().get(ExifTags.Base.Orientation)
+        exif = Image.Exif()  # without the XMP that `getexif` reads too
+        exif.load(image.info.get("exif", b""))
+        found: Any = exif.get(ExifTags.Base.Orientation)
         return found if found in _TURNS else 1
     except Exception:
         return 1
@@ -190,20 +222,28 @@ _TURNS: Mapping[Orientation, Image.Transpose] = {
 }
 
 
-def _shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture in the size that is kept. The first step, because each copy of 50
-    megapixels takes 200 MB of the child's memory."""
+def _shrink(
+    image: Image.Image,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None,
+) -> Image.Image:
+    """The picture, or the `box` of it, in the size that is kept. The first step,
+    because each copy of 50 megapixels takes 200 MB of the child's memory."""
     if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         image = image.point(lambda grey: grey * (1 / 256)).convert("L")
     elif image.mode in ("1", "P", "PA") or "transparency" in image.info:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return image.resize(size, Image.Resampling.BICUBIC)
+    return image.resize(size, Image.Resampling.BICUBIC, box)
 
 
-def on_white(image: Image.Image) -> Image.Image:
-    """In RGB, what is transparent on white."""
+def on_page(image: Image.Image) -> Image.Image:
+    """In RGB, what is transparent on white, or on grey where nearly all that is drawn
+    would not be seen on white."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")
-    page = Image.new("RGBA", layer.size, "white")
+    is_drawn = layer.getchannel("A").point(lambda alpha: alpha > _FAINT)
+    shades = layer.convert("L").histogram(is_drawn)
+    is_white = sum(shades[_NEARLY_WHITE:]) > 0.9 * sum(shades)
+    page = Image.new("RGBA", layer.size, "gray" if is_white else "white")
     return Image.alpha_composite(page, layer).convert("RGB")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from edge.errors import InvalidPicture
 from edge.images import Picture, normalise
-from edge.images.decode import on_white
+from edge.images.decode import on_page
 from edge.videos.limits import MAX_ANIMATION_PIXELS, MAX_SOURCE_FRAMES
 from edge.videos.source import Frame, check_frame, check_length
 
@@ -38,7 +38,7 @@ class AnimationSource:
     def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, Frame]]:
         for number, image in self._decoded(max(numbers) + 1):
             if number in numbers:
-                flat = on_white(image)
+                flat = on_page(image)
                 yield number, Frame(*flat.size, partial(_resized, flat))
 
     def _decoded(

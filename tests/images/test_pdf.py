@@ -48,8 +48,25 @@ def test_so_is_each_page_of_a_tiff() -> None:
     assert Counting(file).run() == 3
     assert middle(vet(file, TOKENS, page=2)) == (0, 0, 255)
     assert vet(file, TOKENS).is_first
-    with pytest.raises(InvalidPicture):
+    with pytest.raises(InvalidPicture, match="3 pages, and no page 4"):
         vet(file, TOKENS, page=3)
+
+
+def test_a_thumbnail_in_a_tiff_is_not_a_page() -> None:
+    """Nor a smaller version or a mask: bits of NewSubfileType."""
+    frames = plain("red", "gray", "lime", "gray", "blue")
+    for frame, kind in zip(frames, (0, 1, 2, 4, 2), strict=True):
+        frame.encoderinfo = {"tiffinfo": {254: kind}}
+    file = encode(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    assert Counting(file).run() == 3
+    pages = [middle(vet(file, TOKENS, page=n)) for n in range(3)]
+    assert pages == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    # of which the first is the only page
+    pair = encode(frames[0], "TIFF", save_all=True, append_images=frames[1:2])
+    assert not vet(pair, TOKENS).is_first
+    alone = encode(plain("red")[0], "TIFF", tiffinfo={254: 1})
+    assert Counting(alone).run() == 1
+    assert middle(vet(alone, TOKENS, page=0)) == (255, 0, 0)
 
 
 def test_a_picture_counts_as_one_page_and_costs_no_child() -> None:
