@@ -402,6 +402,10 @@ def test_the_history_asks_before_it_removes(seen: Seen) -> None:
     expect(entry).to_be_visible()
     seen.page.locator("#history [data-action=remove]").first.click()
     seen.shoot("history")
+    if seen.look == "phone":  # the list leaves room to leave it
+        seen.page.mouse.click(380, 420)
+        expect(entry).to_be_hidden()
+        seen.page.locator(".menu").click()
     seen.page.clock.install(time=0)
     seen.page.clock.pause_at(3600)  # it can be undone for ten seconds
     seen.page.locator("#history [data-action=yes]").click()
