@@ -165,6 +165,50 @@ def test_all_conversations_move_to_another_browser(
     assert kept == [False, ["About Plate", "Fine."], True, True, "GIF89a"]
 
 
+def test_an_answer_keeps_its_marks_and_its_failure_on_the_way(page: Page) -> None:
+    page.evaluate(SHOW)
+    good = {"id": "4", "sha256": "s", "label": "cup", "hue": 2, "x": 0.5, "y": 0.25,
+            "width": 0.5, "height": 0.5}  # fmt: skip
+    wrong = {"x": 7, "y": "high", "width": 1, "hue": "red", "label": 5, "evil": 1}
+    error = {"code": "queue_full", "message": "Full.", "evil": 1}
+    found = page.evaluate(
+        """async ([marks, error]) => {
+          const {importFile, toJson} = await import("/page/transfer.js");
+          await store.changeMessage("a0", () => ({marks}));
+          await store.changeMessage("a1", () => ({state: "failed", error}));
+          const files = [];
+          for await (const file of toJson(store, 1)) files.push(file);
+          const before = (await store.conversations()).map(({id}) => id);
+          const n = [];
+          for (const file of files) n.push(await importFile(file, store));
+          const added = (await store.conversations())
+            .filter(({id}) => !before.includes(id));
+          const messages = [];
+          for (const {id} of added) messages.push(...(await store.read(id)).messages);
+          return [n, messages.find(({marks}) => marks).marks,
+            messages.find(({state}) => state === "failed").error];
+        }""",
+        [[good, wrong], error],
+    )
+    assert found[0] == [1, 1, 1]  # a file for each, since each is longer than asked
+    assert found[1] == [
+        good | {"id": "0"},
+        {"id": "1", "sha256": "", "label": "", "hue": 0, "x": 1, "y": 0},
+    ]
+    assert found[2] == {"code": "queue_full", "message": "Full."}
+
+
+def test_an_export_that_fails_is_said_to_have_failed(listed: Page) -> None:
+    listed.evaluate(
+        "void (store.pictures.read = () => Promise.reject(new RangeError('Too long')))"
+    )
+    listed.get_by_text("Export, import, remove").click()
+    listed.get_by_role("button", name="Export all").click()
+    expect(listed.locator(".history-notice")).to_have_text(
+        "This did not work. Load the page again and try once more."
+    )
+
+
 def test_one_conversation_goes_out_and_in_as_markdown(
     listed: Page, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 /** @import { Say } from "./records.js" */
 /** @import { Store } from "./store.js" */
 
+import { StorageFull } from "./database.js";
 import { button, el, put } from "./dom.js";
 import { download } from "./download.js";
 import { branch } from "./tree.js";
@@ -23,8 +24,8 @@ export function foot(ways) {
   const show = () =>
     put(
       buttons,
-      button(say("history.export.one"), () => exportOne(ways)),
-      button(say("history.export.all"), () => exportAll(ways)),
+      button(say("history.export.one"), () => attempt(ways, exportOne)),
+      button(say("history.export.all"), () => attempt(ways, exportAll)),
       button(say("history.import"), () => importOne(ways)),
       button(say("history.remove_all"), ask),
     );
@@ -49,29 +50,47 @@ async function exportOne({ say, store, open, onSaid }) {
   const id = open();
   const transcript = id && (await store.read(id));
   if (!transcript) return onSaid(say("history.export.none"));
-  const { toMarkdown } = await import("./transfer.js");
+  const { toMarkdown } = await transfer();
   const shown = branch(transcript.messages, transcript.conversation.leaf);
   download(toMarkdown(transcript.conversation.title, shown, say), "edge-vl", "md");
 }
 
 /** @param {FootWays} ways */
 async function exportAll({ store }) {
-  const { toJson } = await import("./transfer.js");
-  download(await toJson(store), "edge-vl", "json");
+  const { toJson } = await transfer();
+  for await (const file of toJson(store)) download(file, "edge-vl", "json");
+}
+
+const transfer = () => import("./transfer.js");
+
+/** Does something, and says so if it fails. @param {FootWays} ways @param {(ways: FootWays) => Promise<void>} act */
+async function attempt(ways, act) {
+  try {
+    await act(ways);
+  } catch (error) {
+    console.error(error);
+    ways.onSaid(ways.say("history.failed"));
+  }
 }
 
 /** @param {FootWays} ways */
-function importOne({ say, store, onSaid }) {
+function importOne(ways) {
   const input = el("input", { type: "file", accept: ".json,.md" });
-  input.addEventListener("change", async () => {
-    const { importFile, ImportError } = await import("./transfer.js");
+  input.addEventListener("change", () => {
     const [file] = input.files ?? [];
-    if (!file) return;
-    try {
-      onSaid(say("history.imported", { n: await importFile(file, store) }));
-    } catch (error) {
-      onSaid(say(error instanceof ImportError ? "history.import.wrong" : "storage_full"));
-    }
+    if (file) void attempt(ways, () => importFrom(file, ways));
   });
   input.click();
+}
+
+/** @param {File} file @param {FootWays} ways */
+async function importFrom(file, { say, store, onSaid }) {
+  const { importFile, ImportError } = await transfer();
+  try {
+    onSaid(say("history.imported", { n: await importFile(file, store) }));
+  } catch (error) {
+    if (error instanceof ImportError) onSaid(say("history.import.wrong"));
+    else if (error instanceof StorageFull) onSaid(say("storage_full"));
+    else throw error;
+  }
 }

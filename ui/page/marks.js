@@ -4,7 +4,7 @@
 /** @import { PictureRef } from "./records.js" */
 
 const SCALE = 1000;
-const N_HUES = 6;
+export const N_HUES = 6;
 
 /**
  * `grounding` of the API: thousandths of the upright picture number `picture`.

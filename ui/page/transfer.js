@@ -1,13 +1,16 @@
 /** Conversations out of this browser and into another one, as files. */
 
+/** @import { Mark } from "./overlay.js" */
 /** @import { Asked, Message, PictureRef, Say, Transcript } from "./records.js" */
 /** @import { Store } from "./store.js" */
 
 import { dataUrl } from "./data_url.js";
 import { newId } from "./ids.js";
+import { N_HUES } from "./marks.js";
 
 const FORMAT = "edge-vl conversations";
 const MOST_FILE_BYTES = 512 << 20;
+const MOST_EXPORT_BYTES = 128 << 20; // then the next file begins: a conversation is never divided
 const MOST_MESSAGES = 10_000; // of one conversation
 const LONGEST_TEXT = 1_000_000; // characters of one message
 /** Where a message begins; a Markdown viewer does not show it. */
@@ -32,25 +35,57 @@ export function toMarkdown(title, messages, say) {
   return new Blob(parts, { type: "text/markdown" });
 }
 
-/** @param {Store} store @returns {Promise<Blob>} all conversations with their pictures */
-export async function toJson(store) {
-  /** @type {Transcript[]} */
-  const transcripts = [];
-  /** @type {Record<string, string>} */
-  const pictures = {};
+/**
+ * All conversations with their pictures, in files of about `mostBytes`: one that is longer
+ * than a string may be could not be imported.
+ *
+ * @param {Store} store
+ * @param {number} [mostBytes]
+ * @returns {AsyncGenerator<Blob, void>}
+ */
+export async function* toJson(store, mostBytes = MOST_EXPORT_BYTES) {
+  let file = new Exported();
   for (const { id } of await store.conversations()) {
+    if (file.size > mostBytes) {
+      yield file.blob;
+      file = new Exported();
+    }
     const transcript = await store.read(id);
-    if (!transcript) continue;
-    transcripts.push(transcript);
-    for (const ref of transcript.messages.flatMap((message) => message.pictures)) {
-      for (const digest of [ref.sha256, ref.original]) {
-        const blob = digest && !(digest in pictures) && (await store.pictures.read(digest));
-        if (blob) pictures[digest] = await dataUrl(blob);
-      }
+    if (transcript) await file.add(transcript, store);
+  }
+  yield file.blob;
+}
+
+/** A file of JSON, whose parts are no strings in memory any longer. */
+class Exported {
+  size = 0;
+  /** @type {Blob[]} */
+  #transcripts = [];
+  /** @type {Map<string, Blob>} by digest */
+  #pictures = new Map();
+
+  /** @param {Transcript} transcript @param {Store} store */
+  async add(transcript, store) {
+    this.#transcripts.push(this.#part(JSON.stringify(transcript)));
+    const refs = transcript.messages.flatMap(({ pictures }) => pictures);
+    for (const digest of refs.flatMap(({ sha256, original }) => [sha256, original])) {
+      const blob = digest && !this.#pictures.has(digest) && (await store.pictures.read(digest));
+      if (blob) this.#pictures.set(digest, this.#part(`${JSON.stringify(digest)}:${JSON.stringify(await dataUrl(blob))}`));
     }
   }
-  const all = { format: FORMAT, version: 1, transcripts, pictures };
-  return new Blob([JSON.stringify(all)], { type: "application/json" });
+
+  /** @param {string} text */
+  #part(text) {
+    const part = new Blob([text]);
+    this.size += part.size;
+    return part;
+  }
+
+  get blob() {
+    const list = (/** @type {Blob[]} */ parts) => parts.flatMap((part, n) => (n ? [",", part] : [part]));
+    const head = `{"format":${JSON.stringify(FORMAT)},"version":1,"transcripts":[`;
+    return new Blob([head, ...list(this.#transcripts), '],"pictures":{', ...list([...this.#pictures.values()]), "}}"], { type: "application/json" });
+  }
 }
 
 /**
@@ -141,11 +176,28 @@ function message(given, conversation, names) {
     created: time(given?.created),
     state: isDone ? given.state : "stopped", // its job is not here
     ...(typeof given?.finish_reason === "string" && { finish_reason: given.finish_reason }),
+    ...(Array.isArray(given?.marks) && { marks: given.marks.map(mark) }),
+    ...(given?.error && { error: { code: text(given.error.code, 100), message: text(given.error.message, 1000) } }),
   };
 }
 
 /** @param {any} given @returns {Asked} */
 const task = ({ id, name, words }) => ({ id: text(id, 100), name: text(name, 200), words: text(words, LONGEST_TEXT) });
+
+/** @param {any} given @param {number} n @returns {Mark} */
+function mark(given, n) {
+  const share = (/** @type {unknown} */ part) => (Number.isFinite(part) ? Math.min(1, Math.max(0, Number(part))) : 0);
+  const [width, height] = [share(given?.width), share(given?.height)];
+  return {
+    id: String(n),
+    sha256: text(given?.sha256, 64),
+    label: text(given?.label, 200),
+    hue: Number.isInteger(given?.hue) ? Math.abs(given.hue) % N_HUES : 0,
+    x: share(given?.x),
+    y: share(given?.y),
+    ...(width && height && { width, height }),
+  };
+}
 
 /** @param {any} given @returns {PictureRef} */
 function picture(given) {
