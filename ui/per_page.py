@@ -7,11 +7,13 @@ for each page. When the client hangs up no further page is asked.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, QueueFull, ShuttingDown, Unavailable
 from edge.events import Failed, Finished, PageStarted, Retried, Token
 from edge.jobs.submission import Submission
 from edge.request import Answer
@@ -22,7 +24,7 @@ from ui.meter import Meter
 from ui.new_text import NewText
 from ui.paged_answer import joined
 from ui.parsed_question import ParsedQuestion
-from ui.question import SentPicture
+from ui.question import Frames, SentPicture, SentVideo
 
 
 async def ask_each(
@@ -52,30 +54,53 @@ async def ask_each(
                     yield event
 
     first = await ask(0)
-    events = join(first, [label for label, _ in each], ask)
+    labels = [label for label, _ in each]
+    events = join(first, labels, ask, client.settings.deadline_s)
     return replace(first, is_cached=False, events=held(events))
 
 
 def _n_bytes(question: ParsedQuestion) -> int:
     """Of the files that the question keeps until its last page is asked."""
-    files = {p.digest: p for p in question.pictures if isinstance(p, SentPicture)}
-    return sum(len(file.load()) for file in files.values())
+    files: list[bytes] = []
+    for one in question.pictures:
+        if isinstance(one, SentPicture | SentVideo):
+            files.append(one.load())
+        elif isinstance(one, Frames):
+            files += [file for file in one.files if isinstance(file, bytes)]
+    return sum({id(file): len(file) for file in files}.values())  # each page has one
 
 
 async def join(
-    first: Asked, labels: Sequence[str], ask: Callable[[int], Awaitable[Asked]]
+    first: Asked,
+    labels: Sequence[str],
+    ask: Callable[[int], Awaitable[Asked]],
+    patience_s: float,
 ) -> Events:
     """The events of all answers: to the page that was asked `first`, and to the others,
     which `ask` asks by their numbers. A heading with its label stands before each
-    answer. The first that fails ends all."""
+    answer. The first that fails ends all.
+
+    A page for which there is no room or no worker is asked again, for `patience_s`, so
+    that the answers before it are not lost."""
     text, pages = "", list[tuple[str, Answer]]()
     for i, label in enumerate(labels):
         heading = f"\n\n## {label}\n\n" if text else f"## {label}\n\n"
-        try:
-            asked = await ask(i) if i else first
-        except EdgeError as error:
-            yield Failed.because(error)
-            return
+        asked = None if i else first
+        until = time.monotonic() + patience_s
+        while asked is None:
+            try:
+                asked = await ask(i)
+            except EdgeError as error:
+                pause_s = error.retry_after_s or 1
+                may_pass = isinstance(error, QueueFull | Unavailable)
+                is_over = isinstance(error, ShuttingDown)
+                is_late = time.monotonic() + pause_s > until
+                if not may_pass or is_over or is_late:
+                    yield Failed.because(error)
+                    return
+                for _ in range(pause_s):
+                    await asyncio.sleep(1)
+                    yield None
         yield PageStarted(label, asked.job.job_id)
         yield Token(heading)
         text += heading
