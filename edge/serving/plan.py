@@ -8,13 +8,15 @@ decide nothing themselves. Nothing is loaded here, no inference library is impor
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from edge import host
+from edge.errors import SetupError
+from edge.gguf.header import Header
 from edge.images import AUTO_TOKENS
-from edge.models.pair import check_pair, image_token_range
+from edge.models.pair import LLAMA_ONLY, check_pair, image_token_range
 from edge.models.registry import ModelFiles
 from edge.serving.choice import Choice, Measured, choose_language, choose_vision
 from edge.serving.forecast import forecast
@@ -81,7 +83,7 @@ class Plan:
     @property
     def runtime_note(self) -> str | None:
         """Why the slower runtime was chosen, if it was."""
-        if "runtime" not in self.forced:
+        if self.language.kernels or not {"runtime", "weights"} & self.forced.keys():
             return None
         return (
             "Too little memory is free for OpenVINO: llama.cpp computes the language "
@@ -133,6 +135,7 @@ def make_plan(
     check_installed(settings)
     model, mmproj = files.model_header, files.mmproj_header
     check_pair(model, mmproj)
+    settings = _for_experts(settings, model)
     tuning, note = load(settings, files) if use_tuning else (None, "")
     available_bytes = host.available_memory_bytes() - reserve_bytes
     choice, forced = _choose(settings, files, tuning, available_bytes)
@@ -159,8 +162,22 @@ def least_need(settings: Settings, files: ModelFiles) -> MemoryNeed:
     """Of the choice that takes the least memory. Raises SetupError as `make_plan`."""
     check_installed(settings)
     check_pair(files.model_header, files.mmproj_header)
+    settings = _for_experts(settings, files.model_header)
     choice, forced = _choose(settings, files, None, available_bytes=0)
     return _need(replace(settings, **forced), files, choice)
+
+
+def _for_experts(settings: Settings, model: Header) -> Settings:
+    """The runtime of a model that only llama.cpp computes. Raises SetupError where
+    the settings name the other one."""
+    if model.architecture != LLAMA_ONLY:
+        return settings
+    if settings.runtime == "openvino":
+        raise SetupError(
+            f"{model.path} is a {LLAMA_ONLY} model, which only llama.cpp computes: set "
+            "EDGE_RUNTIME=llama, or leave it out."
+        )
+    return replace(settings, runtime="llama")
 
 
 def _choose(
@@ -179,13 +196,17 @@ def _choose(
             forced["image_tokens"] = AUTO_TOKENS
         elif choice.many:
             forced["graphs"] = 1
+        elif _may_be_q8_0(settings, choice) and choice.language.variant.kernels:
+            forced["kv"] = "q8_0"
         elif settings.vision == "auto" and choice.vision.variant.vision in WIDE:
             forced["vision"] = "int8"
         elif settings.weights == "auto" and _weights(choice) == "int8":
             forced["weights"] = "u4"
         elif _may_be_llama(settings, choice):
-            forced = {**forced, "weights": settings.weights, "runtime": "llama"}
-        elif settings.kv == "auto" and choice.language.variant.kv == "f16":
+            forced["runtime"] = "llama"  # which is slower with a small cache
+            for name in ("weights", "kv"):
+                forced.pop(name, None)
+        elif _may_be_q8_0(settings, choice):
             forced["kv"] = "q8_0"
         else:
             return choice, forced
@@ -197,6 +218,10 @@ def _image_tokens(settings: Settings, files: ModelFiles) -> tuple[int, int]:
     most = settings.image_tokens
     trained = image_token_range(files.mmproj_header) or (MIN_IMAGE_TOKENS, most)
     return min(trained[0], most), min(trained[1], most)
+
+
+def _may_be_q8_0(settings: Settings, choice: Choice) -> bool:
+    return settings.kv == "auto" and choice.language.variant.kv == "f16"
 
 
 def _may_be_llama(settings: Settings, choice: Choice) -> bool:
@@ -229,11 +254,20 @@ def _measured(part: Part, settings: Settings, tuning: Tuning | None) -> list[Mea
     ]
     if found:
         return found
+    features = host.cpu().features
     if part == "vision":
-        return [Measured(next(vision_variants(settings, host.cpu().features)))]
-    likely = next(language_variants(settings, host.cpu().features))
-    is_repacked = settings.repack and not likely.kernels
-    return [Measured(replace(likely, repack=is_repacked))]
+        likely = _first_sound(vision_variants(settings, features), tuning)
+    else:
+        likely = _first_sound(language_variants(settings, features), tuning)
+        likely = replace(likely, repack=settings.repack and not likely.kernels)
+    return [Measured(likely)]
+
+
+def _first_sound(variants: Iterator[Variant], tuning: Tuning | None) -> Variant:
+    """The first of `variants` that has not failed here, or the first of all."""
+    failed = [each.variant for each in (tuning.measured if tuning else ())]
+    likely = list(variants)
+    return next((each for each in likely if each not in failed), likely[0])
 
 
 def _need(settings: Settings, files: ModelFiles, choice: Choice) -> MemoryNeed:

@@ -25,6 +25,7 @@ from edge.errors import SetupError
 from edge.gguf.header import read_header
 from edge.gguf.short import text_ratio, vision_ratio, write_short
 from edge.huge_pages import HUGE_PAGES
+from edge.models.pair import LLAMA_ONLY
 from edge.models.registry import ModelFiles, models_folder
 from edge.serving.choice import PICTURE_TOKENS, Measured, fastest_language, merge
 from edge.serving.plan import make_plan
@@ -77,6 +78,11 @@ def measure_variants(
     """
     ends = time.monotonic() + within_s
     make_plan(settings, files, use_tuning=False)  # raises
+    if files.model_header.architecture == LLAMA_ONLY:
+        raise SetupError(
+            f"A {LLAMA_ONLY} model cannot be measured: only llama.cpp serves it, with "
+            "its default kernels."
+        )
     features = host.cpu().features
     variants = _alternating(
         language_variants(settings, features), vision_variants(settings, features)

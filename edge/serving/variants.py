@@ -66,7 +66,7 @@ def language_variants(
     settings: Settings, features: Collection[str]
 ) -> Iterator[Variant]:
     """Those that `settings` allow. Where the CPU has no instructions for 8-bit integers
-    OpenVINO multiplies in f32, and llama.cpp is tried early."""
+    OpenVINO multiplies in f32, and llama.cpp comes first."""
     base = Variant("language", None, threads=host.usable_cores(), kv=LLAMA_KV)
     theirs = [base, replace(base, repack=True)]
     ours = [
@@ -80,7 +80,7 @@ def language_variants(
     if _has_int8(features):
         likely = [*ours[:2], *four_bit[:1], *theirs]
     else:
-        likely = [*ours[:1], *theirs]
+        likely = [*theirs, *ours[:1]]
     yield from _allowed([*likely, *ours, *four_bit], settings)
 
 

@@ -29,10 +29,17 @@ from edge.serving.build import build_engine
 from edge.serving.choice import Measured
 from edge.serving.memory import memory_need
 from edge.serving.plan import Plan, least_need, make_plan
+from edge.serving.tune import measure_variants
 from edge.serving.variants import Variant
 from edge.settings import Settings
 from edge.up.models import RESERVE_BYTES
-from tests.serving.tuned import FAST, keep_tuning, language, vision
+from tests.serving.tuned import (
+    DEFAULT_RESULTS,
+    FAST,
+    keep_tuning,
+    language,
+    vision,
+)
 
 GIB = 1 << 30
 
@@ -129,6 +136,66 @@ def test_the_slower_runtime_is_told(
     assert "llama.cpp computes" in make_plan(settings, files).notes[-1]
     chosen = replace(settings, runtime="llama")
     assert len(make_plan(chosen, files).notes) == 1
+
+
+def test_a_smaller_cache_is_tried_before_slower_weights(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the note about llama.cpp comes whenever memory has chosen it."""
+    results = (
+        language(FAST, [50, 60, 70, 160, 500], kv="q8_0"),
+        language(FAST, [40, 50, 60, 150, 450], kv="f16"),
+        language(None, [70, 90, 120, 300, 800], kv="f16"),
+    )
+    keep_tuning(settings, files, *results, *DEFAULT_RESULTS[3:])
+    need = make_plan(settings, files).need.total_bytes
+    set_free_memory(monkeypatch, need - (1 << 20))
+    plan = make_plan(settings, files)
+    assert (plan.language.runtime, plan.language.kv) == ("openvino", "q8_0")
+    assert plan.forced == {"kv": "q8_0"}
+    set_free_memory(monkeypatch, plan.need.total_bytes - 1)
+    plan = make_plan(replace(settings, vision="int8"), files)
+    assert plan.language.runtime == "llama"
+    assert "llama.cpp computes" in plan.notes[-1]
+
+
+def test_what_has_crashed_here_is_not_the_default(
+    settings: Settings, files: ModelFiles
+) -> None:
+    likely, other = [
+        replace(one, ms=(), problem="crashed")
+        for one in (make_plan(settings, files).choice.language, language(None, [1] * 5))
+    ]
+    keep_tuning(settings, files, likely, other, *DEFAULT_RESULTS[3:])
+    plan = make_plan(settings, files)
+    assert plan.language not in (likely.variant, other.variant)
+
+
+def test_experts_are_for_llama_cpp(
+    settings: Settings, files: ModelFiles, tmp_path: Path
+) -> None:
+    header, experts = files.model_header, replace(files)
+    values = {
+        name.replace("qwen3vl.", "qwen3vlmoe."): value
+        for name, value in header.values.items()
+    }
+    values["general.architecture"] = "qwen3vlmoe"
+    vars(experts)["model_header"] = replace(header, values=values)  # as it is cached
+    plan = make_plan(settings, experts)
+    assert (plan.language.runtime, plan.language.kv) == ("llama", "f16")
+    assert least_need(settings, experts).total_bytes <= plan.need.total_bytes
+    with pytest.raises(SetupError, match="EDGE_RUNTIME=llama"):
+        make_plan(replace(settings, runtime="openvino"), experts)
+    with pytest.raises(SetupError, match="cannot be measured"):
+        measure_variants(settings, experts, print)
+
+
+def test_without_8_bit_instructions_llama_cpp_is_the_default(
+    settings: Settings, files: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = replace(host.cpu(), features=frozenset({"avx2", "fma"}))
+    monkeypatch.setattr(host, "cpu", lambda: cpu)
+    assert make_plan(settings, files).language.runtime == "llama"
 
 
 def test_the_fastest_measured_variants_are_served(
