@@ -190,6 +190,8 @@ class ChatBody(Thinking):
         given = self.model_dump(include=SHARED, exclude_none=True)
         biases = ((int(token), bias) for token, bias in self.logit_bias.items())
         grammar = self._grammar()
+        if offer:
+            grammar = offer.grammar(grammar)
         if self.min_tokens > max_tokens:
             raise InvalidRequest(
                 f"min_tokens is {self.min_tokens} and max_tokens is {max_tokens}. Send "
@@ -213,7 +215,7 @@ class ChatBody(Thinking):
             thinking_budget=self.longest_thought,
             logprobs=self.top_logprobs if self.logprobs else None,
             logit_bias=tuple(sorted(biases)),
-            grammar=offer.grammar(grammar) if offer else grammar,
+            grammar=grammar,
             **given,
         )
 

@@ -596,13 +596,15 @@ def test_where_an_answer_may_end_reaches_the_sampling() -> None:
         ({"min_tokens": 9}, "min_tokens"),
         ({"top_logprobs": 1}, "top_logprobs"),
         ({"ignore_eos": True, "guided_regex": "a+"}, "ignore_eos"),
+        ({"ignore_eos": True, "tools": [TOOL]}, "ignore_eos"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(
     given: dict[str, Any], param: str
 ) -> None:
+    body = chat(**given)
     with pytest.raises(InvalidRequest) as refusal:
-        chat(**given).sampling(8)
+        body.sampling(8, body.offer())
     assert refusal.value.param == param
 
 
