@@ -17,7 +17,7 @@ from edge import images
 from edge.cli.draw import annotated, check_target, save
 from edge.cli.errors import clear_errors
 from edge.cli.options import Mmproj, Model, settings_with
-from edge.cli.pages import Page, content_of, named, pages_of
+from edge.cli.pages import Page, content_of, is_file, named, pages_of
 from edge.engine.batch import Batch
 from edge.engine.engine import Engine
 from edge.engine.ticket import Ticket
@@ -118,7 +118,7 @@ def ask(
 def _split(words: list[str], *, may_lack_question: bool) -> tuple[list[Path], str]:
     """Files, and the question behind them."""
     *files, last = words
-    if may_lack_question and Path(last).is_file():
+    if may_lack_question and is_file(Path(last)):
         return [Path(word) for word in words], ""
     if not files:
         raise SetupError(

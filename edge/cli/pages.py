@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def pages_of(files: Sequence[Path], pages: str) -> Iterator[Page]:
     picture, a document nor a video, InvalidRequest for pages that there are not.
     """
     for path in files:
-        if not path.is_file():
+        if not is_file(path):
             raise SetupError(f"There is no file {path}.")
         encoded = path.read_bytes()
         if not encoded:
@@ -73,6 +74,16 @@ def pages_of(files: Sequence[Path], pages: str) -> Iterator[Page]:
             chosen = selected(pages, n_pages)
         for page in chosen:
             yield Page(encoded, page, page_label(path.name, page, n_pages))
+
+
+def is_file(path: Path) -> bool:
+    """Also for words that are too long for a name, for which pathlib raises."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 @contextmanager

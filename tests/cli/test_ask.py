@@ -223,6 +223,19 @@ def test_a_task_asks_and_its_boxes_are_drawn(
         assert image.getpixel((2 * side, 2 * side)) == (128, 128, 128)
 
 
+def test_words_may_be_longer_than_the_name_of_a_file(
+    tmp_path: Path, pointing: list[Request]
+) -> None:
+    picture, words = tmp_path / "grey.png", "red squares, " * 30
+    Image.new("RGB", (64, 64)).save(picture)
+    result = ask_task(tmp_path, str(picture), words)
+    assert result.exit_code == 0, result.stderr
+    assert pointing[0].messages[0].content[1] == TASKS["locate"].prompt(words)
+    result = ask_task(tmp_path, words, str(picture))
+    assert result.exit_code == 1
+    assert "There is no file red squares" in result.stderr
+
+
 def test_a_task_needs_no_words_and_takes_several_files(
     tmp_path: Path, document: Path, pointing: list[Request]
 ) -> None:
