@@ -56,7 +56,7 @@ export async function* toJson(store, mostBytes = MOST_EXPORT_BYTES) {
   yield file.blob;
 }
 
-/** A file of JSON, whose parts are no strings in memory any longer. */
+/** A file of JSON. Its parts are blobs, which a browser need not keep in memory. */
 class Exported {
   size = 0;
   /** @type {Blob[]} */
