@@ -413,6 +413,9 @@ async def test_a_shown_page_is_the_picture_that_would_be_asked_about(
     picture = {"type": "image_url", "image_url": {"url": page["url"]}}
     of_file = await ask(file_part(THREE, pages="2"))
     assert of_file.pictures == (await ask(picture)).pictures
+    # in which `box_px` are
+    [ref] = of_file.pictures
+    assert (page["width"], page["height"]) == (ref.width, ref.height)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,11 @@ class Located(Answered):
         description="Left, top, right, bottom in thousandths of the upright picture.",
     )
     point_2d: list[float] = []
-    box_px: list[int] = Field([], description="In pixels of the file that was sent.")
+    box_px: list[int] = Field(
+        [],
+        description="In pixels of the file that was sent; of a page of a PDF as "
+        "/v1/pages draws it with the same detail.",
+    )
     point_px: list[int] = []
 
 
