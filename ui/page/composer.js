@@ -188,11 +188,6 @@ export class Composer {
     if (this.#pictures.includes(old)) this.#have(this.#pictures.map((one) => (one === old ? next : one)));
   }
 
-  /** Puts `next` in the place of a picture, unless that was taken away. @param {PictureRef} old @param {PictureRef} next */
-  replace(old, next) {
-    if (this.#pictures.includes(old)) this.#have(this.#pictures.map((one) => (one === old ? next : one)));
-  }
-
   /** @param {PictureRef[]} pictures */
   #have(pictures) {
     this.#pictures = pictures;
