@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
+from edge.engine.beside_ends import all_ids, beside
 from edge.engine.protocols import Constraint
 
 
@@ -23,10 +24,8 @@ class MinTokens:
         inner: Constraint | None = None,
     ) -> None:
         self._n_left = n_min
-        self._may_follow = np.ones(n_vocab, np.bool_)  # before the fewest tokens
-        self._may_follow[list(ends)] = False
-        self._all = np.arange(n_vocab)
-        self._others = np.flatnonzero(self._may_follow)
+        self._ends = frozenset(ends)
+        self._n_vocab = n_vocab
         self._inner = inner
 
     def forced(self) -> list[int]:
@@ -34,15 +33,17 @@ class MinTokens:
 
     def allowed(self) -> npt.NDArray[np.intp]:
         if self._inner is None:
-            return self._others if self._n_left > 0 else self._all
+            if self._n_left <= 0:
+                return all_ids(self._n_vocab)
+            return beside(self._ends, self._n_vocab)
         allowed = self._inner.allowed()
         if self._n_left <= 0:
             return allowed
-        others = allowed[self._may_follow[allowed]]
+        others = allowed[~np.isin(allowed, [*self._ends])]
         return others if others.size else allowed
 
     def allows(self, token: int) -> bool:
-        if self._n_left > 0 and not self._may_follow[token]:
+        if self._n_left > 0 and token in self._ends:
             return False
         return self._inner is None or self._inner.allows(token)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from edge.engine.beside_ends import all_ids, beside
 from edge.engine.protocols import Constraint
 
 
@@ -25,10 +26,8 @@ class Thinking:
     ) -> None:
         self._close = [*close]
         self._n_left = budget
-        self._may_follow = np.ones(n_vocab, np.bool_)
-        self._may_follow[list(ends)] = False
-        self._all = np.arange(n_vocab)
-        self._thoughts = np.flatnonzero(self._may_follow)
+        self._ends = frozenset(ends)
+        self._n_vocab = n_vocab
         self._inner = inner
         self._latest: list[int] = []  # as many as `close`
         self._forced: list[int] = []
@@ -43,17 +42,17 @@ class Thinking:
 
     def allowed(self) -> npt.NDArray[np.intp]:
         if self._is_over:
-            return self._inner.allowed() if self._inner else self._all
+            return self._inner.allowed() if self._inner else all_ids(self._n_vocab)
         if forced := self.forced():
             return np.array(forced[:1], np.intp)
-        return self._thoughts
+        return beside(self._ends, self._n_vocab)
 
     def allows(self, token: int) -> bool:
         if self._is_over:
             return self._inner is None or self._inner.allows(token)
         if forced := self.forced():
             return token == forced[0]
-        return bool(self._may_follow[token])
+        return token not in self._ends
 
     def accept(self, token: int) -> None:
         if self._is_over:
