@@ -81,8 +81,7 @@ class Engine:
         self._load = self._scheduler.load
         self._tickets: dict[Sequence, Ticket] = {}
         self._thread_of = EngineThread(post, self._accept, self._end)
-        self._door = threading.Lock()
-        self._closing = False
+        self._door, self._closing = threading.Lock(), False
         self.watch = StepWatch()
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
@@ -140,8 +139,7 @@ class Engine:
         """Fails what is unfinished, ends both threads and frees the models."""
         with self._door:  # no question is accepted behind the message that ends all
             self._closing = True
-            reason = Cancelled("The engine was shut down.")
-            self._inbox.put(lambda: self._end_all(reason))
+            self._inbox.put(lambda: self._end_all(Cancelled("The engine has ended.")))
         self._thread.join()
         self.encoder.close()
         self._runtime.close()

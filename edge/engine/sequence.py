@@ -6,7 +6,7 @@ numbers: a picture of 19 x 25 tokens fills 475 cells and advances the position b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -65,6 +65,7 @@ class PicturePiece:
 
 
 Piece = TextPiece | PicturePiece
+_LABEL_TOKENS = 128  # a name of a file, and a page
 
 
 class Phase(Enum):
@@ -143,6 +144,20 @@ class Sequence:
     def n_image(self) -> int:
         """Image tokens of the prompt."""
         return sum(p.n_tokens for p in self.pieces if isinstance(p, PicturePiece))
+
+    def labels(self, piece: Callable[[int], bytes]) -> list[str]:
+        """What the prompt calls each still: the line before it, if that ends with a
+        colon. `piece` gives the text of a token in UTF-8."""
+        labels = []
+        for before, one in zip((None, *self.pieces), self.pieces, strict=False):
+            if isinstance(one, PicturePiece) and not one.ref.is_pair:
+                tokens: tuple[int, ...] = ()
+                if isinstance(before, TextPiece):
+                    tokens = before.tokens[-_LABEL_TOKENS:]
+                text = b"".join(map(piece, tokens)).decode(errors="replace")
+                is_label = text.endswith(":\n")
+                labels.append(text[:-2].rpartition("\n")[2] if is_label else "")
+        return labels
 
     @property
     def pictures(self) -> list[PictureRef]:

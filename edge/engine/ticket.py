@@ -209,6 +209,7 @@ class Ticket:
                 without_thoughts(text),
                 stills_in(sequence.pictures),
                 sequence.n_dropped_pictures,
+                sequence.labels(tokenizer.piece),
             ),
         )
         return Finished(answer)

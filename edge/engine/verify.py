@@ -26,7 +26,7 @@ def sample_rows(rows: Iterable[Row], choose: Choose) -> list[Sampled]:
     for row in rows:
         span, slot = row.span, row.span.slot
         if isinstance(span, TextSpan) and span.reads_state:
-            states.append(Sampled(slot, (), state=row.state.copy()))
+            states.append(_read(slot, row.state))
             continue
         if due.get(slot, row.index) != row.index:
             continue
@@ -47,3 +47,9 @@ def sample_rows(rows: Iterable[Row], choose: Choose) -> list[Sampled]:
         else Sampled(slot, each.tokens, each.logprobs)
         for slot, each in found.items()
     ]
+
+
+def _read(slot: int, state: npt.NDArray[np.float32]) -> Sampled:
+    if not np.isfinite(state).all():
+        return Sampled(slot, EngineError("The model gave no usable state. Try again."))
+    return Sampled(slot, (), state=state.copy())

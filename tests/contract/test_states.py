@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from edge.engine.protocols import Runtime
-from edge.engine.step import PictureSpan, Sampled, Span, Step, TextSpan
+from edge.engine.step import Chosen, PictureSpan, Row, Sampled, Span, Step, TextSpan
+from edge.engine.verify import sample_rows
+from edge.errors import EngineError
 from edge.images import Picture
 from edge.qwen3vl.positions import picture_positions
 from edge.request import SamplingParams
@@ -32,6 +36,19 @@ def state(runtime: Runtime, *spans: Span) -> npt.NDArray[np.float32]:
     assert found.tokens == ()
     assert found.state is not None
     return found.state
+
+
+def test_a_state_that_is_no_number_ends_one_question() -> None:
+    span = TextSpan(0, 0, (1, 2), (1,), reads_state=True)
+    other = replace(span, slot=1)
+    none = np.empty(0, np.float32)
+    rows = [
+        Row(span, 1, none, np.array([1, np.nan], np.float32)),
+        Row(other, 1, none, np.array([1, 2], np.float32)),
+    ]
+    failed, whole = sample_rows(rows, lambda slot, logits: Chosen((7,)))
+    assert isinstance(failed.tokens, EngineError)
+    assert whole.tokens == () and whole.state is not None
 
 
 def test_a_state_is_a_vector_that_has_a_score(pair: Pair) -> None:

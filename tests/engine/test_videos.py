@@ -106,3 +106,14 @@ def test_boxes_are_on_pictures_and_not_on_frames() -> None:
             done = events(engine.submit(request, pixels(request)))[-1]
             found.append([mark.picture for mark in done.answer.marks])
     assert found == [[0], []]
+
+
+def test_boxes_find_their_page_by_its_name() -> None:
+    """Of `pages: "5-6"`; their places are 0 and 1."""
+    answer = 'Page 6 of 9:\n[{"bbox_2d": [0, 0, 500, 500], "label": "total"}]'
+    pages = ("a.pdf, page 5 of 9:\n", STILL.ref, "a.pdf, page 6 of 9:\n", STILL.ref)
+    message = Message("user", (*pages, "Where is the total?"))
+    request = Request((message,), SamplingParams(max_tokens=100))
+    with closing(Engine(StubRuntime(answer), StubTower())) as engine:
+        done = events(engine.submit(request, pixels(request)))[-1]
+    assert [mark.picture for mark in done.answer.marks] == [1]
