@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 MAX_DEPTH = 8  # of compared schemas; deeper ones count as "may overlap"
@@ -66,8 +66,10 @@ class Disjoint:
         self._values: dict[int, frozenset[str] | None] = {}
         self._types: dict[int, frozenset[str]] = {}
 
-    def are(self, one: Any, other: Any, depth: int = 0) -> bool:
-        """True when certainly no value fits both."""
+    def are(
+        self, one: Any, other: Any, depth: int = 0, within: Collection[str] = TYPES
+    ) -> bool:
+        """True when certainly no value of the types `within` fits both."""
         self._n_left -= 1
         if depth > MAX_DEPTH or self._n_left < 0:
             return False
@@ -80,10 +82,12 @@ class Disjoint:
             for key in ("anyOf", "oneOf"):
                 branches = either.get(key)
                 if isinstance(branches, list) and all(
-                    self.are(branch, other_side, depth + 1) for branch in branches
+                    self.are(branch, other_side, depth + 1, within)
+                    for branch in branches
                 ):
                     return True
-        types, others = self._types_of(one), self._types_of(other)
+        types = self._types_of(one).intersection(within)
+        others = self._types_of(other).intersection(within)
         if not types & others and not (types & NUMBERS and others & NUMBERS):
             return True
         values, other_values = self._values_of(one), self._values_of(other)
@@ -103,7 +107,7 @@ class Disjoint:
 
     def _types_of(self, schema: Schema) -> frozenset[str]:
         if id(schema) not in self._types:
-            self._types[id(schema)] = frozenset(_types(schema))
+            self._types[id(schema)] = frozenset(types_in(schema))
         return self._types[id(schema)]
 
     def _resolved(self, schema: Any) -> Any:
@@ -144,9 +148,11 @@ def _values(schema: Schema) -> list[Any] | None:
     return values if isinstance(values, list) else None
 
 
-def _types(schema: Schema) -> set[str]:
+def types_in(schema: Schema) -> set[str]:
+    """The JSON types that its `type` or its values allow: all without them."""
     if (values := _values(schema)) is not None:
         return {type_of(value) for value in values}
-    named = schema.get("type", [])
-    types = {named} if isinstance(named, str) else set(map(str, named))
-    return types or set(TYPES)
+    named = schema.get("type")
+    types = [named] if isinstance(named, str) else named
+    # what is wrong with it is said where it is read
+    return set(map(str, types)) if isinstance(types, list) and types else set(TYPES)

@@ -10,11 +10,12 @@ that fits the result fits the original.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from edge.schemas import bounds
 from edge.schemas.bounds import Place
-from edge.schemas.disjoint import OF_TYPE, TYPES, Disjoint, type_of
+from edge.schemas.disjoint import OF_TYPE, TYPES, Disjoint, canonical, type_of, types_in
 from edge.schemas.keywords import IN_PLACE, KNOWN, VALUES, combines
 from edge.schemas.objects import n_properties, named
 from edge.schemas.references import ROOT, References
@@ -84,7 +85,7 @@ class _Reader:
             raise place.refusal("A schema must be an object, true or false.")
         self._refuse_unknown(node, place)
         parts = [
-            self._combined(key, node[key], place / key, here)
+            self._combined(key, node, place / key, here)
             for key in IN_PLACE
             if key in node
         ]
@@ -116,7 +117,8 @@ class _Reader:
         self._used.add("any")
         return {"$ref": "#/$defs/any0"}
 
-    def _combined(self, key: str, value: Any, place: Place, here: str | None) -> Any:
+    def _combined(self, key: str, node: Schema, place: Place, here: str | None) -> Any:
+        value = node[key]
         if key == "$ref":
             return self._references.use(value, place, here)
         if not isinstance(value, list) or not value:
@@ -126,7 +128,7 @@ class _Reader:
                 f"{key} has {len(value):,} schemas; {bounds.MAX_BRANCHES} are allowed."
             )
         if key == "oneOf":
-            self._refuse_overlap(value, place)
+            self._refuse_overlap(value, types_in(node), place)
         read = [self._read(part, place / i, here) for i, part in enumerate(value)]
         if key == "allOf":
             read = [part for part in read if part is not True] or [True]
@@ -134,10 +136,12 @@ class _Reader:
             return read[0]
         return {"allOf" if key == "allOf" else "anyOf": read}
 
-    def _refuse_overlap(self, branches: list[Any], place: Place) -> None:
+    def _refuse_overlap(
+        self, branches: list[Any], within: Collection[str], place: Place
+    ) -> None:
         for i, branch in enumerate(branches):
             for j in range(i):
-                if not self._disjoint.are(branches[j], branch):
+                if not self._disjoint.are(branches[j], branch, within=within):
                     raise place.refusal(
                         f"Schemas {j} and {i} of oneOf may fit the same value. Use "
                         "anyOf, or give each object a property with a const of its own."
@@ -155,7 +159,8 @@ class _Reader:
                 f"enum has {len(values):,} values; {bounds.MAX_ENUM:,} are allowed."
             )
         if key == "enum" and "const" in node:
-            values = [value for value in values if value == node["const"]]
+            same = canonical(node["const"])  # unlike ==, true is not 1
+            values = [value for value in values if canonical(value) == same]
         refuse_inexact(values, place)
         types = self._types(node, place) if "type" in node else [*TYPES]
         fitting = [

@@ -273,6 +273,22 @@ def test_disjoint_oneof_becomes_anyof(branches) -> None:
     assert read({"oneOf": branches}) == read({"anyOf": branches})
 
 
+def test_the_type_beside_oneof_is_that_of_its_branches() -> None:
+    branches = [
+        {"properties": {"k": {"const": kind}}, "required": ["k"]} for kind in "ab"
+    ]
+    beside = {"type": "object"}
+    assert read(beside | {"oneOf": branches}) == read(beside | {"anyOf": branches})
+    for open_ in ({}, {"type": ["object", "array"]}, {"type": 5}):
+        with pytest.raises(InvalidRequest):
+            read(open_ | {"oneOf": branches})
+
+
+def test_true_is_not_1() -> None:
+    assert of({"const": 1, "enum": [True, 1]}) == {"enum": [1]}
+    assert of({"const": True, "enum": [True, 1]}) == {"enum": [True]}
+
+
 @pytest.mark.parametrize("branches", OVERLAPPING)
 def test_overlapping_oneof_is_refused(branches) -> None:
     for some in (branches, branches[::-1]):
