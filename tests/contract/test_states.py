@@ -38,7 +38,7 @@ def state(runtime: Runtime, *spans: Span) -> npt.NDArray[np.float32]:
     return found.state
 
 
-def test_a_state_that_is_no_number_ends_one_question() -> None:
+def test_an_unusable_state_ends_one_question() -> None:
     span = TextSpan(0, 0, (1, 2), (1,), reads_state=True)
     other = replace(span, slot=1)
     none = np.empty(0, np.float32)
