@@ -63,10 +63,15 @@ def routes(client: Client, questions: Questions) -> APIRouter:
     @router.get("/v1/models/{name}")
     @documented(answer=Model)
     async def model(name: str, http: Request) -> dict[str, Any]:
-        """With its limits, how its authors sample it, and its ready tasks."""
+        """With its limits, how its authors sample it, and its ready tasks, as long as
+        the key allows."""
         limits = limits_of(http)
         served = await client.serving(name, limits)
-        tasks = [task.to_json() for task in TASKS.values()]
+        tasks = [
+            task.to_json()
+            | {"max_tokens": min(task.max_tokens, limits.max_tokens or task.max_tokens)}
+            for task in TASKS.values()
+        ]
         return described(served, client.settings, limits) | {"tasks": tasks}
 
     @router.get("/health")

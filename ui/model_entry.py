@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from edge.images import DETAILS, TOKEN_PX, budget, floor
-from edge.images.decode import FORMATS, MAX_SOURCE_PIXELS
+from edge.images.decode import FORMATS, MAX_PIXELS_OF_ALL
 from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.limits import Limits
 from edge.qwen3vl.encode_cost import ATTENTION_TOKENS
@@ -57,7 +57,7 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
             "attention": ATTENTION_TOKENS,
         },
         "token_px": TOKEN_PX,
-        "source_pixels": MAX_SOURCE_PIXELS,
+        "source_pixels": MAX_PIXELS_OF_ALL,
         "formats": [name.lower() for name in FORMATS],
     }
 

@@ -28,6 +28,7 @@ _MOST = {
     "HEIF": MAX_VIDEO_PIXELS,
     "AVIF": MAX_VIDEO_PIXELS,
 }
+MAX_PIXELS_OF_ALL = min(MAX_SOURCE_PIXELS, *_MOST.values())  # of every format
 # Others are for measurements: what is black and white in them is not known.
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK"}
 _MODES |= {"YCbCr", "I;16", "I;16L", "I;16B"}

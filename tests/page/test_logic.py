@@ -212,16 +212,18 @@ def test_marks_are_exported_in_pixels_of_the_chosen_pictures(page: Page) -> None
         body = "return await m.marksFile(...a).text()"
         return run(page, "marks_file.js", body, kind, marks, pictures)
 
+    a = {"picture": "=a.png", "size": [2000, 1000]}
+    b = {"picture": "b.png", "size": [400, 300]}
     assert json.loads(file("json")) == [
-        {"picture": "=a.png", "label": "cup", "box": [200, 200, 600, 400]},
-        {"picture": "b.png", "label": "eye", "point": [200, 75]},
-        {"picture": "b.png", "label": "cup", "box": [0, 0, 400, 300]},
+        a | {"label": "cup", "box": [200, 200, 600, 400]},
+        b | {"label": "eye", "point": [200, 75]},
+        b | {"label": "cup", "box": [0, 0, 400, 300]},
     ]
     assert file("csv").split("\r\n") == [
-        "picture,label,left,top,right,bottom",
-        "'=a.png,cup,200,200,600,400",
-        "b.png,eye,200,75,200,75",
-        "b.png,cup,0,0,400,300",
+        "picture,label,left,top,right,bottom,width,height",
+        "'=a.png,cup,200,200,600,400,2000,1000",
+        "b.png,eye,200,75,200,75,400,300",
+        "b.png,cup,0,0,400,300,400,300",
         "",
     ]
     coco = json.loads(file("coco"))

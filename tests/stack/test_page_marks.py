@@ -108,9 +108,10 @@ def test_words_and_boxes_light_each_other_up(visitor: Visitor) -> None:
 
 def test_marks_are_saved_in_pixels_of_the_chosen_file(visitor: Visitor) -> None:
     locate(visitor)
+    wide = {"picture": "wide.png", "size": [1000, 500]}
     assert json.loads(save(visitor.page, "JSON")) == [
-        {"picture": "wide.png", "label": "red circle", "box": [100, 100, 500, 300]},
-        {"picture": "wide.png", "label": "corner", "point": [800, 150]},
+        wide | {"label": "red circle", "box": [100, 100, 500, 300]},
+        wide | {"label": "corner", "point": [800, 150]},
     ]
     assert "wide.png,red circle,100,100,500,300" in save(visitor.page, "CSV")
     [image] = json.loads(save(visitor.page, "COCO"))["images"]

@@ -184,6 +184,14 @@ async def test_the_longest_answer_is_a_limit_and_a_default(server: Keyed) -> Non
     assert reply.json()["error"]["param"] == "max_tokens"
 
 
+async def test_ready_tasks_are_as_long_as_the_key_allows(server: Keyed) -> None:
+    """The page sends the length that is shown here."""
+    for limit, longest in (("max-tokens=256", 256), ("", 2048)):
+        reply = await server.get("/v1/models/stub", server.key(f"k{longest}", limit))
+        tasks = reply.json()["tasks"]
+        assert max(task["max_tokens"] for task in tasks) == longest
+
+
 async def test_a_key_asks_the_models_that_it_may(server: Keyed) -> None:
     web = server.web
     may, may_not = server.key("a", "models=stub|other"), server.key("b", "models=other")

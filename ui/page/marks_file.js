@@ -1,4 +1,7 @@
-/** The marks of an answer as a file for programs, in pixels of the chosen pictures. Pure. */
+/**
+ * The marks of an answer as a file for programs, in pixels of the chosen pictures, whose size is
+ * told: a browser that is short of room keeps smaller ones. Pure.
+ */
 
 /** @import { Mark } from "./overlay.js" */
 import { csv } from "./csv.js";
@@ -18,8 +21,9 @@ export function marksFile(kind, marks, pictures) {
     return picture ? [{ mark, picture, ...inPixels(mark, picture) }] : [];
   });
   if (kind === "csv") {
-    const rows = placed.map(({ mark, picture, x, y, width, height }) => [picture.name, mark.label, x, y, x + width, y + height]);
-    return new Blob([csv([["picture", "label", "left", "top", "right", "bottom"], ...rows]), "\r\n"], { type: "text/csv" });
+    const rows = placed.map(({ mark, picture, x, y, width, height }) => [picture.name, mark.label, x, y, x + width, y + height, picture.width, picture.height]);
+    const names = ["picture", "label", "left", "top", "right", "bottom", "width", "height"];
+    return new Blob([csv([names, ...rows]), "\r\n"], { type: "text/csv" });
   }
   const labels = [...new Set(placed.map(({ mark }) => mark.label))];
   const body =
@@ -38,6 +42,7 @@ export function marksFile(kind, marks, pictures) {
         }
       : placed.map(({ mark, picture, x, y, width, height }) => ({
           picture: picture.name,
+          size: [picture.width, picture.height],
           label: mark.label,
           ...(mark.width ? { box: [x, y, x + width, y + height] } : { point: [x, y] }),
         }));
