@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from edge.images import DETAILS, TOKEN_PX, budget, floor
-from edge.images.decode import FORMATS, MAX_PIXELS_OF_ALL
+from edge.images.decode import FORMATS, MAX_SOURCE_PIXELS
 from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.limits import Limits
 from edge.qwen3vl.encode_cost import ATTENTION_TOKENS
@@ -31,8 +31,9 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
     """What one question may hold. `image_tokens` are squares of `token_px` pixels, for
     each `detail` the most of them, to which a larger picture is scaled down; with
     `high` a smaller one is enlarged to the `floor`; all frames of a `video` share
-    theirs; `attention`: see `edge.qwen3vl.encode_cost`. Files up to
-    `source_pixels` are read in every one of the `formats`."""
+    theirs; `attention`: see `edge.qwen3vl.encode_cost`. Files of the
+    `formats` up to `source_pixels` are read; JPEGs may have more, and what video codecs
+    decode has to have fewer."""
     most = min(settings.image_tokens, served.max_image_tokens or 2**31)
     return {
         "body_bytes": MAX_BODY,
@@ -57,7 +58,7 @@ def limits(served: WorkerInfo, settings: Settings, key: Limits) -> dict[str, Any
             "attention": ATTENTION_TOKENS,
         },
         "token_px": TOKEN_PX,
-        "source_pixels": MAX_PIXELS_OF_ALL,
+        "source_pixels": MAX_SOURCE_PIXELS,
         "formats": [name.lower() for name in FORMATS],
     }
 

@@ -164,9 +164,14 @@ class Scheduler:
         two questions about one new picture compute it once: the others pass it, since
         that wait ends with the other's prompt.
         """
+        passed: set[int] = set()  # of hundreds of siblings, one is compared
         for sequence in self.waiting:
+            siblings = sequence.siblings
+            if siblings and id(siblings) in passed:
+                continue
             source, n_shared = self._longest_prefix(sequence)
             if self._is_being_computed(sequence, n_shared):
+                passed.add(id(siblings))
                 continue
             claim = self._slots.claim(sequence.n_cells_needed, source, n_shared)
             if claim is None:

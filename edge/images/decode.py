@@ -28,7 +28,6 @@ _MOST = {
     "HEIF": MAX_VIDEO_PIXELS,
     "AVIF": MAX_VIDEO_PIXELS,
 }
-MAX_PIXELS_OF_ALL = min(MAX_SOURCE_PIXELS, *_MOST.values())  # of every format
 # Others are for measurements: what is black and white in them is not known.
 _MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK"}
 _MODES |= {"YCbCr", "I;16", "I;16L", "I;16B"}
@@ -36,6 +35,7 @@ MOST_FRAMES = 1000  # of a TIFF, which are found one after the other
 # Of NewSubfileType (TIFF 6.0): a frame that is a smaller version of a page, or a mask.
 _SUBFILE_TYPE, _NO_PAGE = 254, 0b101
 _FAINT, _NEARLY_WHITE = 31, 224
+_NEARLY_ALL = 0.98  # the text on a white page is more than the rest
 MAX_ASPECT_RATIO = 200  # the bound of the model's own preprocessing
 
 
@@ -110,6 +110,17 @@ def _pages(tiff: Image.Image) -> list[int]:
     raise InvalidPicture(f"This TIFF has more than {MOST_FRAMES} pages.")
 
 
+def _first_page(tiff: Any) -> int:
+    for frame in range(MOST_FRAMES):
+        try:
+            tiff.seek(frame)
+        except EOFError:
+            break
+        if _is_page(tiff):
+            return frame
+    return 0
+
+
 def _is_page(tiff: Any) -> bool:
     try:
         return not tiff.tag_v2.get(_SUBFILE_TYPE, 0) & _NO_PAGE
@@ -123,6 +134,8 @@ def _decode(encoded: bytes, kept: _KeptSize, page: int | None = None) -> Picture
         # no other format can be without a claim
         formats = (kept.claim.format if kept.claim else "JPEG",)
         with Image.open(file, formats=formats) as image:
+            if page is None and image.format == "TIFF":
+                image.seek(_first_page(image))
             if page is not None:
                 pages = _pages(image)
                 if page >= len(pages):
@@ -245,6 +258,6 @@ def on_page(image: Image.Image) -> Image.Image:
     layer = image.convert("RGBA")
     is_drawn = layer.getchannel("A").point(lambda alpha: alpha > _FAINT)
     shades = layer.convert("L").histogram(is_drawn)
-    is_white = sum(shades[_NEARLY_WHITE:]) > 0.9 * sum(shades)
+    is_white = sum(shades[_NEARLY_WHITE:]) > _NEARLY_ALL * sum(shades)
     page = Image.new("RGBA", layer.size, "gray" if is_white else "white")
     return Image.alpha_composite(page, layer).convert("RGB")

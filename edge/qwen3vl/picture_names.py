@@ -20,11 +20,12 @@ _NAME: Final = rf"""
       \s{{1,3}}(?:(?P<page_nth>page)|image|picture|photo)
 """
 # What may stand between the name of a picture and the list below it.
-_END_OF_TITLE = re.compile(r"\s*(?:of\s\d{1,3}|/\d{1,3})?\W*+(?:json\b\W*+)?", re.I)
+_END_OF_TITLE = re.compile(r"\s*+(?:of\s\d{1,3}|/\d{1,3})?\W*+(?:json\b\W*+)?", re.I)
 _KEY = re.compile(
     r"(?:(page)|image|img|picture|photo)(?:_?(?:index|idx|id|number|no))?", re.I
 )
 _PAGE_LABEL = re.compile(r"page (\d{1,4}) of \d{1,4}$", re.I)
+_FILE_LABEL = re.compile(r"\.\w{2,5}$")
 
 
 class Name(NamedTuple):
@@ -41,10 +42,17 @@ class Name(NamedTuple):
 
 class PictureNames:
     """The names of the pictures of one question. The prompt calls each by its label,
-    "" where there is none: a file, a page of it, or both."""
+    "" where there is none. Those of a file, of a page of it or both count: others are
+    a person's words, and two equal ones name neither picture."""
 
     def __init__(self, labels: Sequence[str] = ()) -> None:
-        self._labels = {one.lower(): i for i, one in enumerate(labels, 1) if one}
+        lower = [one.lower() for one in labels]
+        self._labels = {
+            one: i
+            for i, one in enumerate(lower, 1)
+            if lower.count(one) == 1
+            and (_PAGE_LABEL.search(one) or _FILE_LABEL.search(one))
+        }
         found = [(_PAGE_LABEL.search(one), i) for i, one in enumerate(labels, 1)]
         pages = [(int(match[1]), i) for match, i in found if match]
         numbers = [number for number, _ in pages]

@@ -86,6 +86,8 @@ class Disjoint:
                     for branch in branches
                 ):
                     return True
+        if not NUMBERS.isdisjoint(within):  # an integer is among both
+            within = NUMBERS.union(within)
         types = self._types_of(one).intersection(within)
         others = self._types_of(other).intersection(within)
         if not types & others and not (types & NUMBERS and others & NUMBERS):

@@ -64,6 +64,18 @@ def test_a_thumbnail_in_a_tiff_is_not_a_page() -> None:
     # of which the first is the only page
     pair = encode(frames[0], "TIFF", save_all=True, append_images=frames[1:2])
     assert not vet(pair, TOKENS).is_first
+    frames[1].encoderinfo, frames[0].encoderinfo = [
+        {"tiffinfo": {254: kind}} for kind in (1, 0)
+    ]
+    behind = encode(
+        frames[1].resize((8, 8)),
+        "TIFF",
+        save_all=True,
+        append_images=frames[:1],
+        tiffinfo={254: 1},
+    )
+    assert middle(vet(behind, TOKENS)) == middle(vet(behind, TOKENS, page=0))
+    assert middle(vet(behind, TOKENS)) == (255, 0, 0)
     alone = encode(plain("red")[0], "TIFF", tiffinfo={254: 1})
     assert Counting(alone).run() == 1
     assert middle(vet(alone, TOKENS, page=0)) == (255, 0, 0)

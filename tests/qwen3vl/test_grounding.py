@@ -307,6 +307,11 @@ def test_the_time_grows_with_the_text(piece: str) -> None:
     assert len(marks_in(text, [WHOLE])) <= MOST
 
 
+def test_blanks_behind_a_title_take_no_longer() -> None:
+    text = "Image 1 and image 2" + " " * 200_000 + "x " + ONE
+    assert len(marks_in(text, [WHOLE, WHOLE])) <= 1
+
+
 def test_objects_in_objects_are_bounded() -> None:
     deep = "{" * 40 + '{}{"a":' * 5000 + ONE
     assert [mark.label for mark in marks_in(deep, [WHOLE])] == ["red circle"]

@@ -284,6 +284,31 @@ def test_the_type_beside_oneof_is_that_of_its_branches() -> None:
             read(open_ | {"oneOf": branches})
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "type": "integer",
+            "oneOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "integer", "maximum": 10},
+            ],
+        },
+        {
+            "type": "number",
+            "oneOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "integer", "maximum": 10},
+            ],
+        },
+        {"type": "number", "oneOf": [{"const": 5}, {"enum": [5, 6]}]},
+    ],
+)
+def test_integers_are_numbers_beside_oneof_too(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="same value"):
+        read(schema)
+
+
 def test_true_is_not_1() -> None:
     assert of({"const": 1, "enum": [True, 1]}) == {"enum": [1]}
     assert of({"const": True, "enum": [True, 1]}) == {"enum": [True]}

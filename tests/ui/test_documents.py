@@ -147,7 +147,7 @@ async def test_a_number_of_pages_that_a_file_claims_makes_no_work(
         assert error["param"].endswith("file.pages")
     assert web.sync.keys(keys.JOB("*")) == []
     after = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-    assert after - before < 3  # one picture for each would take longer
+    assert after - before < 10  # one picture for each would take longer
 
 
 async def test_the_text_layer_is_given_along(ask: Ask) -> None:
