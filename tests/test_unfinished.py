@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from edge.unfinished import finish, unfinished
+from edge.unfinished import PREFIX, finish, unfinished
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -40,3 +41,16 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     with unfinished(tmp_path) as mine:
         assert [*tmp_path.iterdir()] == [mine]
     assert [*tmp_path.iterdir()] == []
+
+
+def test_another_machine_may_be_writing(tmp_path: Path) -> None:
+    """Its locks are not seen here."""
+    theirs = tmp_path / f"{PREFIX}another-host-1"
+    theirs.mkdir()
+    (theirs / "half").touch()
+    with unfinished(tmp_path):
+        assert theirs.exists()
+    for path in (theirs / "half", theirs):
+        os.utime(path, (0, 0))
+    with unfinished(tmp_path):
+        assert not theirs.exists()
