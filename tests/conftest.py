@@ -22,6 +22,7 @@ from gguf import LlamaFileType
 from hypothesis import settings
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from bootstrap.debian import BROWSERS
 from edge import redis_clients
 from edge.errors import SetupError
 from edge.gguf.layout import QWEN3_VL_2B, TINY, text_file, write_files
@@ -181,8 +182,8 @@ def babble(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of a Chromium; without windows it takes half the time of a processor."""
-    for name in ("chromium-headless-shell", "chromium", "google-chrome"):
+    """The path of a Chromium."""
+    for name in BROWSERS:
         if path := shutil.which(name):
             return path
     cannot("No Chromium is installed: apt-get install chromium-headless-shell.")

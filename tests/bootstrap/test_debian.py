@@ -22,11 +22,18 @@ def test_a_compiler_is_required_only_for_a_build(machine: Machine) -> None:
 def test_browser_tests_need_a_chromium_and_a_font(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine(programs={"chromium-headless-shell"}, root=False)
     failed = SimpleNamespace(returncode=1)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    best, other = debian.BROWSERS[:2]
 
-    assert debian.for_browser_tests() == ["fonts-noto-cjk"]
+    for has, root, lacking in (
+        ({best}, True, []),
+        ({other}, False, []),
+        ({other}, True, [best]),
+        (set(), False, [best]),
+    ):
+        machine(programs=has, root=root)
+        monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+        assert debian.for_browser_tests() == [*lacking, "fonts-noto-cjk"]
 
 
 def test_without_root_the_exact_command_is_shown(machine: Machine) -> None:
