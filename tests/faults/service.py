@@ -28,6 +28,7 @@ from edge.up.parts import LOOPBACK, free_port, nginx, redis_server
 from edge.up.supervise import Child, Part
 from tests.conftest import wait_for
 from tests.faults.asking import Outcome, answered, until
+from tests.rendered_page import give_page
 
 STUB_WORKER = Path(__file__).with_name("stub_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -104,6 +105,7 @@ class Service:
         environ = {f"EDGE_{name.upper()}": value for name, value in given.items()}
         self.settings = Settings.read(environ)
         self.environ = self.settings.environ()
+        give_page(folder)
         self.children: dict[str, Child] = {}
         self._left: list[Child] = []
         self._stopping = threading.Event()

@@ -24,6 +24,7 @@ from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
 from PIL import Image, ImageDraw
 
 from tests.conftest import wait_for
+from tests.rendered_page import give_page
 
 READY_S = 180  # on a busy machine; three seconds on an idle one
 ASK_S = 120.0  # for one answer
@@ -116,6 +117,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = folder / "data"
         self.output = folder / "output.txt"
+        give_page(self.data_dir)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
         # the tiny model is fastest with one thread, and tests share two cores
         environ |= {"EDGE_DATA_DIR": str(self.data_dir), "EDGE_THREADS": "1"}
