@@ -19,6 +19,7 @@ from PIL import Image
 
 from edge.up.parts import free_port
 from tests.conftest import running_redis, wait_for
+from tests.rendered_page import give_page
 
 PATIENCE_S = 60
 
@@ -77,7 +78,8 @@ class Web(Site):
         environ |= {"EDGE_BROKER_URL": broker_url, "EDGE_CACHE_URL": broker_url}
         environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
         environ |= {"TMPDIR": str(folder)}
-        environ |= {"HOME": str(folder)}
+        environ |= {"HOME": str(folder), "EDGE_DATA_DIR": str(folder / "data")}
+        give_page(folder / "data")
         environ |= {f"EDGE_{name.upper()}": value for name, value in settings.items()}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
