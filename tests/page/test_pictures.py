@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page
 
 from edge.images import normalise
+from edge.images.decode import MAX_SOURCE_PIXELS
 from tests.images.heif_files import heic
 
 pytestmark = pytest.mark.browser
@@ -22,7 +23,7 @@ LIMITS = {
     "autoTokens": 256,
     "maxTokens": 256,
     "bodyBytes": 32 << 20,
-    "sourcePixels": 1 << 28,
+    "sourcePixels": MAX_SOURCE_PIXELS,
     "formats": ["jpeg", "png", "webp", "gif", "heif", "tiff"],
 }
 PREPARE = """async ([base64, name, limits, choice]) => {
@@ -231,6 +232,18 @@ def test_a_bomb_is_never_decoded(page: Page) -> None:
 def test_50_megapixels_are_made_small_in_the_browser(page: Page) -> None:
     reply = prepare(page, encoded(quadrants(8660, 5774), quality=60))
     assert reply["columns"] == 19 and corners(sent(reply)) == ["r", "g", "b", "y"]
+
+
+def test_a_jpeg_that_only_the_server_makes_small_is_sent_as_it_is(page: Page) -> None:
+    small = encoded(WHITE)
+    at = small.index(b"\xff\xc0") + 5  # the size in the frame header
+    data = small[:at] + (9000).to_bytes(2, "big") * 2 + small[at + 4 :]
+    reply = prepare(page, data)
+    assert (reply["isSame"], reply["width"]) == (True, 0)
+    part = {"x": 0, "y": 0, "width": 100, "height": 100}
+    for choice in ({"part": part}, {"limits": {"bodyBytes": len(data)}}):
+        refusal = prepare(page, data, **choice)
+        assert (refusal["code"], refusal["values"]["mp"]) == ("too_many_pixels", 67)
 
 
 def test_files_come_in_by_drop_and_paste_anywhere(page: Page) -> None:

@@ -20,7 +20,7 @@ import { decode, render } from "./raster.js";
  * @property {number} autoTokens the most of one that is read in the usual detail
  * @property {number} maxTokens the most of one
  * @property {number} bodyBytes of one question, with all its pictures in Base64
- * @property {number} sourcePixels of one file
+ * @property {number} sourcePixels of one file, unless it is a JPEG
  * @property {string[]} formats as "jpeg", in small letters
  */
 
@@ -58,7 +58,6 @@ export class PictureError extends Error {
 }
 
 const MOST_FILE_BYTES = 256 << 20; // read into memory once
-const MOST_DECODED_PIXELS = 1 << 26; // four bytes each, in the memory of a tab
 const MOST_ASPECT_RATIO = 200;
 const BASE64_GROWTH = 4 / 3;
 const LOSSY = ["jpeg", "heif", "avif"];
@@ -83,10 +82,14 @@ export async function prepare(file, limits, { isOriginal = false, part } = {}) {
   const isReadable = limits.formats.includes(claim.format);
   const fits = (/** @type {Blob} */ blob) => blob.size * BASE64_GROWTH < limits.bodyBytes;
   const n = claim.width * claim.height;
-  if (n > limits.sourcePixels) throw refuse("too_many_pixels", { mp: limits.sourcePixels >> 20 });
-  const bitmap = n > MOST_DECODED_PIXELS ? null : await decode(file);
+  // A tab may have no memory for it; the server makes a JPEG smaller while it decodes it.
+  const isHuge = n > limits.sourcePixels;
+  if (isHuge && (part || claim.format !== "jpeg" || !fits(file))) {
+    throw refuse("too_many_pixels", { mp: Math.floor(limits.sourcePixels / 1e6) });
+  }
+  const bitmap = isHuge ? null : await decode(file);
   if (!bitmap) {
-    if (isReadable && fits(file) && (n > MOST_DECODED_PIXELS || NOT_EVERYWHERE.includes(claim.format))) {
+    if (isReadable && fits(file) && (isHuge || NOT_EVERYWHERE.includes(claim.format))) {
       return { sent: file, original: null, name, width: 0, height: 0, rows: 0, columns: 0 };
     }
     throw refuse(isReadable ? "damaged" : "unreadable", { format: claim.format.toUpperCase() });

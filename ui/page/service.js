@@ -25,7 +25,7 @@ const LIMITS = {
   answer_tokens: 512,
   image_tokens: { min: 64, max: 2048, floor: 1024, details: { low: 256, auto: 1024, high: 2048 }, attention: 900 },
   token_px: 32,
-  source_pixels: 50_000_000,
+  source_pixels: 1 << 26,
   formats: ["jpeg", "png", "webp", "gif", "bmp", "tiff"],
   text_characters: 200_000,
 };
