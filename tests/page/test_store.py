@@ -154,6 +154,36 @@ def test_the_pictures_of_a_removed_conversation_go_with_it(page: Page) -> None:
     assert left == [7, ["shared", "again", "other"], None, 1]
 
 
+def test_a_draft_that_is_asked_during_a_sweep_keeps_its_pictures(page: Page) -> None:
+    left = run(
+        page,
+        """const {Store} = await import("/page/store.js");
+           const {MemoryTables} = await import("/page/memory.js");
+           const keys = {conversations: "id", messages: "id", pictures: "sha256",
+             jobs: "key"};
+           class Asked extends MemoryTables {
+             after = {};
+             async all(table, conversation) {
+               const rows = await super.all(table, conversation);
+               if (!conversation) await this.after[table]?.();
+               return rows;
+             }
+           }
+           const tables = new Asked(keys);
+           const other = new Store(tables, "other");
+           const sha256 = await other.pictures.keep(new Blob(["abc"]), false);
+           const pictures = [{sha256, original: null}];
+           await other.write({conversation: talk("a", {draft: {text: "", pictures}}),
+             messages: []});
+           tables.after.messages = () => other.write({conversation: talk("a",
+             {leaf: "m"}), messages: [said("m", "a", null, {pictures})]});
+           await other.sweep(Date.now() + 2 * 3600 * 1000);
+           return [(await other.read("a")).messages.length,
+             Boolean(await other.pictures.read(sha256))];""",
+    )
+    assert left == [1, True]
+
+
 def test_a_question_that_was_erased_leaves_no_conversation(page: Page) -> None:
     found = run(
         page,

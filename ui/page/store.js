@@ -219,10 +219,10 @@ export class Store {
     return /** @type {Message[]} */ (await this.#tables.all("messages", conversation));
   }
 
-  /** All pictures that a message or a draft names. */
+  /** All pictures that a draft or a message names. In this order: a draft may become a message meanwhile. */
   async #named() {
-    const messages = await this.#messages();
-    return [...messages.flatMap(({ pictures }) => pictures), ...drafted(await this.#conversations())];
+    const drafts = drafted(await this.#conversations());
+    return [...drafts, ...(await this.#messages()).flatMap(({ pictures }) => pictures)];
   }
 
   /** @param {Change} change */
