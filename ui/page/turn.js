@@ -205,10 +205,12 @@ export class AnswerView {
 
 /** @param {string} name of its text @param {() => string} text what it copies */
 function copyButton(name, text) {
+  let timer = 0;
   const copying = async () => {
     await copy(text());
     put(made, say("copied"));
-    setTimeout(() => put(made, say(name)), COPIED_MS);
+    clearTimeout(timer);
+    timer = window.setTimeout(() => put(made, say(name)), COPIED_MS);
   };
   const made = button(say(name), () => void copying(), { class: "plain" });
   return made;
