@@ -95,6 +95,13 @@ def test_search_looks_into_the_answers(listed: Page) -> None:
     expect(listed.locator(".history-title")).to_have_text(["Receipt"])
     listed.get_by_role("searchbox").fill("no such words")
     expect(listed.get_by_text("Nothing found.")).to_be_visible()
+    escapes = """addEventListener("keydown", ({key, defaultPrevented}) =>
+                   (window.escapes ??= []).push([key, defaultPrevented]))"""
+    listed.evaluate(escapes)
+    listed.keyboard.press("Escape")
+    expect(listed.locator(".history-entry")).to_have_count(3)
+    listed.keyboard.press("Escape")  # which closes the list
+    assert listed.evaluate("window.escapes") == [["Escape", True], ["Escape", False]]
 
 
 def test_a_new_title_stays(listed: Page) -> None:
@@ -106,6 +113,7 @@ def test_a_new_title_stays(listed: Page) -> None:
     listed.evaluate("window.list.refresh()")  # as news of another tab do
     field.press("Enter")
     expect(listed.locator(".history-title").nth(1)).to_have_text("Shopping")
+    expect(listed.get_by_role("button", name="Rename “Shopping”")).to_be_focused()
     listed.reload()
     listed.evaluate(SHOW)
     expect(listed.locator(".history-title").nth(1)).to_have_text("Shopping")
@@ -118,6 +126,7 @@ def test_a_removal_is_asked_first_and_can_be_undone(listed: Page) -> None:
     remove.click()
     listed.get_by_role("button", name="Cancel").click()
     expect(listed.locator(".history-entry")).to_have_count(3)
+    expect(remove).to_be_focused()
     remove.click()
     listed.get_by_role("button", name="Remove", exact=True).click()
     expect(listed.locator(".history-entry")).to_have_count(2)

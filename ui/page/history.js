@@ -4,7 +4,7 @@
 /** @import { Store } from "./store.js" */
 /** @import { Mode } from "./history_entry.js" */
 
-import { button, el, put } from "./dom.js";
+import { button, el, isComposing, put } from "./dom.js";
 import { foot } from "./history_foot.js";
 import { entry } from "./history_entry.js";
 import { UNDO_MS } from "./store.js";
@@ -12,6 +12,8 @@ import { UNDO_MS } from "./store.js";
 /** Shown at once; a button shows as many more. */
 const PAGE = 50;
 const TYPING_MS = 150;
+/** Where the focus goes from what an entry no longer shows. @type {Record<string, string>} */
+const ASKED_BY = { field: "rename", no: "remove" };
 
 /**
  * @typedef {object} HistoryWays
@@ -50,6 +52,12 @@ export class History {
       oninput: () => {
         clearTimeout(typing);
         typing = window.setTimeout(() => this.refresh(), TYPING_MS);
+      },
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.key !== "Escape" || !this.#search.value || isComposing(event)) return;
+        event.preventDefault(); // Escape closes one thing at a time
+        this.#search.value = "";
+        this.refresh();
       },
     });
     host.append(
@@ -149,8 +157,9 @@ export class History {
     if (!id || !this.#list.contains(at)) return;
     const { mode } = this.#asking;
     const asks = id === this.#asking.id && mode !== "none";
-    const action = asks ? (mode === "renaming" ? "field" : "no") : at?.dataset.action;
-    return () => this.#part(id, action ?? "open")?.focus();
+    const action = at?.dataset.action ?? "open";
+    const next = asks ? (mode === "renaming" ? "field" : "no") : (ASKED_BY[action] ?? action);
+    return () => this.#part(id, next)?.focus();
   }
 
   /** @param {string} id @param {string} action @returns {HTMLElement | null} */

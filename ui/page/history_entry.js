@@ -91,6 +91,7 @@ function actions(conversation, ways) {
 
 /** @param {Conversation} conversation @param {EntryWays} ways */
 function renaming(conversation, ways) {
+  const rename = () => ways.onRename(conversation.id, field.value.trim() || conversation.title);
   const field = el("input", {
     class: "history-field",
     dir: "auto",
@@ -102,9 +103,10 @@ function renaming(conversation, ways) {
       if (!["Enter", "Escape"].includes(event.key) || isComposing(event)) return;
       event.preventDefault(); // Escape closes one thing at a time
       if (event.key === "Escape") field.value = conversation.title;
-      field.blur();
+      field.removeEventListener("blur", rename); // it keeps the focus until the entry is shown again
+      rename();
     },
-    onblur: () => ways.onRename(conversation.id, field.value.trim() || conversation.title),
+    onblur: rename,
   });
   return field;
 }
