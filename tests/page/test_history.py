@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import wait_for
+from tests.page.conftest import MODULES
 
 pytestmark = pytest.mark.browser
 
@@ -185,8 +186,14 @@ def test_an_answer_keeps_its_marks_and_its_failure_on_the_way(page: Page) -> Non
           const {importFile, toJson} = await import("/page/transfer.js");
           await store.changeMessage("a0", () => ({marks}));
           await store.changeMessage("a1", () => ({state: "failed", error}));
-          const files = [];
-          for await (const file of toJson(store, 1)) files.push(file);
+          await store.changeMessage("q1", () => ({marks, error}));
+          await store.changeMessage("a2", () => ({marks: Array(9000).fill(marks[0]),
+            error}));
+          const [files, parts] = [[], toJson(store, 1)];
+          for (let part = {}; !part.done; ) {
+            part = await parts.next();
+            files.push(part.value);
+          }
           const before = (await store.conversations()).map(({id}) => id);
           const n = [];
           for (const file of files) n.push(await importFile(file, store));
@@ -194,17 +201,41 @@ def test_an_answer_keeps_its_marks_and_its_failure_on_the_way(page: Page) -> Non
             .filter(({id}) => !before.includes(id));
           const messages = [];
           for (const {id} of added) messages.push(...(await store.read(id)).messages);
-          return [n, messages.find(({marks}) => marks).marks,
-            messages.find(({state}) => state === "failed").error];
+          const all = messages.flatMap(({marks}) => marks ? [marks] : []);
+          return [n, all.filter(({length}) => length < 9),
+            messages.flatMap(({error}) => error ?? []),
+            all.map(({length}) => length).filter((n) => n > 9)];
         }""",
         [[good, wrong], error],
     )
     assert found[0] == [1, 1, 1]  # a file for each, since each is longer than asked
     assert found[1] == [
-        good | {"id": "0"},
-        {"id": "1", "sha256": "", "label": "", "hue": 0, "x": 1, "y": 0},
+        [
+            good | {"id": "0"},
+            {"id": "1", "sha256": "", "label": "", "hue": 0, "x": 1, "y": 0},
+        ]
     ]
-    assert found[2] == {"code": "queue_full", "message": "Full."}
+    assert found[2] == [{"code": "queue_full", "message": "Full."}]
+    assert found[3] == [300]
+
+
+def test_a_long_history_is_exported_a_file_at_each_press(listed: Page) -> None:
+    """A browser blocks a second download of one press."""
+    source = (MODULES / "transfer.js").read_text()
+    short = source.replace("MOST_EXPORT_BYTES = 128 << 20", "MOST_EXPORT_BYTES = 900")
+    assert short != source
+    listed.route(
+        "**/transfer.js",
+        lambda route: route.fulfill(body=short, content_type="text/javascript"),
+    )
+    listed.get_by_text("Export, import, remove").click()
+    names = []
+    for button in ("Export all (JSON)", "Export part 2"):
+        with listed.expect_download() as started:
+            listed.get_by_role("button", name=button).click()
+        names.append(started.value.suggested_filename[:14])
+    assert names == ["edge-vl part 1", "edge-vl part 2"]
+    expect(listed.get_by_role("button", name="Export all (JSON)")).to_be_visible()
 
 
 def test_an_export_that_fails_is_said_to_have_failed(listed: Page) -> None:

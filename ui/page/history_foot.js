@@ -21,11 +21,12 @@ import { branch } from "./tree.js";
 export function foot(ways) {
   const { say, store } = ways;
   const buttons = el("div", { class: "history-tools" });
+  const exportAll = exporting(ways);
   const show = () =>
     put(
       buttons,
       button(say("history.export.one"), () => attempt(ways, exportOne)),
-      button(say("history.export.all"), () => attempt(ways, exportAll)),
+      exportAll,
       button(say("history.import"), () => importOne(ways)),
       button(say("history.remove_all"), ask),
     );
@@ -55,10 +56,29 @@ async function exportOne({ say, store, open, onSaid }) {
   download(toMarkdown(transcript.conversation.title, shown, say), "edge-vl", "md");
 }
 
-/** @param {FootWays} ways */
-async function exportAll({ store }) {
-  const { toJson } = await transfer();
-  for await (const file of toJson(store)) download(file, "edge-vl", "json");
+/** A button that exports all, a file at each press: browsers block a second download of one. @param {FootWays} ways */
+function exporting(ways) {
+  const { say, store, onSaid } = ways;
+  /** @type {ReturnType<typeof import("./transfer.js").toJson> | null} */
+  let files = null;
+  let n = 1;
+  const begin = () => {
+    files = null;
+    n = 1;
+    put(made, say("history.export.all"));
+  };
+  const exportNext = async () => {
+    const { toJson } = await transfer();
+    files ??= toJson(store);
+    const { value: file, done } = await files.next();
+    if (file) download(file, n > 1 || !done ? `edge-vl part ${n}` : "edge-vl", "json");
+    if (done) return begin();
+    put(made, say("history.export.part", { n: n + 1 }));
+    onSaid(say("history.export.more", { n }));
+    n++;
+  };
+  const made = button(say("history.export.all"), () => attempt(ways, () => exportNext().catch((error) => (begin(), Promise.reject(error)))));
+  return made;
 }
 
 const transfer = () => import("./transfer.js");

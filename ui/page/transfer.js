@@ -12,6 +12,8 @@ const FORMAT = "edge-vl conversations";
 const MOST_FILE_BYTES = 512 << 20;
 const MOST_EXPORT_BYTES = 128 << 20; // then the next file begins: a conversation is never divided
 const MOST_MESSAGES = 10_000; // of one conversation
+const MOST_PICTURES = 1000; // of one message: those of a question, or frames of its videos
+const MOST_MARKS = 300; // of one answer, as the server finds them
 const LONGEST_TEXT = 1_000_000; // characters of one message
 /** Where a message begins; a Markdown viewer does not show it. */
 const MARKER = /^<!-- edge-vl (user|assistant) -->$/m;
@@ -37,11 +39,11 @@ export function toMarkdown(title, messages, say) {
 
 /**
  * All conversations with their pictures, in files of about `mostBytes`: one that is longer
- * than a string may be could not be imported.
+ * than a string may be could not be imported. The last one is returned.
  *
  * @param {Store} store
  * @param {number} [mostBytes]
- * @returns {AsyncGenerator<Blob, void>}
+ * @returns {AsyncGenerator<Blob, Blob>}
  */
 export async function* toJson(store, mostBytes = MOST_EXPORT_BYTES) {
   let file = new Exported();
@@ -53,7 +55,7 @@ export async function* toJson(store, mostBytes = MOST_EXPORT_BYTES) {
     const transcript = await store.read(id);
     if (transcript) await file.add(transcript, store);
   }
-  yield file.blob;
+  return file.blob;
 }
 
 /** A file of JSON. Its parts are blobs, which a browser need not keep in memory. */
@@ -164,20 +166,21 @@ function checked(given) {
  */
 function message(given, conversation, names) {
   const isDone = ["done", "stopped", "failed"].includes(given?.state);
+  const isAnswer = given?.role === "assistant";
   return {
     id: /** @type {string} */ (names.get(given?.id)),
     conversation,
     parent: names.get(given?.parent) ?? null,
-    role: given?.role === "assistant" ? "assistant" : "user",
+    role: isAnswer ? "assistant" : "user",
     text: text(given?.text, LONGEST_TEXT),
     ...(given?.task && { task: task(given.task) }),
     ...(typeof given?.thoughts === "string" && { thoughts: text(given.thoughts, LONGEST_TEXT) }),
-    pictures: Array.isArray(given?.pictures) ? given.pictures.map(picture) : [],
+    pictures: Array.isArray(given?.pictures) ? given.pictures.slice(0, MOST_PICTURES).map(picture) : [],
     created: time(given?.created),
     state: isDone ? given.state : "stopped", // its job is not here
-    ...(typeof given?.finish_reason === "string" && { finish_reason: given.finish_reason }),
-    ...(Array.isArray(given?.marks) && { marks: given.marks.map(mark) }),
-    ...(given?.error && { error: { code: text(given.error.code, 100), message: text(given.error.message, 1000) } }),
+    ...(typeof given?.finish_reason === "string" && { finish_reason: text(given.finish_reason, 100) }),
+    ...(isAnswer && Array.isArray(given.marks) && { marks: given.marks.slice(0, MOST_MARKS).map(mark) }),
+    ...(isAnswer && given.state === "failed" && given.error && { error: { code: text(given.error.code, 100), message: text(given.error.message, 1000) } }),
   };
 }
 
