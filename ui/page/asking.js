@@ -3,7 +3,6 @@
  * written to the store. Another tab's questions are left to it while it lives.
  */
 
-/** @import { Located } from "./marks.js" */
 /** @import { Job, Message } from "./records.js" */
 /** @import { AnswerEvent } from "./resume.js" */
 /** @import { Options } from "./request.js" */
@@ -12,12 +11,11 @@
 import { cancelJob, send } from "./api.js";
 import { isAwaited } from "./conversation.js";
 import { needsLogin, pauseAfter } from "./failures.js";
-import { marksOf } from "./marks.js";
-import { answeredTurns, PictureGone, requestBody, sentPictures } from "./request.js";
+import { Posting } from "./posting.js";
+import { sentPictures } from "./request.js";
 import { follow } from "./resume.js";
 import { Running } from "./running.js";
 import { branch } from "./tree.js";
-import { say } from "./words.js";
 
 const CLAIM_MS = 5000;
 const WRITE_MS = 400;
@@ -25,6 +23,7 @@ const WRITE_MS = 400;
 export class Asking {
   #store;
   #service;
+  #posting;
   /** @type {Map<string, Running>} by the name of the answer's message */
   #running = new Map();
   /** Keys of the jobs that are followed, or are about to be. @type {Set<string>} */
@@ -38,6 +37,7 @@ export class Asking {
   constructor(store, service) {
     this.#store = store;
     this.#service = service;
+    this.#posting = new Posting(store, service);
     store.watch(({ message }) => void (message && this.#heedStop(message)));
   }
 
@@ -238,7 +238,7 @@ export class Asking {
           running.progress.isLost = event.is_lost;
           break;
         case "finish":
-          ending = { ...ending, state: "done", finish_reason: event.finish_reason, marks: await this.#marks(job, event.grounding) };
+          ending = { ...ending, state: "done", finish_reason: event.finish_reason, marks: await this.#posting.marks(job, event.grounding) };
           break;
         case "usage":
           ending = { ...ending, measured: { ...ending.measured, ...event, seconds: running.progress.elapsed(now) } };
@@ -252,7 +252,7 @@ export class Asking {
       this.#tell(job.message);
     };
     await follow({ job: job.job, received: running.received }, {
-      post: (received, signal) => this.#post(job, received, signal),
+      post: (received, signal) => this.#posting.post(job, received, signal),
       get: (path, headers, signal) => send(path, { headers, signal }),
       signal: running.aborter.signal,
       onEvent,
@@ -267,36 +267,6 @@ export class Asking {
   /** What is there of an answer, unless it was stopped in another tab. @param {Job} job @param {Partial<Message>} change */
   #write(job, change) {
     return this.#store.changeMessage(job.message, ({ state }) => (state === "stopped" ? null : change));
-  }
-
-  /** @param {Job} job @param {Located[]} grounding */
-  async #marks(job, grounding) {
-    if (!grounding.length) return [];
-    const found = await this.#store.read(job.conversation);
-    const answer = found?.messages.find(({ id }) => id === job.message);
-    const turns = answeredTurns(branch(found?.messages ?? [], answer?.parent ?? null));
-    const sent = sentPictures(turns, this.#service.limits.pictures, answer?.settings ?? {});
-    return marksOf(grounding, sent.filter(({ clip }) => !clip)); // frames are not counted
-  }
-
-  /** @param {Job} job @param {string} received @param {AbortSignal} signal */
-  async #post(job, received, signal) {
-    const found = await this.#store.read(job.conversation);
-    const answer = found?.messages.find(({ id }) => id === job.message);
-    const path = branch(found?.messages ?? [], answer?.parent ?? null);
-    let body;
-    try {
-      body = await requestBody(path, answer?.settings ?? {}, {
-        mostPictures: this.#service.limits.pictures,
-        defaultQuestion: say("default_question"),
-        read: (digest) => this.#store.pictures.read(digest),
-      });
-    } catch (error) {
-      if (!(error instanceof PictureGone)) throw error;
-      return Response.json({ error: { code: "picture_gone", message: error.message } }, { status: 410 });
-    }
-    const headers = { "content-type": "application/json", "idempotency-key": job.key, "last-event-id": received };
-    return send("v1/chat/completions", { method: "POST", headers, body, signal });
   }
 
   /** @param {string} message */
