@@ -238,6 +238,24 @@ def test_a_long_history_is_exported_a_file_at_each_press(listed: Page) -> None:
     expect(listed.get_by_role("button", name="Export all (JSON)")).to_be_visible()
 
 
+def test_a_picture_of_100_megabytes_moves_too(listed: Page) -> None:
+    """Where its text was copied, or made a list of characters, the tab crashed."""
+    found = listed.evaluate(
+        """async () => {
+          const {importFile, toJson} = await import("/page/transfer.js");
+          const blob = new Blob([new Uint8Array(100 << 20)], {type: "image/png"});
+          const sha256 = await store.pictures.keep(blob, false);
+          await store.changeMessage("q2", ({pictures: [picture]}) => (
+            {pictures: [{...picture, sha256}]}));
+          const {value} = await toJson(store).next();
+          await store.pictures.remove([{sha256}], [], Date.now());
+          const n = await importFile(value, store);
+          return [n, (await store.pictures.read(sha256)).size];
+        }"""
+    )
+    assert found == [1, 100 << 20]
+
+
 def test_an_export_that_fails_is_said_to_have_failed(listed: Page) -> None:
     listed.evaluate(
         "void (store.pictures.read = () => Promise.reject(new RangeError('Too long')))"

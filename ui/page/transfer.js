@@ -72,13 +72,13 @@ class Exported {
     const refs = transcript.messages.flatMap(({ pictures }) => pictures);
     for (const digest of refs.flatMap(({ sha256, original }) => [sha256, original])) {
       const blob = digest && !this.#pictures.has(digest) && (await store.pictures.read(digest));
-      if (blob) this.#pictures.set(digest, this.#part(`${JSON.stringify(digest)}:${JSON.stringify(await dataUrl(blob))}`));
+      if (blob) this.#pictures.set(digest, this.#part(JSON.stringify(digest), ':"', await dataUrl(blob), '"'));
     }
   }
 
-  /** @param {string} text */
-  #part(text) {
-    const part = new Blob([text]);
+  /** @param {string[]} texts not joined: a picture is long */
+  #part(...texts) {
+    const part = new Blob(texts);
     this.size += part.size;
     return part;
   }
@@ -257,7 +257,9 @@ function fromDataUrl(url) {
   const [, type, base64] = /^data:(image\/[a-z+.-]+);base64,(.*)$/s.exec(url) ?? [];
   if (!base64) return null;
   try {
-    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    const binary = atob(base64);
+    const bytes = new Uint8Array(binary.length);
+    for (let n = 0; n < binary.length; n++) bytes[n] = binary.charCodeAt(n); // `from` would make a list of characters
     return new Blob([bytes], { type });
   } catch {
     return null;
