@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 from typing import Final
 
 PREFIX: Final = ".unfinished-"
-OLD_S: Final = 3600.0  # nothing is written for so long without a byte
+OLD_S: Final = 3600.0  # whoever writes has written something since
 
 
 @contextmanager

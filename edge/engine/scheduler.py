@@ -160,9 +160,7 @@ class Scheduler:
         """Moves the next waiting sequence into a slot, if it can have one.
 
         A long question that waits for its cells is never overtaken, or it might wait
-        for ever. One also waits while another computes a long common prefix, so that
-        two questions about one new picture compute it once: the others pass it, since
-        that wait ends with the other's prompt.
+        for ever. One that waits for another to compute a long common prefix is passed.
         """
         passed: set[int] = set()  # of hundreds of siblings, one is compared
         for sequence in self.waiting:
