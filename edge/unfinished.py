@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 from typing import Final
 
 PREFIX: Final = ".unfinished-"
-OLD_S: Final = 3600.0  # whoever writes has written something since
+OLD_S: Final = 3600.0  # a process that writes has written since
 
 
 @contextmanager
