@@ -18,7 +18,9 @@ from training import draw, questions, scenes
 from training.batch import Batch, collate
 from training.facts import truth_of
 from training.fonts import Font
+from training.grounding import boxes_of
 from training.judging import judge
+from training.locating import locating
 from training.questions import Language, Question, ask, narrow_miss, small_talk
 from training.rows import (
     Row,
@@ -47,7 +49,9 @@ HARD: Final = 2600  # from this batch on anything
 SYSTEM: Final = ("You are a helpful assistant.", "你是一个有用的助手。")
 
 
-def draw_vision_input(rng: Random, fonts: tuple[Font, ...], hard: float) -> VisionInput:
+def draw_vision_input(
+    rng: Random, fonts: tuple[Font, ...], hard: float, kind: str | None = None
+) -> VisionInput:
     """A picture of random size, shape and content; `hard` grows from 0 to 1.
 
     Reading comes last: a model that cannot tell a star from a ring learns no letters.
@@ -59,7 +63,7 @@ def draw_vision_input(rng: Random, fonts: tuple[Font, ...], hard: float) -> Visi
         "writing": 0.36 * reading,
         "other": 0.08,
     }
-    (kind,) = rng.choices(list(shares), list(shares.values()))
+    kind = kind or rng.choices(list(shares), list(shares.values()))[0]
     reach = (-0.25, 1.4) if kind in ("number", "writing") else (-0.75, 0.75)
     aspect = math.exp(rng.uniform(*reach) * hard)
     scene: Scene
@@ -83,26 +87,35 @@ def draw_vision_input(rng: Random, fonts: tuple[Font, ...], hard: float) -> Visi
     drawn = draw.draw(rng, scene, width, height, style)
     seen = to_vision_input(scene, Picture(width, height, drawn.image.tobytes()))
     truth = truth_of(scene, drawn, seen.rows, seen.columns)
-    return replace(seen, truth=truth)
+    boxes = boxes_of(drawn) if kind == "shapes" else ()
+    return replace(seen, truth=truth, boxes=boxes)
 
 
 class Conversations:
     """All batches of one training run."""
 
     def __init__(
-        self, tokens: Tokens, fonts: tuple[Font, ...], seed: int, size: int
+        self,
+        tokens: Tokens,
+        fonts: tuple[Font, ...],
+        seed: int,
+        size: int,
+        boxes: int = 0,
     ) -> None:
+        """`size` pictures of a batch are talked about, and objects of `boxes` more are
+        located."""
         self._tokens = tokens
         self._fonts = fonts
         self._seed = seed
         self._size = size
-        self._drawn: dict[int, list[VisionInput]] = {}
+        self._boxes = boxes
+        self._drawn: dict[tuple[int, str | None], list[VisionInput]] = {}
 
     def batch(self, k: int) -> Batch:
         """Batch `k`: conversations, and rows for judging in short and long forms."""
         groups = [k - use * APART for use in range(USES)]
         pictures = [seen for group in groups for seen in self._group(group)]
-        self._drawn.pop(groups[-1], None)
+        self._drawn.pop((groups[-1], None), None)
         rng = Random(f"{self._seed} questions {k}")
         rng.shuffle(pictures)
         newest = self._group(k)
@@ -111,7 +124,16 @@ class Conversations:
             [self._row(rng, seen, newest) for seen in pictures],
             self._judged(rng, shapes, JUDGED, published=False),
             self._judged(rng, shapes, PUBLISHED, published=True),
+            *self._located(rng, groups),
         )
+
+    def _located(self, rng: Random, groups: list[int]) -> list[list[Row]]:
+        """Pictures of their own, because few others show shapes."""
+        if not self._boxes:
+            return []
+        pictures = [seen for group in groups for seen in self._group(group, "shapes")]
+        self._drawn.pop((groups[-1], "shapes"), None)
+        return [[locating(rng, self._tokens, seen) for seen in pictures]]
 
     def _judged(
         self, rng: Random, shapes: list[VisionInput], n: int, *, published: bool
@@ -119,15 +141,15 @@ class Conversations:
         rows = range(n)
         return [judge(rng, self._tokens, shapes, published=published) for _ in rows]
 
-    def _group(self, number: int) -> list[VisionInput]:
-        if number not in self._drawn:
-            rng = Random(f"{self._seed} pictures {number}")
+    def _group(self, number: int, kind: str | None = None) -> list[VisionInput]:
+        if (number, kind) not in self._drawn:
+            rng = Random(f"{self._seed} {kind or 'pictures'} {number}")
             hard = min(max((number - EASY) / (HARD - EASY), 0.0), 1.0)
-            self._drawn[number] = [
-                draw_vision_input(rng, self._fonts, hard)
-                for _ in range(self._size // USES)
+            self._drawn[number, kind] = [
+                draw_vision_input(rng, self._fonts, hard, kind)
+                for _ in range((self._boxes if kind else self._size) // USES)
             ]
-        return self._drawn[number]
+        return self._drawn[number, kind]
 
     def _row(self, rng: Random, seen: VisionInput, others: list[VisionInput]) -> Row:
         language: Language = rng.choice(("en", "zh"))

@@ -32,6 +32,7 @@ class VisionInput:
     rows: int
     columns: int
     truth: npt.NDArray[np.uint8] | None = None  # see `training.facts`
+    boxes: tuple[tuple[int, int, int, int], ...] = ()  # see `training.grounding`
 
 
 @dataclass

@@ -50,9 +50,10 @@ YES_NO = torch.tensor([Tokens().encode(word)[0] for word in (YES, NO)])
 class Batches(Dataset[Batch]):
     """Batches made in another process, one ahead."""
 
-    def __init__(self, seed: int, size: int, first: int, last: int) -> None:
+    def __init__(self, seed: int, size: int, boxes: int, first: int, last: int) -> None:
         self._seed = seed
         self._size = size
+        self._boxes = boxes
         self._steps = range(first, last)
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Batches(Dataset[Batch]):
         if not hasattr(self, "_all"):
             os.nice(5)  # drawing uses the cores while the arithmetic leaves gaps
             self._all = Conversations(
-                Tokens(), fonts.training_fonts(), self._seed, self._size
+                Tokens(), fonts.training_fonts(), self._seed, self._size, self._boxes
             )
         return self._all.batch(self._steps[n])
 
@@ -74,14 +75,19 @@ def losses_of(
     patches. `aside`: only the training head learns from the latter."""
     model: Any = learner["model"]
     states = forward(model, batch)
-    talk, short, long = zip(states.last, batch.texts, strict=True)
+    talk, short, long, *boxes = zip(states.last, batch.texts, strict=True)
     seen = states.seen.detach() if aside else states.seen
-    return {
+    losses = {
         "answering": answer_loss(model, *talk),
         "judging": judge_loss(model, *short),
         "judging as published": judge_loss(model, *long),
-        "seeing": learner["pointing"].loss(seen, torch.from_numpy(batch.truth)),
     }
+    if states.seen.requires_grad:
+        truth = torch.from_numpy(batch.truth)
+        losses["seeing"] = learner["pointing"].loss(seen, truth)
+    if boxes:
+        losses["locating"] = answer_loss(model, *boxes[0])
+    return losses
 
 
 def judge_loss(model: Any, hidden: torch.Tensor, text: TextInput) -> torch.Tensor:
@@ -114,7 +120,11 @@ def optimizers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
     arXiv:2502.16982), AdamW for everything else."""
     matrices, rest = [], []
     for name, p in model.named_parameters():
-        inner = p.ndim == 2 and not any(word in name for word in ("embed", "pointing"))
+        if not p.requires_grad:
+            continue
+        inner = p.ndim == 2 and not any(
+            word in name for word in ("embed", "pointing", "finding")
+        )
         (matrices if inner else rest).append(p)
     adam = torch.optim.AdamW(
         rest, lr=PEAK["adam"], betas=(0.9, 0.98), weight_decay=0.01, fused=True
@@ -141,6 +151,13 @@ def main(
         int, typer.Option(help="0 = the default for this kind of run.")
     ] = 0,
     size: Annotated[int, typer.Option(help="Pictures of a step.")] = BATCH,
+    boxes: Annotated[
+        int, typer.Option(help="Pictures of a step whose objects are located.")
+    ] = 0,
+    tower: Annotated[bool, typer.Option(help="Train the vision tower too.")] = True,
+    weights: Annotated[
+        Path | None, typer.Option(help="Of `training.tower`, instead of the files'.")
+    ] = None,
     height: Annotated[
         float, typer.Option(help="Largest rate, of PEAK; 0 = the default.")
     ] = 0.0,
@@ -157,6 +174,9 @@ def main(
     before = STEPS if again else 0
     if start is not None:
         model.load_state_dict(read(start, list(model.state_dict())))
+    if weights is not None:
+        model.load_state_dict(torch.load(weights))
+    model.model.visual.requires_grad_(tower)
     speed_up(model)
     pointing = Pointing(TINY.vision_hidden)
     learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
@@ -170,7 +190,7 @@ def main(
         for opt, saved in zip(opts, state["optimizers"], strict=True):
             opt.load_state_dict(saved)
         first = state["step"]
-    batches = Batches(seed, size, before + first, before + steps)
+    batches = Batches(seed, size, boxes, before + first, before + steps)
     loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=3)
     started, sums = time.monotonic(), Counter[str]()
     for step, batch in enumerate(loader, first):

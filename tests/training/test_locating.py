@@ -1,0 +1,48 @@
+"""Rows for locating ask for boxes, and weigh the leading digits most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from edge.images import Picture
+from training import scenes
+from training.draw import Style, draw
+from training.grounding import boxes_of
+from training.locating import DIGITS, TEXT, locating, weights
+from training.rows import IGNORED, to_vision_input
+from training.tokens import Tokens
+
+PLAIN = Style(fonts=(), clutter=0, noise=0, jpeg=0)
+UNITS, TENS, HUNDREDS, THOUSANDS = DIGITS
+
+
+def test_leading_digits_weigh_most_and_digits_of_the_form_little() -> None:
+    tokens = Tokens()
+    text = '[\n\t{"bbox_2d": [7, 45, 318, 1000], "label": "red circle"}\n]'
+    ids = tokens.encode(text)
+    found = weights(tokens, ids)
+    digits = [
+        (tokens.decode([one]), weight)
+        for one, weight in zip(ids, found, strict=True)
+        if weight != TEXT
+    ]
+    assert digits == [
+        ("7", UNITS),
+        *[("4", TENS), ("5", UNITS)],
+        *[("3", HUNDREDS), ("1", TENS), ("8", UNITS)],
+        *[("1", THOUSANDS), ("0", HUNDREDS), ("0", TENS), ("0", UNITS)],
+    ]
+
+
+def test_a_row_asks_about_one_picture_and_learns_only_answers() -> None:
+    tokens, rng = Tokens(), Random(1)
+    scene = scenes.shapes(rng, 1.0)
+    drawn = draw(rng, scene, 256, 256, PLAIN)
+    seen = to_vision_input(scene, Picture(256, 256, drawn.image.tobytes()))
+    row = locating(rng, tokens, replace(seen, boxes=boxes_of(drawn)))
+    assert row.ids.count(tokens.image) == seen.rows * seen.columns
+    assert len(row.pictures) == 1
+    learned = [one for one in row.labels if one != IGNORED]
+    assert tokens.decode(learned).startswith("```json\n[")
+    assert len(row.ids) == len(row.labels) == len(row.weights)

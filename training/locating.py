@@ -1,0 +1,57 @@
+"""Rows for locating: questions for boxes, and which tokens of the answers matter.
+
+Most of an answer is always the same text, which is learned in a few steps. What matters
+are the leading digits: hundreds and tens of a thousandth of the picture.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Final
+
+from training.grounding import locate
+from training.questions import Question
+from training.rows import Row, VisionInput, ask_turn, learn
+from training.scenes import Shapes
+from training.tokens import Tokens
+
+N_TOKENS: Final = 270  # of a row: questions are added up to this length
+TEXT: Final = 0.15  # weight of a token that is no digit of a box
+DIGITS: Final = (0.1, 1.0, 1.0, 1.0)  # units, tens, hundreds, thousands
+
+
+def locating(rng: Random, tokens: Tokens, seen: VisionInput) -> Row:
+    """A conversation about the boxes of a picture of shapes."""
+    assert isinstance(seen.scene, Shapes)
+    row = Row()
+    fresh: VisionInput | None = seen
+    while fresh or len(row.ids) < N_TOKENS - 60:
+        question = locate(rng, seen.scene, seen.boxes, rng.choice(("en", "zh")))
+        last = rng.random() < 0.3
+        ask_turn(row, tokens, question.text, fresh, picture_last=last)
+        answer_boxes(row, tokens, question)
+        fresh = None
+    return row
+
+
+def answer_boxes(row: Row, tokens: Tokens, question: Question) -> None:
+    ids = tokens.encode(question.answer)
+    for one, weight in zip(ids, weights(tokens, ids), strict=True):
+        learn(row, (one,), weight)
+    learn(row, (tokens.end,), TEXT)
+    learn(row, tokens.encode("\n"))
+
+
+def weights(tokens: Tokens, ids: tuple[int, ...]) -> list[float]:
+    """Of the tokens of an answer; each digit is a token."""
+    texts = [tokens.decode([one]) for one in ids]
+    found = [TEXT] * len(ids)
+    inside = False
+    for n, text in enumerate(texts):
+        inside = (text == "[" and texts[n + 1] != "\n") or (inside and text != "]")
+        if inside and text.isdigit():
+            rest = re.match("[0-9]*", "".join(texts[n:]))
+            assert rest
+            found[n] = DIGITS[rest.end() - 1]
+    return found
