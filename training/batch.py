@@ -26,6 +26,8 @@ class TextInput:
     weights: npt.NDArray[np.float32]  # [batch, n]
     positions: npt.NDArray[np.int64]  # [3, batch, n]: time, height, width
     cells: npt.NDArray[np.int64]  # [picture tokens]: which cell of the pictures
+    looking: npt.NDArray[np.int64]  # [digits, 2]: row and token, see `Row.looking`
+    objects: npt.NDArray[np.bool_]  # [digits, n]: the tokens of the object
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ def _pad(rows: Sequence[Row], starts: dict[int, int]) -> TextInput:
     weights = np.zeros(shape, np.float32)
     positions = np.zeros((3, *shape), np.int64)
     cells: list[int] = []
+    looking = [(i, at) for i, row in enumerate(rows) for at, _ in row.looking]
+    objects = np.zeros((len(looking), longest), np.bool_)
+    digits = [there for row in rows for _, there in row.looking]
+    for digit, there in enumerate(digits):
+        objects[digit, there] = True
     for i, row in enumerate(rows):
         n = len(row.ids)
         ids[i, :n] = row.ids
@@ -76,7 +83,10 @@ def _pad(rows: Sequence[Row], starts: dict[int, int]) -> TextInput:
         for one in row.pictures:
             start = starts[id(one)]
             cells += range(start, start + one.rows * one.columns)
-    return TextInput(ids, labels, weights, positions, np.array(cells, int))
+    pairs = np.array(looking, np.int64).reshape(-1, 2)
+    return TextInput(
+        ids, labels, weights, positions, np.array(cells, int), pairs, objects
+    )
 
 
 def _truth(seen: VisionInput) -> npt.NDArray[np.uint8]:

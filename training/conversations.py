@@ -16,6 +16,7 @@ from edge.gguf.layout import TINY
 from edge.images import PIXELS_PER_TOKEN, Picture
 from training import draw, questions, scenes
 from training.batch import Batch, collate
+from training.edges import owners
 from training.facts import truth_of
 from training.fonts import Font
 from training.grounding import boxes_of
@@ -87,8 +88,10 @@ def draw_vision_input(
     drawn = draw.draw(rng, scene, width, height, style)
     seen = to_vision_input(scene, Picture(width, height, drawn.image.tobytes()))
     truth = truth_of(scene, drawn, seen.rows, seen.columns)
-    boxes = boxes_of(drawn) if kind == "shapes" else ()
-    return replace(seen, truth=truth, boxes=boxes)
+    if kind == "shapes":
+        owner = owners(drawn, seen.rows, seen.columns)
+        seen = replace(seen, boxes=boxes_of(drawn), owner=owner)
+    return replace(seen, truth=truth)
 
 
 class Conversations:

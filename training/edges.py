@@ -11,6 +11,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+
+from edge.images import TOKEN_PX
+from training.draw import Drawn
 
 COVERED: Final = 0.04  # of a patch, from which on it belongs to an object
 
@@ -55,3 +59,12 @@ def edges_of(things: npt.NDArray[np.uint8], n: int, rows: int, columns: int) -> 
 def stack(edges: list[Edges]) -> Edges:
     names = Edges.__dataclass_fields__
     return Edges(*(np.stack([getattr(one, name) for one in edges]) for name in names))
+
+
+def owners(drawn: Drawn, rows: int, columns: int) -> npt.NDArray[np.int64]:
+    """The object that covers most of each cell, from 1, or 0: [cells]."""
+    size = columns * TOKEN_PX, rows * TOKEN_PX
+    things = np.asarray(drawn.things.resize(size, Image.Resampling.NEAREST))
+    edges = edges_of(things, len(drawn.centres), rows, columns)
+    best = edges.share.reshape(-1, 4).argmax(1)
+    return edges.owner.reshape(-1, 4)[np.arange(len(best)), best]

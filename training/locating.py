@@ -10,7 +10,9 @@ import re
 from random import Random
 from typing import Final
 
-from training.grounding import locate
+import numpy as np
+
+from training.grounding import boxes_in, locate
 from training.questions import Question
 from training.rows import Row, VisionInput, ask_turn, learn
 from training.scenes import Shapes
@@ -30,14 +32,23 @@ def locating(rng: Random, tokens: Tokens, seen: VisionInput) -> Row:
         question = locate(rng, seen.scene, seen.boxes, rng.choice(("en", "zh")))
         last = rng.random() < 0.3
         ask_turn(row, tokens, question.text, fresh, picture_last=last)
-        answer_boxes(row, tokens, question)
+        answer_boxes(row, tokens, question, seen)
         fresh = None
     return row
 
 
-def answer_boxes(row: Row, tokens: Tokens, question: Question) -> None:
+def answer_boxes(
+    row: Row, tokens: Tokens, question: Question, seen: VisionInput
+) -> None:
     ids = tokens.encode(question.answer)
-    for one, weight in zip(ids, weights(tokens, ids), strict=True):
+    first = row.ids.index(tokens.image)
+    boxes = [seen.boxes.index(box) + 1 for box in boxes_in(question.answer)]
+    digits = weights(tokens, ids)
+    for n, (one, weight) in enumerate(zip(ids, digits, strict=True)):
+        if weight != TEXT and seen.owner is not None:
+            number = boxes[tokens.decode(list(ids[:n])).count("bbox") - 1]
+            cells = first + np.flatnonzero(seen.owner == number)
+            row.looking.append((len(row.ids) - 1, cells.tolist()))
         learn(row, (one,), weight)
     learn(row, (tokens.end,), TEXT)
     learn(row, tokens.encode("\n"))

@@ -33,6 +33,7 @@ class VisionInput:
     columns: int
     truth: npt.NDArray[np.uint8] | None = None  # see `training.facts`
     boxes: tuple[tuple[int, int, int, int], ...] = ()  # see `training.grounding`
+    owner: npt.NDArray[np.int64] | None = None  # of each cell: object from 1, 0 = none
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Row:
     positions: list[npt.NDArray[np.int32]] = field(default_factory=list)
     position: int = 0  # of the next token; smaller than its index after a picture
     pictures: list[VisionInput] = field(default_factory=list)
+    # Tokens whose successors are digits of a box, and the cells of its object.
+    looking: list[tuple[int, list[int]]] = field(default_factory=list)
 
 
 def to_vision_input(scene: Scene, picture: Picture) -> VisionInput:

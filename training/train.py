@@ -27,6 +27,7 @@ from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
 from training.export import read
 from training.fast import speed_up
+from training.minding import Minding
 from training.model import build, forward
 from training.pointing import Pointing
 from training.rows import IGNORED
@@ -69,7 +70,7 @@ class Batches(Dataset[Batch]):
 
 
 def losses_of(
-    learner: torch.nn.ModuleDict, batch: Batch, *, aside: bool
+    learner: torch.nn.ModuleDict, minding: Minding, batch: Batch, *, aside: bool
 ) -> dict[str, torch.Tensor]:
     """Losses of the conversations, of both kinds of judging, and of the facts of the
     patches. `aside`: only the training head learns from the latter."""
@@ -87,6 +88,7 @@ def losses_of(
         losses["seeing"] = learner["pointing"].loss(seen, truth)
     if boxes:
         losses["locating"] = answer_loss(model, *boxes[0])
+        losses["minding"] = minding.loss(batch.texts[-1])
     return losses
 
 
@@ -177,6 +179,7 @@ def main(
     if weights is not None:
         model.load_state_dict(torch.load(weights))
     model.model.visual.requires_grad_(tower)
+    minding = Minding(model.model.language_model)
     speed_up(model)
     pointing = Pointing(TINY.vision_hidden)
     learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
@@ -199,7 +202,7 @@ def main(
                 group["lr"] = peak * rate(step, steps, height, again=again)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             # A new training head must not disturb what the tower knows.
-            losses = losses_of(learner, batch, aside=again and step < WARM_UP)
+            losses = losses_of(learner, minding, batch, aside=again and step < WARM_UP)
         sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
         for opt in opts:
