@@ -125,11 +125,13 @@ def read(folder: Path, names: list[str], shapes: Shapes = TINY) -> Weights:
     return weights
 
 
-def between(before: Weights, after: Weights, share: float) -> Weights:
+def between(
+    before: Weights, after: Weights, share: float, tower: float = 0.0
+) -> Weights:
     """Weights of which those of the language model are a `share` of the way through a
-    run, and the vision tower is as it was before: they keep what the first model knew,
-    with most of what the run taught (arXiv:2109.01903)."""
-    shares = {name: 0.0 if ".visual." in name else share for name in after}
+    run, and those of the vision tower a share `tower`, by default none: they keep what
+    the first model knew, with most of what the run taught (arXiv:2109.01903)."""
+    shares = {name: tower if ".visual." in name else share for name in after}
     return {name: torch.lerp(before[name], after[name], shares[name]) for name in after}
 
 
@@ -189,10 +191,11 @@ def main(
         Path | None, typer.Option(help="The two files that the run started from.")
     ] = None,
     share: Annotated[float, typer.Option(help="Of the way from them.")] = 0.45,
+    tower: Annotated[float, typer.Option(help="The same of the tower.")] = 0.0,
 ) -> None:
     trained: Weights = torch.load(weights)
     if start is not None:
-        trained = between(read(start, list(trained)), trained, share)
+        trained = between(read(start, list(trained)), trained, share, tower)
     for path in write(trained, out, kind):
         print(f"{path} {path.stat().st_size:,} bytes")
 
