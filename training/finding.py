@@ -3,32 +3,38 @@
 They give each step of a way from pixels to edges its own target:
 
 1. the first block sees which part of a patch belongs to an object,
-2. the second knows where in the picture this part begins and ends, as a number: the
-   positions of patches are exactly linear in their embeddings,
+2. the second knows where in the picture this part begins and ends,
 3. in the third, four attention heads look at the outermost patches of the object, one
    head for each edge, and bring their places to all patches of the object,
-4. the last block turns the places into waves, and the merger keeps them.
+4. the last block and the merger keep them.
 
 Told only the last of these, a tower has to find all of the way at once.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections import defaultdict
+from typing import Any, Final
 
 import torch
+import torch.nn.functional as F
 
 from training.edges import Edges
-from training.waves import WAVES, waves
+from training.waves import WAVES, waves, wrong
 
 # A block, and those of its heads that the model needed least: without one of them, what
 # the language model sees changed by 3 to 8 % of its variance.
 LOOKING: Final = (2, (2, 3, 4, 0))
-DEEP: Final = (3,)  # blocks after which the patches know the waves
-EXACT: Final = 0.01
+OWN: Final = ("0", "1")  # blocks after which a patch knows the places of its part
+WHOLE: Final = ("2", "3")  # and those after which it knows the edges of the object
+RIDGE: Final = 10.0
 NEAR: Final = 0.006  # of the picture: as far out as the outermost patch
 LEAST: Final = 1e-3  # of attention, where there is none
 INNER: Final = 0.2  # weight of the edges of parts that are not edges of the object
+
+
+# States after each block, merged cells, edges and grid of a batch.
+Seen = tuple[list[torch.Tensor], torch.Tensor, Edges, tuple[int, int]]
 
 
 class Finding(torch.nn.Module):
@@ -36,10 +42,9 @@ class Finding(torch.nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.local = torch.nn.ModuleDict({"0": _head(width, 7)})
-        self.own = _head(width, 4)
-        self.brought = _head(width, 4)
-        wholes = {str(k): _head(width, 4 * WAVES) for k in DEEP}
+        self.parts = _head(width, 7)
+        self.own = torch.nn.ModuleDict({k: _head(width, 4 * WAVES) for k in OWN})
+        wholes = {k: _head(width, 4 * WAVES) for k in WHOLE}
         wholes["cells"] = _head(hidden, 4 * WAVES)
         self.whole = torch.nn.ModuleDict(wholes)
 
@@ -47,7 +52,7 @@ class Finding(torch.nn.Module):
         self, blocks: list[torch.Tensor], cells: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Waves of whole objects, of each patch and of each cell."""
-        states = {str(k): blocks[k] for k in DEEP} | {"cells": cells}
+        states = {k: blocks[int(k)] for k in WHOLE} | {"cells": cells}
         return {k: self.whole[k](state).float() for k, state in states.items()}
 
     def losses(
@@ -59,36 +64,72 @@ class Finding(torch.nn.Module):
         grid: tuple[int, int],
     ) -> dict[str, torch.Tensor]:
         """Losses given the states after each block, the merged cells, and the shares of
-        attention of the heads LOOKING, [pictures, heads, patches, patches]. Waves that
-        say nothing have the loss 1."""
+        attention of the heads LOOKING, [pictures, heads, patches, patches]."""
         owner = torch.from_numpy(edges.owner)
-        inside = owner > 0
+        inside = (owner > 0)[..., None]
         weight = _weight(owner)
-        right = waves(torch.from_numpy(edges.whole))
+        right = torch.from_numpy(edges.whole)
         found = {}
         for name, said in self.said(blocks, cells).items():
-            goal, w = _per_cell(right, weight) if name == "cells" else (right, weight)
-            error = 2 * (said - goal).square().mean(-1)
-            found[f"edges {name}"] = _mean(error, w)
+            goal, w = per_cell(right, weight) if name == "cells" else (right, weight)
+            found[f"edges {name}"] = _mean(wrong(said, goal).mean(-1), w)
 
         here = outermost(edges, grid)
         seen = (looking.float() * here).sum(-1).add(LEAST).log().mean(1)
         found["looking"] = _mean(-seen, weight)
 
-        error = _off(self.own(blocks[1]), own_places(edges, grid))
+        own = own_places(edges, grid)
         shown = here.any(2).transpose(1, 2)  # [pictures, patches, 4]: an object's edge
-        found["own edges"] = _mean(error, inside[..., None] * (INNER + shown))
-        error = _off(self.brought(blocks[2]), torch.from_numpy(edges.whole))
-        found["brought"] = _mean(error.mean(-1), weight)
+        for name, head in self.own.items():
+            error = wrong(head(blocks[int(name)]), own)
+            found[f"own edges {name}"] = _mean(error, inside * (INNER + shown))
 
-        size = torch.tensor([8 / grid[0], 8 / grid[1]]).expand(*owner.shape, 2)
-        share = torch.from_numpy(edges.share)[..., None]
-        goal = torch.cat([torch.from_numpy(edges.part), share, size], -1)
-        counted = torch.ones_like(goal)
-        counted[..., :4] = inside[..., None]
-        error = 10 * (self.local["0"](blocks[0]).float() - goal).square()
+        error = 10 * (self.parts(blocks[0]).float() - _parts(edges, grid)).square()
+        counted = torch.ones_like(error)
+        counted[..., :4] = inside
         found["parts"] = _mean(error, counted)
         return found
+
+    @torch.no_grad()
+    def fit(
+        self,
+        seen: list[tuple[list[torch.Tensor], torch.Tensor, Edges, tuple[int, int]]],
+    ) -> None:
+        """Sets all heads to the best for these states, by least squares: their large
+        first errors would disturb the tower."""
+        pairs = defaultdict(list)
+        for blocks, cells, edges, grid in seen:
+            inside = torch.from_numpy(edges.owner) > 0
+            whole = torch.from_numpy(edges.whole)
+            pairs[self.parts].append((blocks[0][inside], _parts(edges, grid)[inside]))
+            own = waves(own_places(edges, grid))[inside]
+            for name, head in self.own.items():
+                pairs[head].append((blocks[int(name)][inside], own))
+            for name in WHOLE:
+                state = blocks[int(name)][inside]
+                pairs[self.whole[name]].append((state, waves(whole)[inside]))
+            goal, weight = per_cell(whole, inside.float())
+            here = weight > 0
+            pairs[self.whole["cells"]].append((cells[here], waves(goal)[here]))
+        for head, some in pairs.items():
+            _solve(head, *map(torch.cat, zip(*some, strict=True)))
+
+
+def _solve(head: Any, states: torch.Tensor, goals: torch.Tensor) -> None:
+    x = F.layer_norm(states.double(), states.shape[-1:])
+    x = torch.cat([x, torch.ones(len(x), 1)], dim=1)
+    ridge = RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
+    best = torch.linalg.solve(x.T @ x + ridge, x.T @ goals.double()).float()
+    head[1].weight.copy_(best[:-1].T)
+    head[1].bias.copy_(best[-1])
+
+
+def _parts(edges: Edges, grid: tuple[int, int]) -> torch.Tensor:
+    """What the first block sees of each patch: where in it a part of an object begins
+    and ends, how much of it that is, and how large a patch is."""
+    size = torch.tensor([8 / grid[0], 8 / grid[1]]).expand(*edges.owner.shape, 2)
+    share = torch.from_numpy(edges.share)[..., None]
+    return torch.cat([torch.from_numpy(edges.part), share, size], -1)
 
 
 def own_places(edges: Edges, grid: tuple[int, int]) -> torch.Tensor:
@@ -114,18 +155,13 @@ def outermost(edges: Edges, grid: tuple[int, int]) -> torch.Tensor:
     return same & (out <= least + NEAR)
 
 
-def _off(said: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Almost the distance, with a smooth end at EXACT: 1 for a tenth of a picture."""
-    return 0.1 * ((1 + ((said.float() - right) / EXACT).square()).sqrt() - 1)
-
-
 def _weight(owner: torch.Tensor) -> torch.Tensor:
     """Small objects have few patches and need the most exact edges."""
     same = (owner[:, :, None] == owner[:, None]).sum(-1)
     return (owner > 0) / same.sqrt()
 
 
-def _per_cell(
+def per_cell(
     right: torch.Tensor, weight: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The targets of the heaviest of the four patches of each cell."""

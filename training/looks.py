@@ -24,7 +24,7 @@ SIZE: Final = 12  # pictures of a batch
 OTHER: Final = 3  # of them without shapes, so that reading is not forgotten
 # Rows and columns: few, because oneDNN compiles kernels for each number of patches.
 GRIDS: Final = ((8, 8), (8, 9), (9, 8), (6, 12), (12, 6))
-EASY: Final = 0.3  # how hard the first pictures are
+EASY: Final = 0.5  # how hard the first pictures are
 HARD: Final = 500  # batches until anything is drawn
 
 
@@ -118,3 +118,9 @@ def held_out(seed: int, n: int) -> list[Look]:
     """For measuring: 12 pictures of shapes each, of any difficulty."""
     rngs = [Random(f"held out {seed} {k}") for k in range(n)]
     return [look(rng, fonts.held_out(), 1.0, 12, 0, turn=False) for rng in rngs]
+
+
+def drawn_for_fit(seed: int, n: int) -> list[Look]:
+    some = fonts.training_fonts()
+    rngs = [Random(f"heads {seed} {k}") for k in range(n)]
+    return [look(rng, some, 1.0, SIZE, 0) for rng in rngs]
