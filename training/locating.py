@@ -19,7 +19,7 @@ from training.scenes import Shapes
 from training.tokens import Tokens
 
 N_TOKENS: Final = 270  # of a row: questions are added up to this length
-TEXT: Final = 0.15  # weight of a token that is no digit of a box
+TEXT: Final = 0.15  # weight of a token other than a digit of a box
 DIGITS: Final = (0.1, 1.0, 1.0, 1.0)  # units, tens, hundreds, thousands
 
 
