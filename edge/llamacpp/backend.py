@@ -11,9 +11,9 @@ from edge.llamacpp.runtime import LlamaRuntime
 from edge.llamacpp.vision import MtmdTower
 
 
-def load_runtime(model: Path, *, repack: bool, **sizes: Any) -> LlamaRuntime:
-    """The language model in a file, with the `sizes` of `LlamaRuntime`."""
-    return LlamaRuntime(Model(model, repack=repack), **sizes)
+def load_runtime(model: Path, *, repack: bool, **given: Any) -> LlamaRuntime:
+    """The language model in a file, with what else is `given` to `LlamaRuntime`."""
+    return LlamaRuntime(Model(model, repack=repack), **given)
 
 
 def load_tower(mmproj: Path, model: Path, **sizes: Any) -> MtmdTower:

@@ -12,6 +12,7 @@ from edge.engine.protocols import Constraint
 from edge.engine.step import MOST_GUESSED, MOST_TOKENS, Row, Sampled, Span, Step
 from edge.engine.verify import sample_rows
 from edge.errors import EngineError, SetupError
+from edge.gguf.header import Header
 from edge.gguf.score_row import read_score_row
 from edge.gguf.tokenizer import read_tokenizer
 from edge.gguf.weights import Floats, Weights
@@ -42,6 +43,7 @@ class LlamaRuntime:
         threads: int,
         n_idle: int = 0,
         kv: str = "f16",
+        header: Header | None = None,
     ) -> None:
         tokenizer = read_tokenizer(model.path)
         params = lib.llama_context_default_params()
@@ -74,7 +76,7 @@ class LlamaRuntime:
         self._n_vocab = len(tokenizer.pieces)
         self._n_hidden: int = lib.llama_model_n_embd(model.handle)
         self._tokenizer = tokenizer
-        self._weights = Weights(model.path)  # the same file as the model, even later
+        self._weights = Weights(model.path, header)  # open, as the model's
         self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
         self._context = context

@@ -68,7 +68,11 @@ def build_runtime(plan: Plan) -> Runtime:
                 "%s llama.cpp computes the language model, which is slower.", error
             )
     runtime = import_module(LLAMA).load_runtime(
-        files.model, repack=variant.repack, max_batch=settings.chunk_tokens, **sizes
+        files.model,
+        repack=variant.repack,
+        max_batch=settings.chunk_tokens,
+        header=files.model_header,
+        **sizes,
     )
     return cast(Runtime, runtime)
 

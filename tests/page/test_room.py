@@ -124,8 +124,9 @@ def test_a_stop_is_said_aloud_and_the_next_question_can_be_written(
     expect(visitor.answers.last).to_have_text("One two")
     visitor.stop.click()
     expect(visitor.box).to_be_focused()
-    said = visitor.page.locator("#talk > [role=status]")
+    said = visitor.page.locator(".answer [role=status]")
     expect(said).to_have_text("Stopped after 2 words")
+    expect(visitor.page.get_by_text("Stopped after")).to_have_count(1)
     stopped.set()
 
 

@@ -7,7 +7,7 @@
 import { isAwaited } from "./conversation.js";
 import { button, el } from "./dom.js";
 import { versions } from "./tree.js";
-import { AnswerView, QuestionView, stoppedAfter } from "./turn.js";
+import { AnswerView, QuestionView } from "./turn.js";
 import { say } from "./words.js";
 
 const TICK_MS = 500;
@@ -81,9 +81,7 @@ export class Talk {
     }
     const wasAwaited = isAwaited(/** @type {AnswerView} */ (view).message);
     /** @type {AnswerView} */ (view).update(message, this.#asking.running(message.id), alternatives);
-    if (!wasAwaited) return;
-    if (message.state === "done") this.#live.textContent = `${say("answer")}: ${message.text}`;
-    if (message.state === "stopped") this.#live.textContent = stoppedAfter(message.text);
+    if (wasAwaited && message.state === "done") this.#live.textContent = `${say("answer")}: ${message.text}`;
   }
 
   /** Draws running answers again, once a frame at most. */

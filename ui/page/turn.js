@@ -157,7 +157,7 @@ export class AnswerView {
     const { actions } = this;
     const isCut = message.finish_reason === "length";
     return [
-      message.state === "stopped" && el("p", { class: "note" }, stoppedAfter(message.text)),
+      message.state === "stopped" && el("p", { class: "note", role: "status" }, stoppedAfter(message.text)),
       this.#marks(message),
       isCut && el("p", { class: "note" }, say("cut"), " ", message.text && button(say("go_on"), () => actions.goOn(message), { class: "quiet" })),
       message.measured?.dropped_messages ? el("p", { class: "note" }, say("dropped")) : null,
@@ -217,7 +217,7 @@ function copyButton(name, text) {
 }
 
 /** @param {string} text of an answer that was stopped */
-export function stoppedAfter(text) {
+function stoppedAfter(text) {
   const n = countWords(text);
   if (!n) return say("stopped");
   return say(n === 1 ? "stopped_after_word" : "stopped_after", { n });
