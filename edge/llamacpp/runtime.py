@@ -76,7 +76,7 @@ class LlamaRuntime:
         self._n_vocab = len(tokenizer.pieces)
         self._n_hidden: int = lib.llama_model_n_embd(model.handle)
         self._tokenizer = tokenizer
-        self._weights = Weights(model.path, header)  # open, as the model's
+        self._weights = Weights(model.path, header)  # kept open
         self._samplers = Samplers(tokenizer)
         self.check = self._samplers.check
         self._context = context
