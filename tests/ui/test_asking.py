@@ -35,8 +35,8 @@ async def test_a_client_that_leaves_during_admission_leaves_no_job(
         really_admit = web.client._jobs.admit
         admitted = asyncio.Event()
 
-        async def admit(*args: Any) -> Any:
-            job = await really_admit(*args)
+        async def admit(*args: Any, **options: Any) -> Any:
+            job = await really_admit(*args, **options)
             admitted.set()
             await asyncio.sleep(0.1)
             return job
@@ -210,8 +210,8 @@ async def test_who_leaves_does_not_take_the_question_from_another(
         await web.until(lambda: web.client._asking._unqueued)
         admit = web.client._jobs.admit
 
-        async def admit_late(*args: Any) -> Admitted:
-            admitted = await admit(*args)
+        async def admit_late(*args: Any, **options: Any) -> Admitted:
+            admitted = await admit(*args, **options)
             given.set()
             await asyncio.sleep(late_s)
             return admitted
