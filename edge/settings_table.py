@@ -223,7 +223,8 @@ class SettingsTable:
     hosts: str = setting(
         "",
         "Host names of this server, comma separated. IP addresses, `localhost` and the "
-        "machine's own name are always allowed; any other `Host` is refused with 421.",
+        "machine's own name (not with Docker) are always allowed; any other `Host` is "
+        "refused with 421.",
     )
     cors: str = setting(
         "",

@@ -315,6 +315,32 @@ def test_another_address_needs_keys(tmp_path: Path) -> None:
     check_exposure(settings)
 
 
+def test_a_proxy_in_front_needs_keys(tmp_path: Path) -> None:
+    """What docs/docker.md writes into .env, with the `--trust` of nginx beside it."""
+    line = re.search(r"printf '(.*)' >> .env", section("Behind another proxy"))
+    assert line
+    env = dict(each.split("=") for each in line[1].split(r"\n") if each)
+    assert f"--trust {env['EDGE_TRUST']} > {env['NGINX_CONF'][2:]}" in DOCKER_MD
+    settings = ui_settings(tmp_path, **env)
+    assert settings.hosts == env["EDGE_HOSTS"]
+    with pytest.raises(SetupError, match="the proxy that EDGE_TRUST names"):
+        check_exposure(settings)
+    create_key(tmp_path / "keys.json", "ann", NO_LIMITS)
+    check_exposure(settings)
+
+
+@pytest.mark.parametrize("title", ["Keys", "TLS", "Behind another proxy"])
+def test_names_of_the_machine_are_told_to_the_containers(title: str) -> None:
+    """A container does not know them."""
+    assert "EDGE_HOSTS=" in section(title)
+
+
+def section(title: str) -> str:
+    """The text below a heading of docs/docker.md."""
+    _, _, rest = DOCKER_MD.partition(f"\n## {title}\n")
+    return rest.partition("\n## ")[0]
+
+
 def test_keys_are_created_where_the_ui_reads_them() -> None:
     keys, ui = SERVICES["keys"], SERVICES["ui"]
     assert "EDGE_KEYS_FILE" not in ui["environment"]  # it would require keys
