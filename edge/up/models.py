@@ -9,7 +9,7 @@ from typing import Final
 from edge import host
 from edge.errors import SetupError
 from edge.model_names import is_path, listed
-from edge.models.registry import ModelFiles, find_model
+from edge.models.registry import ModelFiles, Obtain, find_model, nowhere
 from edge.models.store import obtain
 from edge.serving.first_start import tune_at_first_start
 from edge.serving.plan import Plan, make_plan
@@ -25,6 +25,18 @@ def plan_models(settings: Settings, say: Callable[[str], None]) -> list[Plan]:
     Measures those that were never measured here. Raises SetupError when a file is
     missing or wrong, or when they do not fit into memory together.
     """
+    models = find_models(settings, obtain)
+    plans = plan_found(models)
+    if any([tune_at_first_start(plan, say) for plan in plans]):
+        plans = plan_found(models)
+    return plans
+
+
+def find_models(
+    settings: Settings, obtain: Obtain = nowhere
+) -> list[tuple[Settings, ModelFiles]]:
+    """The files of each model, and the settings of its worker. Raises SetupError when a
+    file is missing, or one model has two names."""
     named = [settings_of(settings, name) for name in model_names(settings)]
     models = [(one, find_model(one, obtain)) for one in named]
     # `auto` is decided here for all parts
@@ -33,10 +45,7 @@ def plan_models(settings: Settings, say: Callable[[str], None]) -> list[Plan]:
         for one, files in models
     ]
     _check_names([files.name for _, files in models])
-    plans = _plan(models)
-    if any([tune_at_first_start(plan, say) for plan in plans]):
-        plans = _plan(models)
-    return plans
+    return models
 
 
 def _check_names(names: list[str]) -> None:
@@ -48,11 +57,16 @@ def _check_names(names: list[str]) -> None:
             )
 
 
-def _plan(models: list[tuple[Settings, ModelFiles]]) -> list[Plan]:
-    """Models that may leave memory need not fit together."""
+def plan_found(
+    models: list[tuple[Settings, ModelFiles]], returned_bytes: int = 0
+) -> list[Plan]:
+    """One Plan for each model; models that may leave memory need not fit together.
+    `returned_bytes` are in use now and free by then. Raises SetupError as
+    `plan_models`."""
+    reserve_bytes = RESERVE_BYTES - returned_bytes
     if models[0][0].idle_unload_s:
-        return [make_plan(*each, reserve_bytes=RESERVE_BYTES) for each in models]
-    return plan_together(models, RESERVE_BYTES)
+        return [make_plan(*each, reserve_bytes=reserve_bytes) for each in models]
+    return plan_together(models, reserve_bytes)
 
 
 def fits_now(plan: Plan, growth_bytes: int) -> bool:
