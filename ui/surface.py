@@ -110,10 +110,11 @@ SURFACE = (
     Route(READ, "/v1/models", about="the served models"),
     Route(READ, "/v1/models/{model}", about="one of them"),
     Route(
-        ("POST",),
+        ("GET", "POST"),
         "/v1/models/{model}/activate",
         SMALL_BODY,
-        about="makes it the default model; for an admin key",
+        about="how far the switch to it is; makes it the default model; for an admin "
+        "key",
     ),
     Route(
         ("GET", "DELETE"), "/v1/jobs/{id}", about="the state of a job; or cancels it"

@@ -100,6 +100,17 @@ class Switching:
         live, lost = known(self._broker)
         return all([self.retire(pool) for pool in _pools(model, [*live, *lost])])
 
+    def progress(self, model: str) -> Switch:
+        """How far the switch to `model` is. Raises NotFound when it is not the default
+        and no switch to it is known; one is forgotten SWITCH_S after its latest news,
+        and when the next one begins."""
+        latest = self.latest()
+        if latest and latest.model == model and latest.state != "done":
+            return latest
+        if self.default() == model:
+            return Switch(model, "done", f"{model} is the default model.")
+        raise NotFound(f"No switch to {model} is known: begin one.")
+
     def latest(self) -> Switch | None:
         """The latest switch that needed loading; None before the first."""
         found: Any = self._broker.hgetall(SWITCH)

@@ -85,9 +85,45 @@ async def test_a_model_that_loads_answers_202_until_it_is_there(
     assert (reply.status_code, reply.json()["state"]) == (202, "wished")
     wish = switching.take()
     assert wish and wish.with_gap
+    assert (await web.http.get(path, headers=admin)).json()["state"] == "loading"
     switching.report("new", "failed", "It did not load.")
     reply = await web.http.post("/v1/models/newer/activate", headers=admin)
     assert reply.status_code == 202
+
+
+async def test_who_looks_again_sees_why_a_switch_failed(
+    web: ApiHarness, admin: dict[str, str], guest: dict[str, str]
+) -> None:
+    """And begins none by looking."""
+    path, switching = "/v1/models/new/activate", Switching(web.sync)
+    assert (await web.http.get(path, headers=admin)).status_code == 404
+    switching.take()
+    await web.http.post(path, headers=admin)
+    switching.take()
+    assert (await web.http.get(path, headers=admin)).status_code == 202
+    switching.report("new", "failed", "It did not load.")
+    for _ in range(2):
+        reply = await web.http.get(path, headers=admin)
+        assert reply.status_code == 200
+        assert reply.json() == {
+            "object": "model.switch",
+            "model": "new",
+            "state": "failed",
+            "message": "It did not load.",
+        }
+    assert switching.take() is None
+    assert (await web.http.get(path, headers=guest)).status_code == 403
+
+
+async def test_the_default_model_is_told_as_done(
+    web: ApiHarness, admin: dict[str, str]
+) -> None:
+    """A former one is not, whatever the latest switch was."""
+    Switching(web.sync).report("other", "done", "other is the default model now.")
+    reply = await web.http.get("/v1/models/stub/activate", headers=admin)
+    assert (reply.status_code, reply.json()["state"]) == (200, "done")
+    reply = await web.http.get("/v1/models/other/activate", headers=admin)
+    assert reply.status_code == 404
 
 
 async def test_a_question_for_a_model_that_leaves_goes_to_the_next(
