@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli.errors import clear_errors
-from edge.cli.options import Mmproj, Model, Port, settings_with
+from edge.cli.options import Mmproj, Model, Port, settings_for, settings_with
 from edge.errors import SetupError
 from edge.logs import printable
 from edge.models.registry import find_model
@@ -19,7 +19,9 @@ from edge.serving.report import table
 from edge.serving.tune import measure_variants
 from edge.serving.tuning import save
 from edge.settings import Settings
-from edge.up.doctor import Finding, findings
+from edge.up.account import leave_root
+from edge.up.checks import Finding
+from edge.up.doctor import findings
 
 MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "wrong": "[red]wrong[/]"}
 
@@ -37,10 +39,13 @@ def doctor(
 ) -> None:
     """Check this machine, and say what is wrong and how to change it."""
     with clear_errors():
-        settings = settings_with(model, mmproj)
         if tune:
-            _tune(settings)
+            _tune(settings_with(model, mmproj))
             return
+        settings = settings_for([model] if model else None, mmproj)
+        settings, running_as = leave_root(settings, None)
+        if running_as:
+            console.print(running_as)
         n_wrong = 0
         for finding in findings(settings, port):
             n_wrong += finding.level == "wrong"

@@ -12,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from PIL import Image, ImageDraw
 from rich.filesize import decimal
@@ -22,24 +22,16 @@ from rich.filesize import decimal
 from edge import host
 from edge.errors import SetupError
 from edge.images import confinement
-from edge.models.registry import (
-    DEFAULT,
-    TINY,
-    entries,
-    find_model,
-    models_folder,
-    tiny_files,
-)
+from edge.models.registry import DEFAULT, TINY, entries, models_folder
 from edge.serving.installed import has_llama
-from edge.serving.plan import make_plan
+from edge.serving.plan import Plan
 from edge.serving.report import table
 from edge.settings import Settings
 from edge.up import native
+from edge.up.checks import CHECKS, Check, Finding
 from edge.up.last_hour import read_figures
-from edge.up.models import RESERVE_BYTES
-from edge.up.parts import check_redis, nginx_server, redis_server
-from edge.up.service import check_port
-from edge.up.symptoms import applying
+from edge.up.models import find_models, model_names, plan_found
+from edge.up.symptoms import Figures, applying
 
 GIB: Final = 1 << 30
 ROOM_BYTES: Final = 3 * GIB  # on disk, for compiled models, the queue and the logs
@@ -50,31 +42,40 @@ QUESTION: Final = "What shape is this, and which colour?"
 # Instructions that multiply 8-bit integers, which the vision tower consists of.
 INT8_FEATURES: Final = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
-Level = Literal["ok", "note", "wrong"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check: what was checked, how serious, and what to do."""
-
-    about: str
-    level: Level
-    message: str
-
 
 def findings(settings: Settings, port: int) -> Iterator[Finding]:
     """The results of all checks before `edge up --port PORT`, in order."""
+    figures = read_figures(settings, port)
     yield processor()
     yield others()
     yield disk(settings)
-    yield queue(settings)
-    yield nginx()
-    yield door(settings.host, port)
+    for about, check in CHECKS.items():
+        if about == "port" and figures:
+            yield Finding(about, "ok", f"Edge-VL runs on port {port}.")
+        else:
+            yield result(about, check, settings, port)
     yield jail()
     yield llama_cpp()
     yield trial()
-    yield from model(settings)
-    yield from last_hour(settings, port)
+    yield from model(settings, held_bytes(port) if figures else 0)
+    yield from last_hour(settings, port, figures)
+
+
+def result(about: str, check: Check, settings: Settings, port: int) -> Finding:
+    try:
+        return check(settings, port)
+    except SetupError as error:
+        return Finding(about, "wrong", error.message)
+
+
+def held_bytes(port: int) -> int | None:
+    """The memory that becomes free when the `edge up` on `port` ends; None where that
+    cannot be seen, because another account or a container engine runs it."""
+    pid = host.listener(port)
+    service = pid and host.service_of(pid)
+    if not service or service == pid:
+        return None
+    return sum(each.anonymous_bytes for each in host.held_by(service))
 
 
 def processor() -> Finding:
@@ -109,34 +110,9 @@ def disk(settings: Settings) -> Finding:
     free = shutil.disk_usage(there).free
     message = f"{decimal(free)} free for {settings.data_dir}."
     if free < ROOM_BYTES:
-        return Finding("disk", "wrong", f"{message} {decimal(ROOM_BYTES)} are needed.")
+        message += f" With compiled models, {decimal(ROOM_BYTES)} may be needed."
+        return Finding("disk", "note", message)
     return Finding("disk", "ok", message)
-
-
-def queue(settings: Settings) -> Finding:
-    try:
-        if note := check_redis(settings):
-            return Finding("queue", "note", note)
-        is_own = settings.broker_url and settings.cache_url
-        message = "Your Redis servers can be reached." if is_own else redis_server()
-    except SetupError as error:
-        return Finding("queue", "wrong", error.message)
-    return Finding("queue", "ok", message)
-
-
-def nginx() -> Finding:
-    try:
-        return Finding("nginx", "ok", nginx_server())
-    except SetupError as error:
-        return Finding("nginx", "wrong", error.message)
-
-
-def door(host: str, port: int) -> Finding:
-    try:
-        check_port(host, port)
-    except SetupError as error:  # perhaps `edge up` itself uses it
-        return Finding("port", "note", error.message)
-    return Finding("port", "ok", f"{port} is free.")
 
 
 def jail() -> Finding:
@@ -192,25 +168,47 @@ def trial() -> Finding:
     return Finding("trial", "ok", f"{TINY} was shown a red circle: “{answer}”")
 
 
-def model(settings: Settings) -> Iterator[Finding]:
-    """Whether the files are there, fit into memory, and are tuned."""
-    folder, entry = models_folder(settings), entries()[DEFAULT]
+def model(settings: Settings, returned_bytes: int | None = 0) -> Iterator[Finding]:
+    """Whether the files are there, fit into memory, and are tuned. `returned_bytes`
+    are held by a service that runs; None if nobody knows how many."""
     try:
-        if settings.model == "auto" and not entry.is_complete(folder):
-            message = (
-                f"{DEFAULT} is missing: {TINY} is served until `edge models pull`."
-            )
-            yield Finding("model", "note", message)
-            files = tiny_files()
-        else:
-            files = find_model(settings)
-            yield Finding("model", "ok", f"{files.name}, {files.model}")
-        plan = make_plan(settings, files, reserve_bytes=RESERVE_BYTES)
+        named, note = _without_download(settings)
+        if note:
+            yield Finding("model", "note", note)
+        is_known = returned_bytes is not None
+        more = returned_bytes if is_known else host.usable_memory_bytes()
+        plans = plan_found(find_models(named), more or 0)
     except SetupError as error:
         yield Finding("model", "wrong", error.message)
         return
-    free = host.available_memory_bytes() / GIB
-    yield Finding("memory", "ok", f"{plan.need}; {free:.1f} are free.")
+    for plan in plans:
+        yield from planned(plan)
+    needs = "; ".join(f"{plan.files.name}: {plan.need}" for plan in plans)
+    if is_known:
+        free = (host.available_memory_bytes() + (returned_bytes or 0)) / GIB
+        yield Finding("memory", "ok", f"{needs}; {free:.1f} are free.")
+    else:
+        message = (
+            f"{needs}; not checked, because a service runs whose memory is hidden."
+        )
+        yield Finding("memory", "note", message)
+
+
+def _without_download(settings: Settings) -> tuple[Settings, str]:
+    """With `tiny` for a model that is not here yet, and a note if so."""
+    names = model_names(settings)
+    if "auto" not in names or entries()[DEFAULT].is_complete(models_folder(settings)):
+        return settings, ""
+    names = tuple(TINY if name == "auto" else name for name in names)
+    models = ",".join(names) if settings.models else ""
+    note = f"{DEFAULT} is missing: {TINY} is served until `edge models pull`."
+    return replace(settings, model=names[0], models=models), note
+
+
+def planned(plan: Plan) -> Iterator[Finding]:
+    """How one model is served."""
+    files = plan.files
+    yield Finding("model", "ok", f"{files.name}, {files.model}")
     if plan.runtime_note:
         yield Finding("runtime", "note", plan.runtime_note)
     if plan.tuning:
@@ -222,9 +220,11 @@ def model(settings: Settings) -> Iterator[Finding]:
         yield Finding("pictures", "ok", plan.forecast)
 
 
-def last_hour(settings: Settings, port: int) -> Iterator[Finding]:
+def last_hour(
+    settings: Settings, port: int, figures: Figures | None
+) -> Iterator[Finding]:
     """What the service on `port` suffers from, if one runs."""
-    about, figures = "last hour", read_figures(settings, port)
+    about = "last hour"
     if figures is None:
         yield Finding(about, "ok", f"No Edge-VL tells its figures on port {port}.")
         return

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from edge.errors import SetupError
 from edge.exposure import reached_at
 from edge.settings import Settings
 from edge.up.symptoms import Figures
@@ -22,7 +23,10 @@ CODE: Final = re.compile(r'(?:^|,)code="([^"]*)"')
 
 def read_figures(settings: Settings, port: int) -> Figures | None:
     """What the service on `port` of this machine tells; None if none answers there."""
-    host = reached_at(settings.host)
+    try:
+        host = reached_at(settings.host)
+    except SetupError:  # no address, so nothing listens there
+        return None
     metrics = _read(host, port, "/metrics")
     if "edge_broker_up" not in metrics:  # no service, or not ours
         return None

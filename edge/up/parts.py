@@ -223,21 +223,9 @@ def nginx(
     Raises SetupError when its configuration cannot be built.
     """
     server, own = nginx_server(), _subfolder(folder, "nginx")
-    build = [sys.executable, str(NGINX_BUILD), "--listen", f"{in_url(host)}:{port}"]
-    build += ["--upstream", upstream, "--run-dir", str(own)]
-    build += ["--hosts", settings.hosts, "--cors", settings.cors]
-    for network in trusted(settings):
-        build += ["--trust", network]
-    for network in metrics_readers(settings):
-        build += ["--metrics-from", network]
     if account := web_account():
-        build += ["--user", account]
         let_in(own, account)
-    built = subprocess.run(build, capture_output=True, text=True)
-    if built.returncode != 0:
-        reason = built.stderr.strip().rpartition("\n")[2]
-        raise SetupError(f"nginx.conf was not built: {reason}")
-    (own / "nginx.conf").write_text(built.stdout)
+    (own / "nginx.conf").write_text(nginx_conf(host, port, upstream, settings, own))
     return Part(
         name="nginx",
         command=[server, "-e", "stderr", "-p", str(own), "-c", str(own / "nginx.conf")],
@@ -249,6 +237,27 @@ def nginx(
         missed_s=FRONT_MISSED_S,
         about=f"front door on port {port}",
     )
+
+
+def nginx_conf(
+    host: str, port: int, upstream: str, settings: Settings, own: Path
+) -> str:
+    """Its configuration, with which it writes to the folder `own`. Raises SetupError
+    for settings that it cannot be made of."""
+    build = [sys.executable, str(NGINX_BUILD), "--listen", f"{in_url(host)}:{port}"]
+    build += ["--upstream", upstream, "--run-dir", str(own)]
+    build += ["--hosts", settings.hosts, "--cors", settings.cors]
+    for network in trusted(settings):
+        build += ["--trust", network]
+    for network in metrics_readers(settings):
+        build += ["--metrics-from", network]
+    if account := web_account():
+        build += ["--user", account]
+    built = subprocess.run(build, capture_output=True, text=True)
+    if built.returncode != 0:
+        reason = built.stderr.strip().rpartition("\n")[2]
+        raise SetupError(f"nginx.conf was not built: {reason}")
+    return built.stdout
 
 
 def _subfolder(folder: Path, name: str) -> Path:

@@ -8,20 +8,15 @@ answers finish before it stops.
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import ipaddress
 import os
-import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.filesize import decimal
 from rich.markup import escape
 
 from edge import exposure
@@ -29,13 +24,12 @@ from edge.errors import SetupError
 from edge.logs import printable
 from edge.settings import Settings
 from edge.up.account import leave_root
+from edge.up.checks import CHECKS, private_state
 from edge.up.models import plan_models
-from edge.up.parts import check_redis, front, start_stores
-from edge.up.private import UMASK, make_private
+from edge.up.parts import front, start_stores
+from edge.up.private import UMASK
 from edge.up.stack import Stack, console
 from edge.up.workers import Workers
-
-ROOM_BYTES = 64 << 20  # on disk, for the queue and the logs at the start
 
 
 def up(
@@ -51,15 +45,13 @@ def up(
         console.print(running_as)
     if settings.keys_file:  # relative paths end here: each part has its own folder
         settings = replace(settings, keys_file=str(settings.keys_path.absolute()))
-    exposure.check_exposure(settings)
-    exposure.trusted(settings)
-    exposure.metrics_readers(settings)
-    check_port(settings.host, port)
-    check_metrics_port(settings)
-    if note := check_redis(settings):
-        console.print(escape(printable(note)))
+    for name, check in CHECKS.items():
+        if name == "nginx" and not with_nginx:
+            continue
+        if (found := check(settings, port)).level == "note":
+            console.print(escape(printable(found.message)))
     plans = plan_models(settings, lambda line: console.print(escape(printable(line))))
-    state = private_state(settings, port)
+    state = private_state(settings, port)  # again: a download may have filled the disk
     with (
         _alone(state, port),
         _temporary_folder() as folder,
@@ -104,31 +96,6 @@ def _temporary_folder() -> Iterator[str]:
             os.close(locked)
 
 
-def private_state(settings: Settings, port: int) -> Path:
-    """The folder of the files that outlive a stack, one per port, closed to others.
-
-    Raises SetupError when it cannot be used or its disk is full.
-    """
-    everything = settings.data_dir / "state"
-    state = everything / str(port)
-    try:
-        make_private(everything)
-        make_private(state / "logs")
-        free = shutil.disk_usage(state).free
-    except OSError as error:
-        raise SetupError(
-            f"{error.filename} cannot be used: {error.strerror}. Start as the owner of "
-            "that folder, or choose another one with EDGE_DATA_DIR."
-        ) from None
-    if free < ROOM_BYTES:
-        raise SetupError(
-            f"{settings.data_dir} has {decimal(free)} free and {decimal(ROOM_BYTES)} "
-            "are needed for the queue and the logs. Make room, or choose another "
-            "folder with EDGE_DATA_DIR."
-        )
-    return state
-
-
 @contextmanager
 def _alone(state: Path, port: int) -> Iterator[None]:
     """While this block runs no other `edge up` uses the folder. Raises SetupError."""
@@ -152,46 +119,6 @@ def _welcome(settings: Settings, port: int, logs: Path) -> str:
         f"\n[bold]Open {escape(url)}[/]   API: {escape(url)}/v1   "
         f"Logs: {escape(printable(str(logs)))}\n{exposure.described(settings)}"
     )
-
-
-def check_metrics_port(settings: Settings) -> None:
-    """Raises SetupError when the first worker cannot serve its metrics."""
-    try:
-        ipaddress.ip_address(settings.metrics_address)
-    except ValueError:  # a name, which the worker looks up
-        return
-    try:
-        if settings.metrics_port:
-            check_port(settings.metrics_address, settings.metrics_port)
-    except SetupError:
-        raise SetupError(
-            f"EDGE_METRICS_PORT={settings.metrics_port} cannot be used on "
-            f"{settings.metrics_address}. Stop what uses it, or choose another."
-        ) from None
-
-
-def check_port(host: str, port: int) -> None:
-    """Raises SetupError when `port` cannot be listened on at `host`."""
-    address = exposure.address(host)
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((str(address), port))
-        except PermissionError:
-            raise SetupError(
-                f"Port {port} needs root, and nothing here runs as root. Choose a port "
-                "from 1024 on: edge up --port 8080."
-            ) from None
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise SetupError(
-                    f"{host} is not an address of this machine: choose another --host."
-                ) from None
-            raise SetupError(
-                f"Port {port} cannot be used: {error.strerror}. Stop what uses it, or "
-                f"choose another: edge up --port {port + 1}."
-            ) from None
 
 
 @contextmanager

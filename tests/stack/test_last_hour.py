@@ -34,4 +34,6 @@ def test_the_figures_of_a_running_service(stack: Stack, tmp_path: Path) -> None:
     assert found is not None
     assert found.n_answers >= ENOUGH and found.ended[""] >= ENOUGH
     assert {"queue", "prefill", "decode", "e2e"} <= set(found.stage_s)
-    assert [*doctor.last_hour(settings, stack.port)]
+    assert [*doctor.last_hour(settings, stack.port, found)]
+    held = doctor.held_bytes(stack.port)
+    assert held is not None and held > 50 << 20  # at least Python, several times

@@ -10,19 +10,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from edge import host
+from edge.cli import doctor as cli_doctor
 from edge.cli.app import app
-from edge.models.registry import tiny_files
+from edge.errors import SetupError
+from edge.models.registry import tiny_files, write_tiny_quant
 from edge.serving.plan import make_plan
 from edge.settings import Settings
-from edge.up import doctor
-from edge.up.doctor import Finding, findings
-from edge.up.models import RESERVE_BYTES
+from edge.up import checks, doctor, service
+from edge.up.checks import CHECKS, Finding
+from edge.up.doctor import findings
+from edge.up.models import RESERVE_BYTES, find_models, plan_found
 from edge.up.parts import free_port
+from edge.up.symptoms import Figures
 from tests.jobs.jobs_harness import patient
 from tests.serving.tuned import DEFAULT_RESULTS, keep_tuning, language
 
@@ -55,9 +60,11 @@ def test_a_healthy_machine(settings: Settings) -> None:
         "processor",
         "others",
         "disk",
+        "address",
+        "port",
         "queue",
         "nginx",
-        "port",
+        "state",
         "jail",
         "llama.cpp",
         "trial",
@@ -102,19 +109,27 @@ def test_a_busy_machine_is_noted(monkeypatch, busy: float, level: str) -> None:
     assert doctor.others().level == level
 
 
-def test_a_full_disk_is_wrong(monkeypatch, settings: Settings) -> None:
+def test_a_small_disk_is_noted_and_a_full_one_is_wrong(monkeypatch, settings) -> None:
     missing = replace(settings, data_dir=settings.data_dir / "not" / "yet")
     assert doctor.disk(missing).level == "ok"
-    full = SimpleNamespace(free=1_000_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    finding = doctor.disk(missing)
+    small = SimpleNamespace(free=1_000_000_000)  # enough for `edge up`
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: small)
+    assert doctor.disk(missing).level == "note"
+    assert checked("state", missing).level == "ok"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    finding = checked("state", missing)
     assert finding.level == "wrong"
-    assert finding.message.startswith("1.0 MB free")
+    assert "1.0 MB free" in finding.message
+
+
+def checked(about: str, settings: Settings, port: int | None = None) -> Finding:
+    """The finding of one check that `edge up` makes too."""
+    return doctor.result(about, CHECKS[about], settings, port or free_port())
 
 
 def test_an_unreachable_redis_is_wrong(settings: Settings) -> None:
     url = f"redis://:secret@127.0.0.1:{free_port()}/0"
-    finding = doctor.queue(replace(settings, broker_url=url))
+    finding = checked("queue", replace(settings, broker_url=url))
     assert finding.level == "wrong"
     assert "cannot be reached" in finding.message
     assert "secret" not in finding.message
@@ -123,15 +138,86 @@ def test_an_unreachable_redis_is_wrong(settings: Settings) -> None:
 def test_own_redis_servers_are_checked(monkeypatch, settings, redis_url: str) -> None:
     own = replace(settings, broker_url=redis_url, cache_url=redis_url)
     with patient():
-        assert doctor.queue(own).level == "note"  # without an append-only file
-    monkeypatch.setattr(doctor, "check_redis", lambda _: "")
-    assert doctor.queue(own).level == "ok"
+        assert checked("queue", own).level == "note"  # without an append-only file
+    monkeypatch.setattr(checks, "check_redis", lambda _: "")
+    assert checked("queue", own).level == "ok"
 
 
-def test_a_port_in_use_is_noted(taken_port: int) -> None:
-    finding = doctor.door("127.0.0.1", taken_port)
-    assert finding.level == "note"
-    assert str(taken_port) in finding.message
+def test_a_port_in_use_is_wrong_unless_edge_vl_uses_it(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, taken_port: int
+) -> None:
+    monkeypatch.setattr(doctor, "trial", lambda: Finding("trial", "ok", "It is well."))
+    found = {one.about: one for one in findings(settings, taken_port)}
+    assert found["port"].level == "wrong"
+    assert str(taken_port) in found["port"].message
+    monkeypatch.setattr(doctor, "read_figures", lambda *_: Figures())
+    found = {one.about: one for one in findings(settings, taken_port)}
+    assert found["port"].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("about", "wrong", "said"),
+    [
+        ("address", {"host": "0.0.0.0"}, "edge keys create"),
+        ("address", {"trust": "127.0.0.1/32"}, "edge keys create"),
+        ("address", {"host": "edge.lan"}, "not an address"),
+        ("address", {"trust": "garbage", "open": True}, "EDGE_TRUST"),
+        ("address", {"metrics_from": "10.1.2.3/8"}, "EDGE_METRICS_FROM"),
+        ("port", {"host": "192.0.2.1", "open": True}, "not an address of this machine"),
+        ("port", {"metrics_port": 0}, "EDGE_METRICS_PORT"),  # 0: one that is in use
+        ("nginx", {"hosts": "a b"}, "EDGE_HOSTS"),
+        ("nginx", {"cors": "a b"}, "EDGE_CORS"),
+        ("state", {"data_dir": Path("/dev/null")}, "cannot be used"),
+        ("model", {"models": "tiny,qwen3-vl-2b"}, "edge models pull qwen3-vl-2b"),
+    ],
+)
+def test_what_edge_up_refuses_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    taken_port: int,
+    about: str,
+    wrong: dict[str, Any],
+    said: str,
+) -> None:
+    """Both say the same, and `edge up` before it starts anything."""
+    monkeypatch.setattr(doctor, "trial", lambda: Finding("trial", "ok", "It is well."))
+    if "metrics_port" in wrong:
+        wrong = {"metrics_port": taken_port}
+    settings = replace(settings, **wrong)
+    port = free_port()
+    found = [one for one in findings(settings, port) if one.level == "wrong"]
+    [finding] = [one for one in found if one.about == about]
+    assert said in finding.message
+    monkeypatch.setattr(service, "Stack", None)  # nothing is started
+    monkeypatch.setattr(service, "leave_root", stay)
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    with pytest.raises(SetupError) as refusal:
+        service.up(settings, port, with_nginx=True)
+    assert refusal.value.message == found[0].message
+
+
+def stay(settings: Settings, _user: str | None) -> tuple[Settings, str]:
+    """Keeps the rights of the process that runs the tests."""
+    return settings, ""
+
+
+def test_models_that_do_not_fit_together_are_wrong(monkeypatch, settings) -> None:
+    write_tiny_quant("tiny-q8", settings.data_dir / "models")
+    needs = sum(plan.need.total_bytes for plan in plan_found(find_models(settings)))
+    free = RESERVE_BYTES + needs + needs // 2
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: free)
+    assert {one.level for one in doctor.model(settings)} == {"ok"}
+    [finding] = doctor.model(replace(settings, models="tiny,tiny-q8"))
+    assert finding.level == "wrong"
+    assert "together (tiny " in finding.message
+
+
+def test_memory_of_the_service_that_runs_counts_as_free(monkeypatch, settings) -> None:
+    monkeypatch.setattr(host, "available_memory_bytes", lambda: GIB // 2)
+    *_, known = doctor.model(settings, returned_bytes=2 * GIB)
+    assert (known.level, "2.5 are free" in known.message) == ("ok", True)
+    *_, hidden = doctor.model(settings, returned_bytes=None)
+    assert (hidden.level, "not checked" in hidden.message) == ("note", True)
 
 
 def test_llama_cpp_for_another_processor_is_recognised(
@@ -177,7 +263,7 @@ def test_without_the_real_model_tiny_is_announced(settings: Settings) -> None:
     first, *rest = doctor.model(replace(settings, model="auto"))
     assert first.level == "note"
     assert "`edge models pull`" in first.message
-    assert [one.level for one in rest] == ["ok"]
+    assert [one.level for one in rest] == ["ok", "ok"]
 
 
 def test_a_missing_model_is_wrong(settings: Settings) -> None:
@@ -188,7 +274,7 @@ def test_a_missing_model_is_wrong(settings: Settings) -> None:
 
 def test_a_model_that_is_too_large_is_wrong(monkeypatch, settings) -> None:
     monkeypatch.setattr(host, "available_memory_bytes", lambda: GIB // 2)
-    _, finding = doctor.model(settings)
+    [finding] = doctor.model(settings)
     assert finding.level == "wrong"
     assert "needs more memory" in finding.message
 
@@ -236,6 +322,7 @@ def command(*words: str, **environ: str) -> Result:
 def well(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skips the trial, which takes seconds and is tested above."""
     monkeypatch.setattr(doctor, "trial", lambda: Finding("trial", "ok", "It is well."))
+    monkeypatch.setattr(cli_doctor, "leave_root", stay)
 
 
 @pytest.mark.usefixtures("well")
@@ -252,6 +339,15 @@ def test_an_unhealthy_machine_has_status_1(tmp_path: Path) -> None:
     assert "wrong  model " in result.stdout
     assert "ok     trial " in result.stdout
     assert "before `edge up`" in result.stderr
+
+
+@pytest.mark.usefixtures("well")
+def test_every_model_of_the_settings_is_looked_at(tmp_path: Path) -> None:
+    models = {"EDGE_MODELS": "tiny,qwen3-vl-2b", "EDGE_DATA_DIR": str(tmp_path)}
+    result = command(**models)
+    assert result.exit_code == 1
+    assert "qwen3-vl-2b" in result.stdout
+    assert command("--model", "tiny", **models).exit_code == 0
 
 
 @pytest.mark.usefixtures("well")

@@ -112,7 +112,7 @@ def test_while_the_broker_is_away_its_figures_are_missing() -> None:
 def test_without_a_service_nothing_is_judged(tmp_path: Path) -> None:
     port, settings = free_port(), Settings(data_dir=tmp_path)
     assert read_figures(settings, port) is None
-    [finding] = doctor.last_hour(settings, port)
+    [finding] = doctor.last_hour(settings, port, None)
     assert (finding.level, str(port) in finding.message) == ("ok", True)
 
 
