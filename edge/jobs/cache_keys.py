@@ -25,17 +25,17 @@ RESPONSE = Key(
     "response",
     "edge:response:{response_id}",
     "hash",
-    "owner, created, model, has_tools, asked, input, outcome: a stored "
+    "owner, culprit, created, model, has_tools, asked, input, outcome: a stored "
     "response, in the cache server",
     "a day, or until it is evicted",
     "ui/responses/store.py",
 )
 RESPONSES = Key(
     "responses",
-    "edge:responses:{account}",
+    "edge:responses:{culprit}",
     "zset",
-    "size and id of an account's stored responses by their creation, in the cache "
-    "server",
+    "size and id of the stored responses of a tenant or address by their creation, in "
+    "the cache server",
     "a day after the latest",
     "ui/responses/store.py",
 )

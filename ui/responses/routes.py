@@ -44,17 +44,17 @@ def response_routes(client: Client, questions: Questions) -> APIRouter:
             response = _response(received)
             if draft.stores:
                 await store(stored, response, draft)
+            events = received.asked.events
+            if draft.stores:
+                stays = draft.is_background or bool(http.headers.get("idempotency-key"))
+                events = await stored.keeping(response, events, stays=stays)
             if draft.is_background:
-                events = stored.keeping(response, received.asked.events)
                 client.go_on(_read_all(events))
                 found = await stored.find(response.id)
                 if not received.streams:
                     return JSONResponse(found.body(), headers=received.headers)
                 lines = response.stream(stored.follow(found))
                 return event_stream(lines, received.headers)
-            events = received.asked.events
-            if draft.stores:
-                events = stored.keeping(response, events)
             if received.streams:
                 events = await unless_gone(http, await_start(events))
                 return event_stream(response.stream(events), received.headers)

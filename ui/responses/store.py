@@ -2,7 +2,8 @@
 
 There, because nothing that a client stores may fill the broker, which the queue needs.
 A stored response may therefore vanish at any time; its client then sends the whole
-conversation. An account has MOST_BYTES: its oldest responses make room for new ones.
+conversation. A culprit, whose name a client cannot change, has MOST_BYTES: its oldest
+responses make room for new ones.
 """
 
 from __future__ import annotations
@@ -24,9 +25,27 @@ from edge.redis_clients import UNREACHABLE
 from ui.responses.reply import Response
 
 KEEP_S = 86_400
-MOST_BYTES = 16 << 20  # of one account: what its clients sent, pictures in base64
-MOST_RESPONSES = 1000  # of one account
+MOST_BYTES = 16 << 20  # of one culprit: what its clients sent, pictures in base64
+MOST_RESPONSES = 1000  # of one culprit
 PATIENCE_S = 2.0
+
+# Enters a response in the index of its culprit, and deletes the oldest that have no
+# room beside it: before it is written, or the server would evict others' entries.
+_MAKE_ROOM = """
+local index, member, now, keep_s = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local n_bytes = 0
+redis.call('ZREMRANGEBYSCORE', index, '-inf', now - keep_s)
+redis.call('ZADD', index, now, member)
+redis.call('EXPIRE', index, keep_s)
+for i, each in ipairs(redis.call('ZREVRANGE', index, 0, -1)) do
+  local size, id = each:match('(%d+) (.+)')
+  n_bytes = n_bytes + size
+  if n_bytes > tonumber(ARGV[4]) or i > tonumber(ARGV[5]) then
+    redis.call('UNLINK', ARGV[6] .. id)
+    redis.call('ZREM', index, each)
+  end
+end
+"""
 
 # One that was deleted, or made room, must not come back without its owner.
 _END = """
@@ -37,8 +56,8 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 
 GONE = (
     "There is no such response here. Responses are kept for a day, the newest "
-    f"{MOST_BYTES >> 20} MiB of each client, and only with store true. Send the whole "
-    "conversation as input."
+    f"{MOST_BYTES >> 20} MiB of each key, or address without one, and only with store "
+    "true. Send the whole conversation as input."
 )
 
 
@@ -53,33 +72,22 @@ class ResponseStore:
         """Stores a response that has not ended; `sent` are its input items as JSON."""
         asked = json.dumps(response.asked)
         n_bytes = len(sent) + len(asked)
-        key, index = (
-            RESPONSE(response.id),
-            RESPONSES(caller.account),
-        )
-        now = time.time()
+        index, member = RESPONSES(caller.culprit), _member(n_bytes, response.id)
+        room = (time.time(), KEEP_S, MOST_BYTES, MOST_RESPONSES, RESPONSE(""))
         fields: dict[Any, Any] = {
             "owner": caller.name,
+            "culprit": caller.culprit,
             "created": response.created,
             "model": response.model,
             "has_tools": int(response.has_tools),
             "asked": asked,
             "input": sent,
         }
-        async with _reached():
-            async with self._cache.pipeline() as pipe:
-                pipe.hset(key, mapping=fields)
-                pipe.expire(key, KEEP_S)
-                pipe.zadd(index, {_member(n_bytes, response.id): now})
-                pipe.expire(index, KEEP_S)
-                pipe.zremrangebyscore(index, "-inf", now - KEEP_S)
-                pipe.zrevrange(index, 0, -1)
-                *_, members = await pipe.execute()
-            if old := _too_many([member.decode() for member in members]):
-                async with self._cache.pipeline() as pipe:
-                    pipe.zrem(index, *old)
-                    pipe.unlink(*(RESPONSE(one.split()[1]) for one in old))
-                    await pipe.execute()
+        async with _reached(), self._cache.pipeline() as pipe:
+            pipe.eval(_MAKE_ROOM, 1, index, member, *room)
+            pipe.hset(RESPONSE(response.id), mapping=fields)
+            pipe.expire(RESPONSE(response.id), KEEP_S)
+            await pipe.execute()
 
     async def end(self, response_id: str, outcome: Terminal) -> None:
         """Adds how a response has ended, if it is still there."""
@@ -125,30 +133,22 @@ class ResponseStore:
             raise NotFound(GONE)
         return bytes(found)
 
-    async def delete(self, response_id: str, caller: Caller) -> None:
-        """Deletes a response that `get` has found."""
+    async def delete(self, response_id: str) -> None:
+        """Deletes a response, for its owner."""
         key = RESPONSE(response_id)
         async with _reached(), self._cache.pipeline() as pipe:
+            pipe.hget(key, "culprit")
             pipe.hstrlen(key, "input")
             pipe.hstrlen(key, "asked")
             pipe.unlink(key)
-            *sizes, _ = await pipe.execute()
-            index = RESPONSES(caller.account)
-            await self._cache.zrem(index, _member(sum(sizes), response_id))
+            culprit, *sizes, _ = await pipe.execute()
+            if culprit is not None:
+                index = RESPONSES(culprit.decode())
+                await self._cache.zrem(index, _member(sum(sizes), response_id))
 
 
 def _member(n_bytes: int, response_id: str) -> str:
     return f"{n_bytes} {response_id}"
-
-
-def _too_many(members: list[str]) -> list[str]:
-    """The members of an index, from the newest, that have no room in it."""
-    n_bytes = 0
-    for i, member in enumerate(members):
-        n_bytes += int(member.split()[0])
-        if n_bytes > MOST_BYTES or i == MOST_RESPONSES:
-            return members[i:]
-    return []
 
 
 @asynccontextmanager

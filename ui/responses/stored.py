@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,14 +79,34 @@ class Stored:
             return True
         return job.outcome is None
 
-    async def keeping(self, response: Response, events: Events) -> Events:
+    async def keeping(
+        self, response: Response, events: Events, *, stays: bool
+    ) -> Events:
         """The same events; the answer is stored. Other ends are those of the client, or
-        of this process: the job knows its own."""
-        async for event in events:
-            if isinstance(event, Finished):
-                with suppress(Unavailable):
-                    await self.store.end(response.id, event)
-            yield event
+        of this process: the job knows its own. Unless the response `stays`, it is
+        deleted when its client leaves before the end."""
+        kept = self._keeping(response, events, stays)
+        await anext(kept)  # only one that has begun runs its `finally`
+        return kept
+
+    async def _keeping(self, response: Response, events: Events, stays: bool) -> Events:
+        has_ended = False
+        try:
+            yield None
+            async with aclosing(events):
+                async for event in events:
+                    has_ended = isinstance(event, Terminal)
+                    if isinstance(event, Finished):
+                        with suppress(Unavailable):
+                            await self.store.end(response.id, event)
+                    yield event
+        finally:
+            if not has_ended and not stays:
+                self._client.go_on(self._forget(response.id))
+
+    async def _forget(self, response_id: str) -> None:
+        with suppress(Unavailable):
+            await self.store.delete(response_id)
 
     async def cancel(self, found: Found) -> None:
         """Ends the job of a response, if it has not ended."""
@@ -95,4 +115,4 @@ class Stored:
 
     async def delete(self, found: Found) -> None:
         await self.cancel(found)
-        await self.store.delete(found.response.id, self._caller)
+        await self.store.delete(found.response.id)

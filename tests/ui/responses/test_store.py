@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx
 import pytest
 
 from edge.errors import NotFound
@@ -37,8 +40,63 @@ async def test_the_oldest_make_room(
         found, outcome = await web.client.responses.get(response(n).id, ME)
         assert (found, outcome) == (response(n), None)
     await web.client.responses.get(response(9).id, other)
-    assert web.sync.zcard(cache_keys.RESPONSES(ME.account)) == 3
+    assert web.sync.zcard(cache_keys.RESPONSES(ME.culprit)) == 3
     assert all(web.sync.ttl(key) > 0 for key in web.sync.keys("edge:response*"))
+
+
+async def test_another_name_at_the_same_address_has_no_room_of_its_own(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without keys every request may come with another Authorization."""
+    monkeypatch.setattr(store, "MOST_BYTES", 1000)
+    other = caller("other")
+    await web.client.responses.put(response(9), other, "[]")
+    for n in range(5):
+        name = caller(f"name-{n}", address="10.0.0.1")
+        await web.client.responses.put(response(n), name, "x" * 300)
+    kept = {key.decode() for key in web.sync.keys("edge:response:*")}
+    assert kept == {cache_keys.RESPONSE(response(n).id) for n in (2, 3, 4, 9)}
+    await web.client.responses.delete(response(4).id)
+    assert web.sync.zcard(cache_keys.RESPONSES("10.0.0.1")) == 2
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("n_tokens", [0, 2])
+async def test_nothing_stays_of_a_request_that_left_without_an_answer(
+    web: ApiHarness, streams: bool, n_tokens: int
+) -> None:
+    go = web.hold(after=n_tokens)
+    body = {"input": "hello", "stream": streams}
+    async with web.working():
+        asking = asyncio.create_task(web.http.post("/v1/responses", json=body))
+        await web.followed()
+        await web.until(lambda: web.sync.keys("edge:response:*"))
+        asking.cancel()
+        await web.until(lambda: not web.sync.keys("edge:response*"))
+        go.set()
+        await web.until(lambda: not web.live)
+
+
+async def test_a_response_with_an_idempotency_key_stays(web: ApiHarness) -> None:
+    """Its client may come back, and the job goes on."""
+    go, body = web.hold(), {"input": "hello", "max_output_tokens": 3}
+    headers = {"idempotency-key": "mine"}
+
+    def ask() -> asyncio.Task[httpx.Response]:
+        asking = web.http.post("/v1/responses", json=body, headers=headers)
+        return asyncio.create_task(asking)
+
+    async with web.working():
+        asking = ask()
+        await web.followed()
+        await web.until(lambda: web.sync.keys("edge:response:*"))
+        asking.cancel()
+        await web.until(lambda: web.n_streams == 0)
+        go.set()
+        await web.until(lambda: not web.live)
+    [key] = web.sync.keys("edge:response:*")
+    found = await web.http.get(f"/v1/responses/{key.decode().rpartition(':')[2]}")
+    assert found.json()["usage"]["output_tokens"] == 3
 
 
 async def test_what_is_too_large_is_answered_and_not_stored(
@@ -91,7 +149,7 @@ async def test_the_end_of_a_response_that_has_gone_brings_nothing_back(
 ) -> None:
     kept = web.client.responses
     await kept.put(response(1), ME, "[]")
-    await kept.delete(response(1).id, ME)
+    await kept.delete(response(1).id)
     await kept.end(response(1).id, Failed("cancelled", "Bye."))
     assert not web.sync.exists(cache_keys.RESPONSE(response(1).id))
     await kept.put(response(2), ME, "[]")
