@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import cast
 
 import redis.asyncio
@@ -28,10 +28,17 @@ from edge.images import Picture
 from edge.jobs import keys
 from edge.jobs.channel import PATIENCE_S, QUIET_MS, Follower
 from edge.jobs.estimate import Pace
-from edge.jobs.pictures import put_pictures
+from edge.jobs.pictures import n_bytes, put_pictures
 from edge.jobs.position import Outlook, Positions
 from edge.jobs.record import JobRecord, State, state_of
-from edge.jobs.refusal import MOST_KEPT, PoolRetired, key_reused, pause_s, refusal
+from edge.jobs.refusal import (
+    MOST_KEPT,
+    PoolRetired,
+    key_reused,
+    no_room,
+    pause_s,
+    refusal,
+)
 from edge.jobs.scripts import QUARANTINED, Scripts, named
 from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.redis_clients import AWAY
@@ -102,6 +109,34 @@ class ClientJobs:
                 pause = float(reply["pause_s"]), float(reply["spacing_s"])
                 raise refusal(status, bounds, pause_s(*pause))
 
+    async def hold(
+        self,
+        job_ids: Sequence[str],
+        pictures: Iterable[Picture],
+        pool: str,
+        bounds: Bounds,
+    ) -> bool:
+        """Keeps room in the broker for the pictures of each admitted job of a question,
+        until it ends; False when they are not needed any more.
+
+        Raises ClientLimit or QueueFull when there is no room now, BodyTooLarge when
+        there never is.
+        """
+        each = n_bytes(pictures)
+        reply = named(await self._scripts("hold", job_ids=job_ids, n_bytes=each))
+        match reply["status"]:
+            case "held" | "gone" as status:
+                return status == "held"
+            case status:
+                pace = await self._positions.pace(pool)
+                next_s = pace.job_s / max(bounds.n_slots, 1)  # until a job ends
+                raise no_room(
+                    status,
+                    len(job_ids) * each,
+                    float(reply["most_bytes"]),
+                    pause_s(next_s, next_s),
+                )
+
     async def enqueue(
         self,
         job_id: str,
@@ -114,8 +149,8 @@ class ClientJobs:
         shares: str = "",
     ) -> None:
         """Puts an admitted job into the queue, unless it is there already; `content`
-        names the question, equal for all callers. The answer to another job with the
-        same `shares` ends this one while it waits.
+        names the question, equal for all callers; `hold` has kept room for `pictures`.
+        The answer to another job with the same `shares` ends this one while it waits.
 
         Raises RequestQuarantined when workers have died of this content, and the error
         with which the job has ended meanwhile.

@@ -37,9 +37,9 @@ JOB = Key(
     "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
     "charged_at, created, expires, watched, missed, started, suspect, blamed, content, "
     "schema, shares, request, score, max_tokens, prompt_tokens, image_tokens, "
-    "encode_tokens, outcome",
+    "encode_tokens, picture_bytes, outcome",
     _ENDED,
-    "admit, enqueue, checked, claim, look, release, lost, end",
+    "admit, hold, enqueue, checked, claim, look, release, lost, end",
 )
 PICTURES = Key(
     "pictures",

@@ -29,6 +29,11 @@ async def put_pictures(
             await both.execute()
 
 
+def n_bytes(pictures: Iterable[Picture]) -> int:
+    """Of the pixels that are stored for a job with these pictures."""
+    return sum({one.ref.sha256: len(one.rgb) for one in pictures}.values())
+
+
 def get_pictures(
     broker: redis.Redis, job_id: str, refs: Iterable[PictureRef]
 ) -> dict[str, Picture]:

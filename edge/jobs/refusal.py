@@ -6,7 +6,13 @@ from __future__ import annotations
 import math
 import random
 
-from edge.errors import ClientLimit, EdgeError, KeyReused, QueueFull
+from edge.errors import (
+    BodyTooLarge,
+    ClientLimit,
+    EdgeError,
+    KeyReused,
+    QueueFull,
+)
 from edge.jobs.record import MOST_PAUSE_S
 from edge.jobs.submission import Bounds
 
@@ -49,10 +55,31 @@ def refusal(status: str, bounds: Bounds, pause_s: float) -> EdgeError:
         ),
     }
     kind = QueueFull if status == "queue_full" else ClientLimit
-    seconds = math.ceil(pause_s)
-    unit = "second" if seconds == 1 else "seconds"
-    message = f"{reasons[status]} Try again in {seconds} {unit}."
-    return kind(message, retry_after_s=pause_s)
+    return kind(f"{reasons[status]} {_again(pause_s)}", retry_after_s=pause_s)
+
+
+def no_room(status: str, n_bytes: int, most_bytes: float, pause_s: float) -> EdgeError:
+    """The error for a refusing `status` of `hold.lua`, where the pixels of a question
+    have `n_bytes`, and those of one client may have `most_bytes`."""
+    if n_bytes > most_bytes:
+        return BodyTooLarge(
+            f"The pictures have {_mib(n_bytes)} as pixels, once for each answer, and "
+            f"those of one client may have {_mib(most_bytes)} here: send fewer or "
+            "smaller ones."
+        )
+    reasons = {
+        "full": "The queue holds as many pictures as it can.",
+        "account_full": (
+            "The pictures of your unfinished questions take all the room that those of "
+            f"one client may take, {_mib(most_bytes)} as pixels."
+        ),
+        "address_full": (
+            "The pictures of the unfinished questions from your address take all the "
+            f"room that those of one address may take, {_mib(most_bytes)} as pixels."
+        ),
+    }
+    kind = QueueFull if status == "full" else ClientLimit
+    return kind(f"{reasons[status]} {_again(pause_s)}", retry_after_s=pause_s)
 
 
 def pause_s(place_s: float, spacing_s: float) -> float:
@@ -60,3 +87,12 @@ def pause_s(place_s: float, spacing_s: float) -> float:
     as `spacing_s`. Those told the longest pause would else return together."""
     jitter_s = min(spacing_s, JITTER_S) if place_s < MOST_PAUSE_S - 1 else JITTER_S
     return max(LEAST_PAUSE_S, place_s + random.random() * jitter_s)
+
+
+def _again(pause_s: float) -> str:
+    seconds = math.ceil(pause_s)
+    return f"Try again in {seconds} {'second' if seconds == 1 else 'seconds'}."
+
+
+def _mib(n_bytes: float) -> str:
+    return f"{n_bytes / (1 << 20):.3g} MiB"

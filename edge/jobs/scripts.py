@@ -49,7 +49,7 @@ _SENTENCES = {
     "QUARANTINED": QUARANTINED,
 }
 # A full broker refuses scripts that add data; all others help to empty it.
-_FILLING = ("admit", "enqueue", "charge")
+_FILLING = ("admit", "hold", "enqueue", "charge")
 
 Value = str | float | Sequence[Any] | Mapping[str, Any] | None
 
