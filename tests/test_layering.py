@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("edge", "worker", "ui", "training", "benchmarks")
@@ -184,9 +183,19 @@ PURE = (
 IMPURE_LIBRARIES = {"threading", "queue", "logging", "time", "asyncio", "os", "socket"}
 
 
-def imports(module: str) -> Iterator[str]:
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
     """Full names of what a module imports, at whatever depth."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    return frozenset(_imports(module))
+
+
+def _imports(module: str) -> Iterator[str]:
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -199,6 +208,7 @@ def imports(module: str) -> Iterator[str]:
             yield node.value
 
 
+@cache
 def room(module: str) -> str:
     return max((name for name in ROOMS if belongs(module, (name,))), key=len)
 
@@ -207,53 +217,65 @@ def belongs(module: str, places: tuple[str, ...]) -> bool:
     return any(module == place or module.startswith(place + ".") for place in places)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_arrows_between_rooms_point_one_way(module: str) -> None:
-    here = room(module)
-    targets = {room(name) for name in imports(module) if name in MODULES}
-    assert targets <= ROOMS[here] | {here}
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_a_library_with_one_importer_has_one(module: str) -> None:
-    for name in imports(module):
-        library = name.split(".")[0]
-        if library in ONE_PLACE:
-            assert belongs(module, ONE_PLACE[library]), f"{module} imports {name}"
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_only_settings_reads_the_environment(module: str) -> None:
-    text = MODULES[module].read_text()
-    assert module == "edge.settings" or "os.environ" not in text
-    assert "getenv" not in text
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if belongs(name, PURE)])
-def test_policy_is_pure(module: str) -> None:
-    libraries = {target.split(".")[0] for target in imports(module)}
-    assert not libraries & IMPURE_LIBRARIES
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_every_import_is_at_the_top(module: str) -> None:
-    tree = ast.parse(MODULES[module].read_text())
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    functions = (node for node in ast.walk(tree) if isinstance(node, kinds))
-    inner = (node for function in functions for node in ast.walk(function))
-    assert not [n for n in inner if isinstance(n, ast.Import | ast.ImportFrom)]
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_is_pickled(module: str) -> None:
-    assert not {"pickle", "marshal", "shelve", "dill"} & {
-        name.split(".")[0] for name in imports(module)
+def test_arrows_between_rooms_point_one_way() -> None:
+    wrong = {
+        (module, name)
+        for module in MODULES
+        for name in imports(module) & MODULES.keys()
+        if room(name) not in ROOMS[room(module)] | {room(module)}
     }
+    assert wrong == set()
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if room(m) == "edge.engine"])
-def test_the_engine_names_no_backend(module: str) -> None:
-    assert "llama" not in MODULES[module].read_text().lower()
+def test_a_library_with_one_importer_has_one() -> None:
+    wrong = {
+        (module, name)
+        for module in MODULES
+        for name in imports(module)
+        if (library := name.split(".")[0]) in ONE_PLACE
+        and not belongs(module, ONE_PLACE[library])
+    }
+    assert wrong == set()
+
+
+def test_only_settings_reads_the_environment() -> None:
+    texts = {module: path.read_text() for module, path in MODULES.items()}
+    assert [m for m, text in texts.items() if "os.environ" in text] == ["edge.settings"]
+    assert [m for m, text in texts.items() if "getenv" in text] == []
+
+
+def test_policy_is_pure() -> None:
+    pure = [module for module in MODULES if belongs(module, PURE)]
+    assert len(pure) > len(PURE)
+    assert [m for m in pure if libraries(m) & IMPURE_LIBRARIES] == []
+
+
+def libraries(module: str) -> set[str]:
+    return {name.split(".")[0] for name in imports(module)}
+
+
+def test_every_import_is_at_the_top() -> None:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    wrong = {
+        (module, inner.lineno)
+        for module in MODULES
+        for function in ast.walk(tree(module))
+        if isinstance(function, kinds)
+        for inner in ast.walk(function)
+        if isinstance(inner, ast.Import | ast.ImportFrom)
+    }
+    assert wrong == set()
+
+
+def test_nothing_is_pickled() -> None:
+    picklers = {"pickle", "marshal", "shelve", "dill"}
+    assert [module for module in MODULES if libraries(module) & picklers] == []
+
+
+def test_the_engine_names_no_backend() -> None:
+    engine = [module for module in MODULES if room(module) == "edge.engine"]
+    assert engine
+    assert [m for m in engine if "llama" in MODULES[m].read_text().lower()] == []
 
 
 def test_rooms_have_no_cycle() -> None:
@@ -265,16 +287,16 @@ def test_rooms_have_no_cycle() -> None:
 
 
 def test_imports_have_no_cycle() -> None:
-    graph = {m: {n for n in imports(m) if n in MODULES} - {m} for m in MODULES}
+    graph = {m: (imports(m) & MODULES.keys()) - {m} for m in MODULES}
     while graph:
         leaves = {m for m, targets in graph.items() if not targets}
         assert leaves, f"a cycle among {sorted(graph)}"
         graph = {m: targets - leaves for m, targets in graph.items() if m not in leaves}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_is_one_idea_long(module: str) -> None:
-    assert len(MODULES[module].read_text().splitlines()) <= 300
+def test_a_module_is_one_idea_long() -> None:
+    lines = {m: len(path.read_text().splitlines()) for m, path in MODULES.items()}
+    assert {module: n for module, n in lines.items() if n > 300} == {}
 
 
 def test_nginx_is_a_folder_and_not_a_package() -> None:
