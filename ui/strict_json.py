@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic_core import PydanticCustomError
 
 from edge.errors import BodyTooLarge, InvalidJson, InvalidRequest
 
@@ -78,6 +79,17 @@ def load(data: bytes | bytearray) -> Any:
         path, complaint = fault
         raise InvalidRequest(f"{path or 'The body'}: {complaint}.", param=path or None)
     return value
+
+
+def check_text(text: str) -> str:
+    """`text`, a string in a body that may hold JSON, for pydantic, which names its
+    field. Raises its error for JSON that Python's parser cannot read."""
+    data = text.encode()
+    if _depth(outside_strings(data, find_quotes(data))) > MAX_DEPTH:
+        raise PydanticCustomError(
+            "nested_json", f"JSON should be nested at most {MAX_DEPTH} deep"
+        )
+    return text
 
 
 def check_encoding(data: bytes | bytearray) -> None:
@@ -151,13 +163,9 @@ def check_bounds(outside: bytes) -> None:
             f"{MAX_OUTSIDE:,} are allowed. Only texts and pictures may be long."
         )
     kinds = np.frombuffer(outside, np.uint8)
-    opens = (kinds == ord("[")) | (kinds == ord("{"))
-    closes = (kinds == ord("]")) | (kinds == ord("}"))
-    others = (kinds == ord(",")) | (kinds == ord(":"))
-    if int(opens.sum()) + int(others.sum()) > MAX_STRUCTURE:
+    if sum(int((kinds == ord(kind)).sum()) for kind in "[{,:") > MAX_STRUCTURE:
         raise _too_much()
-    depth = np.cumsum(opens.astype(np.int32) - closes)
-    if len(depth) and depth.max() > MAX_DEPTH:
+    if _depth(outside) > MAX_DEPTH:
         raise InvalidRequest(
             f"The body is nested more than {MAX_DEPTH} deep. Send a flatter one."
         )
@@ -165,6 +173,13 @@ def check_bounds(outside: bytes) -> None:
         raise InvalidRequest(
             f"A number in the body has more than {MAX_NUMBER} characters."
         )
+
+
+def _depth(outside: bytes) -> int:
+    kinds = np.frombuffer(outside, np.uint8)
+    opens = (kinds == ord("[")) | (kinds == ord("{"))
+    closes = (kinds == ord("]")) | (kinds == ord("}"))
+    return int(np.cumsum(opens.astype(np.int32) - closes).max(initial=0))
 
 
 def _too_much() -> InvalidRequest:

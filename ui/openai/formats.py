@@ -14,6 +14,7 @@ from edge.schemas.pattern import whole_string
 from edge.schemas.pattern_reader import UnreadablePattern
 from edge.schemas.reading import read
 from ui.openai.values import Body, Text
+from ui.strict_json import check_text
 
 # Fields of a body that give the answer a form.
 FORMS = {
@@ -33,6 +34,7 @@ Grammar = Annotated[str, Field(min_length=1, max_length=MOST_GRAMMAR)]
 def _schema(value: Any) -> Any:
     """A schema; some clients send it as a string that holds JSON."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
+        check_text(value)
         try:
             return json.loads(value)
         except ValueError:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edge.errors import InvalidRequest
 from edge.qwen3vl import tools as qwen
 from edge.schemas.bounds import MAX_RESULT
 from edge.schemas.reading import read
 from ui.openai.values import MOST_TEXT, Body, Name, Text
+from ui.strict_json import check_text
 
 MOST_TOOLS = 128
 ANY_OBJECT = {"type": "object"}
@@ -53,7 +54,7 @@ Tools = Annotated[list[Tool], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 class CalledFunction(Body):
     name: Name
-    arguments: Text = "{}"
+    arguments: Annotated[Text, AfterValidator(check_text)] = "{}"
 
 
 class ToolCall(Body):

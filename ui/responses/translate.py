@@ -102,8 +102,10 @@ class Chat:
                 if not self.messages or self.messages[-1]["role"] != "assistant":
                     self.add("assistant", "", at)
                 function = {"name": item.name, "arguments": item.arguments}
-                call = {"id": item.call_id, "function": function}
-                self.messages[-1].setdefault("tool_calls", []).append(call)
+                calls = self.messages[-1].setdefault("tool_calls", [])
+                here = f"messages[{len(self.messages) - 1}].tool_calls[{len(calls)}]"
+                self._names.add(f"{here}.function", at)
+                calls.append({"id": item.call_id, "function": function})
             case ResultItem():
                 named = {"tool_call_id": item.call_id}
                 self.add("tool", item.output, f"{at}.output", **named)

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from edge.errors import InvalidRequest, UnsupportedParameter
 from edge.request import SamplingParams
 from edge.schemas.reading import read
+from ui.body import validate
 from ui.ignored import check_ignored
 from ui.openai.body import ChatBody
 from ui.openai.messages import ImagePart, TextPart, parts_of
 from ui.openai.misplaced import FIELDS, PICTURES
+from ui.openai.tools import ToolCall
 
 HELLO = [{"role": "user", "content": "Hello"}]
 PNG = b"\x89PNG\r\n\x1a\n and so on"
@@ -618,3 +620,35 @@ def test_a_schema_is_refused_by_keyword_and_path() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         chat(response_format={"type": "json_object", "schema": schema}).sampling(8)
     assert refusal.value.param == "response_format.schema.properties.a.not"
+
+
+DEEP = "[" * 3000
+DEEP_CALL = {"function": {"name": "look_up", "arguments": DEEP}}
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        (
+            {"messages": [*HELLO, {"role": "assistant", "tool_calls": [DEEP_CALL]}]},
+            "messages[1].tool_calls[0].function.arguments",
+        ),
+        ({"guided_json": '{"enum": ' + DEEP}, "guided_json"),
+        (
+            {"structured_outputs": {"json": '{"enum": ' + DEEP}},
+            "structured_outputs.json",
+        ),
+    ],
+)
+def test_deep_json_in_a_string_is_refused_by_its_field(
+    given: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(InvalidRequest, match="nested at most 64 deep") as refusal:
+        validate(ChatBody, {"messages": HELLO} | given)
+    assert refusal.value.param == param
+
+
+def test_arguments_that_are_no_json_are_a_string() -> None:
+    for arguments, written in (('{"a": 1, "a": 2}',) * 2, ("[[", '"[["')):
+        call = CALL | {"function": {"name": "look_up", "arguments": arguments}}
+        assert ToolCall.model_validate(call).written == ("look_up", written)
