@@ -9,7 +9,7 @@ from importlib import import_module
 from edge.errors import EdgeError
 from edge.heap import keep_heap_small
 from edge.host import check_processor
-from edge.jobs.broker_check import check_broker
+from edge.jobs.broker_check import await_broker
 from edge.logs import printable, set_up_logs
 from edge.settings import Settings
 
@@ -23,7 +23,7 @@ def main() -> None:
         settings = Settings.load()
         if settings.runtime != "llama":
             check_processor()
-        if settings.broker_url and (note := check_broker(settings.broker_url)):
+        if settings.broker_url and (note := await_broker(settings.broker_url)):
             log.warning(note)
         # Not before: on an older processor these imports end in an illegal instruction.
         app = import_module("worker.app")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import time
+from typing import Any, Final
 
 import redis
 
@@ -10,6 +12,25 @@ from edge.errors import SetupError
 from edge.redis_clients import sync_client
 
 OLDEST = (7, 0)  # the scripts have flags
+AGAIN_S: Final = 5.0  # until a server that is away is asked again
+
+log = logging.getLogger(__name__)
+
+
+class Away(SetupError):
+    """The server cannot be reached, which may be over soon."""
+
+
+def await_broker(url: str) -> str:
+    """As `check_broker`, but waits for a server that cannot be reached: a host may come
+    up before the one with the broker. Ended again and again instead, a worker would be
+    started with ever longer pauses."""
+    while True:
+        try:
+            return check_broker(url)
+        except Away as error:
+            log.warning("%s It is tried again every %.0f s.", error.message, AGAIN_S)
+            time.sleep(AGAIN_S)
 
 
 def check_broker(url: str) -> str:
@@ -61,7 +82,7 @@ def _info(url: str, setting: str) -> dict[str, Any]:
             f"{setting}, or EDGE_REDIS_PASSWORD_FILE."
         ) from None
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise SetupError(
+        raise Away(
             f"The Redis at {_where(url)} cannot be reached: {error} Start it, or "
             f"correct {setting}."
         ) from None

@@ -104,6 +104,16 @@ def test_settings_of_the_compose_file_are_settings_here() -> None:
             assert not url.startswith("redis://") or url == one["value"]
 
 
+def test_only_readiness_of_a_worker_depends_on_the_broker() -> None:
+    """Else an outage of the broker would end all workers, and their loaded models."""
+    [worker] = PODS["worker"]["containers"]
+    ports = {port["containerPort"] for port in worker["ports"]}
+    for probe in ("startupProbe", "livenessProbe"):
+        assert worker[probe]["httpGet"]["port"] in ports
+    asks_broker = COMPOSE["worker"]["healthcheck"]["test"][1:]
+    assert worker["readinessProbe"]["exec"]["command"] == asks_broker
+
+
 def test_volumes_and_selectors_fit() -> None:
     for name, pod in PODS.items():
         [container] = pod["containers"]
