@@ -31,11 +31,13 @@ class Accepted:
 @dataclass(frozen=True)
 class Queued:
     """The job waits; `position` 1 starts next, in about `starts_in_s` seconds. While
-    the model is not in memory, `loading_s` of them pass until it is."""
+    the model is not in memory, `loading_s` of them pass until it is; at first it may
+    wait for room there."""
 
     position: int
     starts_in_s: float | None = None
     loading_s: float | None = None
+    waits_for_room: bool = False
 
 
 @dataclass(frozen=True)

@@ -90,11 +90,13 @@ def test_the_line_has_the_kind_of_the_event(event: Event) -> None:
         ),
         (
             Queued(3),
-            {"kind": "queued", "position": 3, "starts_in_s": None, "loading_s": None},
+            {"kind": "queued", "position": 3, "starts_in_s": None}
+            | {"loading_s": None, "waits_for_room": False},
         ),
         (
             Queued(3, 12.5, 6.0),
-            {"kind": "queued", "position": 3, "starts_in_s": 12.5, "loading_s": 6.0},
+            {"kind": "queued", "position": 3, "starts_in_s": 12.5}
+            | {"loading_s": 6.0, "waits_for_room": False},
         ),
         (Retried(), {"kind": "retried"}),
         (

@@ -34,8 +34,10 @@ def stage(event: Progress | Retried) -> dict[str, Any]:
         case Accepted(prompt_tokens, image_tokens):
             sizes = {"prompt_tokens": prompt_tokens, "image_tokens": image_tokens}
             return {"stage": "queue"} | sizes
-        case Queued(position, starts_in_s, loading_s):
+        case Queued(position, starts_in_s, loading_s, waits_for_room):
             loading = {} if loading_s is None else {"loading_s": loading_s}
+            if waits_for_room:  # it does not load yet
+                loading = {"waits_for_room": True}
             place = {"position": position, "starts_in_s": starts_in_s}
             return {"stage": "queue"} | place | loading
         case Started(prompt_tokens, image_tokens):

@@ -76,8 +76,13 @@ def _follow(switching: Switching, latest: Switch) -> None:
             return
         time.sleep(LOOK_S)
         try:
-            found = switching.latest()
-            if found is not None and switching.is_supervised():
+            found, is_supervised = switching.latest(), switching.is_supervised()
+            if found is None and is_supervised:
+                raise SetupError(
+                    "The `edge up` that loads the model was started again. Switch "
+                    "again."
+                )
+            if found is not None and is_supervised:
                 latest, answered = found, time.monotonic()
         except UNREACHABLE:
             pass

@@ -55,6 +55,7 @@ class WorkerInfo:
     # Of a model that is not in memory, how long until it is. Said by the `edge up` that
     # will load it.
     loading_s: float | None = None
+    waits_for_room: bool = False  # until other models have left memory
     # Not said by the worker: the names under which clients ask it.
     names: tuple[str, ...] = field(default=(), compare=False)
 

@@ -37,9 +37,9 @@ JOB = Key(
     "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
     "charged_at, created, expires, watched, missed, started, suspect, blamed, content, "
     "schema, shares, request, score, max_tokens, prompt_tokens, image_tokens, "
-    "encode_tokens, picture_bytes, outcome",
+    "encode_tokens, picture_bytes, joined, outcome",
     _ENDED,
-    "admit, hold, enqueue, checked, claim, look, release, lost, end",
+    "admit, withdraw, hold, enqueue, checked, claim, look, release, lost, end",
 )
 PICTURES = Key(
     "pictures",
@@ -223,6 +223,14 @@ RETIRED = Key(
     "edge:retired:{pool}",
     "string",
     "1: this pool takes no new jobs, because its worker leaves",
+    "60 s, renewed",
+    "edge/jobs/switching.py",
+)
+PAUSED = Key(
+    "paused",
+    "edge:paused:{pool}",
+    "string",
+    "1: jobs of this pool wait, because its worker leaves memory and will come back",
     "60 s, renewed",
     "edge/jobs/switching.py",
 )

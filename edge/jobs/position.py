@@ -43,7 +43,8 @@ class Positions:
         starts_s = _start_times(queue, queue.waiting_sizes, workers, pace)
         rank = queue.waiting_ids.index(job_id)
         starts_in_s = round(starts_s[rank], 1) if starts_s else None
-        return Queued(rank + 1, starts_in_s, _loading_s(workers))
+        waits = any(worker.waits_for_room for worker in workers)
+        return Queued(rank + 1, starts_in_s, _loading_s(workers), waits)
 
     async def outlook(self, pool: str) -> Outlook:
         queue, pace, workers = await self._read(pool)

@@ -16,7 +16,7 @@ from edge.jobs.record import SWITCH_S
 from edge.jobs.scripts import Scripts, named
 
 DEFAULT, SWITCH, SUPERVISOR = keys.DEFAULT(), keys.SWITCH(), keys.SUPERVISOR()
-RETIRED_S = 60  # unless it is renewed
+RETIRED_S = PAUSED_S = 60  # unless it is renewed
 SUPERVISOR_S = 5
 
 State = Literal["wished", "loading", "ending", "done", "failed"]
@@ -143,7 +143,7 @@ class Switching:
     def take(self) -> Wish | None:
         """The wish that nobody has taken. Says that an `edge up` is here."""
         self._broker.set(SUPERVISOR, 1, ex=SUPERVISOR_S)
-        found = self._scripts("take", message="")
+        found = self._scripts("take", message="`edge up` prepares it.")
         if found is None:
             return None
         fields = named(found)
@@ -156,6 +156,10 @@ class Switching:
             pipe.hset(SWITCH, mapping=news)
             pipe.expire(SWITCH, SWITCH_S)
             pipe.execute()
+
+    def renew(self) -> None:
+        """Keeps the latest switch for another SWITCH_S: it is still under way."""
+        self._broker.expire(SWITCH, SWITCH_S)
 
     def activate(
         self, model: str, *, may_load: bool = False
@@ -176,6 +180,16 @@ class Switching:
     def reopen(self, pool: str) -> None:
         """Lets a pool take new jobs again."""
         self._broker.delete(keys.RETIRED(pool))
+
+    def pause(self, pool: str) -> bool:
+        """Lets no waiting job of a pool begin for PAUSED_S. Returns whether none
+        runs."""
+        self._broker.set(keys.PAUSED(pool), 1, ex=PAUSED_S)
+        return not self._broker.zcard(keys.RUNNING(pool))
+
+    def resume(self, pool: str) -> None:
+        """Ends `pause`."""
+        self._broker.delete(keys.PAUSED(pool))
 
     def n_live(self, pool: str) -> int:
         """How many unfinished jobs a pool has."""

@@ -99,6 +99,11 @@ class WorkerJobs:
         """Ends a job that need not or cannot run; False when it has ended already."""
         return self._end(job_id, None, outcome)
 
+    def end_all_waiting(self, outcome: Terminal) -> None:
+        """Ends the jobs that wait in the queue, for which no worker will come."""
+        for job_id in self.waiting():
+            self.end_waiting(job_id, outcome)
+
     def claim(self, *, may_be_suspect: bool = True) -> Claim | Literal["later"] | None:
         """Takes the first job of the queue; None when none waits, LATER when that one
         has to run alone and `may_be_suspect` is false."""

@@ -28,11 +28,13 @@ T = TypeVar("T")
 Steps = Generator[None, None, T]
 
 FIRST_LOAD_S: Final = 10.0  # before it was measured
+RETRY_S: Final = 10.0  # after it did not load
 
 
 class ModelWorker:
     """The worker that `part` starts. `info` is what it said of itself, None before its
-    first start; `load_s` how long that took."""
+    first start; `load_s` how long that took; `n_failures` how often in a row it did not
+    load."""
 
     def __init__(self, plan: Plan, part: Part, stack: Stack, nth: int) -> None:
         self.plan = plan
@@ -42,9 +44,10 @@ class ModelWorker:
         self.load_s = FIRST_LOAD_S
         self.stand_in: StandIn | None = None  # while it is not in memory
         self._n_busy = 0
-        self.has_failed = False  # to load; it tries again in a moment
+        self.n_failures = 0
+        self._failed_at = 0.0
         self.n_live = 0
-        self._asked_at = time.monotonic()
+        self._asked_at = self._loaded_at = time.monotonic()
         self._mark = b""
         self._part = part
         self._stack = stack
@@ -72,6 +75,16 @@ class ModelWorker:
     def idle_s(self) -> float:
         """How long nobody has asked it."""
         return time.monotonic() - self._asked_at
+
+    @property
+    def loaded_s(self) -> float:
+        """How long it has been loaded, if it is."""
+        return time.monotonic() - self._loaded_at
+
+    @property
+    def may_try(self) -> bool:
+        """Whether it may be loaded, some time after that has failed."""
+        return not self.n_failures or time.monotonic() - self._failed_at >= RETRY_S
 
     def notice(self, n_live: int, mark: bytes) -> None:
         """Its unfinished jobs, and what changes with each one that has ended."""
@@ -103,7 +116,13 @@ class ModelWorker:
         """Starts it and returns when it takes questions. Raises SetupError when it
         cannot start."""
         began = time.monotonic()
-        child = self._child = self._stack.begin(self._part)
+        try:
+            child = self._child = self._stack.begin(self._part)
+        except OSError as error:
+            self._count_failure()
+            raise SetupError(
+                f"{self._part.name} cannot be started: {error.strerror}."
+            ) from None
         assert child.process
         name, pid = socket.gethostname(), child.process.pid
         try:
@@ -113,10 +132,12 @@ class ModelWorker:
                 if child.check_start():
                     info = yield from insist(lambda: fleet.find(broker, name, pid))
         except SetupError:
+            self._count_failure()
             self._forget(child)
             raise
         self.load_s, self.info = time.monotonic() - began, info
-        self._asked_at = time.monotonic()
+        self._asked_at = self._loaded_at = time.monotonic()
+        self.n_failures = 0
         self._stack.keep(child)
         pool = info.pool
         yield from insist(lambda: Switching(broker).reopen(pool))
@@ -133,6 +154,10 @@ class ModelWorker:
         while child.is_alive and time.monotonic() < gives_up:
             yield
         self._forget(child)
+
+    def _count_failure(self) -> None:
+        self.n_failures += 1
+        self._failed_at = time.monotonic()
 
     def _forget(self, child: Child) -> None:
         self._child = None

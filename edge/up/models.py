@@ -76,11 +76,10 @@ def fits_now(plan: Plan, growth_bytes: int) -> bool:
     return plan.need.total_bytes <= available_bytes
 
 
-def plan_another(settings: Settings, name: str, growth_bytes: int) -> Plan:
+def plan_another(one: Settings, growth_bytes: int) -> Plan:
     """The Plan of a model that loads while others run, which may still take
     `growth_bytes`; less than 0 where one leaves before. Downloads nothing. Raises
     SetupError as `make_plan`."""
-    one = settings_of(settings, name)
     return make_plan(one, find_model(one), reserve_bytes=growth_bytes)
 
 

@@ -62,11 +62,7 @@ def up(
             has_own_broker = not settings.broker_url
             settings = start_stores(settings, Path(folder), state, stack.start)
             workers = Workers(settings, Path(folder), stack)
-            if has_own_broker and not asked:
-                workers.begin_with(plans[0].files.name)
-            workers.start(plans)
-            if not has_own_broker and not asked:
-                workers.join_with(plans[0].files.name)
+            workers.start(plans, has_own_broker=has_own_broker)
             for part in front(settings, port, Path(folder), with_nginx=with_nginx):
                 stack.start(part)
             if not asked:

@@ -25,6 +25,7 @@ class Stack:
         self._logs = logs
         self._asked = asked
         self._children: list[Child] = []
+        self._begun: set[str] = set()
 
     def start(self, part: Part) -> None:
         """Returns when the part is ready. Starts nothing after a request to stop."""
@@ -39,12 +40,15 @@ class Stack:
         return bool(self._asked)
 
     def begin(self, part: Part) -> Child:
-        """Starts a part, which is not kept alive before `keep`."""
+        """Starts a part, which is not kept alive before `keep`. The log of one that was
+        started before goes on: it may say why that failed."""
         log = self._logs / f"{part.name}.log"
-        start_afresh(log)
+        if part.name not in self._begun:
+            start_afresh(log)
+        self._begun.add(part.name)
         child = Child(part, log, is_kept_alive=False)
-        self._children.append(child)
         child.start()
+        self._children.append(child)
         return child
 
     def keep(self, child: Child) -> None:

@@ -26,17 +26,22 @@ class StandIn:
         self._info = replace(info, name=name)
         self._load_s = load_s
         self._began: float | None = None
+        self._room_s: float | None = None
         self._closed = threading.Event()
         self._beat()
         threading.Thread(target=self._loop, name=name, daemon=True).start()
 
-    @property
-    def pool(self) -> str:
-        return self._info.pool
+    def wait_for_room(self, seconds: float) -> None:
+        """Others have to leave memory first, in about `seconds`."""
+        self._room_s = seconds
 
     def begin_loading(self) -> None:
         """From now on the time that is left becomes shorter."""
-        self._began = time.monotonic()
+        self._began, self._room_s = time.monotonic(), None
+
+    def rest(self) -> None:
+        """It does not load, and waits for nothing."""
+        self._began = self._room_s = None
 
     def close(self) -> None:
         """Leaves the fleet."""
@@ -45,9 +50,12 @@ class StandIn:
             Heart(self._broker, self._info).leave()
 
     def _beat(self) -> None:
-        passed_s = time.monotonic() - self._began if self._began else 0.0
-        left_s = round(max(self._load_s - passed_s, 0.0), 1)
-        Heart(self._broker, replace(self._info, loading_s=left_s)).beat()
+        began, room_s = self._began, self._room_s
+        passed_s = time.monotonic() - began if began else 0.0
+        left_s = round(max(self._load_s - passed_s, 0.0) + (room_s or 0.0), 1)
+        waits = room_s is not None
+        info = replace(self._info, loading_s=left_s, waits_for_room=waits)
+        Heart(self._broker, info).beat()
 
     def _loop(self) -> None:
         while not self._closed.wait(BEAT_S):

@@ -64,11 +64,13 @@ class Child:
     pause_s: float = field(default_factory=lambda: FIRST_PAUSE_S)
     is_asked: bool = False
     is_kept_alive: bool = True  # restarted when it dies
+    _log_begins: int = 0  # in the log, which goes on after a restart
 
     def start(self) -> None:
         self.started, self.died, self.is_asked = time.monotonic(), None, False
         self.part.folder.mkdir(parents=True, exist_ok=True)  # cleaners remove old ones
         with self.log.open("ab") as log:
+            self._log_begins = log.tell()
             self.process = subprocess.Popen(
                 self.part.command,
                 stdin=subprocess.PIPE,
@@ -196,7 +198,9 @@ class Child:
         return f"ended with status {status}"
 
     def log_tail(self, n_lines: int = 12) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()
+        """The last lines since the start."""
+        said = self.log.read_bytes()[self._log_begins :]
+        lines = said.decode(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-n_lines:])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Final
 
 from edge.errors import SetupError, Unavailable
@@ -49,26 +49,41 @@ class ModelSwitch:
         stand_in = yield from insist(
             lambda: StandIn(self._broker, info, self._new.load_s)
         )
-        try:
-            yield from insist(lambda: self._switching.reopen(info.pool))
-            yield from self._activate(self._new, may_load=True)
-            yield from self._retire_old()
-            news = f"It loads, about {self._wait}. Questions wait."
-            yield from self._report("loading", news)
-            stand_in.begin_loading()
-            found = yield from self._new.load(self._broker)
-            if found.pool != info.pool:  # it is not served as it was planned
-                stand_in.close()
+        with closing(stand_in):
+            try:
+                yield from insist(lambda: self._switching.reopen(info.pool))
+                yield from self._activate(self._new, may_load=True)
+                yield from self._retire_old()
+                news = f"It loads, about {self._wait}. Questions wait."
+                yield from self._report("loading", news)
+                stand_in.begin_loading()
+                found = yield from self._new.load(self._broker)
+            except (SetupError, OSError) as error:
+                again = yield from self._bring_back_old()
                 yield from self._abandon(info.pool)
-        except (SetupError, OSError):
-            if self._old:
-                yield from self._wake(self._old)
-                yield from self._activate(self._old)
-            stand_in.close()
-            yield from self._abandon(info.pool)
-            raise
-        finally:
-            stand_in.close()
+                if again:
+                    raise SetupError(f"{error} {again}") from error
+                raise
+            if found.pool != info.pool:  # it is not served as it was planned
+                yield from self._abandon(info.pool)
+
+    def _bring_back_old(self) -> Steps[str]:
+        """Questions wait for the old model from now on, while it loads. Returns why it
+        does not load either; it is tried again when somebody asks."""
+        old = self._old
+        if old is None or old.info is None:
+            return ""
+        info = old.info
+        if not old.is_loaded and not old.stand_in:
+            old.stand_in = yield from insist(
+                lambda: StandIn(self._broker, info, old.load_s)
+            )
+        yield from self._activate(old, may_load=True)
+        try:
+            yield from self._wake(old)
+        except SetupError as error:
+            return f"{old.name} does not load again: {error.message}"
+        return ""
 
     @property
     def _wait(self) -> str:
@@ -111,10 +126,8 @@ class ModelSwitch:
 
     def _end_waiting(self, pool: str) -> None:
         """Ends the jobs that wait in a pool that no worker will serve."""
-        jobs = WorkerJobs(self._broker, pool)
         outcome = Failed.because(Unavailable(NOT_LOADED))
-        for job_id in jobs.waiting():
-            jobs.end_waiting(job_id, outcome)
+        WorkerJobs(self._broker, pool).end_all_waiting(outcome)
 
     def _report(self, state: State, message: str) -> Steps[None]:
         return insist(lambda: self._switching.report(self._new.name, state, message))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from edge.redis_clients import UNREACHABLE, sync_client
 from edge.serving.plan import Plan
 from edge.settings import Settings
 from edge.up.model_worker import ModelWorker, Steps, insist, until
-from edge.up.models import fits_now, plan_another
+from edge.up.models import fits_now, plan_another, settings_of
 from edge.up.parts import worker
-from edge.up.sleep import Sleep
+from edge.up.sleep import TURN_S, Sleep
 from edge.up.stack import Stack
 from edge.up.switch import ModelSwitch
 
@@ -35,22 +35,22 @@ class Workers:
         self._broker = sync_client(settings.broker_url)
         self._switching = Switching(self._broker)
         self._workers: dict[str, ModelWorker] = {}
+        # Of all that were served, by name: one may have been given as two paths.
+        self._given: dict[str, Settings] = {}
         self._sleep = Sleep(
             self._broker, self._workers.values(), settings.idle_unload_s, stack.say
         )
         self._steps: list[Steps[None]] = []
 
-    def begin_with(self, model: str) -> None:
-        """Makes a model the default in a broker that nobody else uses."""
-        self._switching.begin_with(model)
-
-    def join_with(self, model: str) -> None:
-        """Makes a model the default in a broker of others, if theirs is not served."""
-        self._switching.join_with(model)
-
-    def start(self, plans: Sequence[Plan]) -> None:
+    def start(self, plans: Sequence[Plan], *, has_own_broker: bool) -> None:
         """Loads all models, the default one first; those that do not fit beside the
-        others begin asleep. Raises SetupError when one cannot be loaded."""
+        others begin asleep. In a broker of others the default is theirs, if it is
+        served. Raises SetupError when one cannot be loaded."""
+        if self._stack.is_stopping:
+            return
+        default = plans[0].files.name
+        if has_own_broker:
+            self._switching.begin_with(default)
         for nth, plan in enumerate(plans):
             has_room = not self._workers or fits_now(plan, self._growth_bytes)
             name = f"worker-{plan.files.name}" if self._workers else "worker"
@@ -62,6 +62,8 @@ class Workers:
                 if self._stack.is_stopping:
                     return
                 time.sleep(0.1)
+        if not has_own_broker:
+            self._switching.join_with(default)
 
     def look(self) -> None:
         """Does the next step of everything that is under way."""
@@ -74,6 +76,7 @@ class Workers:
         self._steps = [steps for steps in self._steps if _go_on(steps)]
 
     def _worker(self, plan: Plan, name: str, nth: int) -> ModelWorker:
+        self._given[plan.files.name] = plan.settings
         port = plan.child_settings.metrics_port
         settings = replace(
             plan.child_settings,
@@ -86,7 +89,10 @@ class Workers:
 
     def _switch(self, wish: Wish) -> Steps[None]:
         try:
-            yield from self._switch_to(wish)
+            for _ in self._switch_to(wish):
+                with suppress(*UNREACHABLE):
+                    self._switching.renew()
+                yield
         except Exception:
             log.exception("a switch failed")
             news = "It failed; the log of `edge up` says why."
@@ -98,31 +104,47 @@ class Workers:
         default = yield from insist(self._switching.default)
         old = self._workers.get(default)
         known = self._workers.get(wish.model)
-        while any(one.is_busy and not one.has_failed for one in (old, known) if one):
+        while any(one.is_busy for one in (old, known) if one):
             yield
-        if known:
-            if not known.is_busy:  # else it is tried again already
-                yield from self._sleep.wake(known)
-            yield from until(lambda: self._switching.activate(known.name) != "absent")
-            yield from self._report(
-                wish, "done", f"{known.name} is the default model now."
-            )
-            return
         try:
-            new = self._planned(wish, old)
-            switch = ModelSwitch(self._broker, new, old, self._sleep.wake)
-            with old.busy() if old else nullcontext():
-                yield from switch.after() if wish.with_gap else switch.beside()
+            if known:
+                news = yield from self._to_served(wish, known)
+            else:
+                news = yield from self._to_another(wish, old)
         except SetupError as error:
-            yield from self._report(
-                wish, "failed", f"{error.message} {default} serves on."
-            )
-            return
-        if gone := self._workers.pop(default, None):
-            gone.close_stand_in()
+            serves_on = "" if old and old.n_failures else f" {default} serves on."
+            yield from self._report(wish, "failed", f"{error.message}{serves_on}")
+        else:
+            yield from self._report(wish, "done", news)
+
+    def _to_served(self, wish: Wish, known: ModelWorker) -> Steps[str]:
+        """It may sleep. Raises SetupError when it does not load."""
+        if not known.is_loaded:
+            with known.busy():
+                if not self._sleep.has_room(known):
+                    news = "It waits until another model has left memory."
+                    yield from self._report(wish, "loading", news)
+                    turn_s = 0.0 if wish.with_gap else TURN_S
+                    yield from self._sleep.make_room(known, turn_s)
+                news = f"It loads, about {known.load_s:.0f} s."
+                yield from self._report(wish, "loading", news)
+                yield from self._sleep.wake(known)
+        yield from until(lambda: self._switching.activate(known.name) != "absent")
+        return f"{known.name} is the default model now."
+
+    def _to_another(self, wish: Wish, old: ModelWorker | None) -> Steps[str]:
+        """Raises SetupError when it does not load."""
+        new = self._planned(wish, old)
+        switch = ModelSwitch(self._broker, new, old, self._sleep.wake)
+        with old.busy() if old else nullcontext():
+            yield from switch.after() if wish.with_gap else switch.beside()
         self._workers[new.name] = new
-        news = f"{new.name} is the default model now. {default} has left."
-        yield from self._report(wish, "done", news)
+        if old is None:
+            return f"{new.name} is the default model now."
+        if old.name != new.name:
+            del self._workers[old.name]
+        old.close_stand_in()
+        return f"{new.name} is the default model now. {old.name} has left."
 
     def _report(self, wish: Wish, state: State, message: str) -> Steps[None]:
         return insist(lambda: self._switching.report(wish.model, state, message))
@@ -137,10 +159,12 @@ class Workers:
         memory, or its files are missing."""
         growth_bytes = self._growth_bytes
         freed_bytes = old.growth_bytes + old.held_bytes if old else 0
+        given = self._given.get(wish.model)
+        one = given or settings_of(self._settings, wish.model)
         if wish.with_gap:
-            plan = plan_another(self._settings, wish.model, growth_bytes - freed_bytes)
+            plan = plan_another(one, growth_bytes - freed_bytes)
         else:
-            plan = self._plan_beside(wish.model, growth_bytes, freed_bytes)
+            plan = self._plan_beside(wish.model, one, growth_bytes, freed_bytes)
         nth = old.nth if old else 0  # it takes its place
         new = self._worker(plan, f"worker-{plan.files.name}", nth)
         if old:  # the larger file takes longer
@@ -148,12 +172,13 @@ class Workers:
             new.load_s = old.load_s * max(ratio, 1.0)
         return new
 
-    def _plan_beside(self, model: str, growth_bytes: int, freed_bytes: int) -> Plan:
+    def _plan_beside(
+        self, model: str, one: Settings, growth_bytes: int, freed_bytes: int
+    ) -> Plan:
         try:
-            return plan_another(self._settings, model, growth_bytes)
+            return plan_another(one, growth_bytes)
         except SetupError as error:
-            # may raise the same
-            plan_another(self._settings, model, growth_bytes - freed_bytes)
+            plan_another(one, growth_bytes - freed_bytes)  # may raise the same
             raise SetupError(
                 f"{error.message} It would fit alone: `edge switch {model} --with-gap` "
                 "stops the present model first, and questions wait meanwhile."

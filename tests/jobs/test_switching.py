@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edge.errors import ModelNotFound, NotFound, Unavailable
-from edge.events import Queued
+from edge.events import Failed, Queued
 from edge.jobs.fleet import FLEET, Fleet, Heart
 from edge.jobs.record import SWITCH_S
 from edge.jobs.refusal import PoolRetired
@@ -148,7 +148,7 @@ def test_one_supervisor_takes_a_wish(switching: Switching) -> None:
     assert switching.switch_to("new", with_gap=True).state == "wished"
     assert switching.take() == Wish("new", with_gap=True)
     assert switching.take() is None
-    assert switching.latest() == Switch("new", "loading", "")
+    assert switching.latest() == Switch("new", "loading", "`edge up` prepares it.")
     switching.report("new", "ending", "A sentence.")
     assert switching.latest() == Switch("new", "ending", "A sentence.")
 
@@ -236,9 +236,37 @@ async def test_a_worker_replaces_what_stands_in_for_it(
     assert [w.name for w in await fleet.workers()] == [WORKER.name, "asleep-host"]
 
 
+def test_a_switch_that_is_under_way_is_not_forgotten(
+    harness: JobsHarness, switching: Switching
+) -> None:
+    switching.switch_to("new")
+    harness.sync.expire(SWITCH, 5)
+    switching.renew()
+    assert harness.sync.ttl(SWITCH) > SWITCH_S - 60
+
+
+async def test_jobs_of_a_paused_pool_end_or_wait(
+    harness: JobsHarness, switching: Switching
+) -> None:
+    """Its worker leaves memory for another one, and comes back."""
+    await harness.ask("first")
+    claim = harness.claim()
+    waiting = await harness.ask("second")
+    assert not switching.pause(POOL)
+    assert harness.worker.claim() is None
+    harness.worker.end(claim, Failed("engine_error", "It failed."))
+    assert switching.pause(POOL)
+    switching.resume(POOL)
+    assert harness.claim().job_id == waiting
+
+
 async def test_a_question_waits_for_a_model_that_loads(harness: JobsHarness) -> None:
-    Heart(harness.sync, replace(WORKER, loading_s=6.0)).beat()
+    asleep = replace(WORKER, loading_s=9.0, waits_for_room=True)
+    Heart(harness.sync, asleep).beat()
     job_id = await harness.ask()
+    waits = Queued(1, 9.0, 9.0, waits_for_room=True)
+    assert await harness.client.position(job_id, POOL) == waits
+    Heart(harness.sync, replace(WORKER, loading_s=6.0)).beat()
     assert await harness.client.position(job_id, POOL) == Queued(1, 6.0, 6.0)
     Heart(harness.sync, WORKER).beat()
     assert await harness.client.position(job_id, POOL) == Queued(1, 0.0)

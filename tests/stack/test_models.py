@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import subprocess
 import threading
 import time
@@ -168,6 +169,42 @@ def switch_under_load(edge: str, stack: Stack, *words: str) -> None:
 def test_no_question_is_lost_in_a_switch(edge: str, folder: Path) -> None:
     with running(edge, folder, "--no-nginx", answer_cache="off") as stack:
         switch_under_load(edge, stack)
+
+
+def test_a_model_that_was_given_as_two_paths_comes_back(
+    edge: str, folder: Path, tiny: tuple[Path, Path]
+) -> None:
+    paths = [folder / name for name in ("my-model.gguf", "my-eyes.gguf")]
+    for copy, source in zip(paths, tiny, strict=True):
+        shutil.copyfile(source, copy)
+    options = ("--model", str(paths[0]), "--mmproj", str(paths[1]), "--no-nginx")
+    with running(edge, folder, *options) as stack:
+        for words, name in ((["tiny-f16"], "tiny-f16"), (["--back"], "my-model")):
+            ended = switch(edge, stack, *words)
+            assert ended.returncode == 0, ended.stderr
+            assert ask(stack, "")[0] == name
+
+
+def test_a_model_that_sleeps_and_cannot_be_loaded_is_said(
+    edge: str, tmp_path: Path
+) -> None:
+    """Nothing tries again when nobody asks, and another switch may follow."""
+    models = tmp_path / "data" / "models"
+    for name in ("tiny-q8", "tiny-f16"):
+        write_tiny_quant(name, models)
+    options = ("--model", "tiny", "--model", "tiny-q8", "--no-nginx")
+    with running(edge, tmp_path, *options, idle_unload_s="2") as stack:
+        wait_for(lambda: stack.said().count("stopped") >= 2, 60)
+        file = models / "tiny-q8.gguf"
+        file.rename(models / "away")
+        ended = switch(edge, stack, "tiny-q8")
+        assert ended.returncode == 1
+        assert "It loads, about" in ended.stderr
+        assert "tiny-q8 is not in" in ended.stderr
+        assert "tiny serves on" in ended.stderr
+        (models / "away").rename(file)
+        ended = switch(edge, stack, "tiny-q8")
+        assert (ended.returncode, ask(stack, "")[0]) == (0, "tiny-q8")
 
 
 def test_what_does_not_fit_beside_the_old_model_is_offered_with_a_gap(

@@ -146,6 +146,14 @@ async def test_an_answer_without_any_text_before_its_end_is_given_whole() -> Non
         (Queued(3), shown(stage="queue", position=3, starts_in_s=None)),
         (Queued(1, 0.0), shown(stage="queue", position=1, starts_in_s=0.0)),
         (
+            Queued(1, 9.0, 6.0),
+            shown(stage="queue", position=1, starts_in_s=9.0, loading_s=6.0),
+        ),
+        (
+            Queued(1, 9.0, 9.0, waits_for_room=True),
+            shown(stage="queue", position=1, starts_in_s=9.0, waits_for_room=True),
+        ),
+        (
             Started(70, 64),
             shown(stage="encode", prompt_tokens=70, image_tokens=64),
         ),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.errors import SetupError
 from edge.settings import Settings
 from edge.up.parts import AFTER_GRACE_S, _ui, worker
 from edge.up.service import _temporary_folder
@@ -104,6 +105,22 @@ def test_a_second_signal_means_at_once(tmp_path: Path) -> None:
     stack.stop()
     asking.join()
     assert 0.3 <= time.monotonic() - began < 50
+
+
+def test_the_log_of_a_start_that_failed_is_kept(tmp_path: Path) -> None:
+    """It says why; the message of the next one quotes only its own."""
+    script = "import os, sys; print(sys.argv[1], 'is missing'); sys.exit(1)"
+    stack = Stack(tmp_path, asked=[])
+    for what in ("bread", "milk"):
+        part = late(tmp_path, "worker", 0, drains=False)
+        part.command = [sys.executable, "-c", script, what]
+        child = stack.begin(part)
+        with pytest.raises(SetupError) as failure:
+            child.wait_ready(is_stopping=lambda: False)
+        assert f"{what} is missing" in failure.value.message
+        stack.drop(child)
+    assert "bread" not in failure.value.message
+    assert child.log.read_text() == "bread is missing\nmilk is missing\n"
 
 
 def test_nothing_is_started_after_a_request_to_stop(tmp_path: Path) -> None:

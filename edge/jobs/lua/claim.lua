@@ -1,7 +1,8 @@
 -- Moves the first waiting job of a pool to running.
 -- args: pool, may_be_suspect
 -- reply: job_id, attempt, request, seconds_left, is_suspect; 'later' when the first has
---        to run alone; nil when none waits
+--        to run alone; nil when none waits, or the pool is paused
+if redis.call('EXISTS', paused_key(args.pool)) == 1 then return nil end
 local waiting, at = waiting_key(args.pool), now()
 while true do
   local id = redis.call('ZRANGE', waiting, 0, 0)[1]
