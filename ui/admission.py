@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -24,6 +25,7 @@ from edge.limits import Limits
 from edge.redis_clients import UNREACHABLE
 from edge.settings import Settings
 from ui.background import Background
+from ui.lost_admissions import LostAdmissions
 from ui.meter import Meter
 from ui.question import Question, Video
 from ui.subscriptions import Subscriptions, broker_away
@@ -59,10 +61,15 @@ class Admission:
         self._jobs = jobs
         self._subscriptions = subscriptions
         self._background = background
+        self._lost = LostAdmissions(jobs)
         # Reservations by job: requests with one key have one job. And by key those to
         # come, which may have it already in the queue's eyes.
         self._held: Counter[str] = Counter()
         self._coming: Counter[str | None] = Counter()
+
+    def close(self) -> None:
+        """Withdraws no more admissions."""
+        self._lost.close()
 
     def check_number(
         self, submission: Submission, served: WorkerInfo, workers: Sequence[WorkerInfo]
@@ -154,12 +161,17 @@ class Admission:
         if charge is not None:
             charged = ChargedTokens(submission.max_tokens, charge.at)
             submission = replace(submission, charged=charged)
+        job_ids = [secrets.token_hex(16) for _ in range(submission.n_computed)]
         is_new = False
         try:
             job = await self._jobs.admit(
-                submission, served.pool, served.model, bounds, refused=refused
+                job_ids, submission, served.pool, served.model, bounds, refused=refused
             )
             is_new = job.is_new
+        except UNREACHABLE:
+            is_new = True  # perhaps, or soon: only its end refunds the charge
+            self._lost.add(job_ids, submission)
+            raise
         finally:
             if not is_new:
                 await meter.refund(charge, n)

@@ -93,7 +93,8 @@ class Asking:
         self.decoder.prepare()
 
     def close(self) -> None:
-        """Ends what waits for a picture."""
+        """Ends what waits for a picture, or for the broker."""
+        self._admission.close()
         self.decoder.close()
         self._fetch.close()
 

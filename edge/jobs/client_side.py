@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import cast
@@ -56,6 +55,7 @@ class ClientJobs:
 
     async def admit(
         self,
+        job_ids: Sequence[str],
         submission: Submission,
         pool: str,
         model: str,
@@ -63,15 +63,16 @@ class ClientJobs:
         *,
         refused: EdgeError | None = None,
     ) -> Admitted:
-        """Makes a reservation for the new jobs of a question: for all or for none.
+        """Makes a reservation for the new jobs of a question: for all or for none. They
+        get these new `job_ids`, one for each answer that is computed.
 
         With `refused` only an earlier job of its idempotency key will do; without one
         it is raised. Raises QueueFull or ClientLimit when there is no reservation;
         KeyReused when its idempotency key was used for another question; PoolRetired
-        when the pool takes no new jobs.
+        when the pool takes no new jobs. Whoever gets one of UNREACHABLE has to
+        `withdraw`.
         """
         is_anonymous = submission.caller.tenant == ANONYMOUS
-        job_ids = [secrets.token_hex(16) for _ in range(submission.n_computed)]
         reply = named(
             await self._scripts(
                 "admit",
@@ -108,6 +109,18 @@ class ClientJobs:
             case status:
                 pause = float(reply["pause_s"]), float(reply["spacing_s"])
                 raise refusal(status, bounds, pause_s(*pause))
+
+    async def withdraw(self, job_ids: Sequence[str], submission: Submission) -> None:
+        """Takes an admission back whose reply was lost, and refunds what was charged
+        for it; it may run yet. May be repeated."""
+        charged = submission.charged
+        await self._scripts(
+            "withdraw",
+            job_ids=job_ids,
+            tenant=submission.caller.tenant,
+            charged=charged.n_tokens if charged else 0,
+            charged_at=charged.at if charged else 0,
+        )
 
     async def hold(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,10 @@ def question(text: str = "what?", max_tokens: int = 512) -> Request:
 def caller(name: str, address: str = "", tenant: str = ANONYMOUS) -> Caller:
     """A caller with a scope and, by default, an address of its own."""
     return Caller(tenant, name, address or name, name)
+
+
+def new_ids(n: int = 1) -> list[str]:
+    return [secrets.token_hex(16) for _ in range(n)]
 
 
 @contextmanager
@@ -111,7 +116,11 @@ class JobsHarness:
         bounds = {name: given.pop(name) for name in vars(BOUNDS) if name in given}
         submission = Submission(caller(owner, given.pop("address", owner)), **given)
         return await self.client.admit(
-            submission, POOL, "tiny", replace(BOUNDS, **bounds)
+            new_ids(submission.n_computed),
+            submission,
+            POOL,
+            "tiny",
+            replace(BOUNDS, **bounds),
         )
 
     async def enqueue(

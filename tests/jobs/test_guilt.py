@@ -12,7 +12,14 @@ from edge.jobs import keys, record
 from edge.jobs.submission import Submission
 from edge.jobs.worker_side import LATER
 from edge.request import Message, Request, SamplingParams
-from tests.jobs.jobs_harness import BOUNDS, FINISHED, POOL, JobsHarness, caller
+from tests.jobs.jobs_harness import (
+    BOUNDS,
+    FINISHED,
+    POOL,
+    JobsHarness,
+    caller,
+    new_ids,
+)
 
 pytestmark = pytest.mark.redis
 
@@ -78,7 +85,9 @@ async def test_a_tenant_is_guilty_by_its_key_and_not_by_its_address(
 ) -> None:
     async def ask(tenant: str, text: str) -> Any:
         who = caller(tenant, "10.0.0.1", tenant)
-        job = await harness.client.admit(Submission(who), POOL, "tiny", BOUNDS)
+        job = await harness.client.admit(
+            new_ids(), Submission(who), POOL, "tiny", BOUNDS
+        )
         await harness.enqueue(job.job_id, text)
 
     for n in range(record.MOST_GUILT):

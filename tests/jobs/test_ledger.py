@@ -15,7 +15,14 @@ from edge.jobs.submission import ChargedTokens, Submission
 from edge.limits import Limits
 from edge.request import Answer
 from edge.request import Usage as Tokens
-from tests.jobs.jobs_harness import BOUNDS, FINISHED, POOL, JobsHarness, young_minute
+from tests.jobs.jobs_harness import (
+    BOUNDS,
+    FINISHED,
+    POOL,
+    JobsHarness,
+    new_ids,
+    young_minute,
+)
 
 pytestmark = pytest.mark.redis
 
@@ -37,7 +44,7 @@ async def ask(
     submission = Submission(
         ALICE, LIMITS, max_tokens=n, charged=ChargedTokens(n, charge.at)
     )
-    job = await harness.client.admit(submission, POOL, "tiny", BOUNDS)
+    job = await harness.client.admit(new_ids(), submission, POOL, "tiny", BOUNDS)
     await harness.enqueue(job.job_id, max_tokens=n, shares=shares)
     return job.job_id
 

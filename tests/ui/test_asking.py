@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from typing import Any
 
 import pytest
 
-from edge.errors import DeadlineExceeded
+from edge.errors import DeadlineExceeded, Unavailable
 from edge.jobs import keys
+from edge.jobs.client_side import ClientJobs
 from edge.jobs.submission import Admitted, Submission
+from edge.limits import Limits
 from tests.jobs.jobs_harness import caller
 from tests.ui.api_harness import ApiHarness, PictureQuestion, api_harness, code_of
 from tests.ui.pictures import part, png
@@ -49,6 +53,50 @@ async def test_a_client_that_leaves_during_admission_leaves_no_job(
         with pytest.raises(asyncio.CancelledError):
             await asking
         await web.until(lambda: not web.live)
+
+
+async def test_an_admission_during_a_stall_of_the_broker_leaves_nothing(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is refused, and the broker admits its question a moment later."""
+    limits = Limits.read("answer-tokens/day=100")
+    alice = Submission(caller("alice", tenant="alice"), limits, max_tokens=8)
+    async with api_harness(broker_url) as web:
+        jobs, broker = web.client._jobs, int(web.sync.info()["process_id"])
+        really_admit = jobs.admit
+
+        async def admit(*args: Any, **options: Any) -> Any:
+            os.kill(broker, signal.SIGSTOP)
+            try:
+                with monkeypatch.context() as patch:
+                    patch.setattr("edge.redis_clients.TIMEOUT_S", 0.5)
+                    return await really_admit(*args, **options)
+            finally:
+                os.kill(broker, signal.SIGCONT)
+
+        monkeypatch.setattr(jobs, "admit", admit)
+        withdrawing = spy(monkeypatch, jobs, "withdraw")
+        meter = web.client.meter(alice)
+        with web.client.metrics.question() as watch, pytest.raises(Unavailable):
+            question = PictureQuestion("hello")
+            await web.client.ask(alice, question, meter, watch)
+        await web.until(withdrawing.is_set)
+        assert web.live == []
+        assert web.sync.keys(keys.JOB("*"))  # it was admitted, or would have been
+        charge = await meter.charge("answer-tokens", 0)
+        assert charge and charge.left == 100
+
+
+def spy(monkeypatch: pytest.MonkeyPatch, jobs: ClientJobs, name: str) -> asyncio.Event:
+    """Set when this has been done."""
+    really, done = getattr(jobs, name), asyncio.Event()
+
+    async def call(*args: Any) -> None:
+        await really(*args)
+        done.set()
+
+    monkeypatch.setattr(jobs, name, call)
+    return done
 
 
 @pytest.mark.parametrize("key", ["", "abc"])

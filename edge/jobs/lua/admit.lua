@@ -15,6 +15,10 @@
 -- those of an account, and, where the pool is full, the first ones of all accounts. So an
 -- account that asks too early postpones only itself.
 local ids, record, name = args.job_ids, args.record, args.idempotency_name
+local same = fields_of(job_key(ids[1]), 'state', 'created')
+if same.state then  -- sent twice, because the first reply was lost, or withdrawn
+  return reply({status = 'admitted', job_id = ids[1], created = same.created or 0})
+end
 if name then
   local earlier = redis.call('GET', idempotency_key(name))
   local job = earlier and fields_of(job_key(earlier), 'body_hash', 'created', 'score',
@@ -25,6 +29,7 @@ if name then
     -- its web process died, and another model is served by now
     end_job(earlier, 'cancelled', failed('cancelled', LEFT))
   elseif job and job.body_hash then
+    if is_same then redis.call('HSET', job_key(earlier), 'joined', 1) end
     return reply({status = is_same and 'joined' or 'reused', job_id = earlier,
                   created = job.created, is_queued = is_queued and 1 or 0})
   end
