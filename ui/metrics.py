@@ -208,6 +208,8 @@ class Stopwatch:
                     for kind, field in FROM_CACHE.items():
                         metrics.tokens.labels(kind).inc(getattr(answer.usage, field))
                     metrics.tokens.labels("answer").inc(n_computed)
+                    if metrics.by_key and self._caller:
+                        self._count_tokens(self._caller.tenant, answer.usage)
                     self._remember(answer)
                 self._finish(n_computed)
             case Failed():
@@ -246,9 +248,13 @@ class Stopwatch:
         first_text = now if self._first_text is None else self._first_text
         self._metrics.ttft.observe(first_text - self._asked)
         self._metrics.e2e.observe(now - self._asked)
-        if n_computed > 1:
-            self._metrics.tpot.observe((now - first_text) / (n_computed - 1))
+        self._observe_pace(n_computed)
         self._end("finished", "")
+
+    def _observe_pace(self, n_computed: int) -> None:
+        if n_computed > 1 and self._first_text is not None:
+            seconds = self._metrics.clock() - self._first_text
+            self._metrics.tpot.observe(seconds / (n_computed - 1))
 
     def _end(self, outcome: str, code: str) -> None:
         if self._has_ended:
@@ -256,14 +262,12 @@ class Stopwatch:
         self._has_ended = True
         self._metrics.requests.labels(outcome, code).inc()
         if self._metrics.by_key and self._caller:
-            self._count_for(self._caller.tenant, outcome)
+            self._metrics.requests_of_key.labels(self._caller.tenant, outcome).inc()
         if self._metrics.audits:
             seconds = self._metrics.clock() - self._asked
             write_line(self._caller, self._model, outcome, code, self._usage, seconds)
 
-    def _count_for(self, key: str, outcome: str) -> None:
-        self._metrics.requests_of_key.labels(key, outcome).inc()
-        if self._usage and self._has_started:
-            tokens = self._metrics.tokens_of_key
-            tokens.labels(key, "prompt").inc(self._usage.prompt_tokens)
-            tokens.labels(key, "answer").inc(self._usage.completion_tokens)
+    def _count_tokens(self, key: str, usage: Usage) -> None:
+        tokens = self._metrics.tokens_of_key
+        tokens.labels(key, "prompt").inc(usage.prompt_tokens)
+        tokens.labels(key, "answer").inc(usage.completion_tokens)

@@ -14,21 +14,27 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from edge.errors import EdgeError, QueueFull, ShuttingDown, Unavailable
-from edge.events import Failed, Finished, PageStarted, Retried, Token
+from edge.events import Failed, Finished, PageStarted, Retried, Terminal, Token
 from edge.jobs.submission import Submission
 from edge.request import Answer
 from ui.asking import Asked
 from ui.client import Client
 from ui.event_streams import Events
 from ui.meter import Meter
+from ui.metrics import Stopwatch
 from ui.new_text import NewText
+from ui.page_watch import PageWatch
 from ui.paged_answer import joined
 from ui.parsed_question import ParsedQuestion
 from ui.question import Frames, SentPicture, SentVideo
 
 
 async def ask_each(
-    client: Client, submission: Submission, question: ParsedQuestion, meter: Meter
+    client: Client,
+    submission: Submission,
+    question: ParsedQuestion,
+    meter: Meter,
+    watch: Stopwatch,
 ) -> Asked:
     """The answers to all pages, once the first of them is accepted. An Idempotency-Key
     names the job of each page too, so that a client can come back.
@@ -43,20 +49,25 @@ async def ask_each(
     async def ask(i: int) -> Asked:
         key = submission.idempotency_key
         named = replace(submission, idempotency_key=f"{key}#{i}" if key else "")
-        with client.metrics.question() as watch:
-            return await client.ask(named, each[i][1], meter, watch)
+        return await client.ask(
+            named, each[i][1], meter, PageWatch(client.metrics, watch)
+        )
 
     async def held(events: Events) -> Events:
-        with client.pages_in_flight.holding(address) as hold:
+        with watch, client.pages_in_flight.holding(address) as hold:
             hold(n_bytes)
+            yield None
             async with aclosing(events):
                 async for event in events:
+                    if isinstance(event, Terminal):
+                        watch.record_event(event)
                     yield event
 
     first = await ask(0)
     labels = [label for label, _ in each]
-    events = join(first, labels, ask, client.settings.deadline_s)
-    return replace(first, is_cached=False, events=held(events))
+    events = held(join(first, labels, ask, client.settings.deadline_s))
+    await anext(events)  # only one that has begun counts that its client left
+    return replace(first, is_cached=False, events=events)
 
 
 def _n_bytes(question: ParsedQuestion) -> int:
@@ -91,9 +102,9 @@ async def join(
             try:
                 asked = await ask(i)
             except EdgeError as error:
-                pause_s = error.retry_after_s or 1
-                may_pass = isinstance(error, QueueFull | Unavailable)
-                is_over = isinstance(error, ShuttingDown)
+                pause_s = error.retry_after_s or 0
+                may_pass = isinstance(error, QueueFull | Unavailable) and pause_s
+                is_over = error.is_final or isinstance(error, ShuttingDown)
                 is_late = time.monotonic() + pause_s > until
                 if not may_pass or is_over or is_late:
                     yield Failed.because(error)

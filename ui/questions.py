@@ -200,7 +200,7 @@ class Questions:
             question.choose(document, n_pages)
         question.open()
         if question.asks_each:
-            return await ask_each(self._client, submission, question, meter)
+            return await ask_each(self._client, submission, question, meter, watch)
         return await self._client.ask(submission, question, meter, watch)
 
     async def charge_request(self, http: Request) -> Meter:

@@ -272,6 +272,42 @@ async def test_each_page_is_a_job_and_has_an_answer(
     ] * 3
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_question_with_pages_is_counted_once(
+    web: ApiHarness, stream: bool
+) -> None:
+    body = asks(file_part(THREE), per_page=True, max_tokens=10, stream=stream)
+    value = web.client.metrics.registry.get_sample_value
+    async with web.working():
+        assert (await web.post(**body)).status_code == 200
+    assert value("edge_requests_total", {"outcome": "finished", "code": ""}) == 1
+    assert value("edge_tokens_total", {"kind": "answer"}) == 30
+    counts = {"queue": 3, "tpot": 3, "ttft": 1, "e2e": 1}
+    assert counts == {n: value(f"edge_{n}_seconds_count") for n in counts}
+    refused = await web.post(**body | {"model": "unknown"})
+    assert code_of(refused) == (404, "model_not_found")
+    names = {"outcome": "refused", "code": "model_not_found"}
+    assert value("edge_requests_total", names) == 1
+
+
+async def test_pages_whose_client_leaves_are_one_cancelled_question(
+    web: ApiHarness,
+) -> None:
+    def n_ended(outcome: str) -> float | None:
+        names = {"outcome": outcome, "code": "cancelled" * (outcome == "cancelled")}
+        return web.client.metrics.registry.get_sample_value(
+            "edge_requests_total", names
+        )
+
+    asking = web.asking(**asks(file_part(THREE), per_page=True, stream=True))
+    await web.until(lambda: len(web.waiting) == 1)
+    await asyncio.to_thread(web.relay.answer)
+    await web.until(lambda: len(web.waiting) == 1)
+    asking.cancel()
+    await web.until(lambda: n_ended("cancelled"))
+    assert (n_ended("cancelled"), n_ended("finished")) == (1, 0)
+
+
 async def test_so_has_each_picture_and_those_before_stay(
     web: ApiHarness, sent: list[Request]
 ) -> None:

@@ -20,6 +20,7 @@ from edge.errors import (
     ShuttingDown,
 )
 from edge.events import Event, Failed, Finished, Token
+from edge.jobs.ledger import Charge, refusal
 from edge.jobs.submission import Admitted
 from edge.request import Answer
 from edge.usage import Timings, Usage
@@ -74,6 +75,10 @@ async def test_a_later_page_waits_where_there_is_no_room(kind: type[EdgeError]) 
         InvalidPicture("This page is damaged."),
         ShuttingDown("The server is being stopped."),
         RateLimited("Try again tomorrow.", retry_after_s=86_400),
+        refusal(
+            Charge("image-tokens", False, 0.0, limit=1000, left=100, resets_s=9), 1024
+        ),
+        ClientLimit("Close some streams."),
     ],
 )
 async def test_what_does_not_pass_soon_ends_the_answer(error: EdgeError) -> None:
