@@ -97,6 +97,11 @@ class Life:
         if settings.cache_url and settings.embeddings_mb:
             store = EmbeddingStore(settings.cache_url, fingerprint, settings.slots)
             self._store = self._engine.encoder.store = store
+        elif settings.embeddings_mb:
+            log.warning(
+                "EDGE_CACHE_URL is empty: no other worker gets the embeddings of "
+                "pictures that this one makes, and they end with it."
+            )
         metrics.watch(self._engine, plan.need.kv_bytes, self._store)
         self._info = fleet.WorkerInfo(
             name=f"{socket.gethostname()}-{os.getpid()}",

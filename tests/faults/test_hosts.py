@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -21,7 +22,7 @@ import pytest
 
 from edge.events import Terminal, from_json
 from edge.jobs import keys
-from edge.redis_clients import UNREACHABLE, sync_client
+from edge.redis_clients import UNREACHABLE, SyncRedis, sync_client
 from edge.settings import Settings
 from edge.up.parts import LOOPBACK, free_port
 from tests.conftest import cannot, wait_for
@@ -37,6 +38,13 @@ SLOTS = 2
 
 def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def answers(client: SyncRedis) -> bool:
+    try:
+        return bool(client.ping())
+    except UNREACHABLE:
+        return False
 
 
 class Network:
@@ -75,22 +83,22 @@ class Network:
 
 
 class Team:
-    """Broker and web process on this host, a worker on each of HOSTS."""
+    """Broker, cache and web process on this host, a worker on each of HOSTS."""
 
     def __init__(self, folder: Path, network: Network, stack: ExitStack) -> None:
         self._stack = stack
         self.folder = folder
         self.network = network
-        self._start_broker()
-        file = folder / "password"
-        url = f"rediss://edge@{network.address}:{self._port}/0"
-        given = {"EDGE_BROKER_URL": f"{url}?ssl_ca_certs={folder / 'ca.pem'}"}
-        given |= {"EDGE_REDIS_PASSWORD_FILE": str(file), "EDGE_MODEL": "tiny"}
+        self._ports = {"6379": str(free_port()), "6380": str(free_port())}
+        self._start_stores()
+        lines = self._typed("EDGE_CACHE_URL=rediss").replace("=qwen3-vl-2b", "=tiny")
+        given = dict(line.split("=", 1) for line in lines.splitlines())
         self.settings = Settings.read(given)._with_password()
         self.broker = sync_client(self.settings.broker_url)
-        wait_for(self._answers, 20)
-        given |= {"EDGE_CACHE_URL": given["EDGE_BROKER_URL"], "EDGE_SLOTS": str(SLOTS)}
-        given |= {"EDGE_ANSWER_CACHE": "off", "EDGE_DATA_DIR": str(folder)}
+        with closing(sync_client(self.settings.cache_url)) as cache:
+            wait_for(lambda: answers(self.broker) and answers(cache), 20)
+        given |= {"EDGE_SLOTS": str(SLOTS), "EDGE_ANSWER_CACHE": "off"}
+        given |= {"EDGE_DATA_DIR": str(folder)}
         given |= {"PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"}
         for host in HOSTS:
             command = network.on(host, sys.executable, str(STUB_WORKER))
@@ -99,22 +107,36 @@ class Team:
         self.url = f"http://{LOOPBACK}:{port}"
         self._start("web", [sys.executable, "-m", "ui", "--port", str(port)], given)
 
-    def _start_broker(self) -> None:
-        (self.folder / "data").mkdir()
-        self._port = free_port()
-        make = example("openssl x509").replace("10.77.0.1", self.network.address)
-        subprocess.run(["sh", "-euc", make], cwd=self.folder, check=True)
-        conf = example("tls-port").replace("10.77.0.1", self.network.address)
-        conf = conf.replace("tls-port 6379", f"tls-port {self._port}")
-        conf = conf.replace("/var/lib/redis", str(self.folder / "data"))
-        (self.folder / "edge.conf").write_text(
-            conf.replace("/etc/redis", str(self.folder))
-        )
+    def _typed(self, word: str) -> str:
+        """The code block of the guide with this word, for this test's places."""
+        block = example(word).replace("10.77.0.1", self.network.address)
+        for old, new in self._ports.items():
+            block = re.sub(rf"\b{old}\b", new, block)
+        block = block.replace("/var/lib/redis", str(self.folder / "data"))
+        return block.replace("/etc/", f"{self.folder}/")
+
+    def _start_stores(self) -> None:
+        for name in ("data", "redis"):
+            (self.folder / name).mkdir()
+        keys, units = self._typed("openssl x509"), self._typed("install -o redis")
+        [install] = [line for line in units.splitlines() if line.startswith("install")]
+        owned = self._typed("install -o edge-vl").replace("-o edge-vl", "")
+        script = "\n".join([keys, install.replace("-o redis -g redis", ""), owned])
+        subprocess.run(["sh", "-euc", script], cwd=self.folder, check=True)
         files = debian("redis-server", "redis-tools", "libjemalloc2", "liblzf1")
         server = str(files / "usr/bin/redis-server")
         libraries = next((files / "usr/lib").glob("*-linux-gnu"))
-        command = [server, str(self.folder / "edge.conf")]
-        self._start("broker", command, {"LD_LIBRARY_PATH": str(libraries)})
+        unit = (files / "lib/systemd/system/redis-server@.service").read_text()
+        for word in ("tls-cert-file", "include "):
+            conf = self._typed(word)
+            path = Path(conf.split()[1].rstrip(":"))
+            path.write_text(conf)
+            name = path.stem.removeprefix("redis-")
+            started = f"/etc/redis/redis-{name}.conf"
+            assert f"redis-server@{name}" in units
+            assert started in unit.replace("%i", name)
+            command = [server, str(path)]
+            self._start(name, command, {"LD_LIBRARY_PATH": str(libraries)})
 
     def _start(self, name: str, command: list[str], environ: dict[str, str]) -> None:
         others = {k: v for k, v in os.environ.items() if not k.startswith("EDGE_")}
@@ -127,12 +149,6 @@ class Team:
             )
         )
         self._stack.callback(process.kill)
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self.broker.ping())
-        except UNREACHABLE:
-            return False
 
     def n_slots(self) -> int:
         """How many slots the web process knows of."""

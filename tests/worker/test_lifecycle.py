@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -44,3 +45,24 @@ def test_a_signal_to_stop_may_interrupt_another() -> None:
     life.drain()
     life.drain()
     assert life.relay.drain.call_count == life._heartbeat.close.call_count == 1
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(("embeddings_mb", "n_said"), [(64, 1), (0, 0)])
+def test_a_worker_without_a_cache_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+    redis_url: str,
+    tmp_path: Path,
+    embeddings_mb: int,
+    n_said: int,
+) -> None:
+    settings = Settings(
+        broker_url=redis_url,
+        model="tiny",
+        data_dir=tmp_path,
+        embeddings_mb=embeddings_mb,
+    )
+    life = Life(settings)
+    life.start(lambda _: Engine(StubRuntime(), StubTower()))
+    life.stop()
+    assert caplog.text.count("EDGE_CACHE_URL is empty") == n_said
