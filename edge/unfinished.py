@@ -58,7 +58,7 @@ def _remove_if_left(old: Path) -> None:
         lock = os.open(old, os.O_RDONLY)
     except OSError:  # it has just been removed, or belongs to somebody else
         return
-    is_ours = old.name.startswith(f"{PREFIX}{gethostname()}-")
+    is_ours = old.name.rpartition("-")[0] == f"{PREFIX}{gethostname()}"
     try:
         if not is_ours and time.time() - latest < OLD_S:
             return

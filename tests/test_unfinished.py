@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from socket import gethostname
+
+import pytest
 
 from edge.unfinished import PREFIX, finish, unfinished
 
@@ -43,9 +46,10 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     assert [*tmp_path.iterdir()] == []
 
 
-def test_another_machine_may_be_writing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["another-host", f"{gethostname()}-gpu"])
+def test_another_machine_may_be_writing(tmp_path: Path, host: str) -> None:
     """Its locks are not seen here."""
-    theirs = tmp_path / f"{PREFIX}another-host-1"
+    theirs = tmp_path / f"{PREFIX}{host}-1"
     theirs.mkdir()
     (theirs / "half").touch()
     with unfinished(tmp_path):

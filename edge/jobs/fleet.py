@@ -150,7 +150,7 @@ def find(
     `model`. A dead worker counts as alive for another DEAD_AFTER_S."""
     live, _ = known(broker)
     for worker in live:
-        is_of_host = worker.name.startswith(f"{host}-")
+        is_of_host = worker.name.rpartition("-")[0] == host
         is_of_process = pid is None or worker.name == f"{host}-{pid}"
         if is_of_host and is_of_process and model in (None, worker.model):
             return worker

@@ -53,6 +53,15 @@ async def test_a_host_finds_its_own_worker(harness: JobsHarness) -> None:
     assert not is_here(harness.sync, "host", pid + 1)
 
 
+async def test_a_host_whose_name_begins_like_another_finds_only_its_own(
+    harness: JobsHarness,
+) -> None:
+    Heart(harness.sync, replace(INFO_1, name="node-gpu-123")).beat()
+    assert not is_here(harness.sync, "node")
+    assert not is_here(harness.sync, "node", model=INFO_1.model)
+    assert is_here(harness.sync, "node-gpu")
+
+
 async def test_a_leaving_worker_is_gone_at_once(
     harness: JobsHarness, fleet: Fleet
 ) -> None:
