@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from edge.logs import printable
 from edge.model_names import is_path, listed
 from edge.settings import Settings
 from edge.settings_text import expand_home
@@ -46,6 +48,16 @@ def settings_for(
         named |= {"model": models[0], "models": several}
     given = {name: value for name, value in named.items() if value is not None}
     settings = replace(Settings.load(), **given)
+    names = listed(settings.models) or (settings.model,)
+    # With another model for once, that of the settings may need it.
+    is_meant = mmproj is not None or not models
+    if settings.mmproj and is_meant and not any(map(is_path, names)):
+        print(
+            "edge: --mmproj (EDGE_MMPROJ) changes nothing: it belongs to a model that "
+            f"is given as a path, and {printable(', '.join(names))} brings its own "
+            "vision file.",
+            file=sys.stderr,
+        )
     return replace(
         settings,
         model=_located(settings.model),

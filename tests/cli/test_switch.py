@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError
 
 from edge.cli import switch
 from edge.errors import SetupError
+from edge.jobs.switching import Switch
 
 
 class Former:
@@ -43,6 +46,13 @@ def test_it_waits_for_the_model_that_was_the_default(
     switch._drain(former)  # type: ignore[arg-type]
     assert former.drained == ["tiny", "tiny"]
     assert "tiny: it has answered all" in capsys.readouterr().err
+
+
+def test_an_edge_up_that_was_started_again_is_said() -> None:
+    """It has forgotten the switch, and is there."""
+    switching: Any = SimpleNamespace(latest=lambda: None, is_supervised=lambda: True)
+    with pytest.raises(SetupError, match="was started again"):
+        switch._follow(switching, Switch("new", "wished", ""))
 
 
 def test_a_broker_that_stays_away_ends_the_wait() -> None:
