@@ -1,7 +1,7 @@
 """`python -m worker.healthcheck` exits 0 while a worker on this host gets questions.
 
-Asks the broker, so a failure is no reason to end the worker: a worker that hangs ends
-itself. Loads neither Celery nor a model: a health check must be cheap.
+Asks the broker, so never end the worker because of it: a worker that hangs ends itself.
+Loads neither Celery nor a model: a health check must be cheap.
 """
 
 from __future__ import annotations
