@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.models.registry import DEFAULT, entries
+from edge.errors import SetupError
+from edge.models.registry import DEFAULT, entries, find_model
 from edge.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,17 @@ every_document = pytest.mark.parametrize("name", DOCUMENTS)
 def generate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     script = [sys.executable, ROOT / "docs/generate.py", *arguments]
     return subprocess.run(script, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("page", ["docker.md", "operations.md"])
+def test_a_model_is_downloaded_before_the_switch_to_it(page: str) -> None:
+    """By the very command that `edge` names where the files are missing."""
+    text = DOCUMENTS[f"docs/{page}"]
+    before, name, _ = re.split(r"switch (qwen\S+)", text, maxsplit=1)
+    with pytest.raises(SetupError) as missing:
+        find_model(Settings(model=name, data_dir=Path("/nowhere")))
+    [edge, docker] = re.findall(r"models pull [^`]+", missing.value.message)
+    assert edge == docker and edge in before
 
 
 def test_the_generated_tables_are_up_to_date() -> None:

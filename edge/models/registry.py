@@ -261,9 +261,11 @@ def synthetic_files(folder: Path) -> ModelFiles:
 
 def _complete(entry: Entry, folder: Path) -> ModelFiles:
     if not entry.is_complete(folder):
+        pull = f"models pull {entry.name}"
+        pull += " --allow-unverified" if entry.unverified else ""
         raise SetupError(
-            f"The model {entry.name} is not (or not whole) in {folder}. "
-            f"Get it with `edge models pull {entry.name}`."
+            f"The model {entry.name} is not (or not whole) in {folder}. Get it with "
+            f"`edge {pull}`, with Docker by `docker compose run --rm {pull}`."
         )
     model, mmproj = (folder / file.name for file in entry.files)
     pins = (entry.model.sha256, entry.mmproj.sha256)
