@@ -20,7 +20,7 @@ __all__ = ["data_url", "draw", "stack"]
 
 SCRIPTS = Path(__file__).with_name("scripts")
 # The other environments are only brought by `make clients-test`.
-LIGHT = {"official", "openai-1", "node", "schemathesis"}
+LIGHT = {"official", "node"}
 FIRST_RUN_S = 1800  # on a busy machine, with the downloads
 PICTURES = ("red-circle.jpg", "blue-square.png", "green-triangle.png")
 

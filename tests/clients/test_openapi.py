@@ -16,6 +16,7 @@ from tests.clients.conftest import FIRST_RUN_S, bring
 from tests.stack.conftest import running
 
 pytestmark = [
+    pytest.mark.clients,
     pytest.mark.stack,
     pytest.mark.model,
     pytest.mark.timeout(FIRST_RUN_S),

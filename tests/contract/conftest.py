@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def real(
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         "stub",
         pytest.param("openvino openvino", marks=pytest.mark.model),
@@ -46,19 +48,32 @@ def real(
         pytest.param("llama openvino", marks=pytest.mark.model),
         pytest.param("llama mtmd", marks=pytest.mark.model),
         pytest.param("llama mtmd q8_0", marks=pytest.mark.model),
-    ]
+    ],
 )
-def open_pair(request: pytest.FixtureRequest) -> Pair:
-    """A runtime and a tower, for the test to close."""
+def opened(request: pytest.FixtureRequest) -> Iterator[Pair | None]:
+    """Opened once for all tests of a file; none for the stubs."""
     if request.param == "stub":
-        return StubRuntime(), StubTower()
+        yield None
+        return
     tiny, towers = map(request.getfixturevalue, ("tiny", "towers"))
-    return real(tiny, towers, *request.param.split())
-
-
-@pytest.fixture
-def pair(open_pair: Pair) -> Iterator[Pair]:
-    runtime, tower = open_pair
+    runtime, tower = real(tiny, towers, *request.param.split())
     yield runtime, tower
     tower.close()
     runtime.close()
+
+
+@pytest.fixture
+def pair(opened: Pair | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    """A runtime and a tower with empty slots. A test may close them: the next one uses
+    them again."""
+    if opened is None:
+        with closing(StubRuntime()) as runtime:
+            yield runtime, StubTower()
+        return
+    for each in opened:
+        monkeypatch.setattr(each, "close", lambda: None)
+    yield opened
+    runtime, _ = opened
+    for slot in range(runtime.n_slots + runtime.n_idle):
+        with suppress(KeyError):  # it was not open
+            runtime.release(slot)

@@ -34,8 +34,8 @@ def answered(engine: Engine, text: str = "Hello", **sampling: Any) -> Answer:
     return seen[-1].answer
 
 
-def test_an_answer_has_its_fewest_tokens(open_pair: Pair) -> None:
-    with closing(Engine(*open_pair)) as engine:
+def test_an_answer_has_its_fewest_tokens(pair: Pair) -> None:
+    with closing(Engine(*pair)) as engine:
         usual = answered(engine)
         assert usual.finish_reason == "stop"
         n = usual.usage.completion_tokens
@@ -50,8 +50,8 @@ def test_an_answer_has_its_fewest_tokens(open_pair: Pair) -> None:
         assert answered(engine, min_tokens=n - 1).text == usual.text
 
 
-def test_an_end_can_be_ignored(open_pair: Pair) -> None:
-    with closing(Engine(*open_pair)) as engine:
+def test_an_end_can_be_ignored(pair: Pair) -> None:
+    with closing(Engine(*pair)) as engine:
         usual = answered(engine)
         n = usual.usage.completion_tokens + 300  # longer than the guard of repetition
         longer = answered(engine, ignore_eos=True, max_tokens=n)
@@ -59,9 +59,9 @@ def test_an_end_can_be_ignored(open_pair: Pair) -> None:
         assert longer.text.startswith(usual.text)
 
 
-def test_a_stop_token_ends_an_answer_without_its_text(open_pair: Pair) -> None:
-    runtime, _ = open_pair
-    with closing(Engine(*open_pair)) as engine:
+def test_a_stop_token_ends_an_answer_without_its_text(pair: Pair) -> None:
+    runtime, _ = pair
+    with closing(Engine(*pair)) as engine:
         usual = answered(engine)
         tokens = runtime.tokenize(usual.text, special=False)
         stop = next(n for n in range(2, len(tokens)) if tokens[n] not in tokens[:n])
@@ -76,21 +76,21 @@ def test_a_stop_token_ends_an_answer_without_its_text(open_pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("field", ["stop_token_ids", "logit_bias"])
-def test_a_token_that_the_model_lacks_is_refused(open_pair: Pair, field: str) -> None:
-    token = open_pair[0].n_vocab
+def test_a_token_that_the_model_lacks_is_refused(pair: Pair, field: str) -> None:
+    token = pair[0].n_vocab
     named = {"stop_token_ids": (token,), "logit_bias": ((token, 1.0),)}
     with (
-        closing(Engine(*open_pair)) as engine,
+        closing(Engine(*pair)) as engine,
         pytest.raises(InvalidRequest) as refusal,
     ):
         answered(engine, **{field: named[field]})
     assert refusal.value.param == field
 
 
-def test_an_answer_says_how_long_it_could_be(open_pair: Pair) -> None:
-    with closing(Engine(*open_pair)) as engine:
+def test_an_answer_says_how_long_it_could_be(pair: Pair) -> None:
+    with closing(Engine(*pair)) as engine:
         assert answered(engine, max_tokens=7).max_tokens == 7
-        n_cells = open_pair[0].n_cells
+        n_cells = pair[0].n_cells
         answer = answered(engine, max_tokens=2**31 - 1)
         assert answer.max_tokens == n_cells - answer.usage.prompt_tokens + 1
 
@@ -108,9 +108,9 @@ SCHEMA = read(
 @pytest.mark.parametrize(
     "sampling", [{}, {"temperature": 1.2, "seed": 5}, {"grammar": SCHEMA}]
 )
-def test_each_token_has_its_logprobs(open_pair: Pair, sampling: dict[str, Any]) -> None:
+def test_each_token_has_its_logprobs(pair: Pair, sampling: dict[str, Any]) -> None:
     sampling = sampling | {"max_tokens": 40}
-    with closing(Engine(*open_pair)) as engine:
+    with closing(Engine(*pair)) as engine:
         plain = answered(engine, **sampling)
         answer = answered(engine, logprobs=5, **sampling)
         bare = answered(engine, logprobs=0, **sampling)
@@ -138,8 +138,8 @@ def test_each_token_has_its_logprobs(open_pair: Pair, sampling: dict[str, Any]) 
     assert all(abs(a.logprob - b.logprob) < 0.5 for a, b in pairs)
 
 
-def test_logprobs_end_before_a_stop_string(open_pair: Pair) -> None:
-    with closing(Engine(*open_pair)) as engine:
+def test_logprobs_end_before_a_stop_string(pair: Pair) -> None:
+    with closing(Engine(*pair)) as engine:
         usual = answered(engine)
         stop = usual.text[8:11]
         answer = answered(engine, stop=(stop,), logprobs=0)
@@ -150,9 +150,9 @@ def test_logprobs_end_before_a_stop_string(open_pair: Pair) -> None:
     assert len(before) < len(answer.text.encode())
 
 
-def test_logprobs_bound_an_answer(open_pair: Pair, monkeypatch: Any) -> None:
+def test_logprobs_bound_an_answer(pair: Pair, monkeypatch: Any) -> None:
     monkeypatch.setattr(prepare, "MOST_LOGPROBS", 30)
-    with closing(Engine(*open_pair)) as engine:
+    with closing(Engine(*pair)) as engine:
         assert answered(engine, logprobs=5).max_tokens == 5
         assert answered(engine, max_tokens=9).max_tokens == 9
 
@@ -160,10 +160,10 @@ def test_logprobs_bound_an_answer(open_pair: Pair, monkeypatch: Any) -> None:
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("budget", [0, 1, 9])
 def test_thoughts_have_a_budget_and_the_answer_its_form(
-    open_pair: Pair, temperature: float, budget: int
+    pair: Pair, temperature: float, budget: int
 ) -> None:
     """The model has no thoughts of its own: what it writes first is taken for some."""
-    with closing(Engine(*open_pair, chat_template=THINKS)) as engine:
+    with closing(Engine(*pair, chat_template=THINKS)) as engine:
         answer = answered(
             engine,
             thinking_budget=budget,
@@ -191,11 +191,11 @@ def _text(tokens: str) -> str:
     return tokens.encode("latin-1").decode(errors="replace")
 
 
-def test_a_model_may_be_asked_not_to_think(open_pair: Pair) -> None:
+def test_a_model_may_be_asked_not_to_think(pair: Pair) -> None:
     request = Request(
         (Message("user", ("Hello",)),), SamplingParams(max_tokens=9), thinks=False
     )
-    with closing(Engine(*open_pair, chat_template=THINKS)) as engine:
+    with closing(Engine(*pair, chat_template=THINKS)) as engine:
         ticket = engine.submit(request, {})
         while not isinstance(event := ticket.next(timeout_s=20), Finished):
             pass

@@ -526,8 +526,8 @@ def test_a_seed_makes_sampling_repeatable(pair: Pair) -> None:
     assert drawn[0] == drawn[1]
 
 
-def test_an_engine_answers_with_each_pair(open_pair: Pair) -> None:
-    runtime, tower = open_pair
+def test_an_engine_answers_with_each_pair(pair: Pair) -> None:
+    runtime, tower = pair
     picture = noise(4)
     request = Request(
         (Message("user", (picture.ref, "what?")),), SamplingParams(max_tokens=12)

@@ -61,6 +61,7 @@ async def flushing(service: Service, *, every_s: float) -> Any:
     assert not task.done() or task.cancelled(), task
 
 
+@pytest.mark.slow
 async def test_the_cache_is_flushed_while_it_is_hit(start: Start) -> None:
     """F14: each picture and answer is asked for three times by each of three."""
     with start(answer_cache="on", worker=("--step-s", "0.001")) as service:
@@ -83,6 +84,7 @@ async def test_the_cache_is_flushed_while_it_is_hit(start: Start) -> None:
         assert "damaged" not in service.log("worker0")
 
 
+@pytest.mark.slow
 async def test_the_cache_server_dies_and_comes_back(start: Start) -> None:
     """P9: no question fails; what was encoded since is found again."""
     with start(worker=("--tower-s", "0.5")) as service:

@@ -271,6 +271,7 @@ async def test_cancelling_at_any_moment_gives_one_end(service) -> None:
             service.broker.client.delete(key)
 
 
+@pytest.mark.slow
 async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
     """F22, P12: a job that is late in the queue is never computed."""
     with start(deadline_s="10") as service:
@@ -291,6 +292,7 @@ async def test_a_deadline_counts_the_time_in_the_queue(start: Start) -> None:
         assert (await answered(service.url, "after", 5)).is_right
 
 
+@pytest.mark.slow
 async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> None:
     """F16: its clients may continue at another; jobs without a client end."""
     with start(n_webs=2) as service:
@@ -325,6 +327,7 @@ async def test_a_web_process_that_dies_leaves_no_slot_taken(start: Start) -> Non
         assert states == {b"finished", b"cancelled"}
 
 
+@pytest.mark.slow
 async def test_a_stopped_web_process_lets_answers_end(start: Start) -> None:
     """P15."""
     with start(grace_s="20") as service:
@@ -379,6 +382,7 @@ async def test_idle_connections_delay_no_client(service) -> None:
             one.close()
 
 
+@pytest.mark.slow
 async def test_stolen_cores_fail_no_question(service) -> None:
     """F31: other processes compute on every core; no worker is presumed dead."""
     steal = "from time import time\nends = time() + 60\nwhile time() < ends: pass"

@@ -46,6 +46,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_a_refusal_and_no_process_dies(small_disk: Path) -> None:
     service = Service(small_disk.parent)
     try:

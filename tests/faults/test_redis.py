@@ -126,6 +126,7 @@ async def test_a_full_broker_refuses_and_finishes_what_it_has(start: Start) -> N
         assert (await answered(service.url, "after")).is_right
 
 
+@pytest.mark.slow
 async def test_without_a_cache_it_is_only_slower(start: Start) -> None:
     """P9: gone, and hanging."""
     with start(answer_cache="on") as service:

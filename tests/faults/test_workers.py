@@ -44,7 +44,9 @@ async def test_unshown_answers_are_retried_unnoticed(service) -> None:
     assert all(one.status == 200 and one.is_right for one in outcomes), outcomes
 
 
-@pytest.mark.parametrize("fault", ["[abort]", "[segv]"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param("[abort]", marks=pytest.mark.slow), "[segv]"]
+)
 async def test_a_poison_is_quarantined_and_its_neighbours_are_answered(
     service, fault: str
 ) -> None:
@@ -95,6 +97,7 @@ async def test_a_hung_engine_is_ended_and_the_service_goes_on(start: Start) -> N
         assert "has made no step" in service.log("worker0")
 
 
+@pytest.mark.slow
 async def test_a_worker_that_was_stopped_for_a_while_can_change_nothing(
     start: Start,
 ) -> None:
@@ -113,6 +116,7 @@ async def test_a_worker_that_was_stopped_for_a_while_can_change_nothing(
         assert (await answered(service.url, "after")).is_right
 
 
+@pytest.mark.slow
 async def test_capacity_follows_the_workers(start: Start) -> None:
     """Two workers run four at once; with one gone, two, and nothing is lost."""
     with start(n_slots=4, n_workers=2) as service:
@@ -168,6 +172,7 @@ async def test_a_worker_asked_to_stop_lets_answers_end(start: Start) -> None:
         assert all(one.is_right for one in await asyncio.gather(*waiting))
 
 
+@pytest.mark.slow
 async def test_an_answer_that_outlasts_the_grace_is_given_back(start: Start) -> None:
     """P15: shown text ends with an error frame, the rest waits for the next worker."""
     with start(grace_s="1") as service:

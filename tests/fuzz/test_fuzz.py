@@ -19,7 +19,7 @@ from tests.fuzz.targets import (
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_nothing_but_an_outcome_comes_of_it(target: Target) -> None:
-    assert fuzz(target, seconds=3, first_seed=1).total() > 0
+    assert fuzz(target, seconds=1, first_seed=1).total() > 0
 
 
 def test_unmutated_inputs_are_valid() -> None:

@@ -17,6 +17,7 @@ def test_the_facts_of_the_bundled_model() -> None:
     assert found.size_bytes == sum(sizes)
     assert found.digest == files.fingerprint
     assert found.quantization == "Q8_0"
+    assert found.n_dimensions == 192
     assert 6_000_000 < found.n_parameters < 9_000_000
     assert found.modified_s == pytest.approx(files.model.stat().st_mtime, abs=1e9)
 

@@ -38,7 +38,7 @@ from training.marking import is_right
 pytestmark = pytest.mark.model
 
 FIXTURES = Path(__file__).with_name("parity")  # made by training/parity.py
-THIRD = 3  # of the questions, where all would take minutes
+SIXTH = 6  # of the questions, where all would take minutes
 Pair = tuple[Path, Path]
 
 
@@ -55,7 +55,7 @@ def answered(
     files = ModelFiles("tiny", *tiny)
     runtime, vision = request.param.split()
     settings = Settings(threads=1, runtime=runtime, vision=vision, data_dir=towers)
-    chosen = range(0, len(asked), 1 if runtime == "openvino" else THIRD)
+    chosen = range(0, len(asked), 1 if runtime == "openvino" else SIXTH)
     with closing(build_engine(make_plan(settings, files))) as engine:
         found = answers(engine, [asked[i] for i in chosen])
     return dict(zip(chosen, found, strict=True))
@@ -167,7 +167,7 @@ def test_other_types_answer_as_well(
     assert files.model_header.get("general.name") == name
     settings = Settings(threads=1, runtime="openvino", data_dir=towers)
     with closing(build_engine(make_plan(settings, files))) as engine:
-        some = asked[::THIRD]
+        some = asked[::SIXTH]
         found = answers(engine, some)
     right = [is_right(a.question, text) for a, text in zip(some, found, strict=True)]
     assert sum(right) > 0.9 * len(right)

@@ -96,7 +96,7 @@ def test_greenlets_measure_exact_times_and_time_out() -> None:
             time.sleep(0.1)
 
     with chat_server(script) as server:
-        output = load(server.url, "--stages", 1, "--requests", 5, "--timeout-s", 20)
+        output = load(server.url, "--stages", 1, "--requests", 5, "--timeout-s", 8)
     *answered, dripped = output.samples
     assert {sample.outcome for sample in answered} == {"answered"}
     off_s = []  # the largest error in the times of a sample
@@ -117,7 +117,7 @@ def test_greenlets_measure_exact_times_and_time_out() -> None:
         )
     assert min(off_s) < NEAR_S
     assert (dripped.outcome, dripped.code) == ("failed", "timeout")
-    assert 19.9 < dripped.e2e_s < 120
+    assert 7.9 < dripped.e2e_s < 120
 
 
 def test_refused_users_retry_after_the_given_time() -> None:
