@@ -3,6 +3,8 @@ PYTHON ?= python3
 PORT ?= 8080
 ARGS ?=
 BIN := .venv/bin
+# Each of many short processes would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test faults fuzz attack compose-test clients-test check bench train clean
@@ -16,9 +18,10 @@ run: ## chat at http://localhost:8080 (PORT=..., ARGS="--slots 2"); Ctrl-C stops
 setup: ## install everything that run, test and check need
 	@$(PYTHON) -m bootstrap test
 
-# xdist would run files with few tests last, which take longest.
-test: setup ## all tests, two at a time (ARGS="tests/engine -x")
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+# xdist would run files with few tests last, which take longest. Three at a time, because
+# many tests wait for something half of their time.
+test: setup ## all tests, three at a time (ARGS="tests/engine -x")
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: setup ## kill, stop and fill every part on purpose: 25 minutes (ARGS)
 	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 $(ARGS)
