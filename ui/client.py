@@ -16,7 +16,7 @@ from edge.jobs.cache_contents import Contents, Kind, measure
 from edge.jobs.channel import RedisFollower
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.demand import Demand, demand
-from edge.jobs.fleet import Fleet, WorkerInfo
+from edge.jobs.fleet import CHAT, Fleet, WorkerInfo
 from edge.jobs.ledger import Ledger
 from edge.jobs.logins import Logins
 from edge.jobs.position import Outlook
@@ -119,12 +119,14 @@ class Client:
                 await self._refuse_lost(question.model, submission.limits)
                 raise
 
-    async def serving(self, model: str, limits: Limits) -> WorkerInfo:
+    async def serving(
+        self, model: str, limits: Limits, capability: str = CHAT
+    ) -> WorkerInfo:
         """See `admission.serving`. Raises NoWorker for a model whose worker has died:
         it is started again, and clients ask again by themselves then."""
         workers = await self.workers()
         try:
-            return serving(model, workers, limits)
+            return serving(model, workers, limits, capability)
         except ModelNotFound:
             await self._refuse_lost(model, limits)
             raise

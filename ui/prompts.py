@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from edge.cache_use import CacheUse
 from edge.errors import UnsupportedParameter
+from edge.jobs.fleet import WorkerInfo
 from edge.request import Answer, Wants
 from ui.body import parse, validate
 from ui.event_streams import await_answer, unless_gone
@@ -117,9 +118,11 @@ async def compute(
     form: type[B],
     keep: Callable[[B], T],
     wants: Wants,
+    check: Callable[[T, WorkerInfo], None] | None = None,
 ) -> tuple[Received[T], Answer]:
     """The question of a request, whose body has this `form`, and its answer, which
-    holds what the question `wants`; `keep` says what the answer needs of the body.
+    holds what the question `wants`; `keep` says what the answer needs of the body, and
+    `check` refuses what the model cannot do with that.
     Raises the EdgeError that refuses it."""
     names = FieldNames()
 
@@ -128,7 +131,7 @@ async def compute(
         return body.chat_body(names), keep(body)
 
     with names.in_errors():
-        received = await questions.receive(http, read, wants=wants)
+        received = await questions.receive(http, read, wants=wants, check=check)
         answer = await unless_gone(http, await_answer(received.asked.events))
     return received, answer
 

@@ -10,9 +10,10 @@ from typing import Generic, Protocol, TypeVar
 from fastapi import Request
 
 from edge.errors import EdgeError
+from edge.jobs.fleet import CHAT, WorkerInfo
 from edge.jobs.submission import Submission
 from edge.request import Wants
-from ui.asking import Asked
+from ui.asking import CAPABILITY, Asked
 from ui.body import Bodies
 from ui.client import Client
 from ui.event_streams import unless_gone
@@ -101,11 +102,12 @@ class Questions:
         read: Callable[[bytearray], tuple[ChatBody, T]],
         *,
         wants: Wants = "answer",
+        check: Callable[[T, WorkerInfo], None] | None = None,
     ) -> Received[T]:
         """Reads and asks the question of a request; `wants` says what is computed.
         `read` translates its body to that of /v1/chat/completions, and says what must
-        be kept of it for the answer. When this returns nothing keeps the bytes of the
-        pictures alive.
+        be kept of it for the answer; `check` refuses what the model cannot do with
+        that. When this returns nothing keeps the bytes of the pictures alive.
 
         Raises the EdgeError that refuses it.
         """
@@ -118,6 +120,12 @@ class Questions:
 
         async with self._bodies.read(http, build) as (question, kept):
             with self._client.metrics.question() as watch:
+                watch.of(caller_of(http), question.model)
+                if check is not None:
+                    served = await self._client.serving(
+                        question.model, limits_of(http), CAPABILITY.get(wants, CHAT)
+                    )
+                    check(kept, served)
                 asked = await self._ask(http, question, meter, watch)
         return _received(asked, question, kept)
 
@@ -141,6 +149,7 @@ class Questions:
                         found = await self._bodies.work(
                             n_bytes, lambda: self._parse(http, draft.body(), name)
                         )
+                    watch.of(caller_of(http), found.model)
                     asked = await self._ask(
                         http, found, meter, watch, is_background=draft.is_background
                     )
@@ -172,7 +181,6 @@ class Questions:
         *,
         is_background: bool = False,
     ) -> Asked:
-        watch.of(caller_of(http), question.model)
         submission = submission_of(
             http,
             question.body_hash,

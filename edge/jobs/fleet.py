@@ -50,6 +50,7 @@ class WorkerInfo:
     n_parameters: int | None = None
     quantization: str = ""
     trained_for: str = ""
+    n_dimensions: int | None = None
     thinks: bool | None = None
     capabilities: tuple[str, ...] | None = None  # of CAPABILITIES; None: to chat
     # Of a model that is not in memory, how long until it is. Said by the `edge up` that

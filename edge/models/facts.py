@@ -16,7 +16,8 @@ class Facts:
     """Of both files together: their size, their sha256, when the newer one changed
     (seconds since 1970), and how many weights they have; and the quantisation of the
     language model, as in `Q4_K_M` ("" if its file does not say). What it is
-    `trained_for` its file says, if llama.cpp converted it for that, or the registry."""
+    `trained_for` its file says, if llama.cpp converted it for that, or the registry.
+    Its embeddings of texts and pictures have `n_dimensions`."""
 
     size_bytes: int
     digest: str
@@ -24,11 +25,13 @@ class Facts:
     n_parameters: int
     quantization: str
     trained_for: str
+    n_dimensions: int
 
 
 def facts_of(files: ModelFiles) -> Facts:
     """Raises SetupError when a file is not the published one, or no whole GGUF file."""
-    headers = files.model_header, files.mmproj_header
+    model = files.model_header
+    headers = model, files.mmproj_header
     found = [path.stat() for path in (files.model, files.mmproj)]
     tensors = [tensor for header in headers for tensor in header.tensors.values()]
     return Facts(
@@ -36,8 +39,9 @@ def facts_of(files: ModelFiles) -> Facts:
         digest=files.fingerprint,
         modified_s=max(one.st_mtime for one in found),
         n_parameters=sum(prod(tensor.shape) for tensor in tensors),
-        quantization=_quantization(files.model_header.get("general.file_type")),
-        trained_for=_POOLED.get(_pooling(files.model_header), files.trained_for),
+        quantization=_quantization(model.get("general.file_type")),
+        trained_for=_POOLED.get(_pooling(model), files.trained_for),
+        n_dimensions=model.number(f"{model.architecture}.embedding_length"),
     )
 
 

@@ -68,6 +68,20 @@ async def test_fewer_dimensions_and_base64_come_of_one_answer(web: ApiHarness) -
 
 
 @pytest.mark.redis
+async def test_too_many_dimensions_are_refused_before_anything_is_computed(
+    web: ApiHarness,
+) -> None:
+    web.beat("here-1", n_slots=1, capabilities=CAPABILITIES, n_dimensions=N_VOCAB)
+    refused = await ask(web, ["abc"] * 128, dimensions=N_VOCAB + 1)  # nobody works
+    assert refused.status_code == 400, refused.text
+    error = refused.json()["error"]
+    assert error["param"] == "dimensions" and f"have {N_VOCAB} dim" in error["message"]
+    assert not web.live
+    async with web.working():
+        assert len(vectors(await ask(web, "abc", dimensions=N_VOCAB))[0]) == N_VOCAB
+
+
+@pytest.mark.redis
 async def test_pictures_are_embedded(web: ApiHarness) -> None:
     picture = part(png())
     url = picture["image_url"]["url"]

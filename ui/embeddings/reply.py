@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edge.errors import InvalidRequest
+from edge.jobs.fleet import WorkerInfo
 from edge.qwen3vl import embedding
 from edge.request import Answer
 from ui.embeddings.body import EmbeddingsBody
@@ -38,8 +39,12 @@ class Form:
     def of(cls, body: EmbeddingsBody) -> Form:
         return cls(body.dimensions, body.encoding_format == "base64")
 
-    def reply(self, answer: Answer, model: str) -> dict[str, Any]:
+    def check(self, served: WorkerInfo) -> None:
         """Raises InvalidRequest for more dimensions than the model has."""
+        self._check(served.n_dimensions)
+
+    def reply(self, answer: Answer, model: str) -> dict[str, Any]:
+        """Raises InvalidRequest as `check`, where a worker has not said how many."""
         vectors = [self._vector(packed) for packed in answer.embeddings]
         n_tokens = answer.usage.prompt_tokens
         return {
@@ -55,11 +60,13 @@ class Form:
 
     def _vector(self, packed: str) -> list[float] | str:
         if self.dimensions:
-            n = len(embedding.unpack(packed))
-            if self.dimensions > n:
-                raise InvalidRequest(
-                    f"This model's embeddings have {n} dimensions. Send fewer.",
-                    param="dimensions",
-                )
+            self._check(len(embedding.unpack(packed)))
             packed = embedding.shortened(packed, self.dimensions)
         return packed if self.is_base64 else embedding.unpack(packed)
+
+    def _check(self, n: int | None) -> None:
+        if self.dimensions and n and self.dimensions > n:
+            raise InvalidRequest(
+                f"This model's embeddings have {n} dimensions. Send fewer.",
+                param="dimensions",
+            )

@@ -21,7 +21,7 @@ def embedding_routes(questions: Questions) -> APIRouter:
     @documented(body=EmbeddingsBody, answer=Embeddings)
     async def embeddings(http: Request) -> Response:
         received, answer = await compute(
-            questions, http, EmbeddingsBody, Form.of, "embedding"
+            questions, http, EmbeddingsBody, Form.of, "embedding", Form.check
         )
         reply = received.kept.reply(answer, received.asked.model)
         return JSONResponse(reply, headers=received.headers)
