@@ -41,9 +41,13 @@ class RedisState(Collector):
         yield _gauge("broker_up", "Whether the broker answers.", broker_up)
         yield _gauge("cache_up", "Whether the cache server answers.", cache_up)
         if self.workers is not None:
-            slots = sum(worker.n_slots for worker in self.workers)
-            yield _gauge("workers", "Live workers.", len(self.workers))
+            live = [one for one in self.workers if one.loading_s is None]
+            asleep = len(self.workers) - len(live)
+            slots = sum(worker.n_slots for worker in live)
+            yield _gauge("workers", "Live workers.", len(live))
             yield _gauge("slots", "Questions they can compute at once.", slots)
+            about = "Models that a question loads, or has begun to load."
+            yield _gauge("models_asleep", about, asleep)
         if (now := self.demand) is not None:
             yield _gauge("jobs_running", "Questions being computed.", now.n_running)
             yield _gauge("jobs_waiting", "Questions in the backlog.", now.n_waiting)

@@ -49,6 +49,7 @@ def status_route(client: Client) -> APIRouter:
             "running": sum(one.n_running for one in outlooks.values()),
             "waiting": n_waiting,
             "backlog": client.settings.backlog,
+            "idle_unload_s": client.settings.idle_unload_s,
             "models": _models(allowed, outlooks),
             "latency": client.metrics.recent.by_stage(tenant),
             "caches": client.metrics.from_caches,

@@ -37,6 +37,7 @@ GIB: Final = 1 << 30
 ROOM_BYTES: Final = 3 * GIB  # on disk, for compiled models, the queue and the logs
 BUSY: Final = 0.25  # share of the machine that others use
 TRIAL_S: Final = 120
+HOUR_S: Final = 3600
 TRIAL_TOKENS: Final = 32
 QUESTION: Final = "What shape is this, and which colour?"
 # Instructions that multiply 8-bit integers, which the vision tower consists of.
@@ -230,7 +231,11 @@ def last_hour(
         return
     rows = applying(figures)
     for row in rows:
-        yield Finding(about, "note", row.message())
+        message = row.message()
+        if row.is_counted and figures.counted_s > HOUR_S:
+            hours = figures.counted_s / HOUR_S
+            message += f" (Counted since the web process started, {hours:.0f} h ago.)"
+        yield Finding(about, "note", message)
     if rows:
         return
     message = f"{figures.n_answers} answers, and no known symptom."

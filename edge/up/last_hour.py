@@ -1,10 +1,12 @@
-"""The figures of the last hour, read from a running service over its own routes."""
+"""The figures of the last hour, and counters of a web process, read from a running
+service over its own routes."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import re
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
@@ -32,11 +34,12 @@ def read_figures(settings: Settings, port: int) -> Figures | None:
         return None
     status = _read(host, port, "/v1/status")  # with keys, not for everybody
     told = json.loads(status) if status else {}
-    return figures(metrics, told, unloads=settings.idle_unload_s > 0)
+    return figures(metrics, told, time.time())
 
 
-def figures(metrics: str, status: Mapping[str, Any], *, unloads: bool) -> Figures:
-    """The figures in the text of /metrics and in the body of /v1/status."""
+def figures(metrics: str, status: Mapping[str, Any], now: float) -> Figures:
+    """The figures in the text of /metrics and in the body of /v1/status, `now`, in Unix
+    seconds."""
     total: dict[str, float] = defaultdict(float)
     ended: dict[str, int] = defaultdict(int)
     for name, labels, value in SERIES.findall(metrics):
@@ -51,12 +54,14 @@ def figures(metrics: str, status: Mapping[str, Any], *, unloads: bool) -> Figure
         longest_queue_s=stages.get("queue", {}).get("p95_s", 0.0),
         decoding_s=total["edge_prepare_seconds_sum"] / n_decoded if n_decoded else 0.0,
         ended=ended,
+        counted_s=now - total.get("process_start_time_seconds", now),
         n_workers=int(total.get("edge_workers", 1)),
+        n_asleep=int(total["edge_models_asleep"]),
         n_running=int(total["edge_jobs_running"]),
         oldest_waiting_s=total["edge_oldest_waiting_seconds"],
         broker_is_up=total["edge_broker_up"] > 0,
         cache_is_up=total["edge_cache_up"] > 0,
-        unloads=unloads,
+        unloads=bool(status.get("idle_unload_s")),
     )
 
 

@@ -1,4 +1,4 @@
-"""From symptom to cause to remedy: what a service of the last hour suffers from. Pure.
+"""From symptom to cause to remedy: what a service suffers from. Pure.
 
 Field report D ends with such a table, for people; here each row is a rule over figures.
 """
@@ -29,15 +29,18 @@ class Figures:
     stage_s: Mapping[str, float] = field(default_factory=dict)
     n_answers: int = 0
     decoding_s: float = 0.0  # of the pictures of a question, the mean
-    # Questions by error code, "" of answers, since the web process started.
+    # Questions by error code, "" of answers, and how long they were counted: since the
+    # web process started. So were the seconds of `decoding_s`.
     ended: Mapping[str, int] = field(default_factory=dict)
+    counted_s: float = 0.0
     n_workers: int = 1
+    n_asleep: int = 0  # models that a question loads
     n_running: int = 0
     oldest_waiting_s: float = 0.0
     broker_is_up: bool = True
     cache_is_up: bool = True
     longest_queue_s: float = 0.0  # the 95th percentile of the last hour
-    unloads: bool = False  # EDGE_IDLE_UNLOAD_S is set
+    unloads: bool = False  # the service's EDGE_IDLE_UNLOAD_S is set
 
     def share_of_answer(self, stage: str) -> float:
         """The part of an answer's seconds that `stage` takes; 0 of too few."""
@@ -62,6 +65,7 @@ class Row:
     cause: str
     remedy: str
     applies: Callable[[Figures], bool]
+    is_counted: bool = False  # since the web process started
 
     def message(self) -> str:
         return f"{self.symptom} {self.cause} {self.remedy}"
@@ -77,22 +81,24 @@ TABLE: Final = (
     Row(
         "Every question is refused with 503.",
         "No worker runs: one still loads the model, or it died.",
-        "Read logs/worker.log. Signal 9 means that memory ran out: take a smaller "
+        "Read logs/worker*.log. Signal 9 means that memory ran out: take a smaller "
         "model, or lower EDGE_CONTEXT_TOKENS.",
-        lambda f: f.broker_is_up and f.n_workers == 0,
+        lambda f: f.broker_is_up and f.n_workers + f.n_asleep == 0,
     ),
     Row(
         "Questions failed with 500 or 503 in the middle of an answer.",
         "A worker died, most often for want of memory, or could not compute.",
-        "Read logs/worker.log, lower EDGE_CONTEXT_TOKENS or EDGE_SLOTS, and end other "
+        "Read logs/worker*.log, lower EDGE_CONTEXT_TOKENS or EDGE_SLOTS, and end other "
         "programs.",
         lambda f: f.share_ended(DEATHS) > FAILED,
+        is_counted=True,
     ),
     Row(
         "Questions ended with 504.",
         "They waited longer than EDGE_DEADLINE_S.",
         "Lower EDGE_BACKLOG, so that the server refuses sooner, or add a worker.",
         lambda f: f.share_ended(["deadline_exceeded"]) > FAILED,
+        is_counted=True,
     ),
     Row(
         "Many questions are refused with 429.",
@@ -100,11 +106,12 @@ TABLE: Final = (
         "Measure with `edge bench` how many users fit, add a worker on another "
         "machine, or raise EDGE_BACKLOG if people may wait longer.",
         lambda f: f.share_ended(REFUSALS) > REFUSED,
+        is_counted=True,
     ),
     Row(
         "Questions wait, and none is computed.",
         "The workers claim no jobs.",
-        "Read logs/worker.log, and restart the service.",
+        "Read logs/worker*.log, and restart the service.",
         lambda f: f.oldest_waiting_s > STUCK_S and f.n_running == 0,
     ),
     Row(
@@ -134,6 +141,7 @@ TABLE: Final = (
             f.n_answers >= ENOUGH
             and f.decoding_s > DECODING * f.stage_s.get("e2e", float("inf"))
         ),
+        is_counted=True,
     ),
     Row(
         "The first word is late, and encoding the picture takes most of an answer.",

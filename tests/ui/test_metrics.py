@@ -23,6 +23,7 @@ from edge.events import (
     Token,
 )
 from edge.jobs import keys
+from edge.jobs.fleet import FLEET, Heart, WorkerInfo
 from edge.jobs.submission import Submission
 from edge.request import Answer
 from edge.settings import Settings
@@ -368,6 +369,9 @@ def patient_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_scrape_shows_fleet_and_queue(broker_url: str) -> None:
     async with api_harness(broker_url) as one:
         one.beat("here-2", n_slots=3)
+        asleep = WorkerInfo("here-3", "other", "g", "stub", 4, loading_s=9.0)
+        Heart(one.sync, asleep).beat()
+        one.sync.zincrby(FLEET, 600, asleep.name)
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
         await one.until(lambda: len(one.waiting) == 3)
         one.jobs.claim()
@@ -377,6 +381,7 @@ async def test_a_scrape_shows_fleet_and_queue(broker_url: str) -> None:
             task.cancel()
     assert (seen["edge_broker_up"], seen["edge_cache_up"]) == (1, 1)
     assert (seen["edge_workers"], seen["edge_slots"]) == (2, 4)
+    assert seen["edge_models_asleep"] == 1  # computes nothing, and is no fault
     assert (seen["edge_jobs_running"], seen["edge_jobs_waiting"]) == (1, 2)
     assert 40 <= seen["edge_oldest_waiting_seconds"] < 640
     assert seen["edge_cache_bytes"] > 100_000

@@ -65,6 +65,7 @@ def test_every_row_is_tested() -> None:
         replace(WELL, ended={"worker_lost": 1}),
         replace(WELL, oldest_waiting_s=130.0, n_running=4),  # busy, not stuck
         replace(WELL, longest_queue_s=6.0),
+        replace(WELL, n_workers=0, n_asleep=2),  # both models sleep
     ],
 )
 def test_a_healthy_hour_has_no_row(found: Figures) -> None:
@@ -81,6 +82,8 @@ edge_prepare_seconds_sum 2.0
 edge_broker_up 1.0
 edge_cache_up 0.0
 edge_workers 2.0
+edge_models_asleep 1.0
+process_start_time_seconds 1000.0
 edge_jobs_running 3.0
 edge_oldest_waiting_seconds 1.5
 """
@@ -88,14 +91,16 @@ edge_oldest_waiting_seconds 1.5
 
 def test_figures_are_read_from_both_routes() -> None:
     stage = {"n": 7, "p50_s": 2.0, "p95_s": 3.0}
-    status = {"latency": {"queue": stage, "e2e": stage}}
-    assert figures(METRICS, status, unloads=True) == Figures(
+    status = {"latency": {"queue": stage, "e2e": stage}, "idle_unload_s": 600}
+    assert figures(METRICS, status, now=8200.0) == Figures(
         stage_s={"queue": 2.0, "e2e": 2.0},
         n_answers=7,
         longest_queue_s=3.0,
         decoding_s=0.5,
         ended={"": 90, "queue_full": 10},
+        counted_s=7200.0,
         n_workers=2,
+        n_asleep=1,
         n_running=3,
         oldest_waiting_s=1.5,
         cache_is_up=False,
@@ -104,9 +109,20 @@ def test_figures_are_read_from_both_routes() -> None:
 
 
 def test_while_the_broker_is_away_its_figures_are_missing() -> None:
-    found = figures("edge_broker_up 0.0\nedge_cache_up 1.0\n", {}, unloads=False)
+    found = figures("edge_broker_up 0.0\nedge_cache_up 1.0\n", {}, now=0.0)
     [row] = applying(found)
     assert row.cause == "The broker does not answer."
+
+
+@pytest.mark.parametrize("hours", [0.5, 30.0])
+def test_counters_older_than_an_hour_are_called_so(hours: float) -> None:
+    """They begin with the web process, and the other figures an hour ago."""
+    found = replace(ended(worker_lost=5, queue_full=9), counted_s=hours * 3600)
+    found = replace(found, cache_is_up=False)
+    lost, refused, cache = doctor.last_hour(Settings(), 8080, found)
+    for finding in (lost, refused):
+        assert ("started, 30 h ago" in finding.message) == (hours > 1)
+    assert "ago" not in cache.message
 
 
 def test_without_a_service_nothing_is_judged(tmp_path: Path) -> None:
