@@ -64,7 +64,7 @@ def add_api(app: FastAPI, client: Client) -> BatchRunner:
     app.include_router(scrape_route(client))
     folders = Folders(client.settings.data_dir / "batches")
     app.include_router(file_routes(folders, questions))
-    app.include_router(batch_routes(folders, client, questions))
+    app.include_router(batch_routes(folders, questions))
     add_document(app)
     app.add_middleware(
         Door, settings=client.settings, keys=client.keys, logins=client.logins

@@ -21,7 +21,7 @@ from PIL import Image
 
 from edge.errors import EdgeError
 from edge.images import Picture
-from ui.body import Bodies, parse
+from ui.body import parse
 from ui.client import Client
 from ui.event_streams import unless_gone
 from ui.meter import Meter
@@ -44,7 +44,6 @@ class PagesBody(Body):
 def page_picture_routes(client: Client, questions: Questions) -> APIRouter:
     """The route over `client`; each request is charged as one of `questions`."""
     router = APIRouter()
-    bodies = Bodies(client.metrics, client.in_flight)
 
     @router.post("/v1/pages")
     @documented(body=PagesBody, stream="text/event-stream")
@@ -54,7 +53,7 @@ def page_picture_routes(client: Client, questions: Questions) -> APIRouter:
         def read(data: bytearray) -> tuple[SentDocument, int]:
             return document_of(parse(PagesBody, data).file, "file"), len(data)
 
-        async with bodies.read(http, read) as (document, n_bytes):
+        async with questions.bodies.read(http, read) as (document, n_bytes):
             frames = _frames(client, http, document, n_bytes, meter)
             # so that a wrong file can have a proper HTTP status
             first = await unless_gone(http, anext(frames))

@@ -90,11 +90,12 @@ class Draft(Protocol[T_co]):
 
 
 class Questions:
-    """Asks them over `client`."""
+    """Asks them over `client`. Other routes read their `bodies` there too: those of one
+    process wait for one another."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._bodies = Bodies(client.metrics, client.in_flight)
+        self.bodies = Bodies(client.metrics, client.in_flight)
 
     async def receive(
         self,
@@ -118,7 +119,7 @@ class Questions:
             name = _name(http, data)
             return self._parse(http, body, name, wants=wants), kept
 
-        async with self._bodies.read(http, build) as (question, kept):
+        async with self.bodies.read(http, build) as (question, kept):
             with self._client.metrics.question() as watch:
                 watch.of(caller_of(http), question.model)
                 if check is not None:
@@ -140,13 +141,13 @@ class Questions:
                 return self._parse(http, draft.body(), name), name, 0
             return None, name, len(data)
 
-        with self._bodies.holding(http) as hold:
-            async with self._bodies.read(http, build) as (found, name, n_bytes):
+        with self.bodies.holding(http) as hold:
+            async with self.bodies.read(http, build) as (found, name, n_bytes):
                 with self._client.metrics.question() as watch:
                     watch.of(caller_of(http), "")
                     if found is None:
                         n_bytes += await unless_gone(http, draft.recall(hold))
-                        found = await self._bodies.work(
+                        found = await self.bodies.work(
                             n_bytes, lambda: self._parse(http, draft.body(), name)
                         )
                     watch.of(caller_of(http), found.model)

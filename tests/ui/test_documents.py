@@ -8,6 +8,7 @@ import io
 import json
 import re
 import resource
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -22,12 +23,14 @@ from tests.images.test_pdf import COLOURS, plain
 from tests.test_images import encode
 from tests.ui.api_harness import ApiHarness, api_harness, code_of, text_of
 from tests.ui.pictures import part as picture_part
+from ui import strict_json
 from ui.question import MAX_PAGES, MAX_PICTURES
 
 pytestmark = pytest.mark.redis
 THREE = drawn(*plain(*COLOURS))
 TOOLS = [{"type": "function", "function": {"name": "count"}}]
 PAGE_EVENT = re.compile('^: progress ({"stage": "page", .*})$', re.M)
+LARGE = ("/v1/chat/completions", "/v1/pages", "/v1/batches")
 WORDS = text_page(b"Total 42.50 EUR")
 
 
@@ -247,6 +250,31 @@ async def test_they_refuse_answers_per_page_by_name(web: ApiHarness, path: str) 
     reply = await web.http.post(path, json=body)
     assert reply.status_code == 400
     assert "per_page" in reply.json()["error"]["message"]
+
+
+async def test_large_bodies_of_all_routes_wait_for_one_another(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, lock, both = strict_json.load, threading.Lock(), threading.Event()
+    begun, n_loading = 0, 0
+
+    def slow(data: bytearray) -> Any:
+        nonlocal begun, n_loading
+        with lock:
+            begun, n_loading = begun + 1, n_loading + 1
+            if n_loading > 1:
+                both.set()
+        both.wait(0.3)
+        with lock:
+            n_loading -= 1
+        return load(data)
+
+    monkeypatch.setattr(strict_json, "load", slow)
+    large = {"file": {"file_data": "x" * (2 << 20)}}
+    asking = [web.http.post(path, json=large) for path in LARGE]
+    replies = await asyncio.gather(*asking)
+    assert all(400 <= reply.status_code < 500 for reply in replies)
+    assert (begun, both.is_set()) == (3, False)
 
 
 # --- one answer for each page ---------------------------------------------------------

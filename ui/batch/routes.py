@@ -16,8 +16,7 @@ from ui.batch import files
 from ui.batch.folders import Folder, Folders
 from ui.batch.lines import Endpoint, count_lines
 from ui.batch.work import CANCEL, OPEN, PREFIX, WINDOW_S
-from ui.body import Bodies, parse
-from ui.client import Client
+from ui.body import parse
 from ui.openai.answers import Answered
 from ui.openai.values import Body
 from ui.openapi import documented
@@ -38,10 +37,9 @@ class BatchBody(Body):
     ] = Field({}, max_length=16)
 
 
-def batch_routes(folders: Folders, client: Client, questions: Questions) -> APIRouter:
+def batch_routes(folders: Folders, questions: Questions) -> APIRouter:
     """The API over `folders`; each new batch is charged as one of `questions`."""
     router = APIRouter(prefix="/v1/batches")
-    bodies = Bodies(client.metrics, client.in_flight)
     reading = asyncio.Lock()  # one file at a time: it is parsed
     waiting: set[str] = set()  # whose file is parsed, or waits for it
 
@@ -72,7 +70,7 @@ def batch_routes(folders: Folders, client: Client, questions: Questions) -> APIR
         await questions.charge_request(http)
         caller = caller_of(http)
         with alone(caller):
-            async with bodies.read(http, read) as body, reading:
+            async with questions.bodies.read(http, read) as body, reading:
                 made = await asyncio.to_thread(make_batch, folders, caller, body)
         return described(made)
 
