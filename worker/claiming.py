@@ -6,12 +6,18 @@ other jobs with it again.
 
 from __future__ import annotations
 
+import logging
+import secrets
 import threading
 import time
 
 from edge.jobs.worker_side import LATER, Claim, WorkerJobs
+from edge.redis_clients import AWAY
 
-LOOK_S = 0.2  # until a cancelled suspect no longer delays other jobs
+log = logging.getLogger(__name__)
+
+# Until a cancelled suspect no longer delays other jobs, or the broker is asked again.
+LOOK_S = 0.2
 
 
 class Claiming:
@@ -28,13 +34,23 @@ class Claiming:
     def claim(self) -> Claim | None:
         """The next job, as soon as it may run; None when none waits, or after `close`.
 
-        Raises one of UNREACHABLE when the broker is away.
+        While the broker is away it asks again: a job that was given to it, but whose
+        name did not arrive, would count as lost with its worker. Raises one of
+        UNREACHABLE when the broker refuses.
         """
         self.asked_at = time.monotonic()
+        name, is_away = secrets.token_hex(8), False
         with self._changed:
             while not self._is_closed:
                 if not self._is_alone:
-                    claim = self._jobs.claim(may_be_suspect=self._n_running == 0)
+                    try:
+                        claim = self._jobs.claim(
+                            may_be_suspect=self._n_running == 0, name=name
+                        )
+                    except AWAY as error:
+                        if not is_away:
+                            log.warning("no job can be claimed: %s", error)
+                        claim, is_away = LATER, True
                     if claim is None:
                         return None
                     if claim != LATER:

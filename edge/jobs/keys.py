@@ -35,8 +35,8 @@ JOB = Key(
     "hash",
     "state, attempt, pool, model, owner, tenant, account, address, culprit, weight, "
     "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
-    "charged_at, created, expires, watched, missed, started, suspect, blamed, content, "
-    "schema, shares, request, score, max_tokens, prompt_tokens, image_tokens, "
+    "charged_at, created, expires, watched, missed, started, claim, suspect, blamed, "
+    "content, schema, shares, request, score, max_tokens, prompt_tokens, image_tokens, "
     "encode_tokens, picture_bytes, joined, outcome",
     _ENDED,
     "admit, withdraw, hold, enqueue, checked, claim, look, release, lost, end",

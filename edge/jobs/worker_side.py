@@ -104,10 +104,15 @@ class WorkerJobs:
         for job_id in self.waiting():
             self.end_waiting(job_id, outcome)
 
-    def claim(self, *, may_be_suspect: bool = True) -> Claim | Literal["later"] | None:
+    def claim(
+        self, *, may_be_suspect: bool = True, name: str | None = None
+    ) -> Claim | Literal["later"] | None:
         """Takes the first job of the queue; None when none waits, LATER when that one
-        has to run alone and `may_be_suspect` is false."""
-        found = self._scripts("claim", pool=self._pool, may_be_suspect=may_be_suspect)
+        has to run alone and `may_be_suspect` is false. Under the same `name` it is
+        given the same job, until that ends."""
+        found = self._scripts(
+            "claim", pool=self._pool, may_be_suspect=may_be_suspect, name=name
+        )
         if found is None:
             return None
         if found == LATER.encode():

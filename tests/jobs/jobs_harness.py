@@ -161,9 +161,9 @@ class JobsHarness:
 
     # --- the worker's part
 
-    def claim(self) -> Claim:
+    def claim(self, name: str | None = None) -> Claim:
         """The next job; there must be one."""
-        claim = self.worker.claim()
+        claim = self.worker.claim(name=name)
         assert isinstance(claim, Claim), claim
         return claim
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import redis
@@ -503,3 +504,37 @@ async def test_followers_are_told_of_a_retry(harness: JobsHarness) -> None:
     await harness.reconciler.tick()
     harness.worker.end(harness.claim(), FINISHED)
     assert await harness.events(job_id) == [Retried(), FINISHED]
+
+
+async def test_a_claim_that_is_sent_again_gets_the_same_job(
+    harness: JobsHarness,
+) -> None:
+    """Its reply was lost; whatever the order in which both arrive."""
+    first, second = await harness.ask(), await harness.ask("other")
+    one, same = harness.claim("a"), harness.claim("a")
+    assert replace(same, seconds_left=one.seconds_left) == one
+    assert one.job_id == first
+    assert harness.claim("b").job_id == second
+
+
+async def test_a_claim_that_is_sent_again_too_late_takes_the_death_back(
+    harness: JobsHarness,
+) -> None:
+    job_id = await harness.ask()
+    harness.lose(harness.claim("a"))
+    await harness.reconciler.tick()
+    assert harness.sync.keys(keys.DEATHS("*"))
+    again = harness.claim("a")
+    assert (again.job_id, again.attempt, again.is_suspect) == (job_id, 2, False)
+    assert not harness.sync.keys(keys.DEATHS("*")) + harness.sync.keys(keys.GUILT("*"))
+
+
+async def test_a_death_is_taken_back_from_a_job_that_another_worker_has(
+    harness: JobsHarness,
+) -> None:
+    job_id = await harness.ask()
+    harness.lose(harness.claim("a"))
+    await harness.reconciler.tick()
+    assert harness.claim("b").job_id == job_id
+    assert harness.worker.claim(name="a") is None
+    assert harness.sync.keys(keys.DEATHS("*")) == []

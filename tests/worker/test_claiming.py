@@ -149,18 +149,33 @@ async def test_closing_ends_the_wait_for_a_claim(
     assert claiming.n_running == 1
 
 
-async def test_a_claim_without_a_broker_is_not_counted(
-    harness: WorkerHarness, claiming: Claiming, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_a_claim_waits_for_the_broker_until_it_is_closed(
+    harness: WorkerHarness,
+    claiming: Claiming,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    comes_back: bool,
 ) -> None:
-    def claim(**_options):
+    really, has_asked = harness.worker.claim, threading.Event()
+
+    def claim(**options):
+        if comes_back and has_asked.is_set():
+            return really(**options)
+        has_asked.set()
         raise redis.ConnectionError("away")
 
-    with monkeypatch.context() as patch, pytest.raises(redis.ConnectionError):
-        patch.setattr(harness.worker, "claim", claim)
-        claiming.claim()
-    assert claiming.n_running == 0
+    monkeypatch.setattr(harness.worker, "claim", claim)
     job_id = await harness.ask()
-    assert came_in(claiming) == job_id
+    waiting = entering(claiming)
+    assert has_asked.wait(60)
+    if comes_back:
+        assert (found := waiting.result(60))
+        assert found.job_id == job_id
+    else:
+        claiming.close()
+        assert waiting.result(60) is None
+    assert claiming.n_running == comes_back
 
 
 async def test_asking_is_noticed_during_a_wait(

@@ -457,17 +457,38 @@ async def test_a_broker_that_stays_away_past_the_deadline_frees_the_slot(
     assert harness.claiming.n_running == 0
 
 
-async def test_a_claim_without_a_broker_claims_nothing(
+async def test_a_claim_that_the_broker_refuses_claims_nothing(
     harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def claim(**_options):
-        raise redis.ConnectionError("away")
+        raise redis.ResponseError("no")
 
     job_id = await ask(harness, n=3)
     monkeypatch.setattr(harness.worker, "claim", claim)
     harness.relay.answer()
     assert harness.claiming.n_running == 0
     assert await harness.state(job_id) == "waiting"
+
+
+async def test_nobody_dies_of_a_claim_whose_reply_was_lost(
+    harness: WorkerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread asks again when the broker is back, and is given the same job."""
+    really, lost = harness.worker.claim, []
+
+    def claim(**options):
+        found = really(**options)
+        if len(lost) < 2:
+            lost.append(found)
+            raise redis.TimeoutError("away")
+        return found
+
+    monkeypatch.setattr(harness.worker, "claim", claim)
+    first, second = await ask(harness, "one", n=3), await ask(harness, "two", n=3)
+    harness.relay.answer()
+    assert await harness.state(first) == "finished"
+    assert await harness.state(second) == "waiting"
+    assert harness.sync.keys(keys.DEATHS("*")) == []
 
 
 # --- when it is asked to stop -----------------------------------------------------

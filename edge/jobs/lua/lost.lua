@@ -24,7 +24,7 @@ end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', running, '-inf', at)) do
   local job = fields_of(job_key(id), 'state', 'attempt', 'streams', 'score', 'content',
-                        'started', 'schema', 'suspect', 'culprit')
+                        'started', 'schema', 'suspect', 'culprit', 'claim')
   if job.state ~= 'running' then
     redis.call('ZREM', running, id)
   else
@@ -36,7 +36,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', running, '-inf', at)) do
     -- Suspects run alone: no other job can be the cause.
     if job.suspect == '1' or n_running == 1 then count(guilt_key(job.culprit)) end
     redis.call('HSET', job_key(id), 'blamed',
-               cjson.encode({attempt = job.attempt, keys = blamed}))
+               cjson.encode({attempt = job.attempt, claim = job.claim, keys = blamed}))
     if is_quarantined(deaths_of(job), guilt_of(job)) then
       end_job(id, 'failed', failed('request_quarantined', QUARANTINED))
     elseif job.streams == '1' and has_shown(id, job.attempt) then
