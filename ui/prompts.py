@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
+from starlette.responses import Response
 
 from edge.cache_use import CacheUse
 from edge.errors import UnsupportedParameter
 from edge.jobs.fleet import WorkerInfo
 from edge.request import Answer, Wants
+from ui.asking import Asked
 from ui.body import parse, validate
-from ui.event_streams import await_answer, unless_gone
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody, Tier
 from ui.openai.messages import ImagePart, ImageUrl, Part
 from ui.openai.values import Body, Caching, Text
-from ui.questions import Questions, Received
+from ui.questions import Questions
+from ui.reply_in_one import ReplyInOne
+from ui.respond import respond
 
 MOST_PROMPTS: Final = 128  # of one request
 # Of other servers' bodies; they change no result.
@@ -101,6 +105,7 @@ class PromptsBody(Body):
     cache: Caching = CacheUse.DEFAULT
     service_tier: Tier | None = None
     priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
+    stream: bool = False
 
     @abstractmethod
     def chat_body(self, names: FieldNames) -> ChatBody:
@@ -112,17 +117,18 @@ B = TypeVar("B", bound=PromptsBody)
 T = TypeVar("T")
 
 
-async def compute(
+async def respond_in_one(
     questions: Questions,
     http: Request,
     form: type[B],
     keep: Callable[[B], T],
     wants: Wants,
+    render: Callable[[T, Asked, Answer], dict[str, Any]],
     check: Callable[[T, WorkerInfo], None] | None = None,
-) -> tuple[Received[T], Answer]:
-    """The question of a request, whose body has this `form`, and its answer, which
-    holds what the question `wants`; `keep` says what the answer needs of the body, and
-    `check` refuses what the model cannot do with that.
+) -> Response:
+    """The response to a request, whose body has this `form` and whose answer holds what
+    it `wants`. `keep` says what the answer needs of the body, `check` refuses what the
+    model cannot do with that, and `render` makes the body of the response.
     Raises the EdgeError that refuses it."""
     names = FieldNames()
 
@@ -132,8 +138,8 @@ async def compute(
 
     with names.in_errors():
         received = await questions.receive(http, read, wants=wants, check=check)
-        answer = await unless_gone(http, await_answer(received.asked.events))
-    return received, answer
+        whole = partial(render, received.kept, received.asked)
+        return await respond(http, received, ReplyInOne(whole, names), skip=0)
 
 
 class Prompts:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from ui.event_streams import await_answers, await_starts, unless_gone
+from edge.request import Answer
+from ui.event_streams import NumberedEvents, await_answers, await_starts, unless_gone
 from ui.questions import Received
-from ui.sse import Reply, event_stream
+from ui.sse import event_stream
+
+
+class Reply(Protocol):
+    """What the answers are sent as."""
+
+    def complete(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        """The body of a reply that is no stream."""
+        ...
+
+    def stream(
+        self, numbered: NumberedEvents, include_usage: bool, skip: int = 0
+    ) -> AsyncIterator[str]:
+        """The lines of a stream, without the first `skip` characters of its text."""
+        ...
 
 
 async def respond(

@@ -103,7 +103,7 @@ class Reply:
                             for chunk in choice.read(event):
                                 yield self._chunk(chunk, at=choice.n_read)
                     case Failed():
-                        yield _frame(event.error.body())
+                        yield frame(event.error.body())
                         break
                     case None:
                         yield KEEP_ALIVE
@@ -113,7 +113,7 @@ class Reply:
                     yield progress_comment(event)
         if include_usage and len(answers) == self._n:
             last = self._envelope(self.chunk_kind, [])
-            yield _frame(last | measured([answers[i] for i in range(self._n)]))
+            yield frame(last | measured([answers[i] for i in range(self._n)]))
         yield DONE
 
     def choice(self, index: int, skip: int = 0) -> ReplyChoice:
@@ -122,8 +122,8 @@ class Reply:
         return Choice(index, name, has_tools=self._has_tools, skip=skip)
 
     def _chunk(self, choice: dict[str, Any], *, at: int) -> str:
-        frame = _frame(self._envelope(self.chunk_kind, [choice]))
-        return f"id: {at}\n{frame}" if self._n == 1 else frame
+        text = frame(self._envelope(self.chunk_kind, [choice]))
+        return f"id: {at}\n{text}" if self._n == 1 else text
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {
@@ -186,5 +186,6 @@ def _usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _frame(body: dict[str, Any]) -> str:
+def frame(body: dict[str, Any]) -> str:
+    """One event of a stream."""
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"

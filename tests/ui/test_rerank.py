@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
+from edge.events import Failed, Queued
 from edge.jobs import keys
 from edge.jobs.estimate import Pace
 from edge.jobs.fleet import CAPABILITIES
@@ -21,11 +23,14 @@ from tests.test_images import encode
 from tests.ui.api_harness import POOL, ApiHarness, code_of
 from tests.ui.pictures import part, png
 from ui.body import parse
+from ui.event_streams import NumberedEvents
 from ui.field_names import FieldNames
 from ui.openai.body import ChatBody
 from ui.parsed_question import ParsedQuestion
 from ui.question import MAX_COMPARED, MAX_PICTURES
+from ui.reply_in_one import ReplyInOne
 from ui.rerank.body import RerankBody
+from ui.sse import DONE, KEEP_ALIVE
 from ui.strict_json import MAX_TEXT
 
 DOCUMENTS = ["one +", "none", "three +++", "two ++"]
@@ -210,6 +215,58 @@ async def test_progress_is_in_the_events_of_its_job(
         events = (await following).text
     assert reply.status_code == 200
     assert '"stage": "prefill", "done"' in events, events
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("path", ["/v1/rerank", "/api/rerank", "/v1/embeddings"])
+async def test_a_stream_has_progress_and_then_the_whole_body(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """With the id of its job before its end."""
+    monkeypatch.setattr("edge.engine.batch.SHOW_S", 0.0)
+    texts = ["+", "+++", "none"] * 7
+    sent: dict[str, Any] = {"query": "most?", "documents": texts}
+    if path == "/v1/embeddings":
+        sent = {"input": texts}
+    job_id = ""
+    async with web.working():
+        body = {**sent, "stream": True}
+        async with web.http.stream("POST", path, json=body) as streamed:
+            job_id = streamed.headers["x-job-id"]
+            lines = [line async for line in streamed.aiter_lines() if line]
+        whole = (await web.http.post(path, json=sent)).json()  # from the cache
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    assert any('"stage": "prefill", "done"' in line for line in lines), lines
+    assert all(line.startswith(":") for line in lines[:-2]), lines
+    last, done = (line.removeprefix("data: ") for line in lines[-2:])
+    assert done == "[DONE]"
+    found = json.loads(last)
+    for each in (found, whole):
+        each["usage"].pop("cached_tokens", None)
+        del each["timings"]
+        each.pop("id", None)
+    assert found == whole
+    assert (await web.http.get(f"/v1/jobs/{job_id}")).json()["status"] == "finished"
+
+
+async def test_a_stream_that_fails_ends_with_the_error() -> None:
+    """Of the field that its client sent."""
+
+    async def events() -> NumberedEvents:
+        yield 0, Queued(2, 3.0)
+        yield 0, None
+        yield 0, Failed("invalid_request", "messages[1] is odd.", "messages[1]")
+
+    names = FieldNames()
+    names.add("messages[1]", "documents[0]")
+    reply = ReplyInOne(lambda answer: {"never": answer}, names)
+    progress, quiet, error, done = [
+        line async for line in reply.stream(events(), include_usage=False)
+    ]
+    assert progress.startswith(': progress {"stage": "queue", "position": 2')
+    assert (quiet, done) == (KEEP_ALIVE, DONE)
+    said = json.loads(error.removeprefix("data: "))["error"]
+    assert (said["param"], said["message"]) == ("documents[0]", "documents[0] is odd.")
 
 
 @pytest.mark.redis

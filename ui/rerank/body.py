@@ -26,7 +26,6 @@ REFUSED: Final = {
     "instruct": "Use instruction.",
     "raw_scores": "Scores are probabilities.",
     "return_text": "Use return_documents.",
-    "stream": "The scores come together.",
 }
 
 
