@@ -132,15 +132,16 @@ class Switch(ChatUser):
         self._report("switch", now - took_s, wall - took_s, reply)
 
 
-@events.test_start.add_listener
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _tell(environment: Environment, **_: object) -> None:
     """Before the first stage."""
+    parsed = environment.parsed_options
     is_first = Switch in environment.user_classes and not Switch.quota.stage
-    if is_first and (news := check(environment.parsed_options)):
+    if parsed and is_first and (news := check(parsed)):
         print(news, file=sys.stderr)
 
 
-@events.test_stop.add_listener
+@events.test_stop.add_listener  # type: ignore[untyped-decorator]
 def _switch_back(**_: object) -> None:
     """At the end of each stage, also one that is stopped early."""
     if Switch.switches:
