@@ -244,17 +244,18 @@ class Stopwatch:
     def _finish(self, n_computed: int) -> None:
         if self._has_ended:  # with another of its answers
             return
+        self._observe_pace(n_computed)
         now = self._metrics.clock()
         first_text = now if self._first_text is None else self._first_text
         self._metrics.ttft.observe(first_text - self._asked)
         self._metrics.e2e.observe(now - self._asked)
-        self._observe_pace(n_computed)
         self._end("finished", "")
 
     def _observe_pace(self, n_computed: int) -> None:
-        if n_computed > 1 and self._first_text is not None:
-            seconds = self._metrics.clock() - self._first_text
-            self._metrics.tpot.observe(seconds / (n_computed - 1))
+        if n_computed > 1:
+            now = self._metrics.clock()
+            first_text = now if self._first_text is None else self._first_text
+            self._metrics.tpot.observe((now - first_text) / (n_computed - 1))
 
     def _end(self, outcome: str, code: str) -> None:
         if self._has_ended:
