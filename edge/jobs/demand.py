@@ -12,7 +12,9 @@ from edge.jobs import keys
 
 @dataclass(frozen=True)
 class Demand:
-    """Running jobs, waiting jobs, and how long the oldest of those has waited."""
+    """Jobs that workers have, waiting jobs, and how long the oldest of those has
+    waited. Admitted jobs whose pictures are still being read are neither: no worker
+    could compute them."""
 
     n_running: int
     n_waiting: int
@@ -27,16 +29,17 @@ async def pools(broker: redis.asyncio.Redis) -> list[str]:
 
 async def demand(broker: redis.asyncio.Redis) -> Demand:
     """Over all pools, by the broker's clock."""
-    n_live = n_waiting = 0
+    n_running = n_waiting = 0
     oldest_s = 0.0
     for pool in await pools(broker):
         async with broker.pipeline() as together:
             together.zrange(keys.LIVE(pool), 0, -1, withscores=True)
             together.zrange(keys.WAITING(pool), 0, -1)
+            together.zcard(keys.RUNNING(pool))
             together.time()
-            live, waiting, (seconds, microseconds) = await together.execute()
-        n_live += len(live)
+            live, waiting, running, (seconds, microseconds) = await together.execute()
+        n_running += running
         n_waiting += len(waiting)
         now, since = seconds + microseconds / 1e6, dict(live)
         oldest_s = max([oldest_s, *(now - since.get(job, now) for job in waiting)])
-    return Demand(n_live - n_waiting, n_waiting, oldest_s)
+    return Demand(n_running, n_waiting, oldest_s)

@@ -376,6 +376,16 @@ async def test_demand_counts_over_all_pools(harness: JobsHarness) -> None:
     assert (load.n_running, load.n_waiting, load.oldest_waiting_s) == (0, 0, 0.0)
 
 
+async def test_a_job_whose_pictures_are_read_neither_runs_nor_waits(
+    harness: JobsHarness,
+) -> None:
+    await harness.admit()
+    await harness.ask()
+    harness.claim()
+    load = await demand(harness.asynchronous)
+    assert (load.n_running, load.n_waiting) == (1, 0)
+
+
 async def test_the_wait_of_a_batch_job_is_measured(harness: JobsHarness) -> None:
     job_id = await harness.ask(is_batch=True)
     harness.set(job_id, created=1_700_000_000)
