@@ -19,7 +19,7 @@ class Reply(Protocol):
     """What the answers are sent as."""
 
     def complete(self, answers: Sequence[Answer]) -> dict[str, Any]:
-        """The body of a reply that is no stream."""
+        """The body of a reply in one piece."""
         ...
 
     def stream(

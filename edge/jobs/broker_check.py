@@ -17,20 +17,35 @@ AGAIN_S: Final = 5.0  # until a server that is away is asked again
 log = logging.getLogger(__name__)
 
 
-class Away(SetupError):
-    """The server cannot be reached, which may be over soon."""
-
-
 def await_broker(url: str) -> str:
     """As `check_broker`, but waits for a server that cannot be reached: a host may come
     up before the one with the broker. Ended again and again instead, a worker would be
     started with ever longer pauses."""
-    while True:
-        try:
-            return check_broker(url)
-        except Away as error:
-            log.warning("%s It is tried again every %.0f s.", error.message, AGAIN_S)
-            time.sleep(AGAIN_S)
+    while reason := _absence(url):
+        log.warning(
+            "The broker at %s cannot be reached: %s. It is tried again every %.0f s.",
+            _where(url),
+            reason,
+            AGAIN_S,
+        )
+        time.sleep(AGAIN_S)
+    return check_broker(url)
+
+
+def _absence(url: str) -> str:
+    """Why the server cannot be reached; "" if it answers, whatever it says."""
+    client = sync_client(url)
+    try:
+        client.ping()
+    except redis.AuthenticationError:
+        return ""
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        return str(error)
+    except redis.RedisError:
+        pass
+    finally:
+        client.close()
+    return ""
 
 
 def check_broker(url: str) -> str:
@@ -82,7 +97,7 @@ def _info(url: str, setting: str) -> dict[str, Any]:
             f"{setting}, or EDGE_REDIS_PASSWORD_FILE."
         ) from None
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise Away(
+        raise SetupError(
             f"The Redis at {_where(url)} cannot be reached: {error} Start it, or "
             f"correct {setting}."
         ) from None
