@@ -39,6 +39,13 @@ async def test_a_text_has_its_tokens_and_back(
     assert web.runtime.prompts == {}  # nothing was computed
 
 
+async def test_a_small_context_takes_as_many_tokens_to_read(web: ApiHarness) -> None:
+    web.beat("here-1", n_slots=1, n_cells=256)
+    async with web.working():
+        reply = await post(web, "/detokenize", tokens=[97] * MOST_TOKENS)
+    assert reply.json()["prompt"] == "a" * MOST_TOKENS, reply.text
+
+
 async def test_a_conversation_has_those_of_the_template(web: ApiHarness) -> None:
     async with web.working():
         found = (await post(web, "/tokenize", messages=HELLO)).json()
