@@ -20,7 +20,7 @@ from edge.up.model_worker import ModelWorker, Steps, insist, until
 from edge.up.stand_in import StandIn, expected_info
 
 TURN_S: Final = 60.0  # that a busy model stays in memory while another waits for room
-# To load, before those that wait are told: the first may fail for want of memory.
+# To load, before waiting questions end: the first may fail for want of memory.
 MOST_TRIES: Final = 2
 CANNOT_LOAD: Final = (
     "This model cannot be loaded now; its operator sees why where `edge up` runs. Ask "
@@ -114,8 +114,8 @@ class Sleep:
             yield
 
     def _load_for_questions(self, worker: ModelWorker) -> Steps[None]:
-        """Loads a model for those that wait for it, and tells them if it does not load
-        again and again."""
+        """Loads a model for the questions that wait for it, and ends them if that has
+        failed MOST_TRIES times."""
         if worker.is_busy:  # a switch was first
             return
         try:

@@ -91,10 +91,10 @@ async def test_a_model_that_loads_answers_202_until_it_is_there(
     assert reply.status_code == 202
 
 
-async def test_who_looks_again_sees_why_a_switch_failed(
+async def test_the_reason_of_a_failed_switch_is_told_again_and_again(
     web: ApiHarness, admin: dict[str, str], guest: dict[str, str]
 ) -> None:
-    """And begins none by looking."""
+    """And to look begins none."""
     path, switching = "/v1/models/new/activate", Switching(web.sync)
     assert (await web.http.get(path, headers=admin)).status_code == 404
     switching.take()

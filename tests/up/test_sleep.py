@@ -169,10 +169,10 @@ def test_a_model_that_nobody_asks_any_more_wakes_not(house: House) -> None:
     assert house.first.is_loaded and not house.second.is_loaded
 
 
-async def test_who_waits_for_a_model_that_does_not_load_is_told(
+async def test_questions_for_a_model_that_does_not_load_end_with_the_reason(
     house: House, broker_url: str
 ) -> None:
-    """After the second time; then it is tried again only for who asks again."""
+    """After the second time; then it is tried again only for a new question."""
     harness = JobsHarness(broker_url)
     house.ask(house.second)
     house.look()
