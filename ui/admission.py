@@ -18,6 +18,7 @@ from edge.errors import (
     RateLimited,
     UnsupportedParameter,
 )
+from edge.images import Picture
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import CHAT, VIDEO, WorkerInfo
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
@@ -125,6 +126,22 @@ class Admission:
         except BaseException as error:
             self._background.start(self._end_job(admitting, error))
             raise
+
+    async def hold(
+        self, reservation: Reservation, pictures: Sequence[Picture], n_tokens: int
+    ) -> bool:
+        """Keeps room for the pictures of a question and charges their `n_tokens`; false
+        when nobody needs them any more. Raises an EdgeError when one has no room.
+
+        The tokens come back if no worker begins the job; not where there are others,
+        one of which may have begun.
+        """
+        job, pool = reservation.job, reservation.served.pool
+        if not await self._jobs.hold(job.job_ids, pictures, pool, reservation.bounds):
+            return False
+        refunded_by = None if job.others else job.job_id
+        await reservation.meter.charge("image-tokens", n_tokens, refunded_by)
+        return True
 
     @contextmanager
     def _counted(self, name: str | None) -> Iterator[None]:

@@ -207,14 +207,12 @@ class Asking:
                 done = Finished(answer)
                 await self._jobs.end(job.job_id, done)
                 return Asked(job, served.model, True, _known_stream(done, watch))
-            is_seen = pictures and request.wants not in NO_SLOT
-            if is_seen and await self._jobs.hold(
-                job.job_ids, pictures, served.pool, reservation.bounds
-            ):  # those that are left after trimming, and only if computed
-                n_tokens = sum(ref.n_tokens for ref in request.pictures)
-                await reservation.meter.charge("image-tokens", n_tokens)
-            else:
+            if request.wants in NO_SLOT:  # no pixel is looked at
                 pictures = []
+            if pictures:  # those that are left after trimming, and only if computed
+                n_tokens = sum(ref.n_tokens for ref in request.pictures)
+                if not await self._admission.hold(reservation, pictures, n_tokens):
+                    pictures = []
             watch.admitted()
             cache_key = key if self._may_cache(request) else None
             for i, job_id in enumerate(job.job_ids):

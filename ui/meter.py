@@ -34,18 +34,22 @@ class Meter:
         if charge is not None and charge.left < n:
             raise refusal(charge, n)
 
-    async def charge(self, counted: str, n: int) -> Charge | None:
+    async def charge(
+        self, counted: str, n: int, job_id: str | None = None
+    ) -> Charge | None:
         """See `Ledger.charge`. Raises RateLimited."""
-        charge = await self._charge(counted, n)
+        charge = await self._charge(counted, n, job_id)
         if charge is not None and not charge.is_granted:
             raise refusal(charge, n)
         return charge
 
-    async def _charge(self, counted: str, n: int) -> Charge | None:
+    async def _charge(
+        self, counted: str, n: int, job_id: str | None = None
+    ) -> Charge | None:
         """Raises Unavailable when the broker cannot be reached."""
         tenant, quotas = self.caller.tenant, self.limits.quotas
         try:
-            charge = await self.ledger.charge(tenant, quotas, counted, n)
+            charge = await self.ledger.charge(tenant, quotas, counted, n, job_id)
         except UNREACHABLE as error:
             raise broker_away(error) from error
         if charge is None:

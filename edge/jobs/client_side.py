@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import cast
+from typing import Final, cast
 
 import redis.asyncio
 
@@ -41,7 +41,11 @@ from edge.jobs.refusal import (
 from edge.jobs.scripts import QUARANTINED, Scripts, named
 from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.redis_clients import AWAY
-from edge.request import Request
+from edge.request import NO_SLOT, Request
+from edge.schemas.reading import read
+
+# Everybody's `json_object`: no worker dies of the server's own grammar.
+OWN: Final = read({"type": "object"})
 
 
 class ClientJobs:
@@ -180,6 +184,7 @@ class ClientJobs:
             shares=shares,
             spacing_s=pace.job_s / max(bounds.n_slots, 1),
             max_tokens=request.answer_tokens,
+            no_slot=int(request.wants in NO_SLOT),
         )
         if status == b"quarantined":
             raise RequestQuarantined(QUARANTINED)

@@ -37,9 +37,10 @@ JOB = Key(
     "priority, streams, has_tools, kept, idempotency_name, body_hash, charged, "
     "charged_at, created, expires, watched, missed, started, claim, suspect, blamed, "
     "content, schema, shares, request, score, max_tokens, prompt_tokens, image_tokens, "
-    "encode_tokens, picture_bytes, joined, outcome",
+    "encode_tokens, picture_bytes, joined, image_charged, image_charged_at, no_slot, "
+    "outcome",
     _ENDED,
-    "admit, withdraw, hold, enqueue, checked, claim, look, release, lost, end",
+    "admit, withdraw, hold, charge, enqueue, checked, claim, look, release, lost, end",
 )
 PICTURES = Key(
     "pictures",

@@ -39,9 +39,10 @@ class Usage:
     """What a tenant used of a model on one UTC day, written as 2026-11-28.
 
     `requests` are all that have ended, `cached` those with an answer from the cache or
-    of another job, `failed` those without one. Tokens are those of computed answers;
-    among those of prompts, `cached_tokens` were known from an earlier question, and of
-    pictures `memory_image_tokens` and `stored_image_tokens` were not encoded again.
+    of another job, `failed` those without one; the counting of tokens is neither.
+    Tokens are those of computed answers; among those of prompts, `cached_tokens` were
+    known from an earlier question, and of pictures `memory_image_tokens` and
+    `stored_image_tokens` were not encoded again.
     """
 
     day: str
@@ -69,10 +70,16 @@ class Ledger:
         self._scripts = Scripts(broker)
 
     async def charge(
-        self, tenant: str, quotas: Sequence[Quota], counted: str, n: int
+        self,
+        tenant: str,
+        quotas: Sequence[Quota],
+        counted: str,
+        n: int,
+        job_id: str | None = None,
     ) -> Charge | None:
         """Charges `n` before they are used, unless less is left; None when no quota
-        limits them."""
+        limits them. Those of a waiting job are charged once, and come back if it ends
+        before a worker begins it."""
         windows = [
             {"window_s": WINDOWS_S[window], "limit": most}
             for what, window, most in quotas
@@ -82,7 +89,12 @@ class Ledger:
             return None
         reply = named(
             await self._scripts(
-                "charge", tenant=tenant, counted=counted, n=n, windows=windows
+                "charge",
+                tenant=tenant,
+                counted=counted,
+                n=n,
+                windows=windows,
+                job_id=job_id,
             )
         )
         return Charge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.jobs.jobs_harness import (
     POOL,
     JobsHarness,
     new_ids,
+    question,
     young_minute,
 )
 
@@ -213,3 +215,57 @@ async def test_a_repeated_end_is_counted_once(
     assert not harness.worker.end(claim, FINISHED)
     assert (await today(ledger)).requests == 1
     assert await left(ledger) == 100
+
+
+async def image_tokens_left(ledger: Ledger) -> int:
+    quotas = Limits.read("image-tokens/day=100").quotas
+    charge = await ledger.charge("alice", quotas, "image-tokens", 0)
+    assert charge
+    return charge.left
+
+
+@pytest.mark.parametrize("end", ["waits", "runs", "retried", "answered", "shared"])
+async def test_image_tokens_come_back_if_the_job_was_never_begun(
+    harness: JobsHarness, ledger: Ledger, end: str
+) -> None:
+    quotas = Limits.read("image-tokens/day=100").quotas
+    asked = Submission(ALICE, LIMITS)
+    job_id = (await harness.client.admit(new_ids(), asked, POOL, "tiny", BOUNDS)).job_id
+    for _ in range(2):  # two web processes prepare it: it is charged once
+        await ledger.charge("alice", quotas, "image-tokens", 30, job_id)
+        assert await image_tokens_left(ledger) == 70
+    await harness.enqueue(job_id, shares=True)
+    if end == "answered":
+        harness.worker.end(harness.claim(), answered(3))
+    elif end == "shared":
+        harness.sync.zadd(keys.WAITING(POOL), {job_id: 1e12})
+        same = await harness.admit("bob")
+        await harness.enqueue(same.job_id, shares=True)
+        harness.worker.end(harness.claim(), answered(3))
+    else:
+        if end != "waits":
+            claim = harness.claim()
+        if end == "retried":
+            harness.worker.release(claim, Failed("shutting_down", "Ask again."))
+        await harness.client.cancel(job_id)
+    assert await harness.state(job_id) not in ("waiting", "running")
+    is_free = end in ("waits", "shared")
+    assert await image_tokens_left(ledger) == (100 if is_free else 70)
+    await ledger.charge("alice", quotas, "image-tokens", 30, job_id)  # it is over
+    assert await image_tokens_left(ledger) == (100 if is_free else 70)
+
+
+@pytest.mark.parametrize("by", ["preflight", "thread"])
+async def test_counting_tokens_is_a_request_whoever_does_it(
+    harness: JobsHarness, ledger: Ledger, by: str
+) -> None:
+    asked = Submission(ALICE, LIMITS)
+    job = await harness.client.admit(new_ids(), asked, POOL, "tiny", BOUNDS)
+    count = replace(question(), wants="count")
+    await harness.client.enqueue(job.job_id, count, "count", [], POOL, BOUNDS)
+    if by == "preflight":
+        harness.worker.end_waiting(job.job_id, answered(0))
+    else:
+        harness.worker.end(harness.claim(), answered(0))
+    row = await today(ledger)
+    assert row == Usage(row.day, "alice", "tiny", requests=1)

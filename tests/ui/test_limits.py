@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import redis
 from PIL import Image
 
 from edge import keys
@@ -133,6 +134,24 @@ async def test_picture_tokens_are_counted_before_they_are_computed(
     assert reply.status_code == 200
     # what was refused has used no answer tokens
     assert reply.headers["x-ratelimit-remaining-tokens"] == "480"
+
+
+async def test_a_question_that_reaches_no_worker_costs_no_picture_tokens(
+    server: Keyed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = server.key("alice", "image-tokens/day=20")
+    parts = [picture(128), {"type": "text", "text": "What?"}]  # 16 tokens
+    message = {"role": "user", "content": parts}
+
+    async def enqueue(*_args: object, **_options: object) -> None:
+        raise redis.ConnectionError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.web.client._jobs, "enqueue", enqueue)
+        reply = await server.web.post(key=key, messages=[message])
+    assert code_of(reply) == (503, "service_unavailable")
+    await server.web.until(lambda: not server.web.live)
+    assert (await server.web.post(key=key, messages=[message])).status_code == 200
 
 
 async def test_shown_pages_cost_what_they_cost_in_a_question(server: Keyed) -> None:

@@ -70,10 +70,13 @@ local function has_shown(id, attempt)
   return last ~= nil and cjson.decode(last[2][2]).kind == 'token'
 end
 
--- Counts what an ended job used, and gives back the answer tokens that it did not use.
+-- Counts what an ended job used, and gives back the answer tokens that it did not use,
+-- and the image tokens if it was never begun.
 local function settle(id, job, state, outcome, is_shared)
   local counts, attempt, answer_tokens = {requests = 1}, tonumber(job.attempt), 0
-  if state == 'finished' and (is_shared or attempt == 0) then
+  if state == 'finished' and job.no_slot == '1' then
+    -- tokens were counted, and nothing was computed, whoever did it
+  elseif state == 'finished' and (is_shared or attempt == 0) then
     counts.cached = 1
   elseif state == 'finished' then
     local usage = cjson.decode(outcome).answer.usage
@@ -95,6 +98,10 @@ local function settle(id, job, state, outcome, is_shared)
   end
   counts.answer_tokens = answer_tokens
   use(job.tenant, job.model, counts)
+  if attempt == 0 and job.image_charged then
+    refund(job.tenant, 'image-tokens', tonumber(job.image_charged),
+           tonumber(job.image_charged_at))
+  end
   local n_unused = tonumber(job.charged) - answer_tokens
   if n_unused > 0 then
     refund(job.tenant, 'answer-tokens', n_unused, tonumber(job.charged_at))
@@ -117,7 +124,8 @@ local function end_job(id, state, outcome, is_shared)
   local key = job_key(id)
   local job = fields_of(key, 'state', 'attempt', 'pool', 'account', 'address', 'suspect',
                         'content', 'schema', 'idempotency_name', 'tenant', 'model',
-                        'image_tokens', 'charged', 'charged_at', 'max_tokens')
+                        'image_tokens', 'charged', 'charged_at', 'max_tokens',
+                        'image_charged', 'image_charged_at', 'no_slot')
   settle(id, job, state, outcome, is_shared)
   redis.call('UNLINK', pictures_key(id))
   redis.call('HDEL', key, 'request')

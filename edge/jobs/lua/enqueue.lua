@@ -1,5 +1,6 @@
 -- Puts an admitted job into the queue of its pool, once.
--- args: job_id, request, content, schema or '', shares or '', spacing_s, max_tokens
+-- args: job_id, request, content, schema or '', shares or '', spacing_s, max_tokens,
+--       no_slot (1: no answer is computed)
 -- reply: queued | joined (another request did it) | quarantined | gone
 --
 -- A score is a time; the lowest is claimed first. Further jobs of an account that has
@@ -29,7 +30,8 @@ if job.priority == 'low' then score = score + BATCH_S end
 if job.priority == 'high' then score = score - BATCH_S end
 redis.call('HSET', job_key(id), 'request', args.request, 'content', args.content,
            'schema', args.schema, 'shares', args.shares, 'score', score,
-           'watched', now() + WATCH_S, 'max_tokens', args.max_tokens)
+           'watched', now() + WATCH_S, 'max_tokens', args.max_tokens,
+           'no_slot', args.no_slot)
 redis.call('ZADD', waiting_key(job.pool), score, id)
 redis.call('LPUSH', unchecked_key(job.pool), id)
 redis.call('LTRIM', unchecked_key(job.pool), 0, 999)
