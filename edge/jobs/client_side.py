@@ -174,7 +174,7 @@ class ClientJobs:
         """
         await put_pictures(self._broker, job_id, pictures, bounds.deadline_s)
         pace = await self._positions.pace(pool)
-        schema = request.sampling.grammar
+        schema = request.sampling.grammar if request.sampling.grammar != OWN else ""
         status = await self._scripts(
             "enqueue",
             job_id=job_id,

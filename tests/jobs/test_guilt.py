@@ -20,6 +20,7 @@ from tests.jobs.jobs_harness import (
     caller,
     new_ids,
 )
+from ui.openai.formats import JsonFormat
 
 pytestmark = pytest.mark.redis
 
@@ -101,8 +102,13 @@ async def test_a_tenant_is_guilty_by_its_key_and_not_by_its_address(
     await ask("neighbour", "harmless")
 
 
-async def test_a_schema_is_quarantined_with_any_text(harness: JobsHarness) -> None:
-    sampling = SamplingParams(grammar='{"pattern": "deadly"}')
+@pytest.mark.parametrize("is_own", [False, True])
+async def test_a_schema_is_quarantined_with_any_text(
+    harness: JobsHarness, *, is_own: bool
+) -> None:
+    """But not the server's own, by which anybody could refuse everybody's."""
+    own = JsonFormat(type="json_object").grammar()
+    sampling = SamplingParams(grammar=own if is_own else '{"pattern": "deadly"}')
 
     async def ask(text: str) -> str:
         job = await harness.admit(text)
@@ -115,5 +121,8 @@ async def test_a_schema_is_quarantined_with_any_text(harness: JobsHarness) -> No
         harness.claim()
         await die(harness)
         await harness.client.end(job_id, Failed("cancelled", "x"))
+    if is_own:
+        await ask("another text")
+        return
     with pytest.raises(RequestQuarantined):
         await ask("another text")
