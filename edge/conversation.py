@@ -56,7 +56,7 @@ def trim(request: Request, n_tokens: int | None) -> Request:
 
     Raises ContextLengthExceeded when the rest is still too long.
     """
-    if n_tokens is None or request.wants == "text":  # of tokens, which are no prompt
+    if n_tokens is None or request.wants == "text":  # of tokens: not a prompt
         return request
     if request.has_many_prompts:
         n_together = 0.0

@@ -15,7 +15,7 @@ from edge.qwen3vl.tasks import TASKS
 from ui.admission import may_ask, serving
 from ui.body import parse
 from ui.client import Client
-from ui.error_handlers import headers_of
+from ui.error_shape import headers_of
 from ui.jobs import last_event_id
 from ui.model_entry import described
 from ui.openai.answers import ChatCompletion, Model, ModelList

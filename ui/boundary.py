@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.errors import BodyTooLarge, EdgeError, MethodNotAllowed, NotFound
-from ui.error_shape import error_body
+from ui.error_shape import error_body, headers_of
 from ui.origins import Origins
 from ui.surface import HINTS, Route, find
 
@@ -139,12 +139,8 @@ class ResponseSender:
         if self._has_begun:
             return
         body = json.dumps(error_body(error, self._path)).encode()
-        headers = {"content-type": "application/json"}
+        headers = headers_of(error) | {"content-type": "application/json"}
         headers["content-length"] = str(len(body))
-        if error.retry_after_s is not None:
-            headers["retry-after"] = str(error.retry_after_s)
-        if error.is_final:  # otherwise OpenAI's clients try two more times
-            headers["x-should-retry"] = "false"
         if isinstance(error, MethodNotAllowed) and (route := find(self._path)):
             headers["allow"] = ", ".join(route.methods)
         await self._whole(error.status, headers, body)

@@ -11,7 +11,6 @@ import base64
 import io
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from itertools import chain
 from typing import Any
 
@@ -23,7 +22,7 @@ from edge.errors import EdgeError
 from edge.images import Picture
 from ui.body import parse
 from ui.client import Client
-from ui.event_streams import unless_gone
+from ui.event_streams import put_back, unless_gone
 from ui.meter import Meter
 from ui.openai.files import File, document_of
 from ui.openai.values import Body
@@ -57,7 +56,7 @@ def page_picture_routes(client: Client, questions: Questions) -> APIRouter:
             frames = _frames(client, http, document, n_bytes, meter)
             # so that a wrong file can have a proper HTTP status
             first = await unless_gone(http, anext(frames))
-        return event_stream(_put_back(first, frames))
+        return event_stream(put_back(first, frames))
 
     return router
 
@@ -104,10 +103,3 @@ def _shown(picture: Picture) -> dict[str, Any]:
 
 def _frame(body: dict[str, Any]) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
-
-
-async def _put_back(first: str, rest: AsyncGenerator[str]) -> AsyncGenerator[str]:
-    async with aclosing(rest):
-        yield first
-        async for frame in rest:
-            yield frame

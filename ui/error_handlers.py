@@ -16,7 +16,7 @@ from edge.errors import (
     NotFound,
 )
 from ui.complaint import complaint
-from ui.error_shape import error_body
+from ui.error_shape import error_body, headers_of
 from ui.metrics import Metrics
 
 
@@ -66,21 +66,6 @@ async def _refuse(http: Request, error: Exception) -> Response:
 def response_to(error: EdgeError, path: str) -> Response:
     """The response with `error` to a request of `path`."""
     return JSONResponse(error_body(error, path), error.status, headers_of(error))
-
-
-def headers_of(error: EdgeError) -> dict[str, str]:
-    """The headers of a response that holds `error`."""
-    headers = {}
-    if error.retry_after_s is not None:
-        headers["retry-after"] = str(error.retry_after_s)
-        headers["retry-after-ms"] = str(
-            error.retry_after_ms
-        )  # OpenAI's clients read it
-    if error.is_final:  # otherwise OpenAI's clients try two more times
-        headers["x-should-retry"] = "false"
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return headers
 
 
 async def _refuse_unknown(http: Request, _error: Exception) -> Response:

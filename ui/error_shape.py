@@ -1,4 +1,4 @@
-"""The body of an error, in the shape that the clients of each API read.
+"""The body and the headers of an error, as the clients of each API read them.
 
 Sources: the API references of OpenAI, of Anthropic ("Errors") and of Ollama ("Errors").
 """
@@ -29,6 +29,20 @@ PATHS = {"ollama": "/api/", "anthropic": "/v1/messages([/?]|$)"}
 def error_body(error: EdgeError, path: str) -> dict[str, Any]:
     """What a response to a request of `path` says of `error`."""
     return shaped(error.body(), error.status, api_of(path))
+
+
+def headers_of(error: EdgeError) -> dict[str, str]:
+    """The headers of a response that holds `error`."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
+        # OpenAI's clients read it
+        headers["retry-after-ms"] = str(error.retry_after_ms)
+    if error.is_final:  # otherwise OpenAI's clients try two more times
+        headers["x-should-retry"] = "false"
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return headers
 
 
 def api_of(path: str) -> str:

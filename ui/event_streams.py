@@ -74,7 +74,7 @@ async def await_starts(streams: Sequence[Events]) -> NumberedEvents:
         is_news = isinstance(event, NEWS)
         n_quiet += not is_news and i == 0
         if is_news or n_quiet == QUIET_STARTS:
-            return _put_back((i, event), events)
+            return put_back((i, event), events)
     raise EngineError("This question ended without an answer.")
 
 
@@ -157,13 +157,12 @@ async def _await_disconnect(http: Request) -> None:
         pass
 
 
-async def _put_back(
-    first: tuple[int, Event | None], rest: NumberedEvents
-) -> NumberedEvents:
+async def put_back(first: T, rest: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """`rest` with the `first` that was taken from it. Closing it closes `rest`."""
     async with aclosing(rest):
         yield first
-        async for event in rest:
-            yield event
+        async for one in rest:
+            yield one
 
 
 async def _unnumbered(events: NumberedEvents) -> Events:

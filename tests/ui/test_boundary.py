@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
+from edge.errors import EdgeError, Unauthorized, Unavailable
 from ui.boundary import Boundary
+from ui.error_handlers import response_to
 from ui.origins import Origins
 
 
@@ -56,3 +60,23 @@ async def test_a_path_beside_the_api_is_told_where_it_is(
         return
     assert answer.status_code == 404
     assert there in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("Try again.", retry_after_s=1.5), Unauthorized("Send a key.")]
+)
+async def test_an_error_that_gets_here_has_the_headers_of_any_other(
+    error: EdgeError,
+) -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    app = Boundary(fail, Origins.of("", "", []))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as http:
+        reply = await http.get("/health", headers={"host": "127.0.0.1"})
+    expected = response_to(error, "/health")
+    assert reply.status_code == expected.status_code
+    assert reply.json() == json.loads(expected.body)
+    for name in expected.headers.keys() - {"content-length"}:  # of other spaces
+        assert reply.headers[name] == expected.headers[name]

@@ -9,13 +9,17 @@ from pydantic import BeforeValidator, Discriminator, Field
 
 from ui.openai.files import AnyDetail, FilePart
 from ui.openai.tools import ToolCall
-from ui.openai.values import AS_LIST, AS_TEXT, N_PARTS, Body, LongText, Text, form
+from ui.openai.values import (
+    AS_LIST,
+    AS_TEXT,
+    N_PARTS,
+    Body,
+    LongText,
+    Text,
+    as_url,
+    form,
+)
 from ui.openai.videos import FramesPart, VideoUrlPart
-
-
-def _as_object(value: Any) -> Any:
-    """{"url": ...} for the address alone."""
-    return {"url": value} if isinstance(value, str) else value
 
 
 def _as_part(value: Any) -> Any:
@@ -48,7 +52,7 @@ class TextPart(Body):
 class ImagePart(Body):
     type: Literal["image_url"]
     image_url: Annotated[
-        ImageUrl, BeforeValidator(_as_object, json_schema_input_type=ImageUrl | str)
+        ImageUrl, BeforeValidator(as_url, json_schema_input_type=ImageUrl | str)
     ]
 
 

@@ -44,6 +44,11 @@ def whole(value: Any) -> Any:
     return int(value) if is_whole else value
 
 
+def as_url(value: Any) -> Any:
+    """{"url": ...} for an address alone."""
+    return {"url": value} if isinstance(value, str) else value
+
+
 # The members of `text | list`, by names that no field has: they are in pydantic's path.
 AS_TEXT, AS_LIST = Tag("as text"), Tag("as list")
 

@@ -13,16 +13,12 @@ from edge.qwen3vl.video import FRAMES_PER_SECOND
 from edge.videos import MAX_FRAMES, MAX_SECONDS, VideoOrder
 from ui.openai.data_url import decode_picture, decode_video
 from ui.openai.files import AnyDetail
-from ui.openai.values import Body
+from ui.openai.values import Body, as_url
 from ui.picture_hosts import Link, PictureHosts, is_link
 from ui.prompt_parts import blaming
 from ui.question import Frames, LinkedVideo, SentVideo, Video
 
 Rate = Annotated[float, Field(gt=0, le=60)]
-
-
-def _as_url(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
 
 
 def _as_frame(value: Any) -> Any:
@@ -45,7 +41,7 @@ class VideoFrame(Body):
 class VideoUrlPart(Body):
     type: Literal["video_url"]
     video_url: Annotated[
-        VideoUrl, BeforeValidator(_as_url, json_schema_input_type=VideoUrl | str)
+        VideoUrl, BeforeValidator(as_url, json_schema_input_type=VideoUrl | str)
     ]
     fps: Rate | None = None
     detail: AnyDetail | None = None
