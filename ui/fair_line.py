@@ -42,15 +42,7 @@ class FairLine:
         # by address, then by name: the last served stand last
         self._waiting: OrderedDict[str, OrderedDict[str, deque[Ticket]]] = OrderedDict()
         self._working: list[Ticket] = []
-        self._n_waiting = 0
-
-    @property
-    def n_waiting(self) -> int:
-        return self._n_waiting
-
-    @property
-    def n_working(self) -> int:
-        return len(self._working)
+        self.n_waiting = 0
 
     def enter(self, ticket: Ticket) -> Ticket | None:
         """Returns the picture that is dropped for this one, if any: in a full line, one
@@ -64,7 +56,7 @@ class FairLine:
                 retry_after_s=RETRY_AFTER_S,
             )
         dropped = None
-        if self._n_waiting >= MAX_WAITING:
+        if self.n_waiting >= MAX_WAITING:
             longest = max(self._waiting, key=self._n_waiting_at)
             if self._n_waiting_at(longest) <= n_here + 1:
                 raise full()
@@ -72,7 +64,7 @@ class FairLine:
             self._remove(dropped)
         names = self._waiting.setdefault(caller.address, OrderedDict())
         names.setdefault(caller.name, deque()).append(ticket)
-        self._n_waiting += 1
+        self.n_waiting += 1
         return dropped
 
     def start(self) -> Ticket | None:
@@ -133,7 +125,7 @@ class FairLine:
         address, name = ticket.caller.address, ticket.caller.name
         lines = self._waiting[address]
         lines[name].remove(ticket)
-        self._n_waiting -= 1
+        self.n_waiting -= 1
         if not lines[name]:
             del lines[name]
         if not lines:

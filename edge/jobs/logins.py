@@ -51,9 +51,6 @@ class Logins:
         ended = keys.LOGGED_OUT(key_id)
         if await _reached(self._broker.zscore(ended, session_id)) is not None:
             return True
-        # Where an older version noted each session by itself: 30 days ago at most.
-        if await _reached(self._broker.exists(keys.LOGGED_OUT(session_id))):
-            return True
         first = -MOST_ENDED
         found = self._broker.zrange(ended, first, first, withscores=True)
         oldest: Any = await _reached(found)

@@ -43,11 +43,3 @@ async def test_who_logs_in_and_out_without_end_fills_nothing(
     for n in range(30):  # those that were forgotten too: they are older
         assert await one.has_ended("key", f"session {n}", SOON + n)
     assert not await one.has_ended("key", "the latest", SOON + 30)
-
-
-async def test_what_an_older_version_has_ended_stays_so(
-    one: Logins, harness: JobsHarness
-) -> None:
-    harness.sync.set(keys.LOGGED_OUT("session"), 1)
-    assert await one.has_ended("key", "session", LATER)
-    harness.sync.delete(keys.LOGGED_OUT("session"))  # it is not in the table of keys

@@ -41,7 +41,7 @@ async def decoder() -> AsyncIterator[PictureDecoder]:
 async def quiet(decoder: PictureDecoder) -> None:
     """Until no picture waits and no decoder works."""
     give_up = time.monotonic() + 60
-    while decoder._line.n_waiting or decoder._line.n_working:
+    while decoder._line.n_waiting or decoder._line._working:
         assert time.monotonic() < give_up
         await asyncio.sleep(0.01)
     assert not decoder._turns
@@ -93,7 +93,7 @@ def asking(
 
 async def in_line(decoder: PictureDecoder, n: int) -> None:
     """Until one picture is at work and `n` wait."""
-    while (decoder._line.n_working, decoder._line.n_waiting) != (1, n):
+    while (len(decoder._line._working), decoder._line.n_waiting) != (1, n):
         await asyncio.sleep(0.01)
 
 
@@ -181,7 +181,7 @@ async def test_hanging_up_ends_the_child_and_frees_the_decoder(
             await slow
     assert children[0]._child
     assert children[0]._child.returncode == -9
-    assert decoder._line.n_working == 0
+    assert not decoder._line._working
     picture = await decoder.decode(
         sent(SLOW), ME, STUB
     )  # nor is it remembered as refused
