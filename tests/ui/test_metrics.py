@@ -381,7 +381,7 @@ async def test_a_scrape_shows_fleet_and_queue(broker_url: str) -> None:
             task.cancel()
     assert (seen["edge_broker_up"], seen["edge_cache_up"]) == (1, 1)
     assert (seen["edge_workers"], seen["edge_slots"]) == (2, 4)
-    assert seen["edge_models_asleep"] == 1  # computes nothing, and is no fault
+    assert seen["edge_models_asleep"] == 1  # it computes nothing, which is right
     assert (seen["edge_jobs_running"], seen["edge_jobs_waiting"]) == (1, 2)
     assert 40 <= seen["edge_oldest_waiting_seconds"] < 640
     assert seen["edge_cache_bytes"] > 100_000

@@ -36,7 +36,7 @@ async def rerank(web: ApiHarness, address: str, key: str, shade: int) -> httpx.R
     return await http.post("/v1/rerank", json=body, headers=headers)
 
 
-async def test_whoever_fills_the_broker_is_refused_and_others_are_answered(
+async def test_a_client_that_fills_the_broker_is_refused_and_others_are_answered(
     small: ApiHarness,
 ) -> None:
     """Without keys a client has as many names as it wants, and one address."""

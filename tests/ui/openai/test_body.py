@@ -648,7 +648,7 @@ def test_deep_json_in_a_string_is_refused_by_its_field(
     assert refusal.value.param == param
 
 
-def test_arguments_that_are_no_json_are_a_string() -> None:
+def test_arguments_other_than_json_are_a_string() -> None:
     for arguments, written in (('{"a": 1, "a": 2}',) * 2, ("[[", '"[["')):
         call = CALL | {"function": {"name": "look_up", "arguments": arguments}}
         assert ToolCall.model_validate(call).written == ("look_up", written)
