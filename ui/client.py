@@ -29,6 +29,7 @@ from edge.keys import Keys
 from edge.limits import Limits
 from edge.model_names import read_aliases
 from edge.redis_clients import TIMEOUT_S, UNREACHABLE, async_client
+from edge.schemas.reading import read
 from edge.settings import Settings
 from ui.admission import may_ask, named, serving
 from ui.answer_cache import AnswerCache
@@ -38,6 +39,7 @@ from ui.decoding import PictureDecoder
 from ui.in_flight import InFlight
 from ui.meter import Meter
 from ui.metrics import Metrics, Stopwatch
+from ui.openai.formats import ANY_OBJECT
 from ui.picture_fetch import PictureFetch
 from ui.picture_hosts import PictureHosts
 from ui.question import Question
@@ -71,7 +73,11 @@ class Client:
         self._fleet = Fleet(self._broker, read_aliases(settings.aliases))
         self.ledger = Ledger(self._broker)
         self.logins = Logins(self._broker)
-        self._jobs = ClientJobs(self._broker, RedisFollower(self._broker))
+        self._jobs = ClientJobs(
+            self._broker,
+            RedisFollower(self._broker),
+            own_grammar=read(ANY_OBJECT),  # of everybody's `json_object`
+        )
         self.subscriptions = Subscriptions(self._jobs)
         self._celery = Celery("edge")
         self._celery.conf.update(celery_settings(settings.broker_url, TIMEOUT_S))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final, cast
+from typing import cast
 
 import redis.asyncio
 
@@ -42,17 +42,17 @@ from edge.jobs.scripts import QUARANTINED, Scripts, named
 from edge.jobs.submission import Admitted, Bounds, Submission
 from edge.redis_clients import AWAY
 from edge.request import NO_SLOT, Request
-from edge.schemas.reading import read
-
-# Everybody's `json_object`: no worker dies of the server's own grammar.
-OWN: Final = read({"type": "object"})
 
 
 class ClientJobs:
-    """Job records as the web process sees them."""
+    """Job records as the web process sees them. No worker dies of `own_grammar`, which
+    the server has made itself."""
 
-    def __init__(self, broker: redis.asyncio.Redis, channel: Follower) -> None:
+    def __init__(
+        self, broker: redis.asyncio.Redis, channel: Follower, own_grammar: str = ""
+    ) -> None:
         self._broker = broker
+        self._own_grammar = own_grammar
         self._channel = channel
         self._scripts = Scripts(broker)
         self._positions = Positions(broker, self._scripts)
@@ -73,7 +73,7 @@ class ClientJobs:
         With `refused` only an earlier job of its idempotency key will do; without one
         it is raised. Raises QueueFull or ClientLimit when there is no reservation;
         KeyReused when its idempotency key was used for another question; PoolRetired
-        when the pool takes no new jobs. Whoever gets one of UNREACHABLE has to
+        when the pool takes no new jobs. After one of UNREACHABLE call
         `withdraw`.
         """
         is_anonymous = submission.caller.tenant == ANONYMOUS
@@ -174,7 +174,9 @@ class ClientJobs:
         """
         await put_pictures(self._broker, job_id, pictures, bounds.deadline_s)
         pace = await self._positions.pace(pool)
-        schema = request.sampling.grammar if request.sampling.grammar != OWN else ""
+        schema = request.sampling.grammar
+        if schema == self._own_grammar:
+            schema = ""
         status = await self._scripts(
             "enqueue",
             job_id=job_id,

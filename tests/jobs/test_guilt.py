@@ -9,6 +9,7 @@ import pytest
 from edge.errors import RequestQuarantined
 from edge.events import Failed
 from edge.jobs import keys, record
+from edge.jobs.client_side import ClientJobs
 from edge.jobs.submission import Submission
 from edge.jobs.worker_side import LATER
 from edge.request import Message, Request, SamplingParams
@@ -20,7 +21,6 @@ from tests.jobs.jobs_harness import (
     caller,
     new_ids,
 )
-from ui.openai.formats import JsonFormat
 
 pytestmark = pytest.mark.redis
 
@@ -107,8 +107,11 @@ async def test_a_schema_is_quarantined_with_any_text(
     harness: JobsHarness, *, is_own: bool
 ) -> None:
     """But not the server's own, by which anybody could refuse everybody's."""
-    own = JsonFormat(type="json_object").grammar()
-    sampling = SamplingParams(grammar=own if is_own else '{"pattern": "deadly"}')
+    sampling = SamplingParams(grammar='{"pattern": "deadly"}')
+    if is_own:
+        harness.client = ClientJobs(
+            harness.asynchronous, harness.follower, sampling.grammar
+        )
 
     async def ask(text: str) -> str:
         job = await harness.admit(text)

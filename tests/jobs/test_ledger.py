@@ -256,7 +256,7 @@ async def test_image_tokens_come_back_if_the_job_was_never_begun(
 
 
 @pytest.mark.parametrize("by", ["preflight", "thread"])
-async def test_counting_tokens_is_a_request_whoever_does_it(
+async def test_counting_tokens_is_a_request_and_no_more(
     harness: JobsHarness, ledger: Ledger, by: str
 ) -> None:
     asked = Submission(ALICE, LIMITS)

@@ -307,3 +307,20 @@ async def test_a_job_that_ends_while_pictures_are_decoded_says_why(
         reply = await web.post(**picture_body())
         assert code_of(reply) == (504, "deadline_exceeded")
         assert not [*web.sync.scan_iter(keys.PICTURES("*"))]
+
+
+async def test_nobody_is_refused_for_the_schema_of_a_json_object(
+    broker_url: str,
+) -> None:
+    """It is everybody's; that of a question is known by its hash."""
+    own: dict[str, Any] = {"type": "json_object"}
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    sent = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    async with api_harness(broker_url) as web:
+        for form in (own, sent):
+            asking = web.asking(response_format=form)
+            await web.until(lambda: web.waiting)
+            found = web.sync.hget(keys.JOB(web.waiting[-1]), "schema")
+            assert bool(found) is (form == sent)
+            asking.cancel()
+            await web.until(lambda: not web.waiting)

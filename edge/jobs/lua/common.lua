@@ -75,7 +75,7 @@ end
 local function settle(id, job, state, outcome, is_shared)
   local counts, attempt, answer_tokens = {requests = 1}, tonumber(job.attempt), 0
   if state == 'finished' and job.no_slot == '1' then
-    -- tokens were counted, and nothing was computed, whoever did it
+    -- tokens were counted: nothing was computed
   elseif state == 'finished' and (is_shared or attempt == 0) then
     counts.cached = 1
   elseif state == 'finished' then
