@@ -21,7 +21,7 @@ def fuzz(target: Target, seconds: float, first_seed: int) -> Counter[str]:
     """
     ends, counts = time.monotonic() + seconds, Counter[str]()
     n_batches = 0
-    while time.monotonic() < ends:
+    while not counts or time.monotonic() < ends:
 
         @seed(first_seed + n_batches)
         @settings(
@@ -32,7 +32,7 @@ def fuzz(target: Target, seconds: float, first_seed: int) -> Counter[str]:
         )
         @given(target.inputs)
         def batch(one: Any) -> None:
-            if time.monotonic() < ends:
+            if not counts or time.monotonic() < ends:
                 counts[target.check(one)] += 1
 
         batch()
