@@ -46,9 +46,14 @@ def embed_patches(self: Any, patches: torch.Tensor) -> torch.Tensor:
     return F.linear(patches, kernel, self.proj.bias)
 
 
-def speed_up(model: Any) -> None:
+def simplify(model: Any) -> None:
+    """Two operations only: hooks see each module."""
     patch_embed = model.model.visual.patch_embed
     patch_embed.forward = MethodType(embed_patches, patch_embed)
     model.set_attn_implementation(ATTENTION)
+
+
+def speed_up(model: Any) -> None:
+    simplify(model)
     for layer in model.model.language_model.layers:
         layer.forward = torch.compile(layer.forward, dynamic=True)
