@@ -199,7 +199,9 @@ class Child:
 
     def log_tail(self, n_lines: int = 12) -> str:
         """The last lines since the start."""
-        said = self.log.read_bytes()[self._log_begins :]
+        said = self.log.read_bytes()
+        if len(said) >= self._log_begins:  # else it was emptied since
+            said = said[self._log_begins :]
         lines = said.decode(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-n_lines:])
 

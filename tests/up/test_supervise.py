@@ -54,6 +54,15 @@ def test_a_part_that_ends_at_once_shows_the_end_of_its_log(tmp_path: Path) -> No
         one.wait_ready(is_stopping=lambda: False)
 
 
+def test_the_end_of_a_log_that_was_emptied_meanwhile_is_shown(tmp_path: Path) -> None:
+    emptied = "import os, sys; os.ftruncate(1, 0); print('no memory'); sys.exit(3)"
+    one = child(tmp_path, emptied)
+    one.log.write_text("It was started before, and failed.\n" * 9)
+    one.start()
+    with pytest.raises(SetupError, match=r"status 3 .*\n.*no memory"):
+        one.wait_ready(is_stopping=lambda: False)
+
+
 def test_a_crash_is_reported_as_a_crash(tmp_path: Path) -> None:
     one = child(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     one.start()
