@@ -16,6 +16,7 @@ from edge.jobs import keys, reconcile
 from edge.jobs.queue import queue_of
 from edge.jobs.reconcile import Reconciler
 from edge.jobs.record import MOST_DEATHS, QUARANTINE_S
+from edge.jobs.switching import Switching
 from edge.redis_clients import AsyncRedis
 from tests.jobs.jobs_harness import FINISHED, POOL, JobsHarness
 
@@ -354,6 +355,20 @@ async def test_no_more_is_called_for_than_has_been_missing_all_along(
     await harness.reconciler.tick()
     await harness.ask()
     await harness.reconciler.tick()
+    assert harness.calls == [POOL]
+
+
+async def test_nobody_is_called_while_a_pool_is_paused(harness: JobsHarness) -> None:
+    """Its workers would take each message, and be given no job."""
+    switching = Switching(harness.sync)
+    switching.pause(POOL)
+    await harness.ask()
+    for _ in range(3):
+        assert await harness.reconciler.tick()
+    assert harness.calls == []
+    switching.resume(POOL)
+    for _ in range(2):
+        await harness.reconciler.tick()
     assert harness.calls == [POOL]
 
 

@@ -1,6 +1,6 @@
 -- Ends jobs of a pool that are past their deadline or that no client waits for.
 -- args: pool
--- reply: how many wait, and how many are live
+-- reply: how many wait and may begin, and how many are live
 local at, pool = now(), args.pool
 for _, id in ipairs(redis.call('ZRANGE', live_key(pool), 0, -1)) do
   local job = fields_of(job_key(id), 'state', 'expires', 'kept', 'watched', 'missed',
@@ -14,4 +14,6 @@ for _, id in ipairs(redis.call('ZRANGE', live_key(pool), 0, -1)) do
     end_job(id, 'cancelled', failed('cancelled', LEFT))
   end
 end
-return {redis.call('ZCARD', waiting_key(pool)), redis.call('ZCARD', live_key(pool))}
+local is_paused = redis.call('EXISTS', paused_key(pool)) == 1
+return {is_paused and 0 or redis.call('ZCARD', waiting_key(pool)),
+        redis.call('ZCARD', live_key(pool))}
