@@ -139,8 +139,10 @@ class ModelWorker:
         self._asked_at = self._loaded_at = time.monotonic()
         self.n_failures = 0
         self._stack.keep(child)
-        pool = info.pool
-        yield from insist(lambda: Switching(broker).reopen(pool))
+        pool, switching = info.pool, Switching(broker)
+        yield from insist(lambda: switching.reopen(pool))
+        # an `edge up` that was killed while it unloaded the model has left this
+        yield from insist(lambda: switching.resume(pool))
         return info
 
     def unload(self) -> Steps[None]:

@@ -6,16 +6,19 @@ Models that are asked and do not fit into memory together take turns.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Final
 
 from edge import host
 from edge.errors import SetupError, Unavailable
 from edge.events import Failed
+from edge.jobs.fleet import WorkerInfo, known
 from edge.jobs.switching import Switching
 from edge.jobs.worker_side import WorkerJobs
-from edge.redis_clients import SyncRedis
+from edge.redis_clients import UNREACHABLE, SyncRedis
 from edge.up.model_worker import ModelWorker, Steps, insist, until
 from edge.up.stand_in import StandIn, expected_info
 
@@ -129,7 +132,8 @@ class Sleep:
 
     def _fall_asleep(self, worker: ModelWorker, why: str) -> Steps[None]:
         """The model leaves memory when the answers that it computes have ended; other
-        questions wait in its queue until it returns."""
+        questions wait in its queue until it returns. Where another machine serves it
+        too, that one goes on with the queue, and the answers have the grace to end."""
         info = worker.info
         if worker.is_busy or not worker.is_loaded or info is None:
             return
@@ -138,9 +142,25 @@ class Sleep:
             worker.stand_in = yield from insist(
                 lambda: StandIn(self._broker, info, worker.load_s)
             )
-            yield from until(lambda: self._switching.pause(info.pool))
-            yield from worker.unload()
-            yield from insist(lambda: self._switching.resume(info.pool))
+            try:
+                yield from until(
+                    lambda: self._is_elsewhere(info) or self._switching.pause(info.pool)
+                )
+                yield from worker.unload()
+            finally:
+                with suppress(*UNREACHABLE):  # then it lapses, or the next load ends it
+                    self._switching.resume(info.pool)
+
+    def _is_elsewhere(self, info: WorkerInfo) -> bool:
+        """Whether another machine answers for the same pool, which a pause would stop
+        too."""
+        live, _ = known(self._broker)
+        return any(
+            one.pool == info.pool
+            and one.loading_s is None
+            and one.name.rpartition("-")[0] != socket.gethostname()
+            for one in live
+        )
 
     def _others(self, worker: ModelWorker) -> list[ModelWorker]:
         return [w for w in self._workers if w.is_loaded and w is not worker]

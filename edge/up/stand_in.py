@@ -29,7 +29,8 @@ class StandIn:
         self._room_s: float | None = None
         self._closed = threading.Event()
         self._beat()
-        threading.Thread(target=self._loop, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread.start()
 
     def wait_for_room(self, seconds: float) -> None:
         """Others have to leave memory first, in about `seconds`."""
@@ -46,6 +47,7 @@ class StandIn:
     def close(self) -> None:
         """Leaves the fleet."""
         self._closed.set()
+        self._thread.join()  # or its last beat might bring it back
         with suppress(*UNREACHABLE):  # which misses its heartbeats soon
             Heart(self._broker, self._info).leave()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +13,10 @@ import pytest
 
 from edge.errors import SetupError
 from edge.jobs import keys
-from edge.jobs.fleet import WorkerInfo, known
+from edge.jobs.fleet import FLEET, Heart, WorkerInfo, known
+from edge.jobs.switching import Switching
 from edge.redis_clients import SyncRedis, sync_client
-from edge.up import model_worker, sleep
+from edge.up import model_worker, sleep, stand_in
 from edge.up.model_worker import ModelWorker, Steps
 from edge.up.sleep import CANNOT_LOAD, TURN_S, Sleep
 from edge.up.workers import _go_on
@@ -156,7 +160,7 @@ def test_busy_models_take_turns(house: House) -> None:
     assert house.first.is_loaded and not house.second.is_loaded
 
 
-def test_a_model_that_nobody_asks_any_more_wakes_not(house: House) -> None:
+def test_a_model_is_not_loaded_when_nobody_asks_any_more(house: House) -> None:
     house.ask(house.first, runs=True)
     house.ask(house.second)
     house.look()
@@ -167,6 +171,63 @@ def test_a_model_that_nobody_asks_any_more_wakes_not(house: House) -> None:
     assert house.waits_for_room["second"] is False
     house.look(2 * TURN_S)
     assert house.first.is_loaded and not house.second.is_loaded
+
+
+def test_a_model_that_another_machine_serves_too_goes_on_there(house: House) -> None:
+    elsewhere = replace(WORKER, name="elsewhere-1")
+    Heart(house.broker, elsewhere).beat()
+    house.broker.zincrby(FLEET, 600, elsewhere.name)  # it is alive for the whole test
+    house.ask(house.first, runs=True)  # there
+    house.ask(house.second)
+    steps = house.sleep._fall_asleep(house.first, "the other one needs the room")
+    paused = [house.broker.exists(keys.PAUSED(WORKER.pool)) for _ in islice(steps, 9)]
+    assert (sum(paused), house.first.is_loaded) == (0, False)
+
+
+def test_a_model_that_begins_takes_what_waits(house: House) -> None:
+    """An `edge up` was killed while the model left memory."""
+    Switching(house.broker).pause(house.second.info.pool)
+    for _ in house.second.load(house.broker):
+        pass
+    assert not house.broker.exists(keys.PAUSED(house.second.info.pool))
+
+
+def test_a_model_that_fails_to_leave_goes_on(house: House) -> None:
+    def fails() -> Steps[None]:
+        raise OSError("No process can be asked.")
+        yield
+
+    house.first.unload = fails
+    house.look(600)
+    assert "tiny sleeps, nobody asked for 600 s" in house.said
+    assert not house.broker.exists(keys.PAUSED(WORKER.pool))
+
+
+def test_nothing_stands_in_any_more_for_a_model_that_was_loaded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its last beat was under way."""
+    beats, may_beat = threading.Event(), threading.Event()
+    beat = Heart.beat
+
+    def late(self: Heart) -> None:
+        beats.set()
+        may_beat.wait(60)
+        beat(self)
+
+    monkeypatch.setattr(stand_in, "BEAT_S", 0.01)
+    monkeypatch.setattr(Heart, "beat", beat)
+    one = stand_in.StandIn(house.broker, replace(WORKER, model="third"), 1.0)
+    monkeypatch.setattr(Heart, "beat", late)
+    assert beats.wait(60)
+    closing = threading.Thread(target=one.close)
+    closing.start()
+    assert one._closed.wait(60)
+    closing.join(0.2)  # which would be enough to leave
+    may_beat.set()
+    closing.join(60)
+    one._thread.join(60)
+    assert "third" not in house.waits_for_room
 
 
 async def test_questions_for_a_model_that_does_not_load_end_with_the_reason(
