@@ -186,10 +186,12 @@ def test_a_model_that_another_machine_serves_too_goes_on_there(house: House) -> 
 
 def test_a_model_that_begins_takes_what_waits(house: House) -> None:
     """An `edge up` was killed while the model left memory."""
-    Switching(house.broker).pause(house.second.info.pool)
-    for _ in house.second.load(house.broker):
+    house.look(600)
+    assert not house.first.is_loaded
+    Switching(house.broker).pause(WORKER.pool)
+    for _ in house.first.load(house.broker):
         pass
-    assert not house.broker.exists(keys.PAUSED(house.second.info.pool))
+    assert not house.broker.exists(keys.PAUSED(WORKER.pool))
 
 
 def test_a_model_that_fails_to_leave_goes_on(house: House) -> None:
