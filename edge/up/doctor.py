@@ -29,7 +29,7 @@ from edge.serving.report import table
 from edge.settings import Settings
 from edge.up import native
 from edge.up.checks import CHECKS, Check, Finding
-from edge.up.last_hour import read_figures
+from edge.up.last_hour import read_figures, runs
 from edge.up.models import find_models, model_names, plan_found
 from edge.up.symptoms import Figures, applying
 
@@ -46,20 +46,20 @@ INT8_FEATURES: Final = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"
 
 def findings(settings: Settings, port: int) -> Iterator[Finding]:
     """The results of all checks before `edge up --port PORT`, in order."""
-    figures = read_figures(settings, port)
+    is_here = runs(settings, port)
     yield processor()
     yield others()
     yield disk(settings)
     for about, check in CHECKS.items():
-        if about == "port" and figures:
+        if about == "port" and is_here:
             yield Finding(about, "ok", f"Edge-VL runs on port {port}.")
         else:
             yield result(about, check, settings, port)
     yield jail()
     yield llama_cpp()
     yield trial()
-    yield from model(settings, held_bytes(port) if figures else 0)
-    yield from last_hour(settings, port, figures)
+    yield from model(settings, held_bytes(port) if is_here else 0)
+    yield from last_hour(settings, port, read_figures(settings, port))
 
 
 def result(about: str, check: Check, settings: Settings, port: int) -> Finding:
@@ -227,7 +227,12 @@ def last_hour(
     """What the service on `port` suffers from, if one runs."""
     about = "last hour"
     if figures is None:
-        yield Finding(about, "ok", f"No Edge-VL tells its figures on port {port}.")
+        yield Finding(
+            about,
+            "ok",
+            f"No Edge-VL on port {port} tells this machine its "
+            "figures (EDGE_METRICS_FROM).",
+        )
         return
     rows = applying(figures)
     for row in rows:

@@ -23,16 +23,23 @@ SERIES: Final = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 CODE: Final = re.compile(r'(?:^|,)code="([^"]*)"')
 
 
-def read_figures(settings: Settings, port: int) -> Figures | None:
-    """What the service on `port` of this machine tells; None if none answers there."""
+def runs(settings: Settings, port: int) -> bool:
+    """Whether an Edge-VL answers on `port` of this machine. Everybody may read its
+    OpenAPI document; others, such as llama-server, have the same /health."""
     try:
-        host = reached_at(settings.host)
-    except SetupError:  # no address, so nothing listens there
-        return None
-    metrics = _read(host, port, "/metrics")
+        document = json.loads(_read(settings, port, "/v1/openapi.json"))
+        return bool(document["info"]["title"] == "Edge-VL")
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+def read_figures(settings: Settings, port: int) -> Figures | None:
+    """What the service on `port` of this machine tells; None if none answers there, or
+    not to this machine."""
+    metrics = _read(settings, port, "/metrics")
     if "edge_broker_up" not in metrics:  # no service, or not ours
         return None
-    status = _read(host, port, "/v1/status")  # with keys, not for everybody
+    status = _read(settings, port, "/v1/status")  # with keys, not for everybody
     told = json.loads(status) if status else {}
     return figures(metrics, told, time.time())
 
@@ -65,8 +72,12 @@ def figures(metrics: str, status: Mapping[str, Any], now: float) -> Figures:
     )
 
 
-def _read(host: str, port: int, path: str) -> str:
+def _read(settings: Settings, port: int, path: str) -> str:
     """The body of a response of 200, else ""."""
+    try:
+        host = reached_at(settings.host)
+    except SetupError:  # no address, so nothing listens there
+        return ""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path)

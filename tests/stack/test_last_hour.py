@@ -8,7 +8,7 @@ import pytest
 
 from edge.settings import Settings
 from edge.up import doctor
-from edge.up.last_hour import read_figures
+from edge.up.last_hour import read_figures, runs
 from edge.up.symptoms import ENOUGH, Figures
 from tests.conftest import wait_for
 from tests.stack.conftest import Stack
@@ -34,6 +34,7 @@ def test_the_figures_of_a_running_service(stack: Stack, tmp_path: Path) -> None:
     assert found is not None
     assert found.n_answers >= ENOUGH and found.ended[""] >= ENOUGH
     assert {"queue", "prefill", "decode", "e2e"} <= set(found.stage_s)
+    assert runs(settings, stack.port)
     assert [*doctor.last_hour(settings, stack.port, found)]
     held = doctor.held_bytes(stack.port)
     assert held is not None and held > 50 << 20  # at least Python, several times

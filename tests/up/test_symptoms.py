@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,7 +12,7 @@ import pytest
 
 from edge.settings import Settings
 from edge.up import doctor
-from edge.up.last_hour import figures, read_figures
+from edge.up.last_hour import figures, read_figures, runs
 from edge.up.parts import free_port
 from edge.up.symptoms import TABLE, Figures, applying
 
@@ -130,6 +131,33 @@ def test_without_a_service_nothing_is_judged(tmp_path: Path) -> None:
     assert read_figures(settings, port) is None
     [finding] = doctor.last_hour(settings, port, None)
     assert (finding.level, str(port) in finding.message) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("document", "is_ours"),
+    [
+        ({"info": {"title": "Edge-VL"}}, True),
+        ({"info": {"title": "Another"}}, False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_a_service_is_known_without_its_figures(
+    tmp_path: Path, document: object, is_ours: bool
+) -> None:
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_there = self.path == "/v1/openapi.json" and document is not None
+            self.send_response(200 if is_there else 403)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+    settings = Settings(data_dir=tmp_path)
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert runs(settings, server.server_port) == is_ours
+        assert read_figures(settings, server.server_port) is None
+        server.shutdown()
 
 
 def test_a_service_is_asked_where_it_listens(tmp_path: Path) -> None:
