@@ -23,7 +23,7 @@ from edge.jobs.client_side import ClientJobs
 from edge.jobs.fleet import CHAT, VIDEO, WorkerInfo
 from edge.jobs.submission import Admitted, Bounds, ChargedTokens, Submission
 from edge.limits import Limits
-from edge.redis_clients import UNREACHABLE
+from edge.redis_clients import UNREACHABLE, ServerError
 from edge.settings import Settings
 from ui.background import Background
 from ui.lost_admissions import LostAdmissions
@@ -185,6 +185,8 @@ class Admission:
                 job_ids, submission, served.pool, served.model, bounds, refused=refused
             )
             is_new = job.is_new
+        except ServerError:  # a broker that is full, for example, has not run it
+            raise
         except UNREACHABLE:
             is_new = True  # perhaps, or soon: only its end refunds the charge
             self._lost.add(job_ids, submission)

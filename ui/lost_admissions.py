@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from edge.jobs.client_side import ClientJobs
 from edge.jobs.submission import Submission
-from edge.redis_clients import UNREACHABLE
+from edge.redis_clients import AWAY, UNREACHABLE
 
 log = logging.getLogger(__name__)
 
 AGAIN_S = 0.5
-MOST = 1000  # of an outage; jobs of earlier ones end when nobody has watched them
+MOST = 1000  # of an outage; and all that were charged for, which quotas bound
 
 
 class LostAdmissions:
@@ -23,10 +23,12 @@ class LostAdmissions:
 
     def __init__(self, jobs: ClientJobs) -> None:
         self._jobs = jobs
-        self._lost: deque[tuple[Sequence[str], Submission]] = deque(maxlen=MOST)
+        self._lost: deque[tuple[Sequence[str], Submission]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def add(self, job_ids: Sequence[str], submission: Submission) -> None:
+        if submission.charged is None and len(self._lost) >= MOST:
+            return  # its jobs end when nobody has watched them
         self._lost.append((job_ids, submission))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._withdraw())
@@ -36,12 +38,16 @@ class LostAdmissions:
             self._task.cancel()
 
     async def _withdraw(self) -> None:
+        is_told = False
         while self._lost:
-            one = self._lost[0]
             try:
-                await self._jobs.withdraw(*one)
-            except UNREACHABLE as error:
-                log.warning("an admission is not withdrawn yet: %s", error)
+                await self._jobs.withdraw(*self._lost[0])
+            except AWAY as error:
+                if not is_told:
+                    log.warning("admissions are not withdrawn yet: %s", error)
+                is_told = True
                 await asyncio.sleep(AGAIN_S)
-            else:
-                self._lost.remove(one)
+                continue
+            except UNREACHABLE as error:  # would be refused again, before the others
+                log.warning("an admission cannot be withdrawn: %s", error)
+            self._lost.popleft()

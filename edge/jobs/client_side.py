@@ -45,8 +45,8 @@ from edge.request import NO_SLOT, Request
 
 
 class ClientJobs:
-    """Job records as the web process sees them. No worker dies of `own_grammar`, which
-    the server has made itself."""
+    """Job records as the web process sees them. Deaths are not counted by the schema
+    `own_grammar`, which is everybody's."""
 
     def __init__(
         self, broker: redis.asyncio.Redis, channel: Follower, own_grammar: str = ""
@@ -73,8 +73,8 @@ class ClientJobs:
         With `refused` only an earlier job of its idempotency key will do; without one
         it is raised. Raises QueueFull or ClientLimit when there is no reservation;
         KeyReused when its idempotency key was used for another question; PoolRetired
-        when the pool takes no new jobs. After one of UNREACHABLE call
-        `withdraw`.
+        when the pool takes no new jobs. After one of UNREACHABLE, unless it is a
+        ServerError, call `withdraw`: it may have run, or run yet.
         """
         is_anonymous = submission.caller.tenant == ANONYMOUS
         reply = named(
@@ -116,7 +116,8 @@ class ClientJobs:
 
     async def withdraw(self, job_ids: Sequence[str], submission: Submission) -> None:
         """Takes an admission back whose reply was lost, and refunds what was charged
-        for it; it may run yet. May be repeated."""
+        for it; it may run yet. May be repeated; KEEP_S after the charge, when the
+        job's record may be gone, nothing is refunded."""
         charged = submission.charged
         await self._scripts(
             "withdraw",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.caller import Caller
+from edge.jobs import scripts
 from edge.jobs.ledger import Ledger
 from edge.jobs.submission import Admitted, ChargedTokens, Submission
 from edge.limits import Limits
@@ -61,6 +62,21 @@ async def test_it_leaves_no_job_and_one_refund(
     if order == "withdrawn first":
         await admit(harness, ids, asked)
     assert harness.n_live() == 0
+    assert await left(ledger) == 100
+
+
+async def test_it_is_refunded_once_when_its_record_is_gone(
+    harness: JobsHarness, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job has ended, and was refunded then."""
+    for name in ("KEEP_S", "LEAST_KEEP_S"):
+        monkeypatch.setitem(scripts._NUMBERS, name, 0)
+    scripts._source.cache_clear()
+    asked, ids = await charged(ledger), new_ids()
+    await admit(harness, ids, asked)
+    await harness.client.cancel(ids[0])
+    assert await harness.state(ids[0]) is None
+    await harness.client.withdraw(ids, asked)
     assert await left(ledger) == 100
 
 

@@ -87,6 +87,34 @@ async def test_an_admission_during_a_stall_of_the_broker_leaves_nothing(
         assert charge and charge.left == 100
 
 
+async def test_a_full_broker_admits_nothing_and_the_charge_comes_back(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is full when the question has been charged. Nothing was lost."""
+    limits = Limits.read("answer-tokens/day=100")
+    alice = Submission(caller("alice", tenant="alice"), limits, max_tokens=8)
+    async with api_harness(broker_url) as web:
+        jobs = web.client._jobs
+        really_admit = jobs.admit
+
+        async def admit(*args: Any, **options: Any) -> Any:
+            web.sync.config_set("maxmemory", 1)
+            try:
+                return await really_admit(*args, **options)
+            finally:
+                web.sync.config_set("maxmemory", 0)
+
+        monkeypatch.setattr(jobs, "admit", admit)
+        meter = web.client.meter(alice)
+        with web.client.metrics.question() as watch, pytest.raises(Unavailable):
+            question = PictureQuestion("hello")
+            await web.client.ask(alice, question, meter, watch)
+        charge = await meter.charge("answer-tokens", 0)
+        assert charge and charge.left == 100
+        assert web.client._asking._admission._lost._task is None
+        assert not web.sync.keys(keys.JOB("*"))
+
+
 def spy(monkeypatch: pytest.MonkeyPatch, jobs: ClientJobs, name: str) -> asyncio.Event:
     """Set when this has been done."""
     really, done = getattr(jobs, name), asyncio.Event()
