@@ -85,7 +85,13 @@ def check_text(text: str) -> str:
     """`text`, a string in a body that may hold JSON, for pydantic, which names its
     field. Raises its error for JSON that Python's parser cannot read."""
     data = text.encode()
-    if _depth(outside_strings(data, find_quotes(data))) > MAX_DEPTH:
+    try:
+        quotes = find_quotes(data)
+    except InvalidRequest:
+        raise PydanticCustomError(
+            "large_json", f"JSON should have at most {MAX_STRUCTURE:,} strings"
+        ) from None
+    if _depth(outside_strings(data, quotes)) > MAX_DEPTH:
         raise PydanticCustomError(
             "nested_json", f"JSON should be nested at most {MAX_DEPTH} deep"
         )

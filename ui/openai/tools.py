@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from edge.errors import InvalidRequest
 from edge.qwen3vl import tools as qwen
 from edge.schemas.bounds import MAX_RESULT
 from edge.schemas.reading import read
+from ui.openai.formats import ANY_OBJECT
 from ui.openai.values import MOST_TEXT, Body, Name, Text
-from ui.strict_json import check_text
 
 MOST_TOOLS = 128
-ANY_OBJECT = {"type": "object"}
 
 
 class Function(Body):
@@ -54,7 +53,7 @@ Tools = Annotated[list[Tool], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 class CalledFunction(Body):
     name: Name
-    arguments: Annotated[Text, AfterValidator(check_text)] = "{}"
+    arguments: Text = "{}"
 
 
 class ToolCall(Body):
@@ -67,11 +66,11 @@ class ToolCall(Body):
     @property
     def written(self) -> tuple[str, str]:
         """Name and arguments; the latter are JSON, or a string that holds something
-        else."""
+        else, or JSON that is nested too deep for Python."""
         arguments = self.function.arguments or "{}"
         try:
             json.loads(arguments)
-        except ValueError:
+        except (ValueError, RecursionError):
             arguments = json.dumps(arguments)
         return self.function.name, arguments
 

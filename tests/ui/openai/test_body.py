@@ -623,16 +623,12 @@ def test_a_schema_is_refused_by_keyword_and_path() -> None:
 
 
 DEEP = "[" * 3000
-DEEP_CALL = {"function": {"name": "look_up", "arguments": DEEP}}
+QUOTES = '{"a": ' + '"' * 100_003
 
 
 @pytest.mark.parametrize(
     ("given", "param"),
     [
-        (
-            {"messages": [*HELLO, {"role": "assistant", "tool_calls": [DEEP_CALL]}]},
-            "messages[1].tool_calls[0].function.arguments",
-        ),
         ({"guided_json": '{"enum": ' + DEEP}, "guided_json"),
         (
             {"structured_outputs": {"json": '{"enum": ' + DEEP}},
@@ -648,7 +644,21 @@ def test_deep_json_in_a_string_is_refused_by_its_field(
     assert refusal.value.param == param
 
 
+def test_a_schema_in_a_string_with_too_many_strings_is_refused_by_its_field() -> None:
+    with pytest.raises(InvalidRequest, match="at most 50,000 strings") as refusal:
+        validate(ChatBody, {"messages": HELLO, "guided_json": QUOTES})
+    assert refusal.value.param == "guided_json"
+
+
 def test_arguments_other_than_json_are_a_string() -> None:
-    for arguments, written in (('{"a": 1, "a": 2}',) * 2, ("[[", '"[["')):
+    """Whatever an earlier answer wrote: its client cannot change it."""
+    for arguments, written in (
+        ('{"a": 1, "a": 2}',) * 2,
+        ("[[", '"[["'),
+        (DEEP, json.dumps(DEEP)),
+        (QUOTES, json.dumps(QUOTES)),
+        ("[" * 65 + "]" * 65,) * 2,
+        (DEEP + "]" * 3000, json.dumps(DEEP + "]" * 3000)),
+    ):
         call = CALL | {"function": {"name": "look_up", "arguments": arguments}}
         assert ToolCall.model_validate(call).written == ("look_up", written)
