@@ -18,7 +18,6 @@ from starlette.responses import Response
 
 from edge.cache_use import CacheUse
 from edge.errors import UnsupportedParameter
-from edge.jobs.fleet import WorkerInfo
 from edge.request import Answer, Wants
 from ui.asking import Asked
 from ui.body import parse, validate
@@ -26,7 +25,7 @@ from ui.field_names import FieldNames
 from ui.openai.body import ChatBody, Tier
 from ui.openai.messages import ImagePart, ImageUrl, Part
 from ui.openai.values import Body, Caching, Text
-from ui.questions import Questions
+from ui.questions import Check, Questions
 from ui.reply_in_one import ReplyInOne
 from ui.respond import respond
 
@@ -124,12 +123,12 @@ async def respond_in_one(
     keep: Callable[[B], T],
     wants: Wants,
     render: Callable[[T, Asked, Answer], dict[str, Any]],
-    check: Callable[[T, WorkerInfo], None] | None = None,
+    check: Callable[[T], Check | None] | None = None,
 ) -> Response:
     """The response to a request, whose body has this `form` and whose answer holds what
-    it `wants`. `keep` says what the answer needs of the body, `check` refuses what the
-    model cannot do with that, and `render` makes the body of the response.
-    Raises the EdgeError that refuses it."""
+    it `wants`. `keep` says what the answer needs of the body, what `check` returns
+    refuses what the model cannot do with that, and `render` makes the body of the
+    response. Raises the EdgeError that refuses it."""
     names = FieldNames()
 
     def read(data: bytearray) -> tuple[ChatBody, T]:

@@ -28,6 +28,8 @@ from ui.request_caller import caller_of, limits_of, longest_answer, submission_o
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+Check = Callable[[WorkerInfo], None]  # raises the EdgeError that refuses it
+
 
 @dataclass(frozen=True)
 class Received(Generic[T]):
@@ -103,12 +105,13 @@ class Questions:
         read: Callable[[bytearray], tuple[ChatBody, T]],
         *,
         wants: Wants = "answer",
-        check: Callable[[T, WorkerInfo], None] | None = None,
+        check: Callable[[T], Check | None] | None = None,
     ) -> Received[T]:
         """Reads and asks the question of a request; `wants` says what is computed.
         `read` translates its body to that of /v1/chat/completions, and says what must
-        be kept of it for the answer; `check` refuses what the model cannot do with
-        that. When this returns nothing keeps the bytes of the pictures alive.
+        be kept of it for the answer; what `check` returns refuses what the model
+        cannot do with that. When this returns nothing keeps the bytes of the pictures
+        alive.
 
         Raises the EdgeError that refuses it.
         """
@@ -122,11 +125,11 @@ class Questions:
         async with self.bodies.read(http, build) as (question, kept):
             with self._client.metrics.question() as watch:
                 watch.of(caller_of(http), question.model)
-                if check is not None:
+                if refuse := check and check(kept):
                     served = await self._client.serving(
                         question.model, limits_of(http), CAPABILITY.get(wants, CHAT)
                     )
-                    check(kept, served)
+                    refuse(served)
                 asked = await self._ask(http, question, meter, watch)
         return _received(asked, question, kept)
 

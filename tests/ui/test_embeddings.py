@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.jobs.fleet import CAPABILITIES
+from edge.jobs.fleet import CAPABILITIES, WorkerInfo
 from edge.qwen3vl import embedding
 from edge.stubs.runtime import N_VOCAB
 from tests.ui.api_harness import ApiHarness
@@ -79,6 +79,26 @@ async def test_too_many_dimensions_are_refused_before_anything_is_computed(
     assert not web.live
     async with web.working():
         assert len(vectors(await ask(web, "abc", dimensions=N_VOCAB))[0]) == N_VOCAB
+
+
+@pytest.mark.redis
+async def test_the_fleet_is_asked_twice_only_for_a_number_of_dimensions(
+    web: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet, n_asked = web.client._fleet, 0
+    really = fleet.workers
+
+    async def workers() -> list[WorkerInfo]:
+        nonlocal n_asked
+        n_asked += 1
+        return await really()
+
+    monkeypatch.setattr(fleet, "workers", workers)
+    async with web.working():
+        vectors(await ask(web, "abc"))
+        assert n_asked == 1
+        vectors(await ask(web, "abc", dimensions=N_VOCAB))
+        assert n_asked == 3
 
 
 @pytest.mark.redis

@@ -11,6 +11,7 @@ from edge.qwen3vl import embedding
 from edge.request import Answer
 from ui.embeddings.body import EmbeddingsBody
 from ui.openai.answers import Answered
+from ui.questions import Check
 
 
 class Embedding(Answered):
@@ -39,12 +40,13 @@ class Form:
     def of(cls, body: EmbeddingsBody) -> Form:
         return cls(body.dimensions, body.encoding_format == "base64")
 
-    def check(self, served: WorkerInfo) -> None:
-        """Raises InvalidRequest for more dimensions than the model has."""
-        self._check(served.n_dimensions)
+    def check(self) -> Check | None:
+        """What raises InvalidRequest for more dimensions than the model has; None where
+        no number was asked for."""
+        return self._check_worker if self.dimensions else None
 
     def reply(self, answer: Answer, model: str) -> dict[str, Any]:
-        """Raises InvalidRequest as `check`, where a worker has not said how many."""
+        """Raises InvalidRequest as `check` does, where a worker has not said it."""
         vectors = [self._vector(packed) for packed in answer.embeddings]
         n_tokens = answer.usage.prompt_tokens
         return {
@@ -63,6 +65,9 @@ class Form:
             self._check(len(embedding.unpack(packed)))
             packed = embedding.shortened(packed, self.dimensions)
         return packed if self.is_base64 else embedding.unpack(packed)
+
+    def _check_worker(self, served: WorkerInfo) -> None:
+        self._check(served.n_dimensions)
 
     def _check(self, n: int | None) -> None:
         if self.dimensions and n and self.dimensions > n:
