@@ -28,6 +28,7 @@ class Caller:
 
     @property
     def culprit(self) -> str:
-        """Is blamed when workers die: the tenant, or the address of an anonymous
-        caller, whose name costs nothing to change."""
+        """Is blamed when workers die, and owns what the cache server stores for its
+        clients: the tenant, or the address of an anonymous caller, whose name costs
+        nothing to change."""
         return self.address if self.tenant == ANONYMOUS else self.tenant

@@ -38,11 +38,11 @@ class Charge:
 class Usage:
     """What a tenant used of a model on one UTC day, written as 2026-11-28.
 
-    `requests` are all that have ended, `cached` those with an answer from the cache or
-    of another job, `failed` those without one; the counting of tokens is neither.
-    Tokens are those of computed answers; among those of prompts, `cached_tokens` were
-    known from an earlier question, and of pictures `memory_image_tokens` and
-    `stored_image_tokens` were not encoded again.
+    `requests` are all that were queued or answered, and have ended, `cached` those with
+    an answer from the cache or of another job, `failed` those without one; the counting
+    of tokens is neither. Tokens are those of computed answers; among those of prompts,
+    `cached_tokens` were known from an earlier question, and of pictures
+    `memory_image_tokens` and `stored_image_tokens` were not encoded again.
     """
 
     day: str

@@ -153,6 +153,23 @@ async def test_a_job_without_an_answer_gives_back_all(
     assert (row.requests, row.failed, row.answer_tokens) == (1, 1, 0)
 
 
+async def test_what_is_refused_on_its_way_into_the_queue_does_not_count(
+    harness: JobsHarness, ledger: Ledger
+) -> None:
+    """As what admission refuses. Whose answer becomes known then has one."""
+    first, second = [
+        await harness.client.admit(
+            new_ids(), Submission(ALICE, LIMITS), POOL, "tiny", BOUNDS
+        )
+        for _ in range(2)
+    ]
+    await harness.client.cancel(first.job_id)
+    assert await ledger.usage(1) == []
+    await harness.client.end(second.job_id, answered(30))
+    row = await today(ledger)
+    assert (row.requests, row.failed, row.cached) == (1, 0, 1)
+
+
 async def test_a_look_at_the_pictures_costs_no_answer_tokens(
     harness: JobsHarness, ledger: Ledger
 ) -> None:

@@ -70,7 +70,8 @@ local function has_shown(id, attempt)
   return last ~= nil and cjson.decode(last[2][2]).kind == 'token'
 end
 
--- Counts what an ended job used, and gives back the answer tokens that it did not use,
+-- Counts what an ended job used, unless it was refused on its way into the queue, as
+-- those are not that admission refuses; and gives back the answer tokens that it did not use,
 -- and the image tokens if it was never begun.
 local function settle(id, job, state, outcome, is_shared)
   local counts, attempt, answer_tokens = {requests = 1}, tonumber(job.attempt), 0
@@ -97,7 +98,7 @@ local function settle(id, job, state, outcome, is_shared)
     end
   end
   counts.answer_tokens = answer_tokens
-  use(job.tenant, job.model, counts)
+  if state == 'finished' or job.score then use(job.tenant, job.model, counts) end
   if attempt == 0 and job.image_charged then
     refund(job.tenant, 'image-tokens', tonumber(job.image_charged),
            tonumber(job.image_charged_at))
@@ -125,7 +126,7 @@ local function end_job(id, state, outcome, is_shared)
   local job = fields_of(key, 'state', 'attempt', 'pool', 'account', 'address', 'suspect',
                         'content', 'schema', 'idempotency_name', 'tenant', 'model',
                         'image_tokens', 'charged', 'charged_at', 'max_tokens',
-                        'image_charged', 'image_charged_at', 'no_slot')
+                        'image_charged', 'image_charged_at', 'no_slot', 'score')
   settle(id, job, state, outcome, is_shared)
   redis.call('UNLINK', pictures_key(id))
   redis.call('HDEL', key, 'request')
