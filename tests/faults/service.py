@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -42,6 +44,11 @@ class Server:
     def __init__(self, folder: Path, config: str = "appendonly yes\n") -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
+        # so that nobody is given the port as free while the server is away
+        held = socket.socket()
+        weakref.finalize(self, held.close)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK, self.port))
         self.url = f"redis://{LOOPBACK}:{self.port}/0"
         self._config = (
             f"bind {LOOPBACK}\nport {self.port}\nsave ''\n"

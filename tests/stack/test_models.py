@@ -190,8 +190,7 @@ def test_a_model_that_sleeps_and_cannot_be_loaded_is_said(
 ) -> None:
     """Nothing tries again when nobody asks, and another switch may follow."""
     models = tmp_path / "data" / "models"
-    for name in ("tiny-q8", "tiny-f16"):
-        write_tiny_quant(name, models)
+    write_tiny_quant("tiny-q8", models)
     options = ("--model", "tiny", "--model", "tiny-q8", "--no-nginx")
     with running(edge, tmp_path, *options, idle_unload_s="2") as stack:
         wait_for(lambda: stack.said().count("stopped") >= 2, 60)

@@ -24,6 +24,7 @@ from tests.test_images import encode
 from tests.ui.api_harness import ApiHarness, api_harness, code_of, text_of
 from tests.ui.pictures import part as picture_part
 from ui import strict_json
+from ui.body import Bodies
 from ui.question import MAX_PAGES, MAX_PICTURES
 
 pytestmark = pytest.mark.redis
@@ -254,26 +255,35 @@ async def test_they_refuse_answers_per_page_by_name(web: ApiHarness, path: str) 
 async def test_large_bodies_of_all_routes_wait_for_one_another(
     web: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load, lock, both = strict_json.load, threading.Lock(), threading.Event()
-    begun, n_loading = 0, 0
+    load, work, to_thread = strict_json.load, Bodies.work, asyncio.to_thread
+    came: list[object] = []
+    begun: list[object] = []
+    n_begun: list[int] = []  # when each one is read
+    both_came = threading.Event()
 
-    def slow(data: bytearray) -> Any:
-        nonlocal begun, n_loading
-        with lock:
-            begun, n_loading = begun + 1, n_loading + 1
-            if n_loading > 1:
-                both.set()
-        both.wait(0.3)
-        with lock:
-            n_loading -= 1
+    async def counts(self: Bodies, n_bytes: int, build: Callable[[], Any]) -> Any:
+        came.append(build)
+        if len(came) == 2:  # when this one has to wait for the other, or has begun
+            asyncio.get_running_loop().call_soon(both_came.set)
+        return await work(self, n_bytes, build)
+
+    async def begins(build: Callable[..., Any], *args: Any) -> Any:
+        begun.extend([build] if build in came else [])
+        return await to_thread(build, *args)
+
+    def reads(data: bytearray) -> Any:
+        assert both_came.wait(60)
+        n_begun.append(len(begun))
         return load(data)
 
-    monkeypatch.setattr(strict_json, "load", slow)
+    monkeypatch.setattr(Bodies, "work", counts)
+    monkeypatch.setattr(asyncio, "to_thread", begins)
+    monkeypatch.setattr(strict_json, "load", reads)
     large = {"file": {"file_data": "x" * (2 << 20)}}
     paths = ("/v1/chat/completions", "/v1/pages")
     replies = await asyncio.gather(*(web.http.post(at, json=large) for at in paths))
     assert [reply.status_code for reply in replies] == [400, 400]
-    assert (begun, both.is_set()) == (2, False)
+    assert n_begun == [1, 2]
 
 
 # --- one answer for each page ---------------------------------------------------------

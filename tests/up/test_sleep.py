@@ -237,19 +237,21 @@ async def test_questions_for_a_model_that_does_not_load_end_with_the_reason(
 ) -> None:
     """After the second time; then it is tried again only for a new question."""
     harness = JobsHarness(broker_url)
-    house.ask(house.second)
-    house.look()
-    assert not house.first.is_loaded
-    house.end(house.second)
-    house.first.error = SetupError("Its file is gone.")
-    job_id = await harness.ask()
-    for _ in range(2):
-        house.look(600)
-    assert house.said.count("tiny Its file is gone.") == 2
-    last = (await harness.events(job_id))[-1]
-    assert (last.code, last.message) == ("service_unavailable", CANNOT_LOAD)
-    n_begun = house.first.n_begun
-    for _ in range(3):
-        house.look(600)
-    assert house.first.n_begun == n_begun
-    await harness.close()
+    try:
+        house.ask(house.second)
+        house.look()
+        assert not house.first.is_loaded
+        house.end(house.second)
+        house.first.error = SetupError("Its file is gone.")
+        job_id = await harness.ask()
+        for _ in range(2):
+            house.look(600)
+        assert house.said.count("tiny Its file is gone.") == 2
+        last = (await harness.events(job_id))[-1]
+        assert (last.code, last.message) == ("service_unavailable", CANNOT_LOAD)
+        n_begun = house.first.n_begun
+        for _ in range(3):
+            house.look(600)
+        assert house.first.n_begun == n_begun
+    finally:
+        await harness.close()

@@ -46,7 +46,7 @@ def test_a_worker_waits_for_its_broker_and_outlives_it(
 
     def is_alive() -> bool:
         url = f"http://127.0.0.1:{port}/metrics"
-        with urllib.request.urlopen(url, timeout=60) as reply:
+        with urllib.request.urlopen(url, timeout=30) as reply:
             return bool(reply.status == 200)
 
     log = tmp_path / "worker.log"
@@ -54,15 +54,15 @@ def test_a_worker_waits_for_its_broker_and_outlives_it(
         command = [sys.executable, "-m", "worker"]
         worker = subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=out)
     try:
-        wait_for(lambda: "It is tried again" in log.read_text(), 60)
+        wait_for(lambda: "It is tried again" in log.read_text(), 40)
         assert not is_ready()
         broker.start()
-        wait_for(is_ready, 120)
+        wait_for(is_ready, 80)
         broker.kill()
-        wait_for(lambda: not is_ready(), 60)
+        wait_for(lambda: not is_ready(), 30)
         assert is_alive()
         broker.start()
-        wait_for(is_ready, 120)
+        wait_for(is_ready, 80)
         assert worker.poll() is None
     finally:
         worker.kill()
