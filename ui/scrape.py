@@ -42,11 +42,15 @@ class RedisState(Collector):
         yield _gauge("cache_up", "Whether the cache server answers.", cache_up)
         if self.workers is not None:
             live = [one for one in self.workers if one.loading_s is None]
-            asleep = len(self.workers) - len(live)
+            away = [one for one in self.workers if one.loading_s is not None]
+            asleep = sum(not one.cannot_load for one in away)
             slots = sum(worker.n_slots for worker in live)
             yield _gauge("workers", "Live workers.", len(live))
             yield _gauge("slots", "Questions they can compute at once.", slots)
-            about = "Models that a question loads, or has begun to load."
+            about = (
+                "Models that a question loads, or has begun to load; not those that "
+                "failed to load."
+            )
             yield _gauge("models_asleep", about, asleep)
         if (now := self.demand) is not None:
             yield _gauge("jobs_running", "Questions being computed.", now.n_running)

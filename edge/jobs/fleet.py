@@ -57,6 +57,7 @@ class WorkerInfo:
     # will load it.
     loading_s: float | None = None
     waits_for_room: bool = False  # until other models have left memory
+    cannot_load: bool = False  # it was tried, and is again for the next question
     # Not said by the worker: the names under which clients ask it.
     names: tuple[str, ...] = field(default=(), compare=False)
 

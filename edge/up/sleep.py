@@ -126,6 +126,8 @@ class Sleep:
         except SetupError as error:
             self._say(worker.name, error.message)
             if worker.n_failures >= MOST_TRIES and worker.info:
+                if worker.stand_in:
+                    worker.stand_in.fail()
                 jobs = WorkerJobs(self._broker, worker.info.pool)
                 outcome = Failed.because(Unavailable(CANNOT_LOAD))
                 yield from insist(lambda: jobs.end_all_waiting(outcome))

@@ -44,6 +44,10 @@ class StandIn:
         """It does not load, and waits for nothing."""
         self._began = self._room_s = None
 
+    def fail(self) -> None:
+        """The model cannot be loaded: it is not just asleep."""
+        self._info = replace(self._info, cannot_load=True)
+
     def close(self) -> None:
         """Leaves the fleet."""
         self._closed.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import fastapi
 import httpx
@@ -370,8 +371,10 @@ async def test_a_scrape_shows_fleet_and_queue(broker_url: str) -> None:
     async with api_harness(broker_url) as one:
         one.beat("here-2", n_slots=3)
         asleep = WorkerInfo("here-3", "other", "g", "stub", 4, loading_s=9.0)
-        Heart(one.sync, asleep).beat()
-        one.sync.zincrby(FLEET, 600, asleep.name)
+        broken = replace(asleep, name="here-4", model="broken", cannot_load=True)
+        for each in (asleep, broken):
+            Heart(one.sync, each).beat()
+            one.sync.zincrby(FLEET, 600, each.name)
         asking = [one.asking(f"question {n}", key=f"{n}") for n in range(3)]
         await one.until(lambda: len(one.waiting) == 3)
         one.jobs.claim()

@@ -100,12 +100,19 @@ class House:
 
     @property
     def waits_for_room(self) -> dict[str, bool]:
-        """Of the models for which something stands in."""
+        return {one.model: one.waits_for_room for one in self._asleep()}
+
+    @property
+    def cannot_load(self) -> set[str]:
+        return {one.model for one in self._asleep() if one.cannot_load}
+
+    def _asleep(self) -> list[WorkerInfo]:
+        """The models for which something stands in."""
         for model in (self.first, self.second):
             if model.stand_in:
                 model.stand_in._beat()
         live, _ = known(self.broker)
-        return {one.model: one.waits_for_room for one in live}
+        return live
 
 
 @pytest.fixture
@@ -247,11 +254,16 @@ async def test_questions_for_a_model_that_does_not_load_end_with_the_reason(
         for _ in range(2):
             house.look(600)
         assert house.said.count("tiny Its file is gone.") == 2
+        assert house.cannot_load == {"tiny"}
         last = (await harness.events(job_id))[-1]
         assert (last.code, last.message) == ("service_unavailable", CANNOT_LOAD)
         n_begun = house.first.n_begun
         for _ in range(3):
             house.look(600)
         assert house.first.n_begun == n_begun
+        house.first.error = None
+        house.ask(house.first)
+        house.look(600)
+        assert house.first.is_loaded and not house.cannot_load
     finally:
         await harness.close()
