@@ -24,7 +24,7 @@ test: setup ## all tests, three at a time (ARGS="tests/engine -x")
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: setup ## kill, stop and fill every part on purpose: 25 minutes (ARGS)
-	$(BIN)/python -m pytest tests/faults -m faults --timeout 1800 $(ARGS)
+	$(BIN)/python -m pytest tests/faults tests/stack/test_models.py -m faults --timeout 1800 $(ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz: setup ## mutated bodies, pictures and model files, and what the OpenAPI document says (FUZZ_SECONDS=60 each)

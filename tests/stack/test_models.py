@@ -171,6 +171,8 @@ def test_no_question_is_lost_in_a_switch(edge: str, folder: Path) -> None:
         switch_under_load(edge, stack)
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_model_that_was_given_as_two_paths_comes_back(
     edge: str, folder: Path, tiny: tuple[Path, Path]
 ) -> None:
@@ -185,6 +187,8 @@ def test_a_model_that_was_given_as_two_paths_comes_back(
             assert ask(stack, "")[0] == name
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_model_that_sleeps_and_cannot_be_loaded_is_said(
     edge: str, tmp_path: Path
 ) -> None:
@@ -206,6 +210,8 @@ def test_a_model_that_sleeps_and_cannot_be_loaded_is_said(
         assert (ended.returncode, ask(stack, "")[0]) == (0, "tiny-q8")
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_what_does_not_fit_beside_the_old_model_is_offered_with_a_gap(
     edge: str, folder: Path
 ) -> None:
@@ -231,6 +237,8 @@ def test_an_idle_model_leaves_memory_and_comes_back(edge: str, folder: Path) -> 
         wait_for(lambda: stack.said().count("ready, tiny") >= 2)
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_switch_waits_for_a_model_that_wakes_or_falls_asleep(
     edge: str, folder: Path
 ) -> None:
