@@ -52,7 +52,7 @@ def page() -> dict[str, Any]:
     """What `walk.py` tells."""
     script = Path(__file__).with_name("walk.py")
     told = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, timeout=120
+        [sys.executable, str(script)], capture_output=True, timeout=240
     )
     assert told.returncode == 0, told.stderr.decode()
     return dict(json.loads(told.stdout))
