@@ -302,20 +302,6 @@ def _renamed(given: dict[str, Any]) -> dict[str, Any]:
                 "given": [
                     *HELLO,
                     {
-                        "type": "function_call",
-                        "call_id": "c",
-                        "name": "look",
-                        "arguments": "[" * 3000,
-                    },
-                ],
-            },
-            "input[1].arguments",
-        ),
-        (
-            {
-                "given": [
-                    *HELLO,
-                    {
                         "type": "function_call_output",
                         "call_id": "c",
                         "output": "x" * 300_000,
