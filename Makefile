@@ -23,7 +23,7 @@ setup: ## install everything that run, test and check need
 test: setup ## all tests, three at a time (ARGS="tests/engine -x")
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-faults: setup ## kill, stop and fill every part on purpose: 25 minutes (ARGS)
+faults: setup ## kill, stop and fill every part on purpose: half an hour or more (ARGS)
 	$(BIN)/python -m pytest tests/faults tests/stack/test_models.py -m faults --timeout 1800 $(ARGS)
 
 FUZZ_SECONDS ?= 60
