@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from edge import host
 from edge.openvino.kernels import (
     EXACT,
+    GROUPS,
     INT8_FEATURES,
     UNPACKED,
     Kernels,
@@ -81,6 +82,9 @@ def language_variants(
         likely = [*ours[:2], *four_bit[:1], *theirs]
     else:
         likely = [*theirs, *ours[:1]]
+    if "amx_bf16" in features:  # kernels for steps and for prompts: two graphs
+        pair = Kernels("f32", GROUPS[0]), Kernels("bf16", 0)
+        likely = [replace(ours[0], kernels=each) for each in pair] + likely
     yield from _allowed([*likely, *ours, *four_bit], settings)
 
 

@@ -61,6 +61,12 @@ def test_features_decide_what_is_tried_first() -> None:
     assert {*likely_kernels(AMX)} == {*likely_kernels(("avx2",))}
 
 
+def test_with_amx_a_pair_of_graphs_is_tried_first(settings: Settings) -> None:
+    """A first start has time for few: kernels for a few rows, and others for many."""
+    few, many, *_ = (each.kernels for each in language_variants(settings, AMX))
+    assert (few, many) == (Kernels("f32", 128), Kernels("bf16", 0))
+
+
 def test_all_variants_are_tried_once_on_every_machine(settings: Settings) -> None:
     for variants in (language_variants, vision_variants):
         amx, avx2 = (list(variants(settings, each)) for each in (AMX, ("avx2",)))
@@ -210,6 +216,30 @@ def test_nothing_is_started_that_would_end_too_late(
     n_all += len([*vision_variants(settings, features)])
     assert 0 < len(tuning.measured) < n_all
     assert "No time left for" in said[-1]
+
+
+def test_a_slow_first_trial_does_not_stop_the_others(
+    monkeypatch, settings: Settings
+) -> None:
+    """It reads libraries from disk, and takes three times as long as the next ones."""
+    now_s = 0.0
+
+    def trial(variant: Variant, short: Short, environ: object, within_s: float):
+        nonlocal now_s
+        took_s = 3.0 if now_s else 9.0
+        now_s += min(took_s, within_s)
+        return Measured(variant, ((1, 1.0),), "late" if took_s > within_s else "")
+
+    monkeypatch.setattr(tune, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(tune, "run_trial", trial)
+    tuning = measure_variants(settings, tiny_files(), print, 20.0, is_brief=True)
+    assert [each.variant.part for each in tuning.measured] == [
+        "language",
+        "vision",
+        "language",
+        "vision",
+    ]
+    assert now_s <= 20
 
 
 def test_a_folder_that_cannot_be_used_is_named(settings: Settings) -> None:
