@@ -19,6 +19,7 @@ from training.tokens import Tokens
 
 SHARE: Final = 0.25  # of the variance of the residual: how loud waves are
 RIDGE: Final = 3.0
+FREE: Final = "free.pt"  # directions of cells, in the folder of a run
 
 
 @torch.no_grad()
@@ -27,13 +28,29 @@ def keep_free(model: Any, head: torch.Tensor) -> torch.Tensor:
     free of all else that is added before the heads look. Gives them, [hidden, n]."""
     rows = head.double().unflatten(0, (4, 2, -1))[:, :, list(READ)].flatten(0, 2)
     inside = torch.linalg.qr((rows - rows.mean(1, keepdim=True)).T).Q
+    silence_before(model, inside)
+    return inside
+
+
+@torch.no_grad()
+def silence_before(model: Any, inside: torch.Tensor) -> None:
+    """Nothing that is added before the heads look has a part in these directions,
+    [hidden, n]."""
     visual, layers = model.model.visual, model.model.language_model.layers
     for layer, merger in zip(
         layers[: minding.LAYER], visual.deepstack_merger_list, strict=False
     ):
         _silence(inside, merger.linear_fc2.weight, merger.linear_fc2.bias)
         _silence(inside, layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight)
-    return inside
+
+
+def forget(state: dict[str, Any]) -> None:
+    """What the optimizers of a checkpoint remember is of other weights."""
+    for one in state["optimizers"]:
+        for kept in one["state"].values():
+            for value in kept.values():
+                if torch.is_tensor(value) and value.ndim:
+                    value.zero_()
 
 
 def _silence(inside: torch.Tensor, *writers: torch.Tensor) -> None:

@@ -22,8 +22,14 @@ from training.scenes import Scene
 
 SIZE: Final = 12  # pictures of a batch
 OTHER: Final = 3  # of them without shapes, so that reading is not forgotten
-# Rows and columns: few, because oneDNN compiles kernels for each number of patches.
-GRIDS: Final = ((8, 8), (8, 9), (9, 8), (6, 12), (12, 6))
+# Rows and columns that pictures of 64 to 96 tokens have, about as often. Trained with
+# five of them alone, a tower read 95 % of boxes there, and 80 % in all others.
+_UPRIGHT: Final = (
+    *((11, 8), (12, 7), (10, 9)) * 2,
+    *((13, 7), (10, 8), (14, 6), (12, 6), (9, 8), (10, 7), (11, 7)),
+    *((13, 6), (11, 6), (12, 8)),
+)
+GRIDS: Final = (*_UPRIGHT, *((b, a) for a, b in _UPRIGHT), (9, 9), (9, 9), (8, 8))
 EASY: Final = 0.5  # how hard the first pictures are
 HARD: Final = 500  # batches until anything is drawn
 

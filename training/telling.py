@@ -29,7 +29,7 @@ from edge.gguf.layout import TINY
 from edge.qwen3vl.grounding import SCALE
 from training import fonts, minding
 from training.batch import Batch
-from training.carrying import carry, keep_free
+from training.carrying import FREE, carry, forget, keep_free
 from training.conversations import Conversations
 from training.fast import simplify
 from training.model import build
@@ -142,14 +142,12 @@ def main(
     norm, head = (learned[f"finding.whole.cells.{n}.weight"] for n in (0, 1))
     made = Conversations(tokens, fonts.training_fonts(), 1, 3, 12)
     batches = [made.batch(FIRST_BATCH + n) for n in range(n_batches)]
-    quiet = carry(model, tokens, batches, keep_free(model, head * norm))
+    free = keep_free(model, head * norm)
+    torch.save(free.float(), run / FREE)
+    quiet = carry(model, tokens, batches, free)
     tell(model, tokens, batches, quiet)
     state["learner"] |= learner.state_dict()
-    for one in state["optimizers"]:  # what they remember is of other weights
-        for kept in one["state"].values():
-            for value in kept.values():
-                if torch.is_tensor(value) and value.ndim:
-                    value.zero_()
+    forget(state)
     torch.save(state, checkpoint)
 
 

@@ -105,7 +105,6 @@ def main(
     model = build(TINY, Tokens())
     model.load_state_dict(read(start, list(model.state_dict())))
     visual: Any = model.model.visual
-    before = copy.deepcopy(visual).requires_grad_(False)
     visual.deepstack_merger_list.requires_grad_(False)
     finding = Finding(TINY.vision_hidden, TINY.hidden)
     learner = torch.nn.ModuleDict({"visual": visual, "finding": finding})
@@ -115,6 +114,7 @@ def main(
             {name: w for name, w in found.items() if name.startswith("visual.")},
             strict=False,
         )
+    before = copy.deepcopy(visual).requires_grad_(False)
     opts = optimizers(learner)
     peaks = [opt.param_groups[0]["lr"] for opt in opts]
     first, own = 0, out / "checkpoint.pt"

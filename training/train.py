@@ -22,6 +22,7 @@ from edge.gguf.layout import TINY
 from edge.qwen3vl.rerank import NO, YES
 from training import fonts
 from training.batch import Batch, TextInput
+from training.carrying import FREE, silence_before
 from training.conversations import Conversations
 from training.evaluate import as_batches, by_kind, teacher_forced
 from training.examination import examination
@@ -179,12 +180,14 @@ def main(
     if weights is not None:
         model.load_state_dict(torch.load(weights))
     model.model.visual.requires_grad_(tower)
+    model.model.visual.merger.requires_grad_(True)
     minding = Minding(model.model.language_model)
     speed_up(model)
     pointing = Pointing(TINY.vision_hidden)
     learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
     opts = optimizers(learner)
     peaks = [opt.param_groups[0]["lr"] for opt in opts]
+    free = torch.load(out / FREE) if (out / FREE).is_file() else None
     checkpoint = out / "checkpoint.pt"
     first = 0
     if checkpoint.is_file():
@@ -208,6 +211,8 @@ def main(
         for opt in opts:
             opt.step()
             opt.zero_grad()
+        if free is not None:
+            silence_before(model, free)
         sums.update({"n": 1} | {name: loss.item() for name, loss in losses.items()})
         done = step + 1
         if done % 25 == 0 or done == steps:
