@@ -23,6 +23,9 @@ from edge.up.model_worker import ModelWorker, Steps, insist, until
 from edge.up.stand_in import StandIn, expected_info
 
 TURN_S: Final = 60.0  # that a busy model stays in memory while another waits for room
+# An idle moment, in which a program sends its next question: else two programs would
+# swap their models after each answer. A model that loads sooner leaves sooner.
+MOMENT_S: Final = 5.0
 # To load, before waiting questions end: the first may fail for want of memory.
 MOST_TRIES: Final = 2
 CANNOT_LOAD: Final = (
@@ -99,8 +102,9 @@ class Sleep:
         turn_s: float = TURN_S,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> Steps[None]:
-        """Lets others fall asleep until the model fits: those that have nothing to do,
-        and after `turn_s` those that are busy. Ends too when it is not wanted."""
+        """Lets others fall asleep until the model fits: those that have had nothing to
+        do for a moment, and after `turn_s` those that are busy. Ends too when it is not
+        wanted."""
         began = time.monotonic()
         while is_wanted() and not self.has_room(worker):
             waited_s = time.monotonic() - began
@@ -109,7 +113,8 @@ class Sleep:
             if worker.stand_in:
                 left_s = turn_s - max(passed_s.values(), default=0.0)
                 worker.stand_in.wait_for_room(max(left_s, 0.0))
-            idle = [w for w in others if w.n_live == 0]
+            rests = {w: w.idle_s >= min(MOMENT_S, w.load_s) for w in others}
+            idle = [w for w in others if w.n_live == 0 and rests[w]]
             late = [w for w in others if passed_s[w] >= turn_s]
             if leaving := idle or late:
                 longest = max(leaving, key=lambda w: w.idle_s if idle else w.loaded_s)

@@ -18,7 +18,7 @@ from edge.jobs.switching import Switching
 from edge.redis_clients import SyncRedis, sync_client
 from edge.up import model_worker, sleep, stand_in
 from edge.up.model_worker import ModelWorker, Steps
-from edge.up.sleep import CANNOT_LOAD, TURN_S, Sleep
+from edge.up.sleep import CANNOT_LOAD, MOMENT_S, TURN_S, Sleep
 from edge.up.workers import _go_on
 from tests.jobs.jobs_harness import WORKER, JobsHarness
 
@@ -141,7 +141,22 @@ def house(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     broker.close()
 
 
-def test_a_model_with_nothing_to_do_makes_room_at_once(house: House) -> None:
+def test_a_model_with_nothing_to_do_makes_room_after_a_moment(house: House) -> None:
+    """Until then a program that asks again and again may send its next question."""
+    house.first.load_s = 20.0
+    house.look(MOMENT_S)
+    for _ in range(3):
+        house.ask(house.first, runs=True)
+        house.ask(house.second)
+        house.look()
+        house.end(house.first)
+        house.look(MOMENT_S - 1)
+        assert house.first.is_loaded
+    house.look(2)
+    assert house.second.is_loaded and not house.first.is_loaded
+
+
+def test_a_model_that_loads_at_once_makes_room_at_once(house: House) -> None:
     house.ask(house.second)
     house.look()
     assert house.second.is_loaded and not house.first.is_loaded
