@@ -18,13 +18,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.errors import BodyTooLarge, EdgeError, MethodNotAllowed, NotFound
 from ui.error_shape import error_body, headers_of
+from ui.meter import RATE_LIMITS
 from ui.origins import Origins
 from ui.surface import HINTS, Route, find
 
 log = logging.getLogger(__name__)
 
-# Response headers that a script of an allowed origin may read.
-EXPOSED = "retry-after, x-cache, x-job-id, x-request-id, x-video"
+# Response headers that a script of an allowed origin may read: what OpenAI's client in
+# a browser decides by, and what is told nowhere else.
+EXPOSED = ", ".join(
+    (
+        *("retry-after", "retry-after-ms", "x-should-retry"),
+        *("x-cache", "x-job-id", "x-request-id", "x-video"),
+        *RATE_LIMITS,
+    )
+)
 ASKED_HEADERS = re.compile("[a-z0-9-]{1,64}( *, *[a-z0-9-]{1,64}){0,63}", re.I)
 REQUEST_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 # For answers that are not documents; `ui.page_document` has that of the page.

@@ -16,6 +16,11 @@ _NAMES = {
     "answer-tokens": "tokens",
     "image-tokens": "image-tokens",
 }
+RATE_LIMITS = tuple(
+    f"x-ratelimit-{what}-{name}"
+    for name in _NAMES.values()
+    for what in ("limit", "remaining", "reset")
+)  # names of response headers
 
 
 @dataclass

@@ -167,6 +167,16 @@ def test_the_page_has_the_same_rule_as_the_api(named: Web, path: str) -> None:
     assert guest.headers["Access-Control-Allow-Credentials"] is None
 
 
+def test_a_guest_reads_what_its_client_decides_by(named: Web) -> None:
+    """OpenAI's client asks again, or not, as `x-should-retry` and `retry-after-ms`
+    say, which a browser hides unless they are named."""
+    guest = named.ask("POST", POSTS[0], b"{}", origin="https://app.example")
+    exposed = guest.headers["access-control-expose-headers"].split(", ")
+    assert {"x-should-retry", "retry-after", "retry-after-ms"} <= {*exposed}
+    assert "x-ratelimit-remaining-image-tokens" in exposed
+    assert len({*exposed}) == len(exposed)
+
+
 @pytest.mark.parametrize("asked", ["x" * 5000, "a,\tb", "é", "a;b", ",", "a: b"])
 def test_invalid_headers_are_not_repeated(named: Web, asked: str) -> None:
     answer = named.ask(
