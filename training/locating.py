@@ -1,12 +1,14 @@
 """Rows for locating: questions for boxes, and which tokens of the answers matter.
 
 Most of an answer is always the same text, which is learned in a few steps. What matters
-are the leading digits: hundreds and tens of a thousandth of the picture.
+are the leading digits, hundreds and tens of a thousandth of the picture, that a number
+does not end before its units, and how many boxes there are.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from random import Random
 from typing import Final
 
@@ -20,7 +22,9 @@ from training.tokens import Tokens
 
 N_TOKENS: Final = 270  # of a row: questions are added up to this length
 TEXT: Final = 0.15  # weight of a token other than a digit of a box
-DIGITS: Final = (0.1, 1.0, 1.0, 1.0)  # units, tens, hundreds, thousands
+DIGITS: Final = (0.3, 1.0, 1.0, 1.0)  # units, tens, hundreds, thousands
+ENDS: Final = 0.5  # of what ends a number
+DECIDES: Final = 1.0  # of what decides whether there is another box
 
 
 def locating(rng: Random, tokens: Tokens, seen: VisionInput) -> Row:
@@ -45,7 +49,8 @@ def answer_boxes(
     boxes = [seen.boxes.index(box) + 1 for box in boxes_in(question.answer)]
     digits = weights(tokens, ids)
     for n, (one, weight) in enumerate(zip(ids, digits, strict=True)):
-        if weight != TEXT and seen.owner is not None:
+        is_digit = weight != TEXT and tokens.decode([one]).isdigit()
+        if is_digit and seen.owner is not None:
             number = boxes[tokens.decode(list(ids[:n])).count("bbox") - 1]
             cells = first + np.flatnonzero(seen.owner == number)
             row.looking.append((len(row.ids) - 1, cells.tolist()))
@@ -59,7 +64,11 @@ def weights(tokens: Tokens, ids: tuple[int, ...]) -> list[float]:
     texts = [tokens.decode([one]) for one in ids]
     found = [TEXT] * len(ids)
     inside = False
-    for n, text in enumerate(texts):
+    for n, (before, text) in enumerate(pairwise(["", *texts])):
+        if before == "}" or (before == "[" and not text.isdigit()):
+            found[n] = DECIDES
+        if inside and before.isdigit() and not text.isdigit():
+            found[n] = ENDS
         inside = (text == "[" and texts[n + 1] != "\n") or (inside and text != "]")
         if inside and text.isdigit():
             rest = re.match("[0-9]*", "".join(texts[n:]))

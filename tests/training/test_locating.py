@@ -8,8 +8,8 @@ from random import Random
 from edge.images import Picture
 from training import scenes
 from training.draw import Style, draw
-from training.grounding import boxes_of
-from training.locating import DIGITS, TEXT, locating, weights
+from training.grounding import answer, boxes_of
+from training.locating import DECIDES, DIGITS, ENDS, TEXT, locating, weights
 from training.rows import IGNORED, to_vision_input
 from training.tokens import Tokens
 
@@ -28,11 +28,23 @@ def test_leading_digits_weigh_most_and_digits_of_the_form_little() -> None:
         if weight != TEXT
     ]
     assert digits == [
-        ("7", UNITS),
-        *[("4", TENS), ("5", UNITS)],
-        *[("3", HUNDREDS), ("1", TENS), ("8", UNITS)],
-        *[("1", THOUSANDS), ("0", HUNDREDS), ("0", TENS), ("0", UNITS)],
+        ("\n", DECIDES),
+        *[("7", UNITS), (",", ENDS)],
+        *[("4", TENS), ("5", UNITS), (",", ENDS)],
+        *[("3", HUNDREDS), ("1", TENS), ("8", UNITS), (",", ENDS)],
+        *[("1", THOUSANDS), ("0", HUNDREDS), ("0", TENS), ("0", UNITS), ("]", ENDS)],
+        ("\n", DECIDES),
     ]
+
+
+def test_that_there_is_no_box_weighs_as_much_as_that_there_is_another() -> None:
+    tokens = Tokens()
+    for boxes, decisive in (([], "]"), ([(7, 45, 318, 1000)] * 2, "\n,\n")):
+        ids = tokens.encode(answer(boxes, "red circle"))
+        found = zip(ids, weights(tokens, ids), strict=True)
+        deciding = (one for one, weight in found if weight == DECIDES)
+        shown = tokens.decode(list(deciding))
+        assert "".join(c for c in shown if not c.isdigit()) == decisive
 
 
 def test_a_row_asks_about_one_picture_and_learns_only_answers() -> None:
