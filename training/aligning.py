@@ -79,6 +79,7 @@ def main(
     run: Annotated[Path, typer.Option(help="Of `training.train`: changed in place.")],
     tower: Annotated[Path, typer.Option(help="Of `training.tower`.")],
 ) -> None:
+    torch.set_num_threads(1)  # as in `training.tower`
     tokens, checkpoint = Tokens(), run / "checkpoint.pt"
     state = torch.load(checkpoint)
     learned = torch.load(tower / "checkpoint.pt")["learner"]
