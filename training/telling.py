@@ -132,6 +132,7 @@ def main(
     tower: Annotated[Path, typer.Option(help="Of `training.tower`.")],
     n_batches: int = 24,
 ) -> None:
+    torch.set_num_threads(1)  # as in `training.tower`
     tokens, checkpoint = Tokens(), run / "checkpoint.pt"
     state = torch.load(checkpoint)
     model = build(TINY, tokens)

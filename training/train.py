@@ -187,7 +187,7 @@ def main(
     learner = torch.nn.ModuleDict({"model": model, "pointing": pointing})
     opts = optimizers(learner)
     peaks = [opt.param_groups[0]["lr"] for opt in opts]
-    free = torch.load(out / FREE) if (out / FREE).is_file() else None
+    free = torch.load(out / FREE).double() if (out / FREE).is_file() else None
     checkpoint = out / "checkpoint.pt"
     first = 0
     if checkpoint.is_file():
