@@ -180,6 +180,7 @@ def main(
     if weights is not None:
         model.load_state_dict(torch.load(weights))
     model.model.visual.requires_grad_(tower)
+    # what the language model reads of a tower that was trained without it
     model.model.visual.merger.requires_grad_(True)
     minding = Minding(model.model.language_model)
     speed_up(model)
