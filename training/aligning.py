@@ -17,17 +17,15 @@ import torch.nn.functional as F
 import typer
 
 from edge.gguf.layout import TINY
-from edge.qwen3vl.grounding import SCALE
-from training import fonts, minding
+from training import minding
 from training.batch import Batch
-from training.carrying import FREE, forget, silence_before
-from training.conversations import Conversations
+from training.carrying import FREE, silence_before
 from training.fast import simplify
 from training.model import build
-from training.spots import N_WAVES, digits_of, read_waves, seen_by, solve
+from training.spots import N_WAVES, cells_of, seen_by, solve, unseen
 from training.tokens import Tokens
+from training.train import forget
 
-FIRST_BATCH: Final = 9000  # of pictures that no run has seen
 N_BATCHES: Final = 28
 RIDGE: Final = 30.0
 
@@ -38,41 +36,24 @@ def align(model: Any, tokens: Tokens, batches: list[Batch]) -> torch.Tensor:
     layers = model.model.language_model.layers
     attn = layers[minding.LAYER].self_attn
     cells, values = seen_by(model, batches, layers[0], attn.v_proj)
-    x, right = _objects(tokens, batches, cells)
-    readers = solve(F.layer_norm(x, x.shape[-1:]), right[:, :-1], RIDGE)
+    x, right = cells_of(tokens, batches, cells)
+    readers = solve(F.layer_norm(x, x.shape[-1:]), right, RIDGE)
     inside = torch.linalg.qr(readers - readers.mean(0)).Q
 
     # What the heads bring now, as a function of the places: later layers know that.
     n = 4 * N_WAVES // len(minding.HEADS)
     groups = range(len(minding.HEADS))
     rows = torch.cat([torch.arange(n) + group * attn.head_dim for group in groups])
-    x, right = _objects(tokens, batches, values)
+    x, _ = cells_of(tokens, batches, values)
+    right = F.pad(right, (0, 1), value=1.0)
     brought = x @ attn.v_proj.weight[rows].double().T
     goal = right @ solve(right, brought, 1e-3)
 
     silence_before(model, inside)
     (values,) = seen_by(model, batches, attn.v_proj)
-    x, _ = _objects(tokens, batches, values)
+    x, _ = cells_of(tokens, batches, values)
     attn.v_proj.weight[rows] = solve(x, goal, RIDGE).T.float()
     return inside
-
-
-def _objects(
-    tokens: Tokens, batches: list[Batch], states: list[list[Any]]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The states of the cells of each object that is located, and its waves with a
-    one: [cells, hidden] and [cells, 4 * N_WAVES + 1]."""
-    x, y = [], []
-    for batch, groups in zip(batches, states, strict=True):
-        rows = batch.texts[-1]
-        looking = {(int(r), int(at)): n for n, (r, at) in enumerate(rows.looking)}
-        for digit in digits_of(tokens, batch):
-            if digit.context[:2] == (0, 0) and (digit.row, digit.at) in looking:
-                here = torch.as_tensor(rows.objects[looking[digit.row, digit.at]])
-                x.append(groups[-1][digit.row, here])
-                right = read_waves(torch.tensor(digit.box) / SCALE).double()
-                y.append(F.pad(right, (0, 1), value=1.0).expand(len(x[-1]), -1))
-    return torch.cat(x), torch.cat(y)
 
 
 def main(
@@ -92,8 +73,7 @@ def main(
     learner = torch.nn.ModuleDict({"model": model})
     learner.load_state_dict(state["learner"], strict=False)
     simplify(model)
-    made = Conversations(tokens, fonts.training_fonts(), 1, 3, 12)
-    batches = [made.batch(FIRST_BATCH + n) for n in range(N_BATCHES)]
+    batches = unseen(tokens, N_BATCHES)
     torch.save(align(model, tokens, batches).float(), run / FREE)
     state["learner"] |= learner.state_dict()
     forget(state)

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import torch
 
-from edge.qwen3vl.grounding import SCALE
 from training import minding
 from training.batch import Batch
-from training.spots import N_WAVES, READ, digits_of, read_waves, seen_by, solve
+from training.spots import N_WAVES, READ, cells_of, seen_by, solve
 from training.tokens import Tokens
 
 SHARE: Final = 0.25  # of the variance of the residual: how loud waves are
@@ -44,15 +43,6 @@ def silence_before(model: Any, inside: torch.Tensor) -> None:
         _silence(inside, layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight)
 
 
-def forget(state: dict[str, Any]) -> None:
-    """What the optimizers of a checkpoint remember is of other weights."""
-    for one in state["optimizers"]:
-        for kept in one["state"].values():
-            for value in kept.values():
-                if torch.is_tensor(value) and value.ndim:
-                    value.zero_()
-
-
 def _silence(inside: torch.Tensor, *writers: torch.Tensor) -> None:
     for one in writers:
         one -= (inside @ (inside.T @ one.double())).float()
@@ -76,17 +66,8 @@ def carry(
     quiet = torch.linalg.eigh(cost).eigenvectors[:, : 4 * N_WAVES]
     loud = (SHARE * spread.trace() / (2 * N_WAVES)).sqrt()
 
-    x, y = [], []
-    for batch, groups in zip(batches, values, strict=True):
-        rows = batch.texts[-1]
-        looking = {(int(r), int(at)): n for n, (r, at) in enumerate(rows.looking)}
-        for digit in digits_of(tokens, batch):
-            if digit.context[:2] == (0, 0) and (digit.row, digit.at) in looking:
-                here = rows.objects[looking[digit.row, digit.at]]
-                x.append(groups[-1][digit.row, here] @ cells)
-                right = read_waves(torch.tensor(digit.box) / SCALE).double()
-                y.append(right.expand(len(x[-1]), -1))
-    readers = cells @ solve(torch.cat(x), torch.cat(y), RIDGE)
+    x, right = cells_of(tokens, batches, values)
+    readers = cells @ solve(x @ cells, right, RIDGE)
 
     _silence(quiet, attn.o_proj.weight, layers[minding.LAYER].mlp.down_proj.weight)
     for layer in later:

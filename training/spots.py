@@ -10,13 +10,17 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from edge.qwen3vl.grounding import SCALE
+from training import fonts
 from training.batch import Batch
+from training.conversations import Conversations
 from training.model import forward
 from training.tokens import Tokens
 from training.waves import waves
 
 READ: Final = (1, 2, 3)  # of TURNS: those that show hundreds and tens
 N_WAVES: Final = 2 * len(READ)  # of an edge
+FIRST_BATCH: Final = 9000  # longer than any run
 # Number of the edge, of the digit, and whether the digit before is odd; -1 if there
 # is none.
 Context = tuple[int, int, int]
@@ -76,3 +80,27 @@ def seen_by(model: Any, batches: list[Batch], *modules: Any) -> list[list[list[A
         for hook in hooks:
             hook.remove()
     return found
+
+
+def cells_of(
+    tokens: Tokens, batches: list[Batch], states: list[list[Any]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The states of the cells of each object that is located, as `seen_by` gives them,
+    and its waves: [cells, hidden] and [cells, 4 * N_WAVES]."""
+    x, y = [], []
+    for batch, groups in zip(batches, states, strict=True):
+        rows = batch.texts[-1]
+        looking = {(int(r), int(at)): n for n, (r, at) in enumerate(rows.looking)}
+        for digit in digits_of(tokens, batch):
+            if digit.context[:2] == (0, 0) and (digit.row, digit.at) in looking:
+                here = torch.as_tensor(rows.objects[looking[digit.row, digit.at]])
+                x.append(groups[-1][digit.row, here])
+                right = read_waves(torch.tensor(digit.box) / SCALE).double()
+                y.append(right.expand(len(x[-1]), -1))
+    return torch.cat(x), torch.cat(y)
+
+
+def unseen(tokens: Tokens, n: int) -> list[Batch]:
+    """Batches with pictures that no run has seen."""
+    made = Conversations(tokens, fonts.training_fonts(), seed=1, size=3, boxes=12)
+    return [made.batch(FIRST_BATCH + k) for k in range(n)]

@@ -27,17 +27,16 @@ import typer
 
 from edge.gguf.layout import TINY
 from edge.qwen3vl.grounding import SCALE
-from training import fonts, minding
+from training import minding
 from training.batch import Batch
-from training.carrying import FREE, carry, forget, keep_free
-from training.conversations import Conversations
+from training.carrying import FREE, carry, keep_free
 from training.fast import simplify
 from training.model import build
-from training.spots import N_WAVES, digits_of, read_waves, seen_by, solve
+from training.spots import N_WAVES, digits_of, read_waves, seen_by, solve, unseen
 from training.tokens import Tokens
+from training.train import forget
 
 TELLS: Final = minding.LAYER + 1  # the layer whose feed-forward writes the digits
-FIRST_BATCH: Final = 9000  # of pictures that no run has seen
 
 
 @torch.no_grad()
@@ -141,8 +140,7 @@ def main(
     simplify(model)
     learned = torch.load(tower / "checkpoint.pt")["learner"]
     norm, head = (learned[f"finding.whole.cells.{n}.weight"] for n in (0, 1))
-    made = Conversations(tokens, fonts.training_fonts(), 1, 3, 12)
-    batches = [made.batch(FIRST_BATCH + n) for n in range(n_batches)]
+    batches = unseen(tokens, n_batches)
     free = keep_free(model, head * norm)
     torch.save(free.float(), run / FREE)
     quiet = carry(model, tokens, batches, free)

@@ -242,6 +242,15 @@ def save(
     path.with_suffix(".new").replace(path)
 
 
+def forget(state: dict[str, Any]) -> None:
+    """What the optimizers of a checkpoint remember is of other weights."""
+    for one in state["optimizers"]:
+        for kept in one["state"].values():
+            for value in kept.values():
+                if torch.is_tensor(value) and value.ndim:
+                    value.zero_()
+
+
 def append_line(path: Path, line: dict[str, Any]) -> None:
     shown = {k: f"{v:.4f}" if isinstance(v, float) else str(v) for k, v in line.items()}
     print(" ".join(f"{k}={v}" for k, v in shown.items()), flush=True)

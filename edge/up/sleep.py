@@ -113,8 +113,8 @@ class Sleep:
             if worker.stand_in:
                 left_s = turn_s - max(passed_s.values(), default=0.0)
                 worker.stand_in.wait_for_room(max(left_s, 0.0))
-            rests = {w: w.idle_s >= min(MOMENT_S, w.load_s) for w in others}
-            idle = [w for w in others if w.n_live == 0 and rests[w]]
+            quiet = [w for w in others if w.n_live == 0]
+            idle = [w for w in quiet if w.idle_s >= min(MOMENT_S, w.load_s)]
             late = [w for w in others if passed_s[w] >= turn_s]
             if leaving := idle or late:
                 longest = max(leaving, key=lambda w: w.idle_s if idle else w.loaded_s)

@@ -22,7 +22,7 @@ from edge.gguf import header
 from edge.gguf.layout import TINY
 from edge.gguf.synthetic import write_synthetic
 from edge.models.registry import ModelFiles
-from edge.openvino.kernels import EXACT, Kernels
+from edge.openvino.kernels import EXACT, Kernels, likely_kernels
 from edge.serving import memory
 from edge.serving import plan as plan_module
 from edge.serving.build import build_engine
@@ -30,7 +30,7 @@ from edge.serving.choice import Measured
 from edge.serving.memory import memory_need
 from edge.serving.plan import Plan, least_need, make_plan
 from edge.serving.tune import measure_variants
-from edge.serving.variants import language_variants, vision_variants
+from edge.serving.variants import Variant, language_variants
 from edge.settings import Settings
 from edge.up.models import RESERVE_BYTES
 from tests.serving.tuned import (
@@ -69,9 +69,11 @@ def need_bytes(settings: Settings, files: ModelFiles, runtime: str) -> int:
 
 def test_defaults_are_decided(settings: Settings, files: ModelFiles) -> None:
     plan = make_plan(settings, files)
-    features = host.cpu().features
-    assert plan.language == next(language_variants(settings, features))
-    assert plan.vision == next(vision_variants(settings, features))
+    features, n_threads = host.cpu().features, host.usable_cores()
+    likely = next(language_variants(settings, features)).kernels
+    assert plan.language == Variant("language", likely, n_threads, "q8_0")
+    likely = next(likely_kernels(features))
+    assert plan.vision == Variant("vision", likely, n_threads)
     assert plan.choice.many is None
     assert plan.n_kv_cells == settings.context_tokens
     assert plan.settings == plan.child_settings == settings
